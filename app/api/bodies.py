@@ -1,0 +1,64 @@
+"""Reading a request's body: size, type and JSON, checked in that order. What the fields mean is the schemas'."""
+
+from typing import TypeVar
+
+from pydantic import ValidationError
+from starlette.requests import Request
+
+from app.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from app.schemas import Wire
+from app.validation import as_invalid_request
+
+W = TypeVar("W", bound=Wire)
+
+
+async def read(request: Request, limit: int) -> bytes:
+    """The body's bytes, counted while they come in.
+
+    Raises:
+        PayloadTooLarge: More than `limit` bytes, declared or sent.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def read_json(request: Request, limit: int) -> bytes:
+    """The body of a JSON request.
+
+    Raises:
+        UnsupportedMediaType: The content type says it is something else, or it is compressed.
+    """
+    declared = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if declared != "application/json" and not declared.endswith("+json"):
+        raise UnsupportedMediaType(f"Send application/json, not {declared or 'an empty content type'}.", "content-type")
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise UnsupportedMediaType("Send the body uncompressed: Content-Encoding is not supported.", "content-encoding")
+    return await read(request, limit)
+
+
+def parse(body: bytes, model: type[W]) -> W:
+    """JSON bytes -> a request.
+
+    Raises:
+        InvalidRequest: Names the first field at fault.
+    """
+    if not body:
+        raise InvalidRequest("The body is empty; send a JSON object.")
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise as_invalid_request(error, model) from None
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body is larger than {limit:,} bytes, the most this route takes.")

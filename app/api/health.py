@@ -1,0 +1,84 @@
+"""`GET /health`, `/livez` and `/readyz`.
+
+`/livez` says the ingress runs; `/readyz` that every configured model has left `loading` and a text model
+serves; `/health` says the same in full.
+"""
+
+import time
+from importlib.metadata import version
+from typing import Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api.backend import Backend
+from app.api.responses import json_response, wire_response
+from app.schemas import CacheHealth, HealthResponse, ModelHealth
+from app.service import EmbeddingService, Encoder
+
+VERSION = version("ray-embedding-service")
+Status = Literal["healthy", "degraded", "starting"]
+
+
+async def livez(request: Request) -> Response:
+    return json_response({"status": "alive"})
+
+
+async def readyz(request: Request) -> Response:
+    backend: Backend = request.app.state.backend
+    ready = _serves(backend.service)
+    return json_response({"status": "ready" if ready else "starting"}, 200 if ready else 503)
+
+
+async def health(request: Request) -> Response:
+    backend: Backend = request.app.state.backend
+    service = backend.service
+    details = [_detail(encoder) for encoder in service.encoders.values()]
+    figures = await backend.cache.stats()
+    reasons = [f"{model.id}: {model.reason}" for model in details if model.status == "unavailable"]
+    reasons += [f"{model.id}: {model.note}" for model in details if model.note]
+    if not figures.available:
+        reasons.append("The shared cache can't be reached; every look-up beyond the near cache is a miss.")
+    serves = _serves(service)
+    status: Status = "starting" if not serves else "degraded" if reasons else "healthy"
+    answer = HealthResponse(
+        status=status,
+        uptime=round(time.monotonic() - backend.started, 3),
+        models={"text": service.default_model("text"), "image": service.default_model("image")},
+        cache=CacheHealth(
+            size=figures.size,
+            max_size=figures.max_size,
+            hit_rate=round(figures.hit_rate, 4),
+            available=figures.available,
+        ),
+        details=details,
+        reasons=reasons,
+        version=VERSION,
+    )
+    return wire_response(answer, 200 if serves else 503)
+
+
+def _serves(service: EmbeddingService) -> bool:
+    states = [encoder.state.status for encoder in service.encoders.values()]
+    text = [e.state.status for e in service.encoders.values() if "text" in e.kinds and "image" not in e.kinds]
+    return "loading" not in states and (not text or "ready" in text)
+
+
+def _detail(encoder: Encoder) -> ModelHealth:
+    state = encoder.state
+    info = state.info
+    return ModelHealth(
+        id=state.id,
+        kind="image" if "image" in encoder.kinds else "text",
+        status=state.status,
+        dimensions=info.dimensions if info else None,
+        max_tokens=info.max_tokens if info else None,
+        backend=info.backend if info else None,
+        precision=info.precision if info else None,
+        device=info.device if info else None,
+        fingerprint=info.fingerprint if info else None,
+        items=state.items,
+        batches=state.batches,
+        reason=state.reason,
+        note=info.note if info else None,
+    )

@@ -1,0 +1,220 @@
+"""An ingress replica's side of the cache: the near cache, its lease, and the road to the shared one.
+
+The cache can only make things faster: a shared cache that is slow, dead or full is a miss, never an error, and
+after a failure it is left alone until the poll that runs in the background has reached it again. How calls
+travel is the transport's business.
+"""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from app.cache import LruTtlCache
+from app.errors import CacheUnavailable
+from app.shared_cache import CacheStats, Counts, Report, Word
+
+logger = logging.getLogger(__name__)
+
+RETRY_S = 0.25
+MAX_TOUCHED = 4096
+MAX_PENDING_BYTES = 64 * 2**20
+SLOW_LOOKUPS_IN_A_ROW = 3
+
+
+class Transport(Protocol):
+    """Calls on the shared cache; any exception means "not reached"."""
+
+    async def lookup(self, keys: Sequence[bytes]) -> tuple[str, list[tuple[bytes, float | None] | None]]: ...
+    async def put(self, client: str, epoch: str, entries: Sequence[tuple[bytes, bytes]]) -> bool: ...
+    async def poll(self, report: Report) -> Word: ...
+    async def clear(self) -> int: ...
+    async def stats(self) -> CacheStats: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A look-up's answer: one value or None per key, and the epoch that what is put later must name."""
+
+    epoch: str | None
+    values: list[bytes | None]
+
+
+@dataclass(slots=True, eq=False)
+class CacheClient:
+    """Near cache and shared cache as one. Runs on one event loop; `run` must be running.
+
+    Args:
+        transport: Reaches the shared cache.
+        near: This replica's copies; max_bytes 0 keeps none.
+        deadline_s: A look-up that takes longer counts as a miss.
+        lease_s: The shared cache's lease.
+        patience_s: Longest a poll may take beyond its parking.
+        clock: Seconds, monotonic.
+    """
+
+    transport: Transport
+    near: LruTtlCache
+    deadline_s: float = 0.05
+    lease_s: float = 2.0
+    patience_s: float = 3.0
+    clock: Callable[[], float] = time.monotonic
+    client: str = field(default_factory=lambda: uuid.uuid4().hex)
+    counts: Counts = field(default_factory=Counts)
+    _epoch: str | None = None
+    _leased_until: float = 0.0
+    _alone: bool = False
+    _reachable: bool = False
+    _slow: int = 0
+    _evicted_before: int = 0
+    _near_refused: bool = False
+    _touched: dict[bytes, None] = field(default_factory=dict)
+    _pending: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+    _pending_bytes: int = 0
+    _flushing: "asyncio.Task[None] | None" = None
+
+    async def run(self) -> None:
+        """Hold the lease until cancelled."""
+        while True:
+            started = self.clock()
+            report = Report(self.client, self._epoch, Counts(**_as_dict(self.counts)), list(self._touched))
+            self._touched.clear()
+            try:
+                word = await asyncio.wait_for(self.transport.poll(report), self.patience_s)
+            except Exception as error:  # noqa: BLE001 - whatever went wrong, the cache is out of reach
+                self._lost(error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            self._enter(word.epoch)
+            self._alone = word.alone
+            self._leased_until = started + self.lease_s
+            self._slow = 0
+            self._reachable = True
+
+    @property
+    def reachable(self) -> bool:
+        return self._reachable
+
+    async def get_many(self, keys: Sequence[bytes]) -> Found:
+        """Values by key, from the near cache first. Never raises, never takes longer than the deadline."""
+        values = self._near(keys)
+        missing = [i for i, value in enumerate(values) if value is None]
+        near_hits = len(keys) - len(missing)
+        epoch = self._epoch
+        if missing and self._reachable and not self._knows_all():
+            found = await self._ask([keys[i] for i in missing])
+            if found is not None:
+                epoch, shared = found
+                for i, entry in zip(missing, shared, strict=True):
+                    if entry is not None:
+                        values[i] = entry[0]
+                        if epoch == self._epoch:
+                            self.near.put(keys[i], entry[0], entry[1])
+        misses = sum(value is None for value in values)
+        self.counts.near_hits += near_hits
+        self.counts.hits += len(keys) - misses
+        self.counts.misses += misses
+        return Found(epoch, values)
+
+    def put_many(self, epoch: str | None, entries: Sequence[tuple[bytes, bytes]]) -> None:
+        """Keep fresh vectors here and, in the background, in the shared cache. `epoch`: of their look-up."""
+        if epoch is None or epoch != self._epoch:
+            return
+        for key, value in entries:
+            self.near.put(key, value)
+            self._near_refused = self._near_refused or self.near.get(key) is None
+            if self._reachable and self._pending_bytes < MAX_PENDING_BYTES:
+                self._pending.append((epoch, key, value))
+                self._pending_bytes += len(value)
+        if self._pending and self._flushing is None:
+            self._flushing = asyncio.get_running_loop().create_task(self._flush())
+
+    async def clear(self) -> int:
+        """Clear the whole cluster's cache.
+
+        Raises:
+            CacheUnavailable: The shared cache was not reached; nothing may be cleared.
+        """
+        try:
+            dropped = await asyncio.wait_for(self.transport.clear(), self.lease_s + self.patience_s)
+        except Exception as error:
+            raise CacheUnavailable(
+                "The shared cache can't be reached; it may not be cleared. Try again.", retry_after=1
+            ) from error
+        return dropped
+
+    async def stats(self) -> CacheStats:
+        """The cluster's figures; this replica's own, with `available` False, when the cache is out of reach."""
+        try:
+            return await asyncio.wait_for(self.transport.stats(), self.patience_s)
+        except Exception:  # noqa: BLE001 - statistics never fail a request
+            near, counts = self.near, self.counts
+            return CacheStats(
+                len(near), near.max_entries, near.bytes, near.max_bytes, counts.hits, counts.near_hits, counts.misses,
+                near.evictions, near.expirations, clients=1, available=False,
+            )  # fmt: skip
+
+    def _near(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        if self.clock() >= self._leased_until:
+            return [None] * len(keys)
+        values = [self.near.get(key) for key in keys]
+        if len(self._touched) < MAX_TOUCHED:
+            self._touched.update((key, None) for key, value in zip(keys, values, strict=True) if value is not None)
+        return values
+
+    def _knows_all(self) -> bool:
+        """Whether the shared cache can't hold what the near one lacks: only this replica has written, and
+        nothing was pushed out or refused here."""
+        complete = self.near.evictions == self._evicted_before and not self._near_refused
+        return self._alone and complete and self.clock() < self._leased_until
+
+    async def _ask(self, keys: list[bytes]) -> tuple[str, list[tuple[bytes, float | None] | None]] | None:
+        try:
+            epoch, shared = await asyncio.wait_for(self.transport.lookup(keys), self.deadline_s)
+        except TimeoutError as error:
+            self._slow += 1
+            if self._slow >= SLOW_LOOKUPS_IN_A_ROW:
+                self._lost(error)
+            return None
+        except Exception as error:  # noqa: BLE001 - a cache that fails is a miss
+            self._lost(error)
+            return None
+        self._slow = 0
+        # Only polls, which come one after the other, change the epoch: this answer may be older than theirs.
+        return epoch, shared
+
+    def _lost(self, error: Exception) -> None:
+        """Open the breaker; the next answered poll closes it."""
+        if self._reachable:
+            name = type(error).__name__
+            logger.warning("shared cache out of reach (%s); every look-up is a miss until it is back", name)
+        self._reachable = False
+
+    def _enter(self, epoch: str) -> None:
+        if epoch != self._epoch:
+            self.near.clear()
+            self._evicted_before = self.near.evictions
+            self._near_refused = False
+            self._epoch = epoch
+            self._alone = False
+
+    async def _flush(self) -> None:
+        """Send what is pending, one call at a time: what comes meanwhile goes together with the next."""
+        try:
+            while self._pending:
+                batch, self._pending, self._pending_bytes = self._pending, [], 0
+                epoch = batch[-1][0]
+                entries = [(key, value) for written, key, value in batch if written == epoch]
+                try:
+                    await asyncio.wait_for(self.transport.put(self.client, epoch, entries), self.patience_s)
+                except Exception as error:  # noqa: BLE001 - an entry that isn't stored is a miss later
+                    self._lost(error)
+        finally:
+            self._flushing = None
+
+
+def _as_dict(counts: Counts) -> dict[str, int]:
+    return {"hits": counts.hits, "near_hits": counts.near_hits, "misses": counts.misses}

@@ -1,0 +1,134 @@
+"""CLIP: two towers, one for texts and one for images, whose vectors compare."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.encoders import backend, shapes
+from app.encoders.backend import Graph, Runner
+from app.encoders.layout import read_json
+from app.encoders.preprocess import Preprocessing, read_preprocessing
+from app.encoders.text import TextTower, cache_folder, fingerprint, tokenizer_file
+from app.encoders.tokenizer import Tokenizer
+from app.encoders.weights import resolve
+from app.errors import ModelUnavailable
+from app.settings import ModelArgs
+from app.types import ModelInfo, Vector
+
+
+class ImageTower:
+    """Preprocessing and the graph behind it.
+
+    `preprocess` is thread-safe; `run` and `warm` are called from one thread at a time.
+    """
+
+    def __init__(self, info: ModelInfo, preprocessing: Preprocessing, runner: Runner, tokens: int) -> None:
+        self.info = info
+        self._preprocessing = preprocessing
+        self._runner = runner
+        self._tokens = tokens
+
+    def preprocess(self, image: Any) -> Vector:
+        """An RGB `PIL.Image` -> (3, height, width) as the model reads it."""
+        return self._preprocessing(image)
+
+    def run(self, pixels: Sequence[Vector]) -> Vector:
+        out = np.empty((len(pixels), self.info.dimensions), np.float32)
+        start = 0
+        for rows, padded in self._plan(len(pixels)):
+            batch = np.zeros((padded, 3, *self._preprocessing.output_size), np.float32)
+            for row, image in enumerate(pixels[start : start + rows]):
+                batch[row] = image
+            out[start : start + rows] = self._runner(batch)[:rows]
+            start += rows
+        return out
+
+    def warm(self, max_batch: int) -> None:
+        """Compile every batch size that up to `max_batch` images can need."""
+        sizes = {padded for n in range(1, max_batch + 1) for _, padded in self._plan(n)}
+        # A backend without fixed shapes needs no more than to have run once.
+        for size in sorted(sizes) if self._runner.fixed_shapes else [1]:
+            self._runner(np.zeros((size, 3, *self._preprocessing.output_size), np.float32))
+
+    def _plan(self, n: int) -> Sequence[tuple[int, int]]:
+        if not n:
+            return ()
+        return shapes.pieces(n, self._tokens) if self._runner.fixed_shapes else ((n, n),)
+
+
+class ClipModel:
+    """Both towers of one CLIP. `text` is a `TextModel`, `image` an `ImageModel`; they share `info`."""
+
+    def __init__(self, info: ModelInfo, text: TextTower, image: ImageTower) -> None:
+        self.info = info
+        self.text = text
+        self.image = image
+
+
+def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipModel:
+    """Load a CLIP in the transformers layout.
+
+    Raises:
+        ModelUnavailable: Its weights can't be had, or it is no CLIP.
+    """
+    weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
+    folder = weights.directory
+    config = read_json(folder / "config.json") or {}
+    if config.get("model_type") != "clip":
+        raise ModelUnavailable(f"{args.id} is not a CLIP model (its model_type is {config.get('model_type')!r}).")
+    # Files written long ago say only what differs from the defaults of CLIP ViT-B/32.
+    vision, language = config.get("vision_config") or {}, config.get("text_config") or {}
+    dimensions = int(config.get("projection_dim", 512))
+    max_tokens = int(language.get("max_position_embeddings", 77))
+    cache = cache_folder(args)
+    preprocessing = read_preprocessing(folder)
+    height, width = preprocessing.output_size
+    if {height, width} != {int(vision.get("image_size", 224))}:
+        raise ModelUnavailable(
+            f"{args.id} reads images of {vision.get('image_size')}, its files make {height} x {width}."
+        )
+
+    options = backend.options_for(args, threads, cache)
+    name = backend.choose(args.backend, args.device)
+
+    def runner(tower: backend.Tower) -> Runner:
+        graph = Graph(
+            directory=str(folder),
+            folder=str(folder),
+            weights=weights.sha256,
+            tower=tower,
+            dimensions=dimensions,
+            image_size=(height, width) if tower == "clip_image" else (0, 0),
+            allow_bin=args.allow_bin_weights,
+        )
+        return backend.load(graph, options, name)
+
+    file = tokenizer_file(folder, cache)
+    texts, images = runner("clip_text"), runner("clip_image")
+    info = ModelInfo(
+        id=weights.id,
+        fingerprint=fingerprint(
+            weights,
+            texts.precision,
+            [folder / "config.json", file],
+            [max_tokens, *_settings(folder)],
+        ),
+        dimensions=dimensions,
+        max_tokens=max_tokens,
+        kinds=("text", "image"),
+        backend=texts.name,
+        precision=texts.precision,
+        device=texts.device,
+        revision=weights.revision,
+        prompts=dict(args.prompts),
+    )
+    patches = (height // int(vision.get("patch_size", 32))) ** 2 + 1
+    # 0 as padding: CLIP looks for the end token, and must not find it in the padding of a row that is none.
+    text = TextTower(info, Tokenizer(file, max_tokens), texts, pad_id=0)
+    return ClipModel(info, text, ImageTower(info, preprocessing, images, patches))
+
+
+def _settings(folder: Path) -> list[Any]:
+    return [read_json(folder / name) for name in ("preprocessor_config.json", "processor_config.json")]

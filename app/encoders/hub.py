@@ -1,0 +1,124 @@
+"""The model hub: its cache on disk and its downloads. Nothing else talks to it.
+
+Look-ups have a short deadline, so a service without a network starts in seconds and says what it misses.
+"""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from app.encoders.catalog import CONVERSIONS
+from app.settings import hub_cache
+
+T = TypeVar("T")
+
+LOOKUP_S = 4.0
+BIN = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
+WANTED = (
+    *("*.json", "*.txt", "*.model", "model.safetensors", "model-*.safetensors"),
+    # Modules behind the transformer, such as 2_Dense.
+    *("[0-9]_*/model.safetensors", "[0-9]_*/config.json"),
+)
+UNWANTED = ("onnx/*", "openvino/*", "coreml/*", "*/onnx/*", "*.onnx*", "train*", "eval/*", "data_config.json")
+
+
+class HubError(Exception):
+    """Why the hub did not give a model; the message ends a sentence."""
+
+
+def cached(model_id: str, revision: str | None) -> Path | None:
+    """The snapshot in the hub cache, if there is one. Never asks the network."""
+    # Most starts have no such folder, and importing the hub's library costs more than this look.
+    if not (hub_cache() / f"models--{model_id.replace('/', '--')}").is_dir():
+        return None
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return Path(snapshot_download(model_id, revision=revision, cache_dir=hub_cache(), local_files_only=True))
+    except (OSError, HFValidationError):
+        return None
+
+
+def download(model_id: str, revision: str | None, *, allow_bin: bool, progress: bool) -> Path:
+    """Fetch a model into the hub cache.
+
+    Raises:
+        HubError: The hub can't be reached, has no such model or revision, or not in a format that may be read.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
+
+    def files(at: str | None) -> list[str]:
+        info = HfApi().model_info(model_id, revision=at, timeout=LOOKUP_S)
+        return [sibling.rfilename for sibling in info.siblings or ()]
+
+    names = _within(LOOKUP_S + 1, lambda: files(revision))
+    used = revision
+    if not _has(names, ".safetensors") and revision is None and model_id in CONVERSIONS:
+        used = CONVERSIONS[model_id]
+        try:
+            names = _within(LOOKUP_S + 1, lambda: files(used))
+        except HubError as exc:
+            if not allow_bin:
+                raise HubError(f"its conversion at {used} can't be had: {exc}") from exc
+            used = revision
+    safe = _has(names, ".safetensors")
+    if not safe and not (allow_bin and _has(names, ".bin")):
+        raise HubError("the repository has no safetensors weights (allow_bin_weights reads pytorch_model.bin)")
+    (enable_progress_bars if progress else disable_progress_bars)()
+    return _named(
+        lambda: Path(
+            snapshot_download(
+                model_id,
+                revision=used or "main",
+                cache_dir=hub_cache(),
+                allow_patterns=[*WANTED, *(() if safe else BIN)],
+                ignore_patterns=list(UNWANTED),
+                etag_timeout=LOOKUP_S,
+            )
+        )
+    )
+
+
+def _has(names: list[str], suffix: str) -> bool:
+    stems = ("model", "pytorch_model")
+    return any(name.endswith(suffix) and name.rsplit("/", 1)[-1].startswith(stems) for name in names)
+
+
+def _within(seconds: float, call: Callable[[], T]) -> T:
+    """The call's result or a HubError in time: name resolution has no timeout of its own."""
+    results: list[T] = []
+    errors: list[HubError] = []
+
+    def run() -> None:
+        try:
+            results.append(_named(call))
+        except HubError as exc:
+            errors.append(exc)
+
+    thread = threading.Thread(target=run, name="hub-lookup", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise HubError(f"the hub did not answer within {seconds:.0f} s")
+    return results[0]
+
+
+def _named(call: Callable[[], T]) -> T:
+    from huggingface_hub import errors
+
+    try:
+        return call()
+    except errors.GatedRepoError as exc:
+        raise HubError("the repository is gated: accept its terms and set HF_TOKEN") from exc
+    except errors.RepositoryNotFoundError as exc:
+        raise HubError("the hub has no such public repository") from exc
+    except errors.RevisionNotFoundError as exc:
+        raise HubError("the repository has no such revision") from exc
+    except Exception as exc:
+        first = (str(exc).splitlines() or [""])[0]
+        raise HubError(f"the hub can't be reached ({type(exc).__name__}: {first})") from exc

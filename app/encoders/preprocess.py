@@ -1,0 +1,114 @@
+"""Pixels as CLIP reads them, following the model's preprocessor_config.json; numpy and Pillow only.
+
+Opening image files is not done here.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from app.encoders.layout import read_json
+from app.errors import ModelUnavailable
+from app.types import Vector
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+# Beyond this many times the crop, only the part that the crop keeps is scaled: a picture of 1 × 1,000,000
+# pixels must not become one of 224 × 224,000,000 on the way.
+MOST_EXCESS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """Sizes are (height, width); `shortest` scales the shorter edge and keeps the proportions."""
+
+    shortest: int | None
+    size: tuple[int, int] | None
+    crop: tuple[int, int] | None
+    resample: int
+    levels: Vector
+    """What each of the 256 values becomes, per channel: (3, 256)."""
+
+    def __call__(self, image: Image.Image) -> Vector:
+        """An RGB image -> (3, height, width) float32."""
+        pixels = self._crop(np.asarray(self._resize(image.convert("RGB"))))
+        return np.stack([np.take(self.levels[channel], pixels[..., channel]) for channel in range(3)])
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """Height and width of what the model reads."""
+        if self.crop or self.size:
+            return self.crop or self.size or (0, 0)
+        raise ModelUnavailable("The model's preprocessor_config.json leaves the size of its images open.")
+
+    def _resize(self, image: Image.Image) -> Image.Image:
+        resample = Image.Resampling(self.resample)
+        if self.size is not None:
+            return image.resize((self.size[1], self.size[0]), resample)
+        if self.shortest is None:
+            return image
+        short = min(image.size)
+        width, height = (self.shortest if edge == short else int(self.shortest * edge / short) for edge in image.size)
+        if self.crop and max(width, height) > MOST_EXCESS * max(self.crop):
+            return _resize_kept(image, (width, height), self.crop, resample)
+        return image.resize((width, height), resample)
+
+    def _crop(self, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        if self.crop is None:
+            return pixels
+        height, width = self.crop
+        if pixels.shape[0] < height or pixels.shape[1] < width:
+            # transformers pads small images with black, the odd row and column at the top and left.
+            tall, wide = max(height, pixels.shape[0]), max(width, pixels.shape[1])
+            top, left = -(-(tall - pixels.shape[0]) // 2), -(-(wide - pixels.shape[1]) // 2)
+            padded = np.zeros((tall, wide, 3), np.uint8)
+            padded[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+            pixels = padded
+        top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+        return pixels[top : top + height, left : left + width]
+
+
+def _resize_kept(
+    image: Image.Image, size: tuple[int, int], crop: tuple[int, int], resample: Image.Resampling
+) -> Image.Image:
+    """The middle of the image scaled to `size` (width, height), without making the rest.
+
+    Rounding may differ by one level from scaling it all.
+    """
+    (width, height), kept_w, kept_h = size, min(size[0], crop[1]), min(size[1], crop[0])
+    x, y = image.width / width, image.height / height
+    left, top = (width - kept_w) // 2 * x, (height - kept_h) // 2 * y
+    return image.resize((kept_w, kept_h), resample, box=(left, top, left + kept_w * x, top + kept_h * y))
+
+
+def read_preprocessing(folder: Path) -> Preprocessing:
+    """Read a model directory's preprocessing; what it does not say is as in CLIP."""
+    said = read_json(folder / "preprocessor_config.json")
+    if said is None:
+        said = (read_json(folder / "processor_config.json") or {}).get("image_processor", {})
+    shortest, size = _size(said.get("size", {"shortest_edge": 224})) if said.get("do_resize", True) else (None, None)
+    crop = None
+    if said.get("do_center_crop", True):
+        edge, crop = _size(said.get("crop_size", 224))
+        crop = crop or (edge or 224, edge or 224)
+    # The arithmetic of transformers, step by step in its types, once for every value that a byte can have.
+    scale = said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1
+    values = (np.arange(256).astype(np.float64) * scale).astype(np.float32)
+    levels = np.stack([values] * 3)
+    if said.get("do_normalize", True):
+        mean = np.asarray(said.get("image_mean", MEAN), np.float32)[:, None]
+        std = np.asarray(said.get("image_std", STD), np.float32)[:, None]
+        levels = (levels - mean) / std
+    return Preprocessing(shortest, size, crop, int(said.get("resample", Image.Resampling.BICUBIC)), levels)
+
+
+def _size(said: Any) -> tuple[int | None, tuple[int, int] | None]:
+    """(shortest edge, exact size), one of them None."""
+    if isinstance(said, int):
+        return said, None
+    if "shortest_edge" in said:
+        return int(said["shortest_edge"]), None
+    return None, (int(said["height"]), int(said["width"]))

@@ -1,0 +1,151 @@
+"""Text models: token ids in, the model's own vectors out, whatever backend runs them."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.encoders import backend, shapes
+from app.encoders.backend import Graph, Runner
+from app.encoders.layout import model_type, text_layout
+from app.encoders.tokenizer import Tokenizer
+from app.encoders.weights import Weights, resolve
+from app.errors import ModelUnavailable
+from app.settings import ModelArgs, converted_models
+from app.types import ModelInfo, TokenizedText, Vector
+
+# Part of every fingerprint: raise it when a change here makes other vectors of the same files.
+VECTORS_VERSION = 1
+
+
+def load_text_model(args: ModelArgs, *, threads: int, offline: bool) -> "TextTower":
+    """Load a sentence-transformers or plain transformers model.
+
+    Raises:
+        ModelUnavailable: Its weights can't be had, or it is no model of this kind.
+    """
+    weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
+    if model_type(weights.directory) == "clip":
+        raise ModelUnavailable(f"{args.id} is a CLIP model: configure it as an image model; it reads texts there.")
+    layout = text_layout(weights.directory)
+    cache = cache_folder(args)
+    graph = Graph(
+        directory=str(weights.directory),
+        folder=str(layout.folder),
+        weights=weights.sha256,
+        tower="text",
+        dimensions=layout.dimensions,
+        pooling=layout.pooling,
+        steps=layout.steps,
+        allow_bin=args.allow_bin_weights,
+    )
+    file = tokenizer_file(layout.folder, cache)
+    prompts = layout.prompts | args.prompts
+    tokenizer = Tokenizer(file, layout.max_tokens, layout.lower_case, layout.default_prompt)
+    runner = backend.load(graph, backend.options_for(args, threads, cache), backend.choose(args.backend, args.device))
+    info = ModelInfo(
+        id=weights.id,
+        fingerprint=fingerprint(
+            weights,
+            runner.precision,
+            [layout.folder / "config.json", file],
+            [layout.pooling, *graph.to_dict()["steps"]],
+            [layout.max_tokens, layout.lower_case, layout.default_prompt],
+        ),
+        dimensions=layout.dimensions,
+        max_tokens=layout.max_tokens,
+        kinds=("text",),
+        backend=runner.name,
+        precision=runner.precision,
+        device=runner.device,
+        revision=weights.revision,
+        prompts=prompts,
+        normalized=layout.normalized,
+    )
+    return TextTower(info, tokenizer, runner, layout.pad_id)
+
+
+class TextTower:
+    """A tokenizer and the graph behind it: a `TextModel`.
+
+    `tokenize` is thread-safe; `run` and `warm` are called from one thread at a time.
+    """
+
+    def __init__(self, info: ModelInfo, tokenizer: Tokenizer, runner: Runner, pad_id: int) -> None:
+        self.info = info
+        self._tokenizer = tokenizer
+        self._runner = runner
+        self._pad_id = pad_id
+
+    def tokenize(self, texts: Sequence[str], prompt: str | None = None) -> list[TokenizedText]:
+        """Texts -> ids, in order.
+
+        Args:
+            prompt: Put before every text; None for the model's own default prompt, "" for none.
+        """
+        return self._tokenizer(texts, prompt)
+
+    def run(self, batch: Sequence[Sequence[int]]) -> Vector:
+        out = np.empty((len(batch), self.info.dimensions), np.float32)
+        if not batch:
+            return out
+        longest = max(map(len, batch))
+        if self._runner.fixed_shapes:
+            length = shapes.bucket(longest, shapes.lengths(self.info.max_tokens))
+            plan = shapes.pieces(len(batch), length)
+        else:
+            length, plan = longest, ((len(batch), len(batch)),)
+        start = 0
+        for rows, padded in plan:
+            ids, mask = self._padded(batch[start : start + rows], padded, length)
+            out[start : start + rows] = self._runner(ids, mask)[:rows]
+            start += rows
+        return out
+
+    def warm(self, shapes: Sequence[tuple[int, int]]) -> None:
+        for rows, length in shapes:
+            self._runner(*self._padded([[self._pad_id] * length] * rows, rows, length))
+
+    def _padded(self, batch: Sequence[Sequence[int]], rows: int, length: int) -> tuple[Any, Any]:
+        ids = np.full((rows, length), self._pad_id, np.int32)
+        mask = np.zeros((rows, length), np.int32)
+        # Rows that only fill the shape attend to one token: over none, a softmax has no answer.
+        mask[:, 0] = 1
+        for row, sequence in enumerate(batch):
+            ids[row, : len(sequence)] = sequence
+            mask[row, : len(sequence)] = 1
+        return ids, mask
+
+
+def cache_folder(args: ModelArgs) -> Path:
+    """Where converted models go."""
+    return Path(args.cache_dir).expanduser() if args.cache_dir else converted_models()
+
+
+def tokenizer_file(folder: Path, cache: Path) -> Path:
+    """The model's tokenizer.json; made once, with transformers, for a directory that has none."""
+    if (folder / "tokenizer.json").is_file():
+        return folder / "tokenizer.json"
+    state = hashlib.sha256()
+    for file in sorted(folder.glob("*")):
+        if file.suffix in {".txt", ".json", ".model"}:
+            state.update(file.name.encode() + file.read_bytes())
+    made = cache / f"tokenizer-{state.hexdigest()[:24]}.json"
+    if not made.is_file():
+        from app.encoders import torch_backend
+
+        cache.mkdir(parents=True, exist_ok=True)
+        scratch = made.with_suffix(f".{id(state)}.tmp")
+        torch_backend.save_tokenizer(folder, scratch)
+        scratch.replace(made)
+    return made
+
+
+def fingerprint(weights: Weights, precision: str, files: Sequence[Path], *settings: Any) -> str:
+    """Identifies the vectors: weights, precision, files and settings that say how inputs are read."""
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    parts = [VECTORS_VERSION, weights.id, weights.revision, weights.sha256, precision, digests, settings]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -1,0 +1,183 @@
+"""Where a model's files come from: a directory, the hub cache, a package, the hub. In that order.
+
+Only safetensors count as weights, unless pytorch_model.bin is allowed; code from a repository never runs.
+Nothing is loaded here.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from app.encoders import hub
+from app.encoders.catalog import BUNDLED, CONVERSIONS, PACKAGED, canonical
+from app.encoders.layout import modules
+from app.errors import ModelUnavailable
+
+SAFE = ("model.safetensors", "model-*.safetensors")
+BIN = ("pytorch_model.bin", "pytorch_model-*.bin")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A model on disk. `sha256` is the weight file's, or that of the digests of several."""
+
+    id: str
+    directory: Path
+    revision: str | None
+    sha256: str
+    source: str
+
+
+def resolve(
+    model_id: str, revision: str | None = None, offline: bool = False, allow_bin_weights: bool = False
+) -> Weights:
+    """Find a model, downloading it only if it is nowhere on this machine.
+
+    Args:
+        model_id: Hub id, short name, local directory, or the id of a model inside this package.
+        revision: A hub revision; without one, whatever the cache has of the main branch.
+        offline: Never ask the hub.
+        allow_bin_weights: Also take pytorch_model.bin, which torch reads with its `weights_only` loader.
+
+    Raises:
+        ModelUnavailable: It is nowhere, or is not what it should be; the message says what was tried.
+    """
+    id_ = canonical(model_id)
+    tried: list[str] = []
+    found = (
+        _local(id_, allow_bin_weights, tried)
+        or _bundled(id_, allow_bin_weights, tried)
+        or _cached(id_, revision, allow_bin_weights, tried)
+        or _packaged(id_, revision, tried)
+    )
+    if found is not None:
+        return found
+    if offline:
+        tried.append("the hub: not asked, the service is offline")
+    elif not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", id_):
+        tried.append("the hub: not asked, this is no hub id (owner/name)")
+    else:
+        try:
+            return _download(id_, revision, allow_bin_weights, progress=False)
+        except hub.HubError as exc:
+            tried.append(f"the hub: {exc}")
+    raise ModelUnavailable(
+        f"No weights for model {model_id!r}. Tried {'; '.join(tried)}. "
+        f"Fetch it where there is a network with `python -m app pull {model_id}`, "
+        "or give the path of a directory that has it."
+    )
+
+
+def pull(model_id: str, revision: str | None = None, allow_bin_weights: bool = False) -> Weights:
+    """Fetch a model from the hub into its cache, showing progress, so that a later start needs no network.
+
+    Raises:
+        ModelUnavailable: The hub did not give it; the message says why.
+    """
+    id_ = canonical(model_id)
+    try:
+        return _download(id_, revision, allow_bin_weights, progress=True)
+    except hub.HubError as exc:
+        raise ModelUnavailable(f"Model {id_!r} was not fetched: {exc}.") from exc
+
+
+def weight_files(directory: Path, allow_bin: bool) -> list[Path]:
+    """The weight files of every module; empty if the transformer has none."""
+    files: list[Path] = []
+    for index, (_, path) in enumerate(modules(directory)):
+        for patterns in (SAFE, BIN) if allow_bin else (SAFE,):
+            here = sorted(file for pattern in patterns for file in (directory / path).glob(pattern))
+            files += here
+            if here:
+                break
+        if index == 0 and not files:
+            return []
+    return files
+
+
+def digest(files: list[Path]) -> str:
+    """sha256 of a file, or of the digests of several."""
+    digests = [_sha256(file) for file in files]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    # The hub cache names a large file's blob by its sha256, so nothing needs reading.
+    name = file.resolve().name
+    if SHA256.fullmatch(name):
+        return name
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _found(id_: str, directory: Path, revision: str | None, allow_bin: bool, source: str) -> Weights | None:
+    files = weight_files(directory, allow_bin)
+    return Weights(id_, directory, revision, digest(files), source) if files else None
+
+
+def _local(id_: str, allow_bin: bool, tried: list[str]) -> Weights | None:
+    directory = Path(id_).expanduser()
+    if not any((directory / name).is_file() for name in ("modules.json", "config.json")):
+        tried.append("a local directory: no such model directory")
+        return None
+    found = _found(id_, directory, None, allow_bin, "directory")
+    if found is None:
+        raise ModelUnavailable(f"The directory of model {id_!r} has no {_wanted(allow_bin)}.")
+    return found
+
+
+def _bundled(id_: str, allow_bin: bool, tried: list[str]) -> Weights | None:
+    if id_ not in BUNDLED:
+        return None
+    found = _found(id_, Path(__file__).parents[1] / "assets" / BUNDLED[id_], None, allow_bin, "bundled")
+    if found is None:
+        tried.append("this package: its files are missing from the installation")
+    return found
+
+
+def _cached(id_: str, revision: str | None, allow_bin: bool, tried: list[str]) -> Weights | None:
+    revisions = [revision] if revision or id_ not in CONVERSIONS else [None, CONVERSIONS[id_]]
+    directories = [directory for at in revisions if (directory := hub.cached(id_, at)) is not None]
+    # Safetensors at the conversion go before a .bin on main.
+    for with_bin in (False, True) if allow_bin else (False,):
+        for directory in directories:
+            found = _found(id_, directory, directory.name, with_bin, "cache")
+            if found is not None:
+                return found
+    tried.append(f"the hub cache: {f'a snapshot without {_wanted(allow_bin)}' if directories else 'not there'}")
+    return None
+
+
+def _packaged(id_: str, revision: str | None, tried: list[str]) -> Weights | None:
+    # The package holds one revision, and does not say which.
+    if id_ not in PACKAGED or revision is not None:
+        return None
+    package, folder, expected = PACKAGED[id_]
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        tried.append(f"the package {package}: not installed")
+        return None
+    directory = Path(spec.origin).parent / folder
+    files = weight_files(directory, allow_bin=False)
+    actual = digest(files) if files else "no file"
+    if actual != expected:
+        raise ModelUnavailable(
+            f"The package {package} does not hold the published weights of {id_} "
+            f"(sha256 {actual}, expected {expected}). Reinstall it."
+        )
+    return Weights(id_, directory, None, actual, "package")
+
+
+def _download(id_: str, revision: str | None, allow_bin: bool, progress: bool) -> Weights:
+    directory = hub.download(id_, revision, allow_bin=allow_bin, progress=progress)
+    found = _found(id_, directory, directory.name, allow_bin, "hub")
+    if found is None:
+        raise hub.HubError(f"the repository's main module has no {_wanted(allow_bin)}")
+    return found
+
+
+def _wanted(allow_bin: bool) -> str:
+    return "model.safetensors or pytorch_model.bin" if allow_bin else "model.safetensors"

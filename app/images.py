@@ -1,0 +1,181 @@
+"""Bytes to an RGB picture, under limits. Nothing else in the product opens an image.
+
+The format is sniffed and the size read before Pillow sees anything; Pillow is then told the one format to try
+and gets a file stripped to what the pixels need. Where bytes come from is `sources`; resizing is the model's.
+
+Effects on Pillow: the plugins of the five formats are loaded, and `Image.MAX_IMAGE_PIXELS` is raised, never
+lowered, when `Limits.image_pixels` allows more.
+"""
+
+import io
+import struct
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import (  # noqa: F401
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
+
+from app import exif, gif, jpeg, png
+from app.errors import InvalidImage, PayloadTooLarge
+from app.image_header import Essence, Format, ImageHeader, MalformedError, bmp_size, sniff, webp_size
+from app.settings import Limits
+
+_SIZES: dict[Format, Callable[[bytes], tuple[int, int]]] = {
+    "PNG": png.size,
+    "JPEG": jpeg.size,
+    "WEBP": webp_size,
+    "GIF": gif.size,
+    "BMP": bmp_size,
+}
+_ESSENCES: dict[Format, Callable[[bytes], Essence]] = {
+    "PNG": png.essence,
+    "JPEG": jpeg.essence,
+    "GIF": gif.essence,
+}
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read_header(data: bytes, limits: Limits, *, param: str) -> ImageHeader:
+    """Format and size, held against the limits; no pixel is decoded.
+
+    Raises:
+        PayloadTooLarge: More bytes or pixels than `limits` allows.
+        InvalidImage: No image of an allowed format.
+    """
+    if len(data) > limits.image_bytes:
+        raise PayloadTooLarge(f"The image has {len(data)} bytes; the most is {limits.image_bytes}.", param)
+    if not data:
+        raise InvalidImage("The image is empty.", param)
+    try:
+        format_ = sniff(data)
+        width, height = _SIZES[format_](data)
+    except MalformedError as error:
+        raise InvalidImage(str(error), param) from error
+    except (struct.error, IndexError) as error:
+        raise InvalidImage("The image ends before its header does.", param) from error
+    if width < 1 or height < 1:
+        raise InvalidImage(f"The image's size is {width} x {height} pixels.", param)
+    header = ImageHeader(format_, width, height)
+    if header.pixels > limits.image_pixels:
+        raise PayloadTooLarge(
+            f"The image has {width} x {height} pixels; the most is {limits.image_pixels} in all.", param
+        )
+    return header
+
+
+def decode(data: bytes, limits: Limits, *, param: str, draft_size: int | None = None) -> Image.Image:
+    """An upright RGB picture: first frame, transparency over white, 16 bits cut to their upper 8.
+
+    Args:
+        draft_size: The edge the model reads. A JPEG may then be decoded at 1/2, 1/4 or 1/8 while its shorter
+            edge stays at least twice that. Pixels differ from a full decode's, and so does `pixel_content`.
+
+    Raises:
+        PayloadTooLarge: As `read_header`, or no memory is left for the pixels.
+        InvalidImage: As `read_header`, or the pixels can't be decoded.
+    """
+    header = read_header(data, limits, param=param)
+    if Image.MAX_IMAGE_PIXELS is not None and limits.image_pixels > Image.MAX_IMAGE_PIXELS:
+        # Pillow would warn about a size that the operator has allowed.
+        Image.MAX_IMAGE_PIXELS = limits.image_pixels
+    try:
+        essence = _ESSENCES.get(header.format, Essence)(data)
+        return _decode(essence, header, draft_size)
+    except MalformedError as error:
+        raise InvalidImage(str(error), param) from error
+    except (MemoryError, Image.DecompressionBombError) as error:
+        raise PayloadTooLarge("The image is too large to decode; send a smaller one.", param) from error
+    except Exception as error:
+        # Decoders meet a bad file with a dozen types, SyntaxError to struct.error, each the file's fault.
+        raise InvalidImage(f"The {header.format} image is damaged or cut short.", param) from error
+
+
+def pixel_content(image: Image.Image) -> bytes:
+    """What a picture is, for cache keys: width, height and RGB bytes, whatever file it came in."""
+    if image.mode != "RGB":
+        raise ValueError(f"an RGB image is needed, not {image.mode}")
+    return struct.pack(">II", *image.size) + image.tobytes()
+
+
+def _decode(essence: Essence, header: ImageHeader, draft_size: int | None) -> Image.Image:
+    image = _open(essence, header)
+    if draft_size is not None:
+        image.draft(None, (2 * draft_size, 2 * draft_size))
+    turn = essence.orientation
+    if header.format == "WEBP":
+        turn = exif.orientation(image.info.get("exif") or b"")
+    frame = image.tile[0].extents if header.format == "GIF" else None
+    image.load()
+    rgb = _rgb(image, _key_mask(image, essence, header))
+    if frame is not None and frame != (0, 0, *image.size):
+        # Outside its first frame a GIF's canvas is bare; Pillow fills it with colour 0.
+        rgb, inner = Image.new("RGB", rgb.size, "white"), rgb.crop(frame)
+        rgb.paste(inner, frame)
+    rgb.info = {}
+    return rgb.transpose(_TURNS[turn]) if turn in _TURNS else rgb
+
+
+def _open(essence: Essence, header: ImageHeader) -> ImageFile.ImageFile:
+    image = Image.open(io.BytesIO(essence.body), formats=(header.format,))
+    if image.size != (header.width, header.height):
+        # The limits were held against our reading of the size: no other one gets decoded.
+        raise MalformedError("The image contradicts itself about its size.")
+    return image
+
+
+def _rgb(image: Image.Image, alpha: Image.Image | None) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        # Pillow clips here: all above 255 would be white. Its own 16-bit colour decoders keep the upper byte.
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if alpha is None and ("transparency" in image.info or image.mode in ("LA", "RGBA")):
+        image = image.convert("RGBA")
+        alpha = image
+    if alpha is None:
+        return image if image.mode == "RGB" else image.convert("RGB")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=alpha)
+    return white
+
+
+def _key_mask(image: Image.Image, essence: Essence, header: ImageHeader) -> Image.Image | None:
+    """Opaque everywhere but where a PNG has its one transparent grey or colour."""
+    if essence.transparent is None:
+        return None
+    top = (1 << essence.depth) - 1
+    # Pillow compares the stored key with samples it has already scaled to 8 bits; both are needed alike.
+    key = [value & top for value in essence.transparent]
+    if essence.depth < 8:
+        key = [value * 255 // top for value in key]
+    if essence.depth == 16 and image.mode == "RGB":
+        # The upper bytes are decoded; a second pass, told the other byte order, takes the lower ones.
+        lower = _open(essence, header)
+        lower.tile = [tile._replace(args="RGB;16L") for tile in lower.tile]
+        lower.load()
+        same = _equal(image, [value >> 8 for value in key]) & _equal(lower, [value & 0xFF for value in key])
+    else:
+        same = _equal(image.convert("L") if image.mode == "1" else image, key)
+    return Image.fromarray(np.where(same, np.uint8(0), np.uint8(255)))
+
+
+def _equal(image: Image.Image, key: Sequence[int]) -> NDArray[np.bool_]:
+    """Where every channel has its key's value; channel by channel, as numpy is slow along an axis of three."""
+    same = np.ones((image.height, image.width), np.bool_)
+    for channel, value in zip(image.split(), key, strict=True):
+        same &= np.asarray(channel) == value
+    return same

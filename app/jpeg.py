@@ -1,0 +1,77 @@
+"""JPEG segments: the size, the orientation, and the file without its metadata."""
+
+import re
+import struct
+from collections.abc import Iterator
+
+from app import exif
+from app.image_header import Essence, MalformedError
+
+# Progressive files have about ten scans. Each costs a pass over all pixels however little data it holds.
+_MAX_SCANS = 64
+_MAX_SEGMENTS = 4096
+
+_EOI, _SOS, _APP0, _APP1, _APP14, _APP15, _COM = 0xD9, 0xDA, 0xE0, 0xE1, 0xEE, 0xEF, 0xFE
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_WITH_LENGTH = frozenset({*range(0xC0, 0xC8), *range(0xC9, 0xD0), *range(0xDA, 0xF0), _COM})
+# Inside a scan 0xFF is followed by 0 (a plain 0xFF), a restart mark or, as filler, by itself.
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
+
+
+def size(data: bytes) -> tuple[int, int]:
+    for marker, start, _ in _segments(data):
+        if marker in _FRAMES:
+            height, width = struct.unpack_from(">HH", data, start + 5)
+            return width, height
+    raise MalformedError("The JPEG holds no picture.")
+
+
+def essence(data: bytes) -> Essence:
+    """Ends at the first end mark: what cameras append (second pictures, films) is left behind."""
+    kept = [data[:2]]
+    turn = 1
+    scans = first_scan = 0
+    for marker, start, end in _segments(data):
+        if marker == _SOS:
+            first_scan = first_scan or start
+            scans += 1
+            if scans > _MAX_SCANS:
+                raise MalformedError(f"The JPEG has more than {_MAX_SCANS} scans.")
+        elif marker == _EOI and scans:
+            return Essence(b"".join([*kept, data[first_scan:end]]), turn)
+        elif not scans:
+            content = data[start + 4 : end]
+            if marker == _APP1 and content.startswith(b"Exif\0\0"):
+                turn = exif.orientation(content)
+            if _shapes_pixels(marker, content):
+                kept.append(data[start:end])
+    raise MalformedError("The JPEG holds no picture.")
+
+
+def _shapes_pixels(marker: int, content: bytes) -> bool:
+    if marker == _APP0:
+        return content.startswith(b"JFIF\0")
+    if marker == _APP14:
+        return content.startswith(b"Adobe")  # says whether colours are RGB, YCbCr, CMYK or YCCK
+    return not _APP1 <= marker <= _APP15 and marker != _COM
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """(marker, start, end) of each segment; scan data lies between them."""
+    position = 2
+    for _ in range(_MAX_SEGMENTS):
+        found = _MARKER.search(data, position)
+        if not found:
+            raise MalformedError("The JPEG is cut short.")
+        marker, start = found[1][0], found.start()
+        if marker == _EOI:
+            yield marker, start, start + 2
+            return
+        if marker not in _WITH_LENGTH:
+            raise MalformedError("The JPEG is damaged.")
+        (length,) = struct.unpack_from(">H", data, start + 2)
+        position = start + 2 + length
+        if length < 2 or position > len(data):
+            raise MalformedError("The JPEG is cut short.")
+        yield marker, start, position
+    raise MalformedError("The JPEG has too many segments.")

@@ -1,0 +1,148 @@
+"""The local launcher: one service on one port, from start to a clean end. Knows processes, not Ray.
+
+A child process runs Ray and Serve (`python -m app serve-here`); this one waits, tells the user what is going on, and
+on Ctrl-C or SIGTERM sees to it that no process and no port is left.
+"""
+
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import orjson
+import watchfiles
+
+from app import ports, process_tree
+from app.serve_flags import LocalPorts, environment, haproxy_binary
+from app.settings import LaunchSettings, process_environment
+
+# Serve drains for about 5 s (flags); what is not gone by then is killed, so that a stop takes 10 s at most.
+GRACE_S = 7.0
+POLL_S = 0.1
+SERVE_HERE = "serve-here"  # the child's own command of `python -m app`
+
+
+@dataclass(slots=True, eq=False)
+class Launcher:
+    settings: LaunchSettings
+    config: str
+    say: Callable[[str], None]
+    reload: bool = False
+    _stopping: bool = False
+
+    def run(self) -> int:
+        """Serve until told to stop; the exit code."""
+        if (trouble := self._trouble()) is not None:
+            self.say(trouble)
+            return 1
+        process_tree.adopt_orphans()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._stop)
+        changed = self._watch() if self.reload else threading.Event()
+        while True:
+            changed.clear()
+            with tempfile.TemporaryDirectory(prefix="embed-", ignore_cleanup_errors=True) as folder:
+                child = self._start(Path(folder))
+                try:
+                    code = self._wait(child, changed)
+                finally:
+                    self._end(child)
+            if self._stopping or not self.reload:
+                self.say("Stopped.")
+                return code
+            if not changed.is_set():
+                self.say("Waiting for a change …")
+            while not changed.wait(POLL_S):
+                if self._stopping:
+                    return code
+
+    def _watch(self) -> threading.Event:
+        """Set whenever a source or setting changes."""
+        changed = threading.Event()
+        files = [Path(self.config), *(Path(name) for name in ("app", "deployments", ".env") if Path(name).exists())]
+
+        def watch() -> None:
+            for changes in watchfiles.watch(*files, raise_interrupt=False):
+                self.say(f"Changed: {', '.join(sorted(path for _, path in changes))}")
+                changed.set()
+
+        threading.Thread(target=watch, daemon=True).start()
+        return changed
+
+    def _trouble(self) -> str | None:
+        """What stands in the way, in words that say what to do."""
+        host, port = self.settings.host, self.settings.port
+        if not ports.is_free(port, host):
+            holder = ports.holder(port) or "another process"
+            hint = ""
+            if holder.startswith("haproxy"):
+                hint = " It is a leftover of a Ray that was killed: end it with `kill <pid>`."
+            return (
+                f"Port {port} is taken by {holder}.{hint}\n"
+                f"End that process, or choose another port: PORT={port + 1} make serve"
+            )
+        return None
+
+    def _start(self, folder: Path) -> "subprocess.Popen[bytes]":
+        haproxy = haproxy_binary()
+        if not haproxy:
+            self.say("HAProxy was not found: using Serve's plain proxy, which answers about ten times fewer requests.")
+        env = process_environment() | environment(LocalPorts.choose(), folder, haproxy)
+        # An address of another cluster must not lead the local service astray.
+        env.pop("RAY_ADDRESS", None)
+        command = [sys.executable, "-m", "app", "--config", self.config, SERVE_HERE]
+        # A session of its own: Ctrl-C in the terminal reaches this process only, which ends the rest in order.
+        return subprocess.Popen(command, env=env, start_new_session=True)  # noqa: S603 - our own module
+
+    def _wait(self, child: "subprocess.Popen[bytes]", changed: threading.Event) -> int:
+        started = time.monotonic()
+        announced = False
+        while not (self._stopping or changed.is_set()):
+            if child.poll() is not None:
+                self.say(f"The service ended by itself (exit code {child.returncode}); see the messages above.")
+                return 1
+            if not announced and (health := self._health()) is not None:
+                announced = True
+                self._announce(health, time.monotonic() - started)
+            time.sleep(POLL_S)
+        return 0
+
+    def _health(self) -> dict[str, object] | None:
+        """The answer of `/health` once it is 200."""
+        try:
+            with urllib.request.urlopen(f"{self.settings.url}/health", timeout=2) as answer:  # noqa: S310 - own URL
+                data: dict[str, object] = orjson.loads(answer.read())
+                return data
+        except (urllib.error.URLError, OSError, orjson.JSONDecodeError):
+            return None
+
+    def _announce(self, health: dict[str, object], seconds: float) -> None:
+        url = self.settings.url
+        self.say(f"\nReady after {seconds:.1f} s: {url}   ({health['status']})")
+        for model in health["details"]:  # type: ignore[attr-defined]
+            about = f"{model['dimensions']} dimensions, {model['backend']} {model['precision']}"
+            self.say(f"  {model['kind']:5} {model['id']}: {about if model['status'] == 'ready' else model['reason']}")
+        self.say(
+            f"  try   curl -s {url}/embed/text -H 'content-type: application/json' -d '{{\"texts\": [\"Hello\"]}}'"
+        )
+        self.say("  stop  Ctrl-C\n")
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if not self._stopping:
+            self.say("\nStopping …")
+        self._stopping = True
+
+    def _end(self, child: "subprocess.Popen[bytes]") -> None:
+        child.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(GRACE_S)
+        process_tree.end_descendants()

@@ -1,0 +1,59 @@
+"""`build`: from settings to the Serve application. The only wiring."""
+
+import math
+import os
+import re
+from typing import Any
+
+from ray import serve
+from ray.serve import Application
+
+from app.settings import AppArgs, ModelArgs, Placement
+from deployments.ingress import Ingress
+from deployments.similarity import Similarity
+from deployments.text_encoder import TextEncoder
+
+
+def build(args: AppArgs) -> Application:
+    """Serve's builder: one typed argument, overridden by the owner's environment variables."""
+    args = args.with_environment()
+    text = {model.id: _text_encoder(model, args) for model in args.text_models}
+    similarity = serve.deployment(Similarity, name="Similarity", **_options(args.similarity)).bind(args.limits)
+    # Serve parallelises over replicas; queueing happens in the app, which answers in JSON when it is too long.
+    ingress = serve.deployment(Ingress, name="Ingress", **_options(args.ingress))
+    return ingress.bind(args, text, {}, similarity)
+
+
+def _text_encoder(model: ModelArgs, args: AppArgs) -> Application:
+    name = f"TextEncoder-{_slug(model.short_name)}"
+    return serve.deployment(TextEncoder, name=name, **_options(model)).bind(model, _threads(model), args.offline)
+
+
+def _options(placement: Placement) -> dict[str, Any]:
+    actor: dict[str, Any] = {"num_cpus": placement.num_cpus, "num_gpus": placement.num_gpus}
+    if placement.resources:
+        actor["resources"] = placement.resources
+    if placement.memory is not None:
+        actor["memory"] = placement.memory
+    if placement.accelerator_type is not None:
+        actor["accelerator_type"] = placement.accelerator_type
+    return {
+        "ray_actor_options": actor,
+        "autoscaling_config": placement.autoscaling.model_dump(),
+        "max_ongoing_requests": placement.max_ongoing_requests,
+        "health_check_period_s": placement.health_check_period_s,
+        "health_check_timeout_s": placement.health_check_timeout_s,
+        "graceful_shutdown_timeout_s": placement.graceful_shutdown_timeout_s,
+    }
+
+
+def _threads(model: ModelArgs) -> int:
+    """Inference threads of one replica. By default the node's CPUs are shared by the replicas of one model: two
+    models are seldom at their peak together, and an idle one should cost nothing."""
+    if model.inference_threads:
+        return model.inference_threads
+    return max(1, math.floor((os.cpu_count() or 1) / model.autoscaling.max_replicas))
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", name)

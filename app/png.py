@@ -1,0 +1,58 @@
+"""PNG chunks: the size, the orientation, and the file without its metadata and later frames."""
+
+import struct
+import zlib
+
+from app import exif
+from app.image_header import Essence, MalformedError
+
+_MAX_CHUNKS = 65_536
+_PALETTE = 3
+_KEY_SAMPLES = {0: 1, 2: 3}  # colour types whose tRNS names one transparent grey or colour
+_NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+
+
+def size(data: bytes) -> tuple[int, int]:
+    if data[8:16] != b"\0\0\0\x0dIHDR":
+        raise MalformedError("The PNG does not begin with its header.")
+    width, height = struct.unpack_from(">II", data, 16)
+    return width, height
+
+
+def essence(data: bytes) -> Essence:
+    depth, colour = data[24], data[25]
+    kept = [data[:8]]
+    names = set()
+    turn = 1
+    transparent: tuple[int, ...] | None = None
+    position = 8
+    for _ in range(_MAX_CHUNKS):
+        if position + 12 > len(data):
+            raise MalformedError("The PNG is cut short.")
+        length, name = struct.unpack_from(">I4s", data, position)
+        start, end = position + 8, position + 12 + length
+        if end > len(data):
+            raise MalformedError("The PNG is cut short.")
+        if name in _NEEDED or name == b"tRNS":
+            # Pillow leaves pixel data unchecked: a damaged file would be a wrong picture, not an error.
+            if zlib.crc32(data[position + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
+                raise MalformedError("The PNG is damaged: a checksum does not match.")
+            if name == b"tRNS" and colour in _KEY_SAMPLES:
+                transparent = struct.unpack_from(f">{_KEY_SAMPLES[colour]}H", data[start : end - 4])
+            else:
+                kept.append(data[position:end])
+        elif name == b"eXIf":
+            turn = exif.orientation(data[start : end - 4])
+        elif not name[0] & 0x20:
+            raise MalformedError("The PNG needs an extension that is not supported.")
+        if name == b"IHDR" and name in names:
+            raise MalformedError("The PNG has two headers.")
+        names.add(name)
+        position = end
+        if name == b"IEND":
+            break
+    else:
+        raise MalformedError("The PNG has too many chunks.")
+    if b"IDAT" not in names or (colour == _PALETTE and b"PLTE" not in names):
+        raise MalformedError("The PNG holds no picture.")
+    return Essence(b"".join(kept), turn, transparent, depth)

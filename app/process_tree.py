@@ -1,0 +1,54 @@
+"""Every process that a local start began, and their end. Knows nothing of what they do.
+
+Ray's daemons leave their parent's process group and its process tree when their parent dies. On Linux this
+process adopts such orphans ("child subreaper", prctl(2)), so that the whole tree stays below it.
+"""
+
+import ctypes
+import signal
+import sys
+import time
+from contextlib import suppress
+
+import psutil
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent dies. Linux only; elsewhere nothing happens."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent() -> None:
+    """Have the kernel send this process SIGTERM when its parent is gone. Linux only."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def descendants() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
+
+
+def end_descendants(patience_s: float = 3.0) -> list[str]:
+    """SIGKILL whatever is left below this process, until nothing is; returns what was killed."""
+    killed: list[str] = []
+    give_up = time.monotonic() + patience_s
+    while (left := [p for p in descendants() if _alive(p)]) and time.monotonic() < give_up:
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                killed.append(f"{process.name()} ({process.pid})")
+                process.kill()
+        psutil.wait_procs(left, timeout=1.0)
+    return killed
+
+
+def _alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

@@ -1,0 +1,200 @@
+"""Every setting, one typed field each, and the only reader of the environment.
+
+`serve_config.yaml` (`args:`) is validated into `AppArgs`; `with_environment` lays the owner's variables over
+it. Unknown names are refused: a misspelt setting that silently does nothing is worse than a failed start.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
+
+DEFAULT_TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+DEFAULT_IMAGE_MODEL = "openai/clip-vit-base-patch32"
+SHAPES_CLIP = "shapes-clip"
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Autoscaling(Settings):
+    """Passed to Serve as `autoscaling_config`; every model scales on its own."""
+
+    min_replicas: int = Field(1, ge=0)
+    max_replicas: PositiveInt = 1
+    # The ingress sends at most two coalesced calls per replica, so an ongoing count near 2 means "always busy".
+    target_ongoing_requests: PositiveFloat = 1.5
+    upscale_delay_s: float = Field(5.0, ge=0)
+    downscale_delay_s: float = Field(120.0, ge=0)
+    metrics_interval_s: PositiveFloat = 1.0
+
+
+class Placement(Settings):
+    """What one replica asks of the cluster."""
+
+    autoscaling: Autoscaling = Autoscaling()
+    # A scheduling weight. The defaults of all deployments together fit a node with two logical CPUs.
+    num_cpus: float = Field(0.3, ge=0)
+    num_gpus: float = Field(0.0, ge=0)
+    accelerator_type: str | None = None
+    resources: dict[str, float] = {}
+    memory: float | None = Field(None, description="Bytes a replica reserves on its node.")
+    max_ongoing_requests: PositiveInt = 256
+    health_check_period_s: PositiveFloat = 2.0
+    health_check_timeout_s: PositiveFloat = 10.0
+    graceful_shutdown_timeout_s: PositiveFloat = 20.0
+
+
+class EncoderOptions(Placement):
+    """How a model is loaded and run; the defaults of every entry of `text_models` and `image_models`."""
+
+    backend: Literal["auto", "openvino", "torch"] = "auto"
+    precision: Literal["auto", "f32", "bf16", "f16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    inference_threads: int = Field(0, ge=0, description="0: the node's CPUs divided by max_replicas.")
+    workers: PositiveInt = Field(2, description="Threads that tokenise or decode, per replica (MAX_WORKERS).")
+    batch_size: PositiveInt = Field(32, description="Most items of one run of the model (BATCH_SIZE).")
+    batch_tokens: PositiveInt = Field(2048, description="Most padded tokens of one run of the model.")
+    allow_bin_weights: bool = False
+    cache_dir: str | None = Field(None, description="Converted models; default: the user's cache folder.")
+
+
+class ModelArgs(EncoderOptions):
+    id: str = Field(min_length=1, description="Hub id, short name or local directory.")
+    revision: str | None = None
+    prompts: dict[str, str] = {}
+
+    @property
+    def short_name(self) -> str:
+        return self.id.rstrip("/").rsplit("/", 1)[-1]
+
+
+class CacheArgs(Settings):
+    max_size: PositiveInt = Field(10_000, description="Most entries (CACHE_MAX_SIZE).")
+    max_bytes: PositiveInt = Field(256 * 2**20, description="Most bytes of keys and values.")
+    ttl_ms: int = Field(3_600_000, ge=0, description="Life of an entry in ms, 0 for no end (CACHE_TTL).")
+    near_max_bytes: int = Field(64 * 2**20, ge=0, description="Near cache of each ingress replica; 0: none.")
+    deadline_ms: PositiveFloat = Field(50.0, description="A slower shared cache counts as a miss.")
+    lease_s: PositiveFloat = Field(2.0, description="How long near copies live without the cache's word.")
+
+
+class Limits(Settings):
+    texts: PositiveInt = Field(2048, description="Most texts of one request.")
+    text_bytes: PositiveInt = Field(64 * 1024, description="Most UTF-8 bytes of one text.")
+    images: PositiveInt = Field(32, description="Most images of one request.")
+    image_bytes: PositiveInt = Field(10 * 2**20, description="Most bytes of one encoded image.")
+    image_pixels: PositiveInt = Field(50_000_000, description="Most pixels of one image.")
+    request_pixels: PositiveInt = Field(100_000_000, description="Most pixels of all images of one request.")
+    vector_elements: PositiveInt = Field(4_000_000, description="Most numbers of one similarity request.")
+    text_body: PositiveInt = Field(16 * 2**20, description="Most body bytes, text routes.")
+    image_body: PositiveInt = Field(64 * 2**20, description="Most body bytes, image and mixed routes.")
+    vector_body: PositiveInt = Field(96 * 2**20, description="Most body bytes, similarity and search.")
+    deadline_s: PositiveFloat = Field(30.0, description="A request's time, then 504.")
+
+
+def _one_or_many(value: Any) -> Any:
+    items = [value] if isinstance(value, (str, Mapping)) else value
+    if isinstance(items, Sequence):
+        return [{"id": item} if isinstance(item, str) else item for item in items]
+    return items
+
+
+def _validated_fields(value: Any) -> Any:
+    # A model entry in YAML is a plain id or a mapping; both become mappings here.
+    return _one_or_many(value)
+
+
+Models = Annotated[tuple[ModelArgs, ...], BeforeValidator(_validated_fields)]
+
+
+class AppArgs(Settings):
+    """The one argument of `app.main:build`."""
+
+    text_models: Models = (ModelArgs(id=DEFAULT_TEXT_MODEL),)
+    image_models: Models = (ModelArgs(id=DEFAULT_IMAGE_MODEL),)
+    text_fallback: str | None = Field(None, description="Backup text model, opt-in (TEXT_MODEL_FALLBACK).")
+    image_fallback: str | None = Field(None, description="Backup image model, opt-in (IMAGE_MODEL_FALLBACK).")
+    encoder: EncoderOptions = Field(EncoderOptions(), description="Options of models named by environment.")
+    ingress: Placement = Placement(num_cpus=0.2, max_ongoing_requests=2048)
+    similarity: Placement = Placement(num_cpus=0.2)
+    cache: CacheArgs = CacheArgs()
+    limits: Limits = Limits()
+    image_folder: str | None = Field(None, description="Folder that `./paths` may name; unset: none.")
+    offline: bool = Field(False, description="Never ask the model hub.")
+    # Set by the local launcher only; see `shapes-clip` in the README.
+    local: bool = False
+
+    def with_environment(self, environ: Mapping[str, str] | None = None) -> Self:
+        """The owner's variables over these values; an empty variable counts as unset."""
+        env = {k: v for k, v in (os.environ if environ is None else environ).items() if v.strip()}
+        encoder: dict[str, Any] = {}
+        if "BATCH_SIZE" in env:
+            encoder["batch_size"] = env["BATCH_SIZE"]
+        if "MAX_WORKERS" in env:
+            encoder["workers"] = env["MAX_WORKERS"]
+        cache: dict[str, Any] = {}
+        if "CACHE_MAX_SIZE" in env:
+            cache["max_size"] = env["CACHE_MAX_SIZE"]
+        if "CACHE_TTL" in env:
+            cache["ttl_ms"] = env["CACHE_TTL"]
+        data = self.model_dump()
+        data["encoder"] |= encoder
+        data["cache"] |= cache
+        for field, variable in (("text_models", "TEXT_MODEL"), ("image_models", "IMAGE_MODEL")):
+            known = {model["id"]: model for model in data[field]}
+            if variable in env:
+                ids = [part.strip() for part in env[variable].split(",") if part.strip()]
+                data[field] = [known.get(id_, data["encoder"] | {"id": id_}) for id_ in ids]
+            data[field] = [model | encoder for model in data[field]]
+        for field, variable in (
+            ("text_fallback", "TEXT_MODEL_FALLBACK"),
+            ("image_fallback", "IMAGE_MODEL_FALLBACK"),
+            ("image_folder", "IMAGE_FOLDER"),
+        ):
+            if variable in env:
+                data[field] = env[variable]
+        if env.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
+            data["offline"] = True
+        return type(self).model_validate(data)
+
+
+def image_model_is_chosen(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the user named an image model in the environment."""
+    return bool((os.environ if environ is None else environ).get("IMAGE_MODEL", "").strip())
+
+
+def hub_cache() -> Path:
+    """Where huggingface_hub keeps downloads; its own variables decide."""
+    home = Path(os.environ.get("HF_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"))
+    return Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
+
+
+def converted_models() -> Path:
+    """Default folder for converted models, safe to delete at any time."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    return base / "ray-embedding-service" / "converted"
+
+
+class LaunchSettings(Settings):
+    """Where the local launcher serves."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(3000, ge=1, le=65535)
+
+    @property
+    def url(self) -> str:
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - a comparison
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        given = {"host": os.environ.get("HOST", ""), "port": os.environ.get("PORT", "")}
+        return cls.model_validate({name: value for name, value in given.items() if value.strip()})
+
+
+def process_environment() -> dict[str, str]:
+    """A copy of this process's variables, for a child process."""
+    return dict(os.environ)

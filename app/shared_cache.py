@@ -1,0 +1,200 @@
+"""The cluster-wide cache's own logic: epochs, leases, counts. `deployments.cache` puts it into an actor.
+
+Each client (an ingress replica with a near cache) keeps one `poll` parked here. A poll reports the client's
+counts and the keys that its near cache served; its answer renews the client's lease and names the epoch.
+`clear` starts a new epoch, wakes every poll, and returns once each client has come back with the new epoch or
+its lease has run out, so after `clear` nobody serves an old copy. Entries of an old epoch are refused: a miss
+that was in flight cannot resurrect what was cleared. A restarted cache has a new epoch, never an old one.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from app.cache import LruTtlCache
+
+PARK_S = 0.5
+KEEP_DEPARTED_S = 3600.0
+
+
+@dataclass(slots=True)
+class Counts:
+    """Look-ups of one client since it started; a hit in the near cache is a hit."""
+
+    hits: int = 0
+    near_hits: int = 0
+    misses: int = 0
+
+    def add(self, other: "Counts") -> None:
+        self.hits += other.hits
+        self.near_hits += other.near_hits
+        self.misses += other.misses
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a poll brings. `counts` are totals, so a lost or repeated report does no harm."""
+
+    client: str
+    epoch: str | None
+    counts: Counts
+    touched: Sequence[bytes] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a poll takes home. `alone`: nobody else has written in this epoch."""
+
+    epoch: str
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """Cluster-wide figures; `bytes` are keys, values and bookkeeping."""
+
+    size: int
+    max_size: int
+    bytes: int
+    max_bytes: int
+    hits: int
+    near_hits: int
+    misses: int
+    evictions: int
+    expirations: int
+    clients: int
+    available: bool = True
+
+    @property
+    def hit_rate(self) -> float:
+        asked = self.hits + self.misses
+        return self.hits / asked if asked else 0.0
+
+
+@dataclass(slots=True)
+class _Client:
+    seen: float
+    epoch: str | None
+    counts: Counts
+    round: int
+    told_alone: bool
+
+
+@dataclass(slots=True, eq=False)
+class SharedCache:
+    """One per cluster (or shard). Runs on one event loop.
+
+    Args:
+        store: Holds the entries.
+        lease_s: How long a client may serve near copies after the start of its last answered poll.
+        clock: Seconds, monotonic.
+    """
+
+    store: LruTtlCache
+    lease_s: float = 2.0
+    clock: Callable[[], float] = time.monotonic
+    _incarnation: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _generation: int = 0
+    _round: int = 0
+    _clients: dict[str, _Client] = field(default_factory=dict)
+    _departed: Counts = field(default_factory=Counts)
+    _writers: set[str] = field(default_factory=set)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _polled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def epoch(self) -> str:
+        return f"{self._incarnation}.{self._generation}"
+
+    def lookup(self, keys: Sequence[bytes]) -> tuple[str, list[tuple[bytes, float | None] | None]]:
+        """The epoch, and for each key its value with the seconds it has left (None: no end), or None."""
+        return self.epoch, [self.store.get_with_ttl(key) for key in keys]
+
+    def put(self, client: str, epoch: str, entries: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Store entries that were looked up in `epoch`; False when it has passed."""
+        if epoch != self.epoch:
+            return False
+        if client not in self._writers:
+            self._writers.add(client)
+            self._call_in()  # whoever thought it was alone must hear at once
+        for key, value in entries:
+            self.store.put(key, value)
+        return True
+
+    async def poll(self, report: Report) -> Word:
+        """Park until there is news, at most `PARK_S`."""
+        known = self._clients.get(report.client)
+        told_alone = known is not None and known.told_alone
+        client = _Client(self.clock(), report.epoch, report.counts, self._round, told_alone)
+        self._clients[report.client] = client
+        self.store.touch(report.touched)
+        self._polled.set()
+        self._polled = asyncio.Event()
+        others = not self._writers <= {report.client}
+        # What happened while no poll was parked is news too.
+        if known is not None and report.epoch == self.epoch and not (told_alone and others):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), PARK_S)
+        client.told_alone = self._writers <= {report.client}
+        return Word(self.epoch, client.told_alone)
+
+    async def clear(self) -> int:
+        """Drop every entry; returns how many there were, once no client can serve an old copy."""
+        dropped = self.store.clear()
+        self._generation += 1
+        self._writers.clear()
+        self._call_in()
+        # The epoch of now, not of then: another `clear` may have begun meanwhile.
+        await self._until(lambda c: c.epoch == self.epoch, self.lease_s)
+        return dropped
+
+    async def stats(self, patience_s: float = 0.1) -> CacheStats:
+        """Figures of the whole cluster, with every live client's counts up to this call where it answers."""
+        self._call_in()
+        target = self._round
+        await self._until(lambda c: c.round >= target, patience_s)
+        total = Counts()
+        total.add(self._departed)
+        for client in self._clients.values():
+            total.add(client.counts)
+        store = self.store
+        return CacheStats(
+            size=len(store),
+            max_size=store.max_entries,
+            bytes=store.bytes,
+            max_bytes=store.max_bytes,
+            hits=total.hits,
+            near_hits=total.near_hits,
+            misses=total.misses,
+            evictions=store.evictions,
+            expirations=store.expirations,
+            clients=len(self._live()),
+        )
+
+    def _call_in(self) -> None:
+        """Let every parked poll return."""
+        self._round += 1
+        self._wake.set()
+        self._wake = asyncio.Event()
+
+    def _live(self) -> list[_Client]:
+        now = self.clock()
+        for name, client in list(self._clients.items()):
+            if now - client.seen > KEEP_DEPARTED_S:
+                self._departed.add(self._clients.pop(name).counts)
+        return [client for client in self._clients.values() if now - client.seen <= self.lease_s]
+
+    async def _until(self, settled: Callable[[_Client], bool], patience_s: float) -> None:
+        """Wait until every client on a lease is settled, at most `patience_s`."""
+        give_up = self.clock() + patience_s
+        while any(not settled(client) for client in self._live()):
+            left = give_up - self.clock()
+            if left <= 0:
+                return
+            try:
+                await asyncio.wait_for(self._polled.wait(), left)
+            except TimeoutError:
+                return

@@ -1,0 +1,218 @@
+"""Trains shapes-clip, a small CLIP, on pictures that it draws: `python -m examples.train_shapes_clip`.
+
+Takes a few minutes on two cores and writes a directory that `CLIPModel.from_pretrained` loads.
+"""
+
+import argparse
+import json
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+
+from examples.shapes import PARTS, Scene, caption, draw, fitted, random_parts, random_scene, with_noise
+from examples.shapes_card import model_card
+from examples.shapes_reference import Reference
+from examples.shapes_tokenizer import save_tokenizer, train_tokenizer
+
+ASSETS = Path(__file__).resolve().parent.parent / "app" / "assets" / "shapes-clip"
+SIDE = 64
+PATCH = 8
+MAX_LENGTH = 32
+BATCH = 112
+PICTURES = 16_000
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class Pictures(NamedTuple):
+    scenes: list[Scene]
+    pixels: torch.Tensor  # (n, side, side, 3), uint8
+    attributes: torch.Tensor  # (n, parts): equal numbers, equal words
+
+
+def draw_pictures(seed: int, n: int) -> Pictures:
+    def picture(index: int) -> tuple[Scene, np.ndarray]:
+        rng = Random(f"training {seed} {index}")
+        scene = random_scene(rng, unseen=False)
+        return scene, np.asarray(fitted(draw(scene, rng), SIDE))
+
+    with ThreadPoolExecutor() as pool:
+        scenes, pixels = zip(*pool.map(picture, range(n)), strict=True)
+    words: dict[str, int] = {}
+    attributes = [[words.setdefault(getattr(scene, p), len(words)) for p in PARTS] for scene in scenes]
+    return Pictures(list(scenes), torch.from_numpy(np.stack(pixels)), torch.tensor(attributes))
+
+
+def new_model(tokenizer: CLIPTokenizer) -> CLIPModel:
+    projection = 64
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 64,
+        "intermediate_size": 256,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": MAX_LENGTH,
+        "projection_dim": projection,
+        "hidden_act": "gelu",
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    vision = {
+        "image_size": SIDE,
+        "patch_size": PATCH,
+        "hidden_size": 96,
+        "intermediate_size": 192,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 3,
+        "projection_dim": projection,
+        "hidden_act": "gelu",
+    }
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=projection))
+    embeddings = model.vision_model.embeddings
+    with torch.no_grad():
+        # Near zero, as they start by default, they take most of the training to tell the places apart.
+        embeddings.position_embedding.weight[1:] = 0.3 * sines(SIDE // PATCH, vision["hidden_size"])
+    return model
+
+
+def sines(side: int, width: int) -> torch.Tensor:
+    """Where a patch lies, as sines of its row and column: (side * side, width)."""
+    waves = torch.exp(torch.arange(width // 4) * (-math.log(100) / (width // 4 - 1))) * math.pi / 2
+    turns = torch.arange(side)[:, None] * waves
+    line = torch.cat([turns.sin(), turns.cos()], dim=1)
+    rows, columns = line.repeat_interleave(side, dim=0), line.repeat(side, 1)
+    return torch.cat([rows, columns], dim=1)
+
+
+def training_texts(scenes: list[Scene], rng: Random) -> tuple[list[str], torch.Tensor]:
+    """A caption per scene, and which parts it names."""
+    texts, named = [], []
+    for scene in scenes:
+        parts = random_parts(rng, scene)
+        text = caption(scene, rng, parts)
+        texts.append(with_noise(text, rng) if rng.random() < 0.2 else text)
+        named.append([part in parts for part in PARTS])
+    return texts, torch.tensor(named)
+
+
+def shaken(pixels: torch.Tensor) -> torch.Tensor:
+    """Moved by up to two pixels, lightened or darkened, and normalised: (n, 3, side, side), float."""
+    n = len(pixels)
+    rows, columns = (
+        (torch.arange(SIDE)[None, :] + torch.randint(-2, 3, (n, 1))).clamp(0, SIDE - 1) for _ in range(2)
+    )
+    moved = pixels[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    values = moved.permute(0, 3, 1, 2).float() / 255
+    contrast, light = 1 + 0.2 * (torch.rand(2, n, 1, 1, 1) - 0.5)
+    values = ((values - 0.5) * contrast + 0.5 * light).clamp(0, 1)
+    return (values - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+
+
+def contrastive_loss(logits: torch.Tensor, attributes: torch.Tensor, named: torch.Tensor) -> torch.Tensor:
+    """CLIP's loss, but a picture that a caption happens to be true of is no wrong answer to it."""
+    same = attributes[:, None, :] == attributes[None, :, :]
+    also_true = (same | ~named[:, None, :]).all(dim=-1)
+    also_true.fill_diagonal_(False)
+    logits = logits.masked_fill(also_true, -torch.inf)
+    answers = torch.arange(len(logits))
+    return (cross_entropy(logits, answers) + cross_entropy(logits.T, answers)) / 2
+
+
+def choose(pictures: Pictures, step: int) -> torch.Tensor:
+    """A batch's indices. Two times in three its pictures share a colour, then a background too: with these
+    to tell them apart, a model is slow to look at anything else.
+    """
+    n = len(pictures.scenes)
+    alike = torch.ones(n, dtype=torch.bool)
+    example = pictures.attributes[torch.randint(n, ())]
+    for part in ("colour", "background")[: step % 3]:
+        column = PARTS.index(part)
+        alike &= pictures.attributes[:, column] == example[column]
+    candidates = alike.nonzero().flatten()
+    return candidates[torch.randperm(len(candidates))[:BATCH]]
+
+
+def train(model: CLIPModel, tokenizer: CLIPTokenizer, pictures: Pictures, steps: int, seed: int) -> None:
+    rng = Random(f"captions {seed}")
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.02, betas=(0.9, 0.98), fused=True)
+    started, losses = time.monotonic(), []
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 1.5e-3 * min(1, (step + 1) / 100) * (0.51 + 0.49 * math.cos(math.pi * step / steps))
+        chosen = choose(pictures, step)
+        texts, named = training_texts([pictures.scenes[i] for i in chosen.tolist()], rng)
+        inputs = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        outputs = model(pixel_values=shaken(pictures.pixels[chosen]), **inputs)
+        loss = contrastive_loss(outputs.logits_per_text, pictures.attributes[chosen], named)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        with torch.no_grad():
+            model.logit_scale.clamp_(max=math.log(100))
+        losses.append(loss.item())
+        if (step + 1) % 50 == 0 or step + 1 == steps:
+            recent = sum(losses[-50:]) / len(losses[-50:])
+            seconds = time.monotonic() - started
+            print(f"step {step + 1}/{steps}  loss {recent:.3f}  {seconds:.0f} s", flush=True)
+
+
+def save(model: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    model.eval().save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
+    preprocessing = {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"shortest_edge": SIDE},
+        "resample": 3,
+        "do_center_crop": True,
+        "crop_size": {"height": SIDE, "width": SIDE},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": MEAN,
+        "image_std": STD,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessing, indent=2) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=1100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=ASSETS)
+    args = parser.parse_args()
+
+    started = time.monotonic()
+    torch.manual_seed(args.seed)
+    pictures = draw_pictures(args.seed, min(PICTURES, args.steps * BATCH))
+    print(f"drew {len(pictures.scenes)} pictures  {time.monotonic() - started:.0f} s", flush=True)
+    rng = Random(f"words {args.seed}")
+    words = [caption(s, rng, random_parts(rng, s)) for s in (random_scene(rng, False) for _ in range(10_000))]
+    tokenizer = train_tokenizer(words, MAX_LENGTH)
+    model = new_model(tokenizer)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    print(f"training {parameters:,} parameters on {torch.get_num_threads()} threads", flush=True)
+    train(model, tokenizer, pictures, args.steps, args.seed)
+    save(model, tokenizer, args.out)
+    seconds = time.monotonic() - started
+    figures = Reference(args.out).figures()
+    (args.out / "README.md").write_text(model_card(figures, parameters, len(pictures.scenes), args.steps))
+    print(f"trained in {seconds:.0f} s, saved to {args.out}")
+    for name, recall in figures.items():
+        print(f"{name}: {recall}")
+
+
+if __name__ == "__main__":
+    main()

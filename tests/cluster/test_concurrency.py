@@ -1,0 +1,56 @@
+"""Many clients at once: right vectors, right order, and batches that grow."""
+
+import asyncio
+import json
+import random
+from typing import Any
+
+import httpx
+import numpy as np
+
+from loadtests.http_load import closed_loop
+from tests.cluster.conftest import Oracle
+from tests.cluster.running import RunningService, wait_for
+
+CLIENTS = 64
+
+
+def batches_of(service: RunningService) -> tuple[int, int]:
+    [model] = httpx.get(f"{service.url}/health").json()["details"]
+    return model["items"], model["batches"]
+
+
+def at_once(service: RunningService, requests: list[list[str]]) -> list[list[Any]]:
+    """Every list of texts as a request, `CLIENTS` at a time; the vectors of each."""
+    bodies = [json.dumps({"texts": texts}).encode() for texts in requests]
+    answers = asyncio.run(closed_loop("127.0.0.1", service.port, "/embed/text", bodies, CLIENTS))
+    assert [answer.status for answer in answers] == [200] * len(requests)
+    return [json.loads(answer.body)["embeddings"] for answer in answers]
+
+
+def test_every_vector_is_right_and_in_order(service: RunningService, oracle: Oracle) -> None:
+    rng = random.Random(7)
+    words = ["river", "stone", "light", "paper", "engine", "garden", "winter", "music", "bread", "ocean"]
+    texts = [f"{i} " + " ".join(rng.choices(words, k=rng.randint(1, 60))) for i in range(900)]
+    requests, rest = [], list(texts)
+    while rest:
+        size = rng.choice([1, 1, 2, 3, 5, 8, 17, 40])
+        requests.append(rest[:size])
+        rest = rest[size:]
+    answers = at_once(service, requests)
+    assert [len(rows) for rows in answers] == [len(request) for request in requests]
+    got = np.array([row for rows in answers for row in rows])
+    want = oracle(texts)
+    assert (got * want).sum(1).min() >= 0.9999
+    assert ((got @ want.T).argmax(1) == np.arange(len(texts))).all()
+
+
+def test_batches_grow_while_the_model_is_busy(service: RunningService) -> None:
+    items, batches = batches_of(service)
+    requests = [[f"single text number {i} of a crowd"] for i in range(1500)]
+    at_once(service, requests)
+    # The ingress hears the encoder's counts once a second.
+    wait_for(lambda: batches_of(service)[0] >= items + len(requests), what="the encoder's counts")
+    more_items, more_batches = batches_of(service)
+    assert more_items - items == len(requests)
+    assert (more_items - items) / (more_batches - batches) > 4

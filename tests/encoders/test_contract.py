@@ -1,0 +1,125 @@
+"""What holds for every backend."""
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.encoders import load_text_model, shapes
+from app.settings import ModelArgs
+from app.types import TextModel, Vector
+
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+
+
+def encode(model: TextModel, texts: list[str]) -> Vector:
+    return model.run([text.ids for text in model.tokenize(texts)])
+
+
+def test_info_says_what_the_model_is(minilm: TextModel) -> None:
+    info = minilm.info
+    assert info.id == "sentence-transformers/all-MiniLM-L6-v2"
+    assert (info.dimensions, info.max_tokens, info.kinds, info.normalized) == (384, 256, ("text",), True)
+    assert info.device == "cpu"
+    assert len(info.fingerprint) == 32
+
+
+def test_vectors_are_float32_rows_of_unit_length(minilm: TextModel) -> None:
+    vectors = encode(minilm, ["one", "two words", "three words here"])
+    assert vectors.shape == (3, 384)
+    assert str(vectors.dtype) == "float32"
+    assert vectors.flags.c_contiguous
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_an_empty_batch_has_no_rows(minilm: TextModel) -> None:
+    assert minilm.tokenize([]) == []
+    assert minilm.run([]).shape == (0, 384)
+
+
+@pytest.mark.parametrize("n", [1, 3, 7, 37])
+def test_rows_come_in_the_order_given(minilm: TextModel, n: int) -> None:
+    texts = [f"{'word ' * (index * 7 % 11)}{index}" for index in range(n)]
+    single = np.concatenate([encode(minilm, [text]) for text in texts])
+    together = encode(minilm, texts)
+    assert (together @ single.T).argmax(axis=1).tolist() == list(range(n))
+    np.testing.assert_allclose(together, single, atol=1e-3)
+
+
+def test_results_outlive_the_next_run(minilm: TextModel) -> None:
+    first = encode(minilm, ["first"])
+    copy = first.copy()
+    encode(minilm, ["second"])
+    np.testing.assert_array_equal(first, copy)
+
+
+def test_tokens_and_truncation_are_exact(minilm: TextModel) -> None:
+    short, exact, long_ = minilm.tokenize(["hello world", "a " * 254, "a " * 255])
+    assert (len(short.ids), short.truncated) == (4, False)
+    assert (len(exact.ids), exact.truncated) == (256, False)
+    assert (len(long_.ids), long_.truncated) == (256, True)
+    assert long_.ids[-1] == short.ids[-1]
+
+
+def test_tokenising_is_thread_safe(minilm: TextModel) -> None:
+    texts = [f"text number {index} " * (index % 9) for index in range(64)]
+    expected = minilm.tokenize(texts)
+    results: list[object] = []
+    threads = [threading.Thread(target=lambda: results.append(minilm.tokenize(texts))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [expected] * 8
+
+
+def test_warming_runs_every_shape_of_the_grid(minilm: TextModel) -> None:
+    minilm.warm(shapes.grid(4, 64, minilm.info.max_tokens))
+
+
+def test_backends_and_precisions_agree(minilm_args: ModelArgs) -> None:
+    def load(backend: str, precision: str) -> TextModel:
+        args = minilm_args.model_copy(update={"backend": backend, "precision": precision, "device": "cpu"})
+        return load_text_model(args, threads=2, offline=True)
+
+    texts = ["a", "Hello world", "naïve 🙂 code(x)", "long " * 400]
+    torch, openvino, half = load("torch", "f32"), load("openvino", "f32"), load("torch", "bf16")
+    np.testing.assert_allclose(encode(openvino, texts), encode(torch, texts), atol=1e-5)
+    assert (encode(half, texts) * encode(torch, texts)).sum(axis=1).min() > 0.999
+    assert torch.info.fingerprint == openvino.info.fingerprint != half.info.fingerprint
+
+
+WARM_START = """
+import json, sys
+from app import encoders
+before = sorted({"torch", "transformers", "openvino"} & set(sys.modules))
+from app.settings import ModelArgs
+model = encoders.load_text_model(ModelArgs(**json.loads(sys.argv[1])), threads=2, offline=True)
+vector = model.run([text.ids for text in model.tokenize(["Hello world"])])
+after = sorted({"torch", "transformers", "openvino", "openvino_telemetry"} & {k for k, v in sys.modules.items() if v})
+print(json.dumps([before, after, vector.shape]))
+"""
+
+
+def test_a_warm_start_imports_neither_torch_nor_transformers(minilm_args: ModelArgs, converted: Path) -> None:
+    load_text_model(minilm_args, threads=2, offline=True)
+    (folder,) = converted.glob("text-*")
+    written = (folder / "model.bin").stat().st_mtime_ns
+    command = [sys.executable, "-c", WARM_START, minilm_args.model_dump_json()]
+    out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    assert json.loads(out) == [[], ["openvino"], [1, 384]]
+    assert (folder / "model.bin").stat().st_mtime_ns == written
+
+
+def test_a_cache_folder_that_cannot_be_written_does_not_stop_the_model(
+    minilm_args: ModelArgs, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    args = minilm_args.model_copy(update={"backend": "openvino", "cache_dir": str(tmp_path / "file" / "below")})
+    model = load_text_model(args, threads=2, offline=True)
+    assert encode(model, ["Hello world"]).shape == (1, 384)
+    assert "every start converts anew" in caplog.text

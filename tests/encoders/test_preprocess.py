@@ -1,0 +1,59 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.encoders.preprocess import Preprocessing, read_preprocessing
+from app.errors import ModelUnavailable
+
+
+def read(tmp_path: Path, said: dict[str, Any], file: str = "preprocessor_config.json") -> Preprocessing:
+    (tmp_path / file).write_text(json.dumps(said))
+    return read_preprocessing(tmp_path)
+
+
+def test_what_is_not_said_is_as_in_clip(tmp_path: Path) -> None:
+    pixels = read_preprocessing(tmp_path)(Image.new("RGB", (300, 400), (255, 0, 128)))
+    assert pixels.shape == (3, 224, 224)
+    assert str(pixels.dtype) == "float32"
+    red, green, blue = pixels[:, 100, 100]
+    assert red == pytest.approx((1 - 0.48145466) / 0.26862954)
+    assert green == pytest.approx(-0.4578275 / 0.26130258)
+    assert blue == pytest.approx((128 / 255 - 0.40821073) / 0.27577711)
+
+
+def test_newer_files_keep_it_beside_the_tokenizer(tmp_path: Path) -> None:
+    said = {"image_processor": {"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}}}
+    assert read(tmp_path, said, "processor_config.json").output_size == (64, 64)
+
+
+def test_steps_can_be_switched_off(tmp_path: Path) -> None:
+    preprocessing = read(tmp_path, {"do_center_crop": False, "do_normalize": False, "size": {"height": 2, "width": 3}})
+    pixels = preprocessing(Image.new("RGB", (9, 9), (51, 102, 255)))
+    assert pixels.shape == (3, 2, 3)
+    np.testing.assert_allclose(pixels[:, 0, 0], [0.2, 0.4, 1.0], rtol=1e-6)
+
+
+def test_an_open_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="leaves the size"):
+        _ = read(tmp_path, {"do_center_crop": False}).output_size
+
+
+@pytest.mark.parametrize("size", [(3, 900), (900, 3), (2, 100_000), (100_000, 2)])
+def test_extreme_proportions_cost_no_memory_and_one_level_at_most(tmp_path: Path, size: tuple[int, int]) -> None:
+    preprocessing = read(tmp_path, {"size": 16, "crop_size": 16, "do_normalize": False, "do_rescale": False})
+    rng = np.random.default_rng(1)
+    image = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), np.uint8))
+    short = min(size)
+    width, height = (16 if edge == short else int(16 * edge / short) for edge in size)
+    whole = image.resize((width, height), Image.Resampling.BICUBIC)
+    left, top = (width - 16) // 2, (height - 16) // 2
+    expected = np.asarray(whole.crop((left, top, left + 16, top + 16)), np.float32)
+    assert np.abs(preprocessing(image).transpose(1, 2, 0) - expected).max() <= 1
+
+
+def test_a_line_of_pixels_is_not_scaled_to_gigabytes(tmp_path: Path) -> None:
+    assert read_preprocessing(tmp_path)(Image.new("RGB", (1, 10_000_000))).shape == (3, 224, 224)

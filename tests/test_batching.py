@@ -1,0 +1,239 @@
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from app.batching import BatchQueue, Job, Slice
+
+
+def eights(length: int) -> int:
+    return -(-length // 8) * 8
+
+
+def queue_of(max_items: int = 32, max_tokens: int = 2048) -> BatchQueue:
+    return BatchQueue(max_items, max_tokens, eights)
+
+
+def lengths_of(slices: Sequence[Slice]) -> list[int]:
+    return sorted(part.job.lengths[index] for part in slices for index in part.indices)
+
+
+def test_an_empty_queue_has_nothing_to_run() -> None:
+    queue = queue_of()
+    assert queue.pop(0) == []
+    assert (len(queue), queue.waiting_tokens, queue.full(), queue.backlog_s()) == (0, 0, False, 0.0)
+
+
+def test_a_batch_holds_at_most_max_items() -> None:
+    queue = queue_of(max_items=32, max_tokens=10_000)
+    queue.push(Job([5] * 70), 0)
+    assert [len(lengths_of(queue.pop(0))) for _ in range(4)] == [32, 32, 6, 0]
+
+
+def test_a_batch_holds_at_most_max_tokens_padding_included() -> None:
+    queue = queue_of(max_tokens=256)
+    queue.push(Job([57] * 10), 0)  # 64 each when padded
+    assert [len(lengths_of(queue.pop(0))) for _ in range(3)] == [4, 4, 2]
+
+
+def test_one_item_alone_may_exceed_the_tokens() -> None:
+    queue = queue_of(max_tokens=256)
+    queue.push(Job([500, 500]), 0)
+    assert [lengths_of(queue.pop(0)) for _ in range(3)] == [[500], [500], []]
+
+
+def test_indices_name_places_in_the_job() -> None:
+    queue = queue_of()
+    job = Job([30, 2, 9])
+    queue.push(job, 0)
+    assert [(part.job, sorted(part.indices)) for part in queue.pop(0)] == [(job, [0, 1, 2])]
+
+
+def test_short_and_long_do_not_share_a_batch() -> None:
+    queue = queue_of()
+    for i in range(10):
+        queue.push(Job([8]), i)
+        queue.push(Job([256]), i)
+    assert [lengths_of(queue.pop(20)) for _ in range(3)] == [[8] * 10, [256] * 8, [256] * 2]
+
+
+def test_neighbours_in_length_share_a_batch() -> None:
+    queue = queue_of()
+    queue.push(Job([24]), 0)
+    queue.push(Job([32] * 4), 1)
+    assert lengths_of(queue.pop(2)) == [24, 32, 32, 32, 32]
+
+
+def test_the_oldest_item_runs_whatever_its_length() -> None:
+    queue = queue_of(max_items=4)
+    queue.push(Job([512]), 0)
+    for i in range(20):
+        queue.push(Job([8] * 4), 1 + i)
+    assert 512 in lengths_of(queue.pop(30))
+
+
+def test_after_the_oldest_the_longest_go_first() -> None:
+    queue = BatchQueue(8, 10_000, lambda length: length)
+    queue.push(Job([60]), 0)
+    queue.push(Job([64] * 5), 1)
+    queue.push(Job([60]), 2)
+    queue.push(Job([59] * 2), 3)
+    assert lengths_of(queue.pop(4)) == [59, 60, 60, 64, 64, 64, 64, 64]
+
+
+def test_a_single_that_comes_behind_2000_runs_next() -> None:
+    queue = queue_of()
+    big, single = Job([8] * 2000), Job([40])
+    queue.push(big, 0)
+    first = queue.pop(0)
+    assert [part.job for part in first] == [big]
+    queue.push(single, 0.01)  # the first batch ran for 10 ms: by then the 2,000 have had their share
+    batch = queue.pop(0.01)
+    assert single in [part.job for part in batch]
+    assert queue.waiting_items == 2000 - 32 + 1 - len(lengths_of(batch))
+
+
+def test_what_waits_longest_is_not_overtaken_for_ever() -> None:
+    queue = queue_of(max_items=4)
+    old = Job([512] * 3)
+    queue.push(old, 0)
+    runs = 0
+    while old.waiting:
+        queue.push(Job([8] * 4), runs * 0.01)
+        queue.pop(runs * 0.01)
+        runs += 1
+    assert runs <= 8  # the last of the three has its place at 41 ms
+
+
+def test_full_means_a_whole_batch_waits() -> None:
+    queue = queue_of(max_items=4, max_tokens=256)
+    queue.push(Job([8] * 3), 0)
+    assert not queue.full()
+    queue.push(Job([8]), 0)
+    assert queue.full()
+    queue.pop(0)
+    queue.push(Job([121] * 2), 0)
+    assert (queue.full(), queue.waiting_tokens) == (True, 256)
+
+
+def test_dropped_jobs_neither_run_nor_count() -> None:
+    queue = queue_of(max_items=4)
+    dropped, kept = Job([8] * 6), Job([8])
+    queue.push(dropped, 0)
+    queue.pop(0)
+    assert dropped.waiting == 2
+    queue.push(kept, 1)
+    queue.push(Job([8] * 3), 2)
+    queue.drop(dropped)
+    queue.drop(dropped)
+    assert (queue.waiting_items, queue.waiting_tokens, queue.full()) == (4, 32, True)
+    queue.drop(kept)
+    assert (queue.waiting_items, queue.waiting_tokens, queue.full()) == (3, 24, False)
+    assert lengths_of(queue.pop(3)) == [8, 8, 8]
+    assert (queue.pop(3), len(queue), queue.late) == ([], 0, [])
+
+
+def test_late_jobs_are_told_once_and_do_not_run() -> None:
+    queue = queue_of()
+    late = Job([8, 100, 300], deadline=5)
+    queue.push(late, 0)
+    queue.push(Job([8], deadline=5.001), 1)
+    assert lengths_of(queue.pop(5)) == [8]
+    assert (queue.late, len(queue), queue.waiting_tokens, queue.pop(6)) == ([late], 0, 0, [])
+
+
+def test_a_late_job_behind_a_live_one_does_not_run_either() -> None:
+    queue = queue_of()
+    alive, late = Job([8]), Job([8], deadline=5)
+    queue.push(alive, 0)
+    queue.push(late, 1)
+    assert [part.job for part in queue.pop(5)] == [alive]
+    assert (queue.late, len(queue)) == ([late], 0)
+
+
+def test_a_dropped_job_is_not_called_late() -> None:
+    queue = queue_of()
+    job = Job([8], deadline=5)
+    queue.push(job, 0)
+    queue.drop(job)
+    assert (queue.pop(6), queue.late) == ([], [])
+
+
+def test_the_backlog_is_estimated_from_what_runs_took() -> None:
+    queue = queue_of()
+    queue.push(Job([100] * 10), 0)
+    assert queue.backlog_s() == pytest.approx(1040 * 4e-5)
+    for _ in range(200):
+        queue.observe(padded_tokens=968, seconds=2.0)  # and 32 tokens' worth for the start
+    assert queue.seconds_per_token == pytest.approx(0.002)
+    assert queue.backlog_s() == pytest.approx(1040 * 0.002)
+
+
+@dataclass
+class Waiting:
+    job: Job
+    index: int
+    padded: int
+    place: tuple[float, int]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_under_stress_counts_are_exact_and_every_item_has_one_fate(seed: int) -> None:
+    rng = random.Random(seed)
+    queue = queue_of(max_items=8, max_tokens=512)
+    waiting: dict[tuple[int, int], Waiting] = {}
+    jobs: list[Job] = []
+    late: list[Job] = []
+    pushed, ran, tickets, now = 0, 0, 0, 0.0
+
+    def forget(job: Job) -> int:
+        lost = [key for key in waiting if key[0] == id(job)]
+        for key in lost:
+            del waiting[key]
+        return len(lost)
+
+    lost = 0
+    for _ in range(1500):
+        now += rng.random() * 0.01
+        chance = rng.random()
+        if chance < 0.4:
+            lengths = [rng.randint(1, 600) for _ in range(rng.choice([1, 1, 1, 2, 5, 40]))]
+            job = Job(lengths, deadline=now + rng.choice([0.05, 1.0, float("inf")]))
+            jobs.append(job)
+            queue.push(job, now)
+            place, pushed = now, pushed + len(lengths)
+            for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+                padded = eights(lengths[index])
+                waiting[id(job), index] = Waiting(job, index, padded, (place, tickets))
+                place += padded * queue.seconds_per_token
+                tickets += 1
+        elif chance < 0.45 and jobs:
+            job = rng.choice(jobs)
+            queue.drop(job)
+            lost += forget(job)
+        else:
+            batch = [(part.job, index) for part in queue.pop(now) for index in part.indices]
+            told, queue.late = queue.late, []
+            for job in told:
+                assert job.deadline <= now
+                lost += forget(job)
+            late += told
+            if batch:
+                alive = [entry for entry in waiting.values() if entry.job.deadline > now]
+                oldest = min(alive, key=lambda entry: entry.place)
+                assert (oldest.job, oldest.index) in batch
+                gone = [waiting.pop((id(job), index)) for job, index in batch]  # KeyError: it ran twice or was lost
+                assert all(entry.job.deadline > now for entry in gone)
+                assert len(gone) <= 8
+                assert len(gone) == 1 or len(gone) * max(entry.padded for entry in gone) <= 512
+                ran += len(gone)
+        assert queue.waiting_items == len(waiting)
+        assert queue.waiting_tokens == sum(entry.padded for entry in waiting.values())
+    while batch_left := queue.pop(now):
+        ran += sum(len(part.indices) for part in batch_left)
+    for job in queue.late:
+        lost += forget(job)
+    assert pushed == ran + lost
+    assert len(late) == len({id(job) for job in late})
+    assert (len(queue), queue.waiting_tokens) == (0, 0)
