@@ -2,12 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PORT ?= 3000
-export PORT
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve dev test check format test-cache test-similarity bench-similarity clean
+.PHONY: help serve dev test check format test-cache test-similarity bench-similarity clean \
+	example-text example-search example-clustering example-recommendation example-images train-shapes-clip
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -48,13 +47,31 @@ format: $(VENV)/.dev ## Write the format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 test-cache: $(VENV)/.dev ## Only the cache's tests
-	@exec $(BIN)/python -m pytest -k cache tests/test_cache.py tests/test_shared_cache.py tests/test_cache_client.py
+	@exec $(BIN)/python -m pytest tests/test_cache*.py tests/test_shared_cache*.py
 
 test-similarity: $(VENV)/.dev ## Only the similarity tests
-	@exec $(BIN)/python -m pytest tests/test_similarity.py tests/test_similarity_request.py
+	@exec $(BIN)/python -m pytest tests/test_similarity*.py
 
 bench-similarity: $(VENV)/.dev ## Milliseconds to rank 10,000 vectors
-	@exec $(BIN)/python loadtests/bench_similarity.py
+	@exec $(BIN)/python -m loadtests.bench_similarity
+
+example-text: $(VENV)/.dev ## Examples, against the service on localhost:3000 (or URL=...): compare texts
+	@exec $(BIN)/python -m examples.text $(URL)
+
+example-search: $(VENV)/.dev ## ... find passages by meaning
+	@exec $(BIN)/python -m examples.search $(URL)
+
+example-clustering: $(VENV)/.dev ## ... group texts by topic
+	@exec $(BIN)/python -m examples.clustering $(URL)
+
+example-recommendation: $(VENV)/.dev ## ... recommend from what was liked
+	@exec $(BIN)/python -m examples.recommendation $(URL)
+
+example-images: $(VENV)/.dev ## ... find images with words
+	@exec $(BIN)/python -m examples.image_search $(URL)
+
+train-shapes-clip: $(VENV)/.dev ## Train shapes-clip anew, into app/assets/shapes-clip
+	@exec $(BIN)/python -m examples.train_shapes_clip
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -8,18 +8,17 @@ from dotenv import load_dotenv
 from pydantic import ValidationError
 
 from app.config_file import read_args
+from app.encoders import pull, resolve
+from app.errors import ServiceError
 from app.launcher import SERVE_HERE, Launcher
-from app.settings import AppArgs, LaunchSettings
+from app.settings import AppArgs, LaunchSettings, image_model_is_chosen
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser("python -m app", description="Text and image embeddings over HTTP.")
-    parser.add_argument("--config", default="serve_config.yaml", help="Serve config file to take `args` from")
-    parser.add_argument(
-        "command", nargs="?", default="serve", choices=["serve", "dev", SERVE_HERE], metavar="serve|dev"
-    )
-    options = parser.parse_args(argv)
+    options = _parser().parse_args(argv)
     load_dotenv(".env")
+    if options.command == "pull":
+        return _pull(options.model, options.revision)
     try:
         settings = LaunchSettings.from_environment()
         # Read by the child too; a mistake in it is told before anything starts.
@@ -28,7 +27,34 @@ def main(argv: list[str] | None = None) -> int:
         return _complain(_words(error))
     if options.command != SERVE_HERE:
         return Launcher(settings, options.config, _say, reload=options.command == "dev").run()
-    _serve_here(args.model_copy(update={"local": True}), settings)
+    _serve_here(args.model_copy(update={"shapes_clip_may_serve": not image_model_is_chosen()}), settings)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m app", description="Text and image embeddings over HTTP.")
+    parser.add_argument("--config", default="serve_config.yaml", help="Serve config file to take `args` from")
+    commands = parser.add_subparsers(dest="command", metavar="serve | dev | pull")
+    commands.add_parser("serve", help="run the service on this machine (the default)")
+    commands.add_parser("dev", help="the same, restarted when a source file changes")
+    commands.add_parser(SERVE_HERE)
+    pull = commands.add_parser("pull", help="fetch a model's files ahead of time, with progress")
+    pull.add_argument("model", help="hub id or short name, e.g. all-mpnet-base-v2")
+    pull.add_argument("--revision", help="commit, tag or branch")
+    parser.set_defaults(command="serve")
+    return parser
+
+
+def _pull(model: str, revision: str | None) -> int:
+    try:
+        weights = pull(model, revision)
+    except ServiceError as error:
+        try:
+            weights = resolve(model, revision, offline=True)
+        except ServiceError:
+            return _complain(error.message)
+        _say(f"The hub can't be reached, but the files are here already ({weights.source}).")
+    _say(f"{weights.id} is at {weights.directory}")
     return 0
 
 

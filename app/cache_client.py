@@ -83,7 +83,9 @@ class CacheClient:
             report = Report(self.client, self._epoch, Counts(**_as_dict(self.counts)), list(self._touched))
             self._touched.clear()
             try:
-                word = await asyncio.wait_for(self.transport.poll(report), self.patience_s)
+                # Not `wait_for`: on Python 3.11 it may swallow the cancellation that ends this loop.
+                async with asyncio.timeout(self.patience_s):
+                    word = await self.transport.poll(report)
             except Exception as error:  # noqa: BLE001 - whatever went wrong, the cache is out of reach
                 self._lost(error)
                 await asyncio.sleep(RETRY_S)

@@ -29,11 +29,13 @@ class Coalescer(Generic[T, R]):
             exception.
         width: How many calls may be under way now (at least 1).
         max_items: Most items of one call.
+        min_share: Fewer items than this are not divided between calls: another call costs more than it wins.
     """
 
     send: Callable[[list[T]], Awaitable[Sequence[R]]]
     width: Callable[[], int]
     max_items: int = 512
+    min_share: int = 64
     _queue: deque[_Waiting[T, R]] = field(default_factory=deque)
     _calls: set["asyncio.Task[None]"] = field(default_factory=set)
 
@@ -53,7 +55,7 @@ class Coalescer(Generic[T, R]):
         while self._queue and len(self._calls) < width:
             # Spread a large pile over the calls that are free instead of giving it all to the first.
             share = -(-len(self._queue) // (width - len(self._calls)))
-            batch = self._take(min(self.max_items, max(share, MIN_SHARE)))
+            batch = self._take(min(self.max_items, max(share, self.min_share)))
             if not batch:
                 return
             call = asyncio.get_running_loop().create_task(self._call(batch))
@@ -89,7 +91,3 @@ class Coalescer(Generic[T, R]):
         for entry, result in zip(batch, results, strict=True):
             if not entry.result.done():
                 entry.result.set_result(result)
-
-
-# Below this many items a second call costs more than it wins.
-MIN_SHARE = 64

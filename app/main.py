@@ -8,7 +8,8 @@ from typing import Any
 from ray import serve
 from ray.serve import Application
 
-from app.settings import AppArgs, ModelArgs, Placement
+from app.settings import AppArgs, Backup, ModelArgs, Placement
+from deployments.clip import Clip
 from deployments.ingress import Ingress
 from deployments.similarity import Similarity
 from deployments.text_encoder import TextEncoder
@@ -17,16 +18,19 @@ from deployments.text_encoder import TextEncoder
 def build(args: AppArgs) -> Application:
     """Serve's builder: one typed argument, overridden by the owner's environment variables."""
     args = args.with_environment()
-    text = {model.id: _text_encoder(model, args) for model in args.text_models}
+    text = {
+        model.id: _encoder(TextEncoder, "TextEncoder", model, args.text_backup(model), args)
+        for model in args.text_models
+    }
+    images = {model.id: _encoder(Clip, "Clip", model, args.image_backup(model), args) for model in args.image_models}
     similarity = serve.deployment(Similarity, name="Similarity", **_options(args.similarity)).bind(args.limits)
-    # Serve parallelises over replicas; queueing happens in the app, which answers in JSON when it is too long.
     ingress = serve.deployment(Ingress, name="Ingress", **_options(args.ingress))
-    return ingress.bind(args, text, {}, similarity)
+    return ingress.bind(args, text, images, similarity)
 
 
-def _text_encoder(model: ModelArgs, args: AppArgs) -> Application:
-    name = f"TextEncoder-{_slug(model.short_name)}"
-    return serve.deployment(TextEncoder, name=name, **_options(model)).bind(model, _threads(model), args.offline)
+def _encoder(cls: type[Any], prefix: str, model: ModelArgs, backup: Backup | None, args: AppArgs) -> Application:
+    name = f"{prefix}-{_slug(model.short_name)}"
+    return serve.deployment(cls, name=name, **_options(model)).bind(model, _threads(model), args.offline, backup)
 
 
 def _options(placement: Placement) -> dict[str, Any]:

@@ -6,7 +6,7 @@ milliseconds. What a limit is comes from the settings (`Limits`) and is checked 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from app.types import Metric
@@ -39,6 +39,41 @@ class TextRequest(Wire):
     normalize: Normalize = True
 
 
+# Checked by `app.sources`, which says in words what an image may be.
+ImageEntry = Annotated[
+    Any,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]},
+            ],
+            "description": "Data URI, base64, or a path: `./…` or {path}. Paths need IMAGE_FOLDER to be set.",
+        }
+    ),
+]
+
+
+class ImageRequest(Wire):
+    images: Annotated[list[ImageEntry], Field(min_length=1, description="1 to 32 images, at most 10 MB each.")]
+    model: ModelName = None
+    normalize: Normalize = True
+
+
+class BatchItem(Wire):
+    """Exactly one of `text` and `image`."""
+
+    text: Text | None = None
+    image: ImageEntry = None
+    model: ModelName = None
+
+
+class BatchRequest(Wire):
+    items: Annotated[list[Any], Field(min_length=1, description="Objects {text} or {image}, each with `model?`.")]
+    batch_size: Annotated[int, Field(ge=1, le=2048, description="Most items sent to a model at once.")] = 100
+    normalize: Normalize = True
+
+
 class Usage(Wire):
     tokens: int = Field(description="Tokens of all inputs as the model read them, special tokens included.")
 
@@ -53,6 +88,31 @@ class EmbeddingsResponse(Wire):
     usage: Usage
     truncated: list[int] = Field(description="Indices of inputs cut to the model's maximum length.")
     note: str | None = Field(None, description="What to know about this model, e.g. that it is a backup.")
+
+
+class ItemError(Wire):
+    code: str
+    message: str
+    param: str | None
+
+
+class BatchItemResult(Wire):
+    """What became of one item: model, dimensions and cached, or an error."""
+
+    model: str | None = None
+    dimensions: int | None = None
+    cached: bool | None = None
+    error: ItemError | None = None
+
+
+class BatchResponse(Wire):
+    embeddings: list[list[float] | None] = Field(description="In order; null for an item that failed.")
+    model: str | None = Field(description="Model of the first item that succeeded; see `items` for each.")
+    total_items: int
+    batches_processed: int = Field(description="Batches that were sent to a model; 0 when all came from the cache.")
+    total_time: float
+    avg_time_per_item: float
+    items: list[BatchItemResult]
 
 
 class SimilarityOptions(Wire):

@@ -3,23 +3,28 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol, TypeVar
 
+from app.encoders.preprocess import Preprocessing
 from app.entries import unpack
 from app.errors import DeadlineExceeded, ModelNotFound, ModelUnavailable, PayloadTooLarge, ServiceError
+from app.image_reader import ImageReader, ReadImage
 from app.keys import KeyMaker
 from app.settings import AppArgs, Limits
 from app.types import Kind, ModelInfo, Vector
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Stages:
     """Where an encoder's time went, in milliseconds, and in how many runs of the model."""
 
+    decode_ms: float = 0.0
     tokenize_ms: float = 0.0
     queue_ms: float = 0.0
     inference_ms: float = 0.0
@@ -54,7 +59,13 @@ class Encoder(Protocol):
     @property
     def state(self) -> ModelState: ...
 
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """How the model wants its images cropped; None before it is known, and for text models."""
+        ...
+
     def encode_texts(self, texts: Sequence[str]) -> "Sequence[asyncio.Future[Encoded]]": ...
+    def encode_images(self, crops: Sequence[bytes]) -> "Sequence[asyncio.Future[Encoded]]": ...
 
 
 class Found(Protocol):
@@ -85,6 +96,16 @@ class Embeddings:
         Raises:
             ServiceError: That of the first failed item.
         """
+        return self._table()
+
+    def with_errors(self, read: "Sequence[ReadImage | ServiceError]", decode_ms: float) -> "Embeddings":
+        """These outcomes, with those of the images that could not be read in their places."""
+        rest = zip(self.entries, self.hits, strict=True)
+        both = [next(rest) if isinstance(image, ReadImage) else (image, False) for image in read]
+        stages = replace(self.stages, decode_ms=decode_ms)
+        return Embeddings(self.info, [e for e, _ in both], [hit for _, hit in both], stages, self.cache_ms)
+
+    def _table(self) -> tuple[Vector, list[int], list[int]]:
         whole: list[bytes] = []
         for entry in self.entries:
             if isinstance(entry, ServiceError):
@@ -102,11 +123,13 @@ class EmbeddingService:
         encoders: By configured id, text models first in the order of configuration.
         cache: Near and shared cache.
         args: The settings; limits and defaults come from here.
+        reader: Turns image entries into crops.
     """
 
     encoders: dict[str, Encoder]
     cache: EmbeddingCache
     args: AppArgs
+    reader: ImageReader
     _flights: dict[bytes, "asyncio.Future[Encoded]"] = field(default_factory=dict)
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
@@ -129,19 +152,57 @@ class EmbeddingService:
         if wanted in able:
             return able[wanted]
         for id_, encoder in able.items():
-            if wanted == id_.rstrip("/").rsplit("/", 1)[-1]:
+            info = encoder.state.info
+            if wanted in {_short(id_), *((info.id, _short(info.id)) if info else ())}:
                 return encoder
         names = ", ".join(able) or "none"
         raise ModelNotFound(f"No {kind} model named {wanted!r} is served here. Served: {names}.", "model")
 
-    async def embed_texts(self, texts: Sequence[str], model: str | None = None, tenant: str = "") -> Embeddings:
-        """One outcome per text, in order; equal texts are encoded once."""
-        self._check_texts(texts)
+    async def embed_texts(
+        self, texts: Sequence[str], model: str | None = None, tenant: str = "", param: str = "texts"
+    ) -> Embeddings:
+        """One outcome per text, in order; equal texts are encoded once.
+
+        Raises:
+            PayloadTooLarge: Too many texts, or one too long; `param` names the field that held them.
+        """
+        self._check_texts(texts, param)
         encoder = self.encoder(model, "text")
         info = _ready(encoder)
-        started = time.perf_counter()
         make_key = KeyMaker(tenant, info.fingerprint, "text").text
-        keys = [make_key(text) for text in texts]
+        return await self._embed(info, [make_key(text) for text in texts], texts, encoder.encode_texts)
+
+    async def embed_images(
+        self, images: Sequence[object], model: str | None = None, tenant: str = "", param: str = "images"
+    ) -> Embeddings:
+        """One outcome per image, in order. An image is its bytes or an entry as `app.sources` reads them.
+
+        Raises:
+            PayloadTooLarge: Too many images. What is wrong with one image is that image's outcome.
+        """
+        if len(images) > self.limits.images:
+            raise PayloadTooLarge(f"{len(images)} images; at most {self.limits.images} in one request.", param)
+        encoder = self.encoder(model, "image")
+        info = _ready(encoder)
+        if encoder.preprocessing is None:
+            raise ModelUnavailable(f"{info.id} is still loading. Try again in a moment.", "model", retry_after=2)
+        make_key = KeyMaker(tenant, info.fingerprint, "image").content
+        started = time.perf_counter()
+        read = await self.reader.read(images, encoder.preprocessing, param)
+        decode_ms = (time.perf_counter() - started) * 1e3
+        good = [image for image in read if isinstance(image, ReadImage)]
+        keys = [make_key(image.digest) for image in good]
+        result = await self._embed(info, keys, [image.crop for image in good], encoder.encode_images)
+        return result.with_errors(read, decode_ms)
+
+    async def _embed(
+        self,
+        info: ModelInfo,
+        keys: Sequence[bytes],
+        contents: Sequence[T],
+        encode: "Callable[[Sequence[T]], Sequence[asyncio.Future[Encoded]]]",
+    ) -> Embeddings:
+        started = time.perf_counter()
         found = await self.cache.get_many(keys)
         cache_ms = (time.perf_counter() - started) * 1e3
         hits = [value is not None for value in found.values]
@@ -149,7 +210,7 @@ class EmbeddingService:
         stages = Stages()
         if not all(hits):
             missing = [i for i, hit in enumerate(hits) if not hit]
-            flights = self._fly(encoder, [(keys[i], texts[i]) for i in missing], found.epoch)
+            flights = self._fly(encode, [(keys[i], contents[i]) for i in missing], found.epoch)
             try:
                 async with asyncio.timeout(self.limits.deadline_s):
                     await asyncio.wait(set(flights))
@@ -162,32 +223,40 @@ class EmbeddingService:
         return Embeddings(info, [e for e in entries if e is not None], hits, stages, cache_ms)
 
     def _fly(
-        self, encoder: Encoder, misses: Sequence[tuple[bytes, str]], epoch: str | None
+        self,
+        encode: "Callable[[Sequence[T]], Sequence[asyncio.Future[Encoded]]]",
+        misses: Sequence[tuple[bytes, T]],
+        epoch: str | None,
     ) -> "list[asyncio.Future[Encoded]]":
         """One future per miss; a miss that is already under way is joined, not computed again."""
         loop = asyncio.get_running_loop()
         flights: list[asyncio.Future[Encoded]] = []
-        fresh: dict[bytes, str] = {}
-        for key, text in misses:
+        fresh: dict[bytes, T] = {}
+        for key, content in misses:
             flight = self._flights.get(key)
             if flight is None:
                 flight = self._flights[key] = loop.create_future()
-                fresh[key] = text
+                fresh[key] = content
             flights.append(flight)
         if fresh:
-            task = loop.create_task(self._encode(encoder, fresh, epoch))
+            task = loop.create_task(self._encode(encode, fresh, epoch))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return flights
 
-    async def _encode(self, encoder: Encoder, fresh: dict[bytes, str], epoch: str | None) -> None:
+    async def _encode(
+        self,
+        encode: "Callable[[Sequence[T]], Sequence[asyncio.Future[Encoded]]]",
+        fresh: dict[bytes, T],
+        epoch: str | None,
+    ) -> None:
         entries: list[tuple[bytes, bytes]] = []
         results: Sequence[Encoded | BaseException]
         try:
-            results = await asyncio.gather(*encoder.encode_texts(list(fresh.values())), return_exceptions=True)
+            results = await asyncio.gather(*encode(list(fresh.values())), return_exceptions=True)
             if len(results) != len(fresh):
-                raise RuntimeError(f"{len(results)} outcomes for {len(fresh)} texts")
-        except BaseException as error:  # noqa: BLE001 - a flight that never lands would hang its text for good
+                raise RuntimeError(f"{len(results)} outcomes for {len(fresh)} items")
+        except BaseException as error:  # noqa: BLE001 - a flight that never lands would hang its item for good
             results = [error] * len(fresh)
         logged: BaseException | None = None
         for key, result in zip(fresh, results, strict=True):
@@ -204,17 +273,21 @@ class EmbeddingService:
             self._flights.pop(key).set_result(result)
         self.cache.put_many(epoch, entries)
 
-    def _check_texts(self, texts: Sequence[str]) -> None:
+    def _check_texts(self, texts: Sequence[str], param: str) -> None:
         limits = self.limits
         if len(texts) > limits.texts:
-            raise PayloadTooLarge(f"{len(texts)} texts; at most {limits.texts:,} in one request.", "texts")
+            raise PayloadTooLarge(f"{len(texts)} texts; at most {limits.texts:,} in one request.", param)
         for i, text in enumerate(texts):
             # UTF-8 is at most 4 bytes a character: most texts need no encoding to be known as short enough.
             if len(text) * 4 > limits.text_bytes and len(text.encode()) > limits.text_bytes:
                 raise PayloadTooLarge(
-                    f"`texts.{i}` has {len(text.encode()):,} bytes; at most {limits.text_bytes:,} a text.",
-                    f"texts.{i}",
+                    f"`{param}.{i}` has {len(text.encode()):,} bytes; at most {limits.text_bytes:,} a text.",
+                    f"{param}.{i}",
                 )
+
+
+def _short(id_: str) -> str:
+    return id_.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _ready(encoder: Encoder) -> ModelInfo:

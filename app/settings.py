@@ -124,8 +124,19 @@ class AppArgs(Settings):
     limits: Limits = Limits()
     image_folder: str | None = Field(None, description="Folder that `./paths` may name; unset: none.")
     offline: bool = Field(False, description="Never ask the model hub.")
-    # Set by the local launcher only; see `shapes-clip` in the README.
-    local: bool = False
+    shapes_clip_may_serve: bool = Field(False, description="Set by the local launcher; see shapes-clip in README.md.")
+
+    def text_backup(self, model: ModelArgs) -> "Backup | None":
+        """What serves when `model` can't be had."""
+        return _backup(model, self.text_fallback)
+
+    def image_backup(self, model: ModelArgs) -> "Backup | None":
+        """What serves when `model` can't be had. The product's own small CLIP stands in for the default model
+        only, for the local launcher only, and only where the user named no model."""
+        if self.image_fallback is None and self.shapes_clip_may_serve and model.id == DEFAULT_IMAGE_MODEL:
+            words = "shapes-clip, which only knows simple drawn shapes, serves in its place so that images work at all"
+            return Backup(model=model.model_copy(update={"id": SHAPES_CLIP}), note=words)
+        return _backup(model, self.image_fallback)
 
     def with_environment(self, environ: Mapping[str, str] | None = None) -> Self:
         """The owner's variables over these values; an empty variable counts as unset."""
@@ -159,6 +170,19 @@ class AppArgs(Settings):
         if env.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
             data["offline"] = True
         return type(self).model_validate(data)
+
+
+class Backup(Settings):
+    """A model that serves in place of one that can't be had; `note` tells clients, in every answer."""
+
+    model: ModelArgs
+    note: str
+
+
+def _backup(model: ModelArgs, id_: str | None) -> Backup | None:
+    if id_ is None or id_ == model.id:
+        return None
+    return Backup(model=model.model_copy(update={"id": id_}), note=f"the backup {id_} serves in its place")
 
 
 def image_model_is_chosen(environ: Mapping[str, str] | None = None) -> bool:

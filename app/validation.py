@@ -8,10 +8,13 @@ from pydantic import BaseModel, ValidationError
 from app.errors import InvalidRequest
 
 
-def as_invalid_request(error: ValidationError, model: type[BaseModel]) -> InvalidRequest:
-    """The first complaint, with the path of the field in wire names, e.g. `texts.3`."""
+def as_invalid_request(error: ValidationError, model: type[BaseModel], within: str | None = None) -> InvalidRequest:
+    """The first complaint, with the path of the field in wire names, e.g. `texts.3`.
+
+    `within`: the field that held what was validated, e.g. `items.7`.
+    """
     first = error.errors(include_url=False, include_context=True)[0]
-    param = ".".join(str(part) for part in first["loc"]) or None
+    param = ".".join(str(part) for part in (*([within] if within else []), *first["loc"])) or None
     return InvalidRequest(_words(first, param, model), param)
 
 

@@ -1,6 +1,8 @@
 """Ingress: one replica of the HTTP API, with its near cache, over the other deployments' handles."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from ray import serve
@@ -10,6 +12,7 @@ from app.api import create_app
 from app.api.backend import Backend
 from app.cache import LruTtlCache
 from app.cache_client import CacheClient
+from app.image_reader import ImageReader
 from app.service import EmbeddingService, Encoder
 from app.settings import AppArgs
 from deployments.cache import ActorTransport
@@ -39,7 +42,7 @@ class Ingress:
         )
         by_id: dict[str, Encoder] = dict(zip([*text, *images], encoders, strict=True))
         self._backend = Backend(
-            service=EmbeddingService(by_id, cache, args),
+            service=EmbeddingService(by_id, cache, args, _reader(args)),
             cache=cache,
             ranker=RemoteRanker(similarity, deadline_s),
             args=args,
@@ -52,3 +55,8 @@ class Ingress:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(run()) for run in self._background]
         return create_app(self._backend, names_answers=False)
+
+
+def _reader(args: AppArgs) -> ImageReader:
+    folder = Path(args.image_folder).expanduser() if args.image_folder else None
+    return ImageReader(ThreadPoolExecutor(args.encoder.workers, "decode"), args.limits, folder)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.encoders.preprocess import Preprocessing
 from app.errors import ServiceError
 from app.types import ModelInfo
 
@@ -11,14 +12,14 @@ class EncodeReply:
     """Outcomes of one call.
 
     `packed` holds one cache entry per item, end to end (`app.entries`); what stands there for an index in
-    `errors` means nothing.
+    `errors` means nothing. `prepare_ms`: tokenising, or normalising pixels.
     """
 
     packed: bytes
     errors: dict[int, ServiceError]
     fingerprint: str
     replica: str
-    tokenize_ms: float
+    prepare_ms: float
     queue_ms: float
     inference_ms: float
     batches: int
@@ -26,10 +27,14 @@ class EncodeReply:
 
 @dataclass(frozen=True, slots=True)
 class EncoderStatus:
-    """One replica's word on its model; `reason` says why it has none. Counts are since the replica began."""
+    """One replica's word on its model; `reason` says why it has none. Counts are since the replica began.
+
+    `preprocessing`: how this model wants its images cropped; None for a text model.
+    """
 
     replica: str
     info: ModelInfo | None
     reason: str | None = None
     items: int = 0
     batches: int = 0
+    preprocessing: Preprocessing | None = None

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ray.exceptions import RayActorError, RayTaskError
@@ -11,6 +12,7 @@ from ray.serve.exceptions import BackPressureError
 from ray.serve.handle import DeploymentHandle
 
 from app.coalescing import Coalescer
+from app.encoders.preprocess import Preprocessing
 from app.entries import split
 from app.errors import DeadlineExceeded, ModelUnavailable, Overloaded, ServiceError, Unavailable
 from app.ranking import Ranking
@@ -36,19 +38,32 @@ class RemoteEncoder:
         self.kinds = kinds
         self._id = id_
         # A handle method is built anew at each attribute access: bound once here.
-        self._encode = handle.options(method_name="encode")
+        self._encode_texts = handle.options(method_name="encode_texts")
+        self._encode_images = handle.options(method_name="encode_images")
         self._status = handle.options(method_name="status")
         self._deadline_s = deadline_s
         self._state = ModelState(id_, "loading")
+        self._preprocessing: Preprocessing | None = None
         self._replicas: dict[str, float] = {}
-        self._coalescer: Coalescer[str, Encoded] = Coalescer(self._send, self._width)
+        self._texts: Coalescer[str, Encoded] = Coalescer(partial(self._send, self._encode_texts), self._width)
+        # A crop is 150 kB: fewer of them make a call.
+        self._images: Coalescer[bytes, Encoded] = Coalescer(
+            partial(self._send, self._encode_images), self._width, max_items=32, min_share=8
+        )
 
     @property
     def state(self) -> ModelState:
         return self._state
 
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        return self._preprocessing
+
     def encode_texts(self, texts: Sequence[str]) -> Sequence["asyncio.Future[Encoded]"]:
-        return self._coalescer.submit(texts)
+        return self._texts.submit(texts)
+
+    def encode_images(self, crops: Sequence[bytes]) -> Sequence["asyncio.Future[Encoded]"]:
+        return self._images.submit(crops)
 
     async def watch(self) -> None:
         """Keep `state` true until cancelled."""
@@ -64,6 +79,7 @@ class RemoteEncoder:
     def _heard(self, status: EncoderStatus) -> None:
         self._replicas[status.replica] = time.monotonic()
         if status.info is not None:
+            self._preprocessing = status.preprocessing
             self._set(ModelState(self._id, "ready", status.info, None, status.items, status.batches))
         else:
             self._set(ModelState(self._id, "unavailable", None, status.reason))
@@ -79,12 +95,12 @@ class RemoteEncoder:
             del self._replicas[replica]
         return CALLS_PER_REPLICA * max(1, len(self._replicas))
 
-    async def _send(self, texts: list[str]) -> list[Encoded]:
-        reply: EncodeReply = await _call(self._encode, self._id, self._deadline_s, texts, self._deadline_s)
+    async def _send(self, method: Any, items: list[Any]) -> list[Encoded]:
+        reply: EncodeReply = await _call(method, self._id, self._deadline_s, items, self._deadline_s)
         self._replicas[reply.replica] = time.monotonic()
         self._check_fingerprint(reply)
-        stages = Stages(reply.tokenize_ms, reply.queue_ms, reply.inference_ms, reply.batches)
-        entries: list[bytes | ServiceError] = [*split(reply.packed, len(texts))]
+        stages = Stages(0.0, reply.prepare_ms, reply.queue_ms, reply.inference_ms, reply.batches)
+        entries: list[bytes | ServiceError] = [*split(reply.packed, len(items))]
         for index, error in reply.errors.items():
             entries[index] = error
         return [Encoded(entry, stages) for entry in entries]

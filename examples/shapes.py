@@ -127,9 +127,7 @@ def _shade(anchors: tuple[RGB, ...], rng: Random | None) -> RGB:
     return r, g, b
 
 
-def _draw_shape(
-    mask: Image.Image, shape: str, centre: Point, radius: float, vary: Vary, rng: Random | None
-) -> None:
+def _draw_shape(mask: Image.Image, shape: str, centre: Point, radius: float, vary: Vary, rng: Random | None) -> None:
     pen = ImageDraw.Draw(mask)
     angle = math.radians(vary(-12, 12))
     if shape in ("circle", "ring", "crescent"):

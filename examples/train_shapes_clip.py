@@ -107,9 +107,7 @@ def training_texts(scenes: list[Scene], rng: Random) -> tuple[list[str], torch.T
 def shaken(pixels: torch.Tensor) -> torch.Tensor:
     """Moved by up to two pixels, lightened or darkened, and normalised: (n, 3, side, side), float."""
     n = len(pixels)
-    rows, columns = (
-        (torch.arange(SIDE)[None, :] + torch.randint(-2, 3, (n, 1))).clamp(0, SIDE - 1) for _ in range(2)
-    )
+    rows, columns = ((torch.arange(SIDE)[None, :] + torch.randint(-2, 3, (n, 1))).clamp(0, SIDE - 1) for _ in range(2))
     moved = pixels[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
     values = moved.permute(0, 3, 1, 2).float() / 255
     contrast, light = 1 + 0.2 * (torch.rand(2, n, 1, 1, 1) - 0.5)

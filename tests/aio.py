@@ -27,7 +27,7 @@ async def turns(count: int = 30) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
+    for _ in range(200_000):
         if condition():
             return
         await asyncio.sleep(0)

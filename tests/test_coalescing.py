@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.coalescing import MIN_SHARE, Coalescer
+from app.coalescing import Coalescer
 from tests.aio import run, turns
 
 
@@ -77,8 +77,8 @@ def test_a_pile_is_spread_over_the_free_calls_but_not_too_thin() -> None:
         assert [len(call) for call in line.calls] == [100, 100, 100, 100]
         line = Line()
         coalescer = Coalescer(line.send, lambda: 4)
-        await submit(coalescer, range(MIN_SHARE + 1))
-        assert [len(call) for call in line.calls] == [MIN_SHARE, 1]
+        await submit(coalescer, range(coalescer.min_share + 1))
+        assert [len(call) for call in line.calls] == [coalescer.min_share, 1]
 
     run(main())
 

@@ -10,17 +10,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
-from app.api import cache, health, similarity, text
+from app.api import batch, cache, health, image, similarity, text
 from app.api.backend import Backend
 from app.api.middleware import RequestMiddleware
 from app.api.responses import error_response
 from app.errors import InvalidRequest, MethodNotAllowed, NotFound, ServiceError
 from app.schemas import (
+    BatchRequest,
+    BatchResponse,
     CacheClearRequest,
     CacheClearResponse,
     CacheStatsResponse,
     EmbeddingsResponse,
     HealthResponse,
+    ImageRequest,
     SimilarityRequest,
     SimilarityResponse,
     TextRequest,
@@ -44,6 +47,8 @@ class Route:
 
 ROUTES = (
     Route("POST", "/embed/text", text.embed_text, "Embed texts.", TextRequest, EmbeddingsResponse),
+    Route("POST", "/embed/image", image.embed_image, "Embed images.", ImageRequest, EmbeddingsResponse),
+    Route("POST", "/embed/batch", batch.embed_batch, "Embed texts and images.", BatchRequest, BatchResponse),
     Route("POST", "/similarity", similarity.rank, "Rank vectors.", SimilarityRequest, SimilarityResponse),
     Route("GET", "/cache/stats", cache.stats, "The cache's figures.", None, CacheStatsResponse),
     Route("POST", "/cache/clear", cache.clear, "Empty the cache.", CacheClearRequest, CacheClearResponse),

@@ -31,15 +31,21 @@ async def read(request: Request, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def read_json(request: Request, limit: int) -> bytes:
-    """The body of a JSON request.
+def content_type(request: Request) -> str:
+    """The media type without its parameters; JSON when the client says none."""
+    return request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+
+
+async def read_json(request: Request, limit: int, alternative: str = "") -> bytes:
+    """The body of a JSON request. `alternative`: what else the route takes, for the message.
 
     Raises:
         UnsupportedMediaType: The content type says it is something else, or it is compressed.
     """
-    declared = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    declared = content_type(request)
     if declared != "application/json" and not declared.endswith("+json"):
-        raise UnsupportedMediaType(f"Send application/json, not {declared or 'an empty content type'}.", "content-type")
+        wanted = " ".join(filter(None, ["application/json", alternative]))
+        raise UnsupportedMediaType(f"Send {wanted}, not {declared or 'an empty content type'}.", "content-type")
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise UnsupportedMediaType("Send the body uncompressed: Content-Encoding is not supported.", "content-encoding")

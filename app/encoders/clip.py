@@ -26,19 +26,19 @@ class ImageTower:
 
     def __init__(self, info: ModelInfo, preprocessing: Preprocessing, runner: Runner, tokens: int) -> None:
         self.info = info
-        self._preprocessing = preprocessing
+        self.preprocessing = preprocessing
         self._runner = runner
         self._tokens = tokens
 
     def preprocess(self, image: Any) -> Vector:
         """An RGB `PIL.Image` -> (3, height, width) as the model reads it."""
-        return self._preprocessing(image)
+        return self.preprocessing(image)
 
     def run(self, pixels: Sequence[Vector]) -> Vector:
         out = np.empty((len(pixels), self.info.dimensions), np.float32)
         start = 0
         for rows, padded in self._plan(len(pixels)):
-            batch = np.zeros((padded, 3, *self._preprocessing.output_size), np.float32)
+            batch = np.zeros((padded, 3, *self.preprocessing.output_size), np.float32)
             for row, image in enumerate(pixels[start : start + rows]):
                 batch[row] = image
             out[start : start + rows] = self._runner(batch)[:rows]
@@ -50,7 +50,7 @@ class ImageTower:
         sizes = {padded for n in range(1, max_batch + 1) for _, padded in self._plan(n)}
         # A backend without fixed shapes needs no more than to have run once.
         for size in sorted(sizes) if self._runner.fixed_shapes else [1]:
-            self._runner(np.zeros((size, 3, *self._preprocessing.output_size), np.float32))
+            self._runner(np.zeros((size, 3, *self.preprocessing.output_size), np.float32))
 
     def _plan(self, n: int) -> Sequence[tuple[int, int]]:
         if not n:

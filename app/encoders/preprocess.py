@@ -34,7 +34,15 @@ class Preprocessing:
 
     def __call__(self, image: Image.Image) -> Vector:
         """An RGB image -> (3, height, width) float32."""
-        pixels = self._crop(np.asarray(self._resize(image.convert("RGB"))))
+        return self.normalize(self.fit(image))
+
+    def fit(self, image: Image.Image) -> bytes:
+        """An RGB image -> the RGB bytes of what the model sees of it: height × width × 3."""
+        return self._crop(np.asarray(self._resize(image.convert("RGB")))).tobytes()
+
+    def normalize(self, crop: bytes) -> Vector:
+        """The bytes of `fit` -> (3, height, width) float32."""
+        pixels = np.frombuffer(crop, np.uint8).reshape(*self.output_size, 3)
         return np.stack([np.take(self.levels[channel], pixels[..., channel]) for channel in range(3)])
 
     @property
@@ -78,10 +86,24 @@ def _resize_kept(
 
     Rounding may differ by one level from scaling it all.
     """
-    (width, height), kept_w, kept_h = size, min(size[0], crop[1]), min(size[1], crop[0])
-    x, y = image.width / width, image.height / height
-    left, top = (width - kept_w) // 2 * x, (height - kept_h) // 2 * y
-    return image.resize((kept_w, kept_h), resample, box=(left, top, left + kept_w * x, top + kept_h * y))
+    (width, height), (kept_h, kept_w) = size, crop
+    if width > height:
+        left, right, box = _needed(image.width, width, kept_w)
+        image = image.crop((left, 0, right, image.height))
+        return image.resize((kept_w, height), resample, box=(box[0], 0, box[1], image.height))
+    top, bottom, box = _needed(image.height, height, kept_h)
+    # Across first: Pillow scales a tall image in this order, and another would round otherwise in between.
+    image = image.crop((0, top, image.width, bottom)).resize((width, bottom - top), resample)
+    return image.resize((width, kept_h), resample, box=(0, box[0], width, box[1]))
+
+
+def _needed(edge: int, scaled: int, kept: int) -> tuple[int, int, tuple[float, float]]:
+    """The pixels of an edge that the middle `kept` of its `scaled` ones are made of, and the middle among them."""
+    scale = edge / scaled
+    start = (scaled - kept) // 2 * scale
+    reach = 4 * max(scale, 1.0) + 1
+    first, last = max(0, int(start - reach)), min(edge, int(start + kept * scale + reach) + 1)
+    return first, last, (start - first, start + kept * scale - first)
 
 
 def read_preprocessing(folder: Path) -> Preprocessing:

@@ -119,7 +119,7 @@ def _found(id_: str, directory: Path, revision: str | None, allow_bin: bool, sou
 
 
 def _local(id_: str, allow_bin: bool, tried: list[str]) -> Weights | None:
-    directory = Path(id_).expanduser()
+    directory = Path(id_).expanduser() if id_.startswith("~/") else Path(id_)
     if not any((directory / name).is_file() for name in ("modules.json", "config.json")):
         tried.append("a local directory: no such model directory")
         return None

@@ -1,6 +1,7 @@
 """One service with two ingress replicas for all cluster tests, and the reference library as oracle."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -14,9 +15,15 @@ Oracle = Callable[[Sequence[str]], Vector]
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `./paths` are beneath."""
+    return tmp_path_factory.mktemp("images")
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Iterator[RunningService]:
     two = {"autoscaling": {"min_replicas": 2, "max_replicas": 2}, "num_cpus": 0.2, "max_ongoing_requests": 2048}
-    config = write_config(tmp_path_factory.mktemp("config"), ingress=two)
+    config = write_config(tmp_path_factory.mktemp("config"), ingress=two, image_folder=str(image_folder))
     with running(config) as service:
         yield service
 

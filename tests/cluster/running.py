@@ -95,7 +95,8 @@ def running(
     """Start a service, wait for its `/health` to be 200, and stop it in the end."""
     port = port or ports.free(1)[0]
     marker = f"{os.getpid()}-{port}"
-    env = clean_environment(PORT=str(port), TEST_SERVICE=marker, PYTHONUNBUFFERED="1", **variables)
+    # Offline, so that a test means the same where the hub can be reached.
+    env = clean_environment(PORT=str(port), TEST_SERVICE=marker, PYTHONUNBUFFERED="1", HF_HUB_OFFLINE="1", **variables)
     argv = [*(command or (sys.executable, "-m", "app", "--config", str(config)))]
     process = subprocess.Popen(
         argv, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True

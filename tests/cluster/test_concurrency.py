@@ -16,7 +16,7 @@ CLIENTS = 64
 
 
 def batches_of(service: RunningService) -> tuple[int, int]:
-    [model] = httpx.get(f"{service.url}/health").json()["details"]
+    model = httpx.get(f"{service.url}/health").json()["details"][0]
     return model["items"], model["batches"]
 
 

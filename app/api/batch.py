@@ -1,0 +1,81 @@
+"""`POST /embed/batch`: texts and images in one request; one bad item does not fail the others."""
+
+import time
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api import bodies
+from app.api.backend import Backend
+from app.api.embeddings import finished, milliseconds
+from app.api.responses import json_response
+from app.entries import unpack
+from app.errors import InvalidItem, PayloadTooLarge, ServiceError
+from app.mixed_batch import Item, Outcome, embed_mixed
+from app.schemas import BatchItem, BatchRequest, Json
+from app.settings import Limits
+from app.validation import as_invalid_request
+
+
+async def embed_batch(request: Request) -> Response:
+    started = time.perf_counter()
+    backend: Backend = request.app.state.backend
+    limits = backend.args.limits
+    body = bodies.parse(await bodies.read_json(request, limits.image_body), BatchRequest)
+    if len(body.items) > limits.texts:
+        raise PayloadTooLarge(f"{len(body.items)} items; at most {limits.texts:,} in one request.", "items")
+    items = [_item(given, i) for i, given in enumerate(body.items)]
+    _check_images(items, limits)
+    outcomes, batches = await embed_mixed(backend.service, items, body.batch_size)
+    written = [_written(outcome, normalize=body.normalize) for outcome in outcomes]
+    models = [about["model"] for _, about in written if "model" in about]
+    total = milliseconds(started)
+    return json_response(
+        {
+            "embeddings": [row for row, _ in written],
+            "model": models[0] if models else None,
+            "totalItems": len(items),
+            "batchesProcessed": batches,
+            "totalTime": total,
+            "avgTimePerItem": round(total / len(items), 3),
+            "items": [about for _, about in written],
+        }
+    )
+
+
+def _check_images(items: list[Item | ServiceError], limits: Limits) -> None:
+    images = sum(isinstance(item, Item) and item.kind == "image" for item in items)
+    if images > limits.images:
+        raise PayloadTooLarge(f"{images} images; at most {limits.images} in one request.", "items")
+
+
+def _item(given: object, index: int) -> Item | ServiceError:
+    param = f"items.{index}"
+    try:
+        item = BatchItem.model_validate(given)
+    except ValidationError as error:
+        wrong = as_invalid_request(error, BatchItem, param)
+        return InvalidItem(wrong.message, wrong.param)
+    if (item.text is None) == (item.image is None):
+        return InvalidItem(f"`{param}` must have either `text` or `image`.", param)
+    if item.text is not None:
+        return Item("text", item.text, item.model)
+    return Item("image", item.image, item.model)
+
+
+def _written(outcome: Outcome | ServiceError, *, normalize: bool) -> tuple[object, Json]:
+    """An item's vector (or None) and what stands in `items` for it."""
+    if isinstance(outcome, ServiceError):
+        return None, {"error": {"code": outcome.code, "message": outcome.message, "param": outcome.param}}
+    rows, _, truncated = unpack([outcome.entry])
+    about: Json = {
+        "model": outcome.result.info.id,
+        "dimensions": outcome.result.info.dimensions,
+        "cached": outcome.cached,
+    }
+    if truncated[0]:
+        about["truncated"] = True
+    if outcome.result.info.note:
+        about["note"] = outcome.result.info.note
+    return finished(rows, outcome.result, normalize=normalize)[0], about

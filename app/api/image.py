@@ -1,0 +1,92 @@
+"""`POST /embed/image`: JSON, or a multipart upload with the files in `images`."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api import bodies
+from app.api.backend import Backend
+from app.api.embeddings import embeddings_response
+from app.errors import InvalidRequest, PayloadTooLarge
+from app.schemas import ImageRequest
+from app.settings import Limits
+
+FILES = "images"
+MAX_FIELDS = 8
+SPELLINGS = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    images: list[object]
+    model: str | None
+    normalize: bool
+
+
+async def embed_image(request: Request) -> Response:
+    started = time.perf_counter()
+    backend: Backend = request.app.state.backend
+    limits = backend.args.limits
+    if bodies.content_type(request) == "multipart/form-data":
+        asked = await _upload(request, limits)
+    else:
+        body = bodies.parse(await bodies.read_json(request, limits.image_body, "or multipart/form-data"), ImageRequest)
+        asked = Asked(body.images, body.model, body.normalize)
+    result = await backend.service.embed_images(asked.images, asked.model)
+    return embeddings_response(result, normalize=asked.normalize, started=started)
+
+
+async def _upload(request: Request, limits: Limits) -> Asked:
+    body = await bodies.read(request, limits.image_body)
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield body
+        yield b""
+
+    # One file more than allowed is let through, so that the answer is the limit's and not the parser's.
+    parser = MultiPartParser(request.headers, stream(), max_files=limits.images + 1, max_fields=MAX_FIELDS)  # type: ignore[arg-type]
+    try:
+        form = await parser.parse()
+    except (MultiPartException, KeyError) as error:
+        words = error.message.rstrip(".") if isinstance(error, MultiPartException) else "no boundary"
+        raise InvalidRequest(f"The multipart body can't be read: {words}.") from None
+    try:
+        return await _asked(form, limits)
+    finally:
+        await form.close()
+
+
+async def _asked(form: FormData, limits: Limits) -> Asked:
+    images: list[object] = []
+    options: dict[str, str] = {}
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            if name != FILES:
+                raise InvalidRequest(f"Send files in the field `{FILES}`, not `{name}`.", name)
+            if value.size is not None and value.size > limits.image_bytes:
+                index = f"{FILES}.{len(images)}"
+                most = limits.image_bytes
+                raise PayloadTooLarge(f"`{index}` has {value.size:,} bytes; at most {most:,} an image.", index)
+            images.append(await value.read())
+        elif name == FILES:
+            images.append(value)
+        elif name in ("model", "normalize"):
+            options[name] = value
+        else:
+            raise InvalidRequest(
+                f"`{name}` is not a field of this request. Known fields: {FILES}, model, normalize.", name
+            )
+    if not images:
+        raise InvalidRequest(f"`{FILES}` is missing: send at least one file in this field.", FILES)
+    return Asked(images, options.get("model"), _boolean(options.get("normalize", "true")))
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in SPELLINGS:
+        raise InvalidRequest(f"`normalize` must be true or false, not {text[:40]!r}.", "normalize")
+    return SPELLINGS[text.lower()]

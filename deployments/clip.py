@@ -1,0 +1,79 @@
+"""Clip: one replica of one image model, with both towers, whose vectors compare."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+
+from app.batching import BatchQueue
+from app.encoders import ClipModel, load_clip_model
+from app.errors import ModelUnavailable
+from app.settings import Backup, ModelArgs
+from deployments.loading import load_with_backup, noted
+from deployments.messages import EncodeReply, EncoderStatus
+from deployments.text_encoder import Texts
+from deployments.tower import Tower, replica_name
+
+
+class Clip:
+    """Loads its model before it takes traffic; see `TextEncoder` for a model that can't be had."""
+
+    def __init__(self, args: ModelArgs, threads: int, offline: bool, backup: Backup | None = None) -> None:
+        self._id = args.id
+        self._replica = replica_name()
+        load = partial(load_clip_model, threads=threads, offline=offline)
+        self._model, note, self._reason = load_with_backup(load, args, backup)
+        if self._model is None:
+            return
+        model, self._info = self._model, noted(self._model.info, note)
+        device = ThreadPoolExecutor(1, "model")
+        model.image.warm(args.batch_size)
+        self._texts = Texts(model.text, self._info, args, device, self._replica)
+        # An image is one item whatever its size was: all are scaled to what the model reads.
+        queue = BatchQueue(args.batch_size, args.batch_size, lambda length: length)
+        self._images = Tower(self._info, model.image.run, queue, device, self._replica)
+        self._workers = ThreadPoolExecutor(args.workers, "normalize")
+
+    async def encode_texts(self, texts: Sequence[str], timeout_s: float) -> EncodeReply:
+        """One outcome per text, in order."""
+        self._require()
+        return await self._texts.encode(texts, timeout_s)
+
+    async def encode_images(self, crops: Sequence[bytes], timeout_s: float) -> EncodeReply:
+        """One outcome per image, in order; each is the RGB bytes of the crop that the model reads."""
+        model = self._require()
+        arrived = time.monotonic()
+        pixels = await asyncio.get_running_loop().run_in_executor(self._workers, _pixels, model, crops)
+        return await self._images.encode(
+            pixels,
+            [1] * len(crops),
+            arrived + timeout_s,
+            tokens=[0] * len(crops),  # an image has no tokens to count
+            truncated=[False] * len(crops),
+            prepare_ms=(time.monotonic() - arrived) * 1e3,
+        )
+
+    async def status(self) -> EncoderStatus:
+        if self._model is None:
+            return EncoderStatus(self._replica, None, self._reason)
+        gates = [self._texts.tower.gate, self._images.gate]
+        return EncoderStatus(
+            self._replica,
+            self._info,
+            None,
+            sum(gate.items_run for gate in gates),
+            sum(gate.batches_run for gate in gates),
+            self._model.image.preprocessing,
+        )
+
+    def _require(self) -> ClipModel:
+        if self._model is None:
+            raise ModelUnavailable(f"{self._id} is unavailable: {self._reason}", "model")
+        return self._model
+
+
+def _pixels(model: ClipModel, crops: Sequence[bytes]) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    return [model.image.preprocessing.normalize(crop) for crop in crops]

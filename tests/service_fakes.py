@@ -1,0 +1,101 @@
+"""An encoder and a cache that one can read, for the service and the routes above it."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from app.encoders.preprocess import Preprocessing
+from app.entries import pack
+from app.errors import ServiceError
+from app.image_reader import ImageReader
+from app.service import EmbeddingService, Encoded, Encoder, ModelState, Stages
+from app.settings import AppArgs, Limits, ModelArgs
+from app.types import Kind, ModelInfo
+
+MODEL = "makers/small-model"
+
+
+def info_of(id_: str = MODEL, **changes: Any) -> ModelInfo:
+    known: dict[str, Any] = {"id": id_, "fingerprint": f"print of {id_}", "dimensions": 3, "max_tokens": 8}
+    return ModelInfo(**(known | {"kinds": ("text",), "backend": "fake", "precision": "f32"} | changes))
+
+
+def entry_of(text: str) -> bytes:
+    """[length, 4, 0] for a text, one token a word, truncated after 8."""
+    words = len(text.split())
+    return pack(np.array([[len(text), 4, 0]], np.float32), [min(words, 8)], [words > 8])
+
+
+class FakeEncoder:
+    """Answers at once, or, while `held`, with `answer`."""
+
+    def __init__(self, id_: str = MODEL, kinds: tuple[Kind, ...] = ("text",)) -> None:
+        self.kinds = kinds
+        self.state = ModelState(id_, "ready", info_of(id_))
+        self.preprocessing: Preprocessing | None = None
+        self.held = False
+        self.calls: list[list[str]] = []
+        self.faults: dict[str, BaseException] = {}
+        self._open: list[tuple[str, asyncio.Future[Encoded]]] = []
+
+    def encode_texts(self, texts: Sequence[str]) -> "Sequence[asyncio.Future[Encoded]]":
+        self.calls.append(list(texts))
+        futures: list[asyncio.Future[Encoded]] = [asyncio.get_running_loop().create_future() for _ in texts]
+        self._open += zip(texts, futures, strict=True)
+        if not self.held:
+            self.answer()
+        return futures
+
+    def encode_images(self, crops: Sequence[bytes]) -> "Sequence[asyncio.Future[Encoded]]":
+        raise NotImplementedError
+
+    def answer(self) -> None:
+        for text, future in self._open:
+            fault = self.faults.get(text)
+            if fault is None or isinstance(fault, ServiceError):
+                future.set_result(Encoded(fault or entry_of(text), Stages(inference_ms=1.5)))
+            elif isinstance(fault, asyncio.CancelledError):
+                future.cancel()
+            else:
+                future.set_exception(fault)
+        self._open = []
+
+
+@dataclass
+class FakeFound:
+    epoch: str | None
+    values: list[bytes | None]
+
+
+@dataclass
+class FakeCache:
+    """A dict, with an epoch that goes with each look-up and must come back with each put."""
+
+    epoch: str | None = "first"
+    entries: dict[bytes, bytes] = field(default_factory=dict)
+    puts: list[tuple[str | None, int]] = field(default_factory=list)
+
+    async def get_many(self, keys: Sequence[bytes]) -> FakeFound:
+        return FakeFound(self.epoch, [self.entries.get(key) for key in keys])
+
+    def put_many(self, epoch: str | None, entries: Sequence[tuple[bytes, bytes]]) -> None:
+        self.puts.append((epoch, len(entries)))
+        if epoch == self.epoch:
+            self.entries.update(entries)
+
+
+def args_of(*ids: str, **limits: Any) -> AppArgs:
+    models = tuple(ModelArgs(id=id_) for id_ in ids or (MODEL,))
+    return AppArgs(text_models=models, image_models=(), limits=Limits(**limits))
+
+
+def service_of(*encoders: FakeEncoder, cache: FakeCache | None = None, **limits: Any) -> EmbeddingService:
+    args = args_of(*(encoder.state.id for encoder in encoders), **limits)
+    by_id: dict[str, Encoder] = {encoder.state.id: encoder for encoder in encoders}
+    # Its thread is only started by the first image.
+    reader = ImageReader(ThreadPoolExecutor(1), args.limits, None)
+    return EmbeddingService(by_id, cache or FakeCache(), args, reader)
