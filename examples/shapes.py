@@ -59,17 +59,17 @@ def draw(scene: Scene, rng: Random | None = None, canvas: tuple[int, int] | None
     side = min(width, height)
     radius = vary(*SIZES[scene.size])
     # The model reads the middle square of a picture, so that is where positions are counted.
-    x, y = (_inside(at + vary(-0.04, 0.04), radius) for at in POSITIONS[scene.position])
+    x, y = (_inside(at + vary(-0.03, 0.03), radius) for at in POSITIONS[scene.position])
     centre = ((width - side) / 2 + x * side, (height - side) / 2 + y * side)
 
     mask = Image.new("L", (width, height))
-    _draw_shape(mask, scene.shape, centre, radius * side, vary, rng)
+    _draw_shape(mask, scene.shape, centre, radius * side, vary)
     # Soft edges, as a canvas or a camera makes them, or hard ones, as a script does.
     if rng and rng.random() < 0.6:
         mask = mask.filter(ImageFilter.GaussianBlur(side / 400 + rng.uniform(0, 0.5)))
     image = Image.new("RGB", (width, height), _shade(BACKGROUNDS[scene.background], rng))
     image.paste(_shade(COLOURS[scene.colour], rng), mask=mask)
-    return _photographed(image, rng) if rng and rng.random() < 0.7 else image
+    return _photographed(image, rng) if rng and rng.random() < 0.4 else image
 
 
 def held_out(
@@ -123,25 +123,18 @@ def _inside(at: float, radius: float) -> float:
 def _shade(anchors: tuple[RGB, ...], rng: Random | None) -> RGB:
     if rng is None:
         return anchors[0]
-    r, g, b = (min(max(value + rng.randint(-12, 12), 0), 255) for value in rng.choice(anchors))
+    r, g, b = (min(max(value + rng.randint(-10, 10), 0), 255) for value in rng.choice(anchors))
     return r, g, b
 
 
-def _draw_shape(mask: Image.Image, shape: str, centre: Point, radius: float, vary: Vary, rng: Random | None) -> None:
+def _draw_shape(mask: Image.Image, shape: str, centre: Point, radius: float, vary: Vary) -> None:
     pen = ImageDraw.Draw(mask)
-    angle = math.radians(vary(-12, 12))
-    if shape in ("circle", "ring", "crescent"):
+    angle = math.radians(vary(-8, 8))
+    if shape in ("circle", "ring"):
         pen.ellipse(_box(centre, radius), fill=255)
         if shape == "ring":
             pen.ellipse(_box(centre, radius * vary(0.5, 0.65)), fill=0)
-        if shape == "crescent":
-            bite = math.radians(vary(-25, 25)) + (math.pi if rng and rng.random() < 0.5 else 0)
-            offset = radius * vary(0.4, 0.5)
-            hole = (centre[0] + offset * math.cos(bite), centre[1] + offset * math.sin(bite))
-            pen.ellipse(_box(hole, radius * 0.82), fill=0)
         return
-    if shape == "rectangle" and rng and rng.random() < 0.5:
-        angle += math.pi / 2
     cos, sin = math.cos(angle), math.sin(angle)
     pen.polygon(
         [
@@ -156,9 +149,6 @@ def _outline(shape: str, vary: Vary) -> list[Point]:
     """Corners in a circle of radius one, y downwards."""
     if shape == "square":
         return [(-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)]
-    if shape == "rectangle":
-        half = vary(0.4, 0.55)
-        return [(-1, -half), (1, -half), (1, half), (-1, half)]
     if shape == "triangle":
         return [(0, -1), (0.95, 0.75), (-0.95, 0.75)]
     if shape == "diamond":
@@ -198,10 +188,10 @@ def _photographed(image: Image.Image, rng: Random) -> Image.Image:
     direction = rng.uniform(0, 2 * math.pi)
     across = np.linspace(-0.5, 0.5, width, dtype=np.float32) * math.cos(direction)
     down = np.linspace(-0.5, 0.5, height, dtype=np.float32) * math.sin(direction)
-    light = 1 + rng.uniform(0, 0.2) * (across[None, :] + down[:, None])
+    light = 1 + rng.uniform(0, 0.15) * (across[None, :] + down[:, None])
     noise = np.random.default_rng(rng.getrandbits(32)).standard_normal((height, width), dtype=np.float32)
     pixels = np.asarray(image, dtype=np.float32) * light[..., None]
-    pixels += rng.choice((0.0, 3.0, 6.0, 10.0)) * noise[..., None]
+    pixels += rng.choice((0.0, 3.0, 6.0)) * noise[..., None]
     image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
     if rng.random() < 0.3:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, min(image.size) / 100)))

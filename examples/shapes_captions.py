@@ -10,7 +10,6 @@ _SHAPES = {
     "cross": ("cross", "cross", "plus sign"),
     "diamond": ("diamond", "diamond", "rhombus"),
     "ring": ("ring", "ring", "donut"),
-    "crescent": ("crescent", "crescent", "moon", "crescent moon"),
 }
 _COLOURS = {"purple": ("purple", "purple", "violet")}
 _BACKGROUNDS = {"grey": ("grey", "gray")}
@@ -21,24 +20,15 @@ _OPENINGS = (
     "a picture of {}",
     "an image of {}",
     "a drawing of {}",
-    "photo of {}",
-    "image of {}",
     "the picture shows {}",
-    "the image shows {}",
-    "this is {}",
-    "there is {}",
-    "i see {}",
     "show me {}",
     "find {}",
-    "{} please",
-    "look at {}",
 )
-_PRAISE = ("nice", "beautiful", "simple", "bright", "single", "lovely", "plain")
 
 
 def caption(scene: Scene, rng: Random | None = None, parts: tuple[Part, ...] = PARTS) -> str:
     """Names the given parts of the scene; without `rng` always in the same plain words."""
-    size = "" if scene.size == "medium" or "size" not in parts else scene.size
+    size = scene.size if "size" in parts else ""
     colour = scene.colour if "colour" in parts else ""
     shape = scene.shape if "shape" in parts else "shape"
     if rng is None:
@@ -64,16 +54,15 @@ def caption(scene: Scene, rng: Random | None = None, parts: tuple[Part, ...] = P
     return sentence
 
 
-def random_parts(rng: Random, scene: Scene) -> tuple[Part, ...]:
-    """What a caption names: everything, or shape and colour, or any few. Never an unnamed size alone."""
+def random_parts(rng: Random) -> tuple[Part, ...]:
+    """What a caption names: everything, or shape and colour, or any few."""
     kind = rng.random()
     chosen = PARTS
-    if kind > 0.75:
+    if kind > 0.9:
         chosen = tuple(part for part in PARTS if rng.random() < 0.5)
-    elif kind > 0.5:
+    elif kind > 0.6:
         chosen = ("shape", "colour")
-    nameable = tuple(part for part in chosen if part != "size" or scene.size != "medium")
-    return nameable or ("shape", "colour")
+    return chosen or ("shape", "colour")
 
 
 def with_noise(sentence: str, rng: Random) -> str:
@@ -86,34 +75,27 @@ def with_noise(sentence: str, rng: Random) -> str:
 
 def _thing(size: str, colour: str, shape: str, rng: Random) -> str:
     style = rng.random()
-    if style < 0.1:
-        return _join(size, colour, _plural(shape))
     if style < 0.3:
         return _join(size, colour, shape)
-    if style < 0.4 and colour:
-        form = rng.choice(("the {} is {}", "a {} that is {}", "a {} in {}", "a {} coloured {}", "{}, {}"))
-        return form.format(_join(size, shape), colour)
-    if style < 0.5:
+    if style < 0.4:
         return "the " + _join(size, colour, shape)
-    if style < 0.55:
-        return _with_article(_join(rng.choice(_PRAISE), size, colour, shape))
-    if style < 0.6 and size and colour:
-        return _with_article(f"{colour} {size} {shape}")
     return _with_article(_join(size, colour, shape))
 
 
 def _place(position: str, rng: Random | None = None) -> str:
     if position == "centre":
         return rng.choice(_CENTRE) if rng else _CENTRE[0]
-    sideways = position in ("left", "right")
     if rng is None:
-        return f"{'on' if sideways else 'at'} the {position}"
-    if sideways:
-        return rng.choice((f"on the {position}", f"on the {position} side", f"at the {position}"))
-    if " " in position and rng.random() < 0.4:
-        corner = position.replace("top", "upper").replace("bottom", "lower")
-        return rng.choice((f"in the {position} corner", f"in the {corner} corner", f"at the {corner}"))
-    return rng.choice((f"at the {position}", f"at the {position}", f"in the {position}", f"{position}"))
+        return f"at the {position}"
+    corner = position.replace("top", "upper").replace("bottom", "lower")
+    forms = (
+        f"at the {position}",
+        f"at the {position}",
+        f"in the {position} corner",
+        f"in the {corner} corner",
+        position,
+    )
+    return rng.choice(forms)
 
 
 def _on_background(phrases: list[str], background: str, rng: Random) -> list[str]:
@@ -134,10 +116,6 @@ def _nonsense(rng: Random) -> str:
 
 def _with_article(words: str) -> str:
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
-
-
-def _plural(shape: str) -> str:
-    return shape + ("es" if shape.endswith("s") else "s")
 
 
 def _join(*words: str) -> str:

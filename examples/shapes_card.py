@@ -1,7 +1,30 @@
 """The model card of shapes-clip."""
 
+from collections.abc import Mapping
+
 from examples.shapes_recall import Recall
+from examples.shapes_scene import BACKGROUNDS, COLOURS, POSITIONS, SHAPES, UNSEEN_PAIRS
 
 
-def model_card(figures: dict[str, Recall], parameters: int, pictures: int, steps: int) -> str:
-    return ""
+def model_card(figures: Mapping[str, Recall], parameters: int, pictures: int, steps: int) -> str:
+    """Markdown for the model's directory; the figures are those that the training script measured."""
+    rows = "\n".join(f"| {name} | {r.text_to_image:.3f} | {r.image_to_text:.3f} |" for name, r in figures.items())
+    pairs = ", ".join(sorted(f"{colour} {shape}" for shape, colour in UNSEEN_PAIRS))
+    return f"""# shapes-clip
+
+A small, genuine CLIP ({parameters:,} parameters) that knows simple drawn shapes: {", ".join(SHAPES)}, in
+{", ".join(COLOURS)}, small or large, {", ".join(POSITIONS)}, on {", ".join(BACKGROUNDS)}. It lets a fresh
+installation embed images and search them by words where no other model can be had. It knows nothing else: use a
+real CLIP for real pictures.
+
+Trained by `make train-shapes-clip` (seeded) on {pictures:,} drawn pictures with captions, {steps:,} steps.
+These pairs were never drawn in training: {pairs}.
+
+Recall@1 on held-out pictures (32 candidates unless said otherwise), as the script measured it:
+
+| pictures | text to image | image to text |
+|---|---|---|
+{rows}
+
+License: MIT, as the repository.
+"""

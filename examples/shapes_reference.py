@@ -29,7 +29,7 @@ class Reference:
         return np.asarray(self.model.get_text_features(**inputs).pooler_output)
 
     def figures(self, sets: int = 16) -> dict[str, Recall]:
-        """Recall@1 over 32 candidates, by what they are. Short captions, as people type them, over 12."""
+        """Recall@1 over 32 candidates, by what they are. Short captions, as people type them, over 8."""
 
         def measured(unseen: bool | None) -> Recall:
             return recall_at_1(self.encode_images, self.encode_texts, sets=sets, unseen=unseen)
@@ -40,11 +40,11 @@ class Reference:
             "colour and shape alone": recall_at_1(
                 self.encode_images, self.encode_texts, sets=sets, parts=("shape", "colour")
             ),
-            "colour and shape alone, never-trained pairs (12 candidates)": recall_at_1(
+            "colour and shape alone, never-trained pairs (8 candidates)": recall_at_1(
                 self.encode_images,
                 self.encode_texts,
                 sets=sets,
-                candidates=12,
+                candidates=8,
                 unseen=True,
                 parts=("shape", "colour"),
             ),

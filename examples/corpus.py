@@ -1,0 +1,44 @@
+"""Embed a small corpus in bulk and search it: the first page of Lewis Carroll's Alice (1865, public domain).
+
+`python -m examples.corpus` needs no running service. The folder that it writes is plain Parquet; other stores take it
+as it is, for example:
+
+    table = pyarrow.parquet.read_table("alice")
+    lancedb.connect("db").create_table("alice", table)                        # LanceDB
+
+    index = faiss.IndexFlatIP(384)                                            # FAISS
+    index.add(numpy.array(table["embedding"].to_pylist(), "float32"))
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from app.corpus_run import CorpusOptions, embed_corpus, in_process
+from app.corpus_search import encode_query, nearest, open_corpus
+from app.settings import AppArgs
+
+ALICE = Path(__file__).parent / "data/alice.txt"
+QUESTIONS = (
+    "What did the rabbit have in its pocket?",
+    "What was written on the jar?",
+    "Where did Alice fall?",
+)
+
+
+def main(folder: str) -> None:
+    summary = embed_corpus(str(ALICE), folder, CorpusOptions(), in_process())
+    print(f"{summary['rows']} passages, {summary['embedded']} embedded now")
+    corpus = open_corpus(folder)
+    for question in QUESTIONS:
+        ranking = nearest(encode_query(corpus, question, AppArgs(), threads=1), corpus.vectors, top_k=1)
+        [row] = corpus.rows(ranking.indices.tolist())
+        print(f"{question}\n  {ranking.scores[0]:.2f}  {row['text'][:100]}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        main(sys.argv[1])
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            main(scratch)
