@@ -7,6 +7,7 @@ from pathlib import Path
 from dotenv import load_dotenv
 from pydantic import ValidationError
 
+from app import corpus_flags
 from app.config_file import read_args
 from app.encoders import pull, resolve
 from app.errors import ServiceError
@@ -25,6 +26,8 @@ def main(argv: list[str] | None = None) -> int:
         args = read_args(Path(options.config)).with_environment()
     except (OSError, ValueError) as error:
         return _complain(_words(error))
+    if options.command in corpus_flags.COMMANDS:
+        return _corpus(options, args, sys.argv[1:] if argv is None else argv)
     if options.command != SERVE_HERE:
         return Launcher(settings, options.config, _say, reload=options.command == "dev").run()
     _serve_here(args.model_copy(update={"shapes_clip_may_serve": not image_model_is_chosen()}), settings)
@@ -34,13 +37,14 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m app", description="Text and image embeddings over HTTP.")
     parser.add_argument("--config", default="serve_config.yaml", help="Serve config file to take `args` from")
-    commands = parser.add_subparsers(dest="command", metavar="serve | dev | pull")
+    commands = parser.add_subparsers(dest="command", metavar="serve | dev | pull | embed-corpus | search")
     commands.add_parser("serve", help="run the service on this machine (the default)")
     commands.add_parser("dev", help="the same, restarted when a source file changes")
     commands.add_parser(SERVE_HERE)
     pull = commands.add_parser("pull", help="fetch a model's files ahead of time, with progress")
     pull.add_argument("model", help="hub id or short name, e.g. all-mpnet-base-v2")
     pull.add_argument("--revision", help="commit, tag or branch")
+    corpus_flags.add_parsers(commands)
     parser.set_defaults(command="serve")
     return parser
 
@@ -64,6 +68,13 @@ def _serve_here(args: AppArgs, settings: LaunchSettings) -> None:
     from deployments.local import run
 
     run(build(args), settings.host, settings.port)
+
+
+def _corpus(options: argparse.Namespace, args: AppArgs, argv: list[str]) -> int:
+    # Imported late: the service needs no pyarrow.
+    from app.corpus_command import run
+
+    return run(options, args, argv)
 
 
 def _words(error: Exception) -> str:

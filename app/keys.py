@@ -2,8 +2,6 @@
 
 from hashlib import blake2b
 
-from app.types import Kind
-
 _DIGEST_BYTES = 16  # 128 bits: a chance collision needs about 2**64 entries
 _VERSION = b"embed-key-v1"  # sets these digests apart from any other use of the hash; change it to start afresh
 
@@ -11,13 +9,15 @@ _VERSION = b"embed-key-v1"  # sets these digests apart from any other use of the
 class KeyMaker:
     """Keys for the contents of one tenant, model and kind, with the shared fields hashed once.
 
+    `kind` says what the content is and how it is read: "text", "image", a text behind a prompt.
+
     Each shared field is preceded by its length, and the content is hashed apart from them, so no two splits
     of the same bytes into fields give the same key.
     """
 
     __slots__ = ("_seeded",)
 
-    def __init__(self, tenant: str, fingerprint: str, kind: Kind) -> None:
+    def __init__(self, tenant: str, fingerprint: str, kind: str) -> None:
         scope = blake2b(digest_size=32, person=_VERSION)
         for field in (tenant, fingerprint, kind):
             data = _utf8(field)
@@ -41,7 +41,7 @@ class KeyMaker:
         return state.digest()
 
 
-def cache_key(tenant: str, fingerprint: str, kind: Kind, content: bytes) -> bytes:
+def cache_key(tenant: str, fingerprint: str, kind: str, content: bytes) -> bytes:
     """16-byte key of one content; for many of one model, `KeyMaker` is faster and gives the same keys."""
     return KeyMaker(tenant, fingerprint, kind).content(content)
 

@@ -131,6 +131,8 @@ class Launcher:
         for model in health["details"]:  # type: ignore[attr-defined]
             about = f"{model['dimensions']} dimensions, {model['backend']} {model['precision']}"
             self.say(f"  {model['kind']:5} {model['id']}: {about if model['status'] == 'ready' else model['reason']}")
+            if model["note"]:
+                self.say(f"        {model['note']}")
         self.say(
             f"  try   curl -s {url}/embed/text -H 'content-type: application/json' -d '{{\"texts\": [\"Hello\"]}}'"
         )

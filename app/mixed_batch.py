@@ -1,12 +1,12 @@
 """Items of several kinds and models through the service: grouped, batched, put back in order. No HTTP."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.errors import InvalidItem, PayloadTooLarge, ServiceError
-from app.service import Embeddings, EmbeddingService
-from app.types import Kind
+from app.service import PLAINLY, Embeddings, EmbeddingService
+from app.types import Kind, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,23 @@ class Outcome:
 
 
 async def embed_mixed(
-    service: EmbeddingService, items: Sequence[Item | ServiceError], batch_size: int
+    service: EmbeddingService,
+    items: Sequence[Item | ServiceError],
+    batch_size: int,
+    *,
+    reading: Reading = PLAINLY,
+    names: Callable[[int], str] = "items.{}".format,
 ) -> tuple[list[Outcome | ServiceError], int]:
     """One outcome per item, in order, and how many batches went to a model.
 
     Items of one kind and model go together, at most `batch_size` at once. An error among `items` is its own
     outcome; what fails a whole group (an unknown model) is the outcome of each of its items.
+
+    Args:
+        reading: How texts are read.
+        names: What errors call the item of an index.
     """
+    group = _Group(service, items, reading, names)
     outcomes: list[Outcome | ServiceError | None] = [i if isinstance(i, ServiceError) else None for i in items]
     groups: dict[tuple[Kind, str | None], list[int]] = {}
     for index, item in enumerate(items):
@@ -43,7 +53,7 @@ async def embed_mixed(
         for (kind, model), indices in groups.items()
         for start in range(0, len(indices), batch_size)
     ]
-    done = await asyncio.gather(*(_embed(service, items, kind, model, part) for kind, model, part in parts))
+    done = await asyncio.gather(*(group.embed(kind, model, part) for kind, model, part in parts))
     for (_, _, indices), part_outcomes in zip(parts, done, strict=True):
         for index, outcome in zip(indices, part_outcomes, strict=True):
             outcomes[index] = outcome
@@ -51,40 +61,36 @@ async def embed_mixed(
     return [outcome for outcome in outcomes if outcome is not None], batches
 
 
-async def _embed(
-    service: EmbeddingService,
-    items: Sequence[Item | ServiceError],
-    kind: Kind,
-    model: str | None,
-    indices: Sequence[int],
-) -> list[Outcome | ServiceError]:
-    contents = [item.content for i in indices if isinstance(item := items[i], Item)]
-    try:
-        if kind == "text":
-            result = await service.embed_texts([str(content) for content in contents], model)
-        else:
-            result = await service.embed_images(contents, model)
-    except ServiceError as error:
-        return await _apart(service, items, kind, model, indices, error)
-    return [
-        _renamed(entry, f"items.{index}") if isinstance(entry, ServiceError) else Outcome(entry, hit, result)
-        for index, entry, hit in zip(indices, result.entries, result.hits, strict=True)
-    ]
+@dataclass(frozen=True, slots=True)
+class _Group:
+    service: EmbeddingService
+    items: Sequence[Item | ServiceError]
+    reading: Reading
+    names: Callable[[int], str]
 
+    async def embed(self, kind: Kind, model: str | None, indices: Sequence[int]) -> list[Outcome | ServiceError]:
+        contents = [item.content for i in indices if isinstance(item := self.items[i], Item)]
+        try:
+            if kind == "text":
+                texts = [str(content) for content in contents]
+                result = await self.service.embed_texts(texts, model, reading=self.reading)
+            else:
+                result = await self.service.embed_images(contents, model)
+        except ServiceError as error:
+            return await self._apart(kind, model, indices, error)
+        return [
+            _renamed(entry, self.names(index)) if isinstance(entry, ServiceError) else Outcome(entry, hit, result)
+            for index, entry, hit in zip(indices, result.entries, result.hits, strict=True)
+        ]
 
-async def _apart(
-    service: EmbeddingService,
-    items: Sequence[Item | ServiceError],
-    kind: Kind,
-    model: str | None,
-    indices: Sequence[int],
-    error: ServiceError,
-) -> list[Outcome | ServiceError]:
-    """What one item did (a text too long) must not be its batch's fate: then each goes alone."""
-    if not isinstance(error, (InvalidItem, PayloadTooLarge)) or len(indices) == 1:
-        return [_renamed(error, f"items.{index}") for index in indices]
-    parts = await asyncio.gather(*(_embed(service, items, kind, model, [index]) for index in indices))
-    return [outcome for part in parts for outcome in part]
+    async def _apart(
+        self, kind: Kind, model: str | None, indices: Sequence[int], error: ServiceError
+    ) -> list[Outcome | ServiceError]:
+        """What one item did (a text too long) must not be its batch's fate: then each goes alone."""
+        if not isinstance(error, (InvalidItem, PayloadTooLarge)) or len(indices) == 1:
+            return [_renamed(error, self.names(index)) for index in indices]
+        parts = await asyncio.gather(*(self.embed(kind, model, [index]) for index in indices))
+        return [outcome for part in parts for outcome in part]
 
 
 def _renamed(error: ServiceError, param: str) -> ServiceError:

@@ -1,6 +1,6 @@
 """From a `/similarity` body to its ranked results: parse, rank, plain numbers. No HTTP, no Ray."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,20 @@ class Ranking:
     indices: NDArray[np.int64]
     scores: Vector
     metric: Metric
+    space: str | None = None
 
 
 def rank_json(body: bytes, limits: Limits) -> Ranking:
     """Raises InvalidRequest, naming the field at fault."""
     asked = parse(body, limits)
     options = asked.options
-    ranked = rank(
-        asked.query, asked.candidates, metric=options.metric, top_k=options.top_k, threshold=options.threshold
-    )
-    return Ranking(ranked.indices, ranked.scores, options.metric)
+    ranked = rank_vectors(asked.query, asked.candidates, options.metric, options.top_k, options.threshold)
+    return replace(ranked, space=options.query_space or options.candidate_space)
+
+
+def rank_vectors(
+    query: Vector, candidates: Vector, metric: Metric, top_k: int | None, threshold: float | None
+) -> Ranking:
+    """(d,) against (n, d), as `app.similarity.rank`."""
+    ranked = rank(query, candidates, metric=metric, top_k=top_k, threshold=threshold)
+    return Ranking(ranked.indices, ranked.scores, metric)

@@ -4,68 +4,26 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
-from app.encoders.preprocess import Preprocessing
-from app.entries import unpack
+import numpy as np
+
+from app import prompts
+from app.embedded import Embeddings
+from app.encoder import Encoded, Encoder, ModelState, Stages, ready
 from app.errors import DeadlineExceeded, ModelNotFound, ModelUnavailable, PayloadTooLarge, ServiceError
 from app.image_reader import ImageReader, ReadImage
 from app.keys import KeyMaker
 from app.settings import AppArgs, Limits
-from app.types import Kind, ModelInfo, Vector
+from app.types import Kind, ModelInfo, Prompted, Reading, TextInput, TokenIds
+
+__all__ = ["EmbeddingService", "Embeddings", "Encoded", "Encoder", "ModelState", "Stages"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """Where an encoder's time went, in milliseconds, and in how many runs of the model."""
-
-    decode_ms: float = 0.0
-    tokenize_ms: float = 0.0
-    queue_ms: float = 0.0
-    inference_ms: float = 0.0
-    batches: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """One item's outcome: its cache entry or its error, and the times of the call that made it."""
-
-    entry: bytes | ServiceError
-    stages: Stages
-
-
-@dataclass(frozen=True, slots=True)
-class ModelState:
-    """A model as its replicas tell. `items` and `batches` are what the replica that spoke last has run."""
-
-    id: str
-    status: Literal["loading", "ready", "unavailable"]
-    info: ModelInfo | None = None
-    reason: str | None = None
-    items: int = 0
-    batches: int = 0
-
-
-class Encoder(Protocol):
-    """One configured model, wherever it runs."""
-
-    kinds: tuple[Kind, ...]
-
-    @property
-    def state(self) -> ModelState: ...
-
-    @property
-    def preprocessing(self) -> Preprocessing | None:
-        """How the model wants its images cropped; None before it is known, and for text models."""
-        ...
-
-    def encode_texts(self, texts: Sequence[str]) -> "Sequence[asyncio.Future[Encoded]]": ...
-    def encode_images(self, crops: Sequence[bytes]) -> "Sequence[asyncio.Future[Encoded]]": ...
+PLAINLY = Reading()
 
 
 class Found(Protocol):
@@ -78,41 +36,6 @@ class Found(Protocol):
 class EmbeddingCache(Protocol):
     async def get_many(self, keys: Sequence[bytes]) -> Found: ...
     def put_many(self, epoch: str | None, entries: Sequence[tuple[bytes, bytes]]) -> None: ...
-
-
-@dataclass(slots=True)
-class Embeddings:
-    """Outcomes in the caller's order. `hits[i]`: the i-th came from the cache."""
-
-    info: ModelInfo
-    entries: list[bytes | ServiceError]
-    hits: list[bool]
-    stages: Stages = Stages()
-    cache_ms: float = 0.0
-
-    def table(self) -> tuple[Vector, list[int], list[int]]:
-        """(n, d) float32 rows, token counts, indices of truncated inputs.
-
-        Raises:
-            ServiceError: That of the first failed item.
-        """
-        return self._table()
-
-    def with_errors(self, read: "Sequence[ReadImage | ServiceError]", decode_ms: float) -> "Embeddings":
-        """These outcomes, with those of the images that could not be read in their places."""
-        rest = zip(self.entries, self.hits, strict=True)
-        both = [next(rest) if isinstance(image, ReadImage) else (image, False) for image in read]
-        stages = replace(self.stages, decode_ms=decode_ms)
-        return Embeddings(self.info, [e for e, _ in both], [hit for _, hit in both], stages, self.cache_ms)
-
-    def _table(self) -> tuple[Vector, list[int], list[int]]:
-        whole: list[bytes] = []
-        for entry in self.entries:
-            if isinstance(entry, ServiceError):
-                raise entry
-            whole.append(entry)
-        rows, tokens, cut = unpack(whole)
-        return rows, tokens.tolist(), cut.nonzero()[0].tolist()
 
 
 @dataclass(slots=True, eq=False)
@@ -147,7 +70,7 @@ class EmbeddingService:
         Raises:
             ModelNotFound: No such model, or it can't read `kind`.
         """
-        wanted = name or self.default_model(kind)
+        wanted = self.args.model_aliases.get(name or "", name) or self.default_model(kind)
         able = {id_: encoder for id_, encoder in self.encoders.items() if kind in encoder.kinds}
         if wanted in able:
             return able[wanted]
@@ -159,18 +82,46 @@ class EmbeddingService:
         raise ModelNotFound(f"No {kind} model named {wanted!r} is served here. Served: {names}.", "model")
 
     async def embed_texts(
-        self, texts: Sequence[str], model: str | None = None, tenant: str = "", param: str = "texts"
+        self,
+        texts: Sequence[str],
+        model: str | None = None,
+        tenant: str = "",
+        param: str = "texts",
+        reading: Reading = PLAINLY,
     ) -> Embeddings:
         """One outcome per text, in order; equal texts are encoded once.
 
         Raises:
             PayloadTooLarge: Too many texts, or one too long; `param` names the field that held them.
+            InvalidRequest: The model has no such prompt.
         """
         self._check_texts(texts, param)
         encoder = self.encoder(model, "text")
-        info = _ready(encoder)
-        make_key = KeyMaker(tenant, info.fingerprint, "text").text
-        return await self._embed(info, [make_key(text) for text in texts], texts, encoder.encode_texts)
+        info = ready(encoder)
+        prompt, cut = prompts.choose(info, reading), reading.cut
+        inputs: Sequence[TextInput] = texts
+        kind = "text"
+        if prompt is not None or cut != "end":
+            inputs = [Prompted(text, prompt, cut) for text in texts]
+            kind = f"text, cut at its {cut}, behind {prompt!r}"
+        make_key = KeyMaker(tenant, info.fingerprint, kind).text
+        return await self._embed(info, [make_key(text) for text in texts], inputs, encoder.encode_texts)
+
+    async def embed_ids(
+        self, arrays: Sequence[Sequence[int]], model: str | None = None, tenant: str = "", param: str = "input"
+    ) -> Embeddings:
+        """One outcome per array of token ids, in order. Whether they are the model's own is for the encoder to say.
+
+        Raises:
+            PayloadTooLarge: Too many arrays.
+        """
+        self._check_texts([""] * len(arrays), param)
+        encoder = self.encoder(model, "text")
+        info = ready(encoder)
+        make_key = KeyMaker(tenant, info.fingerprint, "token ids").content
+        keys = [make_key(np.array(ids, np.int64).tobytes()) for ids in arrays]
+        inputs: Sequence[TextInput] = [TokenIds(tuple(ids)) for ids in arrays]
+        return (await self._embed(info, keys, inputs, encoder.encode_texts)).named(param)
 
     async def embed_images(
         self, images: Sequence[object], model: str | None = None, tenant: str = "", param: str = "images"
@@ -183,7 +134,7 @@ class EmbeddingService:
         if len(images) > self.limits.images:
             raise PayloadTooLarge(f"{len(images)} images; at most {self.limits.images} in one request.", param)
         encoder = self.encoder(model, "image")
-        info = _ready(encoder)
+        info = ready(encoder)
         if encoder.preprocessing is None:
             raise ModelUnavailable(f"{info.id} is still loading. Try again in a moment.", "model", retry_after=2)
         make_key = KeyMaker(tenant, info.fingerprint, "image").content
@@ -288,12 +239,3 @@ class EmbeddingService:
 
 def _short(id_: str) -> str:
     return id_.rstrip("/").rsplit("/", 1)[-1]
-
-
-def _ready(encoder: Encoder) -> ModelInfo:
-    state = encoder.state
-    if state.info is not None and state.status == "ready":
-        return state.info
-    if state.status == "loading":
-        raise ModelUnavailable(f"{state.id} is still loading. Try again in a moment.", "model", retry_after=2)
-    raise ModelUnavailable(f"{state.id} is unavailable: {state.reason}", "model", retry_after=30)

@@ -65,7 +65,8 @@ class EncoderOptions(Placement):
 class ModelArgs(EncoderOptions):
     id: str = Field(min_length=1, description="Hub id, short name or local directory.")
     revision: str | None = None
-    prompts: dict[str, str] = {}
+    prompts: dict[str, str] = Field({}, description="Prompts by name, beside the model's own.")
+    matryoshka: bool = Field(False, description="The model was trained for shortened vectors; some are known to be.")
 
     @property
     def short_name(self) -> str:
@@ -89,6 +90,7 @@ class Limits(Settings):
     image_pixels: PositiveInt = Field(50_000_000, description="Most pixels of one image.")
     request_pixels: PositiveInt = Field(100_000_000, description="Most pixels of all images of one request.")
     vector_elements: PositiveInt = Field(4_000_000, description="Most numbers of one similarity request.")
+    search_candidates: PositiveInt = Field(10_000, description="Most candidates of one search.")
     text_body: PositiveInt = Field(16 * 2**20, description="Most body bytes, text routes.")
     image_body: PositiveInt = Field(64 * 2**20, description="Most body bytes, image and mixed routes.")
     vector_body: PositiveInt = Field(96 * 2**20, description="Most body bytes, similarity and search.")
@@ -117,6 +119,7 @@ class AppArgs(Settings):
     image_models: Models = (ModelArgs(id=DEFAULT_IMAGE_MODEL),)
     text_fallback: str | None = Field(None, description="Backup text model, opt-in (TEXT_MODEL_FALLBACK).")
     image_fallback: str | None = Field(None, description="Backup image model, opt-in (IMAGE_MODEL_FALLBACK).")
+    model_aliases: dict[str, str] = Field({}, description="Other names of served models (MODEL_ALIASES).")
     encoder: EncoderOptions = Field(EncoderOptions(), description="Options of models named by environment.")
     ingress: Placement = Placement(num_cpus=0.2, max_ongoing_requests=2048)
     similarity: Placement = Placement(num_cpus=0.2)
@@ -167,6 +170,10 @@ class AppArgs(Settings):
         ):
             if variable in env:
                 data[field] = env[variable]
+        if "MODEL_ALIASES" in env:
+            pairs = [part.partition("=") for part in env["MODEL_ALIASES"].split(",") if part.strip()]
+            # A part without "=" names no model, which is refused like any other wrong value.
+            data["model_aliases"] = {name.strip(): model.strip() or None for name, _, model in pairs}
         if env.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
             data["offline"] = True
         return type(self).model_validate(data)

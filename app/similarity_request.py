@@ -11,8 +11,8 @@ import numpy as np
 import orjson
 from pydantic import ValidationError
 
-from app.errors import InvalidRequest
-from app.schemas import SimilarityOptions, SimilarityRequest
+from app.errors import InvalidRequest, SpaceMismatch
+from app.schemas import SimilarityRequest, SpacedOptions
 from app.settings import Limits
 from app.types import Vector
 from app.validation import as_invalid_request
@@ -22,13 +22,14 @@ from app.validation import as_invalid_request
 class SimilarityQuery:
     query: Vector
     candidates: Vector
-    options: SimilarityOptions
+    options: SpacedOptions
 
 
 def parse(body: bytes, limits: Limits) -> SimilarityQuery:
     """JSON bytes -> (d,) query, (n, d) candidates and options.
 
     Raises:
+        SpaceMismatch: Query and candidates are declared to be of different spaces.
         InvalidRequest: Not JSON, a field missing or of the wrong type, ragged or differing dimensions.
     """
     try:
@@ -39,13 +40,25 @@ def parse(body: bytes, limits: Limits) -> SimilarityQuery:
         raise InvalidRequest("The body must be a JSON object with `query` and `candidates`.")
     numbers = {name: data.pop(name, None) for name in ("query", "candidates")}
     try:
-        options = SimilarityOptions.model_validate(data)
+        options = SpacedOptions.model_validate(data)
     except ValidationError as error:
         raise as_invalid_request(error, SimilarityRequest) from None
     exact = b"true" in body or b"false" in body  # numpy would take booleans for numbers
     query = _query(numbers["query"], exact)
     candidates = _candidates(numbers["candidates"], len(query), limits, exact)
+    spaces = {space for space in (options.query_space, options.candidate_space) if space is not None}
+    if len(spaces) > 1:
+        raise SpaceMismatch(
+            f"`query` is of {options.query_space!r} and `candidates` are of {options.candidate_space!r}: "
+            "vectors of different models don't compare.",
+            "candidateSpace",
+        )
     return SimilarityQuery(query, candidates, options)
+
+
+def vector_of(value: list[Any], param: str) -> Vector:
+    """A list as it came -> (d,) float32. Raises InvalidRequest, naming `param`."""
+    return _vector(value, param, exact=True)
 
 
 def _query(value: Any, exact: bool) -> Vector:

@@ -12,6 +12,9 @@ Vector = NDArray[np.float32]
 
 Kind = Literal["text", "image"]
 Metric = Literal["cosine", "euclidean", "dot"]
+InputType = Literal["query", "document"]
+Cut = Literal["end", "start"]
+OutputType = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,11 @@ class ModelInfo:
     normalized: bool = False
     note: str | None = None
 
+    @property
+    def space(self) -> str:
+        """Names the vector space: vectors of one space compare, those of two mean nothing to each other."""
+        return f"{self.id}@{self.fingerprint[:16]}"
+
 
 @dataclass(frozen=True, slots=True)
 class TokenizedText:
@@ -42,6 +50,37 @@ class TokenizedText:
 
     ids: Sequence[int]
     truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """A text with the prompt put before it (None: the model's own default) and where it is cut if it is too long."""
+
+    text: str
+    prompt: str | None = None
+    cut: Cut = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIds:
+    """A text that the client has tokenised: ids of the model's own tokenizer, special tokens included."""
+
+    ids: tuple[int, ...]
+
+
+TextInput = str | Prompted | TokenIds
+"""What a text encoder takes; a plain string is read as the model reads it by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a request wants its texts read. A named prompt goes before an input type; `param` is the field that
+    named it."""
+
+    prompt_name: str | None = None
+    input_type: InputType | None = None
+    cut: Cut = "end"
+    param: str = "promptName"
 
 
 class TextModel(Protocol):

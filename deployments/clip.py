@@ -12,6 +12,7 @@ from app.batching import BatchQueue
 from app.encoders import ClipModel, load_clip_model
 from app.errors import ModelUnavailable
 from app.settings import Backup, ModelArgs
+from app.types import TextInput
 from deployments.loading import load_with_backup, noted
 from deployments.messages import EncodeReply, EncoderStatus
 from deployments.text_encoder import Texts
@@ -37,7 +38,7 @@ class Clip:
         self._images = Tower(self._info, model.image.run, queue, device, self._replica)
         self._workers = ThreadPoolExecutor(args.workers, "normalize")
 
-    async def encode_texts(self, texts: Sequence[str], timeout_s: float) -> EncodeReply:
+    async def encode_texts(self, texts: Sequence[TextInput], timeout_s: float) -> EncodeReply:
         """One outcome per text, in order."""
         self._require()
         return await self._texts.encode(texts, timeout_s)
@@ -63,7 +64,7 @@ class Clip:
         return EncoderStatus(
             self._replica,
             self._info,
-            None,
+            self._reason,
             sum(gate.items_run for gate in gates),
             sum(gate.batches_run for gate in gates),
             self._model.image.preprocessing,

@@ -17,7 +17,7 @@ M = TypeVar("M")
 def load_with_backup(
     load: Callable[[ModelArgs], M], args: ModelArgs, backup: Backup | None
 ) -> tuple[M | None, str | None, str | None]:
-    """(model, note, reason): `note` names the backup that serves instead, `reason` says why nothing does."""
+    """(model, note, reason): `reason` says why `args` can't be had, `note` names what serves instead."""
     try:
         return load(args), None, None
     except ModelUnavailable as error:
@@ -26,7 +26,7 @@ def load_with_backup(
     if backup is None:
         return None, None, reason
     try:
-        return load(backup.model), f"{args.id} can't be had ({reason}); {backup.note}.", None
+        return load(backup.model), f"{args.id} can't be had; {backup.note}.", reason
     except ModelUnavailable as error:
         return None, None, f"{reason} Its backup neither: {error.message}"
 

@@ -27,7 +27,9 @@ class EncodeReply:
 
 @dataclass(frozen=True, slots=True)
 class EncoderStatus:
-    """One replica's word on its model; `reason` says why it has none. Counts are since the replica began.
+    """One replica's word on its model; `reason` says why it has none, or only its backup.
+
+    Counts are since the replica began.
 
     `preprocessing`: how this model wants its images cropped; None for a text model.
     """

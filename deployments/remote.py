@@ -17,7 +17,7 @@ from app.entries import split
 from app.errors import DeadlineExceeded, ModelUnavailable, Overloaded, ServiceError, Unavailable
 from app.ranking import Ranking
 from app.service import Encoded, ModelState, Stages
-from app.types import Kind, ModelInfo
+from app.types import Kind, Metric, ModelInfo, TextInput, Vector
 from deployments.messages import EncodeReply, EncoderStatus
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class RemoteEncoder:
         self._state = ModelState(id_, "loading")
         self._preprocessing: Preprocessing | None = None
         self._replicas: dict[str, float] = {}
-        self._texts: Coalescer[str, Encoded] = Coalescer(partial(self._send, self._encode_texts), self._width)
+        self._texts: Coalescer[TextInput, Encoded] = Coalescer(partial(self._send, self._encode_texts), self._width)
         # A crop is 150 kB: fewer of them make a call.
         self._images: Coalescer[bytes, Encoded] = Coalescer(
             partial(self._send, self._encode_images), self._width, max_items=32, min_share=8
@@ -59,7 +59,7 @@ class RemoteEncoder:
     def preprocessing(self) -> Preprocessing | None:
         return self._preprocessing
 
-    def encode_texts(self, texts: Sequence[str]) -> Sequence["asyncio.Future[Encoded]"]:
+    def encode_texts(self, texts: Sequence[TextInput]) -> Sequence["asyncio.Future[Encoded]"]:
         return self._texts.submit(texts)
 
     def encode_images(self, crops: Sequence[bytes]) -> Sequence["asyncio.Future[Encoded]"]:
@@ -80,7 +80,7 @@ class RemoteEncoder:
         self._replicas[status.replica] = time.monotonic()
         if status.info is not None:
             self._preprocessing = status.preprocessing
-            self._set(ModelState(self._id, "ready", status.info, None, status.items, status.batches))
+            self._set(ModelState(self._id, "ready", status.info, status.reason, status.items, status.batches))
         else:
             self._set(ModelState(self._id, "unavailable", None, status.reason))
 
@@ -115,11 +115,19 @@ class RemoteEncoder:
 
 class RemoteRanker:
     def __init__(self, handle: DeploymentHandle, deadline_s: float) -> None:
-        self._rank = handle.options(method_name="rank_json")
+        self._rank_json = handle.options(method_name="rank_json")
+        self._rank = handle.options(method_name="rank")
         self._deadline_s = deadline_s
 
     async def rank_json(self, body: bytes) -> Ranking:
-        ranking: Ranking = await _call(self._rank, "similarity", self._deadline_s, body)
+        ranking: Ranking = await _call(self._rank_json, "similarity", self._deadline_s, body)
+        return ranking
+
+    async def rank(
+        self, query: Vector, candidates: Vector, metric: Metric, top_k: int | None, threshold: float | None
+    ) -> Ranking:
+        wanted = (query, candidates, metric, top_k, threshold)
+        ranking: Ranking = await _call(self._rank, "similarity", self._deadline_s, *wanted)
         return ranking
 
 

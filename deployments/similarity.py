@@ -3,8 +3,9 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from app.ranking import Ranking, rank_json
+from app.ranking import Ranking, rank_json, rank_vectors
 from app.settings import Limits
+from app.types import Metric, Vector
 
 
 class Similarity:
@@ -21,3 +22,10 @@ class Similarity:
             InvalidRequest: Names the field at fault.
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, rank_json, body, self._limits)
+
+    async def rank(
+        self, query: Vector, candidates: Vector, metric: Metric, top_k: int | None, threshold: float | None
+    ) -> Ranking:
+        """(d,) against (n, d). Raises InvalidRequest."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, rank_vectors, query, candidates, metric, top_k, threshold)

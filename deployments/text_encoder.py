@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 from app.batching import BatchQueue
 from app.encoders import TextTower, load_text_model, shapes
-from app.errors import ModelUnavailable
+from app.errors import InvalidItem, ModelUnavailable, ServiceError
 from app.settings import Backup, ModelArgs
-from app.types import ModelInfo
+from app.types import ModelInfo, TextInput
 from deployments.loading import load_with_backup, noted
 from deployments.messages import EncodeReply, EncoderStatus
 from deployments.tower import Tower, replica_name
@@ -34,7 +35,7 @@ class TextEncoder:
             info = noted(model.info, note)
             self._texts = Texts(model, info, args, ThreadPoolExecutor(1, "model"), self._replica)
 
-    async def encode_texts(self, texts: Sequence[str], timeout_s: float) -> EncodeReply:
+    async def encode_texts(self, texts: Sequence[TextInput], timeout_s: float) -> EncodeReply:
         """One outcome per text, in order. `timeout_s`: after that nobody waits for the rest any more."""
         if self._texts is None:
             raise ModelUnavailable(f"{self._id} is unavailable: {self._reason}", "model")
@@ -44,7 +45,7 @@ class TextEncoder:
         if self._texts is None:
             return EncoderStatus(self._replica, None, self._reason)
         tower = self._texts.tower
-        return EncoderStatus(self._replica, tower.info, None, tower.gate.items_run, tower.gate.batches_run)
+        return EncoderStatus(self._replica, tower.info, self._reason, tower.gate.items_run, tower.gate.batches_run)
 
 
 class Texts:
@@ -56,17 +57,21 @@ class Texts:
             args.batch_size, args.batch_tokens, partial(shapes.bucket, grid=shapes.lengths(info.max_tokens))
         )
         self.tower = Tower(info, model.run, queue, device, replica)
-        self._tokenize = partial(model.tokenize, prompt=None)
+        self._read = model.read
+        # Stands in the place of what could not be read, and whose row nobody sees.
+        self._nothing = model.tokenize([""], "")[0]
         self._workers = ThreadPoolExecutor(args.workers, "tokenize")
 
-    async def encode(self, texts: Sequence[str], timeout_s: float) -> EncodeReply:
+    async def encode(self, texts: Sequence[TextInput], timeout_s: float) -> EncodeReply:
         arrived = time.monotonic()
         if len(texts) <= INLINE_TEXTS:
-            tokenized = self._tokenize(texts)
+            outcomes = self._read(texts)
         else:
-            tokenized = await asyncio.get_running_loop().run_in_executor(self._workers, self._tokenize, texts)
+            outcomes = await asyncio.get_running_loop().run_in_executor(self._workers, self._read, texts)
+        wrong: dict[int, ServiceError] = {i: text for i, text in enumerate(outcomes) if isinstance(text, InvalidItem)}
+        tokenized = [self._nothing if isinstance(text, InvalidItem) else text for text in outcomes]
         lengths = [len(text.ids) for text in tokenized]
-        return await self.tower.encode(
+        reply = await self.tower.encode(
             [text.ids for text in tokenized],
             lengths,
             arrived + timeout_s,
@@ -74,3 +79,4 @@ class Texts:
             truncated=[text.truncated for text in tokenized],
             prepare_ms=(time.monotonic() - arrived) * 1e3,
         )
+        return replace(reply, errors=reply.errors | wrong) if wrong else reply

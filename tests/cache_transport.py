@@ -23,6 +23,7 @@ class Wire:
         self.dead = False
         self.held: set[str] = set()
         self.calls: list[str] = []
+        self.abandoned: list[str] = []
         self.puts: list[list[bytes]] = []
         self.asked: list[list[bytes]] = []
         self.reports: list[Report] = []
@@ -80,11 +81,14 @@ class Wire:
             return result
 
         task: asyncio.Task[T] = asyncio.get_running_loop().create_task(there_and_back())
-        self._open.add(task)  # type: ignore[arg-type]
+        self._open.add(task)
         try:
             await asyncio.wait({task})
+        except asyncio.CancelledError:
+            self.abandoned.append(name)
+            raise
         finally:
-            self._open.discard(task)  # type: ignore[arg-type]
+            self._open.discard(task)
             task.cancel()
         if task.cancelled():
             raise ConnectionError("lost")

@@ -14,7 +14,7 @@ from app.errors import ServiceError
 from app.image_reader import ImageReader
 from app.service import EmbeddingService, Encoded, Encoder, ModelState, Stages
 from app.settings import AppArgs, Limits, ModelArgs
-from app.types import Kind, ModelInfo
+from app.types import Kind, ModelInfo, TextInput, TokenIds
 
 MODEL = "makers/small-model"
 
@@ -30,6 +30,13 @@ def entry_of(text: str) -> bytes:
     return pack(np.array([[len(text), 4, 0]], np.float32), [min(words, 8)], [words > 8])
 
 
+def as_read(one: TextInput) -> str:
+    """A prompt goes before its text; an id is a word."""
+    if isinstance(one, TokenIds):
+        return " ".join(map(str, one.ids))
+    return one if isinstance(one, str) else f"{one.prompt or ''}{one.text}"
+
+
 class FakeEncoder:
     """Answers at once, or, while `held`, with `answer`."""
 
@@ -42,7 +49,10 @@ class FakeEncoder:
         self.faults: dict[str, BaseException] = {}
         self._open: list[tuple[str, asyncio.Future[Encoded]]] = []
 
-    def encode_texts(self, texts: Sequence[str]) -> "Sequence[asyncio.Future[Encoded]]":
+    def encode_texts(self, texts: Sequence[TextInput]) -> "Sequence[asyncio.Future[Encoded]]":
+        return self._encode([as_read(text) for text in texts])
+
+    def _encode(self, texts: Sequence[str]) -> "Sequence[asyncio.Future[Encoded]]":
         self.calls.append(list(texts))
         futures: list[asyncio.Future[Encoded]] = [asyncio.get_running_loop().create_future() for _ in texts]
         self._open += zip(texts, futures, strict=True)

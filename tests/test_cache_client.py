@@ -95,11 +95,13 @@ def test_who_has_evicted_asks_even_alone() -> None:
 def test_who_could_not_keep_a_near_copy_asks_even_alone(near_bytes: int) -> None:
     async def main() -> None:
         shared = shared_of()
-        client, _ = client_of(shared, "a", near_bytes=near_bytes)
+        client, wire = client_of(shared, "a", near_bytes=near_bytes)
         async with polling(client):
             await store(client, K[0], value=bytes(200))
             assert len(client.near) == 0
             assert await values(client, K[0]) == [bytes(200)]
+            await client.clear()
+            assert (await values(client, K[0]), wire.count("lookup")) == ([None], 1)  # all is known again
 
     run(main())
 

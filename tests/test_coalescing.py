@@ -126,11 +126,10 @@ def test_a_cancelled_item_is_left_out() -> None:
         line = Line()
         coalescer = Coalescer(line.send, lambda: 1)
         await submit(coalescer, [0])
-        gone, stays = await submit(coalescer, [1, 2])
+        gone, _ = await submit(coalescer, [1, 2])
         gone.cancel()
         await line.answer(0)
         assert line.calls == [[0], [2]]
-        stays.cancel()  # too late to be left out: its answer goes nowhere
         alone = await submit(coalescer, [3])
         alone[0].cancel()
         await line.answer(1)
@@ -138,6 +137,20 @@ def test_a_cancelled_item_is_left_out() -> None:
         [last] = await submit(coalescer, [4])
         await line.answer(2)
         assert await last == 8
+
+    run(main())
+
+
+@pytest.mark.parametrize("failure", [None, ConnectionError("gone")])
+def test_an_item_cancelled_on_its_way_takes_nothing_from_the_others(failure: Exception | None) -> None:
+    async def main() -> None:
+        line = Line()
+        gone, stays = await submit(Coalescer(line.send, lambda: 1), [1, 2])
+        gone.cancel()
+        await line.answer(0, failure)
+        assert gone.cancelled()
+        [outcome] = await asyncio.gather(stays, return_exceptions=True)
+        assert outcome == (failure or 4)
 
     run(main())
 

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+from collections.abc import Callable
 
 import pytest
 
@@ -127,7 +128,8 @@ def test_an_encoder_that_raises_or_forgets_does_not_hang_its_texts(monkeypatch: 
     async def main() -> None:
         encoder = FakeEncoder()
         service = service_of(encoder)
-        for broken in (lambda texts: 1 / 0, lambda texts: []):
+        ways: list[Callable[[list[str]], object]] = [lambda texts: 1 / 0, lambda texts: []]
+        for broken in ways:
             monkeypatch.setattr(encoder, "encode_texts", broken)
             result = await service.embed_texts(["a", "bb"])
             assert [type(entry) for entry in result.entries] == [ModelUnavailable, ModelUnavailable]

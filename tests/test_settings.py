@@ -193,3 +193,11 @@ def test_folders_follow_the_variables_of_their_owners(monkeypatch: pytest.Monkey
     assert hub_cache() == Path("/hf/hub")
     monkeypatch.setenv("HF_HUB_CACHE", "~/hub")
     assert hub_cache() == Path("/home/me/hub")
+
+
+def test_aliases_are_pairs() -> None:
+    args = AppArgs().with_environment({"MODEL_ALIASES": " a = owner/b ,, text-embedding-3-small=c"})
+    assert args.model_aliases == {"a": "owner/b", "text-embedding-3-small": "c"}
+    with pytest.raises(ValidationError) as error:
+        AppArgs().with_environment({"MODEL_ALIASES": "a"})
+    assert error.value.errors()[0]["loc"] == ("model_aliases", "a")

@@ -95,8 +95,8 @@ def test_what_is_shown_can_be_sent(text: str, shown: str) -> None:
 
 def test_a_lone_surrogate_in_a_string() -> None:
     with pytest.raises(ValidationError) as error:
-        Order.model_validate({"texts": ["\ud800"]})
-    assert as_invalid_request(error.value, Order).message == "`texts.0` is not valid Unicode (a lone surrogate)."
+        Order.model_validate({"texts": ["a"], "name": "\ud800"})
+    assert as_invalid_request(error.value, Order).message == "`name` is not valid Unicode (a lone surrogate)."
 
 
 def test_only_the_first_of_many_complaints() -> None:

@@ -1,61 +1,25 @@
-"""`create_app`: the route table and the ASGI application made of it."""
+"""`create_app`: the ASGI application made of the route table."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from importlib.metadata import version
 
+import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
+from starlette.routing import compile_path
 
-from app.api import batch, cache, health, image, similarity, text
+from app.api import docs
 from app.api.backend import Backend
 from app.api.middleware import RequestMiddleware
+from app.api.openapi import document
 from app.api.responses import error_response
+from app.api.routes import ROUTES
 from app.errors import InvalidRequest, MethodNotAllowed, NotFound, ServiceError
-from app.schemas import (
-    BatchRequest,
-    BatchResponse,
-    CacheClearRequest,
-    CacheClearResponse,
-    CacheStatsResponse,
-    EmbeddingsResponse,
-    HealthResponse,
-    ImageRequest,
-    SimilarityRequest,
-    SimilarityResponse,
-    TextRequest,
-    Wire,
-)
 
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One route: everything that is known of it, said once."""
-
-    method: str
-    path: str
-    handler: Handler
-    summary: str
-    request: type[Wire] | None = None
-    response: type[Wire] | None = None
-
-
-ROUTES = (
-    Route("POST", "/embed/text", text.embed_text, "Embed texts.", TextRequest, EmbeddingsResponse),
-    Route("POST", "/embed/image", image.embed_image, "Embed images.", ImageRequest, EmbeddingsResponse),
-    Route("POST", "/embed/batch", batch.embed_batch, "Embed texts and images.", BatchRequest, BatchResponse),
-    Route("POST", "/similarity", similarity.rank, "Rank vectors.", SimilarityRequest, SimilarityResponse),
-    Route("GET", "/cache/stats", cache.stats, "The cache's figures.", None, CacheStatsResponse),
-    Route("POST", "/cache/clear", cache.clear, "Empty the cache.", CacheClearRequest, CacheClearResponse),
-    Route("GET", "/health", health.health, "Is it well, and why not.", None, HealthResponse),
-    Route("GET", "/livez", health.livez, "The ingress runs."),
-    Route("GET", "/readyz", health.readyz, "Models are loaded."),
-)
+_PATHS = [(route, compile_path(route.path)[0]) for route in ROUTES]
 
 
 def create_app(backend: Backend, *, names_answers: bool = True) -> Starlette:
@@ -67,6 +31,8 @@ def create_app(backend: Backend, *, names_answers: bool = True) -> Starlette:
     )
     app.router.redirect_slashes = False
     app.state.backend = backend
+    app.state.openapi = orjson.dumps(document(ROUTES, backend.args.limits, version("ray-embedding-service")))
+    app.state.docs_page = docs.PAGE.read_bytes()
     return app
 
 
@@ -76,13 +42,15 @@ async def _framework_error(request: Request, error: Exception) -> Response:
     path = request.url.path
     failure: ServiceError
     if error.status_code == 405:
-        allowed = ", ".join(sorted(r.method for r in ROUTES if r.path == path))
+        # Starlette's own list has HEAD too, which goes without saying.
+        allowed = ", ".join(sorted({r.method for r, path_regex in _PATHS if path_regex.match(path)}))
         failure = MethodNotAllowed(f"{path} takes {allowed}, not {request.method}.")
-        response = error_response(failure, request.state.request_id)
+        response = error_response(failure, request.state.request_id, path)
         response.headers["allow"] = allowed
         return response
     if error.status_code == 404:
-        failure = NotFound(f"There is no {path} here. Routes: {', '.join(r.path for r in ROUTES)}.")
+        known = dict.fromkeys(r.template for r in ROUTES)
+        failure = NotFound(f"There is no {path} here. Routes: {', '.join(known)}.")
     else:
         failure = InvalidRequest(str(error.detail))
-    return error_response(failure, request.state.request_id)
+    return error_response(failure, request.state.request_id, path)

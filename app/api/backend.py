@@ -8,10 +8,14 @@ from app.ranking import Ranking
 from app.service import EmbeddingService
 from app.settings import AppArgs
 from app.shared_cache import CacheStats
+from app.types import Metric, Vector
 
 
 class Ranker(Protocol):
     async def rank_json(self, body: bytes) -> Ranking: ...
+    async def rank(
+        self, query: Vector, candidates: Vector, metric: Metric, top_k: int | None, threshold: float | None
+    ) -> Ranking: ...
 
 
 class CacheControl(Protocol):

@@ -8,13 +8,14 @@ from starlette.responses import Response
 
 from app.api import bodies
 from app.api.backend import Backend
-from app.api.embeddings import finished, milliseconds
+from app.api.embeddings import Form, milliseconds
 from app.api.responses import json_response
 from app.entries import unpack
 from app.errors import InvalidItem, PayloadTooLarge, ServiceError
 from app.mixed_batch import Item, Outcome, embed_mixed
 from app.schemas import BatchItem, BatchRequest, Json
 from app.settings import Limits
+from app.types import Reading
 from app.validation import as_invalid_request
 
 
@@ -27,8 +28,10 @@ async def embed_batch(request: Request) -> Response:
         raise PayloadTooLarge(f"{len(body.items)} items; at most {limits.texts:,} in one request.", "items")
     items = [_item(given, i) for i, given in enumerate(body.items)]
     _check_images(items, limits)
-    outcomes, batches = await embed_mixed(backend.service, items, body.batch_size)
-    written = [_written(outcome, normalize=body.normalize) for outcome in outcomes]
+    reading = Reading(body.prompt_name, body.input_type)
+    outcomes, batches = await embed_mixed(backend.service, items, body.batch_size, reading=reading)
+    form = Form(body.normalize, body.output_type)
+    written = [_written(outcome, form) for outcome in outcomes]
     models = [about["model"] for _, about in written if "model" in about]
     total = milliseconds(started)
     return json_response(
@@ -64,18 +67,20 @@ def _item(given: object, index: int) -> Item | ServiceError:
     return Item("image", item.image, item.model)
 
 
-def _written(outcome: Outcome | ServiceError, *, normalize: bool) -> tuple[object, Json]:
+def _written(outcome: Outcome | ServiceError, form: Form) -> tuple[object, Json]:
     """An item's vector (or None) and what stands in `items` for it."""
     if isinstance(outcome, ServiceError):
         return None, {"error": {"code": outcome.code, "message": outcome.message, "param": outcome.param}}
     rows, _, truncated = unpack([outcome.entry])
-    about: Json = {
-        "model": outcome.result.info.id,
-        "dimensions": outcome.result.info.dimensions,
-        "cached": outcome.cached,
-    }
+    info = outcome.result.info
+    try:
+        row = form.of(rows, info)[0]
+    except ServiceError as error:
+        return _written(error, form)
+    about: Json = {"model": info.id, "dimensions": info.dimensions, "cached": outcome.cached, "space": info.space}
+    about |= form.stated(info)
     if truncated[0]:
         about["truncated"] = True
-    if outcome.result.info.note:
-        about["note"] = outcome.result.info.note
-    return finished(rows, outcome.result, normalize=normalize)[0], about
+    if info.note:
+        about["note"] = info.note
+    return row, about

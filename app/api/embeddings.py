@@ -1,21 +1,63 @@
 """How embeddings are written: shared by the routes that answer with them."""
 
 import time
+from dataclasses import dataclass
+from typing import Any
 
+from numpy.typing import NDArray
+from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.responses import json_response
+from app.errors import InvalidRequest
+from app.quantization import quantize, stated_range
+from app.schemas import Json
 from app.service import Embeddings
 from app.similarity import normalize as to_length_one
-from app.types import Vector
+from app.types import ModelInfo, OutputType, Vector
 
 
-def embeddings_response(result: Embeddings, *, normalize: bool, started: float) -> Response:
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The form that a client asks its vectors in. `dimensions`: cut to so many."""
+
+    normalize: bool = True
+    output: OutputType = "float32"
+    dimensions: int | None = None
+    param: str = "outputType"
+
+    def of(self, rows: Vector, info: ModelInfo) -> NDArray[Any]:
+        """The model's output in this form.
+
+        Raises:
+            InvalidRequest: The model can't give it.
+        """
+        if not self.normalize and not info.normalized and self.output in ("int8", "uint8"):
+            raise InvalidRequest(f"{self.output} needs vectors of length 1: leave `normalize` true.", self.param)
+        size = self.dimensions or info.dimensions
+        if size > info.dimensions:
+            words = f"`dimensions` is {size}, and vectors of {info.id} have {info.dimensions}: ask for at most that."
+            raise InvalidRequest(words, "dimensions")
+        if size < info.dimensions:
+            rows = to_length_one(rows[:, :size])
+        elif self.normalize and not info.normalized:
+            rows = to_length_one(rows)
+        return quantize(rows, self.output, self.param)
+
+    def stated(self, info: ModelInfo) -> Json:
+        """What an answer says of it, where it is not plain float32."""
+        if self.output == "float32":
+            return {}
+        levels = stated_range(self.dimensions or info.dimensions, self.output)
+        return {"range": levels} if levels else {}
+
+
+def embeddings_response(result: Embeddings, form: Form, *, started: float) -> Response:
     """`EmbeddingsResponse`; `started` is on `time.perf_counter`."""
     rows, tokens, truncated = result.table()
     hits = sum(result.hits)
     answer = {
-        "embeddings": finished(rows, result, normalize=normalize),
+        "embeddings": form.of(rows, result.info),
         "model": result.info.id,
         "dimensions": result.info.dimensions,
         "processingTime": milliseconds(started),
@@ -23,15 +65,25 @@ def embeddings_response(result: Embeddings, *, normalize: bool, started: float) 
         "cacheHits": hits,
         "usage": {"tokens": sum(tokens)},
         "truncated": truncated,
+        "space": result.info.space,
     }
+    if form.output != "float32":
+        answer |= {"outputType": form.output} | form.stated(result.info)
     if result.info.note:
         answer["note"] = result.info.note
     return json_response(answer)
 
 
-def finished(rows: Vector, result: Embeddings, *, normalize: bool) -> Vector:
-    """The model's output in the form asked for."""
-    return to_length_one(rows) if normalize and not result.info.normalized else rows
+def tell_times(request: Request, result: Embeddings) -> None:
+    """For the `Server-Timing` header, which the middleware writes. An answer from the cache has no encoder's times."""
+    stages = result.stages
+    request.state.stages = {
+        "decode": stages.decode_ms,
+        "cache": result.cache_ms,
+        "tokenize": stages.tokenize_ms,
+        "queue": stages.queue_ms,
+        "inference": stages.inference_ms,
+    }
 
 
 def milliseconds(started: float) -> float:

@@ -36,7 +36,7 @@ async def health(request: Request) -> Response:
     details = [_detail(encoder) for encoder in service.encoders.values()]
     figures = await backend.cache.stats()
     reasons = [f"{model.id}: {model.reason}" for model in details if model.status == "unavailable"]
-    reasons += [f"{model.id}: {model.note}" for model in details if model.note]
+    reasons += [f"{model.note} {model.reason or ''}".strip() for model in details if model.note]
     if not figures.available:
         reasons.append("The shared cache can't be reached; every look-up beyond the near cache is a miss.")
     serves = _serves(service)

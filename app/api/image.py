@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import get_args
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -11,12 +12,14 @@ from starlette.responses import Response
 
 from app.api import bodies
 from app.api.backend import Backend
-from app.api.embeddings import embeddings_response
+from app.api.embeddings import Form, embeddings_response, tell_times
 from app.errors import InvalidRequest, PayloadTooLarge
 from app.schemas import ImageRequest
 from app.settings import Limits
+from app.types import OutputType
 
 FILES = "images"
+OPTIONS = ("model", "normalize", "outputType")
 MAX_FIELDS = 8
 SPELLINGS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -25,7 +28,7 @@ SPELLINGS = {"true": True, "1": True, "false": False, "0": False}
 class Asked:
     images: list[object]
     model: str | None
-    normalize: bool
+    form: Form
 
 
 async def embed_image(request: Request) -> Response:
@@ -36,9 +39,10 @@ async def embed_image(request: Request) -> Response:
         asked = await _upload(request, limits)
     else:
         body = bodies.parse(await bodies.read_json(request, limits.image_body, "or multipart/form-data"), ImageRequest)
-        asked = Asked(body.images, body.model, body.normalize)
+        asked = Asked(body.images, body.model, Form(body.normalize, body.output_type))
     result = await backend.service.embed_images(asked.images, asked.model)
-    return embeddings_response(result, normalize=asked.normalize, started=started)
+    tell_times(request, result)
+    return embeddings_response(result, asked.form, started=started)
 
 
 async def _upload(request: Request, limits: Limits) -> Asked:
@@ -75,18 +79,26 @@ async def _asked(form: FormData, limits: Limits) -> Asked:
             images.append(await value.read())
         elif name == FILES:
             images.append(value)
-        elif name in ("model", "normalize"):
+        elif name in OPTIONS:
             options[name] = value
         else:
             raise InvalidRequest(
-                f"`{name}` is not a field of this request. Known fields: {FILES}, model, normalize.", name
+                f"`{name}` is not a field of this request. Known fields: {FILES}, {', '.join(OPTIONS)}.", name
             )
     if not images:
         raise InvalidRequest(f"`{FILES}` is missing: send at least one file in this field.", FILES)
-    return Asked(images, options.get("model"), _boolean(options.get("normalize", "true")))
+    asked = Form(_boolean(options.get("normalize", "true")), _output(options.get("outputType", "float32")))
+    return Asked(images, options.get("model"), asked)
 
 
 def _boolean(text: str) -> bool:
     if text.lower() not in SPELLINGS:
         raise InvalidRequest(f"`normalize` must be true or false, not {text[:40]!r}.", "normalize")
     return SPELLINGS[text.lower()]
+
+
+def _output(text: str) -> OutputType:
+    for known in get_args(OutputType):
+        if text == known:
+            return known  # type: ignore[no-any-return]
+    raise InvalidRequest(f"`outputType` must be one of {', '.join(get_args(OutputType))}.", "outputType")

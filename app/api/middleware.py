@@ -5,6 +5,7 @@ Pure ASGI, not `BaseHTTPMiddleware`, which costs a task and a queue per request.
 
 import logging
 import re
+import time
 import uuid
 
 from starlette.requests import ClientDisconnect
@@ -15,6 +16,8 @@ from app.errors import InternalError, ServiceError
 
 logger = logging.getLogger(__name__)
 
+# Version 00 of the W3C's trace context; zero ids are none.
+TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 VALID_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
@@ -32,6 +35,8 @@ class RequestMiddleware:
             return
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
+        trace = next((v for k, v in scope["headers"] if k == b"traceparent" and TRACEPARENT.fullmatch(v)), None)
+        began = time.perf_counter()
         started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -39,6 +44,11 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 started = True
                 message["headers"] = [*message["headers"], (b"x-served-by", self.replica)]
+                stages = {**scope["state"].get("stages", {}), "total": (time.perf_counter() - began) * 1e3}
+                times = ", ".join(f"{name};dur={spent:.3f}" for name, spent in stages.items())
+                message["headers"].append((b"server-timing", times.encode()))
+                if trace is not None:
+                    message["headers"].append((b"traceparent", trace))
                 if self.names_answers:
                     message["headers"].append((b"x-request-id", request_id.encode()))
             await send(message)
@@ -50,13 +60,13 @@ class RequestMiddleware:
         except ServiceError as error:
             if started:
                 raise
-            await error_response(error, request_id)(scope, receive, send_with_headers)
+            await error_response(error, request_id, scope["path"])(scope, receive, send_with_headers)
         except Exception:
             logger.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
             if started:
                 raise
             failure = InternalError("Something went wrong on our side. The request id finds it in the log.")
-            await error_response(failure, request_id)(scope, receive, send_with_headers)
+            await error_response(failure, request_id, scope["path"])(scope, receive, send_with_headers)
 
 
 def _request_id(scope: Scope) -> str:

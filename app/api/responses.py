@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+from app.api.dialects import dialect_of, status_of, written
 from app.errors import ServiceError
 from app.schemas import Wire
 
@@ -18,16 +19,10 @@ def wire_response(model: Wire, status: int = 200) -> Response:
     return json_response(model.model_dump(by_alias=True, mode="json"), status)
 
 
-def error_response(error: ServiceError, request_id: str) -> Response:
-    body = {
-        "error": {
-            "code": error.code,
-            "message": error.message,
-            "param": error.param,
-            "requestId": request_id,
-        }
-    }
+def error_response(error: ServiceError, request_id: str, path: str) -> Response:
+    """In the dialect of the path."""
+    dialect = dialect_of(path)
     headers = {}
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, round(error.retry_after)))
-    return json_response(body, error.status, headers)
+    return json_response(written(error, request_id, dialect), status_of(error, dialect), headers)

@@ -8,18 +8,20 @@ from starlette.responses import Response
 from app.api import bodies
 from app.api.backend import Backend
 from app.api.responses import json_response
+from app.schemas import Json
 
 
 async def rank(request: Request) -> Response:
     started = time.perf_counter()
     backend: Backend = request.app.state.backend
     ranking = await backend.ranker.rank_json(await bodies.read_json(request, backend.args.limits.vector_body))
-    return json_response(
-        {
-            "results": [
-                {"index": index, "score": score} for index, score in zip(ranking.indices, ranking.scores, strict=True)
-            ],
-            "metric": ranking.metric,
-            "processingTime": round((time.perf_counter() - started) * 1e3, 3),
-        }
-    )
+    answer: Json = {
+        "results": [
+            {"index": index, "score": score} for index, score in zip(ranking.indices, ranking.scores, strict=True)
+        ],
+        "metric": ranking.metric,
+        "processingTime": round((time.perf_counter() - started) * 1e3, 3),
+    }
+    if ranking.space is not None:
+        answer["space"] = ranking.space
+    return json_response(answer)

@@ -13,9 +13,9 @@ from app.encoders.backend import Graph, Runner
 from app.encoders.layout import model_type, text_layout
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import Weights, resolve
-from app.errors import ModelUnavailable
+from app.errors import InvalidItem, ModelUnavailable
 from app.settings import ModelArgs, converted_models
-from app.types import ModelInfo, TokenizedText, Vector
+from app.types import ModelInfo, TextInput, TokenizedText, Vector
 
 # Part of every fingerprint: raise it when a change here makes other vectors of the same files.
 VECTORS_VERSION = 1
@@ -87,6 +87,10 @@ class TextTower:
             prompt: Put before every text; None for the model's own default prompt, "" for none.
         """
         return self._tokenizer(texts, prompt)
+
+    def read(self, inputs: Sequence[TextInput]) -> list[TokenizedText | InvalidItem]:
+        """Inputs of every kind -> ids or an error, in order."""
+        return self._tokenizer.read(inputs)
 
     def run(self, batch: Sequence[Sequence[int]]) -> Vector:
         out = np.empty((len(batch), self.info.dimensions), np.float32)

@@ -1,4 +1,8 @@
-"""Texts -> token ids, straight through the `tokenizers` library; no padding, no tensors."""
+"""Texts -> token ids, straight through the `tokenizers` library; no padding, no tensors.
+
+Ids that a client has made itself are checked here: those of another tokenizer would become a vector that means
+nothing, so they must begin and end as this one's do.
+"""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +12,13 @@ from typing import Any
 from tokenizers import Tokenizer as Backend
 from tokenizers import normalizers
 
-from app.types import TokenizedText
+from app.errors import InvalidItem
+from app.types import Prompted, TextInput, TokenIds, TokenizedText
+
+FOREIGN = (
+    "Send texts, or ids made by this model's own tokenizer with its special tokens. "
+    "LangChain's OpenAIEmbeddings sends OpenAI's ids unless it is made with check_embedding_ctx_length=False."
+)
 
 
 class Tokenizer:
@@ -29,17 +39,68 @@ class Tokenizer:
             own = [backend.normalizer] if backend.normalizer is not None else []
             backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
         self.vocabulary = backend.get_vocab_size()
+        self._max_tokens = max_tokens
         self._prompt = prompt
+        self._backend = backend
         # Does not track offsets, which nobody asks for; older versions lack it.
         self._encode = getattr(backend, "encode_batch_fast", backend.encode_batch)
+        self._encode_from_end = _cutting_the_start(backend, max_tokens)
+        self._begin, self._end = _special_tokens(backend)
 
     def __call__(self, texts: Sequence[str], prompt: str | None = None) -> list[TokenizedText]:
         prefix = self._prompt if prompt is None else prompt
+        return self._tokenized(self._encode, [prefix + text for text in texts] if prefix else list(texts))
+
+    def read(self, inputs: Sequence[TextInput]) -> list[TokenizedText | InvalidItem]:
+        """One outcome per input, in order; only token ids can be wrong."""
+        if all(isinstance(one, str) for one in inputs):
+            return [*self([one for one in inputs if isinstance(one, str)])]
+        return [self._read(one) for one in inputs]
+
+    def _read(self, one: TextInput) -> TokenizedText | InvalidItem:
+        if isinstance(one, TokenIds):
+            return self._checked(one.ids)
+        plain = Prompted(one) if isinstance(one, str) else one
+        prefix = self._prompt if plain.prompt is None else plain.prompt
+        encode = self._encode if plain.cut == "end" else self._encode_from_end
+        return self._tokenized(encode, [prefix + plain.text])[0]
+
+    def _checked(self, ids: Sequence[int]) -> TokenizedText | InvalidItem:
+        begin, end = self._begin, self._end
+        if not begin and not end:
+            return InvalidItem(f"This model's tokenizer marks no ends, so ids can't be told from others'. {FOREIGN}")
+        whole = len(ids) >= len(begin) + len(end)
+        if not whole or (*ids[: len(begin)],) != begin or (*ids[len(ids) - len(end) :],) != end:
+            shape = " … ".join(["".join(f"[{id_}]" for id_ in part) for part in (begin, end) if part])
+            return InvalidItem(f"These token ids don't begin and end as this model's do ({shape}). {FOREIGN}")
+        if not all(0 <= id_ < self.vocabulary for id_ in ids):
+            return InvalidItem(f"A token id is not below {self.vocabulary}, the size of the vocabulary. {FOREIGN}")
+        if len(ids) > self._max_tokens:
+            return InvalidItem(f"{len(ids)} token ids; this model reads at most {self._max_tokens}.")
+        return TokenizedText(ids=ids, truncated=False)
+
+    @staticmethod
+    def _tokenized(encode: Any, texts: list[str]) -> list[TokenizedText]:
         return [
             # What does not fit is kept aside as "overflowing", so its presence is the exact answer.
             TokenizedText(ids=encoding.ids, truncated=bool(encoding.overflowing))
-            for encoding in self._encode([prefix + text for text in texts] if prefix else list(texts))
+            for encoding in encode(texts)
         ]
+
+
+def _cutting_the_start(backend: Backend, max_tokens: int) -> Any:
+    other = Backend.from_str(backend.to_str())
+    other.enable_truncation(max_tokens, direction="left")
+    return getattr(other, "encode_batch_fast", other.encode_batch)
+
+
+def _special_tokens(backend: Backend) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What the tokenizer puts before and behind every text."""
+    encoding = backend.encode("a")
+    mask = [*encoding.special_tokens_mask]
+    before = mask.index(0) if 0 in mask else len(mask)
+    behind = mask[::-1].index(0) if 0 in mask else 0
+    return tuple(encoding.ids[:before]), tuple(encoding.ids[len(mask) - behind :])
 
 
 def _lowers(normalizer: dict[str, Any] | None) -> bool:

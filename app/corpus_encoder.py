@@ -1,0 +1,148 @@
+"""One worker's share: spans in, parts out, a receipt for each. Doing a span twice changes nothing."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from app import corpus_parts
+from app.corpus_files import locate
+from app.corpus_model import CorpusModel
+from app.corpus_parts import Facts
+from app.corpus_reuse import KnownVectors
+from app.corpus_rows import Piece, Reject, pieces
+from app.corpus_source import Source, Span
+from app.corpus_vectors import Dtype, finished
+from app.errors import InvalidRequest
+from app.settings import Limits, ModelArgs
+from app.types import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusJob:
+    """What every worker is told. `folder` takes the parts."""
+
+    source: Source
+    folder: str
+    model: ModelArgs
+    dtype: Dtype
+    dimensions: int | None
+    part_rows: int
+    threads: int
+    offline: bool
+    strict: bool
+
+    @property
+    def kind(self) -> Kind:
+        return "image" if self.source.format == "image" else "text"
+
+    @property
+    def content_column(self) -> str:
+        """The output column that says what was embedded."""
+        return "content_hash" if self.kind == "image" else self.source.column
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One part is there. `embedded` counts what the model was run for, `written` is False where it was there before.
+
+    `reject` is set instead of writing when the run is strict. `started` and `ended` are wall-clock seconds.
+    """
+
+    part: str
+    rows: int
+    rejects: int
+    tokens: int
+    embedded: int
+    written: bool
+    started: float
+    ended: float
+    model: str
+    fingerprint: str
+    dimensions: int
+    settings: str
+    reject: str | None = None
+
+
+class CorpusEncoder:
+    """Holds the model and what was known before this worker started."""
+
+    def __init__(self, job: CorpusJob, model: CorpusModel) -> None:
+        full = model.info.dimensions
+        if job.dimensions is not None and job.dimensions > full:
+            raise InvalidRequest(f"{model.info.id} makes vectors of {full} dimensions, not {job.dimensions}.")
+        self._job = job
+        self._model = model
+        self._dimensions = job.dimensions or full
+        self._settings = corpus_parts.settings_key(
+            model.info.fingerprint, job.dtype, self._dimensions, job.content_column
+        )
+        self._folder = locate(job.folder)
+        own = [p for p in corpus_parts.parts(self._folder) if corpus_parts.settings_of(p.name) == self._settings]
+        self._known = KnownVectors(own, job.content_column)
+
+    def __call__(self, span: Span) -> Iterator[Receipt]:
+        for piece in pieces(self._job.source, span, self._job.part_rows, Limits()):
+            yield self._do(span, piece)
+
+    def _do(self, span: Span, piece: Piece) -> Receipt:
+        started = time.time()
+        if self._job.strict and piece.rejects:
+            return self._receipt("", Facts(0, 1, 0), 0, False, started, piece.rejects[0])
+        name = corpus_parts.part_name(span.number, piece, self._settings)
+        place = self._folder / name
+        if place.exists():
+            return self._receipt(name, corpus_parts.facts_of(place), 0, False, started)
+        piece, vectors, tokens, embedded = self._vectors(piece)
+        if self._job.strict and piece.rejects:
+            return self._receipt("", Facts(0, 1, 0), embedded, False, started, piece.rejects[0])
+        facts = Facts(len(piece.table), len(piece.rejects), tokens)
+        corpus_parts.write_part(place, piece, vectors, facts)
+        return self._receipt(name, facts, embedded, True, started)
+
+    def _vectors(self, piece: Piece) -> tuple[Piece, Any, int, int]:
+        """The piece without what the model could not read, its vectors, tokens run and items run."""
+        contents: list[str] = piece.table[self._job.content_column].to_pylist()
+        first = {content: i for i, content in reversed(list(enumerate(contents)))}
+        unique = sorted(first.values())
+        known = self._known.find([contents[i] for i in unique])
+        new = [i for j, i in enumerate(unique) if j not in known]
+        inputs: list[Any] = [*(piece.images or piece.texts)]
+        model = self._model
+        encoded = (model.images if piece.images else model.texts)([inputs[i] for i in new])
+        form = finished(encoded.rows, self._job.dtype, self._dimensions, normalized=model.info.normalized)
+        vectors = np.zeros((len(contents), self._dimensions), form.dtype)
+        vectors[new] = form
+        for j, vector in known.items():
+            vectors[unique[j]] = vector
+        vectors = vectors[[first[content] for content in contents]]
+        if encoded.failed:
+            reasons = {contents[new[j]]: reason for j, reason in encoded.failed.items()}
+            keep = np.array([content not in reasons for content in contents])
+            more = [Reject(*piece.origins[i], reasons[contents[i]]) for i in np.flatnonzero(~keep)]
+            piece = replace(piece, table=piece.table.filter(pa.array(keep)), rejects=[*piece.rejects, *more])
+            vectors = vectors[keep]
+        return piece, vectors, sum(encoded.tokens), len(new) - len(encoded.failed)
+
+    def _receipt(
+        self, name: str, facts: Facts, embedded: int, written: bool, started: float, reject: Reject | None = None
+    ) -> Receipt:
+        info = self._model.info
+        return Receipt(
+            part=name,
+            rows=facts.rows,
+            rejects=facts.rejects,
+            tokens=facts.tokens,
+            embedded=embedded,
+            written=written,
+            started=started,
+            ended=time.time(),
+            model=info.id,
+            fingerprint=info.fingerprint,
+            dimensions=self._dimensions,
+            settings=self._settings,
+            reject=f"{reject.source}, row {reject.row}: {reject.reason}" if reject else None,
+        )

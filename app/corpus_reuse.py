@@ -1,0 +1,85 @@
+"""Vectors that an earlier run has written, found by the content they are of.
+
+Sixteen bytes a row are kept in memory: 8 of the content's hash, 8 for where it is. A hit is compared with the
+content itself, so that a collision costs a look and never a wrong vector.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from app.corpus_files import Place
+from app.corpus_source import VECTORS
+
+
+class KnownVectors:
+    """What parts of the same settings hold.
+
+    Args:
+        parts: Parts to look in.
+        column: The column that was embedded: the text, or the hash of an image's file.
+    """
+
+    def __init__(self, parts: Sequence[Place], column: str) -> None:
+        self._parts = list(parts)
+        self._column = column
+        keys: list[Any] = [np.empty(0, np.uint64)]
+        places: list[Any] = [np.empty((0, 2), np.uint32)]
+        for number, part in enumerate(self._parts):
+            contents = _column(part, column)
+            keys.append(_hashes(contents))
+            rows = np.arange(len(contents), dtype=np.uint32)
+            places.append(np.stack([np.full_like(rows, number), rows], axis=1))
+        joined = np.concatenate(keys)
+        order = np.argsort(joined, kind="stable")
+        self._keys = joined[order]
+        self._places = np.concatenate(places)[order]
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def find(self, contents: Sequence[str]) -> dict[int, Any]:
+        """Index -> vector (d,), as written, of the contents that are known."""
+        if not len(self._keys) or not contents:
+            return {}
+        wanted = _hashes(contents)
+        at = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
+        hits = np.flatnonzero(self._keys[at] == wanted)
+        found: dict[int, Any] = {}
+        places = self._places[at[hits]]
+        for number in np.unique(places[:, 0]):
+            part = self._parts[int(number)]
+            here = places[:, 0] == number
+            try:
+                known, vectors = _column(part, self._column), _vectors(part)
+            except FileNotFoundError:
+                continue  # another run has swept it: embed these anew
+            for index, row in zip(hits[here], places[here, 1], strict=True):
+                if known[row] == contents[index]:
+                    found[int(index)] = vectors[row]
+        return found
+
+
+def _column(part: Place, column: str) -> list[str]:
+    with part.open() as file:
+        values: list[str] = pq.read_table(file, columns=[column])[column].to_pylist()
+        return values
+
+
+def _vectors(part: Place) -> Any:
+    with part.open() as file:
+        return matrix(pq.read_table(file, columns=[VECTORS]))
+
+
+def matrix(table: Any) -> Any:
+    """The vectors of a part as (n, d)."""
+    column = table[VECTORS].combine_chunks()
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
+
+
+def _hashes(contents: Sequence[str]) -> Any:
+    digests = [hashlib.blake2b(content.encode(), digest_size=8).digest() for content in contents]
+    return np.frombuffer(b"".join(digests), np.uint64)

@@ -1,0 +1,143 @@
+"""`embed_corpus`: from a corpus to a folder of vectors. Who runs the workers is the caller's choice."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from app import corpus_npy, corpus_parts
+from app.corpus_encoder import CorpusEncoder, CorpusJob, Receipt
+from app.corpus_files import Place, locate
+from app.corpus_flags import PART_ROWS
+from app.corpus_model import LoadModel, load_model
+from app.corpus_parts import MANIFEST, SUMMARY, Manifest
+from app.corpus_progress import Progress
+from app.corpus_source import Span, plan
+from app.corpus_vectors import Dtype
+from app.errors import InvalidItem
+from app.settings import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelArgs
+
+Execute = Callable[[CorpusJob, Sequence[Span]], Iterator[Receipt]]
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusOptions:
+    """How a corpus is embedded. `models`: the one for texts and the one for images."""
+
+    column: str = "text"
+    id_column: str | None = None
+    models: tuple[ModelArgs, ModelArgs] = (ModelArgs(id=DEFAULT_TEXT_MODEL), ModelArgs(id=DEFAULT_IMAGE_MODEL))
+    dtype: Dtype = "float32"
+    dimensions: int | None = None
+    part_rows: int = PART_ROWS
+    threads: int = 1
+    offline: bool = False
+    strict: bool = False
+
+
+def in_process(load: LoadModel = load_model) -> Execute:
+    """Run everything here, one span after the other, without Ray."""
+
+    def execute(job: CorpusJob, spans: Sequence[Span]) -> Iterator[Receipt]:
+        encoder = CorpusEncoder(job, load(job.model, job.kind, job.threads, job.offline))
+        for span in spans:
+            yield from encoder(span)
+
+    return execute
+
+
+def embed_corpus(
+    source: str,
+    destination: str,
+    options: CorpusOptions,
+    execute: Execute,
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Embed what is not embedded yet; the summary, which is also written to `_summary.json`.
+
+    Args:
+        source: File or folder: Parquet, JSONL, CSV, text lines or images.
+        destination: A folder for Parquet, or a file ending in `.npy`; see `app.corpus_npy` for what lies beside that.
+        execute: Runs the spans, in any order, as often as it must.
+        tell: Takes a line of progress after every part.
+
+    Raises:
+        InvalidRequest: The source, the column or the destination won't do; nothing was written.
+        InvalidItem: A row is bad and the run is strict; parts written before stay.
+        ModelUnavailable: The model can't be loaded.
+    """
+    began = time.time()
+    planned = plan(source, options.column, options.part_rows)
+    folder = locate(corpus_npy.parts_folder(destination))
+    folder.make_folder()
+    corpus_parts.parts(folder)  # refuses a folder that is somebody else's
+    job = CorpusJob(
+        source=planned,
+        folder=corpus_npy.parts_folder(destination),
+        model=options.models[planned.format == "image"],
+        dtype=options.dtype,
+        dimensions=options.dimensions,
+        part_rows=options.part_rows,
+        threads=options.threads,
+        offline=options.offline,
+        strict=options.strict,
+    )
+    progress = Progress(planned.rows, began)
+    receipts = execute(job, planned.spans) if planned.spans else iter(())
+    for receipt in receipts:
+        if receipt.reject is not None:
+            raise InvalidItem(f"Stopped at the first bad row (--strict): {receipt.reject}.")
+        progress.add(receipt)
+        tell(progress.line(time.time()))
+    manifest = _manifest(job, progress.receipts.values())
+    corpus_parts.finish(folder, manifest, [r.part for r in progress.receipts.values() if r.rejects])
+    total = _bytes(folder)
+    if corpus_npy.is_npy(destination):
+        total += corpus_npy.write(locate(destination), folder, manifest, options.id_column)
+    summary = _summary(manifest, progress, time.time() - began, total)
+    (folder / SUMMARY).write(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+    return summary
+
+
+def _manifest(job: CorpusJob, receipts: Iterable[Receipt]) -> Manifest:
+    ordered = sorted(receipts, key=lambda receipt: receipt.part)
+    about = ordered[0] if ordered else None
+    return Manifest(
+        model=about.model if about else job.model.id,
+        fingerprint=about.fingerprint if about else "",
+        kind=job.kind,
+        column=job.source.column,
+        dtype=job.dtype,
+        dimensions=about.dimensions if about else 0,
+        settings=about.settings if about else "",
+        parts=[(receipt.part, receipt.rows) for receipt in ordered],
+    )
+
+
+def _summary(manifest: Manifest, progress: Progress, seconds: float, total: int) -> dict[str, Any]:
+    """`rows` is what is in the output; `embedded`, `tokens`, `working_seconds` and the rate are of this run alone."""
+    working = progress.working_s
+    return {
+        "model": manifest.model,
+        "fingerprint": manifest.fingerprint,
+        "dimensions": manifest.dimensions,
+        "dtype": manifest.dtype,
+        "rows": manifest.rows,
+        "rejects": progress.rejects,
+        "embedded": progress.embedded,
+        "parts": len(manifest.parts),
+        "parts_written": sum(receipt.written for receipt in progress.receipts.values()),
+        "tokens": progress.tokens,
+        "seconds": round(seconds, 3),
+        "working_seconds": round(working, 3),
+        "vectors_per_s": round(progress.embedded / working, 1) if working else 0.0,
+        "tokens_per_s": round(progress.tokens / working, 1) if working else 0.0,
+        "bytes": total,
+    }
+
+
+def _bytes(folder: Place) -> int:
+    infos = folder.filesystem.get_file_info([part.path for part in folder.files()] + [(folder / MANIFEST).path])
+    return sum(info.size for info in infos)

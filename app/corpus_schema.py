@@ -1,0 +1,58 @@
+"""One Arrow type per column for rows of JSON, whatever each part of the file would suggest by itself."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+Types = dict[str, Any]
+
+
+def widen(types: Types, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Make `types` hold `rows` too. What no one type holds is kept as JSON in a string."""
+    for name in dict.fromkeys(name for row in rows for name in row):
+        found = _infer([row.get(name) for row in rows])
+        types[name] = _merge(types[name], found) if name in types else found
+
+
+def table(rows: Sequence[Mapping[str, Any]], types: Types) -> Any:
+    """A `pyarrow.Table` with exactly these columns; absent fields are null."""
+    return pa.table({name: _column([row.get(name) for row in rows], kind) for name, kind in types.items()})
+
+
+def settled(types: Types) -> Types:
+    """Columns that only ever were null become strings: few readers know Arrow's null type."""
+    return {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in types.items()}
+
+
+def _infer(values: list[Any]) -> Any:
+    try:
+        return pa.array(values).type
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        return pa.string()
+
+
+def _merge(a: Any, b: Any) -> Any:
+    if a == b or pa.types.is_null(b):
+        return a
+    if pa.types.is_null(a):
+        return b
+    if {a, b} == {pa.int64(), pa.float64()}:
+        return pa.float64()
+    if pa.types.is_nested(a) and pa.types.is_nested(b):
+        try:
+            return pa.unify_schemas([pa.schema([("x", a)]), pa.schema([("x", b)])], promote_options="permissive")[
+                0
+            ].type
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            return pa.string()
+    return pa.string()
+
+
+def _column(values: list[Any], kind: Any) -> Any:
+    if pa.types.is_string(kind):
+        values = [
+            value if value is None or isinstance(value, str) else orjson.dumps(value).decode() for value in values
+        ]
+    return pa.array(values, kind)

@@ -1,0 +1,114 @@
+"""The nearest of a written corpus to a query: exact, over memory-mapped vectors, block by block."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from app import corpus_npy
+from app.corpus_files import SCRATCH, Place, locate
+from app.corpus_model import LoadModel, load_model
+from app.corpus_parts import Manifest, read_manifest
+from app.corpus_source import VECTORS
+from app.errors import InvalidRequest, SpaceMismatch
+from app.settings import AppArgs, ModelArgs
+from app.similarity import Ranking, rank, top_k_order
+from app.types import Kind, Metric, Vector
+
+BLOCK_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WrittenCorpus:
+    """Vectors (n, d) as they lie on disk, and where their rows are."""
+
+    manifest: Manifest
+    folder: Place
+    vectors: Any
+
+    def rows(self, indices: list[int]) -> list[dict[str, Any]]:
+        """The source's columns of some rows, in the order asked for."""
+        ends = list(accumulate(rows for _, rows in self.manifest.parts))
+        found = []
+        for index in indices:
+            part = int(np.searchsorted(ends, index, side="right"))
+            name, rows = self.manifest.parts[part]
+            with (self.folder / name).open() as file:
+                columns = [column for column in pq.read_schema(file).names if column != VECTORS]
+                table = pq.read_table(file, columns=columns)
+            found.append(table.slice(index - (ends[part] - rows), 1).to_pylist()[0])
+        return found
+
+
+def open_corpus(destination: str) -> WrittenCorpus:
+    """What `embed_corpus` wrote. The first search of a Parquet folder lays its vectors out in `_vectors-*.npy`.
+
+    Raises:
+        InvalidRequest: No finished corpus on a local disk.
+    """
+    folder = locate(corpus_npy.parts_folder(destination))
+    if folder.local is None:
+        raise InvalidRequest("Search maps vectors into memory: copy the corpus to a local disk first.")
+    manifest = read_manifest(folder)
+    if corpus_npy.is_npy(destination):
+        return WrittenCorpus(manifest, folder, corpus_npy.local_matrix(Path(destination)))
+    path = folder.local / f"_vectors-{manifest.key()}.npy"
+    if not path.exists():
+        scratch = folder.local / f"{SCRATCH}{path.name}.{os.getpid()}"
+        with scratch.open("wb") as file:
+            corpus_npy.write_matrix(file, folder, manifest)
+        for old in folder.local.glob("_vectors-*.npy"):
+            old.unlink()
+        scratch.replace(path)
+    return WrittenCorpus(manifest, folder, corpus_npy.local_matrix(path))
+
+
+def encode_query(
+    corpus: WrittenCorpus, query: str, args: AppArgs, threads: int, load: LoadModel = load_model
+) -> Vector:
+    """The query as the corpus' model reads it, (d,).
+
+    Raises:
+        SpaceMismatch: That model has changed since: its vectors would not compare.
+    """
+    manifest = corpus.manifest
+    kind: Kind = "image" if manifest.kind == "image" else "text"
+    configured = {entry.id: entry for entry in (*args.text_models, *args.image_models)}
+    named = configured.get(manifest.model, ModelArgs(id=manifest.model, **args.encoder.model_dump()))
+    model = load(named, kind, threads, args.offline)
+    if model.info.fingerprint != manifest.fingerprint:
+        raise SpaceMismatch(
+            f"{manifest.model} is not the model any more that the corpus was embedded with; embed anew."
+        )
+    row: Vector = model.texts([query]).rows[0][: manifest.dimensions]
+    return row
+
+
+def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> Ranking:
+    """The `top_k` best by cosine, best first, equal ones by index.
+
+    Args:
+        vectors: (n, d) float32, float16 or int8; float32 rows have length 1, as `embed_corpus` writes them.
+    """
+    metric: Metric = "dot" if vectors.dtype == np.float32 else "cosine"
+    unit = query / (np.linalg.norm(query) or 1.0)
+    step = max(1, BLOCK_BYTES // (4 * vectors.shape[1] or 1))
+
+    def best(start: int) -> tuple[Any, Vector]:
+        block = np.asarray(vectors[start : start + step], np.float32)
+        ranking = rank(unit, block, metric=metric, top_k=top_k)
+        return ranking.indices + start, ranking.scores
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(best, range(0, len(vectors), step)))
+    if not found:
+        return Ranking(np.empty(0, np.int64), np.empty(0, np.float32))
+    indices = np.concatenate([index for index, _ in found])
+    scores = np.concatenate([score for _, score in found])
+    order = top_k_order(scores, top_k, largest=True)
+    return Ranking(indices[order], scores[order])

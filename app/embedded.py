@@ -1,0 +1,49 @@
+"""Embeddings: what the service answers, outcomes in the caller's order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from app.encoder import Stages
+from app.entries import unpack
+from app.errors import ServiceError
+from app.image_reader import ReadImage
+from app.types import ModelInfo, Vector
+
+
+@dataclass(slots=True)
+class Embeddings:
+    """`hits[i]`: the i-th came from the cache."""
+
+    info: ModelInfo
+    entries: list[bytes | ServiceError]
+    hits: list[bool]
+    stages: Stages = field(default_factory=Stages)
+    cache_ms: float = 0.0
+
+    def table(self) -> tuple[Vector, list[int], list[int]]:
+        """(n, d) float32 rows, token counts, indices of truncated inputs.
+
+        Raises:
+            ServiceError: That of the first failed item.
+        """
+        whole: list[bytes] = []
+        for entry in self.entries:
+            if isinstance(entry, ServiceError):
+                raise entry
+            whole.append(entry)
+        rows, tokens, cut = unpack(whole)
+        return rows, tokens.tolist(), cut.nonzero()[0].tolist()
+
+    def with_errors(self, read: "Sequence[ReadImage | ServiceError]", decode_ms: float) -> "Embeddings":
+        """These outcomes, with those of the images that could not be read in their places."""
+        rest = zip(self.entries, self.hits, strict=True)
+        both = [next(rest) if isinstance(image, ReadImage) else (image, False) for image in read]
+        stages = replace(self.stages, decode_ms=decode_ms)
+        return Embeddings(self.info, [e for e, _ in both], [hit for _, hit in both], stages, self.cache_ms)
+
+    def named(self, param: str) -> "Embeddings":
+        """The same, each error that names no field naming its item as `param.index`."""
+        for i, entry in enumerate(self.entries):
+            if isinstance(entry, ServiceError) and entry.param is None:
+                self.entries[i] = type(entry)(entry.message, f"{param}.{i}", entry.retry_after)
+        return self

@@ -1,0 +1,64 @@
+"""`/embed/batch`: texts and images together, one outcome each."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema
+
+from app.schemas.wire import ImageEntry, ModelName, Normalize, Output, PromptName, Purpose, Text, Wire
+
+
+class BatchItem(Wire):
+    """Exactly one of `text` and `image`."""
+
+    text: Annotated[Text | None, Field(description="Text to embed; not empty.")] = None
+    image: ImageEntry = None
+    model: ModelName = None
+
+
+# Each item is checked on its own, so that a bad one does not fail the others.
+AnyItem = Annotated[
+    Any,
+    WithJsonSchema(
+        {"description": "{text} or {image}, each with `model?`; a bad item fails alone. Checked as BatchItem."}
+    ),
+]
+
+
+class BatchRequest(Wire):
+    items: Annotated[
+        list[AnyItem], Field(min_length=1, description="1 to <texts> items, at most <images> of them images.")
+    ]
+    batch_size: Annotated[int, Field(ge=1, le=2048, description="Most items sent to a model at once.")] = 100
+    normalize: Normalize = True
+    output_type: Output = "float32"
+    prompt_name: PromptName = None
+    input_type: Purpose = None
+
+
+class ItemError(Wire):
+    code: str = Field(description="As in ErrorBody.")
+    message: str = Field(description="What is wrong and how to mend it.")
+    param: str | None = Field(description="The field at fault, e.g. items.3")
+
+
+class BatchItemResult(Wire):
+    """What became of one item: model, dimensions and cached, or an error."""
+
+    model: str | None = Field(None, description="Full name of the model that made this vector.")
+    dimensions: int | None = Field(None, description="Numbers of this vector.")
+    space: str | None = Field(None, description="Names its vector space: only vectors of one space compare.")
+    range: list[float] | None = Field(None, description="int8, uint8: the range that has levels.")
+    cached: bool | None = Field(None, description="Whether it came from the cache.")
+    truncated: bool | None = Field(None, description="True: the text was cut to the model's maximum length.")
+    note: str | None = Field(None, description="What to know about this model, e.g. that it is a backup.")
+    error: ItemError | None = Field(None, description="Why there is no vector.")
+
+
+class BatchResponse(Wire):
+    embeddings: list[list[float] | None] = Field(description="In order; null for an item that failed.")
+    model: str | None = Field(description="Model of the first item that succeeded; see `items` for each.")
+    total_items: int = Field(description="Items of the request.")
+    batches_processed: int = Field(description="Batches that were sent to a model; 0 when all came from the cache.")
+    total_time: float = Field(description="Milliseconds from the whole request to the answer.")
+    avg_time_per_item: float = Field(description="totalTime / totalItems, milliseconds.")
+    items: list[BatchItemResult] = Field(description="One per item, in order.")

@@ -1,0 +1,71 @@
+"""`/cache/…`, `/health`, `/livez`, `/readyz`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from app.schemas.wire import Wire
+
+
+class CacheClearRequest(Wire):
+    pass
+
+
+class CacheClearResponse(Wire):
+    cleared: int = Field(description="Entries dropped from the shared cache.")
+
+
+class CacheStatsResponse(Wire):
+    size: int = Field(description="Entries.")
+    max_size: int = Field(description="Most entries (CACHE_MAX_SIZE).")
+    bytes: int = Field(description="Bytes of keys and values.")
+    max_bytes: int = Field(description="Most bytes of keys and values.")
+    hits: int = Field(description="Cluster-wide, hits in the near caches included.")
+    near_hits: int = Field(description="Hits answered by the ingress replicas' own near caches.")
+    misses: int = Field(description="Look-ups that found nothing.")
+    hit_rate: float = Field(description="hits / (hits + misses); 0 before the first look-up.")
+    evictions: int = Field(description="Entries dropped for want of room.")
+    expirations: int = Field(description="Entries dropped at the end of their life (CACHE_TTL).")
+    clients: int = Field(description="Ingress replicas that hold a lease.")
+    available: bool = Field(description="False: the shared cache can't be reached; figures are this replica's.")
+
+
+class ModelHealth(Wire):
+    id: str = Field(description="As configured.")
+    kind: Literal["text", "image"] = Field(description="image: a CLIP model, which reads texts too.")
+    status: Literal["loading", "ready", "unavailable"] = Field(description="What `reason` says more about.")
+    dimensions: int | None = Field(None, description="Numbers of one vector.")
+    max_tokens: int | None = Field(None, description="Most tokens of a text; the rest is cut.")
+    backend: str | None = Field(None, description="openvino or torch.")
+    precision: str | None = Field(None, description="f32, bf16 or f16.")
+    device: str | None = Field(None, description="cpu or cuda.")
+    fingerprint: str | None = Field(None, description="Identifies the vectors: weights, preprocessing, precision.")
+    items: int = Field(0, description="Items that the replica asked last has encoded since it began.")
+    batches: int = Field(0, description="Runs of the model that these took.")
+    reason: str | None = Field(None, description="Why it is unavailable.")
+    note: str | None = Field(None, description="What to know about this model, e.g. that it is a backup.")
+
+
+class CacheHealth(Wire):
+    size: int = Field(description="Entries.")
+    max_size: int = Field(description="Most entries.")
+    hit_rate: float = Field(description="hits / (hits + misses); 0 before the first look-up.")
+    available: bool = Field(description="False: the shared cache can't be reached.")
+
+
+class HealthResponse(Wire):
+    status: Literal["healthy", "degraded", "starting"] = Field(description="`reasons` says why.")
+    uptime: float = Field(description="Seconds since this ingress replica started.")
+    models: dict[str, str | None] = Field(description="Default model of each kind: text, image.")
+    cache: CacheHealth = Field(description="The shared cache in short.")
+    details: list[ModelHealth] = Field(description="Every configured model.")
+    reasons: list[str] = Field(description="Why the status is not healthy.")
+    version: str = Field(description="The service's.")
+
+
+class LiveResponse(Wire):
+    status: Literal["alive"] = Field(description="Always this.")
+
+
+class ReadyResponse(Wire):
+    status: Literal["ready", "starting"] = Field(description="starting comes with 503.")

@@ -1,0 +1,57 @@
+"""`/search`: a query against candidates given with it, embedded and ranked in one call."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from app.schemas.similarity import SimilarityOptions
+from app.schemas.wire import ImageEntry, ModelName, PromptName, Text, Wire
+from app.types import Metric
+
+
+class SearchItem(Wire):
+    """Exactly one of `text`, `image` and `vector`."""
+
+    text: Annotated[Text | None, Field(description="Text, not empty, at most <text_bytes> UTF-8 bytes.")] = None
+    image: ImageEntry = None
+    vector: Annotated[list[float] | None, Field(description="As many numbers as the model's vectors have.")] = None
+
+
+class SearchOptions(SimilarityOptions):
+    model: Annotated[
+        ModelName,
+        Field(
+            description="Embeds texts and images. Default: the first image model if there is any image, else the "
+            "first text model; none is needed where all are vectors."
+        ),
+    ] = None
+    space: Annotated[
+        str | None,
+        Field(description="The space of the vectors given; 409 if it is not that of the model."),
+    ] = None
+    return_candidates: Annotated[bool, Field(description="Give each result its candidate back.")] = False
+    prompt_name: PromptName = None
+
+
+class SearchRequest(SearchOptions):
+    query: Annotated[SearchItem, Field(description="What to look for.")]
+    candidates: Annotated[
+        list[SearchItem],
+        Field(description="0 to <search_candidates> candidates; at most <images> images, the query's included."),
+    ]
+
+
+class Found(Wire):
+    index: int = Field(description="Index of the candidate in the request.")
+    score: float = Field(description="cosine: -1 to 1. dot: any number. euclidean: the distance, 0 or more.")
+    candidate: Annotated[Any, Field(description="As it was given, where returnCandidates is true.")] = None
+
+
+class SearchResponse(Wire):
+    results: list[Found] = Field(description="Best first; ties by index.")
+    metric: Metric = Field(description="The one used.")
+    model: str | None = Field(description="Full name of the model that embedded; null where all were vectors.")
+    space: str | None = Field(description="Names the vector space; null where it is not known.")
+    embedded: int = Field(description="Texts and images that a model embedded for this answer.")
+    cache_hits: int = Field(description="Texts and images whose vectors came from the cache.")
+    processing_time: float = Field(description="Milliseconds from the whole request to the answer.")

@@ -1,0 +1,43 @@
+"""`/similarity`: vectors against a vector."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from app.schemas.wire import Wire
+from app.types import Metric
+
+
+class SimilarityOptions(Wire):
+    top_k: Annotated[int | None, Field(ge=1, description="Most results; more than there are is fine.")] = None
+    threshold: Annotated[
+        float | None,
+        Field(description="cosine, dot: least score. euclidean: greatest distance. Inclusive."),
+    ] = None
+    metric: Annotated[Metric, Field(description="euclidean scores are distances, ascending.")] = "cosine"
+
+
+class SpacedOptions(SimilarityOptions):
+    query_space: Annotated[str | None, Field(description="`space` of the answer that the query came from.")] = None
+    candidate_space: Annotated[
+        str | None, Field(description="The same of the candidates; another one than the query's is refused (409).")
+    ] = None
+
+
+class SimilarityRequest(SpacedOptions):
+    query: Annotated[list[float], Field(min_length=1, description="One vector: d numbers, d at least 1.")]
+    candidates: Annotated[
+        list[list[float]], Field(description="n vectors of d numbers each; n · d is at most <vector_elements>.")
+    ]
+
+
+class Ranked(Wire):
+    index: int = Field(description="Index of the candidate in the request.")
+    score: float = Field(description="cosine: -1 to 1. dot: any number. euclidean: the distance, 0 or more.")
+
+
+class SimilarityResponse(Wire):
+    results: list[Ranked] = Field(description="Best first; ties by index.")
+    metric: Metric = Field(description="The one used.")
+    space: str | None = Field(None, description="The vectors' space, where the request declared one.")
+    processing_time: float = Field(description="Milliseconds from the whole request to the answer.")

@@ -1,0 +1,69 @@
+"""A corpus model that counts what it is asked, and a driver that dies on the way."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from app.corpus_encoder import CorpusJob, Receipt
+from app.corpus_model import Encoded, LoadModel
+from app.corpus_run import Execute, in_process
+from app.corpus_source import Span
+from app.settings import ModelArgs
+from app.types import Kind, ModelInfo, Vector
+
+DIMENSIONS = 8
+
+
+def vector(content: bytes) -> Vector:
+    """What the fake makes of a content, of length 1."""
+    seed = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
+    row = np.random.default_rng(seed).standard_normal(DIMENSIONS, dtype=np.float32)
+    return np.asarray(row / np.linalg.norm(row), np.float32)
+
+
+@dataclass
+class CountingModel:
+    """Makes `vector`s three times as long; fails on what contains `poison`."""
+
+    fingerprint: str = "fake-1"
+    seen: list[str] = field(default_factory=list)
+
+    @property
+    def info(self) -> ModelInfo:  # a new one each time: tests change the fingerprint
+        return ModelInfo("fake", self.fingerprint, DIMENSIONS, 256, ("text",), "fake", "f32")
+
+    def texts(self, texts: Sequence[str]) -> Encoded:
+        self.seen.extend(texts)
+        return self._encoded([text.encode() for text in texts])
+
+    def images(self, files: Sequence[bytes]) -> Encoded:
+        self.seen.extend(file.hex() for file in files)
+        return self._encoded(files)
+
+    def _encoded(self, contents: Sequence[bytes]) -> Encoded:
+        rows = np.zeros((len(contents), DIMENSIONS), np.float32)
+        for i, content in enumerate(contents):
+            rows[i] = 3 * vector(content)
+        failed = {i: "the model failed on it" for i, content in enumerate(contents) if b"poison" in content}
+        return Encoded(rows, [len(content.split()) for content in contents], failed)
+
+    def load(self, args: ModelArgs, kind: Kind, threads: int, offline: bool) -> "CountingModel":
+        return self
+
+
+class DriverDied(Exception):
+    pass
+
+
+def dying_after(parts: int, load: LoadModel) -> Execute:
+    """In process, until so many parts are written."""
+
+    def execute(job: CorpusJob, spans: Sequence[Span]) -> Iterator[Receipt]:
+        for count, receipt in enumerate(in_process(load)(job, spans), 1):
+            yield receipt
+            if count == parts:
+                raise DriverDied
+
+    return execute

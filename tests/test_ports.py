@@ -1,0 +1,120 @@
+import os
+import socket
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from app import ports
+
+HOST = "127.0.0.1"
+
+
+@pytest.fixture
+def listening() -> Iterator[int]:
+    with socket.socket() as server:
+        server.bind((HOST, 0))
+        server.listen(1)
+        yield server.getsockname()[1]
+
+
+def test_a_port_is_taken_while_somebody_listens(listening: int) -> None:
+    assert not ports.is_free(listening, HOST)
+    assert not ports.is_free(listening, "0.0.0.0")  # noqa: S104 - a probe
+
+
+def test_a_port_is_free_again_afterwards_and_the_probe_leaves_nothing() -> None:
+    [port] = ports.free(1)
+    assert [ports.is_free(port, HOST) for _ in range(3)] == [True] * 3
+
+
+def test_a_port_of_a_closed_connection_is_free() -> None:
+    """What a service that was just stopped leaves: TIME_WAIT, which must not block its next start."""
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as every server does
+        server.bind((HOST, 0))
+        server.listen(1)
+        port: int = server.getsockname()[1]
+        with socket.create_connection((HOST, port)):
+            accepted, _ = server.accept()
+            accepted.close()  # the server's side closes first and so keeps the waiting end
+    assert ports.is_free(port, HOST)
+
+
+def test_a_port_shared_with_so_reuseport_is_taken() -> None:
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        server.bind((HOST, 0))
+        server.listen(1)
+        assert not ports.is_free(server.getsockname()[1], HOST)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+def test_ipv6_hosts() -> None:
+    with socket.socket(socket.AF_INET6) as server:
+        try:
+            server.bind(("::1", 0))
+        except OSError:
+            pytest.skip("no IPv6 here")
+        port = server.getsockname()[1]
+        server.listen(1)
+        assert not ports.is_free(port, "::1")
+    assert ports.is_free(port, "::1")
+
+
+def test_an_address_that_is_not_ours_is_not_free() -> None:
+    assert not ports.is_free(0, "192.0.2.1")
+
+
+def test_free_ports_differ_and_can_be_bound() -> None:
+    found = ports.free(20)
+    assert len(set(found)) == 20
+    assert all(ports.is_free(port, HOST) for port in found)
+    assert ports.free(0) == []
+
+
+def test_a_range_is_free_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, asked = {203, 204, 211}, []
+
+    def is_free(port: int, host: str) -> bool:
+        asked.append(port)
+        return port not in taken
+
+    monkeypatch.setattr(ports, "is_free", is_free)
+    assert ports.free_range(4, first=200, last=230) == 204 + 4 + 4
+    assert max(asked) == 215
+    taken.update(range(200, 228))  # a range that only begins below the last port is none
+    with pytest.raises(OSError, match="no 4 adjacent free ports between 200 and 230"):
+        ports.free_range(4, first=200, last=230)
+
+
+def test_the_holder_of_a_port_is_named(listening: int) -> None:
+    assert ports.holder(listening) == f"{psutil.Process().name()} (pid {os.getpid()})"
+
+
+def test_nobody_holds_a_free_port() -> None:
+    assert ports.holder(ports.free(1)[0]) is None
+
+
+@pytest.mark.parametrize("error", [psutil.NoSuchProcess(7), psutil.AccessDenied(7)])
+def test_a_holder_without_a_name_is_a_pid(monkeypatch: pytest.MonkeyPatch, error: psutil.Error) -> None:
+    listening = SimpleNamespace(status=psutil.CONN_LISTEN, laddr=("", 81), pid=7)
+    connected = SimpleNamespace(status=psutil.CONN_ESTABLISHED, laddr=("", 82), pid=7)
+
+    def nobody(pid: int) -> psutil.Process:
+        raise error
+
+    monkeypatch.setattr(psutil, "net_connections", lambda kind: [connected, listening])
+    monkeypatch.setattr(psutil, "Process", nobody)
+    assert ports.holder(81) == "pid 7"
+    assert ports.holder(82) is None
+
+
+def test_a_system_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(kind: str) -> None:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil, "net_connections", refuse)
+    assert ports.holder(81) is None
