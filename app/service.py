@@ -23,6 +23,7 @@ __all__ = ["EmbeddingService", "Embeddings", "Encoded", "Encoder", "ModelState",
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+POLL_S = 0.02
 PLAINLY = Reading()
 
 
@@ -47,12 +48,14 @@ class EmbeddingService:
         cache: Near and shared cache.
         args: The settings; limits and defaults come from here.
         reader: Turns image entries into crops.
+        patience_s: How long a request waits for a model that is still loading.
     """
 
     encoders: dict[str, Encoder]
     cache: EmbeddingCache
     args: AppArgs
     reader: ImageReader
+    patience_s: float = 2.0
     _flights: dict[bytes, "asyncio.Future[Encoded]"] = field(default_factory=dict)
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
@@ -81,6 +84,21 @@ class EmbeddingService:
         names = ", ".join(able) or "none"
         raise ModelNotFound(f"No {kind} model named {wanted!r} is served here. Served: {names}.", "model")
 
+    async def _ready(self, name: str | None, kind: Kind) -> tuple[Encoder, ModelInfo]:
+        """The encoder once it serves: a replica that has only just begun hears of its models a moment later."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self.patience_s
+        while True:
+            try:
+                encoder = self.encoder(name, kind)
+                return encoder, ready(encoder)
+            except (ModelNotFound, ModelUnavailable) as error:
+                unknown = isinstance(error, ModelNotFound)
+                asked = self.encoders.values() if unknown else [self.encoder(name, kind)]
+                if all(e.state.status != "loading" for e in asked) or loop.time() >= give_up:
+                    raise
+            await asyncio.sleep(POLL_S)
+
     async def embed_texts(
         self,
         texts: Sequence[str],
@@ -96,8 +114,7 @@ class EmbeddingService:
             InvalidRequest: The model has no such prompt.
         """
         self._check_texts(texts, param)
-        encoder = self.encoder(model, "text")
-        info = ready(encoder)
+        encoder, info = await self._ready(model, "text")
         prompt, cut = prompts.choose(info, reading), reading.cut
         inputs: Sequence[TextInput] = texts
         kind = "text"
@@ -116,8 +133,7 @@ class EmbeddingService:
             PayloadTooLarge: Too many arrays.
         """
         self._check_texts([""] * len(arrays), param)
-        encoder = self.encoder(model, "text")
-        info = ready(encoder)
+        encoder, info = await self._ready(model, "text")
         make_key = KeyMaker(tenant, info.fingerprint, "token ids").content
         keys = [make_key(np.array(ids, np.int64).tobytes()) for ids in arrays]
         inputs: Sequence[TextInput] = [TokenIds(tuple(ids)) for ids in arrays]
@@ -133,8 +149,7 @@ class EmbeddingService:
         """
         if len(images) > self.limits.images:
             raise PayloadTooLarge(f"{len(images)} images; at most {self.limits.images} in one request.", param)
-        encoder = self.encoder(model, "image")
-        info = ready(encoder)
+        encoder, info = await self._ready(model, "image")
         if encoder.preprocessing is None:
             raise ModelUnavailable(f"{info.id} is still loading. Try again in a moment.", "model", retry_after=2)
         make_key = KeyMaker(tenant, info.fingerprint, "image").content

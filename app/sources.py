@@ -120,7 +120,7 @@ def _base64(text: str, limits: Limits, param: str, *, percent: bool = False) -> 
 
 
 def _too_large(limits: Limits, param: str) -> PayloadTooLarge:
-    return PayloadTooLarge(f"The image has more than {limits.image_bytes} bytes.", param)
+    return PayloadTooLarge(f"The image has too many bytes; at most {limits.image_bytes:,} are allowed.", param)
 
 
 def _not_base64(param: str) -> InvalidImage:

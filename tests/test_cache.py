@@ -26,7 +26,7 @@ class Clock:
 
 def in_memory(*keys: bytes) -> int:
     names = set(keys)
-    return sum(isinstance(o, Mortal) and o.key in names for o in gc.get_objects())
+    return sum(issubclass(type(o), Mortal) and o.key in names for o in gc.get_objects())
 
 
 def test_least_recently_used_goes_first() -> None:

@@ -144,7 +144,10 @@ def test_size_is_known_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(load(exact, image_bytes=1000)) == 1000
     monkeypatch.setattr("binascii.a2b_base64", lambda *_, **__: pytest.fail("decoded"))
     for code in (over, over.rstrip("="), "\n".join(over), "data:image/png;base64," + over):
-        assert refused(code, PayloadTooLarge, image_bytes=1000) == "The image has more than 1000 bytes."
+        assert (
+            refused(code, PayloadTooLarge, image_bytes=1000)
+            == "The image has too many bytes; at most 1,000 are allowed."
+        )
 
 
 def test_long_texts_are_not_looked_at() -> None:

@@ -99,7 +99,15 @@ def running(
     env = clean_environment(PORT=str(port), TEST_SERVICE=marker, PYTHONUNBUFFERED="1", HF_HUB_OFFLINE="1", **variables)
     argv = [*(command or (sys.executable, "-m", "app", "--config", str(config)))]
     process = subprocess.Popen(
-        argv, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        argv,
+        env=env,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        # A shell that put the tests into the background has them, and so their children, ignore Ctrl-C.
+        preexec_fn=_mind_ctrl_c,
     )
     service = RunningService(process, port, marker)
     assert process.stdout is not None
@@ -113,6 +121,10 @@ def running(
             service.stop()
         reader.join(10)
         process.stdout.close()
+
+
+def _mind_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _healthy(service: RunningService) -> bool:

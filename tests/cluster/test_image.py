@@ -127,7 +127,7 @@ def test_words_find_pictures_and_pictures_find_words(client: httpx.Client, unsee
         (["http://127.0.0.1/x.png"], 400, "invalid_image", "images.0", "URLs are off"),
         (["./../secret.png"], 400, "invalid_image", "images.0", "No image can be read"),
         ([{"path": "/etc/passwd"}], 400, "invalid_image", "images.0", "No image can be read"),
-        (["A" * (JPEG_LIMIT * 4 // 3 + 8)], 413, "payload_too_large", "images.0", "at most"),
+        (["A" * (JPEG_LIMIT * 3 // 2)], 413, "payload_too_large", "images.0", "at most"),
     ],
 )
 def test_bad_images_are_named(

@@ -102,7 +102,7 @@ def test_most_texts_that_a_request_may_hold(client: httpx.Client, oracle: Oracle
         ({"texts": ["a", None]}, 400, "invalid_request", "texts.1", "not null"),
         ({}, 400, "invalid_request", "texts", "missing"),
         ([], 400, "invalid_request", None, "must be a JSON object"),
-        ({"texts": ["a"], "modle": "x"}, 400, "invalid_request", "modle", "Known fields: model, normalize, texts"),
+        ({"texts": ["a"], "modle": "x"}, 400, "invalid_request", "modle", "Known fields: inputType, model, normalize"),
         ({"texts": ["a"], "normalize": "yes"}, 400, "invalid_request", "normalize", "boolean"),
         ({"texts": ["a"], "model": "no-such"}, 404, "model_not_found", "model", MODEL),
         ({"texts": ["a"] * 2049}, 413, "payload_too_large", "texts", "at most 2,048"),
