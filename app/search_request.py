@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 from pydantic import ValidationError
 
 from app.errors import InvalidRequest, PayloadTooLarge
@@ -17,7 +16,7 @@ from app.schemas import SearchOptions, SearchRequest
 from app.settings import Limits
 from app.similarity_request import vector_of
 from app.types import Vector
-from app.validation import as_invalid_request
+from app.validation import as_invalid_request, json_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +39,7 @@ def name_of(index: int) -> str:
 
 def parse(body: bytes, limits: Limits) -> Search:
     """Raises InvalidRequest or PayloadTooLarge, naming the field at fault."""
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"The body is not valid JSON: {error.msg} (line {error.lineno}).") from None
-    if not isinstance(data, dict):
-        raise InvalidRequest("The body must be a JSON object with `query` and `candidates`.")
+    data = json_object(body, "`query` and `candidates`")
     query, candidates = data.pop("query", None), data.pop("candidates", None)
     try:
         options = SearchOptions.model_validate(data)

@@ -98,18 +98,14 @@ class Limits(Settings):
 
 
 def _one_or_many(value: Any) -> Any:
+    # A model entry in YAML is a plain id or a mapping; both become mappings here.
     items = [value] if isinstance(value, (str, Mapping)) else value
     if isinstance(items, Sequence):
         return [{"id": item} if isinstance(item, str) else item for item in items]
     return items
 
 
-def _validated_fields(value: Any) -> Any:
-    # A model entry in YAML is a plain id or a mapping; both become mappings here.
-    return _one_or_many(value)
-
-
-Models = Annotated[tuple[ModelArgs, ...], BeforeValidator(_validated_fields)]
+Models = Annotated[tuple[ModelArgs, ...], BeforeValidator(_one_or_many)]
 
 
 class AppArgs(Settings):

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 from pydantic import ValidationError
 
 from app.errors import InvalidRequest, SpaceMismatch
 from app.schemas import SimilarityRequest, SpacedOptions
 from app.settings import Limits
 from app.types import Vector
-from app.validation import as_invalid_request
+from app.validation import as_invalid_request, json_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +31,7 @@ def parse(body: bytes, limits: Limits) -> SimilarityQuery:
         SpaceMismatch: Query and candidates are declared to be of different spaces.
         InvalidRequest: Not JSON, a field missing or of the wrong type, ragged or differing dimensions.
     """
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"The body is not valid JSON: {error.msg} (line {error.lineno}).") from None
-    if not isinstance(data, dict):
-        raise InvalidRequest("The body must be a JSON object with `query` and `candidates`.")
+    data = json_object(body, "`query` and `candidates`")
     numbers = {name: data.pop(name, None) for name in ("query", "candidates")}
     try:
         options = SpacedOptions.model_validate(data)

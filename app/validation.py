@@ -1,11 +1,26 @@
-"""pydantic's complaint -> one `InvalidRequest` in words a client can act on. No schemas here."""
+"""Bodies that are no request -> one `InvalidRequest` in words a client can act on. No schemas here."""
 
 import json
 from typing import Any
 
+import orjson
 from pydantic import BaseModel, ValidationError
 
 from app.errors import InvalidRequest
+
+
+def json_object(body: bytes, fields: str) -> dict[str, Any]:
+    """The object that the body is; `fields`: what it must hold, for the message.
+
+    For bodies too large for pydantic: numbers go straight into numpy, and pydantic checks the rest.
+    """
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The body is not valid JSON: {error.msg} (line {error.lineno}).") from None
+    if not isinstance(data, dict):
+        raise InvalidRequest(f"The body must be a JSON object with {fields}.")
+    return data
 
 
 def as_invalid_request(error: ValidationError, model: type[BaseModel], within: str | None = None) -> InvalidRequest:

@@ -129,8 +129,8 @@ def contrastive_loss(logits: torch.Tensor, attributes: torch.Tensor, named: torc
 
 
 class Attributes(torch.nn.Module):
-    """Names each part of a picture; used in training only. Told what to look at, the image tower learns shapes
-    in a third of the steps that contrast with captions alone takes.
+    """Names each part of a picture; used in training only. Told what to look at, the image tower learns
+    shapes sooner than by contrast with captions alone.
     """
 
     def __init__(self, width: int, values: int) -> None:
