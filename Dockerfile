@@ -77,7 +77,9 @@ WORKDIR /srv
 COPY serve_config.yaml ./
 EXPOSE 8000
 ENTRYPOINT ["tini", "-g", "--"]
-# By hand, on one machine: `docker run --shm-size 2g -e HOST=0.0.0.0 -e PORT=8000 -p 127.0.0.1:8000:8000 ...`.
+# By hand, on one machine: `docker run --shm-size 2g -e HOST=0.0.0.0 -e PORT=8000 -p 127.0.0.1:8000:8000
+# -e ALLOW_ANONYMOUS=1 ...`; for others to reach it, with keys: `-v ./keys:/etc/embeddings/keys:ro
+# -e API_KEYS_FILE=/etc/embeddings/keys` in place of the last.
 # KubeRay replaces entry point and command by its own `ray start`.
 CMD ["python", "-m", "app"]
 

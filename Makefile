@@ -5,11 +5,15 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve dev test check format test-cache test-similarity bench-similarity clean \
-	example-text example-search example-clustering example-recommendation example-images train-shapes-clip
+.PHONY: help serve dev test check format test-cache test-similarity test-corpus fuzz clean \
+	bench load bench-batch bench-cache bench-peers bench-scaling bench-capacity bench-shards bench-plots dashboard-pictures bench-similarity \
+	bench-corpus bench-corpus-workers bench-corpus-search example-corpus \
+	example-text example-search example-clustering example-recommendation example-images \
+	example-pictures schemathesis train-shapes-clip test-page screenshots \
+	negative-controls faults faults-nodes soak
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 # A stamp per set of packages: the step is skipped while the files it comes from are older.
 $(VENV)/.created:
@@ -52,8 +56,75 @@ test-cache: $(VENV)/.dev ## Only the cache's tests
 test-similarity: $(VENV)/.dev ## Only the similarity tests
 	@exec $(BIN)/python -m pytest tests/test_similarity*.py
 
+bench: $(VENV)/.dev ## Core latencies, batch efficiency, cache impact; writes loadtests/results.json
+	@exec $(BIN)/python -m loadtests.bench
+
+bench-batch: $(VENV)/.dev ## Only batch efficiency, beside the raw model
+	@exec $(BIN)/python -m loadtests.bench batch
+
+bench-cache: $(VENV)/.dev ## Only cache impact
+	@exec $(BIN)/python -m loadtests.bench cache
+
+bench-peers: $(VENV)/.dev ## This service, the raw model and Infinity side by side (installs Infinity once)
+	@exec $(BIN)/python -m loadtests.bench_peers
+
+bench-scaling: $(VENV)/.dev ## 1, 2, 4, 8 encoder replicas with a stand-in model that sleeps
+	@exec $(BIN)/python -m loadtests.bench_scaling
+
+bench-capacity: $(VENV)/.dev ## What a request costs each part, and whether docs/scaling.md's model foretells a run
+	@exec $(BIN)/python -m loadtests.bench_capacity
+
+bench-shards: $(VENV)/.dev ## The shared cache over 1, 2 and 4 shards
+	@exec $(BIN)/python -m loadtests.bench_shards
+
+dashboard-pictures: $(VENV)/.dev ## What the Grafana dashboard shows of a load test, into docs/ (needs Prometheus)
+	@exec $(BIN)/python -m loadtests.dashboard_pictures
+
+bench-plots: $(VENV)/.dev ## Pictures of results.json, into docs/
+	@exec $(BIN)/python -m loadtests.plots
+
+load: $(VENV)/.dev ## Locust against a service of its own: SHAPE=steady|step|spike|soak USERS=40 LENGTH=60 (CLASSES="SearchUser ...")
+	@exec $(BIN)/python -m loadtests.load --shape $(or $(SHAPE),step) --users $(or $(USERS),40) --length $(or $(LENGTH),60) $(CLASSES)
+
+test-page: $(VENV)/.dev ## Only the page's tests, in headless Chromium
+	@exec $(BIN)/python -m pytest tests/page tests/api/test_page.py
+
+screenshots: $(VENV)/.dev ## Take the pictures of the page in docs/ anew (needs Chromium)
+	@exec $(BIN)/python -m tests.page.screenshots
+
+fuzz: $(VENV)/.dev ## 100,000 nearly right requests, hypothesis, schemathesis, 5,000 damaged images, broken HTTP
+	@exec $(BIN)/python -m loadtests.fuzz
+
+negative-controls: $(VENV)/.dev ## Each guard off, one by one, in a copy: a test must notice
+	@exec $(BIN)/python -m tests.negative_controls
+
+faults: $(VENV)/.dev ## Kill encoders and the cache, overload, redeploy, all under load; writes docs/faults.md; half an hour
+	@exec $(BIN)/python -m loadtests.faults --scale $${SCALE:-1} --folder $${FOLDER:-docs}
+
+faults-nodes: $(VENV)/.dev ## The same for proxy, ingress, worker nodes and a partition, on a cluster of three nodes
+	@exec $(BIN)/python -m loadtests.faults proxy ingress raylet partition --scale $${SCALE:-1} --folder $${FOLDER:-docs}
+
+soak: $(VENV)/.dev ## An hour at half load: memory and latency must stay flat; writes docs/soak.png
+	@exec $(BIN)/python -m loadtests.faults soak --scale $${SCALE:-1} --folder $${FOLDER:-docs}
+
 bench-similarity: $(VENV)/.dev ## Milliseconds to rank 10,000 vectors
 	@exec $(BIN)/python -m loadtests.bench_similarity
+
+test-corpus: $(VENV)/.dev ## Only the tests of bulk embedding
+	@exec $(BIN)/python -m pytest tests/corpus
+
+bench-corpus: $(VENV)/.dev ## Bulk: rows/s, memory at 10,000 and 200,000 rows (ROWS="..."), against the model alone
+	@exec $(BIN)/python -m loadtests.bench_corpus $(ROWS)
+
+bench-corpus-workers: $(VENV)/.dev ## Bulk: 1, 2 and 4 workers, with a stand-in encoder that sleeps
+	@exec $(BIN)/python -m loadtests.bench_corpus_workers
+
+bench-corpus-search: $(VENV)/.dev ## Milliseconds to search 1,000,000 written vectors (1.5 GB of scratch space)
+	@exec $(BIN)/python -m loadtests.bench_corpus_search
+
+example-corpus: $(VENV)/.dev ## Embed a page of Alice in bulk, search it, load it into FAISS; needs no service
+	@$(BIN)/python -m examples.corpus
+	@exec $(BIN)/python -m examples.corpus_faiss
 
 example-text: $(VENV)/.dev ## Examples, against the service on localhost:3000 (or URL=...): compare texts
 	@exec $(BIN)/python -m examples.text $(URL)
@@ -69,6 +140,12 @@ example-recommendation: $(VENV)/.dev ## ... recommend from what was liked
 
 example-images: $(VENV)/.dev ## ... find images with words
 	@exec $(BIN)/python -m examples.image_search $(URL)
+
+example-pictures: $(VENV)/.dev ## ... pictures of groups of texts and of images found, into docs
+	@URL=$${URL:-http://localhost:3000} exec $(BIN)/python -m examples.pictures
+
+schemathesis: $(VENV)/.dev ## 5,000 and more requests made of the OpenAPI document, to localhost:3000 (or URL=...)
+	@exec $(BIN)/python -m tests.schema_fuzz.running $(URL)
 
 train-shapes-clip: $(VENV)/.dev ## Train shapes-clip anew, into app/assets/shapes-clip
 	@exec $(BIN)/python -m examples.train_shapes_clip

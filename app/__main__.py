@@ -2,17 +2,18 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from dotenv import load_dotenv
 from pydantic import ValidationError
 
-from app import corpus_flags
+from app import client_flags, corpus_flags, key_command, key_file
 from app.config_file import read_args
 from app.encoders import pull, resolve
 from app.errors import ServiceError
-from app.launcher import SERVE_HERE, Launcher
-from app.settings import AppArgs, LaunchSettings, image_model_is_chosen
+from app.launcher import SERVE_HERE, Launcher, access_notice
+from app.settings import AppArgs, ClientSettings, LaunchSettings, image_model_is_chosen
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -20,15 +21,26 @@ def main(argv: list[str] | None = None) -> int:
     load_dotenv(".env")
     if options.command == "pull":
         return _pull(options.model, options.revision)
+    if options.command == "key":
+        return key_command.run(options.tenant, options.scopes, options.days, _say, _complain)
+    if (ask := _asks(options)) is not None:
+        try:
+            return ask(options, ClientSettings.from_environment())
+        except ValidationError as error:
+            return _complain(_words(error))
     try:
         settings = LaunchSettings.from_environment()
         # Read by the child too; a mistake in it is told before anything starts.
         args = read_args(Path(options.config)).with_environment()
+        if options.command in ("serve", "dev"):
+            key_file.check(args)
+            notice = access_notice(args, settings)
     except (OSError, ValueError) as error:
         return _complain(_words(error))
     if options.command in corpus_flags.COMMANDS:
         return _corpus(options, args, sys.argv[1:] if argv is None else argv)
     if options.command != SERVE_HERE:
+        _say(notice)
         return Launcher(settings, options.config, _say, reload=options.command == "dev").run()
     _serve_here(args.model_copy(update={"shapes_clip_may_serve": not image_model_is_chosen()}), settings)
     return 0
@@ -37,14 +49,19 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m app", description="Text and image embeddings over HTTP.")
     parser.add_argument("--config", default="serve_config.yaml", help="Serve config file to take `args` from")
-    commands = parser.add_subparsers(dest="command", metavar="serve | dev | pull | embed-corpus | search")
+    commands = parser.add_subparsers(dest="command", metavar="serve | dev | pull | key | embed | embed-corpus | search")
     commands.add_parser("serve", help="run the service on this machine (the default)")
     commands.add_parser("dev", help="the same, restarted when a source file changes")
     commands.add_parser(SERVE_HERE)
     pull = commands.add_parser("pull", help="fetch a model's files ahead of time, with progress")
     pull.add_argument("model", help="hub id or short name, e.g. all-mpnet-base-v2")
     pull.add_argument("--revision", help="commit, tag or branch")
+    key = commands.add_parser("key", help="make an API key, shown once, and the line that lets it in")
+    key.add_argument("--tenant", required=True, help="whose key: quotas and cache entries are the tenant's own")
+    key.add_argument("--scopes", default="embed,read", help="of embed, read and admin (default: embed,read)")
+    key.add_argument("--days", type=float, help="days until it expires (default: never)")
     corpus_flags.add_parsers(commands)
+    client_flags.add_parsers(commands, corpus_flags.SEARCH)
     parser.set_defaults(command="serve")
     return parser
 
@@ -67,7 +84,19 @@ def _serve_here(args: AppArgs, settings: LaunchSettings) -> None:
     from app.main import build
     from deployments.local import run
 
-    run(build(args), settings.host, settings.port)
+    run(build(args), settings)
+
+
+def _asks(options: argparse.Namespace) -> Callable[[argparse.Namespace, ClientSettings], int] | None:
+    """What runs a command that asks a service which runs already; None for the others."""
+    if options.command not in (client_flags.EMBED, corpus_flags.SEARCH):
+        return None
+    # Imported late: the service needs no pyarrow.
+    from app import embed_command, search_command
+
+    if options.command == client_flags.EMBED:
+        return embed_command.run
+    return search_command.run if search_command.is_of_lines(options.destination) else None
 
 
 def _corpus(options: argparse.Namespace, args: AppArgs, argv: list[str]) -> int:

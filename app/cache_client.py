@@ -53,6 +53,8 @@ class CacheClient:
         deadline_s: A look-up that takes longer counts as a miss.
         lease_s: The shared cache's lease.
         patience_s: Longest a poll may take beyond its parking.
+        gather_s: After a call that stored entries, further ones wait so long for each other: a call costs more
+            than what it carries.
         clock: Seconds, monotonic.
     """
 
@@ -61,9 +63,12 @@ class CacheClient:
     deadline_s: float = 0.05
     lease_s: float = 2.0
     patience_s: float = 3.0
+    gather_s: float = 0.02
     clock: Callable[[], float] = time.monotonic
     client: str = field(default_factory=lambda: uuid.uuid4().hex)
     counts: Counts = field(default_factory=Counts)
+    shared_lookups: int = 0
+    shared_failures: int = 0
     _epoch: str | None = None
     _leased_until: float = 0.0
     _alone: bool = False
@@ -108,7 +113,10 @@ class CacheClient:
         epoch = self._epoch
         if missing and self._reachable and not self._knows_all():
             found = await self._ask([keys[i] for i in missing])
-            if found is not None:
+            self.shared_lookups += len(missing)
+            if found is None:
+                self.shared_failures += 1
+            else:
                 epoch, shared = found
                 for i, entry in zip(missing, shared, strict=True):
                     if entry is not None:
@@ -126,13 +134,30 @@ class CacheClient:
         if epoch is None or epoch != self._epoch:
             return
         for key, value in entries:
-            self.near.put(key, value)
-            self._near_refused = self._near_refused or self.near.get(key) is None
+            self._keep_near(key, value)
             if self._reachable and self._pending_bytes < MAX_PENDING_BYTES:
                 self._pending.append((epoch, key, value))
                 self._pending_bytes += len(value)
         if self._pending and self._flushing is None:
             self._flushing = asyncio.get_running_loop().create_task(self._flush())
+
+    async def warm(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
+        """Store entries that nobody looked up, and return when the shared cache has them.
+
+        Raises:
+            CacheUnavailable: It was not reached, or cleared meanwhile.
+        """
+        epoch, taken = self._epoch, False
+        try:
+            if epoch is not None:
+                taken = await asyncio.wait_for(self.transport.put(self.client, epoch, entries), self.patience_s)
+        except Exception as error:
+            raise CacheUnavailable("The shared cache can't be reached. Try again.", retry_after=1) from error
+        if not taken:
+            raise CacheUnavailable("The shared cache has just begun anew. Try again.", retry_after=1)
+        if epoch == self._epoch:
+            for key, value in entries:
+                self._keep_near(key, value)
 
     async def clear(self) -> int:
         """Clear the whole cluster's cache.
@@ -158,6 +183,10 @@ class CacheClient:
                 len(near), near.max_entries, near.bytes, near.max_bytes, counts.hits, counts.near_hits, counts.misses,
                 near.evictions, near.expirations, clients=1, available=False,
             )  # fmt: skip
+
+    def _keep_near(self, key: bytes, value: bytes) -> None:
+        self.near.put(key, value)
+        self._near_refused = self._near_refused or self.near.get(key) is None
 
     def _near(self, keys: Sequence[bytes]) -> list[bytes | None]:
         if self.clock() >= self._leased_until:
@@ -204,7 +233,7 @@ class CacheClient:
             self._alone = False
 
     async def _flush(self) -> None:
-        """Send what is pending, one call at a time: what comes meanwhile goes together with the next."""
+        """Send what is pending at once, and what comes meanwhile and soon after together."""
         try:
             while self._pending:
                 batch, self._pending, self._pending_bytes = self._pending, [], 0
@@ -214,6 +243,7 @@ class CacheClient:
                     await asyncio.wait_for(self.transport.put(self.client, epoch, entries), self.patience_s)
                 except Exception as error:  # noqa: BLE001 - an entry that isn't stored is a miss later
                     self._lost(error)
+                await asyncio.sleep(self.gather_s)
         finally:
             self._flushing = None
 

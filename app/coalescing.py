@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from app.backlog import Backlog
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -18,6 +20,7 @@ R = TypeVar("R")
 class _Waiting(Generic[T, R]):
     item: T
     result: "asyncio.Future[R]"
+    since: float
 
 
 @dataclass(slots=True, eq=False)
@@ -26,29 +29,54 @@ class Coalescer(Generic[T, R]):
 
     Args:
         send: Takes items, returns one result each, in order. If it raises, every item of the call gets the
-            exception.
+            exception, unless `rescue` takes them.
         width: How many calls may be under way now (at least 1).
         max_items: Most items of one call.
         min_share: Fewer items than this are not divided between calls: another call costs more than it wins.
+        backlog: Keeps account of what waits, and refuses.
+        rescue: Told why a call failed and what of it is still wanted; whether it sees to that from now on.
     """
 
     send: Callable[[list[T]], Awaitable[Sequence[R]]]
     width: Callable[[], int]
+    backlog: Backlog[T]
     max_items: int = 512
     min_share: int = 64
-    _queue: deque[_Waiting[T, R]] = field(default_factory=deque)
-    _calls: set["asyncio.Task[None]"] = field(default_factory=set)
+    rescue: "Callable[[Exception, list[tuple[T, asyncio.Future[R]]]], bool]" = lambda error, lost: False
+    _queue: deque[_Waiting[T, R]] = field(init=False, default_factory=deque)
+    _calls: dict["asyncio.Task[None]", list[_Waiting[T, R]]] = field(init=False, default_factory=dict)
 
     def submit(self, items: Sequence[T]) -> list["asyncio.Future[R]"]:
-        """One future an item. A cancelled future's item is left out if its call has not begun."""
+        """One future an item. A cancelled future's item is left out if its call has not begun.
+
+        Raises:
+            Overloaded: What waits already leaves no time for these.
+        """
+        now = self.backlog.clock()
+        if self._queue:
+            self.backlog.check(items, now - self._queue[0].since)
         loop = asyncio.get_running_loop()
-        waiting: list[_Waiting[T, R]] = [_Waiting(item, loop.create_future()) for item in items]
+        waiting: list[_Waiting[T, R]] = [_Waiting(item, loop.create_future(), now) for item in items]
         self._queue.extend(waiting)
+        self.backlog.waiting += self.backlog.cost(items)
         self._pump()
         return [entry.result for entry in waiting]
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    def trim(self) -> None:
+        """Futures were cancelled: forget items that nobody waits for, and end calls that have no others."""
+        for call, batch in self._calls.items():
+            if all(entry.result.done() for entry in batch):
+                call.cancel()
+        if any(entry.result.done() for entry in self._queue):
+            self._queue = deque(self._take(len(self._queue)))
+
+    @property
+    def calls(self) -> int:
+        """Under way."""
+        return len(self._calls)
 
     def _pump(self) -> None:
         width = max(1, self.width())
@@ -59,35 +87,43 @@ class Coalescer(Generic[T, R]):
             if not batch:
                 return
             call = asyncio.get_running_loop().create_task(self._call(batch))
-            self._calls.add(call)
+            self._calls[call] = batch
             call.add_done_callback(self._finished)
 
     def _finished(self, call: "asyncio.Task[None]") -> None:
-        self._calls.discard(call)
+        del self._calls[call]
         self._pump()
 
     def _take(self, most: int) -> list[_Waiting[T, R]]:
         batch: list[_Waiting[T, R]] = []
         while self._queue and len(batch) < most:
             entry = self._queue.popleft()
-            if not entry.result.done():
+            if entry.result.done():
+                self.backlog.waiting -= self.backlog.cost([entry.item])
+            else:
                 batch.append(entry)
         return batch
 
     async def _call(self, batch: list[_Waiting[T, R]]) -> None:
+        items = [entry.item for entry in batch]
+        backlog, began, units = self.backlog, self.backlog.clock(), self.backlog.cost(items)
         try:
-            results = await self.send([entry.item for entry in batch])
+            results = await self.send(items)
             if len(results) != len(batch):
                 raise RuntimeError(f"{len(results)} results for {len(batch)} items")
+            backlog.ran(units, began)
         except asyncio.CancelledError:
             for entry in batch:
                 entry.result.cancel()
             raise
         except Exception as error:  # noqa: BLE001 - handed on to the callers
-            for entry in batch:
-                if not entry.result.done():
-                    entry.result.set_exception(error)
+            wanted = [(entry.item, entry.result) for entry in batch if not entry.result.done()]
+            if not self.rescue(error, wanted):
+                for _, unanswered in wanted:
+                    unanswered.set_exception(error)
             return
+        finally:
+            backlog.waiting -= units
         for entry, result in zip(batch, results, strict=True):
             if not entry.result.done():
                 entry.result.set_result(result)

@@ -10,20 +10,30 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from types import FrameType
+from typing import IO
 
-from app import corpus_search, process_tree
+from app import corpus_search, corpus_warm, process_tree
 from app.corpus_flags import EMBED, SEARCH
+from app.corpus_model import load_model
 from app.corpus_run import CorpusOptions, embed_corpus
 from app.encoders.catalog import canonical
-from app.errors import InvalidItem, ServiceError
-from app.settings import AppArgs, ModelArgs, process_environment
+from app.errors import InvalidItem, InvalidRequest, ServiceError
+from app.settings import AppArgs, ModelArgs, client_key, process_environment
 
 GRACE_S = 8.0
 LINE_EVERY_S = 2.0
+LAST_WORDS = 8000
+# Seconds: an idle machine takes 5, one with ten times the work it can do has taken 60.
+START_S = 240.0
+# Nobody waits for a single vector here: larger batches than a service's, which CPUs run faster too.
+CPU_BATCH_SIZE, CPU_TOKENS_PER_ITEM = 128, 32
 # GPUs like large batches; not measured, as none was at hand.
 GPU_BATCH_SIZE = 256
 TOKENS_PER_ITEM = 64
@@ -31,10 +41,19 @@ TOKENS_PER_ITEM = 64
 
 def run(options: argparse.Namespace, args: AppArgs, argv: Sequence[str]) -> int:
     """The exit code: 0, 1 for a run that failed or stopped at a bad row, 2 for a mistake in the command."""
-    if options.command == EMBED and not options.here:
-        return _watch_over([sys.executable, "-m", "app", *argv, "--here"], own_ray=options.address is None)
+    if options.command == EMBED and options.here is None:
+        return _watch_over(
+            [sys.executable, "-m", "app", *argv, "--here", str(os.getpid())], own_ray=options.address is None
+        )
+    if options.command == SEARCH:
+        return _ended(lambda: _search(options, args))
+    return _ended(lambda: _embed(options, args))
+
+
+def _ended(command: Callable[[], int]) -> int:
+    """The exit code, and the words for what failed."""
     try:
-        return _search(options, args) if options.command == SEARCH else _embed(options, args)
+        return command()
     except InvalidItem as error:
         sys.stderr.write(f"{error.message}\n")
         return 1
@@ -45,13 +64,25 @@ def run(options: argparse.Namespace, args: AppArgs, argv: Sequence[str]) -> int:
 
 def _embed(options: argparse.Namespace, args: AppArgs) -> int:
     process_tree.die_with_parent()
-    # What Ray has to say belongs to stderr: stdout is the summary's alone.
-    answer = os.dup(1)
-    os.dup2(2, 1)
+    if os.getppid() != options.here:
+        return 1  # the parent was killed before it could be heard of
+    # Its own sweeper too: a parent that was killed sweeps nothing.
+    process_tree.adopt_orphans()
+    try:
+        with _native_words() as answer:
+            code = _embed_on_ray(options, args, answer)
+    finally:
+        process_tree.end_descendants()
+    # Not the interpreter's own end: Ray's threads have been seen to wait for each other there for good.
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _embed_on_ray(options: argparse.Namespace, args: AppArgs, answer: IO[str]) -> int:
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     # Imported here: Ray is slow to import, and `search` needs none.
-    from deployments.corpus import cluster, on_ray
+    from deployments.corpus import cluster, lacking, on_ray
 
     cores = os.cpu_count() or 1
     threads = options.num_cpus or max(1, cores // options.concurrency)
@@ -67,15 +98,67 @@ def _embed(options: argparse.Namespace, args: AppArgs) -> int:
         offline=args.offline,
         strict=options.strict,
     )
-    with cluster(options.address):
+    if options.warm_cache:
+        corpus_warm.check_form(options.dtype, options.dimensions)
+        service = corpus_warm.service_at(options.warm_cache, client_key())
+        service("/cache/stats", None)  # told before the work, not after it
+    with bounded_start(START_S) as started, cluster(options.address):
+        started()
         # Again: `ray.init` has set handlers of its own.
         signal.signal(signal.SIGTERM, _leave)
         signal.signal(signal.SIGINT, _leave)
+        if lack := lacking(cpus, options.num_gpus):
+            if options.address is None:
+                raise InvalidRequest(lack)
+            sys.stderr.write(f"{lack} Waiting for one that has; Ctrl-C ends it.\n")
         execute = on_ray(options.concurrency, cpus, options.num_gpus)
         summary = embed_corpus(options.source, options.out, corpus, execute, _Teller())
-    with os.fdopen(answer, "w") as out:
-        out.write(json.dumps(summary, indent=2) + "\n")
+    try:
+        if options.warm_cache:
+            model = load_model(corpus.models[0], "text", cores, args.offline)
+            summary["cache"] = asdict(corpus_warm.warm_cache(options.out, model, service))
+    finally:
+        answer.write(json.dumps(summary, indent=2) + "\n")
     return 0
+
+
+@contextmanager
+def bounded_start(seconds: float, leave: Callable[[int], None] = os._exit) -> Iterator[Callable[[], None]]:
+    """Yields what to call when Ray is up. Its start may hang in places that no exception reaches."""
+
+    def give_up() -> None:
+        sys.stderr.write(f"Ray did not start within {seconds:g} s. Run the same command again: it goes on.\n")
+        sys.stderr.flush()
+        leave(1)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield timer.cancel
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def _native_words() -> Iterator[IO[str]]:
+    """Yields stdout, which is the summary's alone, and keeps what Ray's C++ writes past Python out of sight.
+
+    It speaks of its own affairs at every start; it is shown when a run ends in a way that nobody foresaw.
+    """
+    answer, words = os.dup(1), os.dup(2)
+    sys.stderr = os.fdopen(words, "w", buffering=1)
+    with tempfile.TemporaryFile() as native, os.fdopen(answer, "w") as out:
+        os.dup2(native.fileno(), 1)
+        os.dup2(native.fileno(), 2)
+        try:
+            yield out
+        except (ServiceError, SystemExit):
+            raise
+        except BaseException:
+            native.seek(0)
+            sys.stderr.write(native.read().decode(errors="replace")[-LAST_WORDS:])
+            raise
 
 
 def _model(options: argparse.Namespace, args: AppArgs, *, image: bool) -> ModelArgs:
@@ -85,8 +168,10 @@ def _model(options: argparse.Namespace, args: AppArgs, *, image: bool) -> ModelA
     if options.model is not None:
         named = (entry for entry in configured if canonical(entry.id) == canonical(options.model))
         model = next(named, ModelArgs(id=options.model, **args.encoder.model_dump()))
-    size = options.batch_size or (GPU_BATCH_SIZE if options.num_gpus else None)
-    return model.model_copy(update={"batch_size": size, "batch_tokens": size * TOKENS_PER_ITEM}) if size else model
+    size, tokens = (GPU_BATCH_SIZE, TOKENS_PER_ITEM) if options.num_gpus else (CPU_BATCH_SIZE, CPU_TOKENS_PER_ITEM)
+    if options.batch_size is not None:
+        size, tokens = options.batch_size, TOKENS_PER_ITEM
+    return model.model_copy(update={"batch_size": size, "batch_tokens": size * tokens})
 
 
 def _search(options: argparse.Namespace, args: AppArgs) -> int:
@@ -108,6 +193,8 @@ def _watch_over(command: list[str], *, own_ray: bool) -> int:
         # An address of another cluster must not lead this run astray; ports of its own ask for a token.
         env.pop("RAY_ADDRESS", None)
         env |= {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
+        # Ray would run the encoders at niceness 15, behind whatever else this machine does.
+        env["RAY_worker_niceness"] = "0"
     process_tree.adopt_orphans()
     child = subprocess.Popen(command, env=env, start_new_session=True)  # noqa: S603 - our own module
     stopping: list[float] = []

@@ -32,6 +32,12 @@ class Place:
         """The path, where it can be memory-mapped."""
         return Path(self.path) if isinstance(self.filesystem, pafs.LocalFileSystem) else None
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether only this process can see it."""
+        handler = getattr(self.filesystem, "handler", None)
+        return getattr(getattr(handler, "fs", None), "protocol", None) == "memory"
+
     def is_folder(self) -> bool:
         return bool(self.filesystem.get_file_info(self.path).type == pafs.FileType.Directory)
 

@@ -26,10 +26,19 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     embed.add_argument("--num-gpus", type=float, default=0.0, help="GPUs of each worker")
     embed.add_argument("--address", help="a Ray cluster to run on; default: one on this machine, for this run")
     embed.add_argument("--strict", action="store_true", help="stop at the first bad row")
-    embed.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
-    search = commands.add_parser(SEARCH, help="the nearest rows of an embedded corpus, exactly")
+    embed.add_argument(
+        "--warm-cache",
+        metavar="URL",
+        help="afterwards fill what is free in that service's cache, most frequent texts first",
+    )
+    embed.add_argument("--here", type=int, metavar="PARENT", help=argparse.SUPPRESS)
+    search = commands.add_parser(SEARCH, help="the nearest rows of an embedded corpus, exactly, or lines of a file")
     search.add_argument("query", metavar="QUERY")
-    search.add_argument("destination", metavar="DST", help="what embed-corpus wrote")
+    search.add_argument(
+        "destination",
+        metavar="DST",
+        help="what embed-corpus wrote; or a file of texts, - for stdin, to embed through a running service",
+    )
     search.add_argument("--top-k", type=_positive, default=5)
 
 

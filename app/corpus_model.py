@@ -1,5 +1,6 @@
-"""The serving encoder, fed from a corpus: the same planner, the same shapes, and so the same vectors."""
+"""The serving encoder, fed from a corpus: the same planner and graph, and so the same vectors; it only pads less."""
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,7 @@ from app.batching import BatchQueue, Job
 from app.encoders import ClipModel, TextTower, load_clip_model, load_text_model, shapes
 from app.errors import ServiceError
 from app.settings import Limits, ModelArgs
-from app.types import Kind, ModelInfo, Vector
+from app.types import Kind, ModelInfo, TokenizedText, Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class CorpusModel(Protocol):
     @property
     def info(self) -> ModelInfo: ...
 
+    def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]: ...
     def texts(self, texts: Sequence[str]) -> Encoded: ...
     def images(self, files: Sequence[bytes]) -> Encoded: ...
 
@@ -41,25 +43,31 @@ def load_model(args: ModelArgs, kind: Kind, threads: int, offline: bool) -> Corp
         clip = load_clip_model(args, threads=threads, offline=offline)
         return ServingModel(clip.info, clip.text, clip, args)
     text = load_text_model(args, threads=threads, offline=offline)
+    text.lengths = shapes.fine_lengths(text.info.max_tokens)
     return ServingModel(text.info, text, None, args)
 
 
 class ServingModel:
-    """A `CorpusModel` of the service's own towers."""
+    """A `CorpusModel` of the service's own towers. Threads may share it: one runs the model while others prepare."""
 
     def __init__(self, info: ModelInfo, text: TextTower, clip: ClipModel | None, args: ModelArgs) -> None:
         self.info = info
         self._text = text
         self._clip = clip
         self._args = args
+        self._device = threading.Lock()
+
+    def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
+        return self._text.tokenize(texts)
 
     def texts(self, texts: Sequence[str]) -> Encoded:
-        tokenized = [text.ids for text in self._text.tokenize(texts)]
+        tokenized = [text.ids for text in self.tokenize(texts)]
         lengths = [len(ids) for ids in tokenized]
-        bucket = partial(shapes.bucket, grid=shapes.lengths(self.info.max_tokens))
+        bucket = partial(shapes.bucket, grid=self._text.lengths)
         queue = BatchQueue(self._args.batch_size, self._args.batch_tokens, bucket)
         run: RunItems = lambda items: self._text.run([tokenized[i] for i in items])  # noqa: E731
-        rows, failed = run_planned(queue, lengths, self.info.dimensions, run)
+        with self._device:
+            rows, failed = run_planned(queue, lengths, self.info.dimensions, run)
         return Encoded(rows, lengths, failed)
 
     def images(self, files: Sequence[bytes]) -> Encoded:
@@ -78,7 +86,8 @@ class ServingModel:
                 except ServiceError as error:
                     failed[i] = error.message
             if pixels:
-                rows[list(pixels)] = tower.run(list(pixels.values()))
+                with self._device:
+                    rows[list(pixels)] = tower.run(list(pixels.values()))
         return Encoded(rows, [0] * len(files), failed)
 
 

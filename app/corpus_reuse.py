@@ -30,7 +30,7 @@ class KnownVectors:
         places: list[Any] = [np.empty((0, 2), np.uint32)]
         for number, part in enumerate(self._parts):
             contents = _column(part, column)
-            keys.append(_hashes(contents))
+            keys.append(hashes(contents))
             rows = np.arange(len(contents), dtype=np.uint32)
             places.append(np.stack([np.full_like(rows, number), rows], axis=1))
         joined = np.concatenate(keys)
@@ -45,7 +45,7 @@ class KnownVectors:
         """Index -> vector (d,), as written, of the contents that are known."""
         if not len(self._keys) or not contents:
             return {}
-        wanted = _hashes(contents)
+        wanted = hashes(contents)
         at = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
         hits = np.flatnonzero(self._keys[at] == wanted)
         found: dict[int, Any] = {}
@@ -80,6 +80,7 @@ def matrix(table: Any) -> Any:
     return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
 
 
-def _hashes(contents: Sequence[str]) -> Any:
+def hashes(contents: Sequence[str]) -> Any:
+    """(n,) uint64: 8 bytes of each content's hash."""
     digests = [hashlib.blake2b(content.encode(), digest_size=8).digest() for content in contents]
     return np.frombuffer(b"".join(digests), np.uint64)

@@ -34,6 +34,16 @@ class Embeddings:
         rows, tokens, cut = unpack(whole)
         return rows, tokens.tolist(), cut.nonzero()[0].tolist()
 
+    def counts(self) -> dict[str, object]:
+        """For the log."""
+        whole = [entry for entry in self.entries if isinstance(entry, bytes)]
+        return {
+            "model": self.info.id,
+            "items": len(self.entries),
+            "tokens": int(unpack(whole)[1].sum()) if whole else 0,
+            "cache_hits": sum(self.hits),
+        }
+
     def with_errors(self, read: "Sequence[ReadImage | ServiceError]", decode_ms: float) -> "Embeddings":
         """These outcomes, with those of the images that could not be read in their places."""
         rest = zip(self.entries, self.hits, strict=True)
@@ -41,9 +51,9 @@ class Embeddings:
         stages = replace(self.stages, decode_ms=decode_ms)
         return Embeddings(self.info, [e for e, _ in both], [hit for _, hit in both], stages, self.cache_ms)
 
-    def named(self, param: str) -> "Embeddings":
-        """The same, each error that names no field naming its item as `param.index`."""
+    def named(self, param: str, which: type[ServiceError] = ServiceError) -> "Embeddings":
+        """The same, each error of a class that names no field naming its item as `param.index`."""
         for i, entry in enumerate(self.entries):
-            if isinstance(entry, ServiceError) and entry.param is None:
+            if isinstance(entry, which) and entry.param is None:
                 self.entries[i] = type(entry)(entry.message, f"{param}.{i}", entry.retry_after)
         return self

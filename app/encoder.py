@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from app.encoders.preprocess import Preprocessing
 from app.errors import ModelUnavailable, ServiceError
-from app.types import Kind, ModelInfo, TextInput
+from app.types import Kind, ModelInfo, TextInput, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,13 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One item's outcome: its cache entry or its error, and the times of the call that made it."""
+    """One item's outcome: its cache entry or its error, and the times of the call that made it. `origin`: the
+    position in a trace that asked for it, where there is one.
+    """
 
     entry: bytes | ServiceError
     stages: Stages
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,29 @@ class Encoder(Protocol):
     def state(self) -> ModelState: ...
 
     @property
+    def waiting(self) -> int:
+        """Items that no call has taken along yet."""
+        ...
+
+    @property
+    def retried(self) -> int:
+        """Items that were tried again since this process began."""
+        ...
+
+    @property
     def preprocessing(self) -> Preprocessing | None:
         """How the model wants its images cropped; None before it is known, and for text models."""
         ...
 
     def encode_texts(self, texts: Sequence[TextInput]) -> "Sequence[asyncio.Future[Encoded]]": ...
+    async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
+        """What each text is made of; as `app.encoders.tokenizer`."""
+        ...
+
     def encode_images(self, crops: Sequence[bytes]) -> "Sequence[asyncio.Future[Encoded]]": ...
+    def trim(self) -> None:
+        """Futures were cancelled: end the work that nobody waits for any more."""
+        ...
 
 
 def ready(encoder: Encoder) -> ModelInfo:

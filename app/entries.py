@@ -4,11 +4,13 @@ The header holds the item's token count and whether it was truncated, so that a 
 miss answered. Rows of one model have one length, so many entries are one matrix: nothing here loops over rows.
 """
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.errors import ServiceError
 from app.types import Vector
 
 HEADER_FLOATS = 2  # token count and flags, as uint32 each: two float32 places
@@ -36,3 +38,8 @@ def unpack(entries: Sequence[bytes]) -> tuple[Vector, NDArray[np.uint32], NDArra
     table = np.frombuffer(b"".join(entries), np.float32).reshape(len(entries), -1)
     header = table[:, :HEADER_FLOATS].view(np.uint32)
     return np.ascontiguousarray(table[:, HEADER_FLOATS:]), header[:, 0], header[:, 1].astype(np.bool_)
+
+
+def tokens_of(entries: Sequence[bytes | ServiceError]) -> int:
+    """Tokens of all entries together, without unpacking their vectors."""
+    return sum(int.from_bytes(entry[:4], sys.byteorder) for entry in entries if isinstance(entry, bytes))

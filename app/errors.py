@@ -2,6 +2,7 @@
 
     ServiceError
     ├── InvalidRequest 400 invalid_request
+    │   ├── EmptyInput 400 invalid_request
     │   ├── InvalidItem 400 invalid_item
     │   └── InvalidImage 400 invalid_image
     ├── Unauthorized 401 unauthorized
@@ -9,6 +10,7 @@
     ├── NotFound 404 not_found
     │   └── ModelNotFound 404 model_not_found
     ├── MethodNotAllowed 405 method_not_allowed
+    ├── NotAcceptable 406 not_acceptable
     ├── SpaceMismatch 409 space_mismatch
     ├── PayloadTooLarge 413 payload_too_large
     ├── UnsupportedMediaType 415 unsupported_media_type
@@ -36,6 +38,8 @@ class ServiceError(Exception):
 
     status = 500
     code = "internal_error"
+    # Of the answer that said so, where a client raises it.
+    request_id: str | None = None
 
     def __init__(self, message: str, param: str | None = None, retry_after: float | None = None) -> None:
         # Every argument goes to the base: pickle rebuilds exceptions from `args`, and errors cross processes.
@@ -51,6 +55,10 @@ class ServiceError(Exception):
 class InvalidRequest(ServiceError):
     status = 400
     code = "invalid_request"
+
+
+class EmptyInput(InvalidRequest):
+    """There is nothing to work on; some APIs tell this apart."""
 
 
 class InvalidItem(InvalidRequest):
@@ -85,6 +93,13 @@ class ModelNotFound(NotFound):
 class MethodNotAllowed(ServiceError):
     status = 405
     code = "method_not_allowed"
+
+
+class NotAcceptable(ServiceError):
+    """The answer can't be written in any form that the client takes."""
+
+    status = 406
+    code = "not_acceptable"
 
 
 class SpaceMismatch(ServiceError):

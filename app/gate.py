@@ -60,6 +60,7 @@ class Gate:
         queue: Holds what waits and plans what runs next.
         run: Runs one slice; slices handed over in one turn of the loop run as one batch.
         clock: Seconds; the queue's deadlines are on it.
+        ran: Told the items and the seconds of each run.
     """
 
     queue: BatchQueue
@@ -67,6 +68,7 @@ class Gate:
     clock: Callable[[], float] = time.monotonic
     items_run: int = 0
     batches_run: int = 0
+    ran: Callable[[int, float], None] = lambda items, seconds: None
     _running: int = 0
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
@@ -132,6 +134,7 @@ class Gate:
         lengths = [part.job.lengths[index] for part in slices for index in part.indices]
         self.items_run += len(lengths)
         self.batches_run += 1
+        self.ran(len(lengths), seconds)
         if alone:  # a batch that shared the model with another says nothing of its own cost
             self.queue.observe(len(lengths) * self.queue.bucket(max(lengths)), seconds)
 
@@ -150,8 +153,14 @@ class Gate:
             elif not _placed(work, [index], again):
                 cause = again if isinstance(again, BaseException) else None
                 logger.error("the model failed on one item", exc_info=cause)
-                name = type(again).__name__ if cause else "wrong shape"
-                work.errors[index] = InternalError(f"The model failed on this item ({name}).")
+                work.errors[index] = failed_on_item(cause)
+
+
+def failed_on_item(cause: BaseException | None) -> ServiceError:
+    """What its caller is told of an item that the model failed on, alone. No cause: its row was none."""
+    if isinstance(cause, ServiceError):
+        return cause
+    return InternalError(f"The model failed on this item ({type(cause).__name__ if cause else 'wrong shape'}).")
 
 
 def _placed(work: Work, indices: list[int], result: Vector | BaseException) -> bool:

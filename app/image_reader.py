@@ -1,27 +1,23 @@
 """From image entries to what a model reads of them: load, decode, digest, crop. Off the event loop."""
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from app import images, sources
+from app.backlog import Backlog, image_units
 from app.encoders.preprocess import Preprocessing
-from app.errors import PayloadTooLarge, ServiceError
+from app.errors import DeadlineExceeded, PayloadTooLarge, ServiceError
+from app.fetching import Budget, Fetcher
+from app.image_decoding import Decoder, ReadImage, decode
 from app.settings import Limits
 
-
-@dataclass(frozen=True, slots=True)
-class ReadImage:
-    """`digest` names the decoded pixels, whatever file they came in; `crop` are the RGB bytes the model reads."""
-
-    digest: bytes
-    crop: bytes
+__all__ = ["ImageReader", "ReadImage"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class ImageReader:
     """One per ingress replica.
 
@@ -29,11 +25,20 @@ class ImageReader:
         workers: Runs the decoding; as many images at once as it has workers, which bounds the memory taken.
         limits: What may come in.
         folder: What `./paths` are beneath; None refuses them.
+        fetcher: Brings what URLs name; None refuses them.
+        decoder: Decodes one image, in a thread of `workers`.
     """
 
     workers: Executor
     limits: Limits
     folder: Path | None
+    fetcher: Fetcher | None = None
+    decoder: Decoder = decode
+    backlog: Backlog[object] = field(init=False)
+
+    def __post_init__(self) -> None:
+        limits = self.limits
+        self.backlog = Backlog("The decoding of images", image_units, limits.queue_s, limits.deadline_s)
 
     async def read(
         self, entries: Sequence[object], preprocessing: Preprocessing, param: str
@@ -46,7 +51,24 @@ class ImageReader:
 
         Raises:
             PayloadTooLarge: All images together have more pixels than one request may have.
+            Overloaded: What waits already leaves no time for these.
+            DeadlineExceeded: They were not read in a request's time.
         """
+        deadline_s = self.limits.deadline_s
+        try:
+            async with asyncio.timeout(deadline_s):
+                budget = Budget(self.limits.image_body)
+                here = await asyncio.gather(
+                    *(self._fetch(entry, budget, f"{param}.{i}") for i, entry in enumerate(entries))
+                )
+                with self.backlog.taking(here):
+                    return await self._read(here, preprocessing, param)
+        except TimeoutError:
+            raise DeadlineExceeded(f"The images were not read within {deadline_s:g} s.", param) from None
+
+    async def _read(
+        self, entries: Sequence[object], preprocessing: Preprocessing, param: str
+    ) -> list[ReadImage | ServiceError]:
         loop = asyncio.get_running_loop()
         loaded = await asyncio.gather(
             *(
@@ -60,10 +82,29 @@ class ImageReader:
             raise PayloadTooLarge(f"The images have {pixels:,} pixels together; at most {most:,} a request.", param)
         return await asyncio.gather(
             *(
-                loop.run_in_executor(self.workers, _read, found, preprocessing, self.limits, f"{param}.{i}")
+                loop.run_in_executor(self.workers, self._decode, found, preprocessing, f"{param}.{i}")
                 for i, found in enumerate(loaded)
             )
         )
+
+    async def _fetch(self, entry: object, budget: Budget, param: str) -> object:
+        """What a URL names, or the error of that; any other entry as it is."""
+        if self.fetcher is not None and (url := sources.url_of(entry)) is not None:
+            try:
+                return await self.fetcher.fetch(url, budget=budget, param=param)
+            except ServiceError as error:
+                return error
+        return entry
+
+    def _decode(
+        self, found: "_Loaded | ServiceError", preprocessing: Preprocessing, param: str
+    ) -> ReadImage | ServiceError:
+        if isinstance(found, ServiceError):
+            return found
+        try:
+            return self.decoder(found.data, preprocessing, self.limits, param)
+        except ServiceError as error:
+            return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +114,10 @@ class _Loaded:
 
 
 def _load(entry: object, folder: Path | None, limits: Limits, param: str) -> _Loaded | ServiceError:
+    if isinstance(entry, ServiceError):
+        return entry
     try:
         data = entry if isinstance(entry, bytes) else sources.load(entry, folder=folder, limits=limits, param=param)
         return _Loaded(data, images.read_header(data, limits, param=param).pixels)
     except ServiceError as error:
         return error
-
-
-def _read(
-    found: _Loaded | ServiceError, preprocessing: Preprocessing, limits: Limits, param: str
-) -> ReadImage | ServiceError:
-    if isinstance(found, ServiceError):
-        return found
-    try:
-        picture = images.decode(found.data, limits, param=param)
-    except ServiceError as error:
-        return error
-    digest = hashlib.blake2b(images.pixel_content(picture), digest_size=32).digest()
-    return ReadImage(digest, preprocessing.fit(picture))

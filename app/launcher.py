@@ -10,25 +10,43 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from types import FrameType
 
 import orjson
 import watchfiles
 
-from app import ports, process_tree
+from app import haproxy_wrapper, ports, process_tree
 from app.serve_flags import LocalPorts, environment, haproxy_binary
-from app.settings import LaunchSettings, process_environment
+from app.settings import AppArgs, LaunchSettings, process_environment
 
 # Serve drains for about 5 s (flags); what is not gone by then is killed, so that a stop takes 10 s at most.
 GRACE_S = 7.0
 POLL_S = 0.1
 SERVE_HERE = "serve-here"  # the child's own command of `python -m app`
+
+
+def access_notice(args: AppArgs, settings: LaunchSettings) -> str:
+    """Who may use the service, for the log.
+
+    Raises:
+        ValueError: Other machines could, without a key, and nobody said that this is meant.
+    """
+    if args.asks_for_keys:
+        return "Access: with an API key only (auth: required)."
+    if settings.is_loopback:
+        return f"Access: no API key is asked for (auth: off); only this machine can reach {settings.url}."
+    if settings.allow_anonymous:
+        return f"Access: ANYBODY who reaches {settings.host}:{settings.port}, without a key (ALLOW_ANONYMOUS)."
+    raise ValueError(
+        f"HOST={settings.host} can be reached by other machines, and no API keys are set. Make one with "
+        "`python -m app key --tenant NAME` and set API_KEYS_FILE, or say ALLOW_ANONYMOUS=1 if anybody may use it."
+    )
 
 
 @dataclass(slots=True, eq=False)
@@ -93,10 +111,16 @@ class Launcher:
         return None
 
     def _start(self, folder: Path) -> "subprocess.Popen[bytes]":
-        haproxy = haproxy_binary()
-        if not haproxy:
+        settings, binary = self.settings, haproxy_binary()
+        haproxy: Path | None = None
+        host = settings.host
+        if binary is not None:
+            haproxy = haproxy_wrapper.write(folder, binary, host, settings.port)
+            # HAProxy alone listens where the user said: what stands behind it stays on loopback.
+            host = "127.0.0.1"
+        else:
             self.say("HAProxy was not found: using Serve's plain proxy, which answers about ten times fewer requests.")
-        env = process_environment() | environment(LocalPorts.choose(), folder, haproxy)
+        env = process_environment() | environment(LocalPorts.choose(), folder, haproxy) | {"HOST": host}
         # An address of another cluster must not lead the local service astray.
         env.pop("RAY_ADDRESS", None)
         command = [sys.executable, "-m", "app", "--config", self.config, SERVE_HERE]
@@ -110,31 +134,34 @@ class Launcher:
             if child.poll() is not None:
                 self.say(f"The service ended by itself (exit code {child.returncode}); see the messages above.")
                 return 1
-            if not announced and (health := self._health()) is not None:
+            if not announced and (health := self.health()) is not None:
                 announced = True
                 self._announce(health, time.monotonic() - started)
             time.sleep(POLL_S)
         return 0
 
-    def _health(self) -> dict[str, object] | None:
+    def health(self) -> dict[str, object] | None:
         """The answer of `/health` once it is 200."""
         try:
             with urllib.request.urlopen(f"{self.settings.url}/health", timeout=2) as answer:  # noqa: S310 - own URL
                 data: dict[str, object] = orjson.loads(answer.read())
                 return data
-        except (urllib.error.URLError, OSError, orjson.JSONDecodeError):
+        # HTTPException: something that speaks no HTTP holds the port; the child will say that it can't bind it.
+        except (OSError, HTTPException, orjson.JSONDecodeError):
             return None
 
     def _announce(self, health: dict[str, object], seconds: float) -> None:
         url = self.settings.url
+        key = "" if "details" in health else " -H 'authorization: Bearer KEY'"
         self.say(f"\nReady after {seconds:.1f} s: {url}   ({health['status']})")
-        for model in health["details"]:  # type: ignore[attr-defined]
+        # Short where keys are asked for: this process has none.
+        for model in health.get("details", ()):  # type: ignore[attr-defined]
             about = f"{model['dimensions']} dimensions, {model['backend']} {model['precision']}"
             self.say(f"  {model['kind']:5} {model['id']}: {about if model['status'] == 'ready' else model['reason']}")
             if model["note"]:
                 self.say(f"        {model['note']}")
         self.say(
-            f"  try   curl -s {url}/embed/text -H 'content-type: application/json' -d '{{\"texts\": [\"Hello\"]}}'"
+            f"  try   curl -s {url}/embed/text{key} -H 'content-type: application/json' -d '{{\"texts\": [\"Hello\"]}}'"
         )
         self.say("  stop  Ctrl-C\n")
 

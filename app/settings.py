@@ -6,14 +6,25 @@ it. Unknown names are refused: a misspelt setting that silently does nothing is 
 
 import os
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
 
 DEFAULT_TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_IMAGE_MODEL = "openai/clip-vit-base-patch32"
 SHAPES_CLIP = "shapes-clip"
+
+LogRequests = Literal["off", "errors", "all"]
+
+
+def public_name(id_: str) -> str:
+    """A model's id, or its folder's name where that is a path: how this machine's disk is laid out is nobody's
+    business."""
+    is_path = id_.startswith(("/", "./", "../", "~")) or id_.strip("/").count("/") > 1
+    return id_.rstrip("/").rsplit("/", 1)[-1] if is_path else id_
 
 
 class Settings(BaseModel):
@@ -69,6 +80,11 @@ class ModelArgs(EncoderOptions):
     matryoshka: bool = Field(False, description="The model was trained for shortened vectors; some are known to be.")
 
     @property
+    def name(self) -> str:
+        """What answers call it."""
+        return public_name(self.id)
+
+    @property
     def short_name(self) -> str:
         return self.id.rstrip("/").rsplit("/", 1)[-1]
 
@@ -79,6 +95,7 @@ class CacheArgs(Settings):
     ttl_ms: int = Field(3_600_000, ge=0, description="Life of an entry in ms, 0 for no end (CACHE_TTL).")
     near_max_bytes: int = Field(64 * 2**20, ge=0, description="Near cache of each ingress replica; 0: none.")
     deadline_ms: PositiveFloat = Field(50.0, description="A slower shared cache counts as a miss.")
+    shards: PositiveInt = Field(1, description="Actors that the shared cache is divided over, by key.")
     lease_s: PositiveFloat = Field(2.0, description="How long near copies live without the cache's word.")
 
 
@@ -94,7 +111,68 @@ class Limits(Settings):
     text_body: PositiveInt = Field(16 * 2**20, description="Most body bytes, text routes.")
     image_body: PositiveInt = Field(64 * 2**20, description="Most body bytes, image and mixed routes.")
     vector_body: PositiveInt = Field(96 * 2**20, description="Most body bytes, similarity and search.")
-    deadline_s: PositiveFloat = Field(30.0, description="A request's time, then 504.")
+    tokenize_body: PositiveInt = Field(256 * 2**10, description="Most body bytes, /tokenize.")
+    clear_body: PositiveInt = Field(4 * 2**10, description="Most body bytes, /cache/clear.")
+    deadline_s: PositiveFloat = Field(30.0, description="A model's or a ranking's time, then 504.")
+    queue_s: PositiveFloat = Field(4.0, description="A model with more seconds of work waiting takes none: 429.")
+
+
+class RetryArgs(Settings):
+    """What was lost with a replica is tried again, up to a budget of each ingress replica. Counts items."""
+
+    share: float = Field(0.2, ge=0, description="Of the items that were sent for the first time.")
+    per_s: float = Field(10.0, ge=0, description="Beside that, each second.")
+    burst: int = Field(1024, ge=0, description="Most at once, as many as two calls can lose; 0: nothing again.")
+
+
+class AccessArgs(Settings):
+    """API keys, where `auth` asks for them, and what each tenant may use."""
+
+    keys: tuple[str, ...] = Field((), description="Lines as `python -m app key` prints them.")
+    keys_file: str | None = Field(None, description="A file of such lines, read again on change (API_KEYS_FILE).")
+    reload_s: PositiveFloat = Field(2.0, description="How often the file is looked at.")
+    share_cache: bool = Field(False, description="Tenants share cache entries; timing then tells what others embedded.")
+    requests_per_minute: int = Field(6_000, ge=0, description="Of one tenant; 0: no limit.")
+    tokens_per_minute: int = Field(6_000_000, ge=0, description="Of one tenant; 0: no limit.")
+
+
+def _auth(value: Any) -> Any:
+    # YAML reads a bare `off` as false.
+    return "off" if value is False else value
+
+
+Auth = Annotated[Literal["off", "required"], BeforeValidator(_auth)]
+
+_HOST_PATTERN = r"^(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])$"
+
+
+class ImageUrls(Settings):
+    """Images by URL; off while no host is allowed. Only public addresses are ever connected to."""
+
+    hosts: tuple[Annotated[str, Field(pattern=_HOST_PATTERN, max_length=260)], ...] = Field(
+        (), description="img.example.org, *.example.org (all below it), * (every name) (IMAGE_URL_HOSTS)."
+    )
+    schemes: tuple[Literal["https", "http"], ...] = Field(("https",), min_length=1)
+    ports: tuple[int, ...] = Field((443, 80), description="Ports a URL may name or mean.")
+    redirects: int = Field(3, ge=0, le=10, description="Followed, each checked like the URL itself; 0: none.")
+    timeout_s: PositiveFloat = Field(10.0, description="From the wait for a turn to the last byte, redirects included.")
+    fetches: PositiveInt = Field(16, description="Fetches under way at once, per ingress replica.")
+
+
+class TracingArgs(Settings):
+    """Where traces go; off while no endpoint is set. The fields are OpenTelemetry's own variables."""
+
+    endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s]+$",
+        description="OTLP/HTTP collector; /v1/traces is added (OTEL_EXPORTER_OTLP_ENDPOINT).",
+    )
+    headers: dict[str, str] = Field({}, repr=False, description="Sent with every export (OTEL_EXPORTER_OTLP_HEADERS).")
+    sample: float = Field(
+        1.0, ge=0, le=1, description="Share of the requests that don't say themselves (OTEL_TRACES_SAMPLER_ARG)."
+    )
+    service_name: str = Field("embedding-service", min_length=1, description="OTEL_SERVICE_NAME.")
+    delay_s: PositiveFloat = Field(2.0, description="How long a finished span waits for others to be sent with.")
 
 
 def _one_or_many(value: Any) -> Any:
@@ -121,9 +199,20 @@ class AppArgs(Settings):
     similarity: Placement = Placement(num_cpus=0.2)
     cache: CacheArgs = CacheArgs()
     limits: Limits = Limits()
+    retries: RetryArgs = RetryArgs()
+    auth: Auth | None = Field(None, description="Unset: required where there are keys, else off (AUTH).")
+    access: AccessArgs = AccessArgs()
+    cors_origins: tuple[str, ...] = Field((), description="Origins whose pages may call the service (CORS_ORIGINS).")
+    log_requests: LogRequests = Field("errors", description="Which requests get a line in the log.")
     image_folder: str | None = Field(None, description="Folder that `./paths` may name; unset: none.")
+    image_urls: ImageUrls = ImageUrls()
+    tracing: TracingArgs = TracingArgs()
     offline: bool = Field(False, description="Never ask the model hub.")
     shapes_clip_may_serve: bool = Field(False, description="Set by the local launcher; see shapes-clip in README.md.")
+
+    @property
+    def asks_for_keys(self) -> bool:
+        return self.auth == "required" or (self.auth is None and bool(self.access.keys or self.access.keys_file))
 
     def text_backup(self, model: ModelArgs) -> "Backup | None":
         """What serves when `model` can't be had."""
@@ -163,16 +252,39 @@ class AppArgs(Settings):
             ("text_fallback", "TEXT_MODEL_FALLBACK"),
             ("image_fallback", "IMAGE_MODEL_FALLBACK"),
             ("image_folder", "IMAGE_FOLDER"),
+            ("auth", "AUTH"),
         ):
             if variable in env:
                 data[field] = env[variable]
+        if "API_KEYS_FILE" in env:
+            data["access"]["keys_file"] = env["API_KEYS_FILE"]
+        if "CORS_ORIGINS" in env:
+            data["cors_origins"] = [part.strip() for part in env["CORS_ORIGINS"].split(",") if part.strip()]
+        if "IMAGE_URL_HOSTS" in env:
+            data["image_urls"]["hosts"] = [part.strip() for part in env["IMAGE_URL_HOSTS"].split(",") if part.strip()]
         if "MODEL_ALIASES" in env:
             pairs = [part.partition("=") for part in env["MODEL_ALIASES"].split(",") if part.strip()]
             # A part without "=" names no model, which is refused like any other wrong value.
             data["model_aliases"] = {name.strip(): model.strip() or None for name, _, model in pairs}
+        data["tracing"] |= _tracing(env)
         if env.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
             data["offline"] = True
         return type(self).model_validate(data)
+
+
+def _tracing(env: Mapping[str, str]) -> dict[str, Any]:
+    if env.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return {"endpoint": None}
+    names = {
+        "endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "sample": "OTEL_TRACES_SAMPLER_ARG",
+        "service_name": "OTEL_SERVICE_NAME",
+    }
+    given: dict[str, Any] = {field: env[variable].strip() for field, variable in names.items() if variable in env}
+    if "OTEL_EXPORTER_OTLP_HEADERS" in env:
+        pairs = [part.partition("=") for part in env["OTEL_EXPORTER_OTLP_HEADERS"].split(",") if part.strip()]
+        given["headers"] = {name.strip(): unquote(value.strip()) for name, _, value in pairs}
+    return given
 
 
 class Backup(Settings):
@@ -185,7 +297,7 @@ class Backup(Settings):
 def _backup(model: ModelArgs, id_: str | None) -> Backup | None:
     if id_ is None or id_ == model.id:
         return None
-    return Backup(model=model.model_copy(update={"id": id_}), note=f"the backup {id_} serves in its place")
+    return Backup(model=model.model_copy(update={"id": id_}), note=f"the backup {public_name(id_)} serves in its place")
 
 
 def image_model_is_chosen(environ: Mapping[str, str] | None = None) -> bool:
@@ -208,8 +320,18 @@ def converted_models() -> Path:
 class LaunchSettings(Settings):
     """Where the local launcher serves."""
 
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9.:_-]+$")
     port: int = Field(3000, ge=1, le=65535)
+    allow_anonymous: bool = Field(False, description="Serve other machines without keys.")
+    log_format: Literal["text", "json"] = Field("text", description="Of the replicas' logs (LOG_FORMAT).")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it. A name other than localhost might be any address."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     @property
     def url(self) -> str:
@@ -218,8 +340,27 @@ class LaunchSettings(Settings):
 
     @classmethod
     def from_environment(cls) -> Self:
-        given = {"host": os.environ.get("HOST", ""), "port": os.environ.get("PORT", "")}
+        names = {"host": "HOST", "port": "PORT", "log_format": "LOG_FORMAT", "allow_anonymous": "ALLOW_ANONYMOUS"}
+        given = {field: os.environ.get(variable, "") for field, variable in names.items()}
         return cls.model_validate({name: value for name, value in given.items() if value.strip()})
+
+
+def client_key() -> str | None:
+    """The API key that commands send to a service, if there is one."""
+    return os.environ.get("EMBEDDING_API_KEY") or None
+
+
+class ClientSettings(Settings):
+    """Which service the commands `embed` and `search` ask (EMBEDDING_URL, EMBEDDING_API_KEY)."""
+
+    url: str
+    api_key: str | None = Field(None, repr=False)
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Without an address: the service that `make serve` would start here."""
+        url = os.environ.get("EMBEDDING_URL", "").strip() or LaunchSettings.from_environment().url
+        return cls(url=url, api_key=os.environ.get("EMBEDDING_API_KEY", "").strip() or None)
 
 
 def process_environment() -> dict[str, str]:

@@ -1,11 +1,12 @@
-"""Where the bytes of one `images` entry come from: base64, a data URI, the allowed folder; URLs are refused.
+"""Where the bytes of one `images` entry come from: base64, a data URI, the allowed folder, a URL.
 
 Here: what an entry is and how to get its bytes. Not here: whether the bytes are an image (`images`), uploads
-(their bytes are already there), reading the folder safely (`image_folder`).
+(their bytes are already there), reading the folder safely (`image_folder`), fetching from a URL (`fetching`).
 """
 
 import binascii
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,22 +32,42 @@ class ImageSource:
 
     @classmethod
     def parse(cls, entry: object, *, param: str) -> "ImageSource":
-        """One entry as it came: a string, `{"path": ...}` or `{"url": ...}`.
+        """One entry as it came: a string, `{"path": ...}`, `{"url": ...}` or `{"image_url": ...}` as OpenAI has it.
 
         Raises:
             InvalidItem: It is something else.
         """
+        if isinstance(entry, Mapping) and "image_url" in entry:
+            rest = {key: value for key, value in entry.items() if key != "image_url"}
+            inner = entry["image_url"]
+            if rest in ({}, {"type": "image_url"}):
+                entry = {"url": inner} if isinstance(inner, str) else inner
+                if isinstance(entry, Mapping):
+                    # How finely to look is for models that are asked about a picture.
+                    entry = {key: value for key, value in entry.items() if key != "detail"}
         if isinstance(entry, str):
             return cls(_kind(entry), entry)
         if isinstance(entry, Mapping) and len(entry) == 1:
             ((key, value),) = entry.items()
-            if key in ("path", "url") and isinstance(value, str):
-                return cls(key, value)
+            if key == "url" and isinstance(value, str):
+                return cls("data" if _kind(value) == "data" else "url", value)
+            if key == "path" and isinstance(value, str):
+                return cls("path", value)
         raise InvalidItem(f"An image is {_FORMS}.", param)
+
+
+def url_of(entry: object) -> str | None:
+    """The URL of an entry that is one."""
+    with suppress(InvalidItem):
+        source = ImageSource.parse(entry, param="")
+        return source.value if source.kind == "url" else None
+    return None
 
 
 def load(entry: object, *, folder: Path | None, limits: Limits, param: str) -> bytes:
     """The bytes an entry stands for, at most `limits.image_bytes`. Reads files: call it off the event loop.
+
+    URLs are refused: who may fetch them asks `url_of` first.
 
     Raises:
         InvalidItem: The entry is no image source.
@@ -58,7 +79,6 @@ def load(entry: object, *, folder: Path | None, limits: Limits, param: str) -> b
         case "path":
             return image_folder.read(source.value, folder=folder, limits=limits, param=param)
         case "url":
-            # The seam for fetching: an allow-list, a pinned address and caps belong in a module of their own.
             raise InvalidImage(f"Image URLs are off; send the image itself as {_FORMS}.", param)
         case "data":
             return _data_uri(source.value, limits, param)

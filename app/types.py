@@ -15,6 +15,8 @@ Metric = Literal["cosine", "euclidean", "dot"]
 InputType = Literal["query", "document"]
 Cut = Literal["end", "start"]
 OutputType = Literal["float32", "int8", "uint8", "binary", "ubinary"]
+KeyScope = Literal["embed", "read", "admin"]
+"""What an API key may do: compute, look, or change what all see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class ModelInfo:
     prompts: dict[str, str] = field(default_factory=dict)
     normalized: bool = False
     note: str | None = None
+    pooling: tuple[str, ...] = ()
 
     @property
     def space(self) -> str:
@@ -50,6 +53,17 @@ class TokenizedText:
 
     ids: Sequence[int]
     truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token; `start` and `stop` are its bytes in the text as read, None for one that the tokenizer added."""
+
+    id: int
+    text: str
+    special: bool
+    start: int | None
+    stop: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""CacheActor, the cluster-wide cache as a named Ray actor, and the ingress's way to it."""
+"""CacheActor, the cluster-wide cache (or one shard of it) as a named Ray actor, and the ingress's way to it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,11 @@ import ray
 from ray.exceptions import RayActorError
 
 from app.cache import LruTtlCache
+from app.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_EVICTIONS, CACHE_EXPIRATIONS
 from app.settings import CacheArgs
 from app.shared_cache import CacheStats, Report, SharedCache, Word
+from deployments.metrics import Reporter
+from deployments.shared_actor import shared_actor
 
 # A detached actor outlives redeploys with the code that it began with: a new protocol needs a new name.
 ACTOR_NAME = "embedding-cache-v1"
@@ -20,7 +23,9 @@ class CacheActor:
     """All logic is `SharedCache`'s; async methods put it on one event loop."""
 
     def __init__(self, args: CacheArgs) -> None:
-        self._cache = SharedCache(LruTtlCache(args.max_size, args.max_bytes, args.ttl_ms), args.lease_s)
+        entries, size = -(-args.max_size // args.shards), -(-args.max_bytes // args.shards)
+        self._cache = SharedCache(LruTtlCache(entries, size, args.ttl_ms), args.lease_s)
+        self._reporter: Reporter | None = None
 
     async def lookup(self, keys: Sequence[bytes]) -> tuple[str, list[tuple[bytes, float | None] | None]]:
         return self._cache.lookup(keys)
@@ -29,6 +34,9 @@ class CacheActor:
         return self._cache.put(client, epoch, entries)
 
     async def poll(self, report: Report) -> Word:
+        if self._reporter is None:  # the constructor has no event loop
+            self._reporter = Reporter("CacheActor", ray.get_runtime_context().get_actor_id() or "")
+            self._reporter.recorder.collectors.append(self._collect)
         return await self._cache.poll(report)
 
     async def clear(self) -> int:
@@ -37,6 +45,14 @@ class CacheActor:
     async def stats(self) -> CacheStats:
         return await self._cache.stats()
 
+    def _collect(self) -> None:
+        assert self._reporter is not None  # noqa: S101 - it is the reporter's own collector
+        recorder, store = self._reporter.recorder, self._cache.store
+        recorder.set(CACHE_EVICTIONS, store.evictions, "shared")
+        recorder.set(CACHE_EXPIRATIONS, store.expirations, "shared")
+        recorder.set(CACHE_ENTRIES, len(store), "shared")
+        recorder.set(CACHE_BYTES, store.bytes, "shared")
+
 
 class ActorTransport:
     """Calls on the actor, whichever process it lives in now.
@@ -44,8 +60,9 @@ class ActorTransport:
     A handle survives a restart of the actor but not its re-creation, so it is looked up again after a failure.
     """
 
-    def __init__(self, args: CacheArgs) -> None:
+    def __init__(self, args: CacheArgs, shard: int = 0) -> None:
         self._args = args
+        self._shard = shard
         self._handle: Any = None
 
     async def lookup(self, keys: Sequence[bytes]) -> tuple[str, list[tuple[bytes, float | None] | None]]:
@@ -65,7 +82,7 @@ class ActorTransport:
 
     async def _call(self, method: str, *args: Any) -> Any:
         if self._handle is None:
-            self._handle = _actor(self._args)
+            self._handle = _actor(self._args, self._shard)
         try:
             return await getattr(self._handle, method).remote(*args)
         except RayActorError:
@@ -73,19 +90,11 @@ class ActorTransport:
             raise
 
 
-def _actor(args: CacheArgs) -> Any:
-    """The cluster's cache actor; the first to ask creates it."""
-    return (
-        ray.remote(CacheActor)
-        .options(
-            name=ACTOR_NAME,
-            namespace=NAMESPACE,
-            get_if_exists=True,
-            lifetime="detached",
-            max_restarts=-1,
-            max_task_retries=0,
-            num_cpus=0,
-            max_concurrency=MAX_PARKED,
-        )
-        .remote(args)
-    )
+def actor_name(shard: int) -> str:
+    """Without the number of shards: when there is one more, the others keep their names and their entries."""
+    return f"{ACTOR_NAME}-{shard}" if shard else ACTOR_NAME
+
+
+def _actor(args: CacheArgs, shard: int) -> Any:
+    """The cluster's cache actor of this shard; the first to ask creates it."""
+    return shared_actor(CacheActor, actor_name(shard), NAMESPACE, MAX_PARKED, args, place=shard)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -11,10 +11,13 @@ import numpy as np
 from app.batching import BatchQueue
 from app.encoders import ClipModel, load_clip_model
 from app.errors import ModelUnavailable
-from app.settings import Backup, ModelArgs
-from app.types import TextInput
+from app.settings import Backup, ModelArgs, TracingArgs
+from app.tracing import OFF, Origins
+from app.types import TextInput, Token
 from deployments.loading import load_with_backup, noted
+from deployments.logs import join_serve_log
 from deployments.messages import EncodeReply, EncoderStatus
+from deployments.replica import begin_traces, end_traces, reporter
 from deployments.text_encoder import Texts
 from deployments.tower import Tower, replica_name
 
@@ -22,9 +25,21 @@ from deployments.tower import Tower, replica_name
 class Clip:
     """Loads its model before it takes traffic; see `TextEncoder` for a model that can't be had."""
 
-    def __init__(self, args: ModelArgs, threads: int, offline: bool, backup: Backup | None = None) -> None:
-        self._id = args.id
+    def __init__(
+        self,
+        args: ModelArgs,
+        threads: int,
+        offline: bool,
+        backup: Backup | None = None,
+        traces: TracingArgs = OFF,
+    ) -> None:
+        self._id = args.name
         self._replica = replica_name()
+        self._suspects = asyncio.Lock()
+        join_serve_log()
+        begin_traces(traces)
+        self._reporter = reporter()
+        recorder = self._reporter.recorder
         load = partial(load_clip_model, threads=threads, offline=offline)
         self._model, note, self._reason = load_with_backup(load, args, backup)
         if self._model is None:
@@ -32,18 +47,33 @@ class Clip:
         model, self._info = self._model, noted(self._model.info, note)
         device = ThreadPoolExecutor(1, "model")
         model.image.warm(args.batch_size)
-        self._texts = Texts(model.text, self._info, args, device, self._replica)
+        self._texts = Texts(model.text, self._info, args, device, self._replica, recorder)
         # An image is one item whatever its size was: all are scaled to what the model reads.
         queue = BatchQueue(args.batch_size, args.batch_size, lambda length: length)
-        self._images = Tower(self._info, model.image.run, queue, device, self._replica)
+        self._images = Tower(
+            self._info, model.image.run, queue, device, self._replica, recorder, "normalize", self._texts.probe.worked
+        )
         self._workers = ThreadPoolExecutor(args.workers, "normalize")
 
-    async def encode_texts(self, texts: Sequence[TextInput], timeout_s: float) -> EncodeReply:
+    async def __del__(self) -> None:
+        await self._reporter.close()
+        await end_traces()
+
+    async def encode_texts(
+        self, texts: Sequence[TextInput], timeout_s: float, origins: Origins | None = None
+    ) -> EncodeReply:
         """One outcome per text, in order."""
         self._require()
-        return await self._texts.encode(texts, timeout_s)
+        return await self._texts.encode(texts, timeout_s, origins)
 
-    async def encode_images(self, crops: Sequence[bytes], timeout_s: float) -> EncodeReply:
+    async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
+        """What each text is made of, in order."""
+        self._require()
+        return await self._texts.tokens(texts, prompt, special)
+
+    async def encode_images(
+        self, crops: Sequence[bytes], timeout_s: float, origins: Origins | None = None
+    ) -> EncodeReply:
         """One outcome per image, in order; each is the RGB bytes of the crop that the model reads."""
         model = self._require()
         arrived = time.monotonic()
@@ -55,7 +85,30 @@ class Clip:
             tokens=[0] * len(crops),  # an image has no tokens to count
             truncated=[False] * len(crops),
             prepare_ms=(time.monotonic() - arrived) * 1e3,
+            origins=origins,
         )
+
+    async def encode_text_alone(self, text: TextInput) -> AsyncGenerator[EncodeReply | None]:
+        """As `TextEncoder`'s."""
+        self._require()
+        async with self._suspects:
+            yield None
+            yield await self._texts.encode_alone(text)
+
+    async def encode_image_alone(self, crop: bytes) -> AsyncGenerator[EncodeReply | None]:
+        """As `encode_text_alone`, of an image."""
+        model = self._require()
+        async with self._suspects:
+            yield None
+            began = time.monotonic()
+            [pixels] = await asyncio.get_running_loop().run_in_executor(self._workers, _pixels, model, [crop])
+            prepare_ms = (time.monotonic() - began) * 1e3
+            yield await self._images.encode_alone(pixels, tokens=0, truncated=False, prepare_ms=prepare_ms)
+
+    async def check_health(self) -> None:
+        """As `TextEncoder`'s."""
+        if self._model is not None:
+            await self._texts.probe.check()
 
     async def status(self) -> EncoderStatus:
         if self._model is None:

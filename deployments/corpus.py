@@ -1,10 +1,10 @@
 """Ray Data runs the spans of a corpus: a pool of actors, each with the model; a killed one's span is done again."""
 
 import logging
+import socket
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 import cloudpickle
@@ -13,24 +13,46 @@ import ray.data
 from ray.util.annotations import RayDeprecationWarning
 
 from app.corpus_encoder import CorpusEncoder, CorpusJob, Receipt
+from app.corpus_files import locate
 from app.corpus_model import LoadModel, load_model
 from app.corpus_run import Execute
 from app.corpus_source import Span
+from app.errors import InvalidRequest, ServiceError, Unavailable
 
 OBJECT_STORE_BYTES = 128 * 2**20  # spans in, receipts out: rows and vectors never pass through it
 MOST_BLOCKS = 4096
+CONNECT_S = 5.0
+# One runs the model while another is read, tokenized or written.
+SPANS_AT_ONCE = 2
 SPAN_RETRIES = 5  # a span that takes its worker down again and again ends the run instead of going round for ever
 
 
 class CorpusWorker:
-    """The actor's class; its processes are named after it."""
+    """The actor's class; its processes are named after it.
+
+    What it can say in words (no such model, ...) is an outcome as a receipt is: an actor that raises in its
+    constructor would be started again, and its words be lost among Ray's.
+    """
 
     def __init__(self, job: CorpusJob, load: LoadModel) -> None:
-        self._encode = CorpusEncoder(job, load(job.model, job.kind, job.threads, job.offline))
+        self._trouble: ServiceError | None = None
+        try:
+            self._encode = CorpusEncoder(job, load(job.model, job.kind, job.threads, job.offline))
+        except ServiceError as error:
+            self._trouble = error
 
-    def __call__(self, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        for receipt in self._encode(cloudpickle.loads(row["span"])):
-            yield asdict(receipt)
+    def __call__(self, row: dict[str, Any]) -> Iterator[dict[str, bytes]]:
+        for outcome in self._outcomes(cloudpickle.loads(row["span"])):
+            yield {"outcome": cloudpickle.dumps(outcome)}
+
+    def _outcomes(self, span: Span) -> Iterator[Receipt | ServiceError]:
+        if self._trouble is not None:
+            yield self._trouble
+            return
+        try:
+            yield from self._encode(span)
+        except ServiceError as error:
+            yield error
 
 
 @contextmanager
@@ -39,26 +61,53 @@ def cluster(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    if address is None:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            logging_level="error",
-        )
-    else:
-        ray.init(address=address, log_to_driver=False)
     try:
+        if address is None:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                log_to_driver=False,
+                logging_level="error",
+            )
+        else:
+            _join(address)
         yield
     finally:
         ray.shutdown()
+
+
+def _join(address: str) -> None:
+    try:
+        _knock(address)
+        ray.init(address=address, log_to_driver=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise Unavailable(f"No Ray can be reached at {address}: {str(error).partition(chr(10))[0]}") from error
+
+
+def _knock(address: str) -> None:
+    """Ray itself would try for minutes to reach a place where nobody listens."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+
+
+def lacking(num_cpus: float, num_gpus: float) -> str | None:
+    """Why no worker that asks for so much can start on the nodes there are; None if one can."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if any(node.get("CPU", 0) >= num_cpus and node.get("GPU", 0) >= num_gpus for node in nodes):
+        return None
+    have = ", ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes) or "no node"
+    return f"No node has {num_cpus:g} CPUs and {num_gpus:g} GPUs for a worker. There is: {have}."
 
 
 def on_ray(concurrency: int, num_cpus: float, num_gpus: float, load: LoadModel = load_model) -> Execute:
     """Workers as actors: `concurrency` of them, each asking for so much."""
 
     def execute(job: CorpusJob, spans: Sequence[Span]) -> Iterator[Receipt]:
+        for uri in (job.source.uri, job.folder):
+            if locate(uri).in_memory:
+                raise InvalidRequest(f"{uri} is the memory of one process; workers are others. Use a shared place.")
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         for name in ("ray.data", "ray.data._internal"):
@@ -71,13 +120,20 @@ def on_ray(concurrency: int, num_cpus: float, num_gpus: float, load: LoadModel =
             rows = spread.flat_map(
                 CorpusWorker,
                 fn_constructor_args=(job, load),
-                compute=ray.data.ActorPoolStrategy(size=min(concurrency, len(items))),
+                compute=ray.data.ActorPoolStrategy(
+                    size=min(concurrency, len(items)),
+                    max_concurrent_calls_per_actor=SPANS_AT_ONCE,
+                    enable_true_multi_threading=True,
+                ),
                 num_cpus=num_cpus,
                 num_gpus=num_gpus,
                 max_restarts=-1,
                 max_task_retries=SPAN_RETRIES,
             )
         for row in rows.iter_rows():
-            yield Receipt(**row)
+            outcome: Receipt | ServiceError = cloudpickle.loads(row["outcome"])
+            if isinstance(outcome, ServiceError):
+                raise outcome
+            yield outcome
 
     return execute

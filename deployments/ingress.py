@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,22 @@ from ray.serve.handle import DeploymentHandle
 
 from app.api import create_app
 from app.api.backend import Backend
+from app.api.guard import Guard
 from app.cache import LruTtlCache
 from app.cache_client import CacheClient
+from app.cache_shards import CacheShards
+from app.decode_pool import DecodePool
+from app.fetching import Fetcher
 from app.image_reader import ImageReader
+from app.ingress_figures import record_ingress
+from app.key_file import open_book
+from app.retry_budget import RetryBudget
 from app.service import EmbeddingService, Encoder
-from app.settings import AppArgs
+from app.settings import AppArgs, CacheArgs
 from deployments.cache import ActorTransport
+from deployments.logs import join_serve_log
 from deployments.remote import RemoteEncoder, RemoteRanker
+from deployments.replica import ClusterMetrics, begin_traces, end_traces, reporter
 
 
 @serve.ingress()
@@ -30,25 +40,32 @@ class Ingress:
         images: dict[str, DeploymentHandle],
         similarity: DeploymentHandle,
     ) -> None:
-        deadline_s = args.limits.deadline_s
-        encoders = [RemoteEncoder(id_, ("text",), handle, deadline_s) for id_, handle in text.items()]
-        encoders += [RemoteEncoder(id_, ("text", "image"), handle, deadline_s) for id_, handle in images.items()]
-        near = LruTtlCache(args.cache.max_size, max(1, args.cache.near_max_bytes), args.cache.ttl_ms)
-        cache = CacheClient(
-            ActorTransport(args.cache),
-            near,
-            deadline_s=args.cache.deadline_ms / 1e3,
-            lease_s=args.cache.lease_s,
-        )
+        budget = RetryBudget(args.retries)
+        encoders = [RemoteEncoder(id_, ("text",), handle, args.limits, budget) for id_, handle in text.items()]
+        encoders += [
+            RemoteEncoder(id_, ("text", "image"), handle, args.limits, budget) for id_, handle in images.items()
+        ]
+        caches = _caches(args.cache)
+        # With one shard nothing stands before its client.
+        cache = caches[0] if len(caches) == 1 else CacheShards(caches)
         by_id: dict[str, Encoder] = dict(zip([*text, *images], encoders, strict=True))
+        join_serve_log()
+        begin_traces(args.tracing)
+        self._reporter = reporter()
+        record_ingress(self._reporter.recorder, caches, encoders)
         self._backend = Backend(
-            service=EmbeddingService(by_id, cache, args, _reader(args)),
+            service=EmbeddingService(by_id, cache, args, _reader(args), recorder=self._reporter.recorder),
             cache=cache,
-            ranker=RemoteRanker(similarity, deadline_s),
+            ranker=RemoteRanker(similarity, args.limits.deadline_s),
             args=args,
             replica=str(serve.get_replica_context().replica_id.unique_id),
+            guard=_guard(args),
+            metrics=ClusterMetrics(self._reporter.client),
         )
-        self._background: list[Any] = [cache.run, *(encoder.watch for encoder in encoders)]
+        self._background: list[Any] = [cache.run, self._backend.log.run, *(encoder.watch for encoder in encoders)]
+        if guard := self._backend.guard:
+            self._background.append(partial(guard.book.watch, args.access.reload_s))
+            self._background.append(partial(guard.count_replicas, cache.stats))
         self._tasks: list[asyncio.Task[None]] = []
 
     def __serve_build_asgi_app__(self) -> Any:
@@ -56,7 +73,34 @@ class Ingress:
         self._tasks = [loop.create_task(run()) for run in self._background]
         return create_app(self._backend, names_answers=False)
 
+    async def __del__(self) -> None:
+        """Serve's word that the replica ends, once it has drained."""
+        self._backend.log.close()
+        await self._reporter.close()
+        await end_traces()
+
+
+def _caches(args: CacheArgs) -> list[CacheClient]:
+    """One client for each shard, with its part of the near cache."""
+    entries, size = -(-args.max_size // args.shards), max(1, args.near_max_bytes // args.shards)
+    return [
+        CacheClient(
+            ActorTransport(args, shard),
+            LruTtlCache(entries, size, args.ttl_ms),
+            deadline_s=args.deadline_ms / 1e3,
+            lease_s=args.lease_s,
+        )
+        for shard in range(args.shards)
+    ]
+
+
+def _guard(args: AppArgs) -> Guard | None:
+    return Guard(open_book(args.access), args.access) if args.asks_for_keys else None
+
 
 def _reader(args: AppArgs) -> ImageReader:
     folder = Path(args.image_folder).expanduser() if args.image_folder else None
-    return ImageReader(ThreadPoolExecutor(args.encoder.workers, "decode"), args.limits, folder)
+    fetcher = Fetcher(args.image_urls, args.limits) if args.image_urls.hosts else None
+    workers = args.encoder.workers
+    pool = DecodePool(workers, args.limits)
+    return ImageReader(ThreadPoolExecutor(workers, "decode"), args.limits, folder, fetcher, pool)

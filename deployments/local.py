@@ -7,14 +7,17 @@ import threading
 import ray
 from ray import serve
 from ray.serve import Application
-from ray.serve.schema import LoggingConfig
+from ray.serve.schema import LoggingConfig, ServeStatus
 
 from app.process_tree import die_with_parent
+from app.settings import LaunchSettings
 
+NAME = "embedding-service"
 OBJECT_STORE_BYTES = 512 * 2**20
+POLL_S = 0.25
 
 
-def run(application: Application, host: str, port: int) -> None:
+def run(application: Application, settings: LaunchSettings) -> None:
     """Serve until SIGTERM or SIGINT. Serve's flags are in the environment already."""
     die_with_parent()
     stop = threading.Event()
@@ -30,9 +33,34 @@ def run(application: Application, host: str, port: int) -> None:
         signal.signal(number, lambda *_: stop.set())
     # The launcher tells the user what there is to know.
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    quiet = LoggingConfig(enable_access_log=False)
-    serve.start(http_options={"host": host, "port": port}, logging_config=quiet)
-    serve.run(application, name="embedding-service", logging_config=quiet)
+    quiet = LoggingConfig(enable_access_log=False, encoding=settings.log_format.upper())
+    serve.start(http_options={"host": settings.host, "port": settings.port}, logging_config=quiet)
+    _deploy(application, quiet, stop)
     stop.wait()
     serve.shutdown()
     ray.shutdown()
+
+
+def _deploy(application: Application, logging_config: LoggingConfig, stop: threading.Event) -> None:
+    """Raises RuntimeError if a replica can't start.
+
+    One that dies while others still start is no such reason: Serve calls that a failed deployment, and starts another
+    all the same.
+    """
+    try:
+        serve.run(application, name=NAME, logging_config=logging_config)
+    except RuntimeError:
+        while not (_runs(serve.status()) or stop.wait(POLL_S)):
+            pass
+
+
+def _runs(status: ServeStatus) -> bool:
+    """Raises RuntimeError, as `_deploy`."""
+    found = status.applications.get(NAME)
+    if found is None:
+        raise RuntimeError("Serve does not know the service any more.")
+    for name, deployment in found.deployments.items():
+        # Whatever else failed does not heal by itself: waiting would leave a service that never comes.
+        if deployment.status.value == "DEPLOY_FAILED" and deployment.status_trigger.value != "HEALTH_CHECK_FAILED":
+            raise RuntimeError(f"{name} can't start: {deployment.message}")
+    return bool(found.status.value == "RUNNING")

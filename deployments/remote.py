@@ -2,53 +2,67 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from ray.exceptions import RayActorError, RayTaskError
-from ray.serve.exceptions import BackPressureError
+import numpy as np
+import ray
+from numpy.typing import NDArray
 from ray.serve.handle import DeploymentHandle
 
+from app import tracing
+from app.backlog import Backlog, image_units, text_units
 from app.coalescing import Coalescer
 from app.encoders.preprocess import Preprocessing
 from app.entries import split
-from app.errors import DeadlineExceeded, ModelUnavailable, Overloaded, ServiceError, Unavailable
+from app.errors import ModelUnavailable, ServiceError
+from app.patience import Patience
 from app.ranking import Ranking
+from app.replicas import Replicas
+from app.rescue import ReplicaLost, Rescue
+from app.retry_budget import RetryBudget
+from app.schemas import MatrixOptions
 from app.service import Encoded, ModelState, Stages
-from app.types import Kind, Metric, ModelInfo, TextInput, Vector
+from app.settings import Limits
+from app.tracing import Origins, Traced
+from app.types import Kind, Metric, ModelInfo, TextInput, Token, Vector
+from deployments.calls import again, alone, once
 from deployments.messages import EncodeReply, EncoderStatus
 
 logger = logging.getLogger(__name__)
 
 # One call runs, one is on its way or queued behind it: the model never waits for the network.
 CALLS_PER_REPLICA = 2
-REPLICA_SEEN_S = 10.0
-ATTEMPTS = 3
+# The other side maps what is in the object store, without a copy; a small matrix is quicker in the message.
+BY_REFERENCE_BYTES = 2**20
 STATUS_TIMEOUT_S = 2.0
 LOADING_PERIOD_S = 0.25
 READY_PERIOD_S = 1.0
 
 
 class RemoteEncoder:
-    """One model's deployment. Calls are coalesced; calls lost with a replica are made again elsewhere."""
+    """One model's deployment. Calls are coalesced; what was lost with a replica is tried again, each item alone."""
 
-    def __init__(self, id_: str, kinds: tuple[Kind, ...], handle: DeploymentHandle, deadline_s: float) -> None:
+    def __init__(
+        self, id_: str, kinds: tuple[Kind, ...], handle: DeploymentHandle, limits: Limits, budget: RetryBudget
+    ) -> None:
         self.kinds = kinds
         self._id = id_
+        self._handle = handle
         # A handle method is built anew at each attribute access: bound once here.
-        self._encode_texts = handle.options(method_name="encode_texts")
-        self._encode_images = handle.options(method_name="encode_images")
+        self._tokens = handle.options(method_name="tokens")
         self._status = handle.options(method_name="status")
-        self._deadline_s = deadline_s
+        self._limits = limits
+        self._budget = budget
         self._state = ModelState(id_, "loading")
         self._preprocessing: Preprocessing | None = None
-        self._replicas: dict[str, float] = {}
-        self._texts: Coalescer[TextInput, Encoded] = Coalescer(partial(self._send, self._encode_texts), self._width)
+        self._replicas = Replicas(memory_s=2 * limits.deadline_s)
+        self._rescues: list[Rescue[Any, Encoded]] = []
+        self._texts: Coalescer[TextInput | Traced[TextInput], Encoded] = self._lane("text", text_units)
         # A crop is 150 kB: fewer of them make a call.
-        self._images: Coalescer[bytes, Encoded] = Coalescer(
-            partial(self._send, self._encode_images), self._width, max_items=32, min_share=8
+        self._images: Coalescer[bytes | Traced[bytes], Encoded] = self._lane(
+            "image", image_units, max_items=32, min_share=8
         )
 
     @property
@@ -56,14 +70,32 @@ class RemoteEncoder:
         return self._state
 
     @property
+    def waiting(self) -> int:
+        return len(self._texts) + len(self._images)
+
+    @property
+    def retried(self) -> int:
+        return sum(rescue.retried for rescue in self._rescues)
+
+    @property
     def preprocessing(self) -> Preprocessing | None:
         return self._preprocessing
 
     def encode_texts(self, texts: Sequence[TextInput]) -> Sequence["asyncio.Future[Encoded]"]:
-        return self._texts.submit(texts)
+        """Raises Overloaded if these can't be answered in time, because of what waits already."""
+        return self._texts.submit(tracing.carrying(texts))
 
     def encode_images(self, crops: Sequence[bytes]) -> Sequence["asyncio.Future[Encoded]"]:
-        return self._images.submit(crops)
+        """Raises Overloaded, as `encode_texts`."""
+        return self._images.submit(tracing.carrying(crops))
+
+    def trim(self) -> None:
+        self._texts.trim()
+        self._images.trim()
+
+    async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
+        tokens: list[list[Token]] = await again(self._tokens, self._id, self._limits.deadline_s, texts, prompt, special)
+        return tokens
 
     async def watch(self) -> None:
         """Keep `state` true until cancelled."""
@@ -74,10 +106,11 @@ class RemoteEncoder:
                 status = None  # type: ignore[assignment]
             if status is not None:
                 self._heard(status)
-            await asyncio.sleep(READY_PERIOD_S if self._state.status == "ready" else LOADING_PERIOD_S)
+            ready_s = max(LOADING_PERIOD_S, READY_PERIOD_S / max(1, len(self._replicas)))
+            await asyncio.sleep(ready_s if self._state.status == "ready" else LOADING_PERIOD_S)
 
     def _heard(self, status: EncoderStatus) -> None:
-        self._replicas[status.replica] = time.monotonic()
+        self._replicas.heard(status.replica, status.batches)
         if status.info is not None:
             self._preprocessing = status.preprocessing
             self._set(ModelState(self._id, "ready", status.info, status.reason, status.items, status.batches))
@@ -90,19 +123,58 @@ class RemoteEncoder:
         self._state = state
 
     def _width(self) -> int:
-        oldest = time.monotonic() - REPLICA_SEEN_S
-        for replica in [name for name, seen in self._replicas.items() if seen < oldest]:
-            del self._replicas[replica]
         return CALLS_PER_REPLICA * max(1, len(self._replicas))
 
-    async def _send(self, method: Any, items: list[Any]) -> list[Encoded]:
-        reply: EncodeReply = await _call(method, self._id, self._deadline_s, items, self._deadline_s)
-        self._replicas[reply.replica] = time.monotonic()
+    def _lane(self, kind: Kind, cost: Callable[[Sequence[Any]], int], **sizes: int) -> Coalescer[Any, Encoded]:
+        method = self._handle.options(method_name=f"encode_{kind}s")
+        one = self._handle.options(method_name=f"encode_{kind}_alone", stream=True)
+        deadline_s = self._limits.deadline_s
+
+        def cost_plain(items: Sequence[Any]) -> int:
+            return cost(tracing.carried(items)[0])
+
+        backlog: Backlog[Any] = Backlog(self._id, cost_plain, self._limits.queue_s, deadline_s)
+        rescue: Rescue[Any, Encoded] = Rescue(partial(self._send_alone, one), self._budget)
+
+        self._rescues.append(rescue)
+
+        def take(error: Exception, lost: "list[tuple[Any, asyncio.Future[Encoded]]]") -> bool:
+            if not isinstance(error, ReplicaLost):
+                return False
+            rescue.take(lost, rescue.clock() + deadline_s - error.after_s)
+            return True
+
+        return Coalescer(partial(self._send, method, backlog), self._width, backlog, rescue=take, **sizes)
+
+    async def _send(self, method: Any, backlog: Backlog[Any], items: list[Any]) -> list[Encoded]:
+        self._budget.earn(len(items))
+        plain, origins = tracing.carried(items)
+        deadline_s = self._limits.deadline_s
+        patience = Patience(backlog.patience_s(), deadline_s, self._replicas.all_get_on)
+        try:
+            reply: EncodeReply = await once(method, self._id, patience, plain, deadline_s, origins)
+        except ReplicaLost as loss:
+            if not loss.silent or self._replicas.anybody():
+                raise
+            # The call waits for a replica to come, and harms none: it stays whole.
+            reply = await once(method, self._id, Patience(deadline_s - loss.after_s), plain, deadline_s, origins)
+        return self._outcomes(reply, len(items), origins)
+
+    async def _send_alone(self, method: Any, item: Any, seconds: float) -> Encoded:
+        [plain], origins = tracing.carried([item])
+        [outcome] = self._outcomes(await alone(method, self._id, seconds, plain), 1, origins)
+        return outcome
+
+    def _outcomes(self, reply: EncodeReply, count: int, origins: Origins | None) -> list[Encoded]:
+        self._replicas.answered(reply.replica)
         self._check_fingerprint(reply)
         stages = Stages(0.0, reply.prepare_ms, reply.queue_ms, reply.inference_ms, reply.batches)
-        entries: list[bytes | ServiceError] = [*split(reply.packed, len(items))]
+        entries: list[bytes | ServiceError] = [*split(reply.packed, count)]
         for index, error in reply.errors.items():
             entries[index] = error
+        if origins is not None:
+            asked = [position or None for position, times in origins for _ in range(times)]
+            return [Encoded(entry, stages, origin) for entry, origin in zip(entries, asked, strict=True)]
         return [Encoded(entry, stages) for entry in entries]
 
     def _check_fingerprint(self, reply: EncodeReply) -> None:
@@ -116,40 +188,28 @@ class RemoteEncoder:
 class RemoteRanker:
     def __init__(self, handle: DeploymentHandle, deadline_s: float) -> None:
         self._rank_json = handle.options(method_name="rank_json")
+        self._rank_small = handle.options(method_name="rank_matrix")
+        self._rank_large = handle.options(method_name="rank_matrix", _by_reference=True)
         self._rank = handle.options(method_name="rank")
         self._deadline_s = deadline_s
 
     async def rank_json(self, body: bytes) -> Ranking:
-        ranking: Ranking = await _call(self._rank_json, "similarity", self._deadline_s, body)
+        ranking: Ranking = await again(self._rank_json, "similarity", self._deadline_s, body)
+        return ranking
+
+    async def rank_matrix(
+        self, body: NDArray[np.uint8], shape: tuple[int, int] | None, options: MatrixOptions
+    ) -> Ranking:
+        method, sent = self._rank_small, body
+        if len(body) >= BY_REFERENCE_BYTES:
+            # In a thread: other requests need not wait while it is copied into the object store.
+            method, sent = self._rank_large, await asyncio.to_thread(ray.put, body)
+        ranking: Ranking = await again(method, "similarity", self._deadline_s, sent, shape, options)
         return ranking
 
     async def rank(
         self, query: Vector, candidates: Vector, metric: Metric, top_k: int | None, threshold: float | None
     ) -> Ranking:
         wanted = (query, candidates, metric, top_k, threshold)
-        ranking: Ranking = await _call(self._rank, "similarity", self._deadline_s, *wanted)
+        ranking: Ranking = await again(self._rank, "similarity", self._deadline_s, *wanted)
         return ranking
-
-
-async def _call(method: Any, name: str, deadline_s: float, *args: Any) -> Any:
-    """Call a deployment; what a dying replica lost is sent again, within the deadline. All we do is idempotent.
-
-    Raises:
-        ServiceError: The deployment's own, or what its failure means to a client.
-    """
-    try:
-        async with asyncio.timeout(deadline_s):
-            for attempt in range(ATTEMPTS):
-                try:
-                    return await method.remote(*args)
-                except RayActorError:
-                    logger.warning("a replica of %s died with a call in it (attempt %d)", name, attempt + 1)
-    except TimeoutError:
-        raise DeadlineExceeded(f"{name} did not answer within {deadline_s:g} s.") from None
-    except RayTaskError as error:
-        if isinstance(error.cause, ServiceError):
-            raise error.cause from None
-        raise
-    except BackPressureError:
-        raise Overloaded(f"{name} has more requests than it can queue.", retry_after=1) from None
-    raise Unavailable(f"{name} lost its replica {ATTEMPTS} times with this request in it.", retry_after=1)

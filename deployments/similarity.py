@@ -3,9 +3,15 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from app.ranking import Ranking, rank_json, rank_vectors
+import numpy as np
+from numpy.typing import NDArray
+
+from app.ranking import Ranking, rank_json, rank_matrix, rank_vectors
+from app.schemas import MatrixOptions
 from app.settings import Limits
 from app.types import Metric, Vector
+from deployments.logs import join_serve_log
+from deployments.replica import reporter
 
 
 class Similarity:
@@ -14,6 +20,11 @@ class Similarity:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._threads = ThreadPoolExecutor(1, "rank")
+        join_serve_log()
+        self._reporter = reporter()
+
+    async def __del__(self) -> None:
+        await self._reporter.close()
 
     async def rank_json(self, body: bytes) -> Ranking:
         """A `/similarity` body -> its ranking.
@@ -22,6 +33,13 @@ class Similarity:
             InvalidRequest: Names the field at fault.
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, rank_json, body, self._limits)
+
+    async def rank_matrix(
+        self, body: NDArray[np.uint8], shape: tuple[int, int] | None, options: MatrixOptions
+    ) -> Ranking:
+        """A binary `/similarity` body -> its ranking. Raises InvalidRequest."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, rank_matrix, body, shape, options, self._limits)
 
     async def rank(
         self, query: Vector, candidates: Vector, metric: Metric, top_k: int | None, threshold: float | None

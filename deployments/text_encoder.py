@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -10,10 +10,15 @@ from functools import partial
 from app.batching import BatchQueue
 from app.encoders import TextTower, load_text_model, shapes
 from app.errors import InvalidItem, ModelUnavailable, ServiceError
-from app.settings import Backup, ModelArgs
-from app.types import ModelInfo, TextInput
+from app.health_probe import HealthProbe
+from app.recorder import Recorder
+from app.settings import Backup, ModelArgs, TracingArgs
+from app.tracing import OFF, Origins
+from app.types import ModelInfo, TextInput, Token
 from deployments.loading import load_with_backup, noted
+from deployments.logs import join_serve_log
 from deployments.messages import EncodeReply, EncoderStatus
+from deployments.replica import begin_traces, end_traces, reporter
 from deployments.tower import Tower, replica_name
 
 # Tokenising fewer texts than this costs less than handing them to a thread.
@@ -25,21 +30,53 @@ class TextEncoder:
     take the other models down with it; any other failure ends the replica, and Serve starts another.
     """
 
-    def __init__(self, args: ModelArgs, threads: int, offline: bool, backup: Backup | None = None) -> None:
-        self._id = args.id
+    def __init__(
+        self,
+        args: ModelArgs,
+        threads: int,
+        offline: bool,
+        backup: Backup | None = None,
+        traces: TracingArgs = OFF,
+    ) -> None:
+        self._id = args.name
         self._replica = replica_name()
+        join_serve_log()
+        begin_traces(traces)
+        self._reporter = reporter()
         self._texts: Texts | None = None
+        self._suspects = asyncio.Lock()
         load = partial(load_text_model, threads=threads, offline=offline)
         model, note, self._reason = load_with_backup(load, args, backup)
         if model is not None:
             info = noted(model.info, note)
-            self._texts = Texts(model, info, args, ThreadPoolExecutor(1, "model"), self._replica)
+            device = ThreadPoolExecutor(1, "model")
+            self._texts = Texts(model, info, args, device, self._replica, self._reporter.recorder)
 
-    async def encode_texts(self, texts: Sequence[TextInput], timeout_s: float) -> EncodeReply:
+    async def __del__(self) -> None:
+        await self._reporter.close()
+        await end_traces()
+
+    async def encode_texts(
+        self, texts: Sequence[TextInput], timeout_s: float, origins: Origins | None = None
+    ) -> EncodeReply:
         """One outcome per text, in order. `timeout_s`: after that nobody waits for the rest any more."""
-        if self._texts is None:
-            raise ModelUnavailable(f"{self._id} is unavailable: {self._reason}", "model")
-        return await self._texts.encode(texts, timeout_s)
+        return await self._require().encode(texts, timeout_s, origins)
+
+    async def encode_text_alone(self, text: TextInput) -> AsyncGenerator[EncodeReply | None]:
+        """None when it begins, with nothing else of this kind beside it, then the outcome."""
+        texts = self._require()
+        async with self._suspects:
+            yield None
+            yield await texts.encode_alone(text)
+
+    async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
+        """What each text is made of, in order."""
+        return await self._require().tokens(texts, prompt, special)
+
+    async def check_health(self) -> None:
+        """Asked by Serve; it replaces a replica for which this raises, time and again."""
+        if self._texts is not None:
+            await self._texts.probe.check()
 
     async def status(self) -> EncoderStatus:
         if self._texts is None:
@@ -47,22 +84,38 @@ class TextEncoder:
         tower = self._texts.tower
         return EncoderStatus(self._replica, tower.info, self._reason, tower.gate.items_run, tower.gate.batches_run)
 
+    def _require(self) -> "Texts":
+        if self._texts is None:
+            raise ModelUnavailable(f"{self._id} is unavailable: {self._reason}", "model")
+        return self._texts
+
 
 class Texts:
     """A text tower with its tokenizer's threads, warmed."""
 
-    def __init__(self, model: TextTower, info: ModelInfo, args: ModelArgs, device: Executor, replica: str) -> None:
+    def __init__(
+        self, model: TextTower, info: ModelInfo, args: ModelArgs, device: Executor, replica: str, recorder: Recorder
+    ) -> None:
         model.warm(shapes.grid(args.batch_size, args.batch_tokens, info.max_tokens))
         queue = BatchQueue(
             args.batch_size, args.batch_tokens, partial(shapes.bucket, grid=shapes.lengths(info.max_tokens))
         )
-        self.tower = Tower(info, model.run, queue, device, replica)
+        self.probe = HealthProbe(self._run_tiny, device)
+        self.tower = Tower(info, model.run, queue, device, replica, recorder, "tokenize", self.probe.worked)
         self._read = model.read
+        self._tokens = model.tokens
         # Stands in the place of what could not be read, and whose row nobody sees.
         self._nothing = model.tokenize([""], "")[0]
         self._workers = ThreadPoolExecutor(args.workers, "tokenize")
 
-    async def encode(self, texts: Sequence[TextInput], timeout_s: float) -> EncodeReply:
+    def _run_tiny(self) -> None:
+        self.tower.run_checked([self._nothing.ids])
+
+    async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._workers, self._tokens, texts, prompt, special)
+
+    async def encode(self, texts: Sequence[TextInput], timeout_s: float, origins: Origins | None = None) -> EncodeReply:
         arrived = time.monotonic()
         if len(texts) <= INLINE_TEXTS:
             outcomes = self._read(texts)
@@ -78,5 +131,18 @@ class Texts:
             tokens=lengths,
             truncated=[text.truncated for text in tokenized],
             prepare_ms=(time.monotonic() - arrived) * 1e3,
+            origins=origins,
+        )
+        return replace(reply, errors=reply.errors | wrong) if wrong else reply
+
+    async def encode_alone(self, text: TextInput) -> EncodeReply:
+        """The outcome of one text, in a run of its own."""
+        arrived = time.monotonic()
+        [read] = self._read([text])
+        wrong = {0: read} if isinstance(read, InvalidItem) else {}
+        ready = self._nothing if isinstance(read, InvalidItem) else read
+        prepare_ms = (time.monotonic() - arrived) * 1e3
+        reply = await self.tower.encode_alone(
+            ready.ids, tokens=len(ready.ids), truncated=ready.truncated, prepare_ms=prepare_ms
         )
         return replace(reply, errors=reply.errors | wrong) if wrong else reply

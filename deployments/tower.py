@@ -1,6 +1,8 @@
 """One graph of a model behind its gate: what TextEncoder and Clip have in common."""
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any
@@ -9,10 +11,17 @@ import numpy as np
 from ray import serve
 
 from app.batching import BatchQueue, Slice
+from app.encoder_spans import EncoderSpans
 from app.entries import pack
-from app.gate import Gate, Work
+from app.errors import ServiceError
+from app.gate import Gate, Work, failed_on_item
+from app.metrics import BATCH_SIZE, QUEUED, STAGE_SECONDS, TOKENS
+from app.recorder import Recorder
+from app.tracing import Origins
 from app.types import ModelInfo, Vector
 from deployments.messages import EncodeReply
+
+logger = logging.getLogger(__name__)
 
 
 class Tower:
@@ -24,14 +33,30 @@ class Tower:
         queue: Plans the batches.
         device: An executor of one thread; towers of one model share it.
         replica: This replica's name, told in replies.
+        recorder: Counts calls and runs.
+        worked: Told, on the device's thread, of each run that ended well.
+        stage: What comes before the queue.
     """
 
     def __init__(
-        self, info: ModelInfo, run: Callable[[Sequence[Any]], Vector], queue: BatchQueue, device: Executor, replica: str
+        self,
+        info: ModelInfo,
+        run: Callable[[Sequence[Any]], Vector],
+        queue: BatchQueue,
+        device: Executor,
+        replica: str,
+        recorder: Recorder,
+        stage: str,
+        worked: Callable[[], None],
     ) -> None:
         self.info = info
-        self.gate = Gate(queue, self._run_slice)
+        self.gate = Gate(queue, self._run_slice, ran=self._ran)
+        self._recorder = recorder
+        self._stage = stage
+        recorder.collectors.append(self._collect)
         self._run = run
+        self._worked = worked
+        self._spans = EncoderSpans(info.id)
         self._device = device
         self._replica = replica
 
@@ -44,6 +69,7 @@ class Tower:
         tokens: Sequence[int],
         truncated: Sequence[bool],
         prepare_ms: float,
+        origins: Origins | None = None,
     ) -> EncodeReply:
         """One outcome per input, in order.
 
@@ -51,19 +77,55 @@ class Tower:
             lengths: What each input costs, in the queue's units.
             deadline: On the monotonic clock.
             tokens: What usage counts, per input.
+            origins: Whose the inputs are, where they are traced.
         """
         work = Work(lengths=lengths, deadline=deadline, inputs=inputs, dimensions=self.info.dimensions)
-        await self.gate.submit(work)
+        with self._spans.call(work, origins, prepare_ms):
+            await self.gate.submit(work)
+        queue_s = work.started_at - work.queued_at
+        recorder, model = self._recorder, self.info.id
+        recorder.observe(STAGE_SECONDS, prepare_ms / 1e3, model, self._stage)
+        recorder.observe(STAGE_SECONDS, queue_s, model, "queue")
+        recorder.count(TOKENS, model, by=sum(tokens))
         return EncodeReply(
             packed=pack(work.rows, tokens, truncated),
             errors=work.errors,
             fingerprint=self.info.fingerprint,
             replica=self._replica,
             prepare_ms=prepare_ms,
-            queue_ms=(work.started_at - work.queued_at) * 1e3,
+            queue_ms=queue_s * 1e3,
             inference_ms=work.inference_s * 1e3,
             batches=work.batches,
         )
+
+    async def encode_alone(self, given: Any, *, tokens: int, truncated: bool, prepare_ms: float) -> EncodeReply:
+        """One input in a run of its own, past the queue: it may be what ended another replica."""
+        began = time.monotonic()
+        rows: Vector = np.zeros((1, self.info.dimensions), np.float32)
+        errors: dict[int, ServiceError] = {}
+        try:
+            rows = await asyncio.get_running_loop().run_in_executor(self._device, self.run_checked, [given])
+        except Exception as error:
+            logger.exception("the model failed on one item")
+            errors[0] = failed_on_item(error)
+        self._recorder.count(TOKENS, self.info.id, by=tokens)
+        return EncodeReply(
+            packed=pack(rows, [tokens], [truncated]),
+            errors=errors,
+            fingerprint=self.info.fingerprint,
+            replica=self._replica,
+            prepare_ms=prepare_ms,
+            queue_ms=0.0,
+            inference_ms=(time.monotonic() - began) * 1e3,
+            batches=1,
+        )
+
+    def _ran(self, items: int, seconds: float) -> None:
+        self._recorder.observe(BATCH_SIZE, items, self.info.id)
+        self._recorder.observe(STAGE_SECONDS, seconds, self.info.id, "inference")
+
+    def _collect(self) -> None:
+        self._recorder.count(QUEUED, self.info.id, "encoder", by=len(self.gate.queue))
 
     async def _run_slice(self, part: Slice) -> Vector:
         rows: Vector = await self._run_batch(part)
@@ -73,14 +135,20 @@ class Tower:
     # gathers it (hence no waiting time) and keeps Serve's batch metrics. Two: one runs, one full one in reserve.
     @serve.batch(max_batch_size=128, batch_wait_timeout_s=0, max_concurrent_batches=2)  # type: ignore[untyped-decorator]
     async def _run_batch(self, slices: list[Slice]) -> list[Vector]:
-        return await asyncio.get_running_loop().run_in_executor(self._device, self._run_model, slices)
+        with self._spans.batch(slices):
+            return await asyncio.get_running_loop().run_in_executor(self._device, self._run_model, slices)
 
     def _run_model(self, slices: list[Slice]) -> list[Vector]:
         inputs = [part.job.inputs[index] for part in slices for index in part.indices]  # type: ignore[attr-defined]
+        return np.split(self.run_checked(inputs), np.cumsum([len(part.indices) for part in slices])[:-1])
+
+    def run_checked(self, inputs: Sequence[Any]) -> Vector:
+        """On the device's thread. Raises RuntimeError on rows that are none."""
         rows = self._run(inputs)
         if len(rows) != len(inputs) or not np.isfinite(rows).all():
             raise RuntimeError(f"the model gave {rows.shape} for {len(inputs)} items, or numbers that are not finite")
-        return np.split(rows, np.cumsum([len(part.indices) for part in slices])[:-1])
+        self._worked()
+        return rows
 
 
 def replica_name() -> str:

@@ -1,33 +1,29 @@
-"""Headlines sorted into topics that nobody named: k-means on embeddings. `make example-clustering`"""
+"""Passages of five works, shuffled together and sorted into groups that nobody named: k-means on embeddings.
+
+`make example-clustering`
+"""
+
+from collections import Counter
 
 import numpy as np
 from sklearn.cluster import KMeans
 
 from examples.helpers import encode_text, url_from_command_line
+from examples.works import WORKS, passages
 
-HEADLINES = (
-    "Striker scores twice in the cup final",
-    "Underdogs win the championship on penalties",
-    "Marathon record broken in the rain",
-    "Parliament votes on the new budget",
-    "Minister resigns after the election defeat",
-    "Coalition talks continue through the night",
-    "New telescope sees the oldest galaxies yet",
-    "Researchers find water on a distant moon",
-    "Physicists measure a rare particle decay",
-)
-TOPICS = 3
+EACH = 12
 
 
 def main(url: str) -> None:
-    vectors = encode_text(url, HEADLINES)
-    clusters = KMeans(TOPICS, n_init=10, random_state=0).fit(vectors)
-    for topic in range(TOPICS):
-        members = np.flatnonzero(clusters.labels_ == topic)
-        distance = np.linalg.norm(vectors[members] - clusters.cluster_centers_[topic], axis=1)
-        print(f"Topic {topic + 1}, around: {HEADLINES[members[distance.argmin()]]}")
-        for index in members:
-            print(f"  - {HEADLINES[index]}")
+    texts = [(title, text) for title in WORKS for text in passages(title)[:EACH]]
+    vectors = encode_text(url, [text for _, text in texts])
+    clusters = KMeans(len(WORKS), n_init=10, random_state=0).fit(vectors)
+    for number, centre in enumerate(clusters.cluster_centers_):
+        members = np.flatnonzero(clusters.labels_ == number)
+        nearest = members[np.linalg.norm(vectors[members] - centre, axis=1).argmin()]
+        counts = Counter(texts[index][0] for index in members).most_common()
+        print(f"Group {number + 1}: {', '.join(f'{count} from {title}' for title, count in counts)}")
+        print(f"  most typical: {texts[nearest][1][:100]}")
 
 
 if __name__ == "__main__":

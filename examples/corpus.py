@@ -1,13 +1,7 @@
 """Embed a small corpus in bulk and search it: the first page of Lewis Carroll's Alice (1865, public domain).
 
-`python -m examples.corpus` needs no running service. The folder that it writes is plain Parquet; other stores take it
-as it is, for example:
-
-    table = pyarrow.parquet.read_table("alice")
-    lancedb.connect("db").create_table("alice", table)                        # LanceDB
-
-    index = faiss.IndexFlatIP(384)                                            # FAISS
-    index.add(numpy.array(table["embedding"].to_pylist(), "float32"))
+`python -m examples.corpus` needs no running service. The folder that it writes is plain Parquet, which other stores
+take as it is: `examples.corpus_faiss` loads it into FAISS.
 """
 
 import sys

@@ -1,9 +1,8 @@
-"""The few calls that the examples share, with the standard library and numpy only.
+"""The few calls that the examples share: the Python client's, and the service's own JSON for whatever it lacks.
 
 `encode_text` and `encode_images` ask the service; `find_similar` and `average_embeddings` work on what it said.
 """
 
-import base64
 import json
 import sys
 import urllib.request
@@ -11,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from app.client import EmbeddingClient, average_embeddings, find_similar
+from app.types import Vector
 
-Vectors = NDArray[np.float32]
+__all__ = ["average_embeddings", "encode_images", "encode_text", "find_similar", "post", "url_from_command_line"]
+
 URL = "http://localhost:3000"
 
 
@@ -32,27 +32,13 @@ def post(url: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return data
 
 
-def encode_text(url: str, texts: Sequence[str], model: str | None = None) -> Vectors:
+def encode_text(url: str, texts: Sequence[str], model: str | None = None) -> Vector:
     """(n, dimensions), rows of length 1, in the order of `texts`."""
-    body = {"texts": list(texts)} | ({"model": model} if model else {})
-    return np.array(post(url, "/embed/text", body)["embeddings"], np.float32)
+    with EmbeddingClient(url) as client:
+        return client.embed_texts(texts, model=model)
 
 
-def encode_images(url: str, images: Sequence[bytes | Path], model: str | None = None) -> Vectors:
+def encode_images(url: str, images: Sequence[bytes | Path], model: str | None = None) -> Vector:
     """Image files, as bytes or paths -> (n, dimensions), rows of length 1, in order."""
-    data = [image if isinstance(image, bytes) else image.read_bytes() for image in images]
-    body = {"images": [base64.b64encode(item).decode() for item in data]} | ({"model": model} if model else {})
-    return np.array(post(url, "/embed/image", body)["embeddings"], np.float32)
-
-
-def find_similar(query: Vectors, candidates: Vectors, top_k: int = 5) -> list[tuple[int, float]]:
-    """(index, cosine) of the candidates nearest to `query`, best first. Rows have length 1."""
-    scores = candidates @ query
-    return [(int(i), float(scores[i])) for i in np.argsort(-scores, kind="stable")[:top_k]]
-
-
-def average_embeddings(embeddings: Vectors) -> Vectors:
-    """(n, d) -> (d,): their mean, scaled to length 1; what many liked things have in common."""
-    mean = embeddings.mean(axis=0)
-    length = float(np.linalg.norm(mean))
-    return np.asarray(mean / length if length else mean, np.float32)
+    with EmbeddingClient(url) as client:
+        return client.embed_images(images, model=model)

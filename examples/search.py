@@ -1,29 +1,29 @@
-"""Semantic search: questions find the passages that answer them. `make example-search`"""
+"""Semantic search: everyday questions find the paragraphs of the US Constitution that answer them, in other words.
+
+`make example-search`
+"""
 
 from examples.helpers import encode_text, find_similar, url_from_command_line
+from examples.works import placed
 
-PASSAGES = (
-    "To change your password, open Settings, choose Security and follow the link.",
-    "We deliver within three working days; islands take up to a week.",
-    "You can send anything back within 30 days and get your money back.",
-    "Our shop is open from nine to six on weekdays and until noon on Saturdays.",
-    "Gift cards can be bought online and never expire.",
-    "The warranty covers two years of normal use.",
-)
 QUESTIONS = (
-    "I forgot my login",
-    "How long does shipping take?",
-    "Can I return a product?",
-    "When do you close on Saturday?",
+    "How old must you be to become president?",
+    "May the army put soldiers up in my home?",
+    "Must a suspect testify against himself?",
+    "Can the police go through my papers without a warrant?",
+    "May anyone be kept from voting for being a woman?",
+    "How often can somebody be elected president?",
 )
 
 
 def main(url: str) -> None:
-    passages = encode_text(url, PASSAGES)
+    paragraphs = placed("The US Constitution")
+    vectors = encode_text(url, [text for _, text in paragraphs])
     for question, vector in zip(QUESTIONS, encode_text(url, QUESTIONS), strict=True):
         print(question)
-        for index, score in find_similar(vector, passages, top_k=2):
-            print(f"  {score:.2f}  {PASSAGES[index]}")
+        for index, score in find_similar(vector, vectors, top_k=2):
+            place, text = paragraphs[index]
+            print(f"  {score:.2f}  {place}: {text[:90]}")
 
 
 if __name__ == "__main__":

@@ -26,5 +26,10 @@ Recall@1 on held-out pictures (32 candidates unless said otherwise), as the scri
 |---|---|---|
 {rows}
 
+Limits: one shape to a picture, filled, upright or nearly so, at least a quarter of the shorter side across. Only the
+middle square of a picture is looked at. Shapes are told apart less surely than colours, sizes, places and
+backgrounds, small ones least. Words it was not trained on count for little, and a question about anything else still
+gets a nearest answer. Texts are cut at 32 tokens; a word it does not know takes one token or more per letter.
+
 License: MIT, as the repository.
 """

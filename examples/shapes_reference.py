@@ -9,6 +9,7 @@ from PIL import Image
 from transformers import CLIPModel, CLIPTokenizer
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from examples.shapes import UNSEEN_PAIRS
 from examples.shapes_recall import Recall, Rows, recall_at_1
 
 
@@ -29,7 +30,7 @@ class Reference:
         return np.asarray(self.model.get_text_features(**inputs).pooler_output)
 
     def figures(self, sets: int = 16) -> dict[str, Recall]:
-        """Recall@1 over 32 candidates, by what they are. Short captions, as people type them, over 8."""
+        """Recall@1 over 32 candidates, by what they are. Short captions are what people type."""
 
         def measured(unseen: bool | None) -> Recall:
             return recall_at_1(self.encode_images, self.encode_texts, sets=sets, unseen=unseen)
@@ -40,11 +41,11 @@ class Reference:
             "colour and shape alone": recall_at_1(
                 self.encode_images, self.encode_texts, sets=sets, parts=("shape", "colour")
             ),
-            "colour and shape alone, never-trained pairs (8 candidates)": recall_at_1(
+            f"colour and shape alone, never-trained pairs ({len(UNSEEN_PAIRS)} candidates)": recall_at_1(
                 self.encode_images,
                 self.encode_texts,
                 sets=sets,
-                candidates=8,
+                candidates=len(UNSEEN_PAIRS),
                 unseen=True,
                 parts=("shape", "colour"),
             ),

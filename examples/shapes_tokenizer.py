@@ -35,6 +35,9 @@ def train_tokenizer(captions: Iterable[str], max_length: int) -> CLIPTokenizer:
 
 
 def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
+    # Calls with padding and truncation leave both switched on in the file, where CLIP's published one has none.
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(folder)
     special = {"bos_token": BOS, "eos_token": EOS, "pad_token": EOS, "unk_token": EOS}
     (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=2) + "\n")

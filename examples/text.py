@@ -1,22 +1,27 @@
-"""Which of these sentences mean nearly the same? `make example-text`"""
+"""Which of 595 proverbs say the same? Duplicates and paraphrases are the pairs nearest to each other.
+
+`make example-text`
+"""
+
+import numpy as np
 
 from examples.helpers import encode_text, url_from_command_line
+from examples.works import placed
 
-SENTENCES = (
-    "The cat sleeps on the warm windowsill.",
-    "A kitten is napping in the sun by the window.",
-    "The central bank raised interest rates again.",
-    "Borrowing money has become more expensive.",
-)
+PAIRS = 8
 
 
 def main(url: str) -> None:
-    vectors = encode_text(url, SENTENCES)
-    scores = vectors @ vectors.T
-    print(f"{len(SENTENCES)} sentences, {vectors.shape[1]} dimensions\n")
-    for i, sentence in enumerate(SENTENCES):
-        nearest = max((j for j in range(len(SENTENCES)) if j != i), key=lambda j: float(scores[i, j]))
-        print(f"{sentence}\n  is nearest to: {SENTENCES[nearest]} ({scores[i, nearest]:.2f})")
+    proverbs = placed("Proverbs")
+    vectors = encode_text(url, [text for _, text in proverbs])
+    print(f"{len(proverbs)} proverbs, {vectors.shape[1]} dimensions")
+    scores = np.triu(vectors @ vectors.T, k=1)  # each pair once
+    for best in np.argsort(-scores, axis=None)[:PAIRS]:
+        pair = np.unravel_index(best, scores.shape)
+        print(f"\n{scores[pair]:.2f}")
+        for index in pair:
+            place, text = proverbs[index]
+            print(f"  {place:15} {text}")
 
 
 if __name__ == "__main__":

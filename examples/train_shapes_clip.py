@@ -26,8 +26,8 @@ ASSETS = Path(__file__).resolve().parent.parent / "app" / "assets" / "shapes-cli
 SIDE = 64
 PATCH = 8
 MAX_LENGTH = 32
-VISION_WIDTH = 96
-BATCH = 96
+PROJECTION = 64
+BATCH = 64
 PICTURES = 12_000
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -53,7 +53,6 @@ def draw_pictures(seed: int, n: int) -> Pictures:
 
 
 def new_model(tokenizer: CLIPTokenizer) -> CLIPModel:
-    projection = 64
     text = {
         "vocab_size": len(tokenizer),
         "hidden_size": 64,
@@ -61,7 +60,7 @@ def new_model(tokenizer: CLIPTokenizer) -> CLIPModel:
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
         "max_position_embeddings": MAX_LENGTH,
-        "projection_dim": projection,
+        "projection_dim": PROJECTION,
         "hidden_act": "gelu",
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
@@ -70,18 +69,18 @@ def new_model(tokenizer: CLIPTokenizer) -> CLIPModel:
     vision = {
         "image_size": SIDE,
         "patch_size": PATCH,
-        "hidden_size": VISION_WIDTH,
-        "intermediate_size": 384,
+        "hidden_size": 96,
+        "intermediate_size": 192,
         "num_hidden_layers": 4,
         "num_attention_heads": 4,
-        "projection_dim": projection,
+        "projection_dim": PROJECTION,
         "hidden_act": "gelu",
     }
-    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=projection))
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=PROJECTION))
     embeddings = model.vision_model.embeddings
     with torch.no_grad():
         # Near zero, as they start by default, they take most of the training to tell the places apart.
-        embeddings.position_embedding.weight[1:] = 0.3 * sines(SIDE // PATCH, VISION_WIDTH)
+        embeddings.position_embedding.weight[1:] = 0.3 * sines(SIDE // PATCH, embeddings.embed_dim)
     return model
 
 
@@ -145,25 +144,32 @@ class Attributes(torch.nn.Module):
 
 def train(model: CLIPModel, tokenizer: CLIPTokenizer, pictures: Pictures, steps: int, seed: int) -> None:
     rng = Random(f"captions {seed}")
-    attributes = Attributes(VISION_WIDTH, int(pictures.attributes.max()) + 1)
+    attributes = Attributes(PROJECTION, int(pictures.attributes.max()) + 1)
     parameters = [*model.parameters(), *attributes.parameters()]
-    optimizer = torch.optim.AdamW(parameters, weight_decay=0.02, betas=(0.9, 0.98), fused=True)
+    # Muon for the layers' matrices: these learn shapes in about half the steps that AdamW takes.
+    matrices = [p for name, p in model.named_parameters() if ".layers." in name and p.ndim == 2]
+    by_muon = {id(p) for p in matrices}
+    others = [p for p in parameters if id(p) not in by_muon]
+    adam = torch.optim.AdamW(others, weight_decay=0.02, betas=(0.9, 0.98), fused=True)
+    muon = torch.optim.Muon(matrices, weight_decay=0.01)
+    rates = ((adam, 2e-3), (muon, 0.02))
     started, losses = time.monotonic(), []
     for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = 1.5e-3 * min(1, (step + 1) / 100) * (0.51 + 0.49 * math.cos(math.pi * step / steps))
+        pace = min(1, (step + 1) / 20) * (0.51 + 0.49 * math.cos(math.pi * step / steps))
+        for optimizer, rate in rates:
+            optimizer.zero_grad()
+            for group in optimizer.param_groups:
+                group["lr"] = rate * pace
         chosen = torch.randint(len(pictures.scenes), (BATCH,))
         texts, named = training_texts([pictures.scenes[i] for i in chosen.tolist()], rng)
         inputs = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
         outputs = model(pixel_values=shaken(pictures.pixels[chosen]), **inputs)
         loss = contrastive_loss(outputs.logits_per_text, pictures.attributes[chosen], named)
-        loss = loss + 2 * attributes.loss(
-            outputs.vision_model_output.last_hidden_state[:, 0], pictures.attributes[chosen]
-        )
-        optimizer.zero_grad()
+        loss = loss + 2 * attributes.loss(outputs.vision_model_output.pooler_output, pictures.attributes[chosen])
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        for optimizer, _ in rates:
+            optimizer.step()
         with torch.no_grad():
             model.logit_scale.clamp_(max=math.log(100))
         losses.append(loss.item())
@@ -176,6 +182,8 @@ def train(model: CLIPModel, tokenizer: CLIPTokenizer, pictures: Pictures, steps:
 def save(model: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     model.eval().save_pretrained(folder)
+    # Written for the owner's eyes only, which would make an installed package unreadable for others.
+    (folder / "model.safetensors").chmod(0o644)
     save_tokenizer(tokenizer, folder)
     preprocessing = {
         "image_processor_type": "CLIPImageProcessor",
@@ -196,7 +204,7 @@ def save(model: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1400)
+    parser.add_argument("--steps", type=int, default=1350)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=ASSETS)
     parser.add_argument("--sets", type=int, default=16, help="sets of 32 held-out pictures to measure recall on")

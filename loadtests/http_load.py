@@ -14,6 +14,7 @@ class Answer:
     status: int
     body: bytes
     seconds: float
+    head: bytes = b""
 
 
 class Connection:
@@ -26,19 +27,32 @@ class Connection:
         self._writer: asyncio.StreamWriter | None = None
 
     async def post(self, path: str, body: bytes, content_type: str = "application/json") -> Answer:
+        return await self.send("POST", path, body, content_type)
+
+    async def send(self, method: str, path: str, body: bytes, content_type: str, headers: str = "") -> Answer:
+        """`headers`: further lines, each with its CRLF."""
         if self._writer is None or self._reader is None:
             self._reader, self._writer = await asyncio.open_connection(self._host, self._port, limit=2**24)
         started = time.perf_counter()
         head = (
-            f"POST {path} HTTP/1.1\r\nhost: {self._host}\r\n"
-            f"content-type: {content_type}\r\ncontent-length: {len(body)}\r\n\r\n"
+            f"{method} {path} HTTP/1.1\r\nhost: {self._host}\r\n"
+            f"content-type: {content_type}\r\ncontent-length: {len(body)}\r\n{headers}\r\n"
         )
         self._writer.write(head.encode() + body)
         answer = await self._reader.readuntil(b"\r\n\r\n")
         lines = answer.split(b"\r\n")
         length = next(int(line[15:]) for line in lines if line[:15].lower() == b"content-length:")
         content = await self._reader.readexactly(length)
-        return Answer(int(lines[0][9:12]), content, time.perf_counter() - started)
+        # Said by a proxy that is being replaced, for one: the next request needs a connection of its own.
+        if any(line.lower() == b"connection: close" for line in lines):
+            self._writer.close()
+            self._writer = None
+        return Answer(int(lines[0][9:12]), content, time.perf_counter() - started, answer)
+
+    def abort(self) -> None:
+        """Drop it at once, whatever is under way."""
+        if self._writer is not None:
+            self._writer.transport.abort()
 
     async def close(self) -> None:
         if self._writer is not None:

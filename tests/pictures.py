@@ -17,7 +17,7 @@ Pixels = NDArray[np.uint8]
 _COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (255, 255, 0)]
 
 
-def limits(**changes: int) -> Limits:
+def limits(**changes: float) -> Limits:
     return Limits.model_validate(changes)
 
 

@@ -14,7 +14,7 @@ from app.errors import ServiceError
 from app.image_reader import ImageReader
 from app.service import EmbeddingService, Encoded, Encoder, ModelState, Stages
 from app.settings import AppArgs, Limits, ModelArgs
-from app.types import Kind, ModelInfo, TextInput, TokenIds
+from app.types import Kind, ModelInfo, TextInput, Token, TokenIds
 
 MODEL = "makers/small-model"
 
@@ -44,7 +44,11 @@ class FakeEncoder:
         self.kinds = kinds
         self.state = ModelState(id_, "ready", info_of(id_))
         self.preprocessing: Preprocessing | None = None
+        self.waiting = 0
+        self.retried = 0
         self.held = False
+        self.trims = 0
+        self.origin: str | None = None
         self.calls: list[list[str]] = []
         self.faults: dict[str, BaseException] = {}
         self._open: list[tuple[str, asyncio.Future[Encoded]]] = []
@@ -60,14 +64,29 @@ class FakeEncoder:
             self.answer()
         return futures
 
+    async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
+        """A word is a token; in front of them, if asked for, one for the prompt."""
+        first = [Token(0, prompt or "", True, None, None)] if special else []
+        return [first + [Token(len(word), word, False, 0, len(word)) for word in text.split()] for text in texts]
+
     def encode_images(self, crops: Sequence[bytes]) -> "Sequence[asyncio.Future[Encoded]]":
         raise NotImplementedError
 
+    def trim(self) -> None:
+        self.trims += 1
+
+    def answer_some(self, count: int) -> None:
+        rest, self._open = self._open[count:], self._open[:count]
+        self.answer()
+        self._open = rest
+
     def answer(self) -> None:
         for text, future in self._open:
+            if future.cancelled():
+                continue
             fault = self.faults.get(text)
             if fault is None or isinstance(fault, ServiceError):
-                future.set_result(Encoded(fault or entry_of(text), Stages(inference_ms=1.5)))
+                future.set_result(Encoded(fault or entry_of(text), Stages(inference_ms=1.5), self.origin))
             elif isinstance(fault, asyncio.CancelledError):
                 future.cancel()
             else:

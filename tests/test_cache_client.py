@@ -7,7 +7,7 @@ import pytest
 from app import cache_client, shared_cache
 from app.cache_client import Found
 from app.shared_cache import Counts
-from tests.aio import Clock, run, turns
+from tests.aio import Clock, run, turns, until
 from tests.cache_transport import LARGE, K, answer_polls, client_of, polling, shared_of, store, values
 
 
@@ -189,6 +189,26 @@ def test_what_comes_while_a_put_is_under_way_goes_together() -> None:
             await wire.release("put")
             assert wire.puts == [[K[0]], K[1:4]]
             assert shared.store.keys() == K[:4]
+
+    run(main())
+
+
+def test_what_comes_soon_after_a_put_goes_together() -> None:
+    async def main() -> None:
+        shared = shared_of()
+        client, wire = client_of(shared, "a")
+        client.gather_s = 3600
+        async with polling(client):
+            for key in K[:4]:
+                await store(client, key)
+            assert wire.puts == [[K[0]]]  # the first did not wait
+        client, wire = client_of(shared, "b")
+        client.gather_s = 0.001
+        async with polling(client):
+            for key in K[4:8]:
+                await store(client, key)
+            await until(lambda: len(shared.store.keys()) == 5)
+            assert [key for put in wire.puts for key in put] == K[4:8]
 
     run(main())
 

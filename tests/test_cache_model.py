@@ -87,7 +87,7 @@ class Pair:
         assert cache.bytes == model.bytes() <= MAX_BYTES
 
 
-def _walk(seed: int, steps: int, ttl_ms: int) -> Pair:
+def walk(seed: int, steps: int, ttl_ms: int) -> Pair:
     pick = random.Random(seed)
     pair = Pair(ttl_ms)
     for _ in range(steps):
@@ -111,14 +111,14 @@ def _walk(seed: int, steps: int, ttl_ms: int) -> Pair:
 
 def test_a_hundred_thousand_steps_with_a_life() -> None:
     for seed in range(10):
-        pair = _walk(seed, 10_000, TTL_MS)
+        pair = walk(seed, 10_000, TTL_MS)
         # The walk went where the rules are.
         assert pair.cache.evictions > 100
         assert pair.cache.expirations > 100
 
 
 def test_twenty_thousand_steps_without_end() -> None:
-    pair = _walk(11, 20_000, 0)
+    pair = walk(11, 20_000, 0)
     assert pair.cache.evictions > 1000
 
 

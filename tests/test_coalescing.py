@@ -3,8 +3,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from app.backlog import CALL_UNITS, Backlog
 from app.coalescing import Coalescer
-from tests.aio import run, turns
+from app.errors import Overloaded
+from tests.aio import Clock, run, turns
+
+LARGE = 10.0**9
 
 
 class Line:
@@ -27,6 +31,11 @@ class Line:
         await turns()
 
 
+def backlog() -> Backlog[int]:
+    """An item is a unit; nothing is refused."""
+    return Backlog("model", len, queue_s=LARGE, deadline_s=LARGE)
+
+
 async def submit(coalescer: Coalescer[int, int], items: Sequence[int]) -> list["asyncio.Future[int]"]:
     futures = coalescer.submit(items)
     await turns()
@@ -36,7 +45,7 @@ async def submit(coalescer: Coalescer[int, int], items: Sequence[int]) -> list["
 def test_a_lone_item_leaves_at_once_and_what_comes_meanwhile_goes_together() -> None:
     async def main() -> None:
         line = Line()
-        coalescer = Coalescer(line.send, lambda: 1)
+        coalescer = Coalescer(line.send, lambda: 1, backlog())
         futures = [*await submit(coalescer, [0]), *await submit(coalescer, [1, 2]), *await submit(coalescer, [3])]
         assert (line.calls, len(coalescer)) == ([[0]], 3)
         await line.answer(0)
@@ -50,7 +59,7 @@ def test_a_lone_item_leaves_at_once_and_what_comes_meanwhile_goes_together() -> 
 def test_as_many_calls_as_the_receivers_can_use() -> None:
     async def main() -> None:
         line, width = Line(), 2
-        coalescer = Coalescer(line.send, lambda: width)
+        coalescer = Coalescer(line.send, lambda: width, backlog())
         for i in range(4):
             await submit(coalescer, [i])
         assert line.calls == [[0], [1]]
@@ -72,11 +81,11 @@ def test_as_many_calls_as_the_receivers_can_use() -> None:
 def test_a_pile_is_spread_over_the_free_calls_but_not_too_thin() -> None:
     async def main() -> None:
         line = Line()
-        coalescer = Coalescer(line.send, lambda: 4)
+        coalescer = Coalescer(line.send, lambda: 4, backlog())
         await submit(coalescer, range(400))
         assert [len(call) for call in line.calls] == [100, 100, 100, 100]
         line = Line()
-        coalescer = Coalescer(line.send, lambda: 4)
+        coalescer = Coalescer(line.send, lambda: 4, backlog())
         await submit(coalescer, range(coalescer.min_share + 1))
         assert [len(call) for call in line.calls] == [coalescer.min_share, 1]
 
@@ -86,7 +95,7 @@ def test_a_pile_is_spread_over_the_free_calls_but_not_too_thin() -> None:
 def test_a_call_has_at_most_max_items_in_order() -> None:
     async def main() -> None:
         line = Line()
-        coalescer = Coalescer(line.send, lambda: 1, max_items=100)
+        coalescer = Coalescer(line.send, lambda: 1, backlog(), max_items=100)
         futures = await submit(coalescer, range(250))
         for call in range(3):
             await line.answer(call)
@@ -99,7 +108,7 @@ def test_a_call_has_at_most_max_items_in_order() -> None:
 def test_a_failed_call_fails_its_own_items_only() -> None:
     async def main() -> None:
         line, failure = Line(), ConnectionError("gone")
-        coalescer = Coalescer(line.send, lambda: 1)
+        coalescer = Coalescer(line.send, lambda: 1, backlog())
         first, second = await submit(coalescer, [1]), await submit(coalescer, [2])
         await line.answer(0, failure)
         await line.answer(1)
@@ -112,7 +121,7 @@ def test_a_failed_call_fails_its_own_items_only() -> None:
 def test_a_wrong_number_of_results_is_a_failure_and_no_mix_up(results: list[int]) -> None:
     async def main() -> None:
         line = Line()
-        futures = await submit(Coalescer(line.send, lambda: 1), [1, 2])
+        futures = await submit(Coalescer(line.send, lambda: 1, backlog()), [1, 2])
         await line.answer(0, results)
         for future in futures:
             with pytest.raises(RuntimeError, match=f"{len(results)} results for 2 items"):
@@ -124,7 +133,7 @@ def test_a_wrong_number_of_results_is_a_failure_and_no_mix_up(results: list[int]
 def test_a_cancelled_item_is_left_out() -> None:
     async def main() -> None:
         line = Line()
-        coalescer = Coalescer(line.send, lambda: 1)
+        coalescer = Coalescer(line.send, lambda: 1, backlog())
         await submit(coalescer, [0])
         gone, _ = await submit(coalescer, [1, 2])
         gone.cancel()
@@ -145,7 +154,7 @@ def test_a_cancelled_item_is_left_out() -> None:
 def test_an_item_cancelled_on_its_way_takes_nothing_from_the_others(failure: Exception | None) -> None:
     async def main() -> None:
         line = Line()
-        gone, stays = await submit(Coalescer(line.send, lambda: 1), [1, 2])
+        gone, stays = await submit(Coalescer(line.send, lambda: 1, backlog()), [1, 2])
         gone.cancel()
         await line.answer(0, failure)
         assert gone.cancelled()
@@ -158,11 +167,119 @@ def test_an_item_cancelled_on_its_way_takes_nothing_from_the_others(failure: Exc
 def test_a_cancelled_call_cancels_its_items_and_hangs_nobody() -> None:
     async def main() -> None:
         line = Line()
-        coalescer = Coalescer(line.send, lambda: 1)
+        coalescer = Coalescer(line.send, lambda: 1, backlog())
         first, second = await submit(coalescer, [1, 2]), await submit(coalescer, [3])
         await line.answer(0, asyncio.CancelledError())
         assert [future.cancelled() for future in first] == [True, True]
         await line.answer(1)
         assert await asyncio.gather(*second) == [6]
+
+    run(main())
+
+
+def test_a_rescuer_takes_what_is_still_wanted_of_a_failed_call_and_the_next_call_goes_on() -> None:
+    async def main() -> None:
+        line, lost = Line(), ConnectionError("lost")
+        taken: list[tuple[int, asyncio.Future[int]]] = []
+
+        def rescue(error: Exception, entries: list[tuple[int, "asyncio.Future[int]"]]) -> bool:
+            if error is lost:
+                taken.extend(entries)
+            return error is lost
+
+        coalescer = Coalescer(line.send, lambda: 1, backlog(), rescue=rescue)
+        gone, stays = await submit(coalescer, [1, 2])
+        [later] = await submit(coalescer, [3])
+        gone.cancel()
+        await line.answer(0, lost)
+        assert taken == [(2, stays)]
+        assert (stays.done(), line.calls) == (False, [[1, 2], [3]])
+        other = ConnectionError("other")
+        await line.answer(1, other)
+        assert (later.exception(), stays.done()) == (other, False)
+        stays.cancel()
+
+    run(main())
+
+
+def test_what_waits_is_accounted_for_until_it_is_answered_lost_or_given_up() -> None:
+    async def main() -> None:
+        line, account = Line(), backlog()
+        coalescer = Coalescer(line.send, lambda: 1, account, rescue=lambda error, lost: True)
+        await submit(coalescer, [1, 2])
+        _, gone, *_ = await submit(coalescer, [3, 4, 5])
+        assert account.waiting == 5
+        await line.answer(0)
+        assert account.waiting == 3
+        gone.cancel()
+        await line.answer(1, ConnectionError("gone"))
+        assert (account.waiting, coalescer.calls) == (0, 0)
+        await submit(coalescer, [6])
+        [gone] = await submit(coalescer, [7])
+        gone.cancel()
+        await line.answer(2)
+        assert (account.waiting, len(coalescer), coalescer.calls) == (0, 0, 0)
+
+    run(main())
+
+
+def test_how_long_calls_take_is_told() -> None:
+    async def main() -> None:
+        line, clock = Line(), Clock()
+        account: Backlog[int] = Backlog("model", len, 4.0, 30.0, clock)
+        coalescer = Coalescer(line.send, lambda: 1, account)
+        await submit(coalescer, [1, 2])
+        [failed] = await submit(coalescer, [3])
+        clock.now += 2
+        await line.answer(0)
+        assert account.rate == pytest.approx((2 + CALL_UNITS) / 2)
+        clock.now += 1
+        await line.answer(1, ConnectionError("gone"))  # says nothing
+        assert isinstance(failed.exception(), ConnectionError)
+        assert account.rate == pytest.approx((2 + CALL_UNITS) / 2)
+
+    run(main())
+
+
+def test_too_much_is_refused_before_it_waits() -> None:
+    async def main() -> None:
+        line, clock = Line(), Clock()
+        account: Backlog[int] = Backlog("model", len, 4.0, 30.0, clock, waiting=10**6)
+        coalescer = Coalescer(line.send, lambda: 1, account)
+        await submit(coalescer, [1])
+        clock.now += 1
+        await submit(coalescer, [2])  # nobody waits in the queue
+        clock.now += 1
+        with pytest.raises(Overloaded):
+            coalescer.submit([3])
+        assert (line.calls, len(coalescer), account.waiting) == ([[1]], 1, 10**6 + 2)
+        await line.answer(0)
+        await submit(coalescer, [4])
+        assert line.calls == [[1], [2]]
+        await line.answer(1)
+        await line.answer(2)
+        assert account.waiting == 10**6
+
+    run(main())
+
+
+def test_a_call_that_nobody_waits_for_any_more_ends_and_the_next_begins() -> None:
+    async def main() -> None:
+        line, account, tasks = Line(), backlog(), len(asyncio.all_tasks())
+        coalescer = Coalescer(line.send, lambda: 1, account)
+        first = await submit(coalescer, [1, 2])
+        waiting = await submit(coalescer, [3, 4])
+        first[0].cancel()
+        waiting[0].cancel()
+        coalescer.trim()
+        await turns()
+        # One of the first call is still wanted.
+        assert (coalescer.calls, len(coalescer), account.waiting) == (1, 1, 3)
+        first[1].cancel()
+        coalescer.trim()
+        await turns()
+        assert (line.calls, coalescer.calls, account.waiting) == ([[1, 2], [4]], 1, 1)
+        await line.answer(1)
+        assert (await waiting[1], account.waiting, len(asyncio.all_tasks())) == (8, 0, tasks)
 
     run(main())

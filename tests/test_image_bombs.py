@@ -8,6 +8,7 @@ import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,9 +175,9 @@ def test_run_length_bmp_is_refused() -> None:
     header = struct.pack("<2sIHHI", b"BM", 0, 0, 0, 54) + struct.pack(
         "<IiiHHIIiiII", 40, 25_000, 1900, 1, 8, 1, 0, 0, 0, 256, 0
     )
-    began = time.monotonic()
+    began = time.process_time()
     assert "Run-length" in refused(header + b"\0" * 1024 + b"\1\1\0\0" * 1900)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1  # of this process, not of the wall
 
 
 def test_only_the_first_frame_is_read() -> None:
@@ -189,6 +190,24 @@ def test_only_the_first_frame_is_read() -> None:
     gif = encode(frames[0], "GIF", **later)
     second = gif.index(b"!\xf9", gif.index(b",\0\0\0\0") + 1)
     assert np.array_equal(np.asarray(images.decode(gif[:second] + b"junk" * 99, LIMITS, param="p")), blocks(4))
+
+
+def test_a_gifs_comments_do_not_reach_the_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow would join them block by block, in quadratic time."""
+    opened: list[bytes] = []
+    real = Image.open
+
+    def noted(file: io.BytesIO, **options: Any) -> Image.Image:
+        opened.append(file.getvalue())
+        return real(file, **options)
+
+    monkeypatch.setattr(Image, "open", noted)
+    gif = encode(blocks(4), "GIF")
+    start = gif.index(b",\0\0\0\0")
+    said = gif[:start] + b"!\xfe" + b"\x05words" * 50_000 + b"\0" + gif[start:]
+    assert np.array_equal(np.asarray(images.decode(said, LIMITS, param="p")), blocks(4))
+    assert opened
+    assert not [body for body in opened if b"words" in body]
 
 
 def test_a_second_size_is_not_decoded() -> None:

@@ -1,6 +1,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
@@ -73,6 +74,16 @@ def test_free_ports_differ_and_can_be_bound() -> None:
     assert len(set(found)) == 20
     assert all(ports.is_free(port, HOST) for port in found)
     assert ports.free(0) == []
+
+
+def test_free_ports_are_none_that_the_kernel_gives_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "is_free", lambda port, host: port not in {201, 203})
+    assert sorted(ports.free(3, first=200, last=205)) == [200, 202, 204]
+    with pytest.raises(OSError, match="no 4 free ports between 200 and 205"):
+        ports.free(4, first=200, last=205)
+    given_away = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    if given_away.exists():
+        assert max(ports.free(20)) < int(given_away.read_text().split()[0])
 
 
 def test_a_range_is_free_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from app.errors import DeadlineExceeded, InvalidItem, ModelNotFound, ModelUnavailable, PayloadTooLarge
+from app.caller import Caller, acting
+from app.errors import DeadlineExceeded, InvalidItem, ModelNotFound, ModelUnavailable, Overloaded, PayloadTooLarge
 from app.service import Embeddings, EmbeddingService, ModelState
 from tests.aio import run, turns
 from tests.service_fakes import MODEL, FakeCache, FakeEncoder, entry_of, info_of, service_of
@@ -18,7 +19,8 @@ def lengths(result: Embeddings) -> list[float]:
 async def start(
     service: EmbeddingService, texts: list[str], model: str | None = None, tenant: str = ""
 ) -> "asyncio.Task[Embeddings]":
-    task = asyncio.get_running_loop().create_task(service.embed_texts(texts, model, tenant))
+    with acting(Caller(tenant)):
+        task = asyncio.get_running_loop().create_task(service.embed_texts(texts, model))
     await turns()
     return task
 
@@ -79,7 +81,8 @@ def test_models_and_tenants_share_nothing() -> None:
         one, other = FakeEncoder("one"), FakeEncoder("other")
         service = service_of(one, other)
         for model, tenant in (("one", ""), ("other", ""), ("one", "me"), ("one", "")):
-            await service.embed_texts(["a"], model, tenant)
+            with acting(Caller(tenant)):
+                await service.embed_texts(["a"], model)
         assert (len(one.calls), len(other.calls)) == (2, 1)
 
     run(main())
@@ -189,7 +192,7 @@ def test_a_model_that_is_not_ready_says_why() -> None:
     run(main())
 
 
-def test_the_deadline_passes_and_the_work_is_not_lost() -> None:
+def test_the_deadline_passes_and_the_work_is_given_up() -> None:
     async def main() -> None:
         encoder, cache = FakeEncoder(), FakeCache()
         encoder.held = True
@@ -198,8 +201,68 @@ def test_the_deadline_passes_and_the_work_is_not_lost() -> None:
             await service.embed_texts(["a", "bb"])
         encoder.answer()
         await turns()
-        assert cache.puts == [("first", 2)]
-        assert (await service.embed_texts(["bb"])).hits == [True]
+        assert (encoder.trims, cache.entries, service.under_way) == (1, {}, 0)
+        encoder.held = False
+        assert lengths(await service.embed_texts(["bb"])) == [2]
+
+    run(main())
+
+
+def test_a_caller_that_goes_takes_its_work_along_and_leaves_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        encoder, cache, tasks = FakeEncoder(), FakeCache(), len(asyncio.all_tasks())
+        encoder.held = True
+        service = service_of(encoder, cache=cache)
+        gone, stays = await start(service, ["a", "bb", "a"]), await start(service, ["bb", "ccc"])
+        gone.cancel()
+        await turns()
+        assert (gone.cancelled(), service.under_way, encoder.trims) == (True, 2, 1)
+        # Asked for again, it is encoded anew: the old outcome is not waited for.
+        again = await start(service, ["a"])
+        assert encoder.calls == [["a", "bb"], ["ccc"], ["a"]]
+        encoder.answer()
+        assert (lengths(await stays), lengths(await again)) == ([2, 3], [1])
+        await turns()
+        assert (service.under_way, len(cache.entries)) == (0, 3)
+        assert len(asyncio.all_tasks()) == tasks
+
+    run(main())
+    assert caplog.records == []
+
+
+def test_what_the_encoder_refuses_is_refused_at_once_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        encoder = FakeEncoder()
+        encoder.held = True
+        service = service_of(encoder)
+        stays = await start(service, ["a"])
+
+        def refuse(texts: list[str]) -> object:
+            raise Overloaded("full", retry_after=3)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(encoder, "encode_texts", refuse)
+            with pytest.raises(Overloaded):
+                await service.embed_texts(["a", "bb", "bb"])
+        assert (service.under_way, encoder.trims) == (1, 0)
+        later = await start(service, ["bb"])
+        encoder.answer()
+        assert (lengths(await stays), lengths(await later), service.under_way) == ([1], [2], 0)
+
+    run(main())
+
+
+def test_what_was_done_before_the_caller_left_is_kept() -> None:
+    async def main() -> None:
+        encoder, cache, tasks = FakeEncoder(), FakeCache(), len(asyncio.all_tasks())
+        encoder.held = True
+        service = service_of(encoder, cache=cache)
+        gone = await start(service, ["a", "bb"])
+        encoder.answer_some(1)
+        gone.cancel()
+        await turns()
+        assert list(cache.entries.values()) == [entry_of("a")]
+        assert (service.under_way, len(asyncio.all_tasks())) == (0, tasks)
 
     run(main())
 

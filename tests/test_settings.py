@@ -96,6 +96,15 @@ def test_other_variables() -> None:
     assert AppArgs(offline=True).with_environment({"HF_HUB_OFFLINE": "0"}).offline
 
 
+def test_variables_of_access() -> None:
+    env = {"AUTH": "required", "API_KEYS_FILE": "/run/keys", "CORS_ORIGINS": " https://a.example, ,https://b.example"}
+    args = AppArgs.model_validate({"access": {"reload_s": 9}}).with_environment(env)
+    assert (args.auth, args.access.keys_file, args.access.reload_s) == ("required", "/run/keys", 9)
+    assert args.cors_origins == ("https://a.example", "https://b.example")
+    assert AppArgs().with_environment({"API_KEYS_FILE": "/run/keys"}).asks_for_keys
+    assert not AppArgs().with_environment({"API_KEYS_FILE": "/run/keys", "AUTH": "off"}).asks_for_keys
+
+
 def test_the_process_environment_is_read_when_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHE_MAX_SIZE", "77")
     assert AppArgs().with_environment().cache.max_size == 77
@@ -169,6 +178,8 @@ def test_the_launcher_reads_port_and_host(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PORT", "81")
     monkeypatch.setenv("HOST", " ")
     assert LaunchSettings.from_environment() == LaunchSettings(port=81)
+    monkeypatch.setenv("ALLOW_ANONYMOUS", "1")
+    assert LaunchSettings.from_environment() == LaunchSettings(port=81, allow_anonymous=True)
     for port in ("0", "65536", "http"):
         monkeypatch.setenv("PORT", port)
         with pytest.raises(ValidationError) as error:
@@ -201,3 +212,11 @@ def test_aliases_are_pairs() -> None:
     with pytest.raises(ValidationError) as error:
         AppArgs().with_environment({"MODEL_ALIASES": "a"})
     assert error.value.errors()[0]["loc"] == ("model_aliases", "a")
+
+
+def test_image_urls_are_off_until_hosts_are_named() -> None:
+    assert AppArgs().image_urls.hosts == ()
+    args = AppArgs().with_environment({"IMAGE_URL_HOSTS": "img.example.org, *.cdn.example.org,"})
+    assert args.image_urls.hosts == ("img.example.org", "*.cdn.example.org")
+    assert (args.image_urls.schemes, args.image_urls.ports) == (("https",), (443, 80))
+    assert refused({"image_urls": {"schemes": ["file"]}})[0] == ("image_urls.schemes.0", "literal_error")

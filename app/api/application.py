@@ -11,10 +11,12 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 from starlette.routing import compile_path
 
-from app.api import docs
 from app.api.backend import Backend
+from app.api.browsers import PageHeaders, cross_origin
+from app.api.guard import guarded
 from app.api.middleware import RequestMiddleware
 from app.api.openapi import document
+from app.api.recording import RequestRecorder
 from app.api.responses import error_response
 from app.api.routes import ROUTES
 from app.errors import InvalidRequest, MethodNotAllowed, NotFound, ServiceError
@@ -23,16 +25,32 @@ _PATHS = [(route, compile_path(route.path)[0]) for route in ROUTES]
 
 
 def create_app(backend: Backend, *, names_answers: bool = True) -> Starlette:
-    """The ASGI application over one replica's backend. `names_answers`: see `RequestMiddleware`."""
+    """The ASGI application over one replica's backend. `names_answers`: see `RequestMiddleware`.
+
+    Raises:
+        ValueError: The settings ask for keys, and the backend has no guard.
+    """
+    if backend.args.asks_for_keys and backend.guard is None:
+        raise ValueError("the settings ask for API keys, and nobody checks them")
     app = Starlette(
-        routes=[StarletteRoute(r.path, r.handler, methods=[r.method]) for r in ROUTES],
-        middleware=[Middleware(RequestMiddleware, replica=backend.replica, names_answers=names_answers)],
+        routes=[StarletteRoute(r.path, guarded(r), methods=[r.method]) for r in ROUTES],
+        middleware=[
+            *cross_origin(backend.args.cors_origins),
+            Middleware(PageHeaders),
+            Middleware(
+                RequestMiddleware,
+                replica=backend.replica,
+                names_answers=names_answers,
+                recorder=RequestRecorder(backend.service.recorder, ROUTES, backend.log),
+            ),
+        ],
         exception_handlers={HTTPException: _framework_error},
     )
     app.router.redirect_slashes = False
     app.state.backend = backend
-    app.state.openapi = orjson.dumps(document(ROUTES, backend.args.limits, version("ray-embedding-service")))
-    app.state.docs_page = docs.PAGE.read_bytes()
+    app.state.openapi = orjson.dumps(
+        document(ROUTES, backend.args.limits, version("ray-embedding-service"), keys=backend.guard is not None)
+    )
     return app
 
 
@@ -45,6 +63,7 @@ async def _framework_error(request: Request, error: Exception) -> Response:
         # Starlette's own list has HEAD too, which goes without saying.
         allowed = ", ".join(sorted({r.method for r, path_regex in _PATHS if path_regex.match(path)}))
         failure = MethodNotAllowed(f"{path} takes {allowed}, not {request.method}.")
+        request.state.error_code = failure.code
         response = error_response(failure, request.state.request_id, path)
         response.headers["allow"] = allowed
         return response
@@ -53,4 +72,5 @@ async def _framework_error(request: Request, error: Exception) -> Response:
         failure = NotFound(f"There is no {path} here. Routes: {', '.join(known)}.")
     else:
         failure = InvalidRequest(str(error.detail))
+    request.state.error_code = failure.code
     return error_response(failure, request.state.request_id, path)

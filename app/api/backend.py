@@ -1,10 +1,18 @@
 """What the routes need of the rest of the service. Values and protocols only."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from app.api.guard import Guard
 from app.ranking import Ranking
+from app.recorder import Recorder, Snapshot
+from app.request_log import RequestLog
+from app.schemas import MatrixOptions
 from app.service import EmbeddingService
 from app.settings import AppArgs
 from app.shared_cache import CacheStats
@@ -13,6 +21,9 @@ from app.types import Metric, Vector
 
 class Ranker(Protocol):
     async def rank_json(self, body: bytes) -> Ranking: ...
+    async def rank_matrix(
+        self, body: NDArray[np.uint8], shape: tuple[int, int] | None, options: MatrixOptions
+    ) -> Ranking: ...
     async def rank(
         self, query: Vector, candidates: Vector, metric: Metric, top_k: int | None, threshold: float | None
     ) -> Ranking: ...
@@ -21,15 +32,40 @@ class Ranker(Protocol):
 class CacheControl(Protocol):
     async def clear(self) -> int: ...
     async def stats(self) -> CacheStats: ...
+    async def warm(self, entries: Sequence[tuple[bytes, bytes]]) -> None: ...
+
+
+class Metrics(Protocol):
+    async def read(self) -> Snapshot: ...
+
+
+@dataclass(slots=True, eq=False)
+class OwnMetrics:
+    """Those of this process alone."""
+
+    recorder: Recorder
+
+    async def read(self) -> Snapshot:
+        return self.recorder.snapshot()
 
 
 @dataclass(slots=True, eq=False)
 class Backend:
-    """One ingress replica's view of the service."""
+    """One ingress replica's view of the service. `guard`: None where no keys are asked for. `metrics` are the
+    cluster's; the service's recorder is this replica's.
+    """
 
     service: EmbeddingService
     cache: CacheControl
     ranker: Ranker
     args: AppArgs
     replica: str = "local"
+    guard: Guard | None = None
     started: float = field(default_factory=time.monotonic)
+    metrics: Metrics = field(default=None)  # type: ignore[assignment]
+
+    log: RequestLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = RequestLog(self.args.log_requests)
+        self.metrics = self.metrics or OwnMetrics(self.service.recorder)

@@ -1,6 +1,7 @@
 """`POST /embed/batch`: texts and images in one request; one bad item does not fail the others."""
 
 import time
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -11,7 +12,7 @@ from app.api.backend import Backend
 from app.api.embeddings import Form, milliseconds
 from app.api.responses import json_response
 from app.entries import unpack
-from app.errors import InvalidItem, PayloadTooLarge, ServiceError
+from app.errors import InvalidItem, Overloaded, PayloadTooLarge, ServiceError
 from app.mixed_batch import Item, Outcome, embed_mixed
 from app.schemas import BatchItem, BatchRequest, Json
 from app.settings import Limits
@@ -30,7 +31,9 @@ async def embed_batch(request: Request) -> Response:
     _check_images(items, limits)
     reading = Reading(body.prompt_name, body.input_type)
     outcomes, batches = await embed_mixed(backend.service, items, body.batch_size, reading=reading)
+    _check_taken(outcomes)
     form = Form(body.normalize, body.output_type)
+    request.state.answered = _Answered(outcomes)
     written = [_written(outcome, form) for outcome in outcomes]
     models = [about["model"] for _, about in written if "model" in about]
     total = milliseconds(started)
@@ -45,6 +48,29 @@ async def embed_batch(request: Request) -> Response:
             "items": [about for _, about in written],
         }
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    outcomes: list[Outcome | ServiceError]
+
+    def counts(self) -> dict[str, object]:
+        """For the log."""
+        done = [outcome for outcome in self.outcomes if isinstance(outcome, Outcome)]
+        return {
+            "model": ",".join(dict.fromkeys(outcome.result.info.id for outcome in done)),
+            "items": len(self.outcomes),
+            "tokens": sum(int(unpack([outcome.entry])[1][0]) for outcome in done),
+            "cache_hits": sum(outcome.cached for outcome in done),
+        }
+
+
+def _check_taken(outcomes: list[Outcome | ServiceError]) -> None:
+    """Raises Overloaded if that is why there is nothing to answer with: a status tells more than a list of it."""
+    for outcome in outcomes:
+        if not isinstance(outcome, Overloaded):
+            return
+    raise outcomes[0]  # type: ignore[misc]
 
 
 def _check_images(items: list[Item | ServiceError], limits: Limits) -> None:

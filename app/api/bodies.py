@@ -2,6 +2,8 @@
 
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from starlette.requests import Request
 
@@ -16,8 +18,10 @@ async def read(request: Request, limit: int) -> bytes:
     """The body's bytes, counted while they come in.
 
     Raises:
+        UnsupportedMediaType: They are compressed.
         PayloadTooLarge: More than `limit` bytes, declared or sent.
     """
+    _refuse_encoding(request)
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
@@ -42,14 +46,38 @@ async def read_json(request: Request, limit: int, alternative: str = "") -> byte
     Raises:
         UnsupportedMediaType: The content type says it is something else, or it is compressed.
     """
+    require_json(request, alternative)
+    return await read(request, limit)
+
+
+def require_json(request: Request, alternative: str = "") -> None:
+    """Raises UnsupportedMediaType where the content type says that the body is something else."""
     declared = content_type(request)
     if declared != "application/json" and not declared.endswith("+json"):
         wanted = " ".join(filter(None, ["application/json", alternative]))
         raise UnsupportedMediaType(f"Send {wanted}, not {declared or 'an empty content type'}.", "content-type")
+
+
+async def read_array(request: Request, limit: int) -> NDArray[np.uint8]:
+    """The bytes of a matrix, filled in while they come: the last chunk finds the others in their places."""
+    _refuse_encoding(request)
+    declared = request.headers.get("content-length", "")
+    if not declared.isdigit() or int(declared) > limit:
+        return np.frombuffer(await read(request, limit), np.uint8)
+    array = np.empty(int(declared), np.uint8)
+    size = 0
+    async for chunk in request.stream():
+        if size + len(chunk) > len(array):
+            raise _too_large(len(array))
+        array[size : size + len(chunk)] = np.frombuffer(chunk, np.uint8)
+        size += len(chunk)
+    return array[:size]
+
+
+def _refuse_encoding(request: Request) -> None:
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise UnsupportedMediaType("Send the body uncompressed: Content-Encoding is not supported.", "content-encoding")
-    return await read(request, limit)
 
 
 def parse(body: bytes, model: type[W]) -> W:

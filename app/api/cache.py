@@ -1,14 +1,28 @@
-"""`GET /cache/stats` and `POST /cache/clear`."""
+"""`GET /cache/stats`, `POST /cache/clear` and `POST /cache/warm`."""
 
+import base64
+import binascii
+import time
+
+import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app import warming
 from app.api import bodies
 from app.api.backend import Backend
+from app.api.embeddings import milliseconds
 from app.api.responses import wire_response
-from app.schemas import CacheClearRequest, CacheClearResponse, CacheStatsResponse
-
-CLEAR_BODY = 4096
+from app.errors import InvalidRequest
+from app.schemas import (
+    CacheClearRequest,
+    CacheClearResponse,
+    CacheStatsResponse,
+    CacheWarmRequest,
+    CacheWarmResponse,
+)
+from app.types import Vector
+from app.warming import ReadyVectors
 
 
 async def stats(request: Request) -> Response:
@@ -33,8 +47,38 @@ async def stats(request: Request) -> Response:
 
 
 async def clear(request: Request) -> Response:
-    body = await bodies.read(request, CLEAR_BODY)
-    if body.strip():
-        bodies.parse(body, CacheClearRequest)
     backend: Backend = request.app.state.backend
+    body = await bodies.read(request, backend.args.limits.clear_body)
+    if body.strip():
+        bodies.require_json(request)
+        bodies.parse(body, CacheClearRequest)
     return wire_response(CacheClearResponse(cleared=await backend.cache.clear()))
+
+
+async def warm(request: Request) -> Response:
+    started = time.perf_counter()
+    backend: Backend = request.app.state.backend
+    body = bodies.parse(await bodies.read_json(request, backend.args.limits.text_body), CacheWarmRequest)
+    count = len(body.texts)
+    cut = set(body.truncated)
+    if cut and max(cut) >= count:
+        raise InvalidRequest(f"`truncated` names {max(cut)}, and there are {count} texts.", "truncated")
+    ready = ReadyVectors(
+        body.fingerprint, body.texts, _rows(body.embeddings, count), body.tokens, [i in cut for i in range(count)]
+    )
+    stored, checked = await warming.warm(backend.service, backend.cache, ready, body.model)
+    return wire_response(
+        CacheWarmResponse(stored=stored, checked=checked, processing_time=milliseconds(started)),
+    )
+
+
+def _rows(encoded: str, count: int) -> Vector:
+    try:
+        data = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequest("`embeddings` is not base64.", "embeddings") from error
+    if not data or len(data) % (4 * count):
+        raise InvalidRequest(
+            f"`embeddings` has {len(data)} bytes: not {count} rows of float32, 4 bytes a number.", "embeddings"
+        )
+    return np.frombuffer(data, "<f4").reshape(count, -1)

@@ -1,11 +1,9 @@
-"""`GET /openapi.json` and `GET /docs`. What they say is made once per application, of the route table."""
-
-from pathlib import Path
+"""`GET /openapi.json`, made once per application of the route table, and `GET /docs`, a page of it."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-PAGE = Path(__file__).parent / "static" / "docs.html"
+from app.api.page import file_response
 
 
 async def openapi(request: Request) -> Response:
@@ -13,4 +11,4 @@ async def openapi(request: Request) -> Response:
 
 
 async def page(request: Request) -> Response:
-    return Response(request.app.state.docs_page, media_type="text/html; charset=utf-8")
+    return await file_response(request, "docs.html")

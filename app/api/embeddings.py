@@ -4,10 +4,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.api.matrices import matrix_response
+from app.api.media import JSON
 from app.api.responses import json_response
 from app.errors import InvalidRequest
 from app.quantization import quantize, stated_range
@@ -39,8 +42,8 @@ class Form:
             words = f"`dimensions` is {size}, and vectors of {info.id} have {info.dimensions}: ask for at most that."
             raise InvalidRequest(words, "dimensions")
         if size < info.dimensions:
-            rows = to_length_one(rows[:, :size])
-        elif self.normalize and not info.normalized:
+            rows = np.ascontiguousarray(rows[:, :size])
+        if self.normalize and not (info.normalized and size == info.dimensions):
             rows = to_length_one(rows)
         return quantize(rows, self.output, self.param)
 
@@ -52,12 +55,12 @@ class Form:
         return {"range": levels} if levels else {}
 
 
-def embeddings_response(result: Embeddings, form: Form, *, started: float) -> Response:
-    """`EmbeddingsResponse`; `started` is on `time.perf_counter`."""
+def embeddings_response(result: Embeddings, form: Form, media: str, *, started: float) -> Response:
+    """`EmbeddingsResponse`, or the matrix alone where `media` is not JSON; `started` is on `time.perf_counter`."""
     rows, tokens, truncated = result.table()
     hits = sum(result.hits)
-    answer = {
-        "embeddings": form.of(rows, result.info),
+    vectors = form.of(rows, result.info)
+    answer: Json = {
         "model": result.info.id,
         "dimensions": result.info.dimensions,
         "processingTime": milliseconds(started),
@@ -71,11 +74,15 @@ def embeddings_response(result: Embeddings, form: Form, *, started: float) -> Re
         answer |= {"outputType": form.output} | form.stated(result.info)
     if result.info.note:
         answer["note"] = result.info.note
-    return json_response(answer)
+    if media != JSON:
+        return matrix_response(vectors, media, answer)
+    return json_response({"embeddings": vectors} | answer)
 
 
 def tell_times(request: Request, result: Embeddings) -> None:
-    """For the `Server-Timing` header, which the middleware writes. An answer from the cache has no encoder's times."""
+    """For the `Server-Timing` header and the log, which the middleware writes. An answer from the cache has no
+    encoder's times."""
+    request.state.answered = result
     stages = result.stages
     request.state.stages = {
         "decode": stages.decode_ms,

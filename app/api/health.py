@@ -1,7 +1,7 @@
 """`GET /health`, `/livez` and `/readyz`.
 
 `/livez` says the ingress runs; `/readyz` that every configured model has left `loading` and a text model
-serves; `/health` says the same in full.
+serves; `/health` says the same in full, to those who may know.
 """
 
 import time
@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.backend import Backend
+from app.api.guard import is_trusted
 from app.api.responses import json_response, wire_response
-from app.schemas import CacheHealth, HealthResponse, ModelHealth
+from app.schemas import CacheHealth, HealthResponse, HealthSummary, ModelHealth
 from app.service import EmbeddingService, Encoder
 
 VERSION = version("ray-embedding-service")
@@ -41,6 +42,8 @@ async def health(request: Request) -> Response:
         reasons.append("The shared cache can't be reached; every look-up beyond the near cache is a miss.")
     serves = _serves(service)
     status: Status = "starting" if not serves else "degraded" if reasons else "healthy"
+    if not is_trusted(request):
+        return wire_response(HealthSummary(status=status), 200 if serves else 503)
     answer = HealthResponse(
         status=status,
         uptime=round(time.monotonic() - backend.started, 3),

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from app.api import bodies
 from app.api.backend import Backend
 from app.api.embeddings import Form, embeddings_response, tell_times
+from app.api.media import wanted
 from app.errors import InvalidRequest, PayloadTooLarge
 from app.schemas import ImageRequest
 from app.settings import Limits
@@ -35,6 +36,7 @@ async def embed_image(request: Request) -> Response:
     started = time.perf_counter()
     backend: Backend = request.app.state.backend
     limits = backend.args.limits
+    media = wanted(request)
     if bodies.content_type(request) == "multipart/form-data":
         asked = await _upload(request, limits)
     else:
@@ -42,7 +44,7 @@ async def embed_image(request: Request) -> Response:
         asked = Asked(body.images, body.model, Form(body.normalize, body.output_type))
     result = await backend.service.embed_images(asked.images, asked.model)
     tell_times(request, result)
-    return embeddings_response(result, asked.form, started=started)
+    return embeddings_response(result, asked.form, media, started=started)
 
 
 async def _upload(request: Request, limits: Limits) -> Asked:

@@ -1,33 +1,38 @@
-"""What every request passes: an id, the answer's common headers, and errors turned into JSON.
+"""What every request passes: an id, the answer's common headers, errors turned into JSON, unread bodies taken in.
 
 Pure ASGI, not `BaseHTTPMiddleware`, which costs a task and a queue per request.
 """
 
 import logging
-import re
 import time
 import uuid
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import tracing
+from app.api.draining import Body
+from app.api.recording import RequestRecorder
+from app.api.request_span import begin_request, end_request
 from app.api.responses import error_response
 from app.errors import InternalError, ServiceError
+from app.metrics import CLIENT_LEFT
+from app.recorder import Recorder
+from app.request_id import VALID_ID
 
 logger = logging.getLogger(__name__)
-
-# Version 00 of the W3C's trace context; zero ids are none.
-TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-VALID_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 class RequestMiddleware:
     """`names_answers`: whether the request's id is written on the answer here; Serve does that by itself."""
 
-    def __init__(self, app: ASGIApp, replica: str, *, names_answers: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, replica: str, *, names_answers: bool, recorder: RequestRecorder | None = None
+    ) -> None:
         self.app = app
         self.replica = replica.encode()
         self.names_answers = names_answers
+        self.recorder = recorder or RequestRecorder(Recorder(), ())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -35,15 +40,19 @@ class RequestMiddleware:
             return
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
-        trace = next((v for k, v in scope["headers"] if k == b"traceparent" and TRACEPARENT.fullmatch(v)), None)
+        span, trace = begin_request(scope, request_id)
         began = time.perf_counter()
         started = False
+        body = Body(scope, receive)
+        status = CLIENT_LEFT
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal started
+            nonlocal started, status
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message["headers"], (b"x-served-by", self.replica)]
+                status = message["status"]
+                quota = scope["state"].get("quota_headers", ())
+                message["headers"] = [*message["headers"], (b"x-served-by", self.replica), *quota]
                 stages = {**scope["state"].get("stages", {}), "total": (time.perf_counter() - began) * 1e3}
                 times = ", ".join(f"{name};dur={spent:.3f}" for name, spent in stages.items())
                 message["headers"].append((b"server-timing", times.encode()))
@@ -51,22 +60,41 @@ class RequestMiddleware:
                     message["headers"].append((b"traceparent", trace))
                 if self.names_answers:
                     message["headers"].append((b"x-request-id", request_id.encode()))
+                if not body.is_read:
+                    # What is left after draining is not worth reading, and must not be taken for a next request.
+                    message["headers"].append((b"connection", b"close"))
+            elif not body.is_read and not message.get("more_body", False):
+                # The whole answer is out before the rest comes in; only its formal end waits.
+                await send({**message, "more_body": True})
+                await body.drain()
+                message = {"type": "http.response.body", "body": b""}
             await send(message)
 
+        self.recorder.began()
         try:
-            await self.app(scope, receive, send_with_headers)
+            if span is None:
+                await self.app(scope, body.receive, send_with_headers)
+            else:
+                with tracing.within(span):
+                    await self.app(scope, body.receive, send_with_headers)
         except ClientDisconnect:
             return
         except ServiceError as error:
             if started:
                 raise
-            await error_response(error, request_id, scope["path"])(scope, receive, send_with_headers)
+            scope["state"]["error_code"] = error.code
+            await error_response(error, request_id, scope["path"])(scope, body.receive, send_with_headers)
         except Exception:
             logger.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
             if started:
                 raise
             failure = InternalError("Something went wrong on our side. The request id finds it in the log.")
-            await error_response(failure, request_id, scope["path"])(scope, receive, send_with_headers)
+            scope["state"]["error_code"] = failure.code
+            await error_response(failure, request_id, scope["path"])(scope, body.receive, send_with_headers)
+        finally:
+            route = self.recorder.ended(scope, status, time.perf_counter() - began)
+            if span is not None:
+                end_request(span, scope, route, status)
 
 
 def _request_id(scope: Scope) -> str:

@@ -9,16 +9,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import matryoshka, prompts
-from app.api import bodies, openai_input
+from app.api import bodies, inputs
 from app.api.backend import Backend
 from app.api.embeddings import Form, tell_times
-from app.api.openai_input import Objects, Texts
+from app.api.inputs import Objects, Texts
 from app.api.responses import json_response
 from app.encoder import ready
 from app.errors import ModelNotFound, PayloadTooLarge, ServiceError
 from app.mixed_batch import Item, embed_mixed
 from app.schemas import Json, OpenAiEmbeddingRequest
 from app.service import Embeddings
+from app.settings import public_name
 from app.types import Reading
 
 
@@ -26,7 +27,7 @@ async def embed(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     body = bodies.parse(await bodies.read_json(request, backend.args.limits.image_body), OpenAiEmbeddingRequest)
     reading = Reading(body.prompt_name, body.input_type, param="prompt_name")
-    asked = openai_input.parse(body.input)
+    asked = inputs.parse(body.input)
     if isinstance(asked, Texts):
         result = await backend.service.embed_texts(asked.texts, body.model, param="input", reading=reading)
     elif isinstance(asked, Objects):
@@ -92,7 +93,7 @@ def _models(backend: Backend) -> dict[str, Json]:
             # A backup serves under its own name: a model is never replaced silently.
             id_ = encoder.state.info.id if encoder.state.info else encoder.state.id
             served[id_] = id_.split("/", 1)[0] if "/" in id_.strip("/") else "local"
-    for alias, target in backend.args.model_aliases.items():
+    for alias, target in ((a, public_name(t)) for a, t in backend.args.model_aliases.items()):
         if any(target in (id_, id_.rstrip("/").rsplit("/", 1)[-1]) for id_ in [*served]):
             served[alias] = target
     return {id_: {"id": id_, "object": "model", "created": created, "owned_by": owner} for id_, owner in served.items()}

@@ -8,14 +8,19 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app.api.dialects import Dialect
+from app.api import matrix_docs
+from app.api.dialects import Dialect, statuses_of
 from app.api.route import Route
 from app.errors import InternalError, ServiceError
-from app.schemas import ErrorResponse, Json, OpenAiErrorResponse
+from app.schemas import ErrorResponse, Json, OpenAiErrorResponse, TeiErrorResponse
 from app.settings import Limits
 
 REFS = "#/components/schemas/{model}"
-ERROR_MODELS: dict[Dialect, type[BaseModel]] = {"native": ErrorResponse, "openai": OpenAiErrorResponse}
+ERROR_MODELS: dict[Dialect, type[BaseModel]] = {
+    "native": ErrorResponse,
+    "openai": OpenAiErrorResponse,
+    "tei": TeiErrorResponse,
+}
 ANSWER_HEADERS: Json = {
     "x-request-id": {"description": "Yours, if you sent a decent one.", "schema": {"type": "string"}},
     "server-timing": {
@@ -25,67 +30,128 @@ ANSWER_HEADERS: Json = {
     "traceparent": {"description": "Yours, if you sent a valid one.", "schema": {"type": "string"}},
     "x-served-by": {"description": "The replica that answered.", "schema": {"type": "string"}},
 }
+PATH_PARAMETERS: dict[str, Json] = {
+    "model": {
+        "description": "Full or short name of a served model, or an alias; slashes may stand as they are.",
+        "example": "sentence-transformers/all-MiniLM-L6-v2",
+    },
+    "file": {"description": "A file of the page.", "example": "main.js"},
+}
 RETRY_AFTER: Json = {"description": "Seconds after which trying again makes sense.", "schema": {"type": "integer"}}
 
 
-def document(routes: Sequence[Route], limits: Limits, version: str) -> Json:
-    """Every route with its request, its answers and its errors."""
+QUOTA: Json = {
+    "ratelimit-policy": {
+        "description": 'Your quotas, e.g. "requests";q=600;w=60: 600 in 60 s (IETF draft, RateLimit header fields).',
+        "schema": {"type": "string"},
+    },
+    "ratelimit": {
+        "description": 'What is left of them, e.g. "requests";r=599;t=60: 599, whole again in 60 s. The same stands in '
+        "x-ratelimit-limit-requests, -remaining-requests, -reset-requests, and -tokens.",
+        "schema": {"type": "string"},
+    },
+}
+ABOUT = (
+    "Text and image embeddings. Times are milliseconds, vectors float32. A path that is not here is a 404, a method "
+    "that its path does not list a 405 with `Allow`, both with an error as its body. A model that takes more than "
+    "<deadline_s> s is a 504, one with more than <queue_s> s of work waiting a 429. `Range` is not looked at.\n\n"
+    "JSON is read strictly: UTF-8 without lone surrogates, numbers that a double can hold, no NaN or Infinity, some "
+    "hundreds of levels deep at most; of two fields of one name the last counts. Bodies are sent uncompressed: with "
+    "another `Content-Encoding` than `identity` they are a 415, as with a wrong `Content-Type`."
+)
+CHALLENGE: Json = {"www-authenticate": {"description": "Bearer.", "schema": {"type": "string"}}}
+SECURITY: Json = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key as `Authorization: Bearer KEY`."},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same key in a header."},
+}
+
+
+def document(routes: Sequence[Route], limits: Limits, version: str, *, keys: bool) -> Json:
+    """Every route with its request, its answers and its errors. `keys`: this service asks for API keys."""
     requests = [route.request for route in routes if route.request]
-    answers = [route.response for route in routes if route.response]
+    answers = [model for route in routes for model in (route.response, route.short) if model]
     wanted: list[tuple[type[BaseModel], Any]] = [(model, "validation") for model in requests]
     wanted += [(model, "serialization") for model in (*answers, *ERROR_MODELS.values())]
     refs, schemas = models_json_schema(list(dict.fromkeys(wanted)), ref_template=REFS)
     named = {(model, mode): ref for (model, mode), ref in refs.items()}
     paths: dict[str, Json] = defaultdict(dict)
     for route in routes:
-        paths[route.template][route.method.lower()] = _operation(route, named)
+        paths[route.template][route.method.lower()] = _operation(route, named, keys)
     whole = {
         "openapi": "3.1.0",
         "info": {
             "title": "Ray Embedding Service",
             "version": version,
-            "description": "Text and image embeddings. Times are milliseconds, vectors float32.",
+            "description": ABOUT,
+            "license": {"name": "MIT", "identifier": "MIT"},
         },
+        "servers": [{"url": "/", "description": "Where this document came from."}],
         "paths": dict(paths),
-        "components": {"schemas": schemas.get("$defs", {})},
+        "components": {"schemas": schemas.get("$defs", {}), "securitySchemes": SECURITY},
     }
     filled: Json = _with_limits(whole, limits.model_dump())
     return filled
 
 
-def _operation(route: Route, named: dict[tuple[Any, Any], Json]) -> Json:
+def _operation(route: Route, named: dict[tuple[Any, Any], Json], keys: bool) -> Json:
     operation: Json = {
         "operationId": f"{route.method.lower()}{re.sub(r'[^A-Za-z0-9]+', '_', route.template).rstrip('_')}",
         "summary": route.summary,
         "responses": _responses(route, named),
+        "x-scope": route.scope,
     }
-    if route.parameters:
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}, "description": f"A {name}."}
-            for name in route.parameters
-        ]
+    if route.scope != "open":
+        # Either scheme; where the service asks nobody, none as well.
+        operation["security"] = [{"bearer": []}, {"apiKey": []}, *([] if keys else [{}])]
+    parameters: list[Json] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} | PATH_PARAMETERS[name]
+        for name in route.parameters
+    ]
+    if route.matrix_body:
+        parameters += matrix_docs.body_parameters()
+    if parameters:
+        operation["parameters"] = parameters
     if route.request:
         content: Json = {"application/json": {"schema": named[route.request, "validation"]}}
         if route.example is not None:
             content["application/json"]["example"] = route.example
         if route.upload:
             content["multipart/form-data"] = {"schema": route.upload}
-        operation["requestBody"] = {"required": not route.optional_body, "content": content}
+        if route.matrix_body:
+            content |= matrix_docs.BODY
+        operation["requestBody"] = {
+            "description": f"At most <{route.body_limit}> bytes.",
+            "required": not route.optional_body,
+            "content": content,
+        }
     return operation
 
 
 def _responses(route: Route, named: dict[tuple[Any, Any], Json]) -> Json:
     schema = named[route.response, "serialization"] if route.response else {}
-    answer = {"content": {route.media: {"schema": schema}}, "headers": ANSWER_HEADERS}
+    if route.short:
+        schema = {"anyOf": [schema, named[route.short, "serialization"]]}
+    headers = ANSWER_HEADERS | ({} if route.scope == "open" else QUOTA)
+    answer = {"content": {route.media: {"schema": schema}}, "headers": headers}
     responses: Json = {"200": {"description": "The answer.", **answer}}
+    if route.matrix_answer:
+        responses["200"] = {
+            "description": "The answer, in the form that `Accept` asks for; JSON where it has no preference.",
+            "content": answer["content"] | matrix_docs.ANSWER,
+            "headers": ANSWER_HEADERS | matrix_docs.ANSWER_HEADERS,
+        }
+    if route.is_file:
+        responses["304"] = {"description": "`If-None-Match` names what would be sent.", "headers": ANSWER_HEADERS}
     for status in route.statuses:
         responses[str(status)] = {"description": "Not yet; the body says why.", **answer}
     grouped: dict[int, list[type[ServiceError]]] = defaultdict(list)
-    possible: tuple[type[ServiceError], ...] = (*route.errors, InternalError)
+    possible: tuple[type[ServiceError], ...] = (*route.refusals, *route.errors, InternalError)
     for error in dict.fromkeys(possible):
-        grouped[error.status].append(error)
+        for status in statuses_of(error, route.errors_as):
+            grouped[status].append(error)
     for status, errors in sorted(grouped.items()):
         headers = ANSWER_HEADERS | ({"retry-after": RETRY_AFTER} if status in (429, 503) else {})
+        headers |= CHALLENGE if status == 401 else QUOTA if status == 429 else {}
         responses[str(status)] = {
             "description": ", ".join(dict.fromkeys(error.code for error in errors)),
             "content": {"application/json": {"schema": named[ERROR_MODELS[route.errors_as], "serialization"]}},
@@ -95,15 +161,20 @@ def _responses(route: Route, named: dict[tuple[Any, Any], Json]) -> Json:
 
 
 def _with_limits(node: Any, limits: Json) -> Any:
-    """`<name of a limit>` in a description becomes its number."""
+    """`<name of a limit>` in a description or as `maxItems` becomes its number."""
     if isinstance(node, dict):
-        return {
-            key: _filled(value, limits)
-            if key == "description" and isinstance(value, str)
-            else _with_limits(value, limits)
-            for key, value in node.items()
-        }
+        return {key: _limited(key, value, limits) for key, value in node.items()}
     return [_with_limits(value, limits) for value in node] if isinstance(node, list) else node
+
+
+def _limited(key: str, value: Any, limits: Json) -> Any:
+    match key, value:
+        case "description", str():
+            return _filled(value, limits)
+        case "maxItems", str():
+            return limits[value.strip("<>")]
+        case _:
+            return _with_limits(value, limits)
 
 
 def _filled(text: str, limits: Json) -> str:

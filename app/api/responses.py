@@ -6,7 +6,7 @@ import orjson
 from starlette.responses import Response
 
 from app.api.dialects import dialect_of, status_of, written
-from app.errors import ServiceError
+from app.errors import ServiceError, Unauthorized
 from app.schemas import Wire
 
 
@@ -23,6 +23,8 @@ def error_response(error: ServiceError, request_id: str, path: str) -> Response:
     """In the dialect of the path."""
     dialect = dialect_of(path)
     headers = {}
+    if isinstance(error, Unauthorized):
+        headers["www-authenticate"] = 'Bearer realm="embeddings"'
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, round(error.retry_after)))
     return json_response(written(error, request_id, dialect), status_of(error, dialect), headers)

@@ -1,16 +1,18 @@
 """The route table. The application, the OpenAPI document and `/docs` are made of it."""
 
-from typing import Final
+from typing import Final, get_args
 
-from app.api import batch, cache, docs, health, image, openai, search, similarity, text
-from app.api.route import BODY, CALLS, ENCODES, Route
+from app.api import batch, cache, docs, health, image, metrics, openai, page, search, similarity, tei, text
+from app.api.route import BODY, CALLS, ENCODES, Route, Scope
 from app.errors import (
     CacheUnavailable,
+    EmptyInput,
     InvalidImage,
     InvalidItem,
-    InvalidRequest,
     ModelNotFound,
-    PayloadTooLarge,
+    ModelUnavailable,
+    NotAcceptable,
+    NotFound,
     SpaceMismatch,
 )
 from app.schemas import (
@@ -19,8 +21,11 @@ from app.schemas import (
     CacheClearRequest,
     CacheClearResponse,
     CacheStatsResponse,
+    CacheWarmRequest,
+    CacheWarmResponse,
     EmbeddingsResponse,
     HealthResponse,
+    HealthSummary,
     ImageRequest,
     LiveResponse,
     OpenAiEmbeddingRequest,
@@ -32,8 +37,14 @@ from app.schemas import (
     SearchResponse,
     SimilarityRequest,
     SimilarityResponse,
+    TeiEmbedRequest,
+    TeiEmbedResponse,
+    TeiInfo,
+    TeiTokenizeRequest,
+    TeiTokenizeResponse,
     TextRequest,
 )
+from app.types import OutputType
 
 # A red square, 8 x 8.
 PNG: Final = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mP8z4AdMDEMKQkAzUEBD7t4NqoAAAAASUVORK5CYII="
@@ -41,14 +52,20 @@ UPLOAD: Final = {
     "type": "object",
     "description": "A form with the files in `images`.",
     "required": ["images"],
+    "additionalProperties": False,
     "properties": {
         "images": {
             "type": "array",
             "minItems": 1,
+            "maxItems": "<images>",
             "items": {"type": "string", "format": "binary"},
             "description": "1 to <images> image files, at most <image_bytes> bytes each.",
         },
-        "outputType": {"type": "string", "description": "As in ImageRequest."},
+        "outputType": {
+            "type": "string",
+            "enum": list(get_args(OutputType)),
+            "description": "As in ImageRequest.",
+        },
         "model": {"type": "string", "description": "Full or short name of a served image model."},
         "normalize": {"type": "string", "enum": ["true", "false", "1", "0"], "description": "As in ImageRequest."},
     },
@@ -62,8 +79,11 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Embed texts.",
         TextRequest,
         EmbeddingsResponse,
-        errors=ENCODES,
+        errors=(*ENCODES, NotAcceptable),
         example={"texts": ["Hello world", "Machine learning"]},
+        scope="embed",
+        body_limit="text_body",
+        matrix_answer=True,
     ),
     Route(
         "POST",
@@ -72,9 +92,12 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Embed images.",
         ImageRequest,
         EmbeddingsResponse,
-        errors=(*ENCODES, InvalidItem, InvalidImage),
+        errors=(*ENCODES, InvalidItem, InvalidImage, NotAcceptable),
         example={"images": [f"data:image/png;base64,{PNG}"]},
         upload=UPLOAD,
+        scope="embed",
+        body_limit="image_body",
+        matrix_answer=True,
     ),
     Route(
         "POST",
@@ -85,6 +108,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         BatchResponse,
         errors=(*BODY, *CALLS),
         example={"items": [{"text": "Hello world"}, {"text": "Machine learning"}], "batchSize": 32},
+        scope="embed",
+        body_limit="image_body",
     ),
     Route(
         "POST",
@@ -95,6 +120,9 @@ ROUTES: Final[tuple[Route, ...]] = (
         SimilarityResponse,
         errors=(*BODY, SpaceMismatch, *CALLS),
         example={"query": [1, 0], "candidates": [[0, 1], [1, 0], [0.6, 0.8]], "topK": 2},
+        scope="embed",
+        body_limit="vector_body",
+        matrix_body=True,
     ),
     Route(
         "POST",
@@ -110,6 +138,8 @@ ROUTES: Final[tuple[Route, ...]] = (
             "topK": 1,
             "returnCandidates": True,
         },
+        scope="embed",
+        body_limit="vector_body",
     ),
     Route(
         "POST",
@@ -120,8 +150,18 @@ ROUTES: Final[tuple[Route, ...]] = (
         OpenAiEmbeddingResponse,
         errors=(*ENCODES, InvalidItem, InvalidImage),
         example={"model": "all-MiniLM-L6-v2", "input": ["Hello world"], "encoding_format": "float"},
+        scope="embed",
+        body_limit="image_body",
     ),
-    Route("GET", "/v1/models", openai.models, "The models that serve, as OpenAI's API lists them.", None, OpenAiModels),
+    Route(
+        "GET",
+        "/v1/models",
+        openai.models,
+        "The models that serve, as OpenAI's API lists them.",
+        None,
+        OpenAiModels,
+        scope="read",
+    ),
     Route(
         "GET",
         "/v1/models/{model:path}",
@@ -130,8 +170,49 @@ ROUTES: Final[tuple[Route, ...]] = (
         None,
         OpenAiModel,
         errors=(ModelNotFound,),
+        scope="read",
     ),
-    Route("GET", "/cache/stats", cache.stats, "The cache's figures.", None, CacheStatsResponse),
+    *(
+        Route(
+            "POST",
+            path,
+            tei.embed,
+            summary,
+            TeiEmbedRequest,
+            TeiEmbedResponse,
+            errors=(*ENCODES, EmptyInput, InvalidItem),
+            example={"inputs": ["Hello world"]},
+            scope="embed",
+            body_limit="text_body",
+        )
+        for path, summary in (
+            ("/embed", "Embed texts, as text-embeddings-inference does."),
+            ("/", "The same as /embed, for clients that know the base URL only."),
+        )
+    ),
+    Route(
+        "GET",
+        "/info",
+        tei.info,
+        "The default text model, as text-embeddings-inference tells it.",
+        None,
+        TeiInfo,
+        errors=(ModelNotFound, ModelUnavailable),
+        scope="read",
+    ),
+    Route(
+        "POST",
+        "/tokenize",
+        tei.tokenize,
+        "Tokens of texts, as text-embeddings-inference tells them.",
+        TeiTokenizeRequest,
+        TeiTokenizeResponse,
+        errors=(*ENCODES, EmptyInput),
+        example={"inputs": "Hello world"},
+        scope="embed",
+        body_limit="tokenize_body",
+    ),
+    Route("GET", "/cache/stats", cache.stats, "The cache's figures.", None, CacheStatsResponse, scope="read"),
     Route(
         "POST",
         "/cache/clear",
@@ -139,9 +220,22 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Empty the cache; when it answers, no replica serves an old copy.",
         CacheClearRequest,
         CacheClearResponse,
-        errors=(InvalidRequest, PayloadTooLarge, CacheUnavailable),
+        errors=(*BODY, CacheUnavailable),
         example={},
         optional_body=True,
+        scope="admin",
+        body_limit="clear_body",
+    ),
+    Route(
+        "POST",
+        "/cache/warm",
+        cache.warm,
+        "Put vectors that the served model made elsewhere into the cache; some are checked.",
+        CacheWarmRequest,
+        CacheWarmResponse,
+        errors=(*ENCODES, SpaceMismatch, CacheUnavailable),
+        scope="admin",
+        body_limit="text_body",
     ),
     Route(
         "GET",
@@ -151,9 +245,33 @@ ROUTES: Final[tuple[Route, ...]] = (
         None,
         HealthResponse,
         statuses=(503,),
+        short=HealthSummary,
+        scope="open",
     ),
-    Route("GET", "/livez", health.livez, "The ingress runs.", None, LiveResponse),
-    Route("GET", "/readyz", health.readyz, "Models are loaded.", None, ReadyResponse, statuses=(503,)),
-    Route("GET", "/openapi.json", docs.openapi, "This description, OpenAPI 3.1."),
-    Route("GET", "/docs", docs.page, "A page that lists the routes.", media="text/html"),
+    Route("GET", "/livez", health.livez, "The ingress runs.", None, LiveResponse, scope="open"),
+    Route("GET", "/readyz", health.readyz, "Models are loaded.", None, ReadyResponse, statuses=(503,), scope="open"),
+    Route("GET", "/openapi.json", docs.openapi, "This description, OpenAPI 3.1.", scope="open"),
+    Route("GET", "/docs", docs.page, "A page that lists the routes.", media="text/html", scope="open", is_file=True),
+    Route("GET", "/", page.index, "A page to try everything on.", media="text/html", scope="open", is_file=True),
+    Route(
+        "GET",
+        "/static/{file:path}",
+        page.static,
+        "What the pages are made of.",
+        errors=(NotFound,),
+        media="*/*",
+        scope="open",
+        is_file=True,
+    ),
+    Route(
+        "GET",
+        "/metrics",
+        metrics.metrics,
+        "The whole cluster's figures, as Prometheus reads them.",
+        media="text/plain",
+        scope="read",
+    ),
 )
+
+# What Serve answers by itself, before a request reaches this application: that a replica is well, and its name.
+SERVE_ROUTES: Final[dict[str, Scope]] = {"/-/healthz": "open", "/-/routes": "open"}

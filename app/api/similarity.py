@@ -1,20 +1,31 @@
-"""`POST /similarity`: the body goes to the similarity deployment as it came."""
+"""`POST /similarity`: the body goes to the similarity deployment as it came, JSON or a matrix of bytes."""
 
 import time
 
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import bodies
 from app.api.backend import Backend
+from app.api.media import NPY, OCTETS
 from app.api.responses import json_response
-from app.schemas import Json
+from app.errors import InvalidRequest
+from app.ranking import Ranking
+from app.schemas import Json, MatrixOptions
+from app.similarity_matrix import SHAPE, shape_of
+from app.validation import as_invalid_request
 
 
 async def rank(request: Request) -> Response:
     started = time.perf_counter()
     backend: Backend = request.app.state.backend
-    ranking = await backend.ranker.rank_json(await bodies.read_json(request, backend.args.limits.vector_body))
+    limit = backend.args.limits.vector_body
+    if bodies.content_type(request) in (OCTETS, NPY):
+        ranking = await _rank_matrix(request, backend, limit)
+    else:
+        alternative = f"or a matrix as {OCTETS} or {NPY}"
+        ranking = await backend.ranker.rank_json(await bodies.read_json(request, limit, alternative))
     answer: Json = {
         "results": [
             {"index": index, "score": score} for index, score in zip(ranking.indices, ranking.scores, strict=True)
@@ -25,3 +36,22 @@ async def rank(request: Request) -> Response:
     if ranking.space is not None:
         answer["space"] = ranking.space
     return json_response(answer)
+
+
+async def _rank_matrix(request: Request, backend: Backend, limit: int) -> Ranking:
+    options = _options(request)
+    shape = shape_of(request.headers.get(SHAPE)) if bodies.content_type(request) == OCTETS else None
+    body = await bodies.read_array(request, limit)
+    return await backend.ranker.rank_matrix(body, shape, options)
+
+
+def _options(request: Request) -> MatrixOptions:
+    given = request.query_params.multi_items()
+    names = [name for name, _ in given]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidRequest(f"`{twice}` is given more than once.", twice)
+    try:
+        return MatrixOptions.model_validate_strings(dict(given), by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise as_invalid_request(error, MatrixOptions) from None

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from app.api import bodies
 from app.api.backend import Backend
 from app.api.embeddings import Form, embeddings_response, tell_times
+from app.api.media import wanted
 from app.schemas import TextRequest
 from app.types import Reading
 
@@ -15,8 +16,9 @@ from app.types import Reading
 async def embed_text(request: Request) -> Response:
     started = time.perf_counter()
     backend: Backend = request.app.state.backend
+    media = wanted(request)
     body = bodies.parse(await bodies.read_json(request, backend.args.limits.text_body), TextRequest)
     reading = Reading(body.prompt_name, body.input_type)
     result = await backend.service.embed_texts(body.texts, body.model, reading=reading)
     tell_times(request, result)
-    return embeddings_response(result, Form(body.normalize, body.output_type), started=started)
+    return embeddings_response(result, Form(body.normalize, body.output_type), media, started=started)

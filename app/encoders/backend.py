@@ -73,6 +73,10 @@ class Runner(Protocol):
         """
         ...
 
+    def warmed(self) -> None:
+        """Told when every shape has run: what only building kernels needs may go."""
+        ...
+
 
 Backend = Callable[[Graph, RunOptions], Runner]
 

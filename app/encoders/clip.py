@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from app.encoders import backend, shapes
+from app.encoders import backend, golden, shapes
 from app.encoders.backend import Graph, Runner
 from app.encoders.layout import read_json
 from app.encoders.preprocess import Preprocessing, read_preprocessing
@@ -14,7 +14,7 @@ from app.encoders.text import TextTower, cache_folder, fingerprint, tokenizer_fi
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import resolve
 from app.errors import ModelUnavailable
-from app.settings import ModelArgs
+from app.settings import ModelArgs, public_name
 from app.types import ModelInfo, Vector
 
 
@@ -45,12 +45,18 @@ class ImageTower:
             start += rows
         return out
 
+    def golden(self) -> Vector:
+        """What it makes of the self-test's images."""
+        crops = golden.images(self.preprocessing.output_size)
+        return self.run([self.preprocessing.normalize(crop) for crop in crops])
+
     def warm(self, max_batch: int) -> None:
         """Compile every batch size that up to `max_batch` images can need."""
         sizes = {padded for n in range(1, max_batch + 1) for _, padded in self._plan(n)}
         # A backend without fixed shapes needs no more than to have run once.
         for size in sorted(sizes) if self._runner.fixed_shapes else [1]:
             self._runner(np.zeros((size, 3, *self.preprocessing.output_size), np.float32))
+        self._runner.warmed()
 
     def _plan(self, n: int) -> Sequence[tuple[int, int]]:
         if not n:
@@ -71,7 +77,7 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
     """Load a CLIP in the transformers layout.
 
     Raises:
-        ModelUnavailable: Its weights can't be had, or it is no CLIP.
+        ModelUnavailable: Its weights can't be had, it is no CLIP, or it fails its self-test.
     """
     weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
     folder = weights.directory
@@ -108,7 +114,7 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
     file = tokenizer_file(folder, cache)
     texts, images = runner("clip_text"), runner("clip_image")
     info = ModelInfo(
-        id=weights.id,
+        id=public_name(weights.id),
         fingerprint=fingerprint(
             weights,
             texts.precision,
@@ -123,11 +129,14 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
         device=texts.device,
         revision=weights.revision,
         prompts=dict(args.prompts),
+        pooling=("lasttoken",),
     )
     patches = (height // int(vision.get("patch_size", 32))) ** 2 + 1
     # 0 as padding: CLIP looks for the end token, and must not find it in the padding of a row that is none.
     text = TextTower(info, Tokenizer(file, max_tokens), texts, pad_id=0)
-    return ClipModel(info, text, ImageTower(info, preprocessing, images, patches))
+    model = ClipModel(info, text, ImageTower(info, preprocessing, images, patches))
+    golden.prove(golden.Golden(text.golden(), model.image.golden()), weights, info, cache)
+    return model
 
 
 def _settings(folder: Path) -> list[Any]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from app.encoders import conversion
+from app.encoders import conversion, mapped_file
 from app.encoders.backend import Graph, RunOptions
 from app.errors import ModelUnavailable
 from app.types import Vector
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 # Part of the name of converted files: raise it when `write` or the torch modules behind it change.
 CONVERTER_VERSION = 1
-MODEL, SUMS = "model.xml", "sha256.json"
+MODEL, WEIGHTS, SUMS = "model.xml", "model.bin", "sha256.json"
 
 
 def load(graph: Graph, options: RunOptions) -> "OpenVinoRunner":
@@ -56,7 +56,8 @@ def load(graph: Graph, options: RunOptions) -> "OpenVinoRunner":
         "ENABLE_CPU_PINNING": False,
     }
     with _converted(graph, options.cache) as folder:
-        return OpenVinoRunner(core.compile_model(core.read_model(folder / MODEL), "CPU", config), precision)
+        compiled = core.compile_model(core.read_model(folder / MODEL), "CPU", config)
+        return OpenVinoRunner(compiled, precision, folder / WEIGHTS)
 
 
 class OpenVinoRunner:
@@ -66,14 +67,19 @@ class OpenVinoRunner:
     device = "cpu"
     fixed_shapes = True
 
-    def __init__(self, compiled: Any, precision: str) -> None:
+    def __init__(self, compiled: Any, precision: str, weights: Path) -> None:
         self.precision = precision
+        self._weights = weights
         self._request = compiled.create_infer_request()
 
     def __call__(self, *inputs: NDArray[Any]) -> Vector:
         results = self._request.infer(list(inputs), share_inputs=True, share_outputs=True)
         vectors: Vector = results[0]
         return vectors
+
+    def warmed(self) -> None:
+        """The weights were copied into the kernels' own layout; their file is mapped for as long as the model lives."""
+        mapped_file.release(self._weights)
 
 
 @contextlib.contextmanager

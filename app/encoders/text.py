@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from app.encoders import backend, shapes
+from app.encoders import backend, golden, shapes
 from app.encoders.backend import Graph, Runner
 from app.encoders.layout import model_type, text_layout
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import Weights, resolve
 from app.errors import InvalidItem, ModelUnavailable
-from app.settings import ModelArgs, converted_models
-from app.types import ModelInfo, TextInput, TokenizedText, Vector
+from app.settings import ModelArgs, converted_models, public_name
+from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 
 # Part of every fingerprint: raise it when a change here makes other vectors of the same files.
 VECTORS_VERSION = 1
@@ -25,7 +25,7 @@ def load_text_model(args: ModelArgs, *, threads: int, offline: bool) -> "TextTow
     """Load a sentence-transformers or plain transformers model.
 
     Raises:
-        ModelUnavailable: Its weights can't be had, or it is no model of this kind.
+        ModelUnavailable: Its weights can't be had, it is no model of this kind, or it fails its self-test.
     """
     weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
     if model_type(weights.directory) == "clip":
@@ -47,7 +47,7 @@ def load_text_model(args: ModelArgs, *, threads: int, offline: bool) -> "TextTow
     tokenizer = Tokenizer(file, layout.max_tokens, layout.lower_case, layout.default_prompt)
     runner = backend.load(graph, backend.options_for(args, threads, cache), backend.choose(args.backend, args.device))
     info = ModelInfo(
-        id=weights.id,
+        id=public_name(weights.id),
         fingerprint=fingerprint(
             weights,
             runner.precision,
@@ -64,18 +64,22 @@ def load_text_model(args: ModelArgs, *, threads: int, offline: bool) -> "TextTow
         revision=weights.revision,
         prompts=prompts,
         normalized=layout.normalized,
+        pooling=layout.pooling,
     )
-    return TextTower(info, tokenizer, runner, layout.pad_id)
+    tower = TextTower(info, tokenizer, runner, layout.pad_id)
+    golden.prove(golden.Golden(tower.golden()), weights, info, cache)
+    return tower
 
 
 class TextTower:
-    """A tokenizer and the graph behind it: a `TextModel`.
+    """A tokenizer and the graph behind it: a `TextModel`. `lengths`: what texts are padded to, where shapes are fixed.
 
     `tokenize` is thread-safe; `run` and `warm` are called from one thread at a time.
     """
 
     def __init__(self, info: ModelInfo, tokenizer: Tokenizer, runner: Runner, pad_id: int) -> None:
         self.info = info
+        self.lengths = shapes.lengths(info.max_tokens)
         self._tokenizer = tokenizer
         self._runner = runner
         self._pad_id = pad_id
@@ -92,13 +96,17 @@ class TextTower:
         """Inputs of every kind -> ids or an error, in order."""
         return self._tokenizer.read(inputs)
 
+    def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
+        """What each text is made of, uncut."""
+        return self._tokenizer.tokens(texts, prompt, special)
+
     def run(self, batch: Sequence[Sequence[int]]) -> Vector:
         out = np.empty((len(batch), self.info.dimensions), np.float32)
         if not batch:
             return out
         longest = max(map(len, batch))
         if self._runner.fixed_shapes:
-            length = shapes.bucket(longest, shapes.lengths(self.info.max_tokens))
+            length = shapes.bucket(longest, self.lengths)
             plan = shapes.pieces(len(batch), length)
         else:
             length, plan = longest, ((len(batch), len(batch)),)
@@ -109,9 +117,14 @@ class TextTower:
             start += rows
         return out
 
+    def golden(self) -> Vector:
+        """What it makes of the self-test's texts."""
+        return self.run([text.ids for text in self.tokenize(golden.TEXTS, "")])
+
     def warm(self, shapes: Sequence[tuple[int, int]]) -> None:
         for rows, length in shapes:
             self._runner(*self._padded([[self._pad_id] * length] * rows, rows, length))
+        self._runner.warmed()
 
     def _padded(self, batch: Sequence[Sequence[int]], rows: int, length: int) -> tuple[Any, Any]:
         ids = np.full((rows, length), self._pad_id, np.int32)

@@ -6,6 +6,8 @@ nothing, so they must begin and end as this one's do.
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import normalizers
 
 from app.errors import InvalidItem
-from app.types import Prompted, TextInput, TokenIds, TokenizedText
+from app.types import Prompted, TextInput, Token, TokenIds, TokenizedText
 
 FOREIGN = (
     "Send texts, or ids made by this model's own tokenizer with its special tokens. "
@@ -57,6 +59,20 @@ class Tokenizer:
             return [*self([one for one in inputs if isinstance(one, str)])]
         return [self._read(one) for one in inputs]
 
+    def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
+        """What each text is made of, behind its prompt and uncut; `special`: with the tokens around it."""
+        prefix = self._prompt if prompt is None else prompt
+        whole = [prefix + text for text in texts]
+        encodings = self._uncut.encode_batch(whole, add_special_tokens=special)
+        return [_tokens(encoding, text) for encoding, text in zip(encodings, whole, strict=True)]
+
+    @cached_property
+    def _uncut(self) -> Backend:
+        """Made when first asked for: most replicas never are."""
+        other = Backend.from_str(self._backend.to_str())
+        other.no_truncation()
+        return other
+
     def _read(self, one: TextInput) -> TokenizedText | InvalidItem:
         if isinstance(one, TokenIds):
             return self._checked(one.ids)
@@ -92,6 +108,18 @@ def _cutting_the_start(backend: Backend, max_tokens: int) -> Any:
     other = Backend.from_str(backend.to_str())
     other.enable_truncation(max_tokens, direction="left")
     return getattr(other, "encode_batch_fast", other.encode_batch)
+
+
+def _tokens(encoding: Any, text: str) -> list[Token]:
+    places = [0, *accumulate(len(character.encode()) for character in text)]
+    return [
+        Token(id_, name, True, None, None)
+        if special
+        else Token(id_, text[start:stop], False, places[start], places[stop])
+        for id_, name, special, (start, stop) in zip(
+            encoding.ids, encoding.tokens, encoding.special_tokens_mask, encoding.offsets, strict=True
+        )
+    ]
 
 
 def _special_tokens(backend: Backend) -> tuple[tuple[int, ...], tuple[int, ...]]:

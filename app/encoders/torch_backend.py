@@ -58,6 +58,9 @@ class TorchRunner:
             out: Tensor = self._module(*(self._tensor(array) for array in inputs))
         return np.ascontiguousarray(out.float().cpu().numpy())
 
+    def warmed(self) -> None:
+        pass
+
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(array).to(self.device)
         return tensor.to(self._dtype) if tensor.is_floating_point() else tensor

@@ -19,13 +19,42 @@ from app.schemas.operations import (
     CacheHealth,
     CacheStatsResponse,
     HealthResponse,
+    HealthSummary,
     LiveResponse,
     ModelHealth,
     ReadyResponse,
 )
 from app.schemas.search import SearchItem, SearchOptions, SearchRequest, SearchResponse
-from app.schemas.similarity import Ranked, SimilarityOptions, SimilarityRequest, SimilarityResponse, SpacedOptions
-from app.schemas.wire import ImageEntry, Json, ModelName, Normalize, Output, PromptName, Purpose, SnakeWire, Text, Wire
+from app.schemas.similarity import (
+    MatrixOptions,
+    Ranked,
+    SimilarityOptions,
+    SimilarityRequest,
+    SimilarityResponse,
+    SpacedOptions,
+)
+from app.schemas.tei import (
+    TeiEmbedRequest,
+    TeiEmbedResponse,
+    TeiErrorResponse,
+    TeiInfo,
+    TeiTokenizeRequest,
+    TeiTokenizeResponse,
+)
+from app.schemas.warming import CacheWarmRequest, CacheWarmResponse
+from app.schemas.wire import (
+    Float32,
+    ImageEntry,
+    Json,
+    ModelName,
+    Normalize,
+    Output,
+    PromptName,
+    Purpose,
+    SnakeWire,
+    Text,
+    Wire,
+)
 
 __all__ = [
     "BatchItem",
@@ -36,15 +65,20 @@ __all__ = [
     "CacheClearResponse",
     "CacheHealth",
     "CacheStatsResponse",
+    "CacheWarmRequest",
+    "CacheWarmResponse",
     "EmbeddingsResponse",
     "ErrorBody",
     "ErrorResponse",
+    "Float32",
     "HealthResponse",
+    "HealthSummary",
     "ImageEntry",
     "ImageRequest",
     "ItemError",
     "Json",
     "LiveResponse",
+    "MatrixOptions",
     "ModelHealth",
     "ModelName",
     "Normalize",
@@ -67,6 +101,12 @@ __all__ = [
     "SimilarityResponse",
     "SnakeWire",
     "SpacedOptions",
+    "TeiEmbedRequest",
+    "TeiEmbedResponse",
+    "TeiErrorResponse",
+    "TeiInfo",
+    "TeiTokenizeRequest",
+    "TeiTokenizeResponse",
     "Text",
     "TextRequest",
     "Usage",

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from app.schemas.wire import ImageEntry, ModelName, Normalize, Output, PromptName, Purpose, Text, Wire
+from app.schemas.wire import ImageEntry, ModelName, Normalize, Output, PromptName, Purpose, Text, Whole, Wire
 
 
 class BatchItem(Wire):
@@ -19,7 +19,29 @@ class BatchItem(Wire):
 AnyItem = Annotated[
     Any,
     WithJsonSchema(
-        {"description": "{text} or {image}, each with `model?`; a bad item fails alone. Checked as BatchItem."}
+        {
+            "anyOf": [
+                {
+                    "type": "object",
+                    "title": f"Batch{kind.capitalize()}",
+                    "properties": {
+                        kind: about,
+                        "model": {
+                            "type": ["string", "null"],
+                            "description": f"Full or short name of a served model; default: the first {kind} model.",
+                        },
+                    },
+                    "required": [kind],
+                    "additionalProperties": False,
+                }
+                for kind, about in (
+                    ("text", {"type": "string", "minLength": 1, "description": "Text to embed; as in TextRequest."}),
+                    ("image", {"description": "As an entry of `images` in ImageRequest."}),
+                )
+            ]
+            + [{"title": "Anything else", "description": "An error for this item alone; the others are embedded."}],
+            "description": "{text} or {image}, each with `model` if it likes.",
+        }
     ),
 ]
 
@@ -28,7 +50,7 @@ class BatchRequest(Wire):
     items: Annotated[
         list[AnyItem], Field(min_length=1, description="1 to <texts> items, at most <images> of them images.")
     ]
-    batch_size: Annotated[int, Field(ge=1, le=2048, description="Most items sent to a model at once.")] = 100
+    batch_size: Annotated[int, Field(ge=1, le=2048, description="Most items sent to a model at once."), Whole] = 100
     normalize: Normalize = True
     output_type: Output = "float32"
     prompt_name: PromptName = None

@@ -20,7 +20,11 @@ class TextRequest(Wire):
 class ImageRequest(Wire):
     images: Annotated[
         list[ImageEntry],
-        Field(min_length=1, description="1 to <images> images, at most <request_pixels> pixels together."),
+        Field(
+            min_length=1,
+            description="1 to <images> images, at most <request_pixels> pixels together.",
+            json_schema_extra={"maxItems": "<images>"},
+        ),
     ]
     model: ModelName = None
     normalize: Normalize = True

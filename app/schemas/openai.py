@@ -1,13 +1,25 @@
 """OpenAI's embeddings API, field for field; what it has not is named as an extension."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from app.schemas.wire import Output, PromptName, Purpose, SnakeWire
+from app.schemas.wire import Count, Json, Output, PromptName, Purpose, SnakeWire
 from app.types import OutputType
 
-# Told apart in `app.api.openai`: a union's own messages would name every variant that it is not.
+ID: Final[Json] = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
+OBJECTS: Final[list[Json]] = [
+    {
+        "type": "object",
+        "description": "Extension: for CLIP models, images as in ImageRequest.",
+        "properties": {kind: {"type": "string", "minLength": 1, "description": "What to embed."}},
+        "required": [kind],
+        "additionalProperties": False,
+    }
+    for kind in ("text", "image")
+]
+
+# Told apart in `app.api.openai_input`: a union's own messages would name every variant that it is not.
 Input = Annotated[
     Any,
     WithJsonSchema(
@@ -15,16 +27,16 @@ Input = Annotated[
             "anyOf": [
                 {"type": "string", "minLength": 1},
                 {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
-                {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}},
+                {"type": "array", "minItems": 1, "items": ID},
                 {
                     "type": "array",
                     "minItems": 1,
-                    "items": {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}},
+                    "items": {"type": "array", "minItems": 1, "items": ID},
                 },
                 {
                     "type": "array",
                     "minItems": 1,
-                    "items": {"type": "object", "description": "Extension: {text} or {image}, for CLIP models."},
+                    "items": {"anyOf": [{"type": "string", "minLength": 1}, *OBJECTS]},
                 },
             ],
             "description": "A text, 1 to <texts> texts of at most <text_bytes> bytes, or token ids of the model's own "
@@ -41,7 +53,7 @@ class OpenAiEmbeddingRequest(SnakeWire):
         Literal["float", "base64"] | None, Field(description="base64: the vector's little-endian bytes.")
     ] = None
     dimensions: Annotated[
-        int | None, Field(ge=1, description="Cut vectors to so many numbers and scale them to length 1 again.")
+        Count | None, Field(description="Cut vectors to so many numbers and scale them to length 1 again.")
     ] = None
     user: Annotated[str | None, Field(description="Taken and not used.")] = None
     output_dtype: Annotated[Output, Field(description="Extension. As outputType of TextRequest.")] = "float32"

@@ -63,6 +63,10 @@ class HealthResponse(Wire):
     version: str = Field(description="The service's.")
 
 
+class HealthSummary(Wire):
+    status: Literal["healthy", "degraded", "starting"] = Field(description="A key that may `read` hears why.")
+
+
 class LiveResponse(Wire):
     status: Literal["alive"] = Field(description="Always this.")
 

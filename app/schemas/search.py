@@ -5,16 +5,31 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from app.schemas.similarity import SimilarityOptions
-from app.schemas.wire import ImageEntry, ModelName, PromptName, Text, Wire
+from app.schemas.wire import Float32, ImageEntry, ModelName, PromptName, Text, Wire
 from app.types import Metric
 
 
-class SearchItem(Wire):
-    """Exactly one of `text`, `image` and `vector`."""
+class TextItem(Wire):
+    text: Text
 
-    text: Annotated[Text | None, Field(description="Text, not empty, at most <text_bytes> UTF-8 bytes.")] = None
-    image: ImageEntry = None
-    vector: Annotated[list[float] | None, Field(description="As many numbers as the model's vectors have.")] = None
+
+class ImageItem(Wire):
+    image: ImageEntry
+
+
+class VectorItem(Wire):
+    vector: Annotated[
+        list[Float32],
+        Field(
+            min_length=1,
+            description="As many 32-bit floats as the model's vectors have, or, without a model, as "
+            "the other vectors have.",
+        ),
+    ]
+
+
+# One schema each: an item has exactly one of these fields.
+SearchItem = TextItem | ImageItem | VectorItem
 
 
 class SearchOptions(SimilarityOptions):

@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.schemas.wire import Wire
+from app.schemas.wire import Count, Float32, Wire
 from app.types import Metric
 
 
 class SimilarityOptions(Wire):
-    top_k: Annotated[int | None, Field(ge=1, description="Most results; more than there are is fine.")] = None
+    top_k: Annotated[Count | None, Field(description="Most results; more than there are is fine.")] = None
     threshold: Annotated[
         float | None,
         Field(description="cosine, dot: least score. euclidean: greatest distance. Inclusive."),
@@ -24,10 +24,19 @@ class SpacedOptions(SimilarityOptions):
     ] = None
 
 
+class MatrixOptions(SimilarityOptions):
+    """Query parameters of a binary request, whose vectors are of one space."""
+
+    # `Count` looks at JSON numbers; here are strings.
+    top_k: Annotated[int | None, Field(ge=1, description="Most results; more than there are is fine.")] = None
+    space: Annotated[str | None, Field(description="The vectors' space, for the answer.")] = None
+
+
 class SimilarityRequest(SpacedOptions):
-    query: Annotated[list[float], Field(min_length=1, description="One vector: d numbers, d at least 1.")]
+    query: Annotated[list[Float32], Field(min_length=1, description="One vector: d 32-bit floats, d at least 1.")]
     candidates: Annotated[
-        list[list[float]], Field(description="n vectors of d numbers each; n · d is at most <vector_elements>.")
+        list[list[Float32]],
+        Field(description="n vectors of as many 32-bit floats as `query` has; n · d is at most <vector_elements>."),
     ]
 
 

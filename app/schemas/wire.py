@@ -4,9 +4,9 @@ an error and not a silent default.
 A description may name a limit as `<texts>`: the OpenAPI document puts the number of `app.settings.Limits` there.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from app.types import InputType, OutputType
@@ -57,22 +57,66 @@ Purpose = Annotated[
     Field(description="query or document: the model's prompt for it, if it has one. A prompt name goes before it."),
 ]
 
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# 5.0 is an integer to JSON Schema, and to the clients made of it.
+Whole = BeforeValidator(_whole)
+Count = Annotated[int, Field(ge=1), Whole]
+
+# Read by numpy, which says in words what does not fit.
+FLOAT32: Final = 3.4028234663852886e38
+Float32 = Annotated[float, Field(ge=-FLOAT32, le=FLOAT32)]
+
 # Checked by `app.sources`, which says in words what an image may be.
 ImageEntry = Annotated[
     Any,
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string"},
+                {"type": "string", "minLength": 1},
                 {
                     "type": "object",
                     "properties": {"path": {"type": "string", "description": "A file beneath the image folder."}},
                     "required": ["path"],
                     "additionalProperties": False,
                 },
+                {
+                    "type": "object",
+                    "properties": {"url": {"type": "string", "description": "https://… of an allowed host, or data:…"}},
+                    "required": ["url"],
+                    "additionalProperties": False,
+                },
+                {
+                    "type": "object",
+                    "description": "As OpenAI's API has it.",
+                    "properties": {
+                        "type": {"const": "image_url", "description": "Always this."},
+                        "image_url": {
+                            "anyOf": [
+                                {"type": "string"},
+                                {
+                                    "type": "object",
+                                    "properties": {
+                                        "url": {"type": "string", "description": "As {url}."},
+                                        "detail": {"description": "Taken and not used."},
+                                    },
+                                    "required": ["url"],
+                                    "additionalProperties": False,
+                                },
+                            ],
+                            "description": "As {url}.",
+                        },
+                    },
+                    "required": ["image_url"],
+                    "additionalProperties": False,
+                },
             ],
-            "description": "Data URI, base64, or a path: `./…` or {path}. At most <image_bytes> bytes and "
-            "<image_pixels> pixels. Paths need IMAGE_FOLDER to be set.",
+            "description": "Data URI, base64, a path (`./…` or {path}) or a URL (`https://…`, {url} or {image_url}). "
+            "At most <image_bytes> bytes and <image_pixels> pixels. Paths need IMAGE_FOLDER to be set, URLs "
+            "IMAGE_URL_HOSTS.",
         }
     ),
 ]

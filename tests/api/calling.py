@@ -1,14 +1,19 @@
 """The application over fakes, and requests to it without a network."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import numpy as np
+from numpy.typing import NDArray
 
 from app.api import create_app
 from app.api.backend import Backend
-from app.ranking import Ranking, rank_json, rank_vectors
+from app.api.guard import Guard
+from app.ranking import Ranking, rank_json, rank_matrix, rank_vectors
+from app.schemas import MatrixOptions
 from app.service import EmbeddingService
 from app.settings import Limits
 from app.shared_cache import CacheStats
@@ -22,12 +27,18 @@ FIGURES = CacheStats(5, 10, 2000, 4000, hits=3, near_hits=2, misses=1, evictions
 class FakeControl:
     fault: Exception | None = None
     clears: int = 0
+    warmed: dict[bytes, bytes] = field(default_factory=dict)
 
     async def clear(self) -> int:
         if self.fault is not None:
             raise self.fault
         self.clears += 1
         return 5
+
+    async def warm(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.warmed.update(entries)
 
     async def stats(self) -> CacheStats:
         if self.fault is not None:
@@ -46,6 +57,11 @@ class LocalRanker:
             raise self.fault
         return rank_json(body, Limits())
 
+    async def rank_matrix(
+        self, body: NDArray[np.uint8], shape: tuple[int, int] | None, options: MatrixOptions
+    ) -> Ranking:
+        return rank_matrix(body, shape, options, Limits())
+
     async def rank(
         self, query: Vector, candidates: Vector, metric: Metric, top_k: int | None, threshold: float | None
     ) -> Ranking:
@@ -55,17 +71,28 @@ class LocalRanker:
 class Service:
     """`service.post(...)` and the parts behind it."""
 
-    def __init__(self, *encoders: FakeEncoder, names_answers: bool = True, **limits: Any) -> None:
+    def __init__(
+        self,
+        *encoders: FakeEncoder,
+        names_answers: bool = True,
+        guard: Guard | None = None,
+        settings: dict[str, Any] | None = None,
+        **limits: Any,
+    ) -> None:
         self.control = FakeControl()
         self.ranker = LocalRanker()
         self.embeddings: EmbeddingService = service_of(*encoders or [FakeEncoder()], **limits)
-        self.backend = Backend(self.embeddings, self.control, self.ranker, self.embeddings.args, "replica-7")
+        args = self.embeddings.args.model_copy(update=settings) if settings else self.embeddings.args
+        self.backend = Backend(self.embeddings, self.control, self.ranker, args, "replica-7", guard)
         self._app = create_app(self.backend, names_answers=names_answers)
+
+    def transport(self) -> httpx.ASGITransport:
+        """For other clients; an exception that escapes the application fails the test."""
+        return httpx.ASGITransport(self._app)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def call() -> httpx.Response:
-            transport = httpx.ASGITransport(self._app)  # an exception that escapes the application fails the test
-            async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            async with httpx.AsyncClient(transport=self.transport(), base_url="http://service") as client:
                 return await client.request(method, path, **options)
 
         return asyncio.run(call())

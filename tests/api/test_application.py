@@ -67,7 +67,7 @@ def test_retry_after_is_whole_seconds_and_at_least_one(seconds: float, header: s
 
 
 def test_an_unknown_path_is_told_the_known_ones() -> None:
-    for path in ("/nothing", "/embed/text/", "/EMBED/TEXT", "//health"):
+    for path in ("/nothing", "/embed/text/", "/EMBED/TEXT", "/v2//health"):
         answer = Service().get(path)
         error = error_of(answer)
         assert (answer.status_code, error["code"], error["param"]) == (404, "not_found", None)

@@ -1,7 +1,10 @@
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
+from app.api import middleware
+from app.api.responses import error_response
 from tests.api.calling import Service, error_of
 
 JSON = {"content-type": "application/json"}
@@ -19,18 +22,27 @@ class Body:
             yield b" " * 10
 
 
-def test_a_body_without_a_declared_length_is_counted_as_it_comes() -> None:
-    body = Body()
-    answer = Service(text_body=100).post("/embed/text", content=body.chunks(), headers=JSON)
-    assert (answer.status_code, body.taken) == (413, 11)
+def answered_after(service: Service, body: Body, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many tens were taken before the answer, 413, was written; the rest is drained behind it."""
+    taken: list[int] = []
+
+    def written(*args: Any) -> Any:
+        taken.append(body.taken)
+        return error_response(*args)
+
+    monkeypatch.setattr(middleware, "error_response", written)
+    answer = service.post("/embed/text", content=body.chunks(), headers=headers)
+    assert answer.status_code == 413
     assert error_of(answer)["message"] == "The body is larger than 100 bytes, the most this route takes."
+    return taken[0]
 
 
-def test_a_body_declared_as_too_long_is_not_read() -> None:
-    body = Body()
-    headers = JSON | {"content-length": "101"}
-    answer = Service(text_body=100).post("/embed/text", content=body.chunks(), headers=headers)
-    assert (answer.status_code, body.taken) == (413, 0)
+def test_a_body_without_a_declared_length_is_counted_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert answered_after(Service(text_body=100), Body(), JSON, monkeypatch) == 11
+
+
+def test_a_body_declared_as_too_long_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert answered_after(Service(text_body=100), Body(), JSON | {"content-length": "101"}, monkeypatch) == 0
 
 
 def test_a_body_of_just_the_limit_is_read() -> None:

@@ -85,7 +85,8 @@ def write_config(folder: Path, **args: Any) -> Path:
 def clean_environment(**variables: str) -> dict[str, str]:
     """This process's variables without those that set up the service."""
     ours = {"PORT", "HOST", "TEXT_MODEL", "IMAGE_MODEL", "CACHE_MAX_SIZE", "CACHE_TTL", "BATCH_SIZE", "MAX_WORKERS"}
-    return {k: v for k, v in os.environ.items() if k not in ours and not k.startswith("RAY_")} | variables
+    ours |= {"AUTH", "API_KEYS_FILE", "ALLOW_ANONYMOUS", "CORS_ORIGINS"}
+    return {k: v for k, v in os.environ.items() if k not in ours and not k.startswith(("RAY_", "OTEL_"))} | variables
 
 
 @contextmanager

@@ -12,9 +12,12 @@ import openai
 import pytest
 from tokenizers import Tokenizer
 
+from app.api.routes import PNG
 from app.encoders.weights import resolve
 from tests.cluster.conftest import Oracle
 from tests.cluster.running import RunningService
+
+pytestmark = pytest.mark.usefixtures("forgotten_clients")
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -53,6 +56,34 @@ def test_the_asynchronous_client(service: RunningService, oracle: Oracle) -> Non
     assert float(np.dot(asyncio.run(main()), oracle(["text 3"])[0])) >= 0.9999
 
 
+def test_both_encodings_and_the_errors_of_the_asynchronous_client(service: RunningService) -> None:
+    async def main() -> None:
+        async with openai.AsyncOpenAI(base_url=f"{service.url}/v1", api_key="none", max_retries=0) as client:
+            coded = await client.embeddings.create(model=MODEL, input=["x", "y"], dimensions=32, user="somebody")
+            plain = await client.embeddings.create(
+                model=MODEL, input=["x", "y"], dimensions=32, encoding_format="float"
+            )
+            for one, other in zip(coded.data, plain.data, strict=True):
+                assert np.array_equal(np.array(one.embedding, np.float32), np.array(other.embedding, np.float32))
+                assert len(one.embedding) == 32
+            with pytest.raises(openai.BadRequestError) as refused:
+                await client.embeddings.create(model=MODEL, input=["x", ""])
+            assert refused.value.param == "input.1"
+            with pytest.raises(openai.NotFoundError):
+                await client.embeddings.create(model="text-embedding-3-large", input="x")
+
+    asyncio.run(main())
+
+
+def test_an_alias_and_images_beyond_openais_api(sdk: openai.OpenAI) -> None:
+    answer = sdk.embeddings.create(model="text-embedding-3-small", input="Hello world")
+    assert (answer.model, (answer.model_extra or {})["alias"]) == (MODEL, "text-embedding-3-small")
+    objects: Any = [{"text": "a red square"}, {"image": PNG}]
+    text, image = sdk.embeddings.create(model="shapes-clip", input=objects).data
+    assert len(text.embedding) == len(image.embedding) == 64
+    assert float(np.dot(text.embedding, image.embedding)) > 0.2
+
+
 def test_dimensions(sdk: openai.OpenAI, oracle: Oracle) -> None:
     answer = sdk.embeddings.create(model=MODEL, input="Hello world", dimensions=64)
     cut = oracle(["Hello world"])[0][:64]
@@ -84,7 +115,7 @@ def test_foreign_ids_are_refused_with_the_way_out(sdk: openai.OpenAI, ids: list[
 
 def test_errors_are_the_sdks_own_classes(sdk: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as missing:
-        sdk.embeddings.create(model="text-embedding-3-small", input="x")
+        sdk.embeddings.create(model="text-embedding-3-large", input="x")
     assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
     with pytest.raises(openai.BadRequestError) as bad:
         sdk.embeddings.create(model=MODEL, input="")

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from app.corpus_model import Encoded, LoadModel
 from app.corpus_run import Execute, in_process
 from app.corpus_source import Span
 from app.settings import ModelArgs
-from app.types import Kind, ModelInfo, Vector
+from app.types import Kind, ModelInfo, TokenizedText, Vector
 
 DIMENSIONS = 8
 
@@ -29,10 +30,16 @@ class CountingModel:
 
     fingerprint: str = "fake-1"
     seen: list[str] = field(default_factory=list)
+    normalized: ClassVar[bool] = False
 
     @property
     def info(self) -> ModelInfo:  # a new one each time: tests change the fingerprint
-        return ModelInfo("fake", self.fingerprint, DIMENSIONS, 256, ("text",), "fake", "f32")
+        return ModelInfo(
+            "fake", self.fingerprint, DIMENSIONS, 256, ("text",), "fake", "f32", normalized=self.normalized
+        )
+
+    def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
+        return [TokenizedText(range(len(text.split())), "long" in text) for text in texts]
 
     def texts(self, texts: Sequence[str]) -> Encoded:
         self.seen.extend(texts)
@@ -45,7 +52,7 @@ class CountingModel:
     def _encoded(self, contents: Sequence[bytes]) -> Encoded:
         rows = np.zeros((len(contents), DIMENSIONS), np.float32)
         for i, content in enumerate(contents):
-            rows[i] = 3 * vector(content)
+            rows[i] = (1 if self.normalized else 3) * vector(content)
         failed = {i: "the model failed on it" for i, content in enumerate(contents) if b"poison" in content}
         return Encoded(rows, [len(content.split()) for content in contents], failed)
 

@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from app.corpus_run import CorpusOptions, embed_corpus, in_process
 from app.errors import InvalidRequest
 from tests.corpus.conftest import Embed, written
 from tests.corpus.fakes import DIMENSIONS, CountingModel, vector
@@ -133,3 +135,20 @@ def test_a_folder_of_somebody_else_is_left_alone(embed: Embed, tmp_path: Path) -
     with pytest.raises(InvalidRequest, match="other files"):
         embed(write_jsonl(tmp_path), tmp_path / "out")
     assert (tmp_path / "out/in.parquet").exists()
+
+
+@pytest.mark.parametrize("name", ["in", "in/a.jsonl"])
+def test_from_and_to_any_fsspec_place(name: str, model: CountingModel) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/corpus/in/a.jsonl", "\n".join(map(json.dumps, ROWS)).encode())
+    try:
+        options = CorpusOptions(part_rows=10)
+        for embedded in (25, 0):
+            found = embed_corpus(f"memory://corpus/{name}", "memory://corpus/out", options, in_process(model.load))
+            assert (found["rows"], found["embedded"]) == (25, embedded)
+        assert found["bytes"] > 25 * DIMENSIONS * 4
+        files = sorted(file for file in memory.ls("/corpus/out", detail=False) if file.endswith(".parquet"))
+        texts = [text for file in files for text in pq.read_table(file, filesystem=memory)["text"].to_pylist()]
+        assert texts == [row["text"] for row in ROWS]
+    finally:
+        memory.rm("/corpus", recursive=True)

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.cluster
 
 WORDS = ["river", "bends", "where", "old", "stones", "keep", "quiet", "records", "of", "winter", "floods"]
 ROWS, PART = 1_200, 100
-END_S = 60.0
+END_S = 240.0
 
 
 @dataclass
@@ -135,6 +135,72 @@ def test_a_killed_driver_leaves_nothing_running_and_the_next_run_goes_on(source:
     assert [row["id"] for row in written(tmp_path / "out")] == list(range(ROWS))
     assert (summary["rows"], summary["embedded"]) == (ROWS, ROWS - PART * len(before))
     assert summary["parts_written"] == ROWS // PART + 1 - len(before)
+
+
+def test_a_killed_parent_takes_the_run_with_it_and_the_next_begins_at_once(source: Path, tmp_path: Path) -> None:
+    with running(source, tmp_path / "out") as run:
+        started(run)
+        run.process.kill()
+        run.process.communicate()
+        # Right away: what the first left is still being swept, or writes its last part.
+        with running(source, tmp_path / "out") as again:
+            summary = again.end()
+        wait_for(lambda: not run.processes(), 30, "the end of every process of the first run")
+    assert [row["id"] for row in written(tmp_path / "out")] == list(range(ROWS))
+    assert (summary["rows"], summary["parts"]) == (ROWS, ROWS // PART + 1)
+    assert summary["embedded"] <= ROWS - 2 * PART
+    assert not list((tmp_path / "out").glob("_tmp-*"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "words"),
+    [
+        (("--model", "nobody/none"), 1, "No weights for model 'nobody/none'"),
+        (("--dimensions", "385"), 2, "makes vectors of 384 dimensions, not 385"),
+        (("--num-gpus", "64"), 2, "No node has"),
+    ],
+)
+def test_what_cant_be_done_is_told_in_a_line(
+    flags: tuple[str, ...], status: int, words: str, source: Path, tmp_path: Path
+) -> None:
+    with running(source, tmp_path / "out", *flags) as run:
+        out, err = run.process.communicate(timeout=END_S)
+    assert (run.process.returncode, out) == (status, "")
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "words"),
+    [
+        (("--address", "127.0.0.1:1"), 1, "No Ray can be reached at 127.0.0.1:1"),
+        (("--warm-cache", "http://127.0.0.1:1"), 1, "http://127.0.0.1:1 can't be reached"),
+        (("--warm-cache", "http://127.0.0.1:1", "--dtype", "int8"), 2, "whole float32 vectors"),
+    ],
+)
+def test_before_anything_starts(flags: tuple[str, ...], status: int, words: str, source: Path, tmp_path: Path) -> None:
+    with running(source, tmp_path / "out", *flags) as run:
+        _, err = run.process.communicate(timeout=END_S)
+    assert run.process.returncode == status
+    assert words in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_workers_run_at_once_and_share_evenly() -> None:
+    """With a stand-in encoder that sleeps: its first batch waits until as many workers are there as were asked for."""
+    command = [sys.executable, "-m", "loadtests.bench_corpus_workers", "--rows", "640", "--part-rows", "10"]
+    done = subprocess.run(command, env=clean_environment(), cwd=ROOT, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    runs = json.loads(done.stdout)["runs"]
+    assert [(run["workers"], run["most_at_once"], len(run["rows_of_each"])) for run in runs] == [
+        (1, 1, 1),
+        (2, 2, 2),
+        (4, 4, 4),
+    ]
+    for run in runs:
+        assert (run["batches"], sum(run["rows_of_each"])) == (64, 640)
+        assert min(run["rows_of_each"]) >= 640 // run["workers"] // 2
 
 
 def test_strict_ends_with_the_reason(source: Path, tmp_path: Path) -> None:

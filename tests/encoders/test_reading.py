@@ -68,3 +68,23 @@ def test_other_ids_are_refused_alone(tokenizer: Tokenizer, given: tuple[int, ...
     assert isinstance(good, TokenizedText)
     assert isinstance(bad, InvalidItem)
     assert words in bad.message
+
+
+def test_what_a_text_is_made_of(tokenizer: Tokenizer) -> None:
+    [tokens] = tokenizer.tokens(["Größe wörtchen 東京 hello"], "", True)
+    whole = "Größe wörtchen 東京 hello".encode()
+    assert (tokens[0].id, tokens[0].text, tokens[0].special) == (101, "[CLS]", True)
+    assert (tokens[0].start, tokens[0].stop, tokens[-1].id) == (None, None, 102)
+    assert tokens[-2].id == HELLO
+    for token in tokens[1:-1]:
+        assert not token.special
+        assert whole[token.start : token.stop].decode() == token.text
+
+
+def test_tokens_behind_prompts_without_special_ones_and_uncut(tokenizer: Tokenizer) -> None:
+    default, other, bare = (tokenizer.tokens(["hello"], prompt, False)[0] for prompt in (None, "oh: ", ""))
+    assert [token.text for token in default] == ["so", ":", "hello"]
+    assert [(token.text, token.start) for token in other] == [("oh", 0), (":", 2), ("hello", 4)]
+    assert [(token.id, token.start, token.stop) for token in bare] == [(HELLO, 0, 5)]
+    assert len(tokenizer.tokens(["hello " * 500], "", True)[0]) == 502
+    assert len(ids(tokenizer, "hello " * 500)[0]) == 8

@@ -65,6 +65,6 @@ def serve_config(overlay: str) -> Manifest:
 
 def flags(overlay: str) -> dict[str, str]:
     """Environment of the Ray nodes."""
-    (config,) = of_kind(overlay, "ConfigMap")
+    (config,) = (c for c in of_kind(overlay, "ConfigMap") if c["metadata"]["name"].startswith("serve-flags-"))
     data: dict[str, str] = config["data"]
     return data

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from app import key_file
 from app.settings import AppArgs, Limits
 from tests.k8s.manifests import (
     OVERLAYS,
@@ -22,7 +23,7 @@ from tests.k8s.manifests import (
 from tests.k8s.serve import DRAINING_S
 
 DASHBOARD, GCS, STATS = 8265, 6379, 8404
-TMP, SHM = "/tmp", "/dev/shm"  # noqa: S108 - mount points in a pod
+TMP, SHM, KEYS = "/tmp", "/dev/shm", "/etc/embeddings"  # noqa: S108 - mount points in a pod
 PUBLIC = [overlay for overlay in OVERLAYS if overlay != "dev"]
 
 
@@ -79,8 +80,8 @@ def test_ray_nodes_have_the_folders_they_write_to(overlay: str) -> None:
         spec = group["template"]["spec"]
         mounts = {mount["mountPath"]: mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
         volumes = {volume["name"]: volume for volume in spec["volumes"]}
-        assert mounts.keys() == {TMP, SHM, "/cache"}, name
-        assert all("sizeLimit" in volume["emptyDir"] for volume in volumes.values()), name
+        assert mounts.keys() == {TMP, SHM, "/cache", KEYS}, name
+        assert all("sizeLimit" in volumes[mounts[path]]["emptyDir"] for path in (TMP, SHM, "/cache")), name
         shared = volumes[mounts[SHM]]["emptyDir"]
         assert shared["medium"] == "Memory", name
         # Ray fails to start when its object store is larger than the memory it is mapped from.
@@ -184,11 +185,12 @@ def test_only_the_service_port_is_open(overlay: str) -> None:
     for name in groups(overlay):
         opened = _opened(overlay, name)
         assert opened["own pods"] == {"all"}
-        assert opened["monitoring"] == {8080, 9101}
         if name == "head":
+            assert opened["monitoring"] == {8080, 9101}
             assert opened.keys() == {"own pods", "monitoring", "kuberay-system"}
             assert opened["kuberay-system"] == {DASHBOARD, 8000}
         else:
+            assert opened["monitoring"] == {8080, 9101, 8000}
             assert opened.keys() == {"own pods", "monitoring", "ingress-nginx"}
             assert opened["ingress-nginx"] == {8000}
         assert not {GCS, STATS} & {port for who, ports in opened.items() if who != "own pods" for port in ports}
@@ -204,6 +206,18 @@ def test_the_dashboard_is_the_operator_pods_only(overlay: str) -> None:
         for peer in rule["from"]
     ]
     assert [peer["podSelector"]["matchLabels"] for peer in peers] == [{"app.kubernetes.io/name": "kuberay-operator"}]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_traces_have_a_way_to_a_collector(overlay: str) -> None:
+    ways = [
+        {port["port"] for port in rule["ports"]}
+        for policy in of_kind(overlay, "NetworkPolicy")
+        for rule in policy["spec"].get("egress", [])
+        for peer in rule["to"]
+        if peer.get("namespaceSelector", {}).get("matchLabels") == {"kubernetes.io/metadata.name": "monitoring"}
+    ]
+    assert ways == [{4318}]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -227,11 +241,29 @@ def test_the_edge_lets_through_what_the_service_takes(overlay: str) -> None:
     body = int(annotations["proxy-body-size"].removesuffix("m")) * 2**20
     assert max(limits.text_body, limits.image_body, limits.vector_body) <= body <= 2 * limits.vector_body
     assert limits.deadline_s < int(annotations["proxy-read-timeout"]) <= 2 * limits.deadline_s
-    assert annotations["auth-type"] == "basic"
+    # The edge's own password would take the header that the key comes in.
+    assert not [name for name in annotations if name.startswith("auth-")]
     assert ingress["spec"]["tls"][0]["hosts"] == [ingress["spec"]["rules"][0]["host"]]
     (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
     service = path["backend"]["service"]
     assert service == {"name": rayservice(overlay)["metadata"]["name"] + "-serve-svc", "port": {"number": 8000}}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_nobody_is_served_without_a_key_of_the_mounted_secret(overlay: str) -> None:
+    args = AppArgs.model_validate(serve_config(overlay)["applications"][0]["args"]).with_environment(flags(overlay))
+    assert (args.auth, args.asks_for_keys, args.access.keys) == ("required", True, ())
+    assert args.access.keys_file == f"{KEYS}/keys"
+    # Where there are none yet, or all have expired, the builder refuses.
+    with pytest.raises(ValueError, match="API key"):
+        key_file.check(args)
+    for name, group in groups(overlay).items():
+        spec = group["template"]["spec"]
+        [mount] = [m for m in spec["containers"][0]["volumeMounts"] if m["mountPath"] == KEYS]
+        # A mounted file (subPath) would not follow the Secret.
+        assert mount == {"name": mount["name"], "mountPath": KEYS, "readOnly": True}, name
+        [volume] = [v for v in spec["volumes"] if v["name"] == mount["name"]]
+        assert volume["secret"] == {"secretName": "embeddings-keys", "defaultMode": 0o440}, name
 
 
 def test_no_secret_is_in_the_repository() -> None:

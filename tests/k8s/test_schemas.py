@@ -9,10 +9,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from app.api.routes import ROUTES
 from tests.k8s.manifests import OVERLAYS, ROOT, Manifest, pods, rayservice, render
 
 KUBERNETES = "1.35"
-CUSTOM = {"RayService", "PodMonitor"}
+CUSTOM = {"RayService", "PodMonitor", "ScrapeConfig", "PrometheusRule"}
 
 
 def _strict(schema: Any) -> Any:
@@ -86,3 +87,14 @@ def test_pod_monitor_names_ports_that_exist() -> None:
         assert ports <= {port["name"] for port in template["spec"]["containers"][0]["ports"]}
         wanted = monitor["spec"]["selector"]["matchLabels"] | {"ray.io/is-ray-node": "yes"}
         assert wanted.items() <= (template["metadata"]["labels"] | {"ray.io/is-ray-node": "yes"}).items()
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_clusters_page_is_scraped_through_the_service(overlay: str) -> None:
+    # No schema here either; the fields are those of the operator's v1alpha1.
+    (scrape,) = [manifest for manifest in render(overlay) if manifest["kind"] == "ScrapeConfig"]
+    service = rayservice(overlay)["metadata"]
+    assert scrape["metadata"]["namespace"] == service["namespace"]
+    target = f"{service['name']}-serve-svc.{service['namespace']}.svc:8000"
+    assert scrape["spec"]["staticConfigs"] == [{"targets": [target]}]
+    assert scrape["spec"]["metricsPath"] in {route.path for route in ROUTES if route.method == "GET"}

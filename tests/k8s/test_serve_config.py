@@ -58,13 +58,16 @@ ARGS: dict[str, dict[str, Any]] = {
         "similarity": SIMILARITY | _scale(2, 6),
     },
 }
+# Everywhere: nobody without a key.
+ACCESS: dict[str, Any] = {"auth": "required", "access": {"keys_file": "/etc/embeddings/keys"}}
 APPLICATION: dict[str, dict[str, Any]] = {
     "ha": {"deployments": [{"name": "Ingress", "max_replicas_per_node": 1}]},
 }
 
-# What only a local service sets: its ports and files, its quick stop, and the token mode that KubeRay sets itself.
+# What only a local service sets: its ports, files and loopback, its quick stop, and the token mode, which KubeRay sets.
 LOCAL_ONLY = {
     "RAY_AUTH_MODE",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S",
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S",
 }
@@ -84,7 +87,7 @@ def test_equals_the_file_with_the_stated_differences(overlay: str) -> None:
         model |= TEXT[overlay]
     for model in application["args"]["image_models"]:
         model |= IMAGE[overlay]
-    application["args"] |= ARGS[overlay]
+    application["args"] |= ARGS[overlay] | ACCESS
     application |= APPLICATION.get(overlay, {})
     assert serve_config(overlay) == expected
 
@@ -166,7 +169,7 @@ def test_ingress_and_similarity_stay_off_gpu_nodes() -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_flags_are_those_of_a_local_service(overlay: str) -> None:
-    local = environment(LocalPorts(1, 2, 3, 4, 5), Path("/run/local"), haproxy=True)
+    local = environment(LocalPorts(1, 2, 3, 4, 5), Path("/run/local"), Path("/run/local/haproxy"))
     shared = {
         name: value
         for name, value in local.items()
@@ -174,9 +177,12 @@ def test_flags_are_those_of_a_local_service(overlay: str) -> None:
     }
     assert {"RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_THROUGHPUT_OPTIMIZED"} <= shared.keys()
     ours = flags(overlay)
+    path = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
+    assert ours[path] == local[path]
     assert shared.items() <= ours.items()
     assert ours.keys() - shared.keys() == {
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH",
         "HF_HUB_OFFLINE",
         "HOME",
         "XDG_CACHE_HOME",

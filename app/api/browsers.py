@@ -1,0 +1,67 @@
+"""What browsers are told: which other origins' pages may call, and what our own pages may do."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# Files of our own only, nothing inline; calls to this service only; pictures that a user has chosen.
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+EVERYWHERE: Final = [(b"x-content-type-options", b"nosniff")]
+ON_PAGES: Final = [
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+]
+SENT: Final = ["authorization", "content-type", "traceparent", "x-api-key", "x-embedding-shape", "x-request-id"]
+SHOWN: Final = [
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "server-timing",
+    "traceparent",
+    "x-request-id",
+    *(f"x-embedding-{name}" for name in ("shape", "dtype", "model", "dimensions", "space", "tokens", "cache-hits")),
+]
+
+
+def cross_origin(origins: Sequence[str]) -> list[Middleware]:
+    """Lets pages of these origins call the service; of none by default. Keys are sent by the page's own code, so
+    credentials of the browser (cookies, passwords) are not let through."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=SENT,
+            expose_headers=SHOWN,
+            max_age=600,
+        )
+    ]
+
+
+class PageHeaders:
+    """Writes the policy on HTML answers; whoever makes one need not think of it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = dict(message["headers"])
+                wanted = EVERYWHERE + (ON_PAGES if given.get(b"content-type", b"").startswith(b"text/html") else [])
+                # What a route says itself, it says more strictly.
+                message["headers"] = [*message["headers"], *((k, v) for k, v in wanted if k not in given)]
+            await send(message)
+
+        await self.app(scope, receive, send_with_policy)

@@ -1,0 +1,128 @@
+"""Who may call a route: key, scope and quota, decided by a request's head before its body is touched.
+
+`guarded` stands around every handler of the route table, and a route can't be made without a scope: what nobody
+thought of is closed. Which keys there are is `app.key_file`'s.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.access import ApiKey
+from app.api.quota_headers import quota_headers
+from app.api.route import Handler, Route
+from app.caller import Caller, acting
+from app.errors import Forbidden, TooManyRequests, Unauthorized
+from app.key_file import KeyBook
+from app.quota import Quotas, seconds
+from app.settings import AccessArgs
+from app.shared_cache import CacheStats
+from app.types import KeyScope
+
+COUNT_PERIOD_S: Final = 2.0
+
+
+@dataclass(slots=True, eq=False)
+class Guard:
+    """One ingress replica's."""
+
+    book: KeyBook
+    args: AccessArgs
+    quotas: Quotas = field(default_factory=lambda: Quotas(time.monotonic))
+
+    def admit(self, request: Request, scope: KeyScope) -> ApiKey:
+        """Raises Unauthorized, Forbidden."""
+        return self.book.ring.admit(_secret(request), scope, self.book.clock())
+
+    def may(self, request: Request, scope: KeyScope) -> bool:
+        try:
+            self.admit(request, scope)
+        except (Unauthorized, Forbidden):
+            return False
+        return True
+
+    def limits(self, key: ApiKey) -> dict[str, int]:
+        own = {"requests": key.requests, "tokens": key.tokens}
+        common = {"requests": self.args.requests_per_minute, "tokens": self.args.tokens_per_minute}
+        return {unit: common[unit] if limit is None else limit for unit, limit in own.items()}
+
+    def caller(self, key: ApiKey) -> Caller:
+        return Caller("" if self.args.share_cache else key.tenant, counted=True)
+
+    async def count_replicas(self, stats: Callable[[], Awaitable[CacheStats]]) -> None:
+        """Keep the quotas' divisor true, until cancelled: every ingress replica is a client of the shared cache."""
+        while True:
+            figures = await stats()
+            if figures.available:
+                self.quotas.replicas = max(1, figures.clients)
+            await asyncio.sleep(COUNT_PERIOD_S)
+
+
+def guarded(route: Route) -> Handler:
+    """The route's handler, for those who may call it."""
+
+    async def for_those_who_may(request: Request) -> Response:
+        guard: Guard | None = request.app.state.backend.guard
+        if guard is None or route.scope == "open":
+            _refuse_foreign_pages(request)
+            return await route.handler(request)
+        key = guard.admit(request, route.scope)
+        limits, caller = guard.limits(key), guard.caller(key)
+        try:
+            _take(guard, key, limits)
+            with acting(caller):
+                return await route.handler(request)
+        finally:
+            guard.quotas.charge(key.tenant, "tokens", caller.tokens)
+            request.state.quota_headers = quota_headers(guard.quotas.left(key.tenant, limits))
+
+    return for_those_who_may
+
+
+def is_trusted(request: Request) -> bool:
+    """Whether the caller may hear what is not for anybody: it may `read`, or nobody is asked for a key."""
+    guard: Guard | None = request.app.state.backend.guard
+    return guard is None or guard.may(request, "read")
+
+
+def _take(guard: Guard, key: ApiKey, limits: dict[str, int]) -> None:
+    exhausted = guard.quotas.take(key.tenant, limits)
+    if exhausted is not None:
+        wait = seconds(exhausted)
+        words = f"The quota of {exhausted.limit:,} {exhausted.unit} a minute is used up; it is whole again in {wait} s."
+        raise TooManyRequests(words, retry_after=wait)
+
+
+def _secret(request: Request) -> bytes | None:
+    """The key that a request brings.
+
+    Raises:
+        Unauthorized: It brings several, and somebody on the way may have looked at another than we would.
+    """
+    found: set[bytes] = set()
+    for name, value in request.scope["headers"]:
+        if name == b"x-api-key":
+            found.add(value.strip())
+        elif name == b"authorization":
+            scheme, _, rest = value.strip().partition(b" ")
+            # Another scheme is a gateway's business.
+            if scheme.lower() == b"bearer":
+                found.add(rest.strip())
+    found.discard(b"")
+    if len(found) > 1:
+        raise Unauthorized("The request brings several API keys. Send one.")
+    return found.pop() if found else None
+
+
+def _refuse_foreign_pages(request: Request) -> None:
+    """Where no key is asked for, any page that somebody on this machine looks at could empty the cache: browsers
+    send simple requests to other origins without asking. They say so, though (Fetch Metadata, W3C)."""
+    if request.method not in ("GET", "HEAD") and request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        allowed = request.app.state.backend.args.cors_origins
+        if request.headers.get("origin") not in allowed and "*" not in allowed:
+            raise Forbidden("Pages of other origins may not call this service; `cors_origins` lets them.")

@@ -1,0 +1,79 @@
+"""What is counted and logged of every request. Routes go by templates: a stranger's paths must not make series."""
+
+import re
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from starlette.routing import compile_path
+from starlette.types import Scope
+
+from app.api.route import Route
+from app.errors import DeadlineExceeded
+from app.metrics import IN_PROGRESS, METHODS, OTHER, REJECTED, REQUEST_SECONDS, REQUESTS, TIMEOUTS
+from app.recorder import Recorder
+from app.request_log import Line, RequestLog
+
+
+class _Answered(Protocol):
+    def counts(self) -> dict[str, object]: ...
+
+
+class RequestRecorder:
+    """One per ingress replica."""
+
+    def __init__(self, recorder: Recorder, routes: Sequence[Route], log: RequestLog | None = None) -> None:
+        self._recorder = recorder
+        self._log = log or RequestLog("off")
+        self._in_progress = 0
+        self._known = {route.path: route.template for route in routes if not route.parameters}
+        self._patterns: list[tuple[re.Pattern[str], str]] = [
+            (compile_path(route.path)[0], route.template) for route in routes if route.parameters
+        ]
+        recorder.collectors.append(self._collect)
+
+    def began(self) -> None:
+        self._in_progress += 1
+
+    def ended(self, scope: Scope, status: int, seconds: float) -> str:
+        """The scope's state has the error's code, the embeddings and their times, where there are such. Returns the
+        route's template."""
+        self._in_progress -= 1
+        route = self.template(scope["path"])
+        method = scope["method"] if scope["method"] in METHODS else OTHER
+        state = scope["state"]
+        code: str | None = state.get("error_code")
+        recorder = self._recorder
+        recorder.count(REQUESTS, route, method, str(status))
+        recorder.observe(REQUEST_SECONDS, seconds, route)
+        if code is not None:
+            recorder.count(REJECTED, code)
+            if code == DeadlineExceeded.code:
+                recorder.count(TIMEOUTS, route)
+
+        if self._log.wants(status):
+            answered: _Answered | None = state.get("answered")
+            self._log.add(
+                Line(
+                    time.time(),
+                    state["request_id"],
+                    method,
+                    route,
+                    status,
+                    seconds * 1e3,
+                    code,
+                    answered.counts() if answered else {},
+                    state.get("stages", {}),
+                )
+            )
+        return route
+
+    def template(self, path: str) -> str:
+        """The route's, or `OTHER`."""
+        known = self._known.get(path)
+        if known is not None:
+            return known
+        return next((template for pattern, template in self._patterns if pattern.match(path)), OTHER)
+
+    def _collect(self) -> None:
+        self._recorder.set(IN_PROGRESS, self._in_progress)

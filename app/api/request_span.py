@@ -1,0 +1,41 @@
+"""The span of one HTTP request: where its trace comes from, what is said of it. Nothing where traces are off."""
+
+from starlette.types import Scope
+
+from app import tracing
+from app.tracing import TRACEPARENT, Span
+
+# Asked every few seconds by machines: a trace of each would hide the others.
+UNTRACED = frozenset({"/livez", "/readyz", "/health", "/metrics"})
+
+
+def begin_request(scope: Scope, request_id: str) -> tuple[Span | None, bytes | None]:
+    """The request's span, if it is traced, and the `traceparent` that the answer is to have."""
+    given = None
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            given = str(value, "latin-1")
+            break
+    if given is not None and not TRACEPARENT.fullmatch(given):
+        given = None
+    tracer = tracing.tracer()
+    if tracer is None or scope["path"] in UNTRACED:
+        return None, given.encode() if given else None
+    span = tracer.begin(scope["method"], "server", given)
+    if span is None:
+        return None, given.encode() if given else None
+    span.set(request_id=request_id)
+    return span, span.traceparent.encode()
+
+
+def end_request(span: Span, scope: Scope, route: str, status: int) -> None:
+    """`scope`'s state has the error's code, where there is one."""
+    span.set(**{"http.request.method": scope["method"], "http.route": route, "http.response.status_code": status})
+    if answered := scope["state"].get("answered"):
+        span.set(**answered.counts())
+    if status >= 500:
+        span.fail(scope["state"].get("error_code", "internal_error"))
+    elif code := scope["state"].get("error_code"):
+        span.set(**{"error.type": code})
+    span.rename(f"{scope['method']} {route}")
+    span.end()

@@ -1,0 +1,113 @@
+// How the service does, every two seconds.
+
+import { figures, replicas } from "../math/figures.js";
+import { parse } from "../math/exposition.js";
+import { byId, el } from "../parts/dom.js";
+import { health, metrics } from "../parts/service.js";
+import { draw } from "../parts/sparkline.js";
+import { Status } from "../parts/status.js";
+
+const EVERY_MS = 2000;
+const KEPT = 45;
+// Percentiles of a few requests jump about; these are of the last half minute.
+const WINDOW = 15;
+const WORDS = { healthy: "Healthy", degraded: "Degraded", starting: "Starting", lost: "Not reachable" };
+
+/** @param {(health: object) => void} told gets every answer of `/health` */
+export function setUp(told) {
+  const status = new Status(byId("live-status"));
+  const button = byId("live-pause");
+  const readings = [];
+  const history = [];
+  let paused = false;
+  let trouble = "";
+
+  async function look() {
+    try {
+      const state = await health();
+      // Without a key, where keys are asked for, it says no more than how it is.
+      pill(state.status, state.reasons ?? []);
+      if (state.details) {
+        models(state.details);
+        told(state);
+      }
+      read(parse(await metrics()));
+      if (trouble) status.say("");
+      trouble = "";
+    } catch (error) {
+      if (error.status === undefined) throw error;
+      if (error.status === 0) pill("lost", []);
+      if (trouble !== error.message) status.say(error.message, "error");
+      trouble = error.message;
+    }
+  }
+
+  function read(samples) {
+    readings.push({ at: performance.now() / 1000, samples });
+    if (readings.length > WINDOW) readings.shift();
+    scaled(replicas(samples));
+    if (readings.length < 2) return;
+    const now = figures(readings.at(-2), readings.at(-1));
+    history.push({ ...figures(readings[0], readings.at(-1)), requests: now.requests });
+    if (history.length > KEPT) history.shift();
+    show();
+  }
+
+  function show() {
+    const last = history.at(-1);
+    const series = (name) => history.map((entry) => entry[name]);
+    byId("live-requests").textContent = last.requests < 10 ? last.requests.toFixed(1) : Math.round(last.requests).toLocaleString("en");
+    for (const name of ["p50", "p95", "p99"]) byId(`live-${name}`).textContent = milliseconds(last[name]);
+    byId("live-hits").textContent = last.hitRate === null ? "–" : `${Math.round(last.hitRate * 100)}%`;
+    byId("live-batch").textContent = last.batch === null ? "–" : last.batch.toFixed(1);
+    draw(byId("chart-requests"), [series("requests")], KEPT, 1);
+    draw(byId("chart-times"), [series("p99"), series("p95"), series("p50")], KEPT, 1);
+    draw(byId("chart-hits"), [series("hitRate")], KEPT, 1);
+    draw(byId("chart-batch"), [series("batch")], KEPT, 4);
+  }
+
+  async function loop() {
+    if (!paused && !document.hidden) await look();
+    setTimeout(loop, EVERY_MS);
+  }
+
+  button.addEventListener("click", () => {
+    paused = !paused;
+    button.textContent = paused ? "Go on" : "Pause";
+  });
+  loop();
+}
+
+function milliseconds(value) {
+  if (value === null) return "–";
+  return value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en");
+}
+
+function pill(state, reasons) {
+  byId("health").dataset.state = state;
+  byId("health").textContent = WORDS[state];
+  byId("live-why").hidden = reasons.length === 0;
+  byId("live-reasons").replaceChildren(...reasons.map((reason) => el("li", {}, reason)));
+}
+
+function models(details) {
+  byId("live-models").replaceChildren(
+    ...details.map(({ id, kind, status, dimensions, note }) => {
+      const size = note ? `${dimensions} dimensions, by a stand-in` : `${dimensions} dimensions`;
+      const about = `${kind}, ${status === "ready" ? size : status}`;
+      const dot = el("span", { className: "dot", "aria-hidden": "true" });
+      dot.dataset.state = note ? "stand-in" : status;
+      return el("li", {}, dot, el("span", { className: "name", title: id }, id.split("/").at(-1)), el("span", { className: "about" }, about));
+    }),
+  );
+}
+
+function scaled(counts) {
+  byId("live-replicas").replaceChildren(
+    ...counts.map(([name, count]) => {
+      const boxes = Array.from({ length: Math.min(count, 12) }, () => el("span", { className: "replica" }));
+      const row = el("span", { className: "replicas", "aria-hidden": "true" }, ...boxes);
+      return el("li", {}, el("span", { className: "name", title: name }, name), row, el("span", { className: "count" }, String(count)));
+    }),
+  );
+}

@@ -1,0 +1,37 @@
+// The line below a panel's controls: what is going on, how it went, and errors in words.
+
+import * as key from "./key.js";
+import { el } from "./dom.js";
+
+const WAITING = "Waiting for an API key.";
+
+export class Status {
+  /** @param {HTMLElement} node has `role="status"`; errors are announced at once. */
+  constructor(node) {
+    this.node = node;
+  }
+
+  say(words, state = "done") {
+    this.node.dataset.state = state;
+    this.node.setAttribute("aria-live", state === "error" ? "assertive" : "polite");
+    this.node.replaceChildren(...(words ? [el("span", {}, words)] : []));
+  }
+
+  /** Runs `work`, which may return words. An answer that came too late, after a newer one was asked for, is dropped. */
+  async during(words, work) {
+    const mine = (this.latest = Symbol(words));
+    const current = () => this.latest === mine;
+    this.say(words, "busy");
+    const unwatch = key.watch((asked) => current() && this.say(asked ? WAITING : words, "busy"));
+    try {
+      const done = await work(current, (progress) => current() && this.say(progress, "busy"));
+      if (current()) this.say(done ?? "");
+    } catch (error) {
+      if (!current()) return;
+      this.say(error.message, "error");
+      if (error.status === undefined) throw error;
+    } finally {
+      unwatch();
+    }
+  }
+}

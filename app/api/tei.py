@@ -1,0 +1,88 @@
+"""`POST /embed` (and `/`), `GET /info` and `POST /tokenize`, for clients of text-embeddings-inference."""
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app import prompts
+from app.api import bodies, inputs
+from app.api.backend import Backend
+from app.api.embeddings import Form, tell_times
+from app.api.health import VERSION
+from app.api.inputs import Texts
+from app.api.responses import json_response
+from app.encoder import Encoder, ready
+from app.errors import InvalidItem, InvalidRequest, PayloadTooLarge
+from app.schemas import TeiEmbedRequest, TeiTokenizeRequest
+from app.settings import ModelArgs
+from app.types import Cut, Reading
+
+DTYPES: Final = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
+POOLINGS: Final = {"lasttoken": "last_token"}
+
+
+async def embed(request: Request) -> Response:
+    backend: Backend = request.app.state.backend
+    body = bodies.parse(await bodies.read_json(request, backend.args.limits.text_body), TeiEmbedRequest)
+    asked = inputs.texts_or_ids(body.inputs, "inputs")
+    if isinstance(asked, Texts):
+        cut: Cut = "end" if body.truncation_direction.lower() == "right" else "start"
+        reading = Reading(body.prompt_name, None, cut, "prompt_name")
+        result = await backend.service.embed_texts(asked.texts, body.model, param="inputs", reading=reading)
+    elif body.prompt_name is not None:
+        raise InvalidRequest("A prompt goes before a text: send texts with `prompt_name`, not ids.", "prompt_name")
+    else:
+        result = await backend.service.embed_ids(asked.arrays, body.model, param="inputs")
+    tell_times(request, result)
+    rows, _, truncated = result.table()
+    if truncated and body.truncate is False:
+        which = "inputs" if isinstance(body.inputs, str) else f"inputs.{truncated[0]}"
+        most = result.info.max_tokens
+        raise InvalidItem(f"`{which}` must have at most {most} tokens; leave `truncate` true to have it cut.", which)
+    return json_response(Form(body.normalize, "float32", body.dimensions).of(rows, result.info))
+
+
+async def tokenize(request: Request) -> Response:
+    backend: Backend = request.app.state.backend
+    limits = backend.args.limits
+    body = bodies.parse(await bodies.read_json(request, limits.tokenize_body), TeiTokenizeRequest)
+    asked = inputs.texts_or_ids(body.inputs, "inputs", "a string or a list of strings")
+    if not isinstance(asked, Texts):
+        raise InvalidRequest("`inputs` must be a string or a list of strings.", "inputs")
+    if len(asked.texts) > limits.texts:
+        raise PayloadTooLarge(f"{len(asked.texts)} texts; at most {limits.texts:,} in one request.", "inputs")
+    encoder = backend.service.encoder(body.model, "text")
+    prompt = prompts.choose(ready(encoder), Reading(body.prompt_name, param="prompt_name"))
+    return json_response(await encoder.tokens(asked.texts, prompt, body.add_special_tokens))
+
+
+async def info(request: Request) -> Response:
+    backend: Backend = request.app.state.backend
+    encoder = backend.service.encoder(None, "text")
+    about = ready(encoder)
+    settings = _settings(backend, encoder)
+    return json_response(
+        {
+            "model_id": about.id,
+            "model_sha": about.revision,
+            "model_dtype": DTYPES.get(about.precision, about.precision),
+            "served_model_name": about.id,
+            "model_type": {"embedding": {"pooling": "+".join(POOLINGS.get(mode, mode) for mode in about.pooling)}},
+            "max_concurrent_requests": backend.args.ingress.max_ongoing_requests,
+            "max_input_length": about.max_tokens,
+            "max_batch_tokens": settings.batch_tokens,
+            "max_batch_requests": settings.batch_size,
+            "max_client_batch_size": backend.args.limits.texts,
+            "auto_truncate": True,
+            "tokenization_workers": settings.workers,
+            "version": VERSION,
+            "sha": None,
+            "docker_label": None,
+        }
+    )
+
+
+def _settings(backend: Backend, encoder: Encoder) -> ModelArgs:
+    """Those of the encoder's configured model."""
+    return next(model for model in backend.args.text_models if model.id == encoder.state.id)

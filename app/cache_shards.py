@@ -1,0 +1,102 @@
+"""Several shared caches as one: each key has its shard, each shard its own client, epoch and lease.
+
+A shard that is slow or dead costs its own keys only. With a single shard nothing here is used.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from app.cache_client import CacheClient, Found
+from app.rendezvous import parts
+from app.shared_cache import CacheStats
+
+T = TypeVar("T")
+# Between the shards' epochs in what callers hold as one.
+_BETWEEN = "|"
+
+
+@dataclass(frozen=True, slots=True)
+class CacheShards:
+    """`CacheClient`'s interface over several; `run` of each must be running."""
+
+    shards: Sequence[CacheClient]
+
+    async def run(self) -> None:
+        """Hold all leases until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for shard in self.shards:
+                tasks.create_task(shard.run())
+
+    @property
+    def reachable(self) -> bool:
+        return all(shard.reachable for shard in self.shards)
+
+    async def get_many(self, keys: Sequence[bytes]) -> Found:
+        """Values by key. Never raises; takes as long as the slowest shard that is asked, which has a deadline."""
+        asked = parts(keys, len(self.shards))
+        epochs = [""] * len(self.shards)
+        values: list[bytes | None] = [None] * len(keys)
+        founds = await _gather(
+            {number: self.shards[number].get_many([keys[i] for i in indices]) for number, indices in asked.items()}
+        )
+        for number, found in founds.items():
+            epochs[number] = found.epoch or ""
+            for index, value in zip(asked[number], found.values, strict=True):
+                values[index] = value
+        return Found(_BETWEEN.join(epochs), values)
+
+    def put_many(self, epoch: str | None, entries: Sequence[tuple[bytes, bytes]]) -> None:
+        """Keep fresh vectors. `epoch`: of their look-up."""
+        epochs = (epoch or "").split(_BETWEEN)
+        for number, indices in parts([key for key, _ in entries], len(self.shards)).items():
+            if epochs[number : number + 1] not in ([], [""]):
+                self.shards[number].put_many(epochs[number], [entries[i] for i in indices])
+
+    async def warm(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
+        """Store entries that nobody looked up.
+
+        Raises:
+            CacheUnavailable: A shard was not reached; others may have stored theirs.
+        """
+        asked = parts([key for key, _ in entries], len(self.shards))
+        await _gather(
+            {number: self.shards[number].warm([entries[i] for i in indices]) for number, indices in asked.items()}
+        )
+
+    async def clear(self) -> int:
+        """Clear the whole cluster's cache.
+
+        Raises:
+            CacheUnavailable: A shard was not reached; others may be cleared.
+        """
+        return sum((await _gather({number: shard.clear() for number, shard in enumerate(self.shards)})).values())
+
+    async def stats(self) -> CacheStats:
+        """The cluster's figures; `available` when every shard is."""
+        each = (await _gather({number: shard.stats() for number, shard in enumerate(self.shards)})).values()
+        return CacheStats(
+            size=sum(one.size for one in each),
+            max_size=sum(one.max_size for one in each),
+            bytes=sum(one.bytes for one in each),
+            max_bytes=sum(one.max_bytes for one in each),
+            hits=sum(one.hits for one in each),
+            near_hits=sum(one.near_hits for one in each),
+            misses=sum(one.misses for one in each),
+            evictions=sum(one.evictions for one in each),
+            expirations=sum(one.expirations for one in each),
+            # Every client asks every shard.
+            clients=max(one.clients for one in each),
+            available=all(one.available for one in each),
+        )
+
+
+async def _gather(calls: "dict[int, Coroutine[Any, Any, T]]") -> dict[int, T]:
+    """Results by number; all calls have ended when the first failure is raised."""
+    if len(calls) == 1:  # most requests have one text, and a task costs more than a near hit
+        [(number, call)] = calls.items()
+        return {number: await call}
+    tasks = [asyncio.ensure_future(call) for call in calls.values()]
+    await asyncio.wait(tasks)
+    return {number: task.result() for number, task in zip(calls, tasks, strict=True)}

@@ -1,0 +1,32 @@
+"""The Python client: numpy arrays in and out, sync and async. It imports nothing of the service but its errors."""
+
+from app.client.async_client import AsyncEmbeddingClient
+from app.client.batch import Batch, ItemResult
+from app.client.chunks import Chunking
+from app.client.embeddings import Embeddings, Images, Texts
+from app.client.failures import TimedOut, Unreachable, UnreadableAnswer
+from app.client.ranking import Found, Ranked, Search, Similarity
+from app.client.retry import Retry
+from app.client.sync_client import EmbeddingClient
+from app.client.vectors import average_embeddings, find_similar
+
+__all__ = [
+    "AsyncEmbeddingClient",
+    "Batch",
+    "Chunking",
+    "EmbeddingClient",
+    "Embeddings",
+    "Found",
+    "Images",
+    "ItemResult",
+    "Ranked",
+    "Retry",
+    "Search",
+    "Similarity",
+    "Texts",
+    "TimedOut",
+    "Unreachable",
+    "UnreadableAnswer",
+    "average_embeddings",
+    "find_similar",
+]

@@ -1,0 +1,108 @@
+"""The client for asyncio."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+from numpy.typing import ArrayLike, NDArray
+
+from app.client.batch import Batch, BatchOptions, ItemResult
+from app.client.chunks import Chunk
+from app.client.embeddings import ImageOptions, Images, TextOptions, Texts
+from app.client.failures import failure_of
+from app.client.items import Image, Item
+from app.client.progress import Tell
+from app.client.ranking import Found, RankOptions, Search, SearchOptions, Similarity
+from app.client.shell import Shell, refused
+from app.client.work import Call, Work
+from app.errors import ServiceError
+
+R = TypeVar("R")
+
+
+class AsyncEmbeddingClient(Shell[httpx.AsyncBaseTransport]):
+    """`EmbeddingClient`, awaited: use it with `async with`, or `await close()`, in one event loop."""
+
+    async def embed_texts(self, texts: Sequence[str], **options: Unpack[TextOptions]) -> NDArray[Any]:
+        return (await self.run(Texts(texts, **options))).vectors
+
+    async def embed_images(self, images: Sequence[Image], **options: Unpack[ImageOptions]) -> NDArray[Any]:
+        return (await self.run(Images(images, **options))).vectors
+
+    async def embed_batch(self, items: Sequence[Item], **options: Unpack[BatchOptions]) -> list[ItemResult]:
+        return await self.run(Batch(items, **options))
+
+    async def search(self, query: Item, candidates: Sequence[Item], **options: Unpack[SearchOptions]) -> list[Found]:
+        return (await self.run(Search(query, candidates, **options))).results
+
+    async def similarity(self, query: ArrayLike, candidates: ArrayLike, **options: Unpack[RankOptions]) -> list[Found]:
+        return (await self.run(Similarity(query, candidates, **options))).results
+
+    async def run(self, work: Work[Any, R], tell: Tell | None = None) -> R:
+        results = []
+        async with aclosing(self._results(work)) as found:
+            with self._bar(work, tell) as advance:
+                async for chunk, result in found:
+                    results.append(result)
+                    advance(len(chunk.items))
+        return work.join(results)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _open(self, headers: dict[str, str], transport: httpx.AsyncBaseTransport | None) -> None:
+        self._http = httpx.AsyncClient(headers=headers, transport=transport)
+        self._slots = asyncio.Semaphore(self._concurrency)
+
+    async def _results(self, work: Work[Any, R]) -> AsyncGenerator[tuple[Chunk[Any], R], None]:
+        """In order. A few chunks wait beside those under way, so that one slow answer does not idle the others."""
+        chunks = work.chunks(self._chunking)
+        waiting: deque[tuple[Chunk[Any], asyncio.Task[R]]] = deque()
+        try:
+            # In a thread: the next chunk may have to read files.
+            while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+                if len(waiting) == 2 * self._concurrency:
+                    done, task = waiting.popleft()
+                    yield done, await task
+                waiting.append((chunk, asyncio.create_task(self._in_turn(work, chunk))))
+            while waiting:
+                done, task = waiting.popleft()
+                yield done, await task
+        finally:
+            for _, task in waiting:
+                task.cancel()
+            await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
+
+    async def _in_turn(self, work: Work[Any, R], chunk: Chunk[Any]) -> R:
+        async with self._slots:
+            return await self._ask(work, chunk)
+
+    async def _ask(self, work: Work[Any, R], chunk: Chunk[Any]) -> R:
+        try:
+            return work.read(await self._send(work.call(chunk)), chunk)
+        except ServiceError as error:
+            return work.join([await self._ask(work, half) for half in work.halves(chunk, error)])
+
+    async def _send(self, call: Call) -> httpx.Response:
+        attempts = self._attempts()
+        while True:
+            failure: ServiceError | None
+            try:
+                response = await self._http.send(self._request(self._http, call, attempts))
+                failure = refused(response)
+            except httpx.RequestError as error:
+                failure = failure_of(error, self.base_url)
+            if failure is None:
+                return response
+            await self._pause(attempts.pause_s(failure, self._clock()))
+
+    _pause: Callable[[float], Awaitable[None]] = staticmethod(asyncio.sleep)

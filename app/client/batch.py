@@ -1,0 +1,111 @@
+"""Texts and images together, one outcome each: a bad item does not fail the others."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import httpx
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from app.client.chunks import Chunk, Chunking, chunks
+from app.client.embeddings import wire_options
+from app.client.failures import kind_of, moved
+from app.client.items import Item, checked_list, weighed_items
+from app.client.work import Call, Work, json_of, unreadable
+from app.errors import InvalidRequest, ServiceError
+from app.types import InputType, OutputType
+
+_DTYPES: dict[OutputType, type] = {
+    "float32": np.float32,
+    "int8": np.int8,
+    "uint8": np.uint8,
+    "binary": np.int8,
+    "ubinary": np.uint8,
+}
+
+
+class BatchOptions(TypedDict, total=False):
+    """As TextOptions; the model stands with each item. batch_size: most items sent to a model at once."""
+
+    batch_size: int
+    normalize: bool
+    output_type: OutputType
+    prompt_name: str | None
+    input_type: InputType | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ItemResult:
+    """What became of one item: a vector (d,) and what is known of it, or an error."""
+
+    vector: NDArray[Any] | None
+    error: ServiceError | None = None
+    model: str | None = None
+    space: str | None = None
+    dimensions: int | None = None
+    cached: bool = False
+    truncated: bool = False
+    note: str | None = None
+
+    def unwrap(self) -> NDArray[Any]:
+        """The vector. Raises the item's error."""
+        if self.vector is None:
+            raise self.error or ServiceError("The item has neither a vector nor an error.")
+        return self.vector
+
+
+@dataclass(frozen=True)
+class Batch(Work[orjson.Fragment, list[ItemResult]]):
+    items: Sequence[Item]
+    batch_size: int = 100
+    normalize: bool = True
+    output_type: OutputType = "float32"
+    prompt_name: str | None = None
+    input_type: InputType | None = None
+
+    field = unit = "items"
+
+    def __post_init__(self) -> None:
+        checked_list(self.items, self.field)
+
+    @property
+    def total(self) -> int:
+        return len(self.items)
+
+    def chunks(self, limits: Chunking) -> Iterator[Chunk[orjson.Fragment]]:
+        items = weighed_items(self.items, self.field)
+        return chunks(items, most=limits.texts, most_bytes=limits.image_bytes, most_images=limits.images)
+
+    def call(self, chunk: Chunk[orjson.Fragment]) -> Call:
+        body = {"items": list(chunk.items)} | wire_options(self, "items")
+        return Call("/embed/batch", orjson.dumps(body), {"content-type": "application/json"})
+
+    def read(self, response: httpx.Response, chunk: Chunk[orjson.Fragment]) -> list[ItemResult]:
+        data = json_of(response)
+        rows, told = data.get("embeddings"), data.get("items")
+        if not isinstance(rows, list) or not isinstance(told, list) or not len(rows) == len(told) == len(chunk.items):
+            raise unreadable(response, f"not one outcome for each of {len(chunk.items)} items")
+        return [self._result(row, about, chunk.start) for row, about in zip(rows, told, strict=True)]
+
+    def join(self, results: Sequence[list[ItemResult]]) -> list[ItemResult]:
+        if not results:
+            raise InvalidRequest("`items` must not be empty.", "items")
+        return [item for chunk in results for item in chunk]
+
+    def _result(self, row: list[float] | None, about: dict[str, Any], start: int) -> ItemResult:
+        if row is None:
+            told = about["error"]
+            error = kind_of(told["code"], 500)(told["message"], told["param"])
+            error.code = told["code"]
+            return ItemResult(None, moved(error, self.field, start))
+        return ItemResult(
+            vector=np.array(row, _DTYPES[self.output_type]),
+            model=about["model"],
+            space=about.get("space"),
+            dimensions=about["dimensions"],
+            cached=about.get("cached", False),
+            truncated=about.get("truncated", False),
+            note=about.get("note"),
+        )

@@ -1,0 +1,201 @@
+"""Texts and images to embed, and the vectors that come back as a NumPy file. One matrix for all chunks."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from io import BytesIO
+from typing import Any, TypedDict
+from urllib.parse import unquote
+
+import httpx
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from app.client.chunks import Chunk, Chunking, chunks
+from app.client.items import Image, base64_of, checked_list, weighed_images, weighed_texts
+from app.client.work import NPY, Call, Work, unreadable
+from app.errors import InvalidRequest, SpaceMismatch
+from app.types import InputType, OutputType
+
+
+class ImageOptions(TypedDict, total=False):
+    """model: full or short name, default: the service's first. normalize: to length 1, default True. output_type:
+    float32 (default), int8, uint8, binary or ubinary."""
+
+    model: str | None
+    normalize: bool
+    output_type: OutputType
+
+
+class TextOptions(ImageOptions, total=False):
+    """As ImageOptions. prompt_name: one of the model's prompts. input_type: its prompt for a query or a document."""
+
+    prompt_name: str | None
+    input_type: InputType | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embeddings:
+    """What came back.
+
+    Args:
+        vectors: (n, d) in the output type asked for, rows in the order of the inputs.
+        model: Full name of the model that made them.
+        space: Names the vector space: only vectors of one space compare.
+        dimensions: Of the model; binary vectors have an eighth of it.
+        tokens: Of all inputs, as the model read them.
+        cache_hits: How many vectors came from the cache.
+        truncated: Places of the inputs that were cut to the model's maximum length.
+        range: int8, uint8: least and greatest number that has a level of its own.
+        note: What to know about this model, e.g. that it is a backup.
+    """
+
+    vectors: NDArray[Any]
+    model: str
+    space: str
+    dimensions: int
+    tokens: int
+    cache_hits: int
+    truncated: tuple[int, ...] = ()
+    range: tuple[float, float] | None = None
+    note: str | None = None
+
+
+class _Embed(Work[Any, Embeddings]):
+    """What texts and images have in common."""
+
+    def read(self, response: httpx.Response, chunk: Chunk[Any]) -> Embeddings:
+        found = _read(response)
+        if len(found.vectors) != len(chunk.items):
+            raise unreadable(response, f"{len(found.vectors)} vectors for {len(chunk.items)} inputs")
+        return replace(found, truncated=tuple(chunk.start + i for i in found.truncated))
+
+    def join(self, results: Sequence[Embeddings]) -> Embeddings:
+        if not results:
+            raise InvalidRequest(f"`{self.field}` must not be empty.", self.field)
+        first = results[0]
+        for result in results:
+            check_space(first.space, result.space)
+        if len(results) == 1:
+            return first
+        return replace(
+            first,
+            vectors=np.concatenate([result.vectors for result in results]),
+            tokens=sum(result.tokens for result in results),
+            cache_hits=sum(result.cache_hits for result in results),
+            truncated=tuple(i for result in results for i in result.truncated),
+            note=next((result.note for result in results if result.note), None),
+        )
+
+
+@dataclass(frozen=True)
+class Texts(_Embed):
+    texts: Sequence[str]
+    model: str | None = None
+    normalize: bool = True
+    output_type: OutputType = "float32"
+    prompt_name: str | None = None
+    input_type: InputType | None = None
+
+    field = unit = "texts"
+
+    def __post_init__(self) -> None:
+        checked_list(self.texts, self.field)
+
+    @property
+    def total(self) -> int:
+        return len(self.texts)
+
+    def chunks(self, limits: Chunking) -> Iterator[Chunk[orjson.Fragment]]:
+        return chunks(weighed_texts(self.texts), most=limits.texts, most_bytes=limits.text_bytes)
+
+    def call(self, chunk: Chunk[orjson.Fragment]) -> Call:
+        body = {"texts": list(chunk.items)} | wire_options(self, "texts")
+        return Call("/embed/text", orjson.dumps(body), {"content-type": "application/json", "accept": NPY})
+
+
+@dataclass(frozen=True)
+class Images(_Embed):
+    images: Sequence[Image]
+    model: str | None = None
+    normalize: bool = True
+    output_type: OutputType = "float32"
+
+    field = unit = "images"
+
+    def __post_init__(self) -> None:
+        checked_list(self.images, self.field)
+
+    @property
+    def total(self) -> int:
+        return len(self.images)
+
+    def chunks(self, limits: Chunking) -> Iterator[Chunk[bytes | str]]:
+        return chunks(weighed_images(self.images), most=limits.images, most_bytes=limits.image_bytes)
+
+    def call(self, chunk: Chunk[bytes | str]) -> Call:
+        if any(isinstance(image, str) for image in chunk.items):
+            body = {"images": [base64_of(image) for image in chunk.items]} | wire_options(self, "images")
+            return Call("/embed/image", orjson.dumps(body), {"content-type": "application/json", "accept": NPY})
+        # An upload: base64 would make a third more of it.
+        files = [("images", (str(i), data, "application/octet-stream")) for i, data in enumerate(chunk.items)]
+        form = {name: _form_value(value) for name, value in wire_options(self, "images").items()}
+        return Call("/embed/image", headers={"accept": NPY}, form=form, files=files)
+
+
+def wire_options(work: Any, *without: str) -> dict[str, Any]:
+    """The fields of a work that are not as by default, under their names on the wire."""
+    return {
+        camel(field.name): getattr(work, field.name)
+        for field in fields(work)
+        if field.name not in without and getattr(work, field.name) != field.default
+    }
+
+
+def camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def check_space(one: str | None, other: str | None) -> None:
+    """Raises SpaceMismatch: the service changed its model meanwhile, e.g. to a backup."""
+    if one != other:
+        words = (
+            f"Some vectors are of {one!r} and some of {other!r}, which don't compare: the model was changed meanwhile."
+        )
+        raise SpaceMismatch(f"{words} Ask again.", "model")
+
+
+def _form_value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _read(response: httpx.Response) -> Embeddings:
+    headers = response.headers
+    try:
+        vectors = np.load(BytesIO(response.content), allow_pickle=False)
+        found = Embeddings(
+            vectors=vectors,
+            model=unquote(headers["x-embedding-model"]),
+            space=unquote(headers["x-embedding-space"]),
+            dimensions=int(headers["x-embedding-dimensions"]),
+            tokens=int(headers["x-embedding-tokens"]),
+            cache_hits=int(headers["x-embedding-cache-hits"]),
+            truncated=tuple(int(i) for i in headers.get("x-embedding-truncated", "").split(",") if i.strip()),
+            range=_range(headers.get("x-embedding-range")),
+            note=unquote(headers["x-embedding-note"]) if "x-embedding-note" in headers else None,
+        )
+    except KeyError as error:
+        raise unreadable(response, f"it has no header {error}") from None
+    except (ValueError, EOFError) as error:
+        raise unreadable(response, str(error)[:200]) from None
+    if vectors.ndim != 2:
+        raise unreadable(response, f"an array of {vectors.ndim} dimensions")
+    return found
+
+
+def _range(header: str | None) -> tuple[float, float] | None:
+    if header is None:
+        return None
+    least, most = header.split(",")
+    return float(least), float(most)

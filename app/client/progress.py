@@ -1,0 +1,23 @@
+"""The bar that long work shows on stderr."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+# Work that is over sooner shows none.
+DELAY_S = 2.0
+
+Tell = Callable[[int], object]
+"""Called with the number of items that were just done."""
+
+
+@contextmanager
+def bar(total: int, unit: str, shown: bool | None, delay_s: float = DELAY_S) -> Iterator[Tell]:
+    """`shown`: None for where stderr is a terminal."""
+    hidden = None if shown is None else not shown
+    with tqdm(
+        total=total, unit=f" {unit}", disable=hidden, delay=delay_s, file=sys.stderr, dynamic_ncols=True
+    ) as shown_bar:
+        yield shown_bar.update

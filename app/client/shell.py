@@ -1,0 +1,113 @@
+"""What both clients share: settings, and requests and answers as values. Sending, waiting and threads are theirs."""
+
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Generic, TypeVar
+
+import httpx
+
+from app.client.chunks import Chunking
+from app.client.failures import error_of
+from app.client.progress import Tell, bar
+from app.client.retry import Attempts, Retry
+from app.client.vectors import average_embeddings, find_similar
+from app.client.work import Call, Work
+from app.errors import ServiceError
+
+DEFAULT_URL = "http://127.0.0.1:3000"
+CONNECT_S = 5.0
+
+Transport = TypeVar("Transport")
+
+
+class Shell(ABC, Generic[Transport]):
+    """Settings, and what needs no service."""
+
+    find_similar = staticmethod(find_similar)
+    average_embeddings = staticmethod(average_embeddings)
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_URL,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 60.0,
+        retry: Retry = Retry(),  # noqa: B008 - it can't be changed
+        concurrency: int = 4,
+        chunking: Chunking = Chunking(),  # noqa: B008 - it can't be changed
+        progress: bool | None = None,
+        transport: Transport | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            base_url: Of the service; a path in it is kept.
+            api_key: Sent as `Authorization: Bearer`.
+            timeout_s: Seconds to wait for the answer to one attempt.
+            retry: How often and how long a request is tried.
+            concurrency: Most requests under way at once, of all calls of this client.
+            chunking: What one request holds.
+            progress: The bar of long work: True, False, or None for where stderr is a terminal.
+            transport: httpx's, for tests and special networks.
+            clock: Monotonic seconds.
+            chance: From 0 to 1, for pauses that differ.
+
+        Raises:
+            ValueError: One of these can't be.
+        """
+        if not _is_address(base_url):
+            raise ValueError(f"base_url must begin with http:// or https:// and name a host, not {base_url!r}")
+        if api_key is not None and not (api_key.isascii() and api_key.isprintable() and api_key.strip() == api_key):
+            raise ValueError("api_key must be printable ASCII without spaces around it")
+        if timeout_s <= 0 or concurrency < 1:
+            raise ValueError("timeout_s must be above 0, and concurrency 1 or more")
+        self.base_url = base_url.rstrip("/")
+        self._timeout_s = timeout_s
+        self._retry = retry
+        self._concurrency = concurrency
+        self._chunking = chunking
+        self._progress = progress
+        self._clock = clock
+        self._chance = chance
+        self._open({"authorization": f"Bearer {api_key}"} if api_key else {}, transport)
+
+    @abstractmethod
+    def _open(self, headers: dict[str, str], transport: Transport | None) -> None: ...
+
+    def _attempts(self) -> Attempts:
+        return Attempts(self._retry, self._clock(), self._chance)
+
+    def _request(self, http: httpx.Client | httpx.AsyncClient, call: Call, attempts: Attempts) -> httpx.Request:
+        patience = min(self._timeout_s, attempts.left_s(self._clock()))
+        timeout = httpx.Timeout(patience, connect=min(CONNECT_S, patience))
+        return http.build_request(
+            "POST",
+            self.base_url + call.path,
+            content=call.content,
+            data=call.form,
+            files=call.files,
+            params=call.params or None,
+            headers=call.headers,
+            timeout=timeout,
+        )
+
+    def _bar(self, work: Work[Any, Any], tell: Tell | None) -> AbstractContextManager[Tell]:
+        return nullcontext(tell) if tell else bar(work.total, work.unit, self._progress)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    return parsed.scheme in ("http", "https") and bool(parsed.host)
+
+
+def refused(response: httpx.Response) -> ServiceError | None:
+    """The error that an answer is, if it is one."""
+    return None if response.status_code == 200 else error_of(response)

@@ -1,0 +1,83 @@
+"""Spans of an encoder: one per request in a call, one per run of the model. Nothing where traces are off.
+
+A run of the model works for many requests. Its span stands in the oldest one's trace and is linked to the encoder's
+span of each request in it, and each of those is linked back to it.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+
+from app import tracing
+from app.batching import Job, Slice
+from app.tracing import Origins, Span
+
+
+@dataclass(slots=True, eq=False)
+class EncoderSpans:
+    """Of one model."""
+
+    model: str
+    # Per input of a job, the span of the request that it belongs to.
+    _of_inputs: dict[Job, list[Span | None]] = field(default_factory=dict)
+
+    @contextmanager
+    def call(self, job: Job, origins: Origins | None, prepare_ms: float) -> Iterator[None]:
+        """While a call's job is worked on: an `encoder` span for each of its requests, from when the call arrived."""
+        tracer = tracing.tracer()
+        if tracer is None or origins is None:
+            yield
+            return
+        started_ns = time.time_ns() - int(prepare_ms * 1e6)
+        spans: dict[str, Span | None] = {}
+        items: dict[str, int] = {}
+        for position, count in origins:
+            if position and position not in spans:
+                spans[position] = tracer.begin("encoder", "server", position, started_ns=started_ns)
+            items[position] = items.get(position, 0) + count
+        self._of_inputs[job] = [*chain.from_iterable([spans.get(position)] * count for position, count in origins)]
+        try:
+            yield
+        except BaseException as error:
+            for span in spans.values():
+                if span is not None:
+                    span.fail(type(error).__name__)
+            raise
+        finally:
+            del self._of_inputs[job]
+            for position, span in spans.items():
+                if span is not None:
+                    span.set(model=self.model, items=items[position], prepare_ms=prepare_ms)
+                    span.end()
+
+    @contextmanager
+    def batch(self, slices: Sequence[Slice]) -> Iterator[None]:
+        """While the model runs these."""
+        tracer = tracing.tracer()
+        if tracer is None or not self._of_inputs:
+            yield
+            return
+        spans: dict[str, Span] = {}
+        for part in slices:
+            of_inputs = self._of_inputs.get(part.job)
+            for index in part.indices if of_inputs else ():
+                if of_inputs and (span := of_inputs[index]) is not None:
+                    spans[span.traceparent] = span
+        # Those of a failed batch run once more, each alone, and make a span again.
+        links = list(spans)
+        batch = tracer.begin("batch", "internal", links[0], links) if links else None
+        if batch is None:
+            yield
+            return
+        for span in spans.values():
+            span.link(batch.traceparent)
+        batch.set(model=self.model, items=sum(len(part.indices) for part in slices), requests=len(links))
+        try:
+            yield
+        except BaseException as error:
+            batch.fail(type(error).__name__)
+            raise
+        finally:
+            batch.end()

@@ -1,0 +1,152 @@
+"""What a loaded model must make of a few inputs before it may serve: shipped with this package for some models, for
+all others recorded when they were first loaded on this machine, which shows whatever changes later.
+"""
+
+import base64
+import json
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.encoders.weights import Weights
+from app.errors import ModelUnavailable
+from app.types import ModelInfo, Vector
+
+logger = logging.getLogger(__name__)
+
+TEXTS = (
+    "The quick brown fox jumps over the lazy dog.",
+    "a photo of a small red circle",
+    "Naïve Straße: 12.5 % of 3,000 € — 東京, 🚀",
+    "Which of the two roads leads to the harbour, asked the traveller, and the old man pointed to neither of them.",
+)
+# Other precisions and batch shapes stay well within both.
+LEAST_COSINE, LENGTH_TOLERANCE = 0.999, 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """(n, dimensions) rows each: of `TEXTS`, and of `images` where the model reads any."""
+
+    texts: Vector
+    images: Vector | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: _written(rows) for name, rows in (("texts", self.texts), ("images", self.images))}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Golden":
+        """Raises ValueError, KeyError or TypeError if it is none."""
+        texts = _read(data["texts"])
+        if texts is None:
+            raise ValueError("no rows of texts")
+        return cls(texts, _read(data["images"]))
+
+
+def images(size: tuple[int, int]) -> list[bytes]:
+    """RGB bytes of crops of (height, width): a gradient, and a disc on a plain ground."""
+    height, width = size
+    y, x = np.mgrid[0:height, 0:width]
+    gradient = np.stack([255 * x // width, 255 * y // height, 255 * (x + y) // (width + height)], axis=-1)
+    inside = (x - width / 2) ** 2 + (y - height / 2) ** 2 < (min(size) / 4) ** 2
+    disc = np.where(inside[..., None], (220, 30, 30), (240, 240, 240))
+    return [picture.astype(np.uint8).tobytes() for picture in (gradient, disc)]
+
+
+def prove(made: Golden, weights: Weights, info: ModelInfo, folder: Path) -> None:
+    """Compare what a model made with what it must make; without a shipped or recorded answer, record this one.
+
+    Args:
+        info: The loaded model's; a recording holds for its fingerprint alone.
+        folder: Where recordings are.
+
+    Raises:
+        ModelUnavailable: It is something else.
+    """
+    wanted = shipped().get(name_of(weights, info.pooling, info.normalized))
+    if wanted is not None:
+        _compare(made, wanted, weights.id)
+        return
+    _sane(made, weights.id)
+    file = folder / f"golden-{info.fingerprint}.json"
+    recorded = _recorded(file)
+    if recorded is None:
+        _record(made, file)
+    else:
+        _compare(made, recorded, weights.id)
+
+
+@cache
+def shipped() -> dict[str, Golden]:
+    """By `name_of`."""
+    text = files("app").joinpath("assets", "golden.json").read_text(encoding="utf-8")
+    return {model["name"]: Golden.from_json(model) for model in json.loads(text)}
+
+
+def name_of(weights: Weights, pooling: Sequence[str], normalized: bool) -> str:
+    """What vectors of short texts depend on, whatever the precision and wherever the files are."""
+    return "-".join([weights.sha256, *pooling, *(["normalized"] if normalized else [])])
+
+
+def _compare(made: Golden, wanted: Golden, id_: str) -> None:
+    _sane(made, id_)
+    for kind, rows, good in (("text", made.texts, wanted.texts), ("image", made.images, wanted.images)):
+        if rows is None or good is None:
+            continue
+        if rows.shape != good.shape:
+            raise ModelUnavailable(f"{id_} failed its self-test: {rows.shape} {kind} vectors instead of {good.shape}.")
+        lengths, right = np.linalg.norm(rows, axis=1), np.linalg.norm(good, axis=1)
+        cosine = float((np.vecdot(rows, good) / (lengths * right)).min())
+        ratio = float(np.abs(lengths / right - 1).max())
+        if cosine < LEAST_COSINE or ratio > LENGTH_TOLERANCE:
+            raise ModelUnavailable(
+                f"{id_} failed its self-test: of known {kind}s it makes other vectors than it must (cosine "
+                f"{cosine:.4f}, at least {LEAST_COSINE:g} is right; lengths off by {ratio:.1%})."
+            )
+
+
+def _sane(made: Golden, id_: str) -> None:
+    for rows in (made.texts, made.images):
+        if rows is not None and not (np.isfinite(rows).all() and np.linalg.norm(rows, axis=1).all()):
+            raise ModelUnavailable(f"{id_} failed its self-test: it makes vectors that are zero or not finite.")
+
+
+def _recorded(file: Path) -> Golden | None:
+    try:
+        return Golden.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("%s can't be read (%s); it is recorded anew", file, error)
+        return None
+
+
+def _record(made: Golden, file: Path) -> None:
+    """Appears complete or not at all; not at all where the folder can't be written."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        scratch = file.with_name(f".{file.name}-{os.getpid()}")
+        scratch.write_text(json.dumps(made.to_json()), encoding="utf-8")
+        scratch.replace(file)
+    except OSError as error:
+        logger.warning("%s can't be written (%s); later loads are not compared with this one", file, error)
+
+
+def _written(rows: Vector | None) -> Any:
+    if rows is None:
+        return None
+    return {"shape": list(rows.shape), "float32": base64.b64encode(rows.astype("<f4").tobytes()).decode()}
+
+
+def _read(data: Any) -> Vector | None:
+    if data is None:
+        return None
+    rows = np.frombuffer(base64.b64decode(data["float32"], validate=True), "<f4")
+    return rows.reshape(data["shape"]).astype(np.float32)

@@ -1,0 +1,43 @@
+"""Memory of a file that this process has mapped: given back while the mapping stays. Linux; elsewhere nothing happens.
+
+Weights are read from their file once, into the layout that the CPU wants. Their pages would count as this process's
+memory ever after.
+"""
+
+import ctypes
+import logging
+import sys
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+MADV_DONTNEED = 4  # <asm-generic/mman-common.h>
+MAPS = Path("/proc/self/maps")
+
+
+def release(file: Path) -> int:
+    """Let go of the pages of `file` that are mapped here, unwritten; what is read again comes from the file again.
+
+    Returns:
+        Bytes of address space let go of; 0 where the system has no such call.
+    """
+    if not sys.platform.startswith("linux"):
+        return 0
+    libc, released = ctypes.CDLL(None, use_errno=True), 0
+    for start, length in mappings(MAPS.read_text(), str(file.resolve())):
+        if libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), MADV_DONTNEED) == 0:
+            released += length
+        else:
+            log.info("the pages of %s stay in memory (errno %d)", file.name, ctypes.get_errno())
+    return released
+
+
+def mappings(maps: str, name: str) -> list[tuple[int, int]]:
+    """Address and length of the mappings of `name`. Writable private ones are left out: they may hold changes."""
+    found = []
+    for line in maps.splitlines():
+        fields = line.split(maxsplit=5)
+        if len(fields) == 6 and fields[5].removesuffix(" (deleted)") == name and "w" not in fields[1]:
+            start, end = (int(address, 16) for address in fields[0].split("-"))
+            found.append((start, end - start))
+    return found

@@ -1,0 +1,121 @@
+"""Misses that are being encoded: one flight each, joined by whoever asks meanwhile, given up when nobody waits.
+
+What lands is stored, whoever waits for it; what was given up leaves nothing behind.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.encoder import Encoded, Encoder, Stages
+from app.errors import ModelUnavailable, Overloaded, ServiceError
+from app.types import Kind
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A miss that is being encoded; `passengers`: how many places of requests wait for it."""
+
+    key: bytes
+    landed: "asyncio.Future[Encoded]"
+    source: "asyncio.Future[Encoded] | None" = None
+    passengers: int = 0
+
+
+class Flights:
+    """Those of one ingress replica. `store`: takes an epoch and what landed, by key."""
+
+    def __init__(self, store: Callable[[str | None, Sequence[tuple[bytes, bytes]]], None]) -> None:
+        self._store = store
+        self._under_way: dict[bytes, Flight] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    def board(
+        self, encoder: Encoder, kind: Kind, misses: Sequence[tuple[bytes, Any]], epoch: str | None
+    ) -> list[Flight]:
+        """One flight per miss; a miss that is already under way is joined, not computed again.
+
+        Raises:
+            Overloaded: The encoder's.
+        """
+        loop = asyncio.get_running_loop()
+        flights: list[Flight] = []
+        fresh: list[Flight] = []
+        contents: list[Any] = []
+        for key, content in misses:
+            flight = self._under_way.get(key)
+            if flight is None:
+                flight = self._under_way[key] = Flight(key, loop.create_future())
+                fresh.append(flight)
+                contents.append(content)
+            flight.passengers += 1
+            flights.append(flight)
+        if fresh:
+            try:
+                sources = encoder.encode_texts(contents) if kind == "text" else encoder.encode_images(contents)
+                for flight, source in zip(fresh, sources, strict=True):
+                    flight.source = source
+            except Overloaded:
+                # Nobody can have joined yet: nothing to wait for, and no time to lose.
+                for flight in fresh:
+                    del self._under_way[flight.key]
+                self.leave([flight for flight in flights if flight.key in self._under_way], encoder)
+                raise
+            except Exception as error:  # noqa: BLE001 - it is the outcome of each
+                self._land(fresh, [error] * len(fresh), epoch)
+            else:
+                task = loop.create_task(self._follow(fresh, sources, epoch))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        return flights
+
+    def leave(self, flights: Sequence[Flight], encoder: Encoder) -> None:
+        """A request waits no longer. What nobody else waits for either is not worked on any further."""
+        given_up = False
+        for flight in flights:
+            flight.passengers -= 1
+            if flight.passengers == 0 and not flight.landed.done():
+                self._under_way.pop(flight.key)
+                flight.landed.cancel()
+                if flight.source is not None:
+                    flight.source.cancel()
+                given_up = True
+        if given_up:
+            encoder.trim()
+
+    async def _follow(
+        self, flights: Sequence[Flight], sources: "Sequence[asyncio.Future[Encoded]]", epoch: str | None
+    ) -> None:
+        results: Sequence[Encoded | BaseException]
+        try:
+            results = await asyncio.gather(*sources, return_exceptions=True)
+        except BaseException as error:  # noqa: BLE001 - a flight that never lands would hang its item for good
+            results = [error] * len(flights)
+        self._land(flights, results, epoch)
+
+    def _land(self, flights: Sequence[Flight], results: Sequence[Encoded | BaseException], epoch: str | None) -> None:
+        entries: list[tuple[bytes, bytes]] = []
+        logged: BaseException | None = None
+        for flight, result in zip(flights, results, strict=True):
+            if isinstance(result, Encoded) and isinstance(result.entry, bytes):
+                entries.append((flight.key, result.entry))
+            if flight.landed.done():
+                continue  # given up, and maybe begun anew
+            if isinstance(result, BaseException):
+                if isinstance(result, ServiceError):
+                    result = Encoded(result, Stages())
+                else:
+                    if result is not logged:  # one failure may be the outcome of many items
+                        logger.error("the encoder failed", exc_info=result)
+                        logged = result
+                    result = Encoded(ModelUnavailable("The model could not be reached."), Stages())
+            del self._under_way[flight.key]
+            flight.landed.set_result(result)
+        self._store(epoch, entries)

@@ -1,0 +1,56 @@
+"""Whether a model's device still works: real runs show it, and where there are none, a tiny run of its own.
+
+A long queue is no fault: the probe waits a bounded time and then leaves it at what is known.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+# A run that ended this recently has shown enough.
+FRESH_S = 2.0
+# How long a health check waits for its probe, which stands behind runs that were there before.
+WAIT_S = 2.0
+# No run takes this long: what nothing ends for so long hangs.
+HUNG_S = 120.0
+
+
+@dataclass(slots=True, eq=False)
+class HealthProbe:
+    """One per device.
+
+    Args:
+        run: Runs the model on a tiny input; raises on a fault of the device, also on numbers that are not finite.
+        device: What the model runs on; one thread.
+        clock: Seconds.
+    """
+
+    run: Callable[[], object]
+    device: Executor
+    clock: Callable[[], float] = time.monotonic
+    wait_s: float = WAIT_S
+    _worked_at: float = field(init=False)
+    _probe: "asyncio.Future[object] | None" = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._worked_at = self.clock()
+
+    def worked(self) -> None:
+        """A run has ended well. From any thread."""
+        self._worked_at = self.clock()
+
+    async def check(self) -> None:
+        """Raises what the device raised, or RuntimeError if it hangs."""
+        if self.clock() - self._worked_at < FRESH_S:
+            return
+        if self._probe is None:
+            self._probe = asyncio.get_running_loop().run_in_executor(self.device, self.run)
+        await asyncio.wait({self._probe}, timeout=self.wait_s)
+        if self._probe.done():
+            probe, self._probe = self._probe, None
+            probe.result()
+            self.worked()
+        elif self.clock() - self._worked_at > HUNG_S:
+            raise RuntimeError(f"no run of the model has ended for {HUNG_S:g} s")

@@ -1,0 +1,36 @@
+"""A process's own figures: memory, CPU time, garbage collector."""
+
+import gc
+import time
+
+import psutil
+
+from app.metrics import CPU_SECONDS, GC_RUNS, GC_SECONDS, MEMORY
+from app.recorder import Recorder
+
+
+class ProcessFigures:
+    """Once made it is in `recorder` with every snapshot, for the rest of the process's life."""
+
+    def __init__(self, recorder: Recorder, deployment: str, replica: str) -> None:
+        self._recorder = recorder
+        self._labels = (deployment, replica)
+        self._process = psutil.Process()
+        self._gc_began = 0.0
+        self._gc_seconds = 0.0
+        gc.callbacks.append(self._gc)
+        recorder.collectors.append(self._collect)
+
+    def _gc(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            self._gc_began = time.perf_counter()
+        else:
+            self._gc_seconds += time.perf_counter() - self._gc_began
+
+    def _collect(self) -> None:
+        recorder, labels = self._recorder, self._labels
+        recorder.set(MEMORY, self._process.memory_info().rss, *labels)
+        recorder.set(CPU_SECONDS, time.process_time(), *labels)
+        recorder.set(GC_SECONDS, self._gc_seconds, *labels)
+        for generation, figures in enumerate(gc.get_stats()):
+            recorder.set(GC_RUNS, figures["collections"], *labels, str(generation))

@@ -1,0 +1,108 @@
+"""`search` in a file: its lines are embedded through a running service and ranked here; of a file that `embed` wrote,
+only the query is.
+
+Written corpora are `corpus_command`'s.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.client import AsyncEmbeddingClient, Texts
+from app.client.embeddings import check_space
+from app.client.progress import Tell, bar
+from app.client_session import talk
+from app.embedded_file import EmbeddedFile, embedded_file
+from app.errors import InvalidRequest, ServiceError, SpaceMismatch
+from app.row_source import STDIN, Rows, opened
+from app.settings import ClientSettings
+from app.similarity import rank, top_k_order
+from app.types import Vector
+
+
+def is_of_lines(destination: str) -> bool:
+    """Whether it is no written corpus but a file, or standard input."""
+    path = Path(destination).expanduser()
+    return destination == STDIN or (path.exists() and not path.is_dir() and path.suffix != ".npy")
+
+
+def run(options: argparse.Namespace, settings: ClientSettings) -> int:
+    """The exit code, see `app.client_session.talk`."""
+
+    async def search(client: AsyncEmbeddingClient) -> None:
+        started = time.perf_counter()
+        file = embedded_file(options.destination)
+        if file is not None:
+            best, count = await _stored(client, file, options), file.rows
+        else:
+            with opened(options.destination, options.column, options.format) as rows:
+                if rows.images:
+                    raise InvalidRequest("Images are searched in a corpus: run `embed-corpus` first.")
+                with bar(rows.total, "texts", options.progress, delay_s=0) as tell:
+                    best, count = await _lines(client, rows, options, tell), rows.total
+        for score, row in best.rows:
+            sys.stdout.write(_line(score, row, options) + "\n")
+        sys.stderr.write(f"{count:,} rows in {time.perf_counter() - started:.1f} s\n")
+
+    return talk(options, settings, search)
+
+
+class Best:
+    """The nearest rows so far: (score, row), best first, equal ones in the order they came."""
+
+    def __init__(self, query: Vector, top_k: int) -> None:
+        self.rows: list[tuple[float, dict[str, Any]]] = []
+        self._query = query
+        self._top_k = top_k
+
+    def add(self, table: Any, vectors: Vector) -> None:
+        """A `pyarrow.Table` of n rows and (n, d)."""
+        ranking = rank(self._query, vectors, top_k=self._top_k)
+        found = zip(ranking.indices.tolist(), ranking.scores, strict=True)
+        rows = [*self.rows, *((float(score), table.slice(i, 1).to_pylist()[0]) for i, score in found)]
+        order = top_k_order(np.array([score for score, _ in rows], np.float32), self._top_k, largest=True)
+        self.rows = [rows[i] for i in order]
+
+
+async def _lines(client: AsyncEmbeddingClient, rows: Rows, options: argparse.Namespace, tell: Tell) -> Best:
+    query = await client.run(Texts([options.query], model=options.model, input_type="query"))
+    best = Best(query.vectors[0], options.top_k)
+    skipped = 0
+    for piece in rows.pieces():
+        skipped += len(piece.rejects)
+        tell(len(piece.rejects))
+        if not piece.texts:
+            continue
+        try:
+            found = await client.run(Texts(piece.texts, model=options.model, input_type="document"), tell)
+        except ServiceError as error:
+            raise rows.located(error, piece) from error
+        check_space(query.space, found.space)
+        best.add(piece.table, found.vectors)
+    if skipped:
+        sys.stderr.write(f"{skipped:,} rows can't be read and were left out\n")
+    return best
+
+
+async def _stored(client: AsyncEmbeddingClient, file: EmbeddedFile, options: argparse.Namespace) -> Best:
+    query = await client.run(Texts([options.query], model=options.model or file.model, input_type="query"))
+    if query.space != file.space:
+        words = f"{file.path} was embedded in {file.space!r}, and the service answers in {query.space!r}"
+        raise SpaceMismatch(f"{words}: vectors of two models don't compare. Embed the file anew.", "model")
+    best = Best(query.vectors[0], options.top_k)
+    for table, vectors in file.parts():
+        best.add(table, vectors)
+    return best
+
+
+def _line(score: float, row: dict[str, Any], options: argparse.Namespace) -> str:
+    text = row.get(options.column)
+    # Rows without the column, as those of images, are shown whole.
+    if options.json or not isinstance(text, str):
+        return json.dumps({"score": round(score, 6), **row}, ensure_ascii=False, default=str)
+    return f"{score:.4f}  {' '.join(text.split())}"

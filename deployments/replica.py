@@ -1,0 +1,70 @@
+"""The Serve replica that this process is, and what Serve says of them all."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from ray import serve
+
+from app import tracing
+from app.metrics import COMPLETE, REPLICAS
+from app.metrics_client import MetricsClient
+from app.recorder import Snapshot
+from app.settings import TracingArgs
+from deployments.metrics import Reporter
+
+STATUS_S = 1.0
+# Serve's status has every replica of the cluster in it: a page that reads often should not ask for it each time.
+KEEP_STATUS_S = 2.0
+
+
+def reporter() -> Reporter:
+    """This replica's; made on its event loop."""
+    context = serve.get_replica_context()
+    return Reporter(context.deployment, str(context.replica_id.unique_id))
+
+
+def begin_traces(args: TracingArgs) -> None:
+    """This replica's spans go where the settings say, if they say so."""
+    context = serve.get_replica_context()
+    tracing.start(args, context.deployment, str(context.replica_id.unique_id))
+
+
+async def end_traces() -> None:
+    """The replica ends: send its last spans."""
+    await asyncio.to_thread(tracing.stop)
+
+
+class ClusterMetrics:
+    """What a scrape is answered with."""
+
+    def __init__(self, client: MetricsClient) -> None:
+        self._client = client
+        self._thread = ThreadPoolExecutor(1, "status")
+        self._asking: asyncio.Future[dict[str, int]] | None = None
+        self._asked_at = -KEEP_STATUS_S
+
+    async def read(self) -> Snapshot:
+        reading, replicas = await asyncio.gather(self._client.read(), self._running())
+        snapshot = reading.snapshot
+        snapshot.sums[REPLICAS.name] = {(name,): [float(count)] for name, count in replicas.items()}
+        snapshot.peaks[COMPLETE.name] = {(): [float(reading.complete)]}
+        return snapshot
+
+    async def _running(self) -> dict[str, int]:
+        """Running replicas by deployment, as Serve's controller said last; none when it does not answer."""
+        asking, now = self._asking, time.monotonic()
+        # One question at a time: a controller that hangs must not take all threads with it.
+        if asking is None or (asking.done() and now - self._asked_at >= KEEP_STATUS_S):
+            asking = self._asking = asyncio.get_running_loop().run_in_executor(self._thread, _running)
+            self._asked_at = now
+        await asyncio.wait({asking}, timeout=STATUS_S)
+        return asking.result() if asking.done() and asking.exception() is None else {}
+
+
+def _running() -> dict[str, int]:
+    return {
+        name: sum(count for state, count in deployment.replica_states.items() if state == "RUNNING")
+        for application in serve.status().applications.values()
+        for name, deployment in application.deployments.items()
+    }

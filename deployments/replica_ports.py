@@ -1,0 +1,41 @@
+"""The port that Serve opens in every replica for calls from other deployments, kept on loopback where Ray is.
+
+Serve 2.60 binds it on every interface and unpickles what comes in: Ray's token, where there is one, is all that keeps
+whoever reaches it from running code. No setting changes that, so the function that binds it is replaced in the
+replica's process, before the replica listens.
+On a cluster it stays as it is, since other nodes must reach it: there the network has to be closed to others.
+"""
+
+import sys
+from ipaddress import ip_address
+from typing import Any, Final
+
+REPLICA: Final = "ray.serve._private.replica"
+EVERYWHERE: Final = "[::]:"
+
+
+def keep_on_loopback() -> None:
+    """Does nothing outside a replica. Raises AttributeError where another Serve binds it in another way."""
+    module: Any = sys.modules.get(REPLICA)
+    if module is None or hasattr(module.add_port_to_grpc_server, "listens_on"):
+        return
+    bind = module.add_port_to_grpc_server
+
+    def add_port(server: Any, address: str) -> int:
+        return int(bind(server, listens_on(address, _node_address())))
+
+    add_port.listens_on = listens_on  # type: ignore[attr-defined]
+    module.add_port_to_grpc_server = add_port
+
+
+def listens_on(address: str, node: str) -> str:
+    """`address`, or the node's own where that is loopback and `address` is every interface."""
+    if address.startswith(EVERYWHERE) and ip_address(node).is_loopback:
+        return f"{node}:{address.removeprefix(EVERYWHERE)}"
+    return address
+
+
+def _node_address() -> str:
+    from ray.util import get_node_ip_address
+
+    return str(get_node_ip_address())

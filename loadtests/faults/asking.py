@@ -1,0 +1,75 @@
+"""Sending one request and having its answer judged: bare, or through the client library with its retries."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from app.client import AsyncEmbeddingClient
+from app.errors import ServiceError
+from loadtests.faults.judging import Judged, compare, judge
+from loadtests.faults.oracle import Asked, Book
+from loadtests.http_load import Answer, Connection
+from loadtests.workloads import body
+
+# Beyond the service's own deadline of 30 s: no answer until then is a hang.
+PATIENCE_S = 45.0
+
+# The request of this number.
+Pick = Callable[[int], Asked]
+
+
+class Bare:
+    """One attempt on a connection of its own: no failure can be laid to a connection that an earlier fault broke."""
+
+    def __init__(self, ports: Sequence[int], book: Book, pick: Pick) -> None:
+        self._ports = ports
+        self._book = book
+        self._pick = pick
+
+    async def __call__(self, number: int) -> Judged:
+        asked = self._pick(number)
+        content = body(texts=asked.texts)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                answer = await send_once(self._ports[number % len(self._ports)], "/embed/text", content)
+        except TimeoutError:
+            return Judged("failed", 0, f"no answer in {PATIENCE_S:g} s")
+        except (ConnectionError, EOFError, RuntimeError) as error:
+            # A refused connection took no request with it; any other loss did.
+            return Judged("failed", 0, f"{UNREACHED if isinstance(error, ConnectionRefusedError) else LOST}: {error!r}")
+        return judge(answer, asked.indices, self._book)
+
+
+UNREACHED = "unreached"
+LOST = "lost"
+
+
+class WithRetries:
+    """The client library, as a user has it."""
+
+    def __init__(self, client: AsyncEmbeddingClient, book: Book, pick: Pick) -> None:
+        self._client = client
+        self._book = book
+        self._pick = pick
+
+    async def __call__(self, number: int) -> Judged:
+        asked = self._pick(number)
+        try:
+            rows = await self._client.embed_texts(asked.texts)
+        except ServiceError as error:
+            return Judged("failed", error.status, str(error)[:300])
+        words = compare(rows, asked.indices, self._book)
+        return Judged("wrong", 200, words) if words else Judged("good", 200)
+
+
+async def send_once(port: int, path: str, content: bytes, method: str = "POST") -> Answer:
+    """One request on a new connection.
+
+    Raises:
+        ConnectionError, EOFError: It broke, or could not be made.
+        RuntimeError: What came back was no whole answer.
+    """
+    connection = Connection("127.0.0.1", port)
+    try:
+        return await connection.send(method, path, content, "application/json", "connection: close\r\n")
+    finally:
+        connection.abort()

@@ -1,0 +1,138 @@
+"""What the scenarios on several nodes have in common: the cluster, its deployment, and two kinds of clients."""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from app import ports
+from app.client import AsyncEmbeddingClient, Retry
+from loadtests.faults import figures
+from loadtests.faults.asking import UNREACHED, Bare, WithRetries
+from loadtests.faults.judging import Judged
+from loadtests.faults.killer import Killer
+from loadtests.faults.oracle import Book
+from loadtests.faults.processes import Processes
+from loadtests.faults.row import Row
+from loadtests.faults.run import Run, replaced_note, row_of, under_kills
+from loadtests.faults.service import ENCODER, ENCODERS, encoders
+from tests.cluster.running import ROOT, RunningService, running, wait_for
+
+WORKERS = 2
+RATE = 24.0
+KILLS = 20
+INGRESSES = 2
+# At most three retries; pauses long enough for a proxy that takes some seconds to come back.
+RETRY = Retry(attempts=4, first_s=3.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    service: RunningService
+    processes: Processes
+    dashboard: int
+    config: Path
+
+    def is_whole(self) -> bool:
+        """Every replica that was deployed serves."""
+        encoding, answering = self.processes.serving(ENCODER), self.processes.serving("Ingress")
+        return len(encoding) == ENCODERS and len(answering) == INGRESSES
+
+
+@contextmanager
+def cluster(workers: int = WORKERS, apart: bool = False) -> Iterator[Cluster]:
+    """Two encoders and two ingresses; on worker nodes, where there are any, no two of a kind on one.
+
+    Args:
+        apart: The ingresses run on the head, and the encoders alone on the workers.
+    """
+    [port, dashboard] = ports.free(2)
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "serve.yaml")
+        write(config, port, one_per_node=workers > 1, apart=apart)
+        command: tuple[str, ...] = (
+            sys.executable,
+            "-m",
+            "loadtests.faults.cluster",
+            str(config),
+            "--workers",
+            str(workers),
+        )
+        command += ("--dashboard", str(dashboard), *(["--front"] if apart else []))
+        with running(config, command, port=port) as service:
+            found = Cluster(service, Processes(service.marker), dashboard, config)
+            wait_for(found.is_whole, 120, "all replicas")
+            yield found
+
+
+def write(file: Path, port: int, one_per_node: bool = False, apart: bool = False, **args: Any) -> None:
+    """The shipped configuration with two replicas of each, and `args` over its own."""
+    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    config["http_options"] |= {"host": "127.0.0.1", "port": port}
+    config["proxy_location"] = "EveryNode"
+    [application] = config["applications"]
+    two = {"autoscaling": {"min_replicas": INGRESSES, "max_replicas": INGRESSES}}
+    ingress = two | {"num_cpus": 0.2, "max_ongoing_requests": 2048}
+    encoder = encoders()
+    spread = ["TextEncoder-all-MiniLM-L6-v2", "Ingress"] if one_per_node else []
+    if apart:
+        ingress["resources"], encoder["resources"] = {"front": 0.01}, {"back": 0.01}
+        spread.remove("Ingress")
+    application["args"] |= {"text_models": [encoder], "image_models": [], "ingress": ingress} | args
+    application["deployments"] = [{"name": name, "max_replicas_per_node": 1} for name in spread]
+    file.write_text(yaml.safe_dump(config))
+
+
+def run(
+    name: str,
+    found: Cluster,
+    known: Book,
+    kills: int,
+    victims: Callable[[], Sequence[psutil.Process]],
+    is_whole: Callable[[], bool],
+    most_recovery_s: float,
+    strike: Callable[[psutil.Process], bool] | None = None,
+    seconds_a_kill: float = 10.0,
+) -> Row:
+    """Half the requests go out bare, half by the client library: what the former lose the latter must not."""
+    of_clients: dict[str, list[Judged]] = {"bare": [], "library": []}
+    bare = Bare([found.service.port], known, lambda number: known.in_turn(number, 2, 2))
+    library: list[WithRetries] = []
+
+    async def ask(number: int) -> Judged:
+        if number % 2 == 0:
+            return await bare(number)
+        if not library:  # made where the loop runs
+            client = AsyncEmbeddingClient(found.service.url, retry=RETRY, concurrency=256, progress=False)
+            library.append(WithRetries(client, known, lambda number: known.in_turn(number, 2, 2)))
+        judged = await library[0](number)
+        of_clients["library"].append(judged)
+        return judged
+
+    killer = Killer(victims, kills, 2.0, is_whole, **({"strike": strike} if strike else {}))
+    requests = round(kills * RATE * 5)
+    done = under_kills(ask, RATE, requests, killer, found.processes, 120 + 6 * kills * seconds_a_kill)
+    row = row_of(name, done, kills, requests)
+    lost = sum(judged.verdict == "failed" for judged in of_clients["library"])
+    row.must(lost == 0, f"{lost} requests were lost although the client library tried again")
+    row.must(len(of_clients["library"]) >= requests // 2, "the client library sent too few")
+    _lost_in_flight(row, done, lost)
+    row.notes.append(replaced_note(done.kills))
+    row.recovered_within(most_recovery_s)
+    return row
+
+
+def _lost_in_flight(row: Row, done: Run, by_library: int) -> None:
+    """Without retries no more may fail than were under way; a connection that nobody took up carried nothing."""
+    failed = [outcome for outcome in done.outcomes if outcome.verdict == "failed"]
+    unreached = sum(outcome.words.startswith(UNREACHED) for outcome in failed)
+    lost = len(failed) - unreached - by_library
+    out = sum(figures.under_way(kill.at, done.outcomes) for kill in done.kills)
+    row.notes.append(f"bare: {lost} lost of {out} under way at the faults, {unreached} found no listener")
+    row.must(lost <= out, f"{lost} requests were lost, and only {out} were under way")

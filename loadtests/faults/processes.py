@@ -1,0 +1,81 @@
+"""The processes of the service under test, by their titles: never those of another."""
+
+import time
+from collections.abc import Callable
+
+import psutil
+
+MARK = "TEST_SERVICE"
+REPLICA = "ray::ServeReplica:embedding-service:"
+# What Ray adds to a replica's title until it may take traffic.
+STARTING = "initialize"
+YOUNG_S = 5.0
+
+
+class Processes:
+    """Those whose environment has the mark of one service.
+
+    Args:
+        mark: The value of TEST_SERVICE that the service was started with.
+    """
+
+    def __init__(self, mark: str) -> None:
+        self._mark = mark
+        # What was read once: this is asked many times a second, beside the load.
+        self._ours: dict[tuple[int, float], bool] = {}
+
+    def all(self) -> list[psutil.Process]:
+        return self._where(lambda _: True)
+
+    def titled(self, start: str) -> list[psutil.Process]:
+        """Whose title begins so: Ray names a process after its actor."""
+        return self._where(lambda process: title(process).startswith(start))
+
+    def serving(self, deployment: str) -> list[psutil.Process]:
+        """Replicas that take traffic."""
+        return self._where(lambda each: _serves(each, deployment))
+
+    def named(self, name: str) -> list[psutil.Process]:
+        """Of this program, as the kernel calls it: `raylet`, `haproxy`."""
+        return self._where(lambda process: process.name() == name)
+
+    def _where(self, condition: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if self._is_ours(process) and condition(process) and is_alive(process):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        # psutil keeps its objects, and they their times: this costs nothing for those that are known.
+        key = (process.pid, process.create_time())
+        if (known := self._ours.get(key)) is not None:
+            return known
+        ours = process.environ().get(MARK) == self._mark
+        # A forked process has its parent's until it executes: the "no" of a young one may become "yes".
+        if ours or time.time() - process.create_time() > YOUNG_S:
+            self._ours[key] = ours
+        return ours
+
+
+def _serves(process: psutil.Process, deployment: str) -> bool:
+    name = title(process)
+    begun = name.startswith(REPLICA + deployment) and STARTING not in name
+    return begun and process.status() != psutil.STATUS_STOPPED
+
+
+def title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline()).strip()
+    except psutil.Error:
+        return ""
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False

@@ -1,0 +1,31 @@
+"""R3: the proxy that clients speak to is killed."""
+
+import psutil
+
+from loadtests.faults import nodes
+from loadtests.faults.oracle import book
+from loadtests.faults.row import Row
+
+NAME = "HAProxy SIGKILL"
+MOST_RECOVERY_S = 10.0
+
+
+def scenario(scale: float) -> Row:
+    known = book(512, 12)
+    with nodes.cluster() as found:
+        port = found.service.port
+
+        def victims() -> list[psutil.Process]:
+            """Old ones of a reload may still drain: all that hold the clients' port are the proxy."""
+            return [each for each in found.processes.named("haproxy") if listens(each, port)]
+
+        def is_whole() -> bool:
+            return bool(victims()) and found.is_whole()
+
+        kills = max(1, round(nodes.KILLS * scale))
+        return nodes.run(NAME, found, known, kills, victims, is_whole, MOST_RECOVERY_S)
+
+
+def listens(process: psutil.Process, port: int) -> bool:
+    connections = process.net_connections("tcp")
+    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in connections)

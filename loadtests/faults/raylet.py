@@ -1,0 +1,27 @@
+"""R3: a worker node dies: its raylet is killed, and all that ran on it goes with it."""
+
+import psutil
+
+from loadtests.faults import nodes
+from loadtests.faults.oracle import book
+from loadtests.faults.processes import Processes, title
+from loadtests.faults.row import Row
+
+NAME = "worker raylet SIGKILL"
+MOST_RECOVERY_S = 30.0
+
+
+def scenario(scale: float) -> Row:
+    known = book(512, 12)
+    with nodes.cluster() as found:
+        kills = max(1, round(nodes.KILLS * scale))
+
+        def victims() -> list[psutil.Process]:  # one at a time: the other node carries on
+            return worker_raylets(found.processes) if found.is_whole() else []
+
+        return nodes.run(NAME, found, known, kills, victims, found.is_whole, MOST_RECOVERY_S, seconds_a_kill=30.0)
+
+
+def worker_raylets(processes: Processes) -> list[psutil.Process]:
+    """Those of nodes other than the head."""
+    return [raylet for raylet in processes.named("raylet") if "--head" not in title(raylet)]

@@ -1,0 +1,48 @@
+"""docs/faults.md and faults.json: the latest row of every scenario, each with when and on what it was made."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from loadtests.faults.row import Row, table
+from loadtests.systems import machine
+
+HEADING = """# Faults
+
+The latest run of every scenario: what was done to the service under load, and what its users saw of it. Every answer
+is compared with the model's own vector (within 1e-3), faults are counted by the test itself, and a run with fewer
+than it asks for fails. Recovery is from a fault until the last request that it disturbed (which failed, or took longer
+than a second) was answered; for the cache, until it was back with the service. `make faults`,
+`make faults-nodes` and `make soak` make this table anew.
+
+"""
+
+
+def keep(folder: Path, rows: Mapping[str, Row], scale: float) -> None:
+    """Over the same scenarios' earlier rows; the others stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "faults.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    made = {"at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "scale": scale, **machine()}
+    known |= {name: row.to_dict() | {"made": made} for name, row in rows.items()}
+    file.write_text(json.dumps(known, indent=2) + "\n")
+    (folder / "faults.md").write_text(markdown(known))
+
+
+def markdown(known: Mapping[str, dict[str, object]]) -> str:
+    rows: list[Row] = []
+    lines: list[str] = []
+    for fields in known.values():
+        made: dict[str, object] = fields["made"]  # type: ignore[assignment]
+        rows.append(_row({name: value for name, value in fields.items() if name != "made"}))
+        part = "" if made["scale"] == 1 else f", only {made['scale']} of the full length"
+        lines.append(f"- {rows[-1].fault}: {made['at']}, {made['cpus']} CPUs ({made['cpu']}){part}")
+    return HEADING + table(rows) + "\n\nWhen and where:\n\n" + "\n".join(lines) + "\n"
+
+
+def _row(fields: dict[str, object]) -> Row:
+    problems = fields.pop("problems")
+    row = Row(**fields)  # type: ignore[arg-type]
+    row.problems = problems  # type: ignore[assignment]
+    return row

@@ -1,0 +1,34 @@
+"""The service that the faults are put into: as shipped, but with two encoder replicas and without images."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from loadtests.faults.oracle import MODEL
+from loadtests.faults.processes import Processes
+from tests.cluster.running import RunningService, running, write_config
+
+ENCODER = "TextEncoder"
+ENCODERS = 2
+
+
+@contextmanager
+def faulty(
+    command: tuple[str, ...] = (), variables: dict[str, str] | None = None, **args: Any
+) -> Iterator[RunningService]:
+    """Started, healthy, with all its encoders; `args` over those of serve_config.yaml."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = write_config(Path(folder), **({"text_models": [encoders()], "image_models": []} | args))
+        with running(config, command and (*command, str(config)), None, **(variables or {})) as service:
+            yield service
+
+
+def encoders(replicas: int = ENCODERS) -> dict[str, Any]:
+    """An entry of `text_models`."""
+    return {"id": MODEL, "autoscaling": {"min_replicas": replicas, "max_replicas": replicas}}
+
+
+def processes_of(service: RunningService) -> Processes:
+    return Processes(service.marker)

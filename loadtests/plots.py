@@ -1,0 +1,104 @@
+"""Pictures of results.json, for the README. Run: `make bench-plots`."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+
+from loadtests.capacity import Costs, Demand, plan
+
+OURS, OTHER, LIMIT = "#2563eb", "#94a3b8", "#0f766e"
+
+
+def peers(results: dict[str, Any], folder: Path) -> None:
+    """Two panels: what a request takes and how many there are, ours against the peer and the raw model."""
+    rows = results["peers"]["rows"]
+    systems = list(dict.fromkeys(name for row in rows for name in row["runs"]))
+    colours = dict(zip([name for name in systems if name not in ("ours", "raw")], [OTHER, "#cbd5e1"], strict=False))
+    colours |= {"ours": OURS, "raw": LIMIT}
+    figure, panels = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    for panel, more in zip(panels, (False, True), strict=True):
+        chosen = [row for row in rows if row["more_is_better"] == more]
+        for at, row in enumerate(reversed(chosen)):
+            for k, name in enumerate(name for name in systems if name in row["runs"]):
+                values = sorted(run[row["figure"]] for run in row["runs"][name] if row["figure"] in run)
+                if values:
+                    panel.barh(at + 0.27 * (1 - k), values[len(values) // 2], 0.24, color=colours[name])
+        panel.set_yticks(range(len(chosen)), [row["work"].rpartition(", ")[0] for row in reversed(chosen)], fontsize=8)
+        panel.set_xscale("log")
+        panel.set_title("requests/s (more is better)" if more else "milliseconds (less is better)", fontsize=10)
+        panel.spines[["top", "right"]].set_visible(False)
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colours[name]) for name in systems]
+    names = {"raw": "raw model in process", "ours": "this service"}
+    figure.legend(handles, [names.get(name, name) for name in systems], loc="outside lower center", ncols=4, fontsize=9)
+    figure.savefig(folder / "bench-peers.png", dpi=110)
+
+
+def cache(results: dict[str, Any], folder: Path) -> None:
+    """Requests/s by share of hits."""
+    middle = results["cache"]["median"]
+    shares = [float(key.split()[-1]) for key in middle if key.startswith("requests/s")]
+    figure, panel = plt.subplots(figsize=(5.2, 3.2), layout="constrained")
+    panel.plot([100 * share for share in shares], [middle[f"requests/s {share}"] for share in shares], "o-", color=OURS)
+    panel.set(xlabel="answered from the cache, %", ylabel="requests/s, 32 clients", ylim=(0, None))
+    panel.spines[["top", "right"]].set_visible(False)
+    figure.savefig(folder / "bench-cache.png", dpi=110)
+
+
+def scaling(results: dict[str, Any], folder: Path) -> None:
+    """Throughput against replicas, with the line it would be at best."""
+    rows, limit = results["scaling"]["rows"], results["scaling"]["limit_per_replica"]
+    replicas = [row["replicas"] for row in rows]
+    figure, panel = plt.subplots(figsize=(5.2, 3.2), layout="constrained")
+    panel.plot(replicas, [limit * n for n in replicas], "--", color=OTHER, label="linear")
+    panel.plot(replicas, [row["per_s"] for row in rows], "o-", color=OURS, label="measured (stand-in model)")
+    panel.set(xlabel="encoder replicas", ylabel="texts/s", xticks=replicas, ylim=(0, None))
+    panel.legend(frameon=False)
+    panel.spines[["top", "right"]].set_visible(False)
+    figure.savefig(folder / "bench-scaling.png", dpi=110)
+
+
+def capacity(results: dict[str, Any], folder: Path) -> None:
+    """Replicas that a rate needs, by the model; and what the model foretold of a run, with what came."""
+    costs, check = Costs(**results["capacity"]["costs"]), results["capacity"]["check"]
+    figure, (needed, told) = plt.subplots(1, 2, figsize=(9.6, 3.6), layout="constrained")
+    rates = [10 ** (k / 8) for k in range(8, 49)]
+    for near, colour in ((0.0, OTHER), (0.8, OURS), (0.95, LIMIT)):
+        plans = [plan(Demand(rate, 21, near=near), costs) for rate in rates]
+        needed.plot(rates, [one.encoders for one in plans], color=colour, label=f"encoders, {near:.0%} near hits")
+        needed.plot(rates, [one.ingresses for one in plans], "--", color=colour, label=f"ingresses, {near:.0%}")
+    needed.set(xscale="log", yscale="log", xlabel="requests/s of one text, 21 tokens", ylabel="replicas")
+    needed.legend(frameon=False, fontsize=7)
+    replicas = [row["replicas"] for row in check]
+    told.plot(replicas, [row["foretold"] for row in check], "--", color=OTHER, label="foretold")
+    told.plot(replicas, [row["per_s"] for row in check], "o-", color=OURS, label="measured (stand-in model)")
+    told.set(xlabel="encoder replicas", ylabel="texts/s", xticks=replicas, ylim=(0, None))
+    told.legend(frameon=False, fontsize=8)
+    for panel in (needed, told):
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.savefig(folder / "capacity.png", dpi=110)
+
+
+PLOTS = {"capacity": capacity, "peers": peers, "cache": cache, "scaling": scaling}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=Path("loadtests/results.json"))
+    parser.add_argument("--out", type=Path, default=Path("docs"))
+    args = parser.parse_args()
+    results = json.loads(args.results.read_text())
+    args.out.mkdir(exist_ok=True)
+    for name, plot in PLOTS.items():
+        if name in results:
+            plot(results, args.out)
+
+
+if __name__ == "__main__":
+    main()

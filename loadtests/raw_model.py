@@ -1,0 +1,92 @@
+"""The model in process, without service: the limit that a service is measured against.
+
+It runs in a process of its own, with as many threads as the machine has CPUs, and answers the benchmark over a
+pipe with the times that it took. Tokenising, decoding and preprocessing are included; the pipe is not.
+"""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from app.encoders import ImageTower, TextTower, load_clip_model, load_text_model
+from app.images import decode
+from app.settings import Limits, ModelArgs
+
+BATCHES = (8, 16, 32)
+
+
+class RawModel:
+    """Each method gives seconds, one number per call it made."""
+
+    def __init__(self, text_model: str, image_model: str | None = None) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, text_model, image_model), daemon=True)
+        self._process.start()
+        if self._pipe.recv() != "ready":
+            raise RuntimeError("the raw model did not load")
+
+    def texts(self, calls: Sequence[Sequence[str]]) -> list[float]:
+        """Time each call by itself, as one client that waits for every answer."""
+        return self._ask("texts", calls)
+
+    def images(self, calls: Sequence[Sequence[bytes]]) -> list[float]:
+        return self._ask("images", calls)
+
+    def best(self, texts: Sequence[str]) -> float:
+        """Seconds for all of them, sorted by length, at the best batch size."""
+        return min(self._ask("all", (texts, size))[0] for size in BATCHES)
+
+    def close(self) -> None:
+        self._pipe.send(None)
+        self._process.join(10)
+
+    def _ask(self, name: str, what: Any) -> list[float]:
+        self._pipe.send((name, what))
+        answer: list[float] = self._pipe.recv()
+        return answer
+
+
+def _serve(pipe: Any, text_model: str, image_model: str | None) -> None:
+    threads = os.cpu_count() or 1
+    model = load_text_model(ModelArgs(id=text_model), threads=threads, offline=True)
+    clip = load_clip_model(ModelArgs(id=image_model), threads=threads, offline=True) if image_model else None
+    with ThreadPoolExecutor(threads) as pool:
+        model.warm([(size, length) for size in (1, 2, 4, 8, 16, 32) for length in (8, 16, 24, 32)])
+        if clip is not None:
+            clip.image.warm(32)
+        pipe.send("ready")
+        while (request := pipe.recv()) is not None:
+            name, what = request
+            if name == "texts":
+                pipe.send([_timed(_encode, model, texts) for texts in what])
+            elif name == "images" and clip is not None:
+                pipe.send([_timed(_see, clip.image, files, pool) for files in what])
+            else:
+                texts, size = what
+                _timed(_encode_all, model, texts, size)  # kernels of new shapes are built outside the measured run
+                pipe.send([_timed(_encode_all, model, texts, size)])
+
+
+def _timed(run: Any, *args: Any) -> float:
+    started = time.perf_counter()
+    run(*args)
+    return time.perf_counter() - started
+
+
+def _encode(model: TextTower, texts: Sequence[str]) -> None:
+    model.run([text.ids for text in model.tokenize(texts)])
+
+
+def _encode_all(model: TextTower, texts: Sequence[str], size: int) -> None:
+    ids = sorted((text.ids for text in model.tokenize(texts)), key=len)
+    for start in range(0, len(ids), size):
+        model.run(ids[start : start + size])
+
+
+def _see(tower: ImageTower, files: Sequence[bytes], pool: ThreadPoolExecutor) -> None:
+    limits = Limits()
+    tower.run(list(pool.map(lambda file: tower.preprocess(decode(file, limits, param="images")), files)))

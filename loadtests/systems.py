@@ -1,0 +1,196 @@
+"""The systems under test: this service and its peer, each started on a port of its own and stopped in the end."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from app import haproxy_wrapper, ports
+from app.serve_flags import LocalPorts, environment, haproxy_binary
+from loadtests.workloads import body
+
+ROOT = Path(__file__).resolve().parent.parent
+START_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A service and how it is asked for embeddings."""
+
+    name: str
+    port: int
+    process: int
+    text_path: str
+    image_path: str
+    text_model: str
+    image_model: str
+
+    def texts(self, texts: Sequence[str]) -> bytes:
+        if self.text_path == "/embed/text":
+            return body(texts=texts)
+        return body(model=self.text_model, input=texts)
+
+    def images(self, uris: Sequence[str]) -> bytes:
+        if self.image_path == "/embed/image":
+            return body(images=uris)
+        return body(model=self.image_model, input=uris, modality="image")
+
+    def cpu_seconds(self) -> float:
+        """CPU time of all its processes so far."""
+        total = 0.0
+        for process in _family(self.process):
+            with contextlib.suppress(psutil.Error):
+                total += sum(process.cpu_times()[:2])
+        return total
+
+
+@contextlib.contextmanager
+def this_service(
+    image_model: str | None = None, variables: dict[str, str] | None = None, **args: Any
+) -> Iterator[System]:
+    """As `make serve` runs it, with `args` over those of serve_config.yaml."""
+    port = ports.free(1)[0]
+    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    settings = config["applications"][0]["args"]
+    settings |= {"image_models": [{"id": image_model}] if image_model else []} | args
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "serve_config.yaml")
+        file.write_text(yaml.safe_dump(config))
+        env = _environment() | {"PORT": str(port), "HF_HUB_OFFLINE": "1"} | (variables or {})
+        argv = [sys.executable, "-m", "app", "--config", str(file)]
+        with _running(argv, env, port, "/health", ROOT) as process:
+            model = settings["text_models"][0]["id"]
+            yield System("ours", port, process, "/embed/text", "/embed/image", model, image_model or "")
+
+
+@contextlib.contextmanager
+def stand_in_service(replicas: int, ingresses: int = 1, *others: str) -> Iterator[System]:
+    """The same with `loadtests.stand_in` in the model's place; `others` are further flags of it."""
+    flags = ["--replicas", str(replicas), "--ingresses", str(ingresses), *others]
+    with _beside_us("loadtests.stand_in", flags) as (port, process):
+        yield System("stand-in", port, process, "/embed/text", "", "stand-in", "")
+
+
+@contextlib.contextmanager
+def bare_upload() -> Iterator[int]:
+    """The port of a service whose route /count only counts bytes."""
+    with _beside_us("loadtests.bare_upload", []) as (port, _):
+        yield port
+
+
+@contextlib.contextmanager
+def _beside_us(module: str, flags: list[str]) -> Iterator[tuple[int, int]]:
+    """A service of our own making, started with the flags that the launcher sets: its port and process."""
+    port = ports.free(1)[0]
+    with tempfile.TemporaryDirectory() as folder:
+        binary = haproxy_binary()
+        haproxy = haproxy_wrapper.write(Path(folder), binary, "127.0.0.1", port) if binary else None
+        env = _environment() | environment(LocalPorts.choose(), Path(folder), haproxy)
+        argv = [sys.executable, "-m", module, "--port", str(port), *flags]
+        with _running(argv, env, port, "/health", ROOT) as process:
+            yield port, process
+
+
+@contextlib.contextmanager
+def infinity(python: Path, text_model: Path, image_model: Path | None, engine: str) -> Iterator[System]:
+    """Infinity with all its CPUs. `text_model` holds model.onnx at its root for engine "optimum"."""
+    port = ports.free(1)[0]
+    with tempfile.TemporaryDirectory() as work:
+        # Its search for model.onnx knows the working directory only; the other model stands beside that file.
+        shutil.copytree(text_model, work, dirs_exist_ok=True)
+        flags = ["--model-id", ".", "--engine", engine, "--served-model-name", text_model.name]
+        if image_model is not None:
+            shutil.copytree(image_model, Path(work, image_model.name))
+            name = image_model.name
+            flags += ["--model-id", name, "--engine", "torch", "--served-model-name", name]
+        argv = [str(python.with_name("infinity_emb")), "v2", *flags, "--device", "cpu", "--port", str(port)]
+        env = _environment() | {"INFINITY_ANONYMOUS_USAGE_STATS": "0", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
+        with _running([*argv, "--no-bettertransformer"], env, port, "/health", Path(work)) as process:
+            image = image_model.name if image_model else ""
+            yield System(f"infinity {engine}", port, process, "/embeddings", "/embeddings", text_model.name, image)
+
+
+@contextlib.contextmanager
+def _running(argv: list[str], env: dict[str, str], port: int, health: str, folder: Path) -> Iterator[int]:
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            argv, env=env, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            preexec_fn=_mind_ctrl_c,
+        )  # fmt: skip
+        try:
+            _wait_until_healthy(process, f"http://127.0.0.1:{port}{health}")
+            yield process.pid
+        except TimeoutError as error:
+            log.seek(0)
+            raise RuntimeError(f"{argv} did not start:\n{log.read().decode(errors='replace')[-4000:]}") from error
+        finally:
+            _stop(process)
+
+
+def _wait_until_healthy(process: "subprocess.Popen[bytes]", url: str) -> None:
+    give_up = time.monotonic() + START_S
+    while time.monotonic() < give_up and process.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - loopback
+            if answer.status == 200:
+                return
+        time.sleep(0.2)
+    raise TimeoutError(url)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    family = _family(process.pid)
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(30)
+    for left in family:
+        with contextlib.suppress(psutil.Error):
+            left.kill()
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        parent = psutil.Process(pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k not in {"HOST", "PORT"} and not k.startswith("RAY_")}
+
+
+def _mind_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were made on."""
+    model = next((line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")), "unknown")
+    return {"cpu": model, "cpus": os.cpu_count(), "memory_gb": round(psutil.virtual_memory().total / 2**30)}
+
+
+def _cpuinfo() -> list[str]:
+    with contextlib.suppress(OSError):
+        return Path("/proc/cpuinfo").read_text().splitlines()
+    return []
+
+
+def write_results(file: Path, name: str, figures: Any) -> None:
+    """Into `file`, beside what other benchmarks wrote there."""
+    results = json.loads(file.read_text()) if file.exists() else {}
+    results[name] = figures
+    file.write_text(json.dumps(results, indent=2) + "\n")

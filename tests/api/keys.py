@@ -1,0 +1,37 @@
+"""A guard with one key for each thing that can be wrong with a key."""
+
+from app import access
+from app.api.guard import Guard
+from app.key_file import KeyBook
+from app.quota import Quotas
+from app.settings import AccessArgs
+from app.types import KeyScope
+
+NOW = 1_800_000_000.0
+SCOPES: tuple[KeyScope, ...] = ("embed", "read", "admin")
+ONE: dict[KeyScope, str] = {}
+EXPIRED: dict[KeyScope, str] = {}
+LINES: list[str] = []
+
+
+def _make(tenant: str, scopes: list[str], expires: float | None = None) -> str:
+    secret, key = access.make(tenant, scopes, expires)
+    LINES.append(key.line)
+    return secret
+
+
+for scope in SCOPES:
+    ONE[scope] = _make(f"one-{scope}", [scope])
+    EXPIRED[scope] = _make(f"late-{scope}", [*SCOPES], NOW - 1)
+ALL = _make("all", [*SCOPES])
+OTHER = _make("other", [*SCOPES])
+UNKNOWN = access.make("nobody", SCOPES)[0]
+
+
+def guard_of(**args: object) -> Guard:
+    settings = AccessArgs.model_validate({"keys": LINES} | args)
+    return Guard(KeyBook(settings.keys, None, lambda: NOW), settings, Quotas(lambda: NOW))
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {secret}"}

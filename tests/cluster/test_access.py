@@ -1,0 +1,233 @@
+"""API keys on a real service that other machines could reach: through HAProxy, and past it to a replica's own port."""
+
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app import access
+from app.api.route import Route
+from app.api.routes import ROUTES, SERVE_ROUTES
+from tests.cluster import outside
+from tests.cluster.running import RunningService, running, wait_for, write_config
+from tests.cluster.test_lifecycle import listening
+
+SCOPES = ("embed", "read", "admin")
+SECURITY = Path(__file__).parents[2] / "SECURITY.md"
+TEXT = {"texts": ["a key opens a door"]}
+
+
+@dataclass
+class Locked:
+    service: RunningService
+    file: Path
+    keys: dict[str, str]
+    direct: int  # port of the ingress replica itself
+
+    def urls(self) -> list[str]:
+        return [self.service.url, f"http://127.0.0.1:{self.direct}"]
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {secret}"}
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    folder = tmp_path_factory.mktemp("locked")
+    made = {scope: access.make(f"one-{scope}", [scope]) for scope in SCOPES}
+    made |= {"all": access.make("all", SCOPES), "other": access.make("other", SCOPES)}
+    made |= {"late": access.make("late", SCOPES, 1.0), "few": access.make("few", SCOPES)}
+    lines = [key.line + (" requests=2" if name == "few" else "") for name, (_, key) in made.items()]
+    file = folder / "keys"
+    file.write_text("\n".join(lines))
+    config = write_config(folder, access={"keys_file": str(file), "reload_s": 0.2}, image_models=[])
+    with running(config, HOST="0.0.0.0") as service:  # noqa: S104 - who gets in is the point
+        yield Locked(service, file, {name: secret for name, (secret, _) in made.items()}, _replica_port(service))
+
+
+def _replica_port(service: RunningService) -> int:
+    [ingress] = service.named("ServeReplica:embedding-service:Ingress")
+    found = [port for port in listening([ingress]) if _answers(port)]
+    assert len(found) == 1
+    return found[0]
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/livez", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def call(url: str, route: Route, headers: dict[str, str]) -> httpx.Response:
+    path = route.path.replace("{model:path}", "all-MiniLM-L6-v2").replace("{file:path}", "icon.svg")
+    body: dict[str, Any] = {} if route.example is None else {"json": route.example}
+    return httpx.request(route.method, url + path, headers=headers, timeout=30, **body)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda r: f"{r.method} {r.path}")
+def test_no_route_answers_without_the_right_key(locked: Locked, route: Route) -> None:
+    for url in locked.urls():
+        if route.scope == "open":
+            assert call(url, route, {}).status_code == 200
+            continue
+        wrong = [({}, 401), (bearer(access.make("x", ["embed"])[0]), 401), (bearer(locked.keys["late"]), 401)]
+        wrong += [(bearer(locked.keys[scope]), 403) for scope in SCOPES if scope != route.scope]
+        assert [call(url, route, headers).status_code for headers, _ in wrong] == [status for _, status in wrong]
+        if route.path != "/embed/image":  # no image model here
+            inside = 400 if route.request and route.example is None else 200
+            assert call(url, route, bearer(locked.keys[route.scope])).status_code == inside
+
+
+def test_what_serve_answers_itself_is_as_declared(locked: Locked) -> None:
+    for url in locked.urls():
+        for path, scope in SERVE_ROUTES.items():
+            answer = httpx.get(url + path)
+            assert (scope, answer.status_code) == ("open", 200)
+            assert answer.text in ("success", json.dumps({"/": "embedding-service"}, separators=(",", ":")))
+    assert httpx.get(locked.urls()[0] + "/-/other").status_code == 404
+
+
+def test_anonymous_health_is_short(locked: Locked) -> None:
+    url = locked.service.url
+    assert httpx.get(f"{url}/health").json() == {"status": "healthy"}
+    assert httpx.get(f"{url}/health", headers=bearer(locked.keys["read"])).json()["details"]
+
+
+def test_hits_are_a_tenants_own(locked: Locked) -> None:
+    def cached(name: str) -> bool:
+        headers = bearer(locked.keys[name])
+        return bool(httpx.post(f"{locked.service.url}/embed/text", json=TEXT, headers=headers).json()["cached"])
+
+    assert [cached("all"), cached("all"), cached("other"), cached("other")] == [False, True, False, True]
+
+
+def test_a_quota_ends_in_429_with_a_time_to_wait(locked: Locked) -> None:
+    url, headers = f"{locked.service.url}/cache/stats", bearer(locked.keys["few"])
+    answers = [httpx.get(url, headers=headers) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert [answer.headers["x-ratelimit-remaining-requests"] for answer in answers] == ["1", "0", "0"]
+    assert 1 <= int(answers[2].headers["retry-after"]) <= 60
+
+
+def test_keys_change_without_a_restart(locked: Locked) -> None:
+    url, before = f"{locked.service.url}/cache/stats", locked.file.read_text()
+    secret, key = access.make("newcomer", ["read"])
+    assert httpx.get(url, headers=bearer(secret)).status_code == 401
+    pids = sorted(process.pid for process in locked.service.named("ServeReplica"))
+    locked.file.write_text(f"{before}\n{key.line}")
+    wait_for(lambda: httpx.get(url, headers=bearer(secret)).status_code == 200, 30, "the new key")
+    locked.file.write_text(before)
+    wait_for(lambda: httpx.get(url, headers=bearer(secret)).status_code == 401, 30, "the end of the new key")
+    assert sorted(process.pid for process in locked.service.named("ServeReplica")) == pids
+
+
+def send_all_then_read(port: int, head: str, body: bytes) -> bytes:
+    """As clients do that look at the answer only when they have sent everything."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(head.encode() + b"\r\n\r\n")
+        connection.sendall(body)
+        answer = b""
+        while b"\r\n\r\n" not in answer and (part := connection.recv(65536)):
+            answer += part
+        return answer
+
+
+def requests(locked: Locked) -> list[tuple[str, int]]:
+    """Heads that are refused, and how."""
+    all_ = locked.keys["all"]
+    line = "POST {} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json"
+    return [
+        (line.format("/embed/text"), 401),
+        (line.format("/embed/text") + f"\r\nx-api-key: {locked.keys['read']}", 403),
+        (line.format("/embed/text") + f"\r\nx-api-key: {all_}", 413),
+        (line.format("/nowhere"), 404),
+    ]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_client_that_sends_everything_first_sees_the_status(locked: Locked, chunked: bool) -> None:
+    body = b"x" * (40 * 2**20)
+    for port in (locked.service.port, locked.direct):
+        for head, status in requests(locked):
+            if chunked:
+                sent = b"".join(b"100000\r\n%b\r\n" % body[: 2**20] for _ in range(40)) + b"0\r\n\r\n"
+                answer = send_all_then_read(port, head + "\r\ntransfer-encoding: chunked", sent)
+            else:
+                answer = send_all_then_read(port, head + f"\r\ncontent-length: {len(body)}", body)
+            assert answer.startswith(b"HTTP/1.1 %d " % status), (port, head, answer)
+
+
+def test_a_refusal_comes_before_the_body(locked: Locked) -> None:
+    for port in (locked.service.port, locked.direct):
+        for head, status in requests(locked):
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+                connection.sendall(f"{head}\r\ncontent-length: {30 * 2**20}\r\n\r\n".encode())
+                assert connection.recv(12) == b"HTTP/1.1 %d" % status
+
+
+def test_a_body_without_end_is_cut_off(locked: Locked) -> None:
+    """Draining has an end: a client may not keep us reading for good."""
+    head, _ = requests(locked)[0]
+    with socket.create_connection(("127.0.0.1", locked.direct), timeout=60) as connection:
+        connection.sendall(f"{head}\r\ntransfer-encoding: chunked\r\n\r\n".encode())
+        part, sent = b"100000\r\n%b\r\n" % (b"x" * 2**20), 0
+        while sent < 1024:
+            try:
+                connection.sendall(part)
+            except (BrokenPipeError, ConnectionResetError):
+                break
+            sent += 1
+        assert 64 <= sent < 1024
+
+
+def test_clients_cannot_set_serves_timeout(locked: Locked) -> None:
+    """Serve would answer 408 after a millisecond, as it would wait for ever with 0."""
+    texts = {"texts": [f"text {i} of many that take a while" for i in range(300)]}
+    for url in locked.urls():
+        headers = bearer(locked.keys["all"]) | {"x-request-timeout-seconds": "0.001"}
+        assert httpx.post(f"{url}/embed/text", json=texts, headers=headers, timeout=60).status_code == 200
+
+
+def test_no_secret_and_no_path_is_in_log_or_answer(locked: Locked) -> None:
+    url = locked.service.url
+    unknown = access.make("x", ["embed"])[0]
+    for secret in (*locked.keys.values(), unknown):
+        for path, body in (("/embed/text", b"{"), ("/similarity", b"[]"), ("/nowhere", b"")):
+            answer = httpx.post(url + path, content=body, headers=bearer(secret))
+            assert answer.status_code >= 400
+            assert secret not in answer.text
+            assert not any(word in answer.text for word in ("Traceback", ".py", "/work", "/home", "site-packages"))
+    logged = locked.service.output() + "".join(
+        path.read_text(errors="replace") for path in _logs(locked.service) if path.is_file()
+    )
+    assert "embedding-service" in logged
+    assert not [name for name, secret in locked.keys.items() if secret in logged]
+    assert unknown not in logged
+
+
+def _logs(service: RunningService) -> list[Path]:
+    """Ray's logs of this service."""
+    [server] = [p for p in service.processes() if p.name() == "gcs_server"]
+    [folder] = [word.partition("=")[2] for word in server.cmdline() if word.startswith("--log_dir=")]
+    return [*Path(folder).rglob("*.log"), *Path(folder).rglob("*.out"), *Path(folder).rglob("*.err")]
+
+
+def test_exactly_the_ports_that_security_md_names_answer_from_another_machine(locked: Locked) -> None:
+    section = SECURITY.read_text().partition("## Ports of a local service")[2]
+    rows = [line.split("|")[1:-1] for line in section.splitlines() if line.startswith("| `")]
+    assert len(rows) > 4
+    named = {row[0].strip() for row in rows if row[2].strip() == "yes"}
+    assert named == {"`PORT`"}
+    with outside.network() as (address, inside):
+        opened = listening(locked.service.processes())
+        assert {locked.service.port, locked.direct} < opened
+        answered = {port for port in opened if inside(port)}
+        assert inside(locked.service.port), f"the namespace does not reach {address} at all"
+    assert answered == {locked.service.port}

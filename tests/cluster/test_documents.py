@@ -1,0 +1,82 @@
+"""Every block of README and docs that is tagged `run` runs here as it stands, on the port of the tests' service.
+
+What stands in a ```json block right after one is what it printed once: its fields must be those printed now.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.cluster.running import ROOT, RunningService
+
+BLOCK = re.compile(r"^```(sh|python) run\n(.*?)^```\n(?:^```json\n(.*?)^```)?", re.MULTILINE | re.DOTALL)
+# An answer that is an error fails the block.
+SHELL = 'set -euo pipefail\ncurl() { command curl --fail-with-body "$@" && echo; }\n'
+
+
+@dataclass(frozen=True)
+class Block:
+    name: str
+    language: str
+    code: str
+    answer: str
+
+
+def blocks() -> Iterator[Block]:
+    for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]:
+        text = path.read_text("utf-8")
+        for found in BLOCK.finditer(text):
+            line = text.count("\n", 0, found.start()) + 1
+            yield Block(f"{path.name}:{line}", found[1], found[2], found[3] or "")
+
+
+BLOCKS = list(blocks())
+
+
+def test_the_readme_has_blocks_that_run() -> None:
+    assert {block.language for block in BLOCKS} == {"sh", "python"}
+    readme = (ROOT / "README.md").read_text("utf-8")
+    untagged = re.findall(r"^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    assert not [code for code in untagged if code.startswith("curl")]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
+def test_it_runs_and_prints_what_the_document_shows(block: Block, service: RunningService) -> None:
+    if block.language == "sh" and (missing := [tool for tool in ("bash", "curl") if shutil.which(tool) is None]):
+        pytest.skip(f"needs {missing[0]}")
+    code = block.code.replace("localhost:3000", f"127.0.0.1:{service.port}")
+    command = ["bash", "-c", SHELL + code] if block.language == "sh" else [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    if block.language == "sh":
+        answers = [json.loads(line) for line in done.stdout.splitlines() if line]
+        assert answers
+        assert fields_of(block.answer) <= {name for answer in answers for name in names(answer)}
+    else:
+        assert done.stdout.splitlines() == printed(block.code)
+
+
+def fields_of(shown: str) -> set[str]:
+    """`…` stands for what was left out, so it is no JSON that could be parsed."""
+    return set(re.findall(r'"(\w+)": ', shown))
+
+
+def printed(code: str) -> list[str]:
+    """What a block says that it prints, as comments behind its prints."""
+    return [line.split("  # ", 1)[1] for line in code.splitlines() if "print(" in line]
+
+
+def names(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            yield from names(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from names(inner)

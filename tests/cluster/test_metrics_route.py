@@ -1,0 +1,146 @@
+"""`GET /metrics` over two ingress replicas: exact counts of the whole cluster from each of them."""
+
+import os
+import shutil
+import subprocess
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.api.test_metrics import Samples, of, samples_of
+from tests.cluster.running import RunningService, wait_for
+
+MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def scrape(service: RunningService) -> tuple[str, Samples]:
+    # A connection of its own, so that HAProxy chooses the replica anew.
+    answer = httpx.get(f"{service.url}/metrics", timeout=10)
+    return answer.headers["x-served-by"], samples_of(answer)
+
+
+def counts(samples: Samples) -> dict[str, dict[tuple[str, ...], float]]:
+    """What these tests cause, and nothing that happens by itself."""
+    requests = of(samples, "embedding_requests_total")
+    return {
+        "requests": {key: n for key, n in requests.items() if key[1] in ("/embed/text", "/similarity", "other")},
+        "durations": {
+            key: n
+            for key, n in of(samples, "embedding_request_duration_seconds_count").items()
+            if key[0] in ("/embed/text", "/similarity", "other")
+        },
+        "items": of(samples, "embedding_items_total"),
+        "tokens": of(samples, "embedding_tokens_total"),
+        "batched": of(samples, "embedding_batch_size_sum"),
+        "lookups": of(samples, "embedding_cache_lookups_total"),
+        "rejected": of(samples, "embedding_requests_rejected_total"),
+    }
+
+
+def cache_changes(service: RunningService) -> int:
+    """Entries that have come so far, the ones that had to go again among them."""
+    figures = httpx.get(f"{service.url}/cache/stats", timeout=10).json()
+    return int(figures["size"] + figures["evictions"])
+
+
+def grown(
+    before: dict[str, dict[tuple[str, ...], float]], after: dict[str, dict[tuple[str, ...], float]]
+) -> dict[str, dict[tuple[str, ...], float]]:
+    return {
+        name: {key: n - before[name].get(key, 0) for key, n in series.items() if n != before[name].get(key, 0)}
+        for name, series in after.items()
+    }
+
+
+def test_known_requests_are_counted_exactly_and_alike_from_both_replicas(service: RunningService) -> None:
+    before = counts(scrape(service)[1])
+    mark = uuid.uuid4().hex
+    sent = 12
+    for i in range(sent):
+        texts = [f"{mark} {i}", "the same " + mark]
+        stored = cache_changes(service)
+        assert httpx.post(f"{service.url}/embed/text", json={"texts": texts}, timeout=30).status_code == 200
+        if i == 0:
+            # What another replica asks for within its first milliseconds would be one more miss.
+            wait_for(lambda: cache_changes(service) >= stored + 2, what="the shared cache")  # noqa: B023
+    for _ in range(3):
+        assert httpx.post(f"{service.url}/embed/text", json={"texts": []}, timeout=30).status_code == 400
+    for path in ("/nothing", "/nothing/else"):
+        assert httpx.get(service.url + path, timeout=30).status_code == 404
+
+    seen: dict[str, dict[str, dict[tuple[str, ...], float]]] = {}
+
+    def both() -> bool:
+        # At once: one by one, HAProxy may give them all to the replica with fewer connections.
+        with ThreadPoolExecutor(8) as pool:
+            for replica, samples in pool.map(scrape, [service] * 8):
+                seen[replica] = grown(before, counts(samples))
+        return len(seen) == 2
+
+    wait_for(both, what="a scrape from each replica")
+    first, second = seen.values()
+    assert first == second
+    assert first["requests"] == {
+        ("POST", "/embed/text", "200"): sent,
+        ("POST", "/embed/text", "400"): 3,
+        ("GET", "other", "404"): 2,
+    }
+    assert first["durations"] == {("/embed/text",): sent + 3, ("other",): 2}
+    assert first["rejected"] == {("invalid_request",): 3, ("not_found",): 2}
+    assert first["items"] == {("text", MODEL): 2 * sent}
+    lookups = first["lookups"]
+    assert lookups["hit", "near"] + lookups["miss", "near"] == 2 * sent
+    hits = lookups["hit", "near"] + lookups.get(("hit", "shared"), 0)
+    # The text that is always the same is new to each replica at most once.
+    assert hits in (sent - 2, sent - 1)
+    assert first["batched"] == {(MODEL,): 2 * sent - hits}
+
+
+def test_the_clusters_state_is_told(service: RunningService) -> None:
+    _, samples = scrape(service)
+    replicas = {name: count for (name,), count in of(samples, "embedding_replicas").items()}
+    assert replicas["Ingress"] == 2
+    assert replicas["TextEncoder-all-MiniLM-L6-v2"] == 1
+    assert of(samples, "embedding_model_ready")[MODEL,] == 1
+    assert of(samples, "embedding_model_state")[MODEL, "ready"] == 1
+    memory = of(samples, "embedding_process_resident_memory_bytes")
+    assert sorted(deployment.split("-")[0] for deployment, _ in memory) == [
+        "CacheActor", "Clip", "Ingress", "Ingress", "Similarity", "TextEncoder",
+    ]  # fmt: skip
+    assert all(2**20 < size < 2**34 for size in memory.values())
+    assert set(of(samples, "embedding_cache_entries")) == {("near",), ("shared",)}
+    wait_for(lambda: of(scrape(service)[1], "embedding_metrics_complete") == {(): 1}, what="the whole cluster")
+
+
+@pytest.mark.skipif(
+    shutil.which("promtool") is None and os.environ.get("CI") != "true",
+    reason="promtool is not installed (Debian's package `prometheus` has it)",
+)
+def test_promtool_finds_nothing_to_say(service: RunningService) -> None:
+    httpx.post(f"{service.url}/embed/text", json={"texts": ["a"]}, timeout=30)
+    page = httpx.get(f"{service.url}/metrics", timeout=10).text
+    check = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, timeout=60)
+    assert (check.returncode, check.stdout, check.stderr) == (0, "", "")
+
+
+def test_a_lost_actor_is_replaced_and_no_total_falls(service: RunningService) -> None:
+    def total() -> float:
+        return sum(of(scrape(service)[1], "embedding_items_total").values())
+
+    def lost_and_found() -> bool:
+        samples = scrape(service)[1]
+        return (
+            of(samples, "embedding_metrics_complete") == {(): 1}
+            and len(of(samples, "embedding_process_resident_memory_bytes")) == 6
+        )
+
+    httpx.post(f"{service.url}/embed/text", json={"texts": ["a"]}, timeout=30)
+    before = total()
+    [actor] = service.named("ray::MetricsActor")
+    actor.kill()
+    wait_for(lambda: not actor.is_running() or actor.status() == "zombie", what="the end of the actor")
+    assert httpx.get(f"{service.url}/metrics", timeout=10).status_code == 200  # whatever it can say
+    wait_for(lost_and_found, what="the whole cluster again")
+    assert total() == before

@@ -1,0 +1,46 @@
+"""Makes `app/assets/golden.json` with the reference libraries: `python -m tests.encoders.make_golden`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from sentence_transformers import SentenceTransformer
+
+from app.encoders import golden, resolve
+from app.encoders.golden import Golden
+from app.encoders.preprocess import read_preprocessing
+from app.settings import DEFAULT_TEXT_MODEL, SHAPES_CLIP
+from examples.shapes_reference import Reference
+
+FILE = Path(golden.__file__).parents[1] / "assets" / "golden.json"
+
+
+def minilm() -> Golden:
+    model = SentenceTransformer(str(resolve(DEFAULT_TEXT_MODEL, offline=True).directory), device="cpu")
+    return Golden(np.asarray(model.encode(list(golden.TEXTS)), np.float32))
+
+
+def shapes_clip() -> Golden:
+    folder = resolve(SHAPES_CLIP, offline=True).directory
+    height, width = read_preprocessing(folder).output_size
+    reference = Reference(folder)
+    pictures = [Image.frombytes("RGB", (width, height), crop) for crop in golden.images((height, width))]
+    return Golden(reference.encode_texts(golden.TEXTS), reference.encode_images(pictures))
+
+
+def made() -> list[dict[str, Any]]:
+    text, clip = resolve(DEFAULT_TEXT_MODEL, offline=True), resolve(SHAPES_CLIP, offline=True)
+    with torch.no_grad():
+        return [
+            {"model": text.id, "name": golden.name_of(text, ["mean"], True), **minilm().to_json()},
+            {"model": clip.id, "name": golden.name_of(clip, ["lasttoken"], False), **shapes_clip().to_json()},
+        ]
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(made(), indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(f"{FILE}: {FILE.stat().st_size} bytes\n")

@@ -1,0 +1,62 @@
+"""The guards of what is lost, of overload, of models and of work that nobody waits for. Data only."""
+
+from typing import Final
+
+from tests.negative_controls.mutation import Mutation
+
+M = Mutation
+
+RESCUE: Final = "tests/test_rescue.py"
+COALESCING: Final = "tests/test_coalescing.py"
+BACKLOG: Final = "tests/test_backlog.py"
+PROBE: Final = "tests/test_health_probe.py"
+SERVICE: Final = "tests/test_service.py"
+TROUBLE: Final = "tests/api/test_trouble.py"
+GOLDEN: Final = "tests/encoders/test_golden.py"
+
+LOST: Final = [
+    M("who killed twice is rejected", "app/rescue.py", "if loss.begun:", "if False:", RESCUE),
+    M("a budget of retries", "app/rescue.py", "elif not self.budget.spend():", "elif False:", RESCUE),
+    M("few retries at once", "app/rescue.py", "len(self._attempts) < self.width", "True", RESCUE),
+    M("no retry after the deadline", "app/rescue.py", "if lost.ends <= self.clock():", "if False:", RESCUE),
+    M("no retry for nobody", "app/rescue.py", "                attempt.cancel()", "                pass", RESCUE),
+    M("the budget's end", "app/retry_budget.py", "if self._level < 1:", "if False:", "tests/test_retry_budget.py"),
+    M("lost items are taken", "app/coalescing.py", "if not self.rescue(error, wanted):", "if True:", COALESCING),
+    M("who froze is missed", "app/replicas.py", "        return bool(self._known) and all(replica", "        return bool(self._known) and any(replica", "tests/test_replicas.py"),
+    M("who hangs does not get on", "app/replicas.py", "        if batches != replica.batches:\n", "        if True:\n", "tests/test_replicas.py"),
+    M("patience has an end", "app/patience.py", "now < began + self.most_s and ", "", "tests/test_patience.py"),
+    M("rejected items are named", "app/service.py", "return result.named(param, RequestRejected)", "return result", TROUBLE),
+]  # fmt: skip
+
+OVERLOAD: Final = [
+    M("the queue is looked at", "app/coalescing.py", "            self.backlog.check(items, now - self._queue[0].since)\n", "            pass\n", COALESCING),
+    M("answered work waits no longer", "app/coalescing.py", "            backlog.waiting -= units\n", "            pass\n", COALESCING),
+    M("a measured rate", "app/coalescing.py", "            backlog.ran(units, began)\n", "", COALESCING),
+    M("the longest queue", "app/backlog.py", "wait > self.queue_s or ", "", BACKLOG),
+    M("the deadline of a queue", "app/backlog.py", " or wait + self.cost(items) / self.rate > self.deadline_s", "", BACKLOG),
+    M("no refusal on an estimate", "app/backlog.py", "waited_s < WAITED_SHARE * self.queue_s", "False", BACKLOG),
+    M("idle models are not slow", "app/backlog.py", "self.waiting > units - CALL_UNITS or units / seconds > self.rate", "True", BACKLOG),
+    M("calls overlap", "app/backlog.py", "max(began, self._answered_at)", "began", BACKLOG),
+    M("a rate of late", "app/backlog.py", "self._work * keep", "self._work", BACKLOG),
+    M("images that can't be decoded in time", "app/backlog.py", "        self.check(items, now - next(iter(self._taken.values()), now))\n", "", "tests/test_image_reader.py"),
+    M("a deadline of decoding", "app/image_reader.py", "async with asyncio.timeout(deadline_s):", "async with asyncio.timeout(None):", "tests/test_image_reader.py"),
+    M("a batch refused is a 429", "app/api/batch.py", "    _check_taken(outcomes)\n", "", TROUBLE),
+]  # fmt: skip
+
+MODELS: Final = [
+    M("golden vectors", "app/encoders/golden.py", "if cosine < LEAST_COSINE or ratio > LENGTH_TOLERANCE:", "if False:", GOLDEN),
+    M("no recording of nonsense", "app/encoders/golden.py", "    _sane(made, weights.id)\n", "", GOLDEN),
+    M("golden vectors of one reading", "app/encoders/golden.py", "[weights.sha256, *pooling,", "[weights.sha256,", GOLDEN),
+    M("faults of the device", "app/health_probe.py", "            probe.result()\n", "", PROBE),
+    M("one probe at a time", "app/health_probe.py", "if self._probe is None:", "if True:", PROBE),
+    M("a device that hangs", "app/health_probe.py", "self.clock() - self._worked_at > HUNG_S", "False", PROBE),
+]  # fmt: skip
+
+LEFT: Final = [
+    M("who leaves is counted out", "app/service.py", "                self._flights.leave(flights, encoder)\n", "                pass\n", SERVICE),
+    M("work for nobody ends", "app/flights.py", "                    flight.source.cancel()\n", "                    pass\n", SERVICE),
+    M("calls for nobody end", "app/coalescing.py", "                call.cancel()\n", "                pass\n", COALESCING),
+    M("what is asked anew is another flight", "app/flights.py", "                continue  # given up, and maybe begun anew\n", "                pass\n", SERVICE),
+]  # fmt: skip
+
+RELIABILITY: Final = [*LOST, *OVERLOAD, *MODELS, *LEFT]

@@ -1,0 +1,1 @@
+"""schemathesis against a live service: requests made of the OpenAPI document, answers checked by it."""

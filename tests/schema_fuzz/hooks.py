@@ -1,0 +1,162 @@
+"""What JSON Schema can't say of a good request, mended in requests that are good by the schema.
+
+The document says each of these rules in words; a request that breaks one is a 400, which the unit tests prove. Here
+they are kept, so that every request of schemathesis's positive mode must be answered with more than an error.
+"""
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import schemathesis
+
+from app.api.media import NPY, OCTETS
+from app.api.routes import PNG
+from app.settings import Limits
+from app.similarity_matrix import SHAPE
+
+MOST_IMAGES = Limits().images
+# all-MiniLM-L6-v2 and shapes-clip.
+DIMENSIONS = {"text": 384, "image": 64}
+OWN_IDS = {"text": [101, 7592, 102], "image": [703, 5, 704]}
+
+
+@schemathesis.hook
+def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
+    if case.operation.path == "/similarity" and case.media_type == "application/json":
+        # These are for binary bodies and stand in a JSON body as fields.
+        case.query = {}
+        case.headers.pop(SHAPE, None)
+    if case.meta is None or not case.meta.generation.mode.is_positive:
+        return
+    if case.operation.path == "/similarity" and case.media_type in (OCTETS, NPY):
+        case.body, case.headers[SHAPE] = _matrix(case.media_type), "3,2"
+    if not isinstance(case.body, dict):
+        return
+    mend = RULES.get(case.operation.path)
+    if mend is not None:
+        body: Any = mend(dict(case.body))
+        if case.media_type == "multipart/form-data":
+            body["images"] = [base64.b64decode(PNG) for _ in body["images"]]
+        case.body = body
+        # Bytes are of no type that a schema has: a form with files would be taken for a bad request from now on.
+        case._record_starting_state()  # noqa: SLF001
+
+
+def _texts(body: dict[str, Any]) -> dict[str, Any]:
+    return _with_levels(_without_unknown_prompt(body, "promptName"))
+
+
+def _images(body: dict[str, Any]) -> dict[str, Any]:
+    """Images are images."""
+    body["images"] = [PNG for _ in body["images"]]
+    return _with_levels(body)
+
+
+def _batch(body: dict[str, Any]) -> dict[str, Any]:
+    """No more images than are allowed; a schema can't count some items only."""
+    body["items"] = body["items"][:MOST_IMAGES]
+    return _with_levels(_without_unknown_prompt(body, "promptName"))
+
+
+def _similarity(body: dict[str, Any]) -> dict[str, Any]:
+    """Vectors have one length."""
+    body["candidates"] = [_long(vector, len(body["query"])) for vector in body["candidates"]]
+    return body
+
+
+def _search(body: dict[str, Any]) -> dict[str, Any]:
+    """Images are images, and not too many; vectors have the model's length, or the query's where no model embeds."""
+    items = [dict(item) for item in (body["query"], *body["candidates"])][:MOST_IMAGES]
+    kinds = {kind for item in items for kind in ("text", "image", "vector") if item.get(kind) is not None}
+    named = f"{body.get('model')} {body.get('space')}"
+    if "image" in kinds or ("text" in kinds and "clip" in named):
+        length = DIMENSIONS["image"]
+    else:
+        length = DIMENSIONS["text"] if "text" in kinds else len(items[0]["vector"])
+    for item in items:
+        if item.get("image") is not None:
+            item["image"] = PNG
+        if item.get("vector") is not None:
+            item["vector"] = _long(item["vector"], length)
+    body["query"], body["candidates"] = items[0], items[1:]
+    if kinds == {"vector"}:
+        body.pop("model", None)
+    return _without_unknown_prompt(body, "promptName")
+
+
+def _matrix(media: str) -> bytes:
+    rows = np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32)
+    if media == OCTETS:
+        return rows.tobytes()
+    file = io.BytesIO()
+    np.save(file, rows)
+    return file.getvalue()
+
+
+def _warm(body: dict[str, Any]) -> dict[str, Any]:
+    """A row and a count for each text."""
+    size = len(body["texts"])
+    body.pop("model", None)
+    body["embeddings"] = base64.b64encode(bytes(4 * DIMENSIONS["text"] * size)).decode()
+    return body | {"tokens": [3] * size, "truncated": []}
+
+
+def _tei(body: dict[str, Any]) -> dict[str, Any]:
+    """As for OpenAI; texts may be too long for shapes-clip."""
+    body.pop("truncate", None)
+    body["input"] = body.pop("inputs")
+    body = _openai(body)
+    body["inputs"] = body.pop("input")
+    return body
+
+
+def _openai(body: dict[str, Any]) -> dict[str, Any]:
+    """Token ids are the model's own; no more images than are allowed; vectors are cut to what there is, in whole
+    bytes."""
+    given = body["input"]
+    if isinstance(given, list):
+        given = given[:MOST_IMAGES]
+        ids = OWN_IDS["image" if "clip" in str(body.get("model")) else "text"]
+        body["input"] = ids if isinstance(given[0], (int, float)) else [_input(one, ids) for one in given]
+    if body.get("dimensions") is not None:
+        body["dimensions"] = max(8, body["dimensions"] % (DIMENSIONS["image"] + 1) // 8 * 8)
+    return _without_unknown_prompt(body, "prompt_name")
+
+
+def _input(one: Any, ids: list[int]) -> Any:
+    if isinstance(one, list):
+        return ids
+    return {"image": PNG} if isinstance(one, dict) and "image" in one else one
+
+
+def _long(vector: list[float], length: int) -> list[float]:
+    return (vector * length)[:length] if vector else [1.0] * length
+
+
+def _with_levels(body: dict[str, Any]) -> dict[str, Any]:
+    """Levels of int8 need vectors of length 1."""
+    if body.get("outputType") in ("int8", "uint8") and body.get("normalize") in (False, "false", "0"):
+        del body["normalize"]
+    return body
+
+
+def _without_unknown_prompt(body: dict[str, Any], name: str) -> dict[str, Any]:
+    """The default models have no prompts."""
+    body.pop(name, None)
+    return body
+
+
+RULES = {
+    "/embed/text": _texts,
+    "/embed/image": _images,
+    "/embed/batch": _batch,
+    "/similarity": _similarity,
+    "/search": _search,
+    "/v1/embeddings": _openai,
+    "/embed": _tei,
+    "/": _tei,
+    "/tokenize": _tei,
+    "/cache/warm": _warm,
+}

@@ -1,0 +1,76 @@
+"""What the benchmarks compute themselves; what they measure is theirs to say."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from loadtests import bench_peers, workloads
+from loadtests.bench_peers import Result, Row
+from loadtests.measuring import Run, percentile_ms
+from loadtests.systems import System, write_results
+
+OURS = System("ours", 1, 1, "/embed/text", "/embed/image", "text", "image")
+PEER = System("peer", 2, 2, "/embeddings", "/embeddings", "text", "image")
+
+
+def test_no_text_is_made_twice() -> None:
+    texts = [*workloads.mid(300), *workloads.short(300), *workloads.mixed(300, 1), *workloads.mixed(300, 1)]
+    assert len(set(texts)) == 1200
+
+
+def test_mixed_lengths_are_spread() -> None:
+    words = sorted(len(text.split()) for text in workloads.mixed(2000, 7))
+    assert words[0] <= 6
+    assert 25 <= words[1000] <= 36
+    assert 150 <= words[-1] <= 241
+
+
+def test_zipf_prefers_the_first() -> None:
+    counts = Counter(workloads.zipf(20_000, 100, 3))
+    assert set(counts) <= set(range(100))
+    assert counts[0] > 1.7 * counts[1] > 0
+    assert counts[0] == pytest.approx(20_000 / sum(1 / k for k in range(1, 101)), rel=0.05)
+
+
+def test_pictures_differ_and_have_their_size() -> None:
+    first, second = workloads.jpegs(2, (64, 48))
+    assert first != second
+    assert first.startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize(("percentile", "expected"), [(50, 50.0), (99, 99.0), (100, 100.0), (1, 1.0)])
+def test_percentiles_by_nearest_rank(percentile: float, expected: float) -> None:
+    assert percentile_ms([n / 1e3 for n in range(100, 0, -1)], percentile) == pytest.approx(expected)
+
+
+def test_a_run_counts_by_wall_time() -> None:
+    run = Run([0.1, 0.3], 0.2, 0.5)
+    assert [run.per_s, run.mean_ms] == pytest.approx([10, 200])
+
+
+def test_each_system_is_asked_in_its_own_words() -> None:
+    assert orjson.loads(OURS.texts(["a"])) == {"texts": ["a"]}
+    assert orjson.loads(PEER.texts(["a"])) == {"model": "text", "input": ["a"]}
+    assert orjson.loads(OURS.images(["data:x"])) == {"images": ["data:x"]}
+    assert orjson.loads(PEER.images(["data:x"])) == {"model": "image", "input": ["data:x"], "modality": "image"}
+
+
+def test_ratios_are_of_each_turn_and_then_the_median() -> None:
+    row = Row("work", lambda system: {}, None, "p50")
+    result = Result(row, {"ours": [{"p50": 1}, {"p50": 10}, {"p50": 3}], "peer": [{"p50": 2}, {"p50": 20}, {"p50": 3}]})
+    assert result.ratio("peer", "p50") == 0.5
+    assert result.median("ours", "p50") == 3
+    assert result.ratio("nobody", "p50") is None
+    table = bench_peers.text_table([result], ["peer", "nobody"])
+    assert table.splitlines()[-1] == "| work | 3.00 | 3.00 | 0.50 | – | – |"
+
+
+def test_benchmarks_write_beside_one_another(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    for name, figures in (("one", {"a": 1}), ("two", {"b": 2}), ("one", {"a": 3})):
+        write_results(file, name, figures)
+    results: dict[str, Any] = orjson.loads(file.read_bytes())
+    assert results == {"one": {"a": 3}, "two": {"b": 2}}

@@ -1,0 +1,96 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from app import haproxy_wrapper, serve_flags
+from app.settings import LaunchSettings
+
+# The lines that listen, as Serve 2.60 writes them for a service on loopback.
+WRITTEN = """defaults
+    mode http
+frontend prometheus
+    bind :9101
+    mode http
+frontend http_frontend
+    bind 127.0.0.1:3000
+    server x 127.0.0.1:3000 check
+listen stats
+  bind *:8404
+  stats enable
+"""
+
+
+LISTENS = """defaults
+    mode http
+    timeout client 1s
+    timeout connect 1s
+    timeout server 1s
+frontend f
+    bind 127.0.0.1:3000
+    default_backend default_backend
+"""
+
+
+def start(tmp_path: Path, host: str, written: str = WRITTEN) -> tuple[int, str, str]:
+    """Exit code, what the binary was told, and the configuration it found."""
+    (tmp_path / "cfg").write_text(written)
+    binary = tmp_path / "it's haproxy"
+    binary.write_text('#!/bin/sh\necho "$@"\n')
+    binary.chmod(0o700)
+    script = haproxy_wrapper.write(tmp_path, str(binary), host, 3000)
+    command = [str(script), "-db", "-f", str(tmp_path / "cfg"), "-sf", "12"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return done.returncode, done.stdout.strip(), (tmp_path / "cfg").read_text()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "192.0.2.7", "localhost", "::", "::1"])  # noqa: S104
+def test_only_the_services_port_listens_where_the_user_said(tmp_path: Path, host: str) -> None:
+    code, told, config = start(tmp_path, host)
+    assert (code, told) == (0, f"-db -f {tmp_path / 'cfg'} -sf 12")
+    binds = [line.split()[1] for line in config.splitlines() if line.strip().startswith("bind")]
+    assert binds == ["127.0.0.1:9101", f"{host}:3000", "127.0.0.1:8404"]
+    assert len(config.splitlines()) == len(WRITTEN.splitlines())
+    assert "server x 127.0.0.1:3000 check" in config
+
+
+def test_what_passes_is_told_as_such(tmp_path: Path) -> None:
+    """A real HAProxy takes the lines, as Serve 2.60 writes them, in their new form."""
+    own = """    errorfile 502 /tmp/500.http
+    errorfile 503 /tmp/500.http
+    errorfile 504 /tmp/500.http
+"""
+    lost = """backend default_backend
+    mode http
+    http-request return status 404 content-type text/plain lf-string "Path \\'%[path]\\' not found. Ping http://x."
+"""
+    _, _, config = start(tmp_path, "127.0.0.1", WRITTEN.replace("defaults\n", f"defaults\n{own}") + lost)
+    assert "errorfile" not in config
+    [soon, never] = [line.strip() for line in config.splitlines() if "http-request return" in line]
+    assert soon.startswith('http-request return status 503 content-type text/plain hdr retry-after 1 lf-string "Path ')
+    assert soon.endswith(" if { path_beg / }")
+    assert never.startswith('http-request return status 404 content-type text/plain lf-string "Path ')
+    binary = serve_flags.haproxy_binary()
+    assert binary is not None
+    (tmp_path / "checked.cfg").write_text(f"{LISTENS}{lost}".replace(lost, config[config.index("backend") :]))
+    checked = subprocess.run([binary, "-c", "-f", str(tmp_path / "checked.cfg")], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        WRITTEN.replace("bind *:8404", "bind *:8404 ssl"),
+        WRITTEN.replace("bind :9101", "bind 0.0.0.0:9101,:9102"),
+        WRITTEN.replace("bind 127.0.0.1:3000", "bind *:3000 proto h2"),
+    ],
+)
+def test_a_configuration_of_another_kind_starts_nothing(tmp_path: Path, written: str) -> None:
+    code, told, _ = start(tmp_path, "127.0.0.1", written)
+    assert (code, told) == (1, "")
+
+
+@pytest.mark.parametrize("host", ["a;b", "a/b", "a b", "$(id)", "'"])
+def test_no_address_can_carry_a_command(host: str) -> None:
+    with pytest.raises(ValueError, match="host"):
+        LaunchSettings(host=host)

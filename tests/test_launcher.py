@@ -1,0 +1,35 @@
+"""The launcher's own questions to the service. Starting and stopping one: tests/cluster/test_lifecycle.py."""
+
+import socket
+import threading
+
+import pytest
+
+from app.launcher import Launcher
+from app.settings import LaunchSettings
+
+
+@pytest.mark.parametrize(
+    ("answer", "health"),
+    [
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n" + b'{"status":"ok"}', {"status": "ok"}),
+        (b"HTTP/1.1 503 Busy\r\ncontent-length: 2\r\n\r\n{}", None),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnope", None),
+        (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00", None),  # HTTP/2's settings frame: a gRPC server has the port
+        (b"", None),
+    ],
+)
+def test_health_is_what_the_service_says_once_it_is_well(answer: bytes, health: dict[str, str] | None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def speak() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+        speaker = threading.Thread(target=speak)
+        speaker.start()
+        settings = LaunchSettings(port=server.getsockname()[1])
+        assert Launcher(settings, "serve_config.yaml", print).health() == health
+        speaker.join()

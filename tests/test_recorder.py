@@ -1,0 +1,137 @@
+"""Counting in one process, and the sum of several: sums are exact, what was given stays as it is."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.metrics import (
+    BATCH_SIZE,
+    CACHE_LOOKUPS,
+    COMPLETE,
+    GC_RUNS,
+    METRICS,
+    QUEUED,
+    READY,
+    REQUEST_SECONDS,
+    REQUESTS,
+    SECONDS,
+)
+from app.recorder import Recorder, Snapshot, merged
+
+DURATIONS = st.lists(st.integers(0, 40_000_000).map(lambda us: us / 1e6), max_size=60)
+
+
+def observed(*durations: float) -> Snapshot:
+    recorder = Recorder()
+    for seconds in durations:
+        recorder.observe(REQUEST_SECONDS, seconds, "/embed/text")
+    return recorder.snapshot()
+
+
+def test_a_counter_counts_by_label() -> None:
+    recorder = Recorder()
+    recorder.count(REQUESTS, "/a", "GET", "200")
+    recorder.count(REQUESTS, "/a", "GET", "200", by=4)
+    recorder.count(REQUESTS, "/a", "GET", "404")
+    assert recorder.snapshot() == Snapshot(
+        totals={REQUESTS.name: {("/a", "GET", "200"): [5.0], ("/a", "GET", "404"): [1.0]}}
+    )
+
+
+def test_a_bucket_includes_its_upper_bound() -> None:
+    recorder = Recorder()
+    for items in (1, 2, 3, 512, 513):
+        recorder.observe(BATCH_SIZE, items, "m")
+    [cells] = recorder.snapshot().totals[BATCH_SIZE.name].values()
+    assert cells == [1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1031]
+
+
+def test_a_snapshot_stays_as_it_was_taken() -> None:
+    recorder = Recorder()
+    recorder.count(REQUESTS, "/a", "GET", "200")
+    taken = recorder.snapshot()
+    recorder.count(REQUESTS, "/a", "GET", "200")
+    assert taken.totals[REQUESTS.name] == {("/a", "GET", "200"): [1.0]}
+
+
+def test_gauges_are_asked_for_anew_and_the_gone_are_gone() -> None:
+    recorder = Recorder()
+    models = {"a": 1, "b": 0}
+
+    def collect() -> None:
+        for name, up in models.items():
+            recorder.set(READY, up, name)
+
+    recorder.collectors.append(collect)
+    assert recorder.snapshot().peaks == {READY.name: {("a",): [1.0], ("b",): [0.0]}}
+    del models["a"]
+    assert recorder.snapshot().peaks == {READY.name: {("b",): [0.0]}}
+
+
+def test_each_kind_is_merged_in_its_own_way() -> None:
+    def part(replica: str, ready: int, waiting: int, hits: int) -> Snapshot:
+        recorder = Recorder()
+        recorder.set(GC_RUNS, 7, "Ingress", replica, "0")
+        recorder.set(CACHE_LOOKUPS, hits, "near", "hit")
+        recorder.collectors.append(lambda: recorder.count(QUEUED, "m", "ingress", by=waiting))
+        recorder.collectors.append(lambda: recorder.set(READY, ready, "m"))
+        return recorder.snapshot()
+
+    parts = [part("r1", 0, 3, 10), part("r2", 1, 4, 20)]
+    whole = merged(parts)
+    assert whole.sums == {QUEUED.name: {("m", "ingress"): [7.0]}}
+    assert whole.peaks == {READY.name: {("m",): [1.0]}}
+    assert whole.totals == {CACHE_LOOKUPS.name: {("near", "hit"): [30.0]}}
+    assert whole.own == {GC_RUNS.name: {("Ingress", "r1", "0"): [7.0], ("Ingress", "r2", "0"): [7.0]}}
+    assert whole.lasting() == Snapshot(totals=whole.totals)
+
+
+@given(st.lists(DURATIONS, min_size=1, max_size=5))
+def test_merged_buckets_are_those_of_all_observations(processes: Sequence[Sequence[float]]) -> None:
+    parts = [observed(*durations) for durations in processes]
+    before = [merged([part]) for part in parts]
+    whole = merged(parts)
+    everything = [seconds for durations in processes for seconds in durations]
+    cells = whole.totals.get(REQUEST_SECONDS.name, {}).get(("/embed/text",))
+    if not everything:
+        assert cells is None
+        return
+    assert cells is not None
+    expected = [0] * (len(SECONDS) + 1)
+    for seconds in everything:
+        expected[sum(seconds > bound for bound in SECONDS)] += 1
+    assert cells[:-1] == expected
+    assert cells[-1] == pytest.approx(sum(everything))
+    assert parts == before
+
+
+def test_percentiles_come_from_the_sum_and_not_from_an_average() -> None:
+    # 99 fast requests here, one slow there: the average of both p50 would lie about half the requests.
+    whole = merged([observed(*[0.0004] * 99), observed(9.0)])
+    cells = whole.totals[REQUEST_SECONDS.name]["/embed/text",]
+    assert cells[bisect_left(SECONDS, 0.0004)] == 99
+    assert cells[bisect_left(SECONDS, 9.0)] == 1
+
+
+def test_buckets_of_another_version_are_not_added_up() -> None:
+    old = Snapshot(totals={BATCH_SIZE.name: {("m",): [1.0, 2.0]}})
+    recorder = Recorder()
+    recorder.observe(BATCH_SIZE, 1, "m")
+    assert merged([old, recorder.snapshot()]) == recorder.snapshot()
+
+
+def test_the_table_keeps_prometheus_conventions() -> None:
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
+    for metric in METRICS:
+        assert metric.name.startswith("embedding_")
+        assert metric.name.endswith("_total") == (metric.kind == "counter")
+        assert metric.name.endswith("_seconds") or metric.kind != "histogram" or metric is BATCH_SIZE
+        assert metric.help.endswith(".")
+        assert bool(metric.buckets) == (metric.kind == "histogram")
+        assert list(metric.buckets) == sorted(set(metric.buckets))
+    assert SECONDS[0] < 0.001
+    assert sum(bound < 0.001 for bound in SECONDS) >= 5
+    assert COMPLETE.labels == ()

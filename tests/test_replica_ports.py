@@ -1,0 +1,47 @@
+"""What is really bound is seen from a second network namespace: tests/cluster/test_access.py."""
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from deployments import replica_ports
+from deployments.replica_ports import keep_on_loopback, listens_on
+
+
+@pytest.mark.parametrize(
+    ("address", "node", "bound"),
+    [
+        ("[::]:0", "127.0.0.1", "127.0.0.1:0"),
+        ("[::]:5000", "127.0.0.1", "127.0.0.1:5000"),
+        ("[::]:0", "192.0.2.5", "[::]:0"),  # a cluster: other nodes call
+        ("192.0.2.5:0", "127.0.0.1", "192.0.2.5:0"),
+    ],
+)
+def test_every_interface_becomes_loopback_where_the_node_is_there(address: str, node: str, bound: str) -> None:
+    assert listens_on(address, node) == bound
+
+
+def test_the_function_that_binds_is_replaced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound: list[str] = []
+
+    def bind(server: Any, address: str) -> int:
+        bound.append(address)
+        return 7
+
+    module = SimpleNamespace(add_port_to_grpc_server=bind)
+    monkeypatch.setitem(sys.modules, replica_ports.REPLICA, module)
+    monkeypatch.setattr(replica_ports, "_node_address", lambda: "127.0.0.1")
+    keep_on_loopback()
+    keep_on_loopback()
+    assert module.add_port_to_grpc_server(None, "[::]:0") == 7
+    assert bound == ["127.0.0.1:0"]
+
+
+def test_a_serve_that_binds_otherwise_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, replica_ports.REPLICA, SimpleNamespace())
+    with pytest.raises(AttributeError):
+        keep_on_loopback()
+    monkeypatch.delitem(sys.modules, replica_ports.REPLICA)
+    keep_on_loopback()  # the launcher, the driver, the cache actor: nothing to do
