@@ -8,6 +8,7 @@ import ctypes
 import signal
 import sys
 import time
+from collections.abc import Collection
 from contextlib import suppress
 
 import psutil
@@ -30,11 +31,11 @@ def descendants() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
 
-def end_descendants(patience_s: float = 3.0) -> list[str]:
-    """SIGKILL whatever is left below this process, until nothing is; returns what was killed."""
+def end_descendants(patience_s: float = 3.0, spared: Collection[int] = ()) -> list[str]:
+    """SIGKILL whatever is left below this process, until nothing is; returns what was killed. `spared`: pids."""
     killed: list[str] = []
     give_up = time.monotonic() + patience_s
-    while (left := [p for p in descendants() if _alive(p)]) and time.monotonic() < give_up:
+    while (left := [p for p in descendants() if p.pid not in spared and _alive(p)]) and time.monotonic() < give_up:
         for process in left:
             with suppress(psutil.NoSuchProcess):
                 killed.append(f"{process.name()} ({process.pid})")

@@ -18,6 +18,7 @@ from app.corpus_model import LoadModel, load_model
 from app.corpus_run import Execute
 from app.corpus_source import Span
 from app.errors import InvalidRequest, ServiceError, Unavailable
+from deployments.start import start_ray
 
 OBJECT_STORE_BYTES = 128 * 2**20  # spans in, receipts out: rows and vectors never pass through it
 MOST_BLOCKS = 4096
@@ -63,13 +64,7 @@ def cluster(address: str | None) -> Iterator[None]:
         return
     try:
         if address is None:
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                log_to_driver=False,
-                logging_level="error",
-            )
+            start_ray(OBJECT_STORE_BYTES, "error")
         else:
             _join(address)
         yield

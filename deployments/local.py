@@ -11,6 +11,7 @@ from ray.serve.schema import LoggingConfig, ServeStatus
 
 from app.process_tree import die_with_parent
 from app.settings import LaunchSettings
+from deployments.start import start_ray
 
 NAME = "embedding-service"
 OBJECT_STORE_BYTES = 512 * 2**20
@@ -21,14 +22,8 @@ def run(application: Application, settings: LaunchSettings) -> None:
     """Serve until SIGTERM or SIGINT. Serve's flags are in the environment already."""
     die_with_parent()
     stop = threading.Event()
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        logging_level="warning",
-    )
-    # After `ray.init`, which sets a handler of its own.
+    start_ray(OBJECT_STORE_BYTES, "warning")
+    # After Ray's start, which sets a handler of its own.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     # The launcher tells the user what there is to know.

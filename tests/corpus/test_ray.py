@@ -165,7 +165,7 @@ def test_what_cant_be_done_is_told_in_a_line(
 ) -> None:
     with running(source, tmp_path / "out", *flags) as run:
         out, err = run.process.communicate(timeout=END_S)
-    assert (run.process.returncode, out) == (status, "")
+    assert (run.process.returncode, out) == (status, ""), err
     assert words in err
     assert len(err.splitlines()) == 1
 
@@ -181,7 +181,7 @@ def test_what_cant_be_done_is_told_in_a_line(
 def test_before_anything_starts(flags: tuple[str, ...], status: int, words: str, source: Path, tmp_path: Path) -> None:
     with running(source, tmp_path / "out", *flags) as run:
         _, err = run.process.communicate(timeout=END_S)
-    assert run.process.returncode == status
+    assert run.process.returncode == status, err
     assert words in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "out").exists()

@@ -1,0 +1,34 @@
+"""Ray's start on this machine, tried again where Ray gives up on itself."""
+
+import logging
+
+import ray
+
+from app.process_tree import descendants, end_descendants
+
+logger = logging.getLogger(__name__)
+
+# Ray gives a node 30 s to start, which a machine that is busy with something else may not have.
+ATTEMPTS = 3
+
+
+def start_ray(object_store_bytes: int, logging_level: str) -> None:
+    """A Ray of this process's own, without a dashboard. What Ray raises the last time is raised."""
+    spared = {process.pid for process in descendants()}
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=object_store_bytes,
+                log_to_driver=False,
+                logging_level=logging_level,
+            )
+        except Exception as error:  # Ray says that a node did not start as a plain Exception
+            ray.shutdown()
+            end_descendants(spared=spared)
+            if attempt == ATTEMPTS:
+                raise
+            logger.info("Ray did not start (%s); trying again", error)
+        else:
+            return
