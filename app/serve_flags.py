@@ -81,7 +81,9 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
             "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(run_folder / "metrics.sock"),
             "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(run_folder),
             "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(run_folder / "server-state"),
-            "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "2",
+            # A reload, when ingress replicas come or go, leaves the old HAProxy to the requests that it has: until
+            # their deadline. The launcher ends whatever is left at a stop.
+            "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "30",
             "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports.replicas),
             "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.replicas + REPLICA_PORTS - 1),
             "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(ports.replicas + REPLICA_PORTS),

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import yaml
 
-from app import haproxy_wrapper, ports
+from app import haproxy_wrapper, ports, process_tree
 from app.serve_flags import LocalPorts, environment, haproxy_binary
 from loadtests.workloads import body
 
@@ -175,6 +175,7 @@ def _environment() -> dict[str, str]:
 
 def _mind_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    process_tree.die_with_parent()  # a benchmark that is killed leaves no service behind
 
 
 def machine() -> dict[str, Any]:

@@ -59,4 +59,9 @@ LEFT: Final = [
     M("what is asked anew is another flight", "app/flights.py", "                continue  # given up, and maybe begun anew\n", "                pass\n", SERVICE),
 ]  # fmt: skip
 
-RELIABILITY: Final = [*LOST, *OVERLOAD, *MODELS, *LEFT]
+START: Final = [
+    M("a start that is tried again", "deployments/start.py", "if attempt == ATTEMPTS:", "if True:", "tests/test_start.py"),
+    M("processes that are not Ray's", "app/process_tree.py", "p.pid not in spared and ", "", "tests/test_start.py"),
+]  # fmt: skip
+
+RELIABILITY: Final = [*LOST, *OVERLOAD, *MODELS, *LEFT, *START]
