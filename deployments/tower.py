@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -59,6 +59,7 @@ class Tower:
         self._spans = EncoderSpans(info.id)
         self._device = device
         self._replica = replica
+        self._run_batch = self._batched()
 
     async def encode(
         self,
@@ -131,12 +132,16 @@ class Tower:
         rows: Vector = await self._run_batch(part)
         return rows
 
-    # The gate decides what is in a batch and hands all of it over in one turn of the loop; the wrapper only
-    # gathers it (hence no waiting time) and keeps Serve's batch metrics. Two: one runs, one full one in reserve.
-    @serve.batch(max_batch_size=128, batch_wait_timeout_s=0, max_concurrent_batches=2)  # type: ignore[untyped-decorator]
-    async def _run_batch(self, slices: list[Slice]) -> list[Vector]:
-        with self._spans.batch(slices):
-            return await asyncio.get_running_loop().run_in_executor(self._device, self._run_model, slices)
+    def _batched(self) -> Callable[[Slice], Awaitable[Vector]]:
+        # Made for each tower: a decorated method would have one queue for all, and with it texts in the batches of
+        # images. The gate decides what is in a batch and hands all of it over in one turn of the loop; the wrapper
+        # only gathers it (hence no waiting time) and keeps Serve's batch metrics. Two: one runs, one in reserve.
+        @serve.batch(max_batch_size=128, batch_wait_timeout_s=0, max_concurrent_batches=2)  # type: ignore[untyped-decorator]
+        async def run_batch(slices: list[Slice]) -> list[Vector]:
+            with self._spans.batch(slices):
+                return await asyncio.get_running_loop().run_in_executor(self._device, self._run_model, slices)
+
+        return run_batch  # type: ignore[no-any-return]
 
     def _run_model(self, slices: list[Slice]) -> list[Vector]:
         inputs = [part.job.inputs[index] for part in slices for index in part.indices]  # type: ignore[attr-defined]
