@@ -27,6 +27,8 @@ IMAGE_UNITS = 4000
 UNKNOWN_RATE = 100_000.0
 # Of the longest queue: nothing is refused before somebody has waited for so long.
 WAITED_SHARE = 0.25
+# No call takes so long to get to a replica that is there.
+NOBODY_S = 1.0
 # The rate is an average over so many busy seconds.
 MEMORY_S = 5.0
 
@@ -107,6 +109,13 @@ class Backlog(Generic[T]):
             keep = math.exp(-seconds / MEMORY_S)
             self._work = self._work * keep + units
             self._busy = self._busy * keep + seconds
+
+    def nobody_between(self, sent: float, begun: float) -> None:
+        """A call that was sent then was worked on from `begun` on. If that is long after, there was nobody who could
+        work before, as while all replicas are lost: such a time says nothing of the rate.
+        """
+        if begun - sent > NOBODY_S:
+            self._answered_at = max(self._answered_at, begun)
 
     def patience_s(self) -> float:
         """How long a call made now may take before its replica counts as lost: one that can't be reached delays, and

@@ -38,8 +38,9 @@ class Slice:
 class BatchQueue:
     """Items wait here, by bucket of padded length.
 
-    Order is start-time fair: an item's place is the time its job came plus the work of the job's own items
-    before it. A single text that comes behind 2,000 runs next, not after them; nobody starves, for times pass.
+    Order is start-time fair: an item's place is the time its job came plus the work of the job's own micro-batches
+    before its own. A single text that comes behind 2,000 runs next, not after them; nobody starves, for times pass.
+    Jobs of a micro-batch or less run one after the other: interleaved, each would wait for the last of them.
 
     Args:
         max_items: Most items of one micro-batch.
@@ -62,12 +63,16 @@ class BatchQueue:
         return self.waiting_items
 
     def push(self, job: Job, now: float) -> None:
-        place = now
+        place, items, tokens = now, 0, 0
         buckets = self._buckets
         for index in sorted(range(len(job.lengths)), key=job.lengths.__getitem__):
             padded = self.bucket(job.lengths[index])
+            if items == self.max_items or (items and tokens + padded > self.max_tokens):
+                place += tokens * self.seconds_per_token
+                items = tokens = 0
             heapq.heappush(buckets.setdefault(padded, []), (place, next(self._tickets), job, index))
-            place += padded * self.seconds_per_token
+            items += 1
+            tokens += padded
             job.waiting_tokens += padded
         job.waiting += len(job.lengths)
         self.waiting_tokens += job.waiting_tokens

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Generic, TypeVar
 
 from app.backlog import Backlog
@@ -21,6 +22,7 @@ class _Waiting(Generic[T, R]):
     item: T
     result: "asyncio.Future[R]"
     since: float
+    request: int
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +34,8 @@ class Coalescer(Generic[T, R]):
             exception, unless `rescue` takes them.
         width: How many calls may be under way now (at least 1).
         max_items: Most items of one call.
-        min_share: Fewer items than this are not divided between calls: another call costs more than it wins.
+        full: Fewer items than this are not divided between calls: another call costs more than it wins. Nor do more
+            than this of several requests share a call, for each of them would wait for the whole of it.
         backlog: Keeps account of what waits, and refuses.
         rescue: Told why a call failed and what of it is still wanted; whether it sees to that from now on.
     """
@@ -41,9 +44,10 @@ class Coalescer(Generic[T, R]):
     width: Callable[[], int]
     backlog: Backlog[T]
     max_items: int = 512
-    min_share: int = 64
+    full: int = 32
     rescue: "Callable[[Exception, list[tuple[T, asyncio.Future[R]]]], bool]" = lambda error, lost: False
     _queue: deque[_Waiting[T, R]] = field(init=False, default_factory=deque)
+    _requests: "count[int]" = field(init=False, default_factory=count)
     _calls: dict["asyncio.Task[None]", list[_Waiting[T, R]]] = field(init=False, default_factory=dict)
 
     def submit(self, items: Sequence[T]) -> list["asyncio.Future[R]"]:
@@ -56,7 +60,8 @@ class Coalescer(Generic[T, R]):
         if self._queue:
             self.backlog.check(items, now - self._queue[0].since)
         loop = asyncio.get_running_loop()
-        waiting: list[_Waiting[T, R]] = [_Waiting(item, loop.create_future(), now) for item in items]
+        request = next(self._requests)
+        waiting: list[_Waiting[T, R]] = [_Waiting(item, loop.create_future(), now, request) for item in items]
         self._queue.extend(waiting)
         self.backlog.waiting += self.backlog.cost(items)
         self._pump()
@@ -71,7 +76,7 @@ class Coalescer(Generic[T, R]):
             if all(entry.result.done() for entry in batch):
                 call.cancel()
         if any(entry.result.done() for entry in self._queue):
-            self._queue = deque(self._take(len(self._queue)))
+            self._queue = deque(self._take(len(self._queue), len(self._queue)))
 
     @property
     def calls(self) -> int:
@@ -83,7 +88,7 @@ class Coalescer(Generic[T, R]):
         while self._queue and len(self._calls) < width:
             # Spread a large pile over the calls that are free instead of giving it all to the first.
             share = -(-len(self._queue) // (width - len(self._calls)))
-            batch = self._take(min(self.max_items, max(share, self.min_share)))
+            batch = self._take(min(self.max_items, max(share, self.full)), self.full)
             if not batch:
                 return
             call = asyncio.get_running_loop().create_task(self._call(batch))
@@ -94,9 +99,11 @@ class Coalescer(Generic[T, R]):
         del self._calls[call]
         self._pump()
 
-    def _take(self, most: int) -> list[_Waiting[T, R]]:
+    def _take(self, most: int, full: int) -> list[_Waiting[T, R]]:
         batch: list[_Waiting[T, R]] = []
         while self._queue and len(batch) < most:
+            if len(batch) >= full and self._queue[0].request != batch[-1].request:
+                break
             entry = self._queue.popleft()
             if entry.result.done():
                 self.backlog.waiting -= self.backlog.cost([entry.item])

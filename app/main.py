@@ -7,6 +7,7 @@ from typing import Any
 
 from ray import serve
 from ray.serve import Application
+from ray.serve.config import RequestRouterConfig
 
 from app import key_file
 from app.settings import AppArgs, Backup, ModelArgs, Placement
@@ -14,6 +15,8 @@ from deployments.clip import Clip
 from deployments.ingress import Ingress
 from deployments.similarity import Similarity
 from deployments.text_encoder import TextEncoder
+
+ROUTER = "deployments.routing.FewestCallsRouter"
 
 
 def build(args: AppArgs) -> Application:
@@ -33,14 +36,14 @@ def build(args: AppArgs) -> Application:
         for model in args.text_models
     }
     images = {model.name: _encoder(Clip, "Clip", model, args.image_backup(model), args) for model in args.image_models}
-    similarity = serve.deployment(Similarity, name="Similarity", **options(args.similarity)).bind(args.limits)
+    similarity = serve.deployment(Similarity, name="Similarity", **called_options(args.similarity)).bind(args.limits)
     ingress = serve.deployment(Ingress, name="Ingress", **options(args.ingress))
     return ingress.bind(args, text, images, similarity)
 
 
 def _encoder(cls: type[Any], prefix: str, model: ModelArgs, backup: Backup | None, args: AppArgs) -> Application:
     name = f"{prefix}-{_slug(model.short_name)}"
-    deployment = serve.deployment(cls, name=name, **options(model))
+    deployment = serve.deployment(cls, name=name, **called_options(model))
     return deployment.bind(model, _threads(model), args.offline, backup, args.tracing)
 
 
@@ -60,6 +63,11 @@ def options(placement: Placement) -> dict[str, Any]:
         "health_check_timeout_s": placement.health_check_timeout_s,
         "graceful_shutdown_timeout_s": placement.graceful_shutdown_timeout_s,
     }
+
+
+def called_options(placement: Placement) -> dict[str, Any]:
+    """Of a deployment that others call. The ingress is not one: HAProxy chooses among its replicas."""
+    return options(placement) | {"request_router_config": RequestRouterConfig(request_router_class=ROUTER)}
 
 
 def _threads(model: ModelArgs) -> int:

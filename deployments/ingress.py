@@ -23,6 +23,7 @@ from app.key_file import open_book
 from app.retry_budget import RetryBudget
 from app.service import EmbeddingService, Encoder
 from app.settings import AppArgs, CacheArgs
+from app.types import Kind
 from deployments.cache import ActorTransport
 from deployments.logs import join_serve_log
 from deployments.remote import RemoteEncoder, RemoteRanker
@@ -41,10 +42,13 @@ class Ingress:
         similarity: DeploymentHandle,
     ) -> None:
         budget = RetryBudget(args.retries)
-        encoders = [RemoteEncoder(id_, ("text",), handle, args.limits, budget) for id_, handle in text.items()]
-        encoders += [
-            RemoteEncoder(id_, ("text", "image"), handle, args.limits, budget) for id_, handle in images.items()
-        ]
+        sizes = {model.name: model.batch_size for model in (*args.text_models, *args.image_models)}
+
+        def encoder(id_: str, handle: DeploymentHandle, *kinds: Kind) -> RemoteEncoder:
+            return RemoteEncoder(id_, kinds, handle, args.limits, budget, sizes[id_])
+
+        encoders = [encoder(id_, handle, "text") for id_, handle in text.items()]
+        encoders += [encoder(id_, handle, "text", "image") for id_, handle in images.items()]
         caches = _caches(args.cache)
         # With one shard nothing stands before its client.
         cache = caches[0] if len(caches) == 1 else CacheShards(caches)

@@ -12,7 +12,7 @@ class EncodeReply:
     """Outcomes of one call.
 
     `packed` holds one cache entry per item, end to end (`app.entries`); what stands there for an index in
-    `errors` means nothing. `prepare_ms`: tokenising, or normalising pixels.
+    `errors` means nothing. `prepare_ms`: tokenising, or normalising pixels. `took_ms`: all of it, waiting included.
     """
 
     packed: bytes
@@ -22,6 +22,7 @@ class EncodeReply:
     prepare_ms: float
     queue_ms: float
     inference_ms: float
+    took_ms: float
     batches: int
 
 

@@ -45,7 +45,13 @@ class RemoteEncoder:
     """One model's deployment. Calls are coalesced; what was lost with a replica is tried again, each item alone."""
 
     def __init__(
-        self, id_: str, kinds: tuple[Kind, ...], handle: DeploymentHandle, limits: Limits, budget: RetryBudget
+        self,
+        id_: str,
+        kinds: tuple[Kind, ...],
+        handle: DeploymentHandle,
+        limits: Limits,
+        budget: RetryBudget,
+        batch_size: int,
     ) -> None:
         self.kinds = kinds
         self._id = id_
@@ -59,11 +65,11 @@ class RemoteEncoder:
         self._preprocessing: Preprocessing | None = None
         self._replicas = Replicas(memory_s=2 * limits.deadline_s)
         self._rescues: list[Rescue[Any, Encoded]] = []
-        self._texts: Coalescer[TextInput | Traced[TextInput], Encoded] = self._lane("text", text_units)
-        # A crop is 150 kB: fewer of them make a call.
-        self._images: Coalescer[bytes | Traced[bytes], Encoded] = self._lane(
-            "image", image_units, max_items=32, min_share=8
+        self._texts: Coalescer[TextInput | Traced[TextInput], Encoded] = self._lane(
+            "text", text_units, full=batch_size, max_items=max(512, batch_size)
         )
+        # A crop is 150 kB: fewer of them make a call.
+        self._images: Coalescer[bytes | Traced[bytes], Encoded] = self._lane("image", image_units, max_items=32, full=8)
 
     @property
     def state(self) -> ModelState:
@@ -148,6 +154,7 @@ class RemoteEncoder:
 
     async def _send(self, method: Any, backlog: Backlog[Any], items: list[Any]) -> list[Encoded]:
         self._budget.earn(len(items))
+        sent = backlog.clock()
         plain, origins = tracing.carried(items)
         deadline_s = self._limits.deadline_s
         patience = Patience(backlog.patience_s(), deadline_s, self._replicas.all_get_on)
@@ -158,6 +165,7 @@ class RemoteEncoder:
                 raise
             # The call waits for a replica to come, and harms none: it stays whole.
             reply = await once(method, self._id, Patience(deadline_s - loss.after_s), plain, deadline_s, origins)
+        backlog.nobody_between(sent, backlog.clock() - reply.took_ms / 1e3)
         return self._outcomes(reply, len(items), origins)
 
     async def _send_alone(self, method: Any, item: Any, seconds: float) -> Encoded:

@@ -96,6 +96,7 @@ class Tower:
             prepare_ms=prepare_ms,
             queue_ms=queue_s * 1e3,
             inference_ms=work.inference_s * 1e3,
+            took_ms=prepare_ms + (time.monotonic() - work.queued_at) * 1e3,
             batches=work.batches,
         )
 
@@ -110,6 +111,7 @@ class Tower:
             logger.exception("the model failed on one item")
             errors[0] = failed_on_item(error)
         self._recorder.count(TOKENS, self.info.id, by=tokens)
+        inference_ms = (time.monotonic() - began) * 1e3
         return EncodeReply(
             packed=pack(rows, [tokens], [truncated]),
             errors=errors,
@@ -117,7 +119,8 @@ class Tower:
             replica=self._replica,
             prepare_ms=prepare_ms,
             queue_ms=0.0,
-            inference_ms=(time.monotonic() - began) * 1e3,
+            inference_ms=inference_ms,
+            took_ms=prepare_ms + inference_ms,
             batches=1,
         )
 

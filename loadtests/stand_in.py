@@ -18,7 +18,7 @@ import ray
 from ray import serve
 from ray.serve import Application
 
-from app.main import options
+from app.main import called_options, options
 from app.settings import AppArgs, Autoscaling, CacheArgs, LaunchSettings, ModelArgs, Placement
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 from deployments import local
@@ -109,8 +109,8 @@ def build(
     )
     similar = Placement(num_cpus=0.2, resources=beside or {})
     args = AppArgs(text_models=(model,), image_models=(), ingress=ingress, similarity=similar, **settings)
-    encoder = serve.deployment(StandIn, name=f"TextEncoder-{NAME}", **options(model)).bind(model)
-    similarity = serve.deployment(Similarity, name="Similarity", **options(args.similarity)).bind(args.limits)
+    encoder = serve.deployment(StandIn, name=f"TextEncoder-{NAME}", **called_options(model)).bind(model)
+    similarity = serve.deployment(Similarity, name="Similarity", **called_options(args.similarity)).bind(args.limits)
     return serve.deployment(Ingress, name="Ingress", **options(ingress)).bind(args, {NAME: encoder}, {}, similarity)
 
 

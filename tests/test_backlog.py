@@ -66,6 +66,35 @@ def test_calls_that_overlap_are_not_counted_twice() -> None:
     assert backlog.rate == pytest.approx(2000)
 
 
+def test_the_time_in_which_there_was_no_replica_says_nothing_of_the_rate() -> None:
+    clock = Clock()
+    backlog = backlog_of(clock)
+    run_busy(backlog, clock, 0.5, calls=10)
+    backlog.waiting = 10**6
+    sent = clock.now
+    clock.now += 20
+    backlog.nobody_between(sent, clock.now - 0.5)
+    backlog.ran(CALL, sent)
+    assert backlog.rate == pytest.approx(2000)
+    # A second one that waited as long: it was answered behind the first.
+    clock.now += 0.5
+    backlog.nobody_between(sent, clock.now - 0.5)
+    backlog.ran(CALL, sent)
+    assert backlog.rate == pytest.approx(2000)
+
+
+def test_a_call_that_merely_took_long_to_arrive_counts_whole() -> None:
+    clock = Clock()
+    told, untold = backlog_of(clock), backlog_of(clock)
+    told.waiting = untold.waiting = 10**6
+    sent = clock.now
+    clock.now += 2
+    told.nobody_between(sent, sent + 1)
+    told.ran(CALL, sent)
+    untold.ran(CALL, sent)
+    assert told.rate == untold.rate == pytest.approx(500)
+
+
 def test_the_rate_follows_a_model_that_slows_down() -> None:
     clock = Clock()
     backlog = backlog_of(clock)

@@ -177,6 +177,17 @@ def test_the_backlog_is_estimated_from_what_runs_took() -> None:
     assert queue.backlog_s() == pytest.approx(1040 * 0.002)
 
 
+def test_jobs_of_a_batch_or_less_run_one_after_the_other() -> None:
+    queue = queue_of(max_items=4, max_tokens=512)
+    queue.seconds_per_token = 1.0
+    jobs = [Job([8] * 4), Job([8] * 3), Job([8])]
+    for now, job in enumerate(jobs):
+        queue.push(job, float(now))
+    first, second = queue.pop(3.0), queue.pop(3.0)
+    assert [(part.job, len(part.indices)) for part in first] == [(jobs[0], 4)]
+    assert [(part.job, len(part.indices)) for part in second] == [(jobs[1], 3), (jobs[2], 1)]
+
+
 @dataclass
 class Waiting:
     job: Job
@@ -209,11 +220,14 @@ def test_under_stress_counts_are_exact_and_every_item_has_one_fate(seed: int) ->
             job = Job(lengths, deadline=now + rng.choice([0.05, 1.0, float("inf")]))
             jobs.append(job)
             queue.push(job, now)
-            place, pushed = now, pushed + len(lengths)
+            place, pushed, batch_of = now, pushed + len(lengths), list[int]()
             for index in sorted(range(len(lengths)), key=lengths.__getitem__):
                 padded = eights(lengths[index])
+                if len(batch_of) == 8 or (batch_of and sum(batch_of) + padded > 512):
+                    place += sum(batch_of) * queue.seconds_per_token
+                    batch_of = []
+                batch_of.append(padded)
                 waiting[id(job), index] = Waiting(job, index, padded, (place, tickets))
-                place += padded * queue.seconds_per_token
                 tickets += 1
         elif chance < 0.45 and jobs:
             job = rng.choice(jobs)

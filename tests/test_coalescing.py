@@ -86,8 +86,25 @@ def test_a_pile_is_spread_over_the_free_calls_but_not_too_thin() -> None:
         assert [len(call) for call in line.calls] == [100, 100, 100, 100]
         line = Line()
         coalescer = Coalescer(line.send, lambda: 4, backlog())
-        await submit(coalescer, range(coalescer.min_share + 1))
-        assert [len(call) for call in line.calls] == [coalescer.min_share, 1]
+        await submit(coalescer, range(coalescer.full + 1))
+        assert [len(call) for call in line.calls] == [coalescer.full, 1]
+
+    run(main())
+
+
+def test_what_several_requests_share_is_no_longer_than_a_full_batch() -> None:
+    """Each waits for the whole call; one request's own items wait for each other anyway."""
+
+    async def main() -> None:
+        line = Line()
+        coalescer = Coalescer(line.send, lambda: 1, backlog(), full=3)
+        futures = [*await submit(coalescer, [0])]
+        for items in ([1], [2], [3, 4, 5], [6], [7, 8]):
+            futures += await submit(coalescer, items)
+        for call in range(3):
+            await line.answer(call)
+        assert line.calls == [[0], [1, 2, 3, 4, 5], [6, 7, 8]]
+        assert await asyncio.gather(*futures) == [2 * i for i in range(9)]
 
     run(main())
 

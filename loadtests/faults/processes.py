@@ -9,6 +9,8 @@ MARK = "TEST_SERVICE"
 REPLICA = "ray::ServeReplica:embedding-service:"
 # What Ray adds to a replica's title until it may take traffic.
 STARTING = "initialize"
+# Between its constructor and that, a replica's title is for a moment what it is when it takes traffic.
+SETTLED_S = 2.0
 YOUNG_S = 5.0
 
 
@@ -23,6 +25,7 @@ class Processes:
         self._mark = mark
         # What was read once: this is asked many times a second, beside the load.
         self._ours: dict[tuple[int, float], bool] = {}
+        self._replica_since: dict[tuple[int, float], float] = {}
 
     def all(self) -> list[psutil.Process]:
         return self._where(lambda _: True)
@@ -32,12 +35,17 @@ class Processes:
         return self._where(lambda process: title(process).startswith(start))
 
     def serving(self, deployment: str) -> list[psutil.Process]:
-        """Replicas that take traffic."""
-        return self._where(lambda each: _serves(each, deployment))
+        """Replicas that take traffic. One counts from its second look on, a while after the first."""
+        return self._where(lambda each: _is_replica(each, deployment) and self._serves(each))
 
     def named(self, name: str) -> list[psutil.Process]:
         """Of this program, as the kernel calls it: `raylet`, `haproxy`."""
         return self._where(lambda process: process.name() == name)
+
+    def _serves(self, process: psutil.Process) -> bool:
+        since = self._replica_since.setdefault((process.pid, process.create_time()), time.monotonic())
+        is_settled = time.monotonic() - since >= SETTLED_S
+        return is_settled and STARTING not in title(process) and process.status() != psutil.STATUS_STOPPED
 
     def _where(self, condition: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
         found = []
@@ -61,10 +69,8 @@ class Processes:
         return ours
 
 
-def _serves(process: psutil.Process, deployment: str) -> bool:
-    name = title(process)
-    begun = name.startswith(REPLICA + deployment) and STARTING not in name
-    return begun and process.status() != psutil.STATUS_STOPPED
+def _is_replica(process: psutil.Process, deployment: str) -> bool:
+    return title(process).startswith(REPLICA + deployment)
 
 
 def title(process: psutil.Process) -> str:
