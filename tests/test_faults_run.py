@@ -16,7 +16,7 @@ from loadtests.faults.driver import Driver, Outcome
 from loadtests.faults.judging import Judged
 from loadtests.faults.killer import Killer
 from loadtests.faults.memory import MB, Sample, Sampler, growth, leaks
-from loadtests.faults.processes import MARK, Processes
+from loadtests.faults.processes import MARK, REPLICA, Processes
 from loadtests.faults.row import Row, passed, table
 from loadtests.faults.run import under_kills
 from tests.cluster.running import clean_environment, wait_for
@@ -40,6 +40,13 @@ class Nursery:
     def start(self, code: str = SLEEPS, mark: str | None = None) -> psutil.Process:
         environment = clean_environment() | {MARK: mark or self._mark}
         self._children.append(subprocess.Popen([sys.executable, "-c", code], env=environment))
+        return psutil.Process(self._children[-1].pid)
+
+    def start_titled(self, title: str) -> psutil.Process:
+        """With the title that Ray would give it."""
+        environment = clean_environment() | {MARK: self._mark}
+        argv = [title, "-c", SLEEPS]
+        self._children.append(subprocess.Popen(argv, executable=sys.executable, env=environment))
         return psutil.Process(self._children[-1].pid)
 
     def end(self) -> None:
@@ -212,3 +219,13 @@ def test_the_cache_is_as_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
     row = cache_model.run(20_000)
     assert row.problems[:2] == ["only 0 of 20000 faults were injected", "only 0 of 20000 requests were made"]
     assert "12 entries, not 11" in row.problems[2]
+
+
+def test_a_replica_serves_when_it_has_settled_and_does_not_load(nursery: Nursery) -> None:
+    replica = nursery.start_titled(f"{REPLICA}TextEncoder-a")
+    nursery.start_titled(f"{REPLICA}TextEncoder-b.initialize_and_get_metadata")
+    nursery.start_titled(f"{REPLICA}Ingress")
+    wait_for(lambda: len(nursery.marked.titled(REPLICA)) == 3, 10, "all three")
+    assert nursery.marked.serving("TextEncoder") == []
+    wait_for(lambda: nursery.marked.serving("TextEncoder"), 10, "the one that has settled")
+    assert nursery.marked.serving("TextEncoder") == [replica]

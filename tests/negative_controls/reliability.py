@@ -36,6 +36,7 @@ OVERLOAD: Final = [
     M("the deadline of a queue", "app/backlog.py", " or wait + self.cost(items) / self.rate > self.deadline_s", "", BACKLOG),
     M("no refusal on an estimate", "app/backlog.py", "waited_s < WAITED_SHARE * self.queue_s", "False", BACKLOG),
     M("idle models are not slow", "app/backlog.py", "self.waiting > units - CALL_UNITS or units / seconds > self.rate", "True", BACKLOG),
+    M("an outage is told", "deployments/remote.py", "        backlog.nobody_between(sent, backlog.clock() - reply.took_ms / 1e3)\n", "", "tests/test_remote.py"),
     M("an outage is no slowness", "app/backlog.py", "if begun - sent > NOBODY_S:", "if False:", BACKLOG),
     M("a slow arrival counts", "app/backlog.py", "if begun - sent > NOBODY_S:", "if True:", BACKLOG),
     M("calls of a batch", "app/coalescing.py", "if len(batch) >= full and", "if False and", COALESCING),
