@@ -14,8 +14,9 @@ import pytest
 from loadtests.faults import cache_model, figures, report
 from loadtests.faults.driver import Driver, Outcome
 from loadtests.faults.judging import Judged
-from loadtests.faults.killer import Killer
+from loadtests.faults.killer import Killer, slay
 from loadtests.faults.memory import MB, Sample, Sampler, growth, leaks
+from loadtests.faults.overload import closed_loop
 from loadtests.faults.processes import MARK, REPLICA, Processes
 from loadtests.faults.row import Row, passed, table
 from loadtests.faults.run import under_kills
@@ -135,6 +136,27 @@ def test_the_killer_kills_what_it_counts(nursery: Nursery) -> None:
     assert spared.is_running()
 
 
+def test_a_victim_whose_place_is_filled_just_before_the_next_kill_was_replaced(nursery: Nursery) -> None:
+    whole = False
+
+    def victims() -> Sequence[psutil.Process]:
+        nonlocal whole
+        whole = True  # between the look at it and this
+        return nursery.marked.named("python")
+
+    def strike(victim: psutil.Process) -> bool:
+        nonlocal whole
+        whole = False
+        return slay(victim)
+
+    for _ in range(2):
+        nursery.start()
+    wait_for(lambda: len(nursery.marked.named("python")) == 2)
+    with Killer(victims, 2, 0.0, lambda: whole, strike) as killer:
+        wait_for(lambda: len(killer.kills) == 2)
+    assert killer.kills[0].back_s is not None
+
+
 def is_running(pid: int) -> bool:
     return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
 
@@ -174,6 +196,18 @@ def test_a_run_with_too_few_requests_or_a_wrong_answer_fails() -> None:
     slow = Row("x", 1, 1, 1, 1, recovery_s=[0.2, 7.0])
     slow.recovered_within(5.0)
     assert slow.problems == ["recovery took 7.0 s, not 5 s at most"]
+
+
+def test_clients_that_answer_at_the_same_time_are_all_counted() -> None:
+    asked = 0
+
+    async def ask(_: int) -> Judged:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        return Judged("good", 200)
+
+    assert asyncio.run(closed_loop(ask, 4, 0.05)) == asked > 4
 
 
 def test_a_planted_leak_is_found_in_a_real_process(nursery: Nursery) -> None:

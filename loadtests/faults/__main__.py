@@ -16,7 +16,7 @@ from loadtests.faults.row import Row, passed, table
 
 # In the order in which they run; a module of each name is beside this one.
 SHORT = ("encoder", "cache_actor", "overload", "rollout", "cache_model")
-NODES = ("proxy", "ingress", "raylet", "partition")
+NODES = ("proxy", "ingress", "raylet", "partition", "head")
 SOAK = ("soak",)
 
 

@@ -1,16 +1,20 @@
 """`python -m loadtests.faults.cluster CONFIG`: a Ray cluster of several nodes on this machine, until SIGINT.
 
-As an operator does: a worker node whose raylet died is cleared away and another is added. What runs on the cluster is
-deployed by `serve deploy`, from CONFIG and whenever somebody deploys another. Everything ends with this process.
+As an operator does: a node whose raylet died is cleared away and another is added; a head only with `--redis`, where
+the next one finds what the last one knew. What runs on the cluster is deployed by `serve deploy`, from CONFIG and
+whenever somebody deploys another. Everything ends with this process.
 """
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from app.serve_flags import LocalPorts, environment, haproxy_binary
 POLL_S = 0.2
 CPUS = 2
 OBJECT_STORE_BYTES = 100 * 2**20
+HEAD_NICENESS = 10
 
 
 def main() -> None:
@@ -27,6 +32,8 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("--workers", type=int, required=True, help="nodes beside the head")
     parser.add_argument("--front", action="store_true", help="the head serves too: what asks for the resource `front`")
+    parser.add_argument("--redis", action="store_true", help="the head's memory is a Redis of its own, and outlives it")
+    parser.add_argument("--door", type=int, default=None, help="port of the first worker's HTTP proxy; default: any")
     parser.add_argument("--dashboard", type=int, required=True, help="port that `serve deploy` speaks to")
     asked = parser.parse_args()
     process_tree.adopt_orphans()
@@ -37,7 +44,9 @@ def main() -> None:
             # Read when Ray is imported, and handed down to all that the head starts.
             head_ports = LocalPorts.choose()
             os.environ |= _variables(Path(folder, "0"), head_ports, head_ports, int(os.environ["PORT"]))
-            nodes = Nodes(Path(folder), head_ports, asked.workers, asked.dashboard, asked.front)
+            if asked.redis:
+                os.environ |= start_redis(Path(folder))
+            nodes = Nodes(Path(folder), head_ports, asked.workers, asked.dashboard, asked.front, asked.door)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stop.set())
             deploy(asked.config, asked.dashboard)
@@ -57,10 +66,25 @@ def deploy(config: Path, dashboard: int) -> None:
     subprocess.run(argv, check=True, env=os.environ | {"RAY_AUTH_MODE": "token"})
 
 
+def start_redis(folder: Path) -> dict[str, str]:
+    """A Redis that lives as long as this process, and the variables by which Ray's head keeps what it knows there
+    (GCS fault tolerance: docs.ray.io, "Fault tolerance: GCS")."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        sys.exit("redis-server is needed: apt-get install redis-server")
+    [port] = ports.free(1)
+    only_in_memory = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
+    with Path(folder, "redis.log").open("w") as log:
+        subprocess.Popen([binary, "--port", str(port), *only_in_memory], stdout=log)
+    return {"RAY_REDIS_ADDRESS": f"127.0.0.1:{port}", "RAY_external_storage_namespace": "faults"}
+
+
 class Nodes:
     """The head and its workers, which have the resource `back`. With no workers the head serves all by itself."""
 
-    def __init__(self, folder: Path, head: LocalPorts, workers: int, dashboard: int, front: bool) -> None:
+    def __init__(
+        self, folder: Path, head: LocalPorts, workers: int, dashboard: int, front: bool, door: int | None
+    ) -> None:
         from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
         from ray.cluster_utils import Cluster
 
@@ -70,31 +94,38 @@ class Nodes:
         self._folder = folder
         self._head = head
         self._made = 0
-        self._cluster: Any = Cluster(
-            initialize_head=True,
-            shutdown_at_exit=False,
-            head_node_args={
-                "num_cpus": CPUS if front or not workers else 0,
-                "resources": {"front": 100} if front else {},
-                "include_dashboard": True,
-                "dashboard_port": dashboard,
-                "object_store_memory": OBJECT_STORE_BYTES,
-            },
-        )
-        for _ in range(workers):
-            self._add()
+        [gcs] = ports.free(1)
+        self._head_args = {
+            "num_cpus": CPUS if front or not workers else 0,
+            "resources": {"front": 100} if front else {},
+            "include_dashboard": True,
+            "dashboard_port": dashboard,
+            "object_store_memory": OBJECT_STORE_BYTES,
+            # Where the workers look for the next head, as for the same Service on Kubernetes.
+            "gcs_server_port": gcs,
+        }
+        with _behind() if "RAY_REDIS_ADDRESS" in os.environ else nullcontext():
+            self._cluster: Any = Cluster(initialize_head=True, shutdown_at_exit=False, head_node_args=self._head_args)
+        for number in range(workers):
+            self._add(door if number == 0 else None)
 
     def mend(self) -> None:
         """Another node for each whose raylet is gone."""
         for node in list(self._cluster.worker_nodes):
-            if not node.live_processes() or not any(kind == "raylet" for kind, _ in node.live_processes()):
+            if "raylet" not in _alive(node):
                 self._cluster.remove_node(node, allow_graceful=False)
                 self._add()
+        head = self._cluster.head_node
+        if "RAY_REDIS_ADDRESS" in os.environ and not {"raylet", "gcs_server"} <= _alive(head):
+            head.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
+            self._cluster.head_node = None
+            with _behind():
+                self._cluster.add_node(wait=False, **self._head_args)
 
-    def _add(self) -> None:
+    def _add(self, door: int | None = None) -> None:
         self._made += 1
         own = LocalPorts.choose()
-        [port] = ports.free(1)
+        port = door or ports.free(1)[0]
         variables = _variables(Path(self._folder, str(self._made)), own, self._head, port)
         self._cluster.add_node(
             wait=False,
@@ -103,6 +134,25 @@ class Nodes:
             object_store_memory=OBJECT_STORE_BYTES,
             env_vars=variables | {"RAY_SERVE_WORKER_PROXY_HTTP_PORT": str(port)},
         )
+
+
+@contextmanager
+def _behind() -> Iterator[None]:
+    """What starts here has the CPUs that are left: elsewhere a head starts on a machine of its own, and here its dozen
+    of processes would take them from those that answer. Without the right to come back this process stays there too.
+    """
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, own + HEAD_NICENESS)
+    try:
+        yield
+    finally:
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, own)
+
+
+def _alive(node: Any) -> set[str]:
+    """Kinds of its processes that run."""
+    return {kind for kind, _ in node.live_processes()}
 
 
 def _variables(folder: Path, own: LocalPorts, head: LocalPorts, port: int) -> dict[str, str]:

@@ -97,6 +97,8 @@ class Killer:
         victims = [process for process in self._victims() if is_alive(process)]
         if not victims:
             return False
+        # There may be a victim since a moment ago because the last one's place was filled in that moment.
+        self._look_back()
         victim = self._pick.choice(victims)
         name, at = title(victim), time.monotonic()
         if not self._strike(victim):

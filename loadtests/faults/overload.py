@@ -14,8 +14,8 @@ from loadtests.faults.memory import MB, Sampler, growth
 from loadtests.faults.oracle import Book, book
 from loadtests.faults.row import Row
 from loadtests.faults.run import MEMORY_EVERY_S, Run, drive, for_seconds, row_of
-from loadtests.faults.service import faulty, processes_of
-from tests.cluster.running import RunningService
+from loadtests.faults.service import ENCODER, ENCODERS, faulty, processes_of
+from tests.cluster.running import RunningService, wait_for
 
 NAME = "overload 10x"
 TIMES, SECONDS = 10, 120.0
@@ -31,6 +31,8 @@ MOST_RECOVERY_S = 5.0
 def scenario(scale: float) -> Row:
     known = book(512, 40)
     with faulty() as service:
+        processes = processes_of(service)
+        wait_for(lambda: len(processes.serving(ENCODER)) == ENCODERS, 120, "all encoder replicas")
         return run(service, known, SECONDS * scale, max(3.0, PEAK_S * scale))
 
 
@@ -89,7 +91,9 @@ async def closed_loop(ask: Ask, clients: int, seconds: float) -> int:
     async def client() -> None:
         nonlocal good
         while time.monotonic() < ends:
-            good += (await ask(0)).verdict == "good"
+            judged = await ask(0)
+            # Not in one line: that would read `good` before it waits, and forget what others count meanwhile.
+            good += judged.verdict == "good"
 
     await asyncio.gather(*(client() for _ in range(clients)))
     return good

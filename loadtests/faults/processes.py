@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
 
@@ -12,6 +13,8 @@ STARTING = "initialize"
 # Between its constructor and that, a replica's title is for a moment what it is when it takes traffic.
 SETTLED_S = 2.0
 YOUNG_S = 5.0
+# A look at every process of the machine costs tens of milliseconds, of those that send the load beside it.
+LOOK_EVERY_S = 0.5
 
 
 class Processes:
@@ -26,6 +29,8 @@ class Processes:
         # What was read once: this is asked many times a second, beside the load.
         self._ours: dict[tuple[int, float], bool] = {}
         self._replica_since: dict[tuple[int, float], float] = {}
+        self._looked_at = float("-inf")
+        self._seen: list[psutil.Process] = []
 
     def all(self) -> list[psutil.Process]:
         return self._where(lambda _: True)
@@ -49,13 +54,25 @@ class Processes:
 
     def _where(self, condition: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
         found = []
-        for process in psutil.process_iter():
+        for process in self._look():
             try:
-                if self._is_ours(process) and condition(process) and is_alive(process):
+                if condition(process) and is_alive(process):
                     found.append(process)
             except psutil.Error:
                 continue
         return found
+
+    def _look(self) -> list[psutil.Process]:
+        """Ours, of a moment ago: those that ended since are among them."""
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_EVERY_S:
+            seen = []
+            for process in psutil.process_iter():
+                with suppress(psutil.Error):
+                    if self._is_ours(process):
+                        seen.append(process)
+            self._seen, self._looked_at = seen, now
+        return self._seen
 
     def _is_ours(self, process: psutil.Process) -> bool:
         # psutil keeps its objects, and they their times: this costs nothing for those that are known.

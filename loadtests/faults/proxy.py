@@ -1,5 +1,7 @@
 """R3: the proxy that clients speak to is killed."""
 
+import urllib.request
+
 import psutil
 
 from loadtests.faults import nodes
@@ -8,6 +10,8 @@ from loadtests.faults.row import Row
 
 NAME = "HAProxy SIGKILL"
 MOST_RECOVERY_S = 10.0
+# It is the only one that these clients know: they must get an answer between two kills.
+EVERY_S = 10.0
 
 
 def scenario(scale: float) -> Row:
@@ -17,13 +21,24 @@ def scenario(scale: float) -> Row:
 
         def victims() -> list[psutil.Process]:
             """Old ones of a reload may still drain: all that hold the clients' port are the proxy."""
+            if not is_whole():
+                return []
             return [each for each in found.processes.named("haproxy") if listens(each, port)]
 
         def is_whole() -> bool:
-            return bool(victims()) and found.is_whole()
+            return answers(port) and found.is_whole()
 
         kills = max(1, round(nodes.KILLS * scale))
-        return nodes.run(NAME, found, known, kills, victims, is_whole, MOST_RECOVERY_S)
+        return nodes.run(NAME, found, known, kills, victims, is_whole, MOST_RECOVERY_S, every_s=EVERY_S)
+
+
+def answers(port: int) -> bool:
+    """Whether requests come through to the service: a fresh proxy listens before it has heard of any replica."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 def listens(process: psutil.Process, port: int) -> bool:

@@ -1,5 +1,6 @@
 """The service that the faults are put into: as shipped, but with two encoder replicas and without images."""
 
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,16 +13,21 @@ from tests.cluster.running import RunningService, running, write_config
 
 ENCODER = "TextEncoder"
 ENCODERS = 2
+BEHIND = ("nice", "-n", "5")
 
 
 @contextmanager
 def faulty(
     command: tuple[str, ...] = (), variables: dict[str, str] | None = None, **args: Any
 ) -> Iterator[RunningService]:
-    """Started, healthy, with all its encoders; `args` over those of serve_config.yaml."""
+    """Started and healthy; `args` over those of serve_config.yaml. The second encoder may come later.
+
+    It stands behind those who send and count, which are on other machines elsewhere and here on the same few cores.
+    """
     with tempfile.TemporaryDirectory() as folder:
         config = write_config(Path(folder), **({"text_models": [encoders()], "image_models": []} | args))
-        with running(config, command and (*command, str(config)), None, **(variables or {})) as service:
+        argv = (*BEHIND, *(command or (sys.executable, "-m", "app", "--config")), str(config))
+        with running(config, argv, None, **(variables or {})) as service:
             yield service
 
 
