@@ -125,8 +125,10 @@ def test_a_killed_driver_leaves_nothing_running_and_the_next_run_goes_on(source:
         started(run)
         [driver] = run.named("--here")
         driver.send_signal(signal.SIGKILL)
-        threading.Thread(target=run.process.communicate, daemon=True).start()
+        reader = threading.Thread(target=run.process.communicate, daemon=True)
+        reader.start()
         wait_for(lambda: not run.processes(), 30, "the end of every process")
+        reader.join(30)  # before its pipes are closed
         before = run.parts()
     assert 2 <= len(before) < ROWS // PART
     with running(source, tmp_path / "out") as run:
