@@ -10,6 +10,7 @@ from typing import Any
 import cloudpickle
 import ray
 import ray.data
+from ray._private import auto_init_hook
 from ray.util.annotations import RayDeprecationWarning
 
 from app.corpus_encoder import CorpusEncoder, CorpusJob, Receipt
@@ -70,6 +71,8 @@ def cluster(address: str | None) -> Iterator[None]:
             _join(address)
         yield
     finally:
+        # A thread of Ray Data that is still at work would call Ray after its end, join any other one, and wait there.
+        auto_init_hook.enable_auto_connect = False
         ray.shutdown()
 
 
