@@ -106,7 +106,6 @@ def run(
     strike: Callable[[psutil.Process], bool] | None = None,
     seconds_a_kill: float = 10.0,
     every_s: float = 2.0,
-    rate: float = RATE,
 ) -> Row:
     """Half the requests go out bare, half by the client library: what the former lose the latter must not.
 
@@ -129,8 +128,8 @@ def run(
         return judged
 
     killer = Killer(victims, kills, every_s, is_whole, **({"strike": strike} if strike else {}))
-    requests = round(kills * rate * 5)
-    done = under_kills(ask, rate, requests, killer, found.processes, 120 + 6 * kills * seconds_a_kill)
+    requests = round(kills * RATE * 5)
+    done = under_kills(ask, RATE, requests, killer, found.processes, 120 + 6 * kills * seconds_a_kill)
     row = row_of(name, done, kills, requests, some_may_fail=True)
     lost = sum(judged.verdict == "failed" for judged in of_clients["library"])
     row.must(lost == 0, f"{lost} requests were lost although the client library tried again")
