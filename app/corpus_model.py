@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -9,11 +10,13 @@ from typing import Protocol
 import numpy as np
 
 from app import images
-from app.batching import BatchQueue, Job
+from app.batching import BatchQueue, Job, Slice
 from app.encoders import ClipModel, TextTower, load_clip_model, load_text_model, shapes
 from app.errors import ServiceError
 from app.settings import Limits, ModelArgs
 from app.types import Kind, ModelInfo, TokenizedText, Vector
+
+WARM_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,12 @@ def load_model(args: ModelArgs, kind: Kind, threads: int, offline: bool) -> Corp
     if kind == "image":
         clip = load_clip_model(args, threads=threads, offline=offline)
         return ServingModel(clip.info, clip.text, clip, args)
-    text = load_text_model(args, threads=threads, offline=offline)
+    # One run for each thread: those of one run wait for each other, and for whatever else the machine does.
+    text = load_text_model(args, threads=threads, offline=offline, streams=threads)
     text.lengths = shapes.fine_lengths(text.info.max_tokens)
-    return ServingModel(text.info, text, None, args)
+    model = ServingModel(text.info, text, None, args)
+    model.warm()
+    return model
 
 
 class ServingModel:
@@ -56,6 +62,20 @@ class ServingModel:
         self._clip = clip
         self._args = args
         self._device = threading.Lock()
+        self._streams = ThreadPoolExecutor(text.streams, "model")
+
+    def warm(self) -> None:
+        """Make the kernels of most passages before there is work: a pass over them in every stream."""
+        [token, *_] = self._text.tokenize([""])[0].ids
+        lengths = [length for length in self._text.lengths if length <= WARM_TOKENS]
+
+        def run() -> None:
+            for length in lengths:
+                rows = min(self._args.batch_size, max(1, self._args.batch_tokens // length))
+                self._text.run([[token] * length] * rows)
+
+        for stream in [self._streams.submit(run) for _ in range(self._text.streams)]:
+            stream.result()
 
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
         return self._text.tokenize(texts)
@@ -67,7 +87,7 @@ class ServingModel:
         queue = BatchQueue(self._args.batch_size, self._args.batch_tokens, bucket)
         run: RunItems = lambda items: self._text.run([tokenized[i] for i in items])  # noqa: E731
         with self._device:
-            rows, failed = run_planned(queue, lengths, self.info.dimensions, run)
+            rows, failed = run_planned(queue, lengths, self.info.dimensions, run, self._streams, self._text.streams)
         return Encoded(rows, lengths, failed)
 
     def images(self, files: Sequence[bytes]) -> Encoded:
@@ -95,18 +115,28 @@ RunItems = Callable[[list[int]], Vector]
 
 
 def run_planned(
-    queue: BatchQueue, lengths: Sequence[int], dimensions: int, run: RunItems
+    queue: BatchQueue, lengths: Sequence[int], dimensions: int, run: RunItems, threads: Executor, streams: int
 ) -> tuple[Vector, dict[int, str]]:
-    """Every item through the queue's micro-batches; one that the model fails on costs only itself."""
+    """Every item through the queue's micro-batches, `streams` at once; one the model fails on costs only itself."""
     rows = np.zeros((len(lengths), dimensions), np.float32)
     failed: dict[int, str] = {}
     queue.push(Job(lengths), 0.0)
-    while slices := queue.pop(0.0):
-        for part in slices:
-            try:
-                rows[part.indices] = run(part.indices)
-            except Exception:  # noqa: BLE001 - whatever the model raised, the items tell by themselves
-                _one_by_one(part.indices, run, rows, failed)
+    taking = threading.Lock()
+
+    def take() -> list[Slice]:
+        with taking:
+            return queue.pop(0.0)
+
+    def work() -> None:
+        while slices := take():
+            for part in slices:
+                try:
+                    rows[part.indices] = run(part.indices)
+                except Exception:  # noqa: BLE001 - whatever the model raised, the items tell by themselves
+                    _one_by_one(part.indices, run, rows, failed)
+
+    for stream in [threads.submit(work) for _ in range(streams)]:
+        stream.result()
     return rows, failed
 
 

@@ -24,9 +24,8 @@ from deployments.start import start_ray
 OBJECT_STORE_BYTES = 128 * 2**20  # spans in, receipts out: rows and vectors never pass through it
 MOST_BLOCKS = 4096
 CONNECT_S = 5.0
-# One runs the model while another is read, tokenized or written. On CPUs these would only take the model's cores:
-# a run waits for the slowest of its threads.
-SPANS_AT_ONCE_GPU, SPANS_AT_ONCE_CPU = 2, 1
+# One runs the model while another is read, tokenized or written.
+SPANS_AT_ONCE = 2
 SPAN_RETRIES = 5  # a span that takes its worker down again and again ends the run instead of going round for ever
 
 
@@ -121,7 +120,7 @@ def on_ray(concurrency: int, num_cpus: float, num_gpus: float, load: LoadModel =
                 fn_constructor_args=(job, load),
                 compute=ray.data.ActorPoolStrategy(
                     size=min(concurrency, len(items)),
-                    max_concurrent_calls_per_actor=SPANS_AT_ONCE_GPU if num_gpus else SPANS_AT_ONCE_CPU,
+                    max_concurrent_calls_per_actor=SPANS_AT_ONCE,
                     enable_true_multi_threading=True,
                 ),
                 num_cpus=num_cpus,

@@ -47,16 +47,17 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a graph is run."""
+    """How a graph is run. `streams`: so many runs at once, which share the threads, where the backend can."""
 
     threads: int
     precision: str
     device: str
     cache: Path
+    streams: int = 1
 
 
 class Runner(Protocol):
-    """A loaded graph. Called from one thread at a time.
+    """A loaded graph. Called from at most `streams` threads at a time.
 
     `fixed_shapes`: it builds kernels for every shape it sees, so inputs are padded to few of them.
     """
@@ -65,11 +66,12 @@ class Runner(Protocol):
     precision: str
     device: str
     fixed_shapes: bool
+    streams: int
 
     def __call__(self, *inputs: NDArray[Any]) -> Vector:
         """int32 ids and mask, both (n, length), or float32 pixels (n, 3, height, width) -> (n, dimensions).
 
-        The result is valid until the next call.
+        The result is valid until the same thread's next call.
         """
         ...
 
@@ -117,8 +119,9 @@ def load(graph: Graph, options: RunOptions, backend: str) -> Runner:
         raise ModelUnavailable(f"The {backend} backend needs a library that is missing: {exc}.") from exc
 
 
-def options_for(args: ModelArgs, threads: int, cache: Path) -> RunOptions:
-    return RunOptions(threads=max(1, threads), precision=args.precision, device=args.device, cache=cache)
+def options_for(args: ModelArgs, threads: int, cache: Path, streams: int = 1) -> RunOptions:
+    threads = max(1, threads)
+    return RunOptions(threads, args.precision, args.device, cache, min(streams, threads))
 
 
 def _has_cuda() -> bool:

@@ -10,6 +10,7 @@ import logging
 import shutil
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -48,8 +49,8 @@ def load(graph: Graph, options: RunOptions) -> "OpenVinoRunner":
     elif precision != "f32" and {"bf16": "BF16", "f16": "FP16"}[precision] not in able:
         raise ModelUnavailable(f"This CPU has no {precision} arithmetic; use precision: auto or f32.")
     config = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY" if options.streams == 1 else "THROUGHPUT",
+        "NUM_STREAMS": options.streams,
         "INFERENCE_NUM_THREADS": options.threads,
         "INFERENCE_PRECISION_HINT": precision,
         # Replicas on one node would all be pinned to its first cores.
@@ -57,7 +58,7 @@ def load(graph: Graph, options: RunOptions) -> "OpenVinoRunner":
     }
     with _converted(graph, options.cache) as folder:
         compiled = core.compile_model(core.read_model(folder / MODEL), "CPU", config)
-        return OpenVinoRunner(compiled, precision, folder / WEIGHTS)
+        return OpenVinoRunner(compiled, precision, folder / WEIGHTS, options.streams)
 
 
 class OpenVinoRunner:
@@ -67,13 +68,19 @@ class OpenVinoRunner:
     device = "cpu"
     fixed_shapes = True
 
-    def __init__(self, compiled: Any, precision: str, weights: Path) -> None:
+    def __init__(self, compiled: Any, precision: str, weights: Path, streams: int = 1) -> None:
         self.precision = precision
+        self.streams = streams
         self._weights = weights
-        self._request = compiled.create_infer_request()
+        self._compiled = compiled
+        # A request holds one run's tensors: each thread has its own.
+        self._of_thread = threading.local()
 
     def __call__(self, *inputs: NDArray[Any]) -> Vector:
-        results = self._request.infer(list(inputs), share_inputs=True, share_outputs=True)
+        request = getattr(self._of_thread, "request", None)
+        if request is None:
+            request = self._of_thread.request = self._compiled.create_infer_request()
+        results = request.infer(list(inputs), share_inputs=True, share_outputs=True)
         vectors: Vector = results[0]
         return vectors
 

@@ -21,8 +21,11 @@ from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 VECTORS_VERSION = 1
 
 
-def load_text_model(args: ModelArgs, *, threads: int, offline: bool) -> "TextTower":
+def load_text_model(args: ModelArgs, *, threads: int, offline: bool, streams: int = 1) -> "TextTower":
     """Load a sentence-transformers or plain transformers model.
+
+    Args:
+        streams: Runs at once, where the backend can: they share the threads.
 
     Raises:
         ModelUnavailable: Its weights can't be had, it is no model of this kind, or it fails its self-test.
@@ -45,7 +48,8 @@ def load_text_model(args: ModelArgs, *, threads: int, offline: bool) -> "TextTow
     file = tokenizer_file(layout.folder, cache)
     prompts = layout.prompts | args.prompts
     tokenizer = Tokenizer(file, layout.max_tokens, layout.lower_case, layout.default_prompt)
-    runner = backend.load(graph, backend.options_for(args, threads, cache), backend.choose(args.backend, args.device))
+    options = backend.options_for(args, threads, cache, streams)
+    runner = backend.load(graph, options, backend.choose(args.backend, args.device))
     info = ModelInfo(
         id=public_name(weights.id),
         fingerprint=fingerprint(
@@ -74,11 +78,12 @@ def load_text_model(args: ModelArgs, *, threads: int, offline: bool) -> "TextTow
 class TextTower:
     """A tokenizer and the graph behind it: a `TextModel`. `lengths`: what texts are padded to, where shapes are fixed.
 
-    `tokenize` is thread-safe; `run` and `warm` are called from one thread at a time.
+    `tokenize` is thread-safe; `run` is called from at most `streams` threads at a time, `warm` from one.
     """
 
     def __init__(self, info: ModelInfo, tokenizer: Tokenizer, runner: Runner, pad_id: int) -> None:
         self.info = info
+        self.streams = runner.streams
         self.lengths = shapes.lengths(info.max_tokens)
         self._tokenizer = tokenizer
         self._runner = runner

@@ -46,6 +46,7 @@ class TorchRunner:
 
     name = "torch"
     fixed_shapes = False
+    streams = 1
 
     def __init__(self, module_: nn.Module, precision: str, device: str) -> None:
         self.precision = precision

@@ -55,15 +55,17 @@ class RunningService:
         return time.monotonic() - started
 
 
-def wait_for(condition: Callable[[], Any], timeout_s: float = 30.0, what: str = "the condition") -> Any:
-    """Poll until `condition` is truthy; its value."""
+def wait_for(
+    condition: Callable[[], Any], timeout_s: float = 30.0, what: str | Callable[[], str] = "the condition"
+) -> Any:
+    """Poll until `condition` is truthy; its value. `what` may be asked for at the end only, to tell what is then."""
     pause = threading.Event()
     give_up = time.monotonic() + timeout_s
     while time.monotonic() < give_up:
         if value := condition():
             return value
         pause.wait(0.05)
-    raise AssertionError(f"{what} did not come true within {timeout_s:g} s")
+    raise AssertionError(f"{what() if callable(what) else what} did not come true within {timeout_s:g} s")
 
 
 def _marked(process: psutil.Process, marker: str) -> bool:
@@ -115,7 +117,7 @@ def running(
     reader = threading.Thread(target=service.lines.extend, args=(process.stdout,), daemon=True)
     reader.start()
     try:
-        wait_for(lambda: _healthy(service), START_S, f"health of the service; it printed:\n{service.output()}")
+        wait_for(lambda: _healthy(service), START_S, lambda: f"health of the service; it printed:\n{service.output()}")
         yield service
     finally:
         if process.poll() is None:

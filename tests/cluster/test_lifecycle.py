@@ -28,7 +28,7 @@ def serves(service: RunningService) -> None:
 
 
 def leaves_nothing(service: RunningService, was_listening: set[int]) -> None:
-    wait_for(lambda: not service.processes(), 5, f"the end of {service.processes()}")
+    wait_for(lambda: not service.processes(), 5, lambda: f"the end of {service.processes()}")
     assert service.port in was_listening
     assert [port for port in was_listening if ports.holder(port) is not None] == []
 
