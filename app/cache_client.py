@@ -35,6 +35,10 @@ class Transport(Protocol):
     async def stats(self) -> CacheStats: ...
 
 
+def whatever(lacking: list[int]) -> None:
+    """Nobody minds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A look-up's answer: one value or None per key, and the epoch that what is put later must name."""
@@ -105,12 +109,18 @@ class CacheClient:
     def reachable(self) -> bool:
         return self._reachable
 
-    async def get_many(self, keys: Sequence[bytes]) -> Found:
-        """Values by key, from the near cache first. Never raises, never takes longer than the deadline."""
+    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = whatever) -> Found:
+        """Values by key, from the near cache first. Never takes longer than the deadline.
+
+        Args:
+            lacking: Told which keys the near cache lacks, before the shared one is asked; what it raises is raised.
+        """
         values = self._near(keys)
         missing = [i for i, value in enumerate(values) if value is None]
         near_hits = len(keys) - len(missing)
         epoch = self._epoch
+        if missing:
+            lacking(missing)
         if missing and self._reachable and not self._knows_all():
             found = await self._ask([keys[i] for i in missing])
             self.shared_lookups += len(missing)

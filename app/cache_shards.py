@@ -4,11 +4,12 @@ A shard that is slow or dead costs its own keys only. With a single shard nothin
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
-from app.cache_client import CacheClient, Found
+from app.cache_client import CacheClient, Found, whatever
 from app.rendezvous import parts
 from app.shared_cache import CacheStats
 
@@ -33,13 +34,20 @@ class CacheShards:
     def reachable(self) -> bool:
         return all(shard.reachable for shard in self.shards)
 
-    async def get_many(self, keys: Sequence[bytes]) -> Found:
-        """Values by key. Never raises; takes as long as the slowest shard that is asked, which has a deadline."""
+    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = whatever) -> Found:
+        """Values by key. Takes as long as the slowest shard that is asked, which has a deadline.
+
+        Args:
+            lacking: Told, shard by shard, which keys the near caches lack; what it raises is raised.
+        """
         asked = parts(keys, len(self.shards))
         epochs = [""] * len(self.shards)
         values: list[bytes | None] = [None] * len(keys)
         founds = await _gather(
-            {number: self.shards[number].get_many([keys[i] for i in indices]) for number, indices in asked.items()}
+            {
+                number: self.shards[number].get_many([keys[i] for i in indices], partial(_of_all, lacking, indices))
+                for number, indices in asked.items()
+            }
         )
         for number, found in founds.items():
             epochs[number] = found.epoch or ""
@@ -90,6 +98,11 @@ class CacheShards:
             clients=max(one.clients for one in each),
             available=all(one.available for one in each),
         )
+
+
+def _of_all(lacking: Callable[[list[int]], None], indices: Sequence[int], of_shard: list[int]) -> None:
+    """`lacking`, told in the caller's order."""
+    lacking([indices[i] for i in of_shard])
 
 
 async def _gather(calls: "dict[int, Coroutine[Any, Any, T]]") -> dict[int, T]:

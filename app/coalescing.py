@@ -56,9 +56,8 @@ class Coalescer(Generic[T, R]):
         Raises:
             Overloaded: What waits already leaves no time for these.
         """
+        self.admit(items)
         now = self.backlog.clock()
-        if self._queue:
-            self.backlog.check(items, now - self._queue[0].since)
         loop = asyncio.get_running_loop()
         request = next(self._requests)
         waiting: list[_Waiting[T, R]] = [_Waiting(item, loop.create_future(), now, request) for item in items]
@@ -66,6 +65,11 @@ class Coalescer(Generic[T, R]):
         self.backlog.waiting += self.backlog.cost(items)
         self._pump()
         return [entry.result for entry in waiting]
+
+    def admit(self, items: Sequence[T]) -> None:
+        """Raises Overloaded, as `submit`, and takes nothing."""
+        if self._queue:
+            self.backlog.check(items, self.backlog.clock() - self._queue[0].since)
 
     def __len__(self) -> int:
         return len(self._queue)

@@ -54,14 +54,17 @@ def load_model(args: ModelArgs, kind: Kind, threads: int, offline: bool) -> Corp
 
 
 class ServingModel:
-    """A `CorpusModel` of the service's own towers. Threads may share it: one runs the model while others prepare."""
+    """A `CorpusModel` of the service's own towers. Threads may share it: one runs the model while others prepare.
+
+    A stream that finds nothing left of one thread's texts goes on with the next one's: it never waits for the other.
+    """
 
     def __init__(self, info: ModelInfo, text: TextTower, clip: ClipModel | None, args: ModelArgs) -> None:
         self.info = info
         self._text = text
         self._clip = clip
         self._args = args
-        self._device = threading.Lock()
+        self._device = threading.Lock()  # of images
         self._streams = ThreadPoolExecutor(text.streams, "model")
 
     def warm(self) -> None:
@@ -86,8 +89,7 @@ class ServingModel:
         bucket = partial(shapes.bucket, grid=self._text.lengths)
         queue = BatchQueue(self._args.batch_size, self._args.batch_tokens, bucket)
         run: RunItems = lambda items: self._text.run([tokenized[i] for i in items])  # noqa: E731
-        with self._device:
-            rows, failed = run_planned(queue, lengths, self.info.dimensions, run, self._streams, self._text.streams)
+        rows, failed = run_planned(queue, lengths, self.info.dimensions, run, self._streams, self._text.streams)
         return Encoded(rows, lengths, failed)
 
     def images(self, files: Sequence[bytes]) -> Encoded:

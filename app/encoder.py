@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from app.encoders.preprocess import Preprocessing
 from app.errors import ModelUnavailable, ServiceError
@@ -63,6 +63,14 @@ class Encoder(Protocol):
     @property
     def preprocessing(self) -> Preprocessing | None:
         """How the model wants its images cropped; None before it is known, and for text models."""
+        ...
+
+    def admit(self, kind: Kind, items: Sequence[Any]) -> None:
+        """Raises Overloaded if these can't be answered in time, because of what waits already.
+
+        Asked before anything is spent on them, the shared cache's time included: under an overload most of what
+        comes is refused, and that must cost as little as can be.
+        """
         ...
 
     def encode_texts(self, texts: Sequence[TextInput]) -> "Sequence[asyncio.Future[Encoded]]": ...

@@ -37,6 +37,10 @@ class Flights:
     def __len__(self) -> int:
         return len(self._under_way)
 
+    def __contains__(self, key: bytes) -> bool:
+        """Whether it is being encoded."""
+        return key in self._under_way
+
     def board(
         self, encoder: Encoder, kind: Kind, misses: Sequence[tuple[bytes, Any]], epoch: str | None
     ) -> list[Flight]:

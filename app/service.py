@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -41,7 +41,7 @@ class Found(Protocol):
 
 
 class EmbeddingCache(Protocol):
-    async def get_many(self, keys: Sequence[bytes]) -> Found: ...
+    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None]) -> Found: ...
     def put_many(self, epoch: str | None, entries: Sequence[tuple[bytes, bytes]]) -> None: ...
 
 
@@ -183,7 +183,12 @@ class EmbeddingService:
     ) -> Embeddings:
         span = tracing.child("cache")
         started = time.perf_counter()
-        found = await self.cache.get_many(keys)
+
+        def admit(lacking: list[int]) -> None:
+            if fresh := [contents[i] for i in lacking if keys[i] not in self._flights]:
+                encoder.admit(kind, fresh)
+
+        found = await self.cache.get_many(keys, admit)
         cache_ms = (time.perf_counter() - started) * 1e3
         hits = [value is not None for value in found.values]
         if span is not None:

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from app.batching import BatchQueue
+from app.device_thread import device_thread
 from app.encoders import ClipModel, load_clip_model
 from app.errors import ModelUnavailable
 from app.settings import Backup, ModelArgs, TracingArgs
@@ -41,12 +42,12 @@ class Clip:
         self._reporter = reporter()
         recorder = self._reporter.recorder
         load = partial(load_clip_model, threads=threads, offline=offline)
-        self._model, note, self._reason = load_with_backup(load, args, backup)
+        device = device_thread()
+        self._model, note, self._reason = device.submit(load_with_backup, load, args, backup).result()
         if self._model is None:
             return
         model, self._info = self._model, noted(self._model.info, note)
-        device = ThreadPoolExecutor(1, "model")
-        model.image.warm(args.batch_size)
+        device.submit(model.image.warm, args.batch_size).result()
         self._texts = Texts(model.text, self._info, args, device, self._replica, recorder)
         # An image is one item whatever its size was: all are scaled to what the model reads.
         queue = BatchQueue(args.batch_size, args.batch_size, lambda length: length)

@@ -87,6 +87,10 @@ class RemoteEncoder:
     def preprocessing(self) -> Preprocessing | None:
         return self._preprocessing
 
+    def admit(self, kind: Kind, items: Sequence[Any]) -> None:
+        """Raises Overloaded, as `encode_texts`."""
+        (self._texts if kind == "text" else self._images).admit(items)
+
     def encode_texts(self, texts: Sequence[TextInput]) -> Sequence["asyncio.Future[Encoded]"]:
         """Raises Overloaded if these can't be answered in time, because of what waits already."""
         return self._texts.submit(tracing.carrying(texts))

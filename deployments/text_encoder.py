@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from app.batching import BatchQueue
+from app.device_thread import device_thread
 from app.encoders import TextTower, load_text_model, shapes
 from app.errors import InvalidItem, ModelUnavailable, ServiceError
 from app.health_probe import HealthProbe
@@ -46,10 +47,10 @@ class TextEncoder:
         self._texts: Texts | None = None
         self._suspects = asyncio.Lock()
         load = partial(load_text_model, threads=threads, offline=offline)
-        model, note, self._reason = load_with_backup(load, args, backup)
+        device = device_thread()
+        model, note, self._reason = device.submit(load_with_backup, load, args, backup).result()
         if model is not None:
             info = noted(model.info, note)
-            device = ThreadPoolExecutor(1, "model")
             self._texts = Texts(model, info, args, device, self._replica, self._reporter.recorder)
 
     async def __del__(self) -> None:
@@ -96,7 +97,7 @@ class Texts:
     def __init__(
         self, model: TextTower, info: ModelInfo, args: ModelArgs, device: Executor, replica: str, recorder: Recorder
     ) -> None:
-        model.warm(shapes.grid(args.batch_size, args.batch_tokens, info.max_tokens))
+        device.submit(model.warm, shapes.grid(args.batch_size, args.batch_tokens, info.max_tokens)).result()
         queue = BatchQueue(
             args.batch_size, args.batch_tokens, partial(shapes.bucket, grid=shapes.lengths(info.max_tokens))
         )

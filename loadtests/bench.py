@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from loadtests import workloads
+from loadtests import autogroup, workloads
 from loadtests.http_load import Answer
 from loadtests.measuring import Run, drive, get, load, one_by_one
 from loadtests.raw_model import RawModel
@@ -114,6 +114,7 @@ def main() -> None:
     args = parser.parse_args()
     raw = RawModel(TEXT_MODEL) if "batch" in args.parts else None
     with ExitStack() as stack:
+        stack.enter_context(autogroup.off())
         system = stack.enter_context(this_service())
         bare = stack.enter_context(bare_upload()) if "core" in args.parts else 0
         _warm(system)

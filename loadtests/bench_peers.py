@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from loadtests import clip_weights, workloads
+from loadtests import autogroup, clip_weights, workloads
 from loadtests.measuring import drive, load, percentile_ms
 from loadtests.peer import prepared
 from loadtests.raw_model import RawModel
@@ -154,6 +154,7 @@ def main() -> None:
     args = parser.parse_args()
     table = [Result(row) for row in rows(args.scale) if args.only in row.name]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        stack.enter_context(autogroup.off())
         clip = clip_weights.write(Path(folder, "clip-vit-base-patch32"))
         systems = [stack.enter_context(this_service(str(clip)))]
         if not args.no_peer:

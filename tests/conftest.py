@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from loadtests import autogroup
 from tests.cluster.running import RunningService, running, write_config
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_share() -> Iterator[None]:
+    """A service that starts or works must not take this process's CPU, and so its clients' patience."""
+    with autogroup.off():
+        yield
 
 
 @pytest.fixture(scope="session")

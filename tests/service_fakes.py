@@ -1,7 +1,7 @@
 """An encoder and a cache that one can read, for the service and the routes above it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,8 +50,15 @@ class FakeEncoder:
         self.trims = 0
         self.origin: str | None = None
         self.calls: list[list[str]] = []
+        self.admitted: list[list[Any]] = []
+        self.refusal: ServiceError | None = None
         self.faults: dict[str, BaseException] = {}
         self._open: list[tuple[str, asyncio.Future[Encoded]]] = []
+
+    def admit(self, kind: Kind, items: Sequence[Any]) -> None:
+        self.admitted.append(list(items))
+        if self.refusal is not None:
+            raise self.refusal
 
     def encode_texts(self, texts: Sequence[TextInput]) -> "Sequence[asyncio.Future[Encoded]]":
         return self._encode([as_read(text) for text in texts])
@@ -108,8 +115,11 @@ class FakeCache:
     entries: dict[bytes, bytes] = field(default_factory=dict)
     puts: list[tuple[str | None, int]] = field(default_factory=list)
 
-    async def get_many(self, keys: Sequence[bytes]) -> FakeFound:
-        return FakeFound(self.epoch, [self.entries.get(key) for key in keys])
+    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None]) -> FakeFound:
+        values = [self.entries.get(key) for key in keys]
+        if None in values:
+            lacking([i for i, value in enumerate(values) if value is None])
+        return FakeFound(self.epoch, values)
 
     def put_many(self, epoch: str | None, entries: Sequence[tuple[bytes, bytes]]) -> None:
         self.puts.append((epoch, len(entries)))

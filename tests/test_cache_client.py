@@ -6,6 +6,7 @@ import pytest
 
 from app import cache_client, shared_cache
 from app.cache_client import Found
+from app.errors import Overloaded
 from app.shared_cache import Counts
 from tests.aio import Clock, run, turns, until
 from tests.cache_transport import LARGE, K, answer_polls, client_of, polling, shared_of, store, values
@@ -44,6 +45,29 @@ def test_only_what_is_not_near_is_asked_for() -> None:
             assert await values(b, K[1]) == [b"one"]
             assert await values(b, K[0], K[1], K[2]) == [b"zero", b"one", None]
             assert wire.asked == [[K[1]], [K[0], K[2]]]
+
+    run(main())
+
+
+def test_who_minds_what_is_lacking_is_heard_before_the_shared_cache_is_asked() -> None:
+    async def main() -> None:
+        shared = shared_of()
+        (a, _), (b, wire) = client_of(shared, "a"), client_of(shared, "b")
+        heard: list[list[int]] = []
+
+        def refuse(lacking: list[int]) -> None:
+            heard.append(lacking)
+            raise Overloaded("full", retry_after=1)
+
+        async with polling(a, b):
+            await store(a, K[0], value=b"zero")
+            await store(b, K[1], value=b"one")
+            asked = len(wire.asked)
+            with pytest.raises(Overloaded):
+                await b.get_many([K[0], K[1], K[2]], refuse)
+            assert (heard, len(wire.asked)) == ([[0, 2]], asked)
+            assert (await b.get_many([K[1]], refuse)).values == [b"one"]
+            assert (b.counts.hits, b.counts.near_hits, b.counts.misses) == (1, 1, 1)
 
     run(main())
 

@@ -35,8 +35,11 @@ async def three(*, near_bytes: int = 10**9) -> AsyncIterator[tuple[CacheShards, 
 def test_each_key_is_in_its_shard_and_all_are_found() -> None:
     async def main() -> None:
         async with three(near_bytes=1) as (cache, stores, wires):
-            found = await cache.get_many(KEYS)
+            lacking: list[int] = []
+            found = await cache.get_many(KEYS, lacking.extend)
             assert found.values == [None] * len(KEYS)
+            assert sorted(lacking) == [*range(len(KEYS))]
+            assert len({shard_of(KEYS[i], 3) for i in lacking[:5]}) == 1
             cache.put_many(found.epoch, ENTRIES)
             await turns()
             for number, store in enumerate(stores):

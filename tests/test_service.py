@@ -252,6 +252,29 @@ def test_what_the_encoder_refuses_is_refused_at_once_and_leaves_nothing(monkeypa
     run(main())
 
 
+def test_an_overload_refuses_what_is_new_and_nothing_else() -> None:
+    async def main() -> None:
+        encoder = FakeEncoder()
+        service = service_of(encoder)
+        await service.embed_texts(["known"])
+        encoder.held, encoder.refusal = True, None
+        under_way = asyncio.ensure_future(service.embed_texts(["under way"]))
+        await turns()
+        encoder.refusal = Overloaded("full", retry_after=3)
+        encoder.admitted.clear()
+        with pytest.raises(Overloaded):
+            await service.embed_texts(["known", "under way", "new"])
+        assert encoder.admitted == [["new"]]
+        assert (await service.embed_texts(["known"])).hits == [True]
+        joins = asyncio.ensure_future(service.embed_texts(["under way", "known"]))
+        await turns()
+        encoder.answer()
+        assert [len((await each).entries) for each in (under_way, joins)] == [1, 2]
+        assert encoder.calls == [["known"], ["under way"]]
+
+    run(main())
+
+
 def test_what_was_done_before_the_caller_left_is_kept() -> None:
     async def main() -> None:
         encoder, cache, tasks = FakeEncoder(), FakeCache(), len(asyncio.all_tasks())

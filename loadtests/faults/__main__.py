@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
+from loadtests import autogroup
 from loadtests.faults import report
 from loadtests.faults.row import Row, passed, table
 
@@ -35,7 +36,8 @@ def main() -> int:
     for name in asked.names or SHORT:
         scenario: Callable[[float], Row] = import_module(f"loadtests.faults.{name}").scenario
         print(f"{datetime.now(UTC):%H:%M:%S} {name} ...", flush=True)
-        rows[name] = scenario(asked.scale)
+        with autogroup.off():
+            rows[name] = scenario(asked.scale)
         print(rows[name].markdown(), flush=True)
     print("\n" + table(rows.values()))
     if asked.folder is not None:

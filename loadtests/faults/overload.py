@@ -38,7 +38,7 @@ def scenario(scale: float) -> Row:
 
 def run(service: RunningService, known: Book, seconds: float, peak_s: float = PEAK_S) -> Row:
     sent = _Counter()
-    ask = Bare([service.port], known, lambda _: known.in_turn(sent.next(), TEXTS, TEXTS))
+    ask = Bare([service.port], known, lambda _: known.in_turn(sent.next(), TEXTS, TEXTS), keep=True)
     asyncio.run(closed_loop(ask, CLIENTS, peak_s / 3))  # warms up
     peak = asyncio.run(closed_loop(ask, CLIENTS, peak_s)) / peak_s
     with Sampler(processes_of(service).all, MEMORY_EVERY_S) as sampler, Probe(service.port) as probe:

@@ -28,7 +28,8 @@ from tests.corpus.conftest import written
 pytestmark = pytest.mark.cluster
 
 WORDS = ["river", "bends", "where", "old", "stones", "keep", "quiet", "records", "of", "winter", "floods"]
-ROWS, PART = 1_200, 100
+# So many that a quick machine is still at work when it is interrupted.
+ROWS, PART = 3_000, 100
 END_S = 240.0
 
 
@@ -55,7 +56,8 @@ class Run:
         assert self.process.returncode == 0, err
         wait_for(lambda: not self.processes(), 10, "the end of every process")
         assert "rows/s" in err
-        assert "ETA" in err
+        # Of a run that only had little left, the one line may be of what was there already.
+        assert "ETA" in err or "already there" in err
         assert "Traceback" not in err
         summary: dict[str, Any] = json.loads(out)
         return summary

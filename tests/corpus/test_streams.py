@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from app.batching import BatchQueue
-from app.corpus_model import run_planned
+from app.corpus_model import ServingModel, run_planned
 from app.encoders import load_text_model
 from app.settings import DEFAULT_TEXT_MODEL, ModelArgs
-from app.types import Vector
+from app.types import ModelInfo, TokenizedText, Vector
 from tests.encoders.texts import varied
 
 LENGTHS = [3, 9, 4, 8, 5, 7, 6, 2]
@@ -62,6 +62,31 @@ def test_streams_of_a_real_model_give_each_thread_its_own_rows() -> None:
         together = [*threads.map(tower.run, batches)]
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+class Tower:
+    """A `TextTower` of two streams whose runs wait for one another: neither ends alone."""
+
+    streams, lengths = 2, (8,)
+    info = ModelInfo("twins", "f", 1, 8, ("text",), "none", "f32")
+
+    def __init__(self) -> None:
+        self._met = threading.Barrier(2)
+
+    def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
+        return [TokenizedText([1], False) for _ in texts]
+
+    def run(self, batch: Sequence[Sequence[int]]) -> Vector:
+        self._met.wait(10)
+        return np.ones((len(batch), 1), np.float32)
+
+
+def test_a_stream_with_nothing_left_goes_on_with_anothers_texts() -> None:
+    tower = Tower()
+    model = ServingModel(tower.info, tower, None, ModelArgs(id="twins"))  # type: ignore[arg-type]
+    with ThreadPoolExecutor(2) as threads:
+        encoded = [*threads.map(model.texts, [["one"], ["other"]])]
+    assert [(each.rows.tolist(), each.failed) for each in encoded] == [([[1.0]], {})] * 2
 
 
 def test_there_are_no_more_streams_than_threads() -> None:

@@ -1,0 +1,34 @@
+"""The kernel's grouping of processes by session, off while a load is made on one machine.
+
+Linux gives each session one share of the CPUs ("autogroup", sched(7)), and a service is a session with dozens of busy
+threads. On the virtual machines where these figures were made (Linux 6.18) nobody else was given his share then: with
+two encoders at work a load driver waited 33 of 40 seconds for a CPU it asked for, and so did the kernel's own network
+threads; 4 of 20 with the grouping off. Clients are on other machines elsewhere: what is measured here must not be that.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SWITCH = Path("/proc/sys/kernel/sched_autogroup_enabled")
+
+
+@contextmanager
+def off(switch: Path = SWITCH) -> Iterator[None]:
+    """As it was at the end. Whoever is not root, who alone may do this, is told and goes on."""
+    before = switch.read_text().strip() if switch.exists() else "0"
+    if before == "0":
+        yield
+        return
+    try:
+        switch.write_text("0")
+    except OSError:
+        words = f"{switch} is {before} and can't be changed (root may): a busy service may take the load driver's CPU."
+        print(words, file=sys.stderr)
+        yield
+        return
+    try:
+        yield
+    finally:
+        switch.write_text(before)
