@@ -1,7 +1,8 @@
 """`embed_corpus`: from a corpus to a folder of vectors. Who runs the workers is the caller's choice."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from app.corpus_vectors import Dtype
 from app.errors import InvalidItem
 from app.settings import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelArgs
 
-Execute = Callable[[CorpusJob, Sequence[Span]], Iterator[Receipt]]
+Execute = Callable[[CorpusJob, Sequence[Span]], Generator[Receipt]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class CorpusOptions:
 def in_process(load: LoadModel = load_model) -> Execute:
     """Run everything here, one span after the other, without Ray."""
 
-    def execute(job: CorpusJob, spans: Sequence[Span]) -> Iterator[Receipt]:
+    def execute(job: CorpusJob, spans: Sequence[Span]) -> Generator[Receipt]:
         encoder = CorpusEncoder(job, load(job.model, job.kind, job.threads, job.offline))
         for span in spans:
             yield from encoder(span)
@@ -85,12 +86,13 @@ def embed_corpus(
         strict=options.strict,
     )
     progress = Progress(planned.rows, began)
-    receipts = execute(job, planned.spans) if planned.spans else iter(())
-    for receipt in receipts:
-        if receipt.reject is not None:
-            raise InvalidItem(f"Stopped at the first bad row (--strict): {receipt.reject}.")
-        progress.add(receipt)
-        tell(progress.line(time.time()))
+    # Closed here, where it runs: a run that stops early ends before whatever it ran on does.
+    with closing(execute(job, planned.spans)) if planned.spans else nullcontext(()) as receipts:
+        for receipt in receipts:
+            if receipt.reject is not None:
+                raise InvalidItem(f"Stopped at the first bad row (--strict): {receipt.reject}.")
+            progress.add(receipt)
+            tell(progress.line(time.time()))
     manifest = _manifest(job, progress.receipts.values())
     corpus_parts.finish(folder, manifest, [r.part for r in progress.receipts.values() if r.rejects])
     total = _bytes(folder)

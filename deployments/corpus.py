@@ -3,11 +3,12 @@
 import logging
 import socket
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import cloudpickle
+import pyarrow as pa
 import ray
 import ray.data
 from ray._private import auto_init_hook
@@ -102,7 +103,7 @@ def lacking(num_cpus: float, num_gpus: float) -> str | None:
 def on_ray(concurrency: int, num_cpus: float, num_gpus: float, load: LoadModel = load_model) -> Execute:
     """Workers as actors: `concurrency` of them, each asking for so much."""
 
-    def execute(job: CorpusJob, spans: Sequence[Span]) -> Iterator[Receipt]:
+    def execute(job: CorpusJob, spans: Sequence[Span]) -> Generator[Receipt]:
         for uri in (job.source.uri, job.folder):
             if locate(uri).in_memory:
                 raise InvalidRequest(f"{uri} is the memory of one process; workers are others. Use a shared place.")
@@ -128,10 +129,24 @@ def on_ray(concurrency: int, num_cpus: float, num_gpus: float, load: LoadModel =
                 max_restarts=-1,
                 max_task_retries=SPAN_RETRIES,
             )
-        for row in rows.iter_rows():
-            outcome: Receipt | ServiceError = cloudpickle.loads(row["outcome"])
-            if isinstance(outcome, ServiceError):
-                raise outcome
-            yield outcome
+        # Not `iter_rows`: its threads outlive a run that stops early, and one that calls Ray after its end takes this
+        # process with it.
+        bundles, _, executor = rows._execute_to_iterator()  # noqa: SLF001 - nothing public tells the executor
+        try:
+            for bundle in bundles:
+                for block in bundle.blocks:
+                    yield from _receipts(ray.get(block.ref))
+        finally:
+            if executor is not None:
+                executor.shutdown(force=True)
 
     return execute
+
+
+def _receipts(block: pa.Table) -> Iterator[Receipt]:
+    """Raises the ServiceError that a worker told instead."""
+    for told in block["outcome"].to_pylist():
+        outcome: Receipt | ServiceError = cloudpickle.loads(told)
+        if isinstance(outcome, ServiceError):
+            raise outcome
+        yield outcome

@@ -1,7 +1,7 @@
 """A corpus model that counts what it is asked, and a driver that dies on the way."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -67,7 +67,7 @@ class DriverDied(Exception):
 def dying_after(parts: int, load: LoadModel) -> Execute:
     """In process, until so many parts are written."""
 
-    def execute(job: CorpusJob, spans: Sequence[Span]) -> Iterator[Receipt]:
+    def execute(job: CorpusJob, spans: Sequence[Span]) -> Generator[Receipt]:
         for count, receipt in enumerate(in_process(load)(job, spans), 1):
             yield receipt
             if count == parts:
