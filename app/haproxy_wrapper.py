@@ -9,6 +9,11 @@ Two answers of HAProxy's own are put right as well, since clients try again what
 heard of the replicas it says 404 to every path, which is a 503 here (`OPTIONS *` and the like stay a 404: they name
 no path that it could ever know); and a connection that a replica took with it is
 HAProxy's 502, 503 or 504 again, which Serve has it call 500.
+
+And nobody is turned away while a dead HAProxy is replaced, which takes Serve four seconds and more. The script leaves
+a watcher behind (its parent, Serve's actor, keeps HAProxy itself as its child): where HAProxy ends and the actor lives,
+the watcher starts a stand-in with the same configuration, but no admin socket: by its silence Serve still learns that
+its own HAProxy is dead. The next one takes the port over from the stand-in (`-sf`) once it knows where requests go to.
 """
 
 import shlex
@@ -16,6 +21,18 @@ from pathlib import Path
 
 SCRIPT = """#!/bin/sh
 # Made by the launcher; see app/haproxy_wrapper.py.
+if [ "$1" = --watch ]; then
+  haproxy=$2 actor=$3 config=$4
+  tail --pid="$haproxy" -s 0.05 -f /dev/null
+  if kill -0 "$haproxy" 2>/dev/null; then exit 0; fi  # no such `tail` here
+  if [ -e "$(dirname "$0")/%(ending)s" ] || ! kill -0 "$actor" 2>/dev/null; then exit 0; fi
+  if [ "$(cat "$config.serving")" != "$haproxy" ]; then exit 0; fi  # another has its place
+  %(binary)s -db -f "$config.for-standin" &
+  echo $! > "$config.standin"
+  sleep %(standin_s)d
+  if [ "$(cat "$config.standin" 2>/dev/null)" = $! ]; then kill -USR1 $!; fi
+  exit 0
+fi
 previous=
 for argument; do
   if [ "$previous" = -f ]; then config=$argument; fi
@@ -38,13 +55,42 @@ if [ -n "$others" ]; then
   echo "HAProxy would listen on $others: this is not the configuration that Serve 2.60 writes." >&2
   exit 1
 fi
+
+# A stand-in gives way to the first that knows where requests go to. Until then it alone has the service's port.
+standin=$(cat "$config.standin" 2>/dev/null)
+if [ -n "$standin" ] && kill -0 "$standin" 2>/dev/null; then
+  if grep -q '^ *use_backend ' "$config"; then
+    set -- "$@" -sf "$standin"
+    rm "$config.standin"
+  else
+    sed -i '/^ *bind %(host)s:%(port)d$/d' "$config"
+  fi
+fi
+
+if grep -q '^ *use_backend ' "$config"; then
+  sed -e '/^ *stats socket /d' -e '/^ *bind /{/ %(host)s:%(port)d$/!d
+}' "$config" > "$config.for-standin"
+  echo $$ > "$config.serving"
+  # Ray ends an actor's process group with it.
+  setsid "$0" --watch $$ $PPID "$config" &
+fi
 exec %(binary)s "$@"
 """
+
+ENDING = "ending"
+# Serve has a proxy again long before.
+STANDIN_S = 60
 
 
 def write(folder: Path, binary: str, host: str, port: int) -> Path:
     """The script, in `folder`; `host:port` is where the service is to be reached."""
     path = folder / "haproxy"
-    path.write_text(SCRIPT % {"host": host, "port": port, "binary": shlex.quote(binary)})
+    words = {"host": host, "port": port, "binary": shlex.quote(binary), "ending": ENDING, "standin_s": STANDIN_S}
+    path.write_text(SCRIPT % words)
     path.chmod(0o700)
     return path
+
+
+def end(folder: Path) -> None:
+    """The service of this folder ends: no stand-in takes the place of a HAProxy that does so too."""
+    (folder / ENDING).touch()

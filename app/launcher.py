@@ -73,6 +73,7 @@ class Launcher:
                 try:
                     code = self._wait(child, changed)
                 finally:
+                    haproxy_wrapper.end(Path(folder))
                     self._end(child)
             if self._stopping or not self.reload:
                 self.say("Stopped.")

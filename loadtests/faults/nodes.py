@@ -29,7 +29,7 @@ RATE = 24.0
 KILLS = 20
 INGRESSES = 2
 # At most three retries; pauses long enough for a proxy that takes some seconds to come back.
-RETRY = Retry(attempts=4, first_s=3.0)
+RETRY = Retry(attempts=4, first_s=1.5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,167 @@
+"""A real HAProxy is killed: who answers meanwhile, and who takes over from whom."""
+
+import socket
+import subprocess
+import threading
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app import haproxy_wrapper, ports, serve_flags
+from tests.cluster.running import wait_for
+
+CONFIG = """global
+    stats socket {folder}/admin.sock mode 600 level admin expose-fd listeners
+defaults
+    mode http
+    timeout client 5s
+    timeout connect 5s
+    timeout server 5s
+frontend http_frontend
+    bind 127.0.0.1:{port}
+    {routes}
+    default_backend default_backend
+backend default_backend
+    http-request return status 200 content-type text/plain string "nobody knows"
+backend service
+    server one 127.0.0.1:{replica}
+listen stats
+  bind *:{stats}
+  stats enable
+"""
+
+
+class Replica(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"the service")
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+class Serve:
+    """Starts the script as Serve does: one HAProxy after the other, each this process's child."""
+
+    def __init__(self, folder: Path, replica: int) -> None:
+        binary = serve_flags.haproxy_binary()
+        assert binary is not None
+        [self.port, self._stats] = ports.free(2)
+        self._folder = folder
+        self._replica = replica
+        self._script = haproxy_wrapper.write(folder, binary, "127.0.0.1", self.port)
+        self.children: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *arguments: str, knows: bool = True) -> "subprocess.Popen[bytes]":
+        """Up, as its admin socket tells, which a stand-in has none of."""
+        routes = "use_backend service if { path_beg / }" if knows else ""
+        file = self._folder / "haproxy.cfg"
+        file.write_text(
+            CONFIG.format(folder=self._folder, port=self.port, stats=self._stats, replica=self._replica, routes=routes)
+        )
+        child = subprocess.Popen([self._script, "-db", "-f", file, "-dR", *arguments], stderr=subprocess.DEVNULL)
+        self.children.append(child)
+        wait_for(lambda: f"Pid: {child.pid}" in self.admin(), 20, "HAProxy's admin socket")
+        return child
+
+    def admin(self) -> str:
+        with socket.socket(socket.AF_UNIX) as asked:
+            try:
+                asked.connect(str(self._folder / "admin.sock"))
+                asked.sendall(b"show info\n")
+                return asked.recv(2**16).decode()
+            except OSError:
+                return ""
+
+    def answer(self) -> str:
+        """On a connection of its own; empty where nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/livez", timeout=5) as answer:
+                return str(answer.read(), "ascii")
+        except OSError:
+            return ""
+
+    def kill(self, child: "subprocess.Popen[bytes]") -> None:
+        child.kill()
+        child.wait()
+
+    def standin(self) -> psutil.Process:
+        """The one that stands in, once it answers."""
+        wait_for(lambda: (self._folder / "haproxy.cfg.standin").exists(), 10, "a stand-in")
+        wait_for(lambda: self.answer() == "the service", 10, "its answer")
+        return psutil.Process(int((self._folder / "haproxy.cfg.standin").read_text()))
+
+    def watchers(self) -> list[psutil.Process]:
+        return [
+            each
+            for each in psutil.process_iter()
+            if "--watch" in (words := _words(each)) and str(self._folder) in words
+        ]
+
+    def end(self) -> None:
+        for watcher in self.watchers():
+            for process in [*watcher.children(recursive=True), watcher]:
+                process.kill()
+        for child in self.children:
+            self.kill(child)
+
+
+def _words(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Replica) as replica:
+        thread = threading.Thread(target=replica.serve_forever)
+        thread.start()
+        serving = Serve(tmp_path, replica.server_address[1])
+        yield serving
+        serving.end()
+        replica.shutdown()
+        thread.join()
+
+
+def test_a_standin_answers_until_one_that_knows_the_service_takes_over(serve: Serve) -> None:
+    first = serve.start()
+    assert serve.answer() == "the service"
+    serve.kill(first)
+    standin = serve.standin()
+    assert serve.admin() == ""
+    # Serve starts the next one before it has heard of any replica.
+    second = serve.start(knows=False)
+    assert serve.answer() == "the service"
+    third = serve.start("-sf", str(second.pid), "-x", str(serve._folder / "admin.sock"))  # noqa: SLF001
+    standin.wait(10)
+    second.wait(10)
+    assert serve.answer() == "the service"
+    serve.kill(third)
+    assert serve.standin().pid != standin.pid
+
+
+def test_nobody_stands_in_for_one_that_was_replaced(serve: Serve, tmp_path: Path) -> None:
+    first = serve.start()
+    [watcher] = serve.watchers()
+    second = serve.start("-sf", str(first.pid), "-x", str(tmp_path / "admin.sock"))
+    first.wait(10)
+    watcher.wait(10)
+    assert not (tmp_path / "haproxy.cfg.standin").exists()
+    assert serve.answer() == "the service"
+    assert second.poll() is None
+
+
+def test_nobody_stands_in_at_the_services_end(serve: Serve, tmp_path: Path) -> None:
+    first = serve.start()
+    [watcher] = serve.watchers()
+    haproxy_wrapper.end(tmp_path)
+    serve.kill(first)
+    watcher.wait(10)
+    assert serve.answer() == ""
