@@ -112,11 +112,13 @@ def test_recovery_is_the_last_disturbed_answer_of_each_fault() -> None:
         outcome(11.0, 11.2, "failed"),
         outcome(13.0, 13.1),
         outcome(21.0, 21.1),
-        outcome(29.0, 33.0),  # under way at the third
+        outcome(28.5, 33.0),  # slow before the third, and after it
+        outcome(29.5, 32.0),  # had only just begun at the third
         outcome(31.0, 31.4, "failed"),
     ]
-    assert figures.recoveries([10.0, 20.0, 30.0], outcomes) == [2.5, 0.0 + 33.0 - 20.0, 3.0]
-    assert [figures.under_way(fault, outcomes) for fault in (10.0, 20.0, 30.0)] == [1, 0, 1]
+    assert figures.recoveries([10.0, 20.0, 30.0], outcomes) == [2.5, 13.0, 3.0]
+    assert figures.recoveries([20.0, 30.0], outcomes[-2:]) == [0.0, 2.0]
+    assert [figures.under_way(fault, outcomes) for fault in (10.0, 20.0, 30.0)] == [1, 0, 2]
 
 
 def test_refusals_and_good_answers_are_no_disturbance() -> None:

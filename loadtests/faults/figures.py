@@ -34,12 +34,17 @@ def is_disturbed(outcome: Outcome) -> bool:
 def recoveries(faults: Sequence[float], outcomes: Sequence[Outcome]) -> list[float]:
     """Seconds from each fault until the last request that it disturbed was answered; 0 where it disturbed none.
 
-    A request that was under way at the fault, or due between it and the next one, is this fault's; one that outlasts
-    the next is both's.
+    A request that was under way at the fault, or due between it and the next one, is this fault's. One that outlasts
+    the next is both's, unless it had only just begun when that came: then nothing had disturbed it yet.
     """
+    disturbed = [each for each in outcomes if is_disturbed(each)]
     seconds = []
     for fault, following in pairwise([*faults, float("inf")]):
-        ended = [each.done for each in outcomes if is_disturbed(each) and each.done > fault and each.due < following]
+        ended = [
+            each.done
+            for each in disturbed
+            if each.done > fault and (each.done <= following or each.due < following - DISTURBED_S)
+        ]
         seconds.append(max(ended, default=fault) - fault)
     return seconds
 
