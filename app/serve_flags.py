@@ -52,7 +52,7 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports.fallback_http),
         "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(ports.fallback_grpc),
         "RAY_SERVE_REQUEST_LATENCY_BUCKETS_MS": LATENCY_BUCKETS_MS,
-        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         # Texts of one coalesced call may be large; gRPC would refuse them above 4 MiB.
         "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 * 2**20),
         # A local stop waits for nobody; production keeps Serve's own draining.
