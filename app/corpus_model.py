@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from app import images
+from app.arguments import Limits, ModelArgs
 from app.batching import BatchQueue, Job, Slice
 from app.encoders import ClipModel, TextTower, load_clip_model, load_text_model, shapes
 from app.errors import ServiceError
-from app.settings import Limits, ModelArgs
 from app.types import Kind, ModelInfo, TokenizedText, Vector
 
 WARM_TOKENS = 64

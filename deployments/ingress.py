@@ -12,6 +12,7 @@ from ray.serve.handle import DeploymentHandle
 from app.api import create_app
 from app.api.backend import Backend
 from app.api.guard import Guard
+from app.arguments import CacheArgs
 from app.cache import LruTtlCache
 from app.cache_client import CacheClient
 from app.cache_shards import CacheShards
@@ -22,7 +23,7 @@ from app.ingress_figures import record_ingress
 from app.key_file import open_book
 from app.retry_budget import RetryBudget
 from app.service import EmbeddingService, Encoder
-from app.settings import AppArgs, CacheArgs
+from app.settings import AppArgs
 from app.types import Kind
 from deployments.cache import ActorTransport
 from deployments.logs import join_serve_log

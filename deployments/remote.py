@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ray.serve.handle import DeploymentHandle
 
 from app import tracing
+from app.arguments import Limits
 from app.backlog import Backlog, image_units, text_units
 from app.coalescing import Coalescer
 from app.encoders.preprocess import Preprocessing
@@ -24,7 +25,6 @@ from app.rescue import ReplicaLost, Rescue
 from app.retry_budget import RetryBudget
 from app.schemas import MatrixOptions
 from app.service import Encoded, ModelState, Stages
-from app.settings import Limits
 from app.tracing import Origins, Traced
 from app.types import Kind, Metric, ModelInfo, TextInput, Token, Vector
 from deployments.calls import again, alone, once

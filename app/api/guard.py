@@ -16,11 +16,11 @@ from starlette.responses import Response
 from app.access import ApiKey
 from app.api.quota_headers import quota_headers
 from app.api.route import Handler, Route
+from app.arguments import AccessArgs
 from app.caller import Caller, acting
 from app.errors import Forbidden, TooManyRequests, Unauthorized
 from app.key_file import KeyBook
 from app.quota import Quotas, seconds
-from app.settings import AccessArgs
 from app.shared_cache import CacheStats
 from app.types import KeyScope
 
