@@ -12,6 +12,7 @@ from itertools import count
 from typing import Generic, TypeVar
 
 from app.backlog import Backlog
+from app.errors import Overloaded
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -69,7 +70,14 @@ class Coalescer(Generic[T, R]):
     def admit(self, items: Sequence[T]) -> None:
         """Raises Overloaded, as `submit`, and takes nothing."""
         if self._queue:
-            self.backlog.check(items, self.backlog.clock() - self._queue[0].since)
+            self.backlog.check(items, self._waited_s())
+
+    def refusal(self) -> Overloaded | None:
+        """What `admit` would raise for anything."""
+        return self.backlog.refusal(self._waited_s()) if self._queue else None
+
+    def _waited_s(self) -> float:
+        return self.backlog.clock() - self._queue[0].since
 
     def __len__(self) -> int:
         return len(self._queue)

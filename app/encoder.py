@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from app.encoders.preprocess import Preprocessing
-from app.errors import ModelUnavailable, ServiceError
+from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.types import Kind, ModelInfo, TextInput, Token
 
 
@@ -71,6 +71,10 @@ class Encoder(Protocol):
         Asked before anything is spent on them, the shared cache's time included: under an overload most of what
         comes is refused, and that must cost as little as can be.
         """
+        ...
+
+    def refusal(self, kind: Kind) -> Overloaded | None:
+        """What `admit` would raise for anything."""
         ...
 
     def encode_texts(self, texts: Sequence[TextInput]) -> "Sequence[asyncio.Future[Encoded]]": ...

@@ -16,6 +16,7 @@ from app.errors import (
     DeadlineExceeded,
     ModelNotFound,
     ModelUnavailable,
+    Overloaded,
     PayloadTooLarge,
     RequestRejected,
     ServiceError,
@@ -99,6 +100,12 @@ class EmbeddingService:
                 return encoder
         names = ", ".join(able) or "none"
         raise ModelNotFound(f"No {kind} model named {wanted!r} is served here. Served: {names}.", "model")
+
+    def refusal(self, kind: Kind) -> Overloaded | None:
+        """What a request that needs a model of this kind hears now, whichever it names; None while one takes more."""
+        told = [encoder.refusal(kind) for encoder in self.encoders.values() if kind in encoder.kinds]
+        full = [refusal for refusal in told if refusal is not None]
+        return min(full, key=lambda refusal: refusal.retry_after or 0) if full and len(full) == len(told) else None
 
     async def _ready(self, name: str | None, kind: Kind) -> tuple[Encoder, ModelInfo]:
         """The encoder once it serves: a replica that has only just begun hears of its models a moment later."""

@@ -17,7 +17,7 @@ from app.backlog import Backlog, image_units, text_units
 from app.coalescing import Coalescer
 from app.encoders.preprocess import Preprocessing
 from app.entries import split
-from app.errors import ModelUnavailable, ServiceError
+from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.patience import Patience
 from app.ranking import Ranking
 from app.replicas import Replicas
@@ -90,6 +90,10 @@ class RemoteEncoder:
     def admit(self, kind: Kind, items: Sequence[Any]) -> None:
         """Raises Overloaded, as `encode_texts`."""
         (self._texts if kind == "text" else self._images).admit(items)
+
+    def refusal(self, kind: Kind) -> Overloaded | None:
+        """What `admit` would raise for anything."""
+        return (self._texts if kind == "text" else self._images).refusal()
 
     def encode_texts(self, texts: Sequence[TextInput]) -> Sequence["asyncio.Future[Encoded]"]:
         """Raises Overloaded if these can't be answered in time, because of what waits already."""
