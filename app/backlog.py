@@ -80,7 +80,7 @@ class Backlog(Generic[T]):
             raise self._refusal(wait)
 
     def refusal(self, waited_s: float) -> Overloaded | None:
-        """What `check` would raise for anything."""
+        """What `check` would raise for whatever costs next to nothing."""
         wait = self.seconds
         return self._refusal(wait) if wait > self.queue_s and waited_s >= WAITED_SHARE * self.queue_s else None
 

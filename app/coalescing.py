@@ -57,7 +57,8 @@ class Coalescer(Generic[T, R]):
         Raises:
             Overloaded: What waits already leaves no time for these.
         """
-        self.admit(items)
+        if self._queue:
+            self.backlog.check(items, self._waited_s())
         now = self.backlog.clock()
         loop = asyncio.get_running_loop()
         request = next(self._requests)
@@ -67,13 +68,8 @@ class Coalescer(Generic[T, R]):
         self._pump()
         return [entry.result for entry in waiting]
 
-    def admit(self, items: Sequence[T]) -> None:
-        """Raises Overloaded, as `submit`, and takes nothing."""
-        if self._queue:
-            self.backlog.check(items, self._waited_s())
-
     def refusal(self) -> Overloaded | None:
-        """What `admit` would raise for anything."""
+        """What `submit` would raise for whatever costs next to nothing."""
         return self.backlog.refusal(self._waited_s()) if self._queue else None
 
     def _waited_s(self) -> float:

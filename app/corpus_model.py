@@ -69,7 +69,8 @@ class ServingModel:
 
     def warm(self) -> None:
         """Make the kernels of most passages before there is work: a pass over them in every stream."""
-        [token, *_] = self._text.tokenize([""])[0].ids
+        # Some tokenizers add none: any id makes a kernel.
+        [token, *_] = [*self._text.tokenize(["a"])[0].ids, 0]
         lengths = [length for length in self._text.lengths if length <= WARM_TOKENS]
 
         def run() -> None:

@@ -193,10 +193,17 @@ class EmbeddingService:
         started = time.perf_counter()
 
         def admit(lacking: list[int]) -> None:
-            if fresh := [contents[i] for i in lacking if keys[i] not in self._flights]:
-                encoder.admit(kind, fresh)
+            refusal = encoder.refusal(kind)
+            # What these cost is not known yet: some may be in the shared cache.
+            if refusal is not None and not all(keys[i] in self._flights for i in lacking):
+                raise refusal
 
-        found = await self.cache.get_many(keys, admit)
+        try:
+            found = await self.cache.get_many(keys, admit)
+        except Overloaded:
+            if span is not None:
+                span.end()
+            raise
         cache_ms = (time.perf_counter() - started) * 1e3
         hits = [value is not None for value in found.values]
         if span is not None:

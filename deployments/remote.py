@@ -87,12 +87,8 @@ class RemoteEncoder:
     def preprocessing(self) -> Preprocessing | None:
         return self._preprocessing
 
-    def admit(self, kind: Kind, items: Sequence[Any]) -> None:
-        """Raises Overloaded, as `encode_texts`."""
-        (self._texts if kind == "text" else self._images).admit(items)
-
     def refusal(self, kind: Kind) -> Overloaded | None:
-        """What `admit` would raise for anything."""
+        """What `encode_texts` or `encode_images` would raise for a single one."""
         return (self._texts if kind == "text" else self._images).refusal()
 
     def encode_texts(self, texts: Sequence[TextInput]) -> Sequence["asyncio.Future[Encoded]"]:

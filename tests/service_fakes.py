@@ -51,15 +51,9 @@ class FakeEncoder:
         self.trims = 0
         self.origin: str | None = None
         self.calls: list[list[str]] = []
-        self.admitted: list[list[Any]] = []
         self.overload: Overloaded | None = None
         self.faults: dict[str, BaseException] = {}
         self._open: list[tuple[str, asyncio.Future[Encoded]]] = []
-
-    def admit(self, kind: Kind, items: Sequence[Any]) -> None:
-        self.admitted.append(list(items))
-        if self.overload is not None:
-            raise self.overload
 
     def refusal(self, kind: Kind) -> Overloaded | None:
         return self.overload
