@@ -77,7 +77,15 @@ class Backlog(Generic[T]):
             return
         wait = self.seconds
         if wait > self.queue_s or wait + self.cost(items) / self.rate > self.deadline_s:
-            raise Overloaded(f"{self.name} has {wait:.1f} s of work waiting.", retry_after=math.ceil(wait))
+            raise self._refusal(wait)
+
+    def refusal(self, waited_s: float) -> Overloaded | None:
+        """What `check` would raise for whatever costs next to nothing."""
+        wait = self.seconds
+        return self._refusal(wait) if wait > self.queue_s and waited_s >= WAITED_SHARE * self.queue_s else None
+
+    def _refusal(self, wait: float) -> Overloaded:
+        return Overloaded(f"{self.name} has {wait:.1f} s of work waiting.", retry_after=math.ceil(wait))
 
     @contextmanager
     def taking(self, items: Sequence[T]) -> Iterator[None]:

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Generic, TypeVar
 
 from app.backlog import Backlog
+from app.errors import Overloaded
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -56,7 +57,8 @@ class Coalescer(Generic[T, R]):
         Raises:
             Overloaded: What waits already leaves no time for these.
         """
-        self.admit(items)
+        if self._queue:
+            self.backlog.check(items, self._waited_s())
         now = self.backlog.clock()
         loop = asyncio.get_running_loop()
         request = next(self._requests)
@@ -66,10 +68,12 @@ class Coalescer(Generic[T, R]):
         self._pump()
         return [entry.result for entry in waiting]
 
-    def admit(self, items: Sequence[T]) -> None:
-        """Raises Overloaded, as `submit`, and takes nothing."""
-        if self._queue:
-            self.backlog.check(items, self.backlog.clock() - self._queue[0].since)
+    def refusal(self) -> Overloaded | None:
+        """What `submit` would raise for whatever costs next to nothing."""
+        return self.backlog.refusal(self._waited_s()) if self._queue else None
+
+    def _waited_s(self) -> float:
+        return self.backlog.clock() - self._queue[0].since
 
     def __len__(self) -> int:
         return len(self._queue)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from app import corpus_parts
+from app.arguments import Limits, ModelArgs
 from app.corpus_files import locate
 from app.corpus_model import CorpusModel
 from app.corpus_parts import Facts
@@ -17,7 +18,6 @@ from app.corpus_rows import Piece, Reject, pieces
 from app.corpus_source import Source, Span
 from app.corpus_vectors import Dtype, finished
 from app.errors import InvalidRequest
-from app.settings import Limits, ModelArgs
 from app.types import Kind
 
 

@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from app import images
+from app.arguments import Limits, ModelArgs
 from app.batching import BatchQueue, Job, Slice
 from app.encoders import ClipModel, TextTower, load_clip_model, load_text_model, shapes
 from app.errors import ServiceError
-from app.settings import Limits, ModelArgs
 from app.types import Kind, ModelInfo, TokenizedText, Vector
 
 WARM_TOKENS = 64
@@ -69,7 +69,8 @@ class ServingModel:
 
     def warm(self) -> None:
         """Make the kernels of most passages before there is work: a pass over them in every stream."""
-        [token, *_] = self._text.tokenize([""])[0].ids
+        # Some tokenizers add none: any id makes a kernel.
+        [token, *_] = [*self._text.tokenize(["a"])[0].ids, 0]
         lengths = [length for length in self._text.lengths if length <= WARM_TOKENS]
 
         def run() -> None:

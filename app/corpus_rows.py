@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app import corpus_lines, corpus_schema
+from app.arguments import Limits
 from app.corpus_files import Place, locate
 from app.corpus_lines import BadLine
 from app.corpus_source import Source, Span
-from app.settings import Limits
 
 
 @dataclass(frozen=True, slots=True)

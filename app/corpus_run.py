@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from app import corpus_npy, corpus_parts
+from app.arguments import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus_encoder import CorpusEncoder, CorpusJob, Receipt
 from app.corpus_files import Place, locate
 from app.corpus_flags import PART_ROWS
@@ -18,7 +19,6 @@ from app.corpus_progress import Progress
 from app.corpus_source import Span, plan
 from app.corpus_vectors import Dtype
 from app.errors import InvalidItem
-from app.settings import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelArgs
 
 Execute = Callable[[CorpusJob, Sequence[Span]], Generator[Receipt]]
 

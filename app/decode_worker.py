@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from app.arguments import Limits
 from app.encoders.preprocess import Preprocessing
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError
 from app.image_decoding import Decoder, ReadImage, decode
 from app.process_tree import die_with_parent
-from app.settings import Limits
 
 DIGEST: Final = 32
 _SIZES: Final = struct.Struct("<QQ")

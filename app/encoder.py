@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from app.encoders.preprocess import Preprocessing
-from app.errors import ModelUnavailable, ServiceError
+from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.types import Kind, ModelInfo, TextInput, Token
 
 
@@ -65,10 +65,10 @@ class Encoder(Protocol):
         """How the model wants its images cropped; None before it is known, and for text models."""
         ...
 
-    def admit(self, kind: Kind, items: Sequence[Any]) -> None:
-        """Raises Overloaded if these can't be answered in time, because of what waits already.
+    def refusal(self, kind: Kind) -> Overloaded | None:
+        """What `encode_texts` or `encode_images` would raise for a single one, because of what waits already.
 
-        Asked before anything is spent on them, the shared cache's time included: under an overload most of what
+        Asked before anything is spent on a request, the shared cache's time included: under an overload most of what
         comes is refused, and that must cost as little as can be.
         """
         ...

@@ -23,9 +23,9 @@ import httpcore
 
 from app import image_url
 from app.addresses import Address, is_public
+from app.arguments import ImageUrls, Limits
 from app.errors import InvalidImage, PayloadTooLarge
 from app.image_url import ImageUrl
-from app.settings import ImageUrls, Limits
 
 logger = logging.getLogger(__name__)
 

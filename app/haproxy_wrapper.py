@@ -22,15 +22,30 @@ from pathlib import Path
 SCRIPT = """#!/bin/sh
 # Made by the launcher; see app/haproxy_wrapper.py.
 if [ "$1" = --watch ]; then
-  haproxy=$2 actor=$3 config=$4
+  haproxy=$2 actor=$3
+  # Serve takes whatever has the configuration's path among its arguments for a HAProxy of its own.
+  config=${4#of=}
+  mine="$config.of-$haproxy"
+  trap 'rm -f "$mine"' EXIT
   tail --pid="$haproxy" -s 0.05 -f /dev/null
   if kill -0 "$haproxy" 2>/dev/null; then exit 0; fi  # no such `tail` here
+  # Serve that ends, or drains this node, kills HAProxy first and the actor right after it.
+  sleep 0.2
   if [ -e "$(dirname "$0")/%(ending)s" ] || ! kill -0 "$actor" 2>/dev/null; then exit 0; fi
-  if [ "$(cat "$config.serving")" != "$haproxy" ]; then exit 0; fi  # another has its place
-  %(binary)s -db -f "$config.for-standin" &
-  echo $! > "$config.standin"
-  sleep %(standin_s)d
-  if [ "$(cat "$config.standin" 2>/dev/null)" = $! ]; then kill -USR1 $!; fi
+  serving=$(cat "$config.serving")
+  if [ "$serving" != "$haproxy" ] && kill -0 "$serving" 2>/dev/null; then exit 0; fi  # another has its place
+  %(binary)s -db -dR -f "$mine" &
+  standin=$!
+  sleep 0.2
+  if ! kill -0 $standin 2>/dev/null; then exit 0; fi  # somebody has the port
+  echo $standin > "$config.standin"
+  seconds=0
+  while kill -0 $standin 2>/dev/null; do
+    if [ $seconds -ge %(standin_s)d ]; then kill -USR1 $standin; wait $standin; fi
+    sleep 1
+    seconds=$((seconds + 1))
+  done
+  if [ "$(cat "$config.standin")" = $standin ]; then rm "$config.standin"; fi
   exit 0
 fi
 previous=
@@ -57,22 +72,21 @@ if [ -n "$others" ]; then
 fi
 
 # A stand-in gives way to the first that knows where requests go to. Until then it alone has the service's port.
+knows=$(grep -c '^ *use_backend ' "$config")
 standin=$(cat "$config.standin" 2>/dev/null)
-if [ -n "$standin" ] && kill -0 "$standin" 2>/dev/null; then
-  if grep -q '^ *use_backend ' "$config"; then
+if [ -n "$standin" ] && grep -q "$config.of-" "/proc/$standin/cmdline" 2>/dev/null; then
+  if [ "$knows" -gt 0 ]; then
     set -- "$@" -sf "$standin"
-    rm "$config.standin"
   else
     sed -i '/^ *bind %(host)s:%(port)d$/d' "$config"
   fi
 fi
-
-if grep -q '^ *use_backend ' "$config"; then
+echo $$ > "$config.serving"
+if [ "$knows" -gt 0 ]; then
   sed -e '/^ *stats socket /d' -e '/^ *bind /{/ %(host)s:%(port)d$/!d
-}' "$config" > "$config.for-standin"
-  echo $$ > "$config.serving"
+}' "$config" > "$config.of-$$"
   # Ray ends an actor's process group with it.
-  setsid "$0" --watch $$ $PPID "$config" &
+  setsid "$0" --watch $$ $PPID "of=$config" &
 fi
 exec %(binary)s "$@"
 """

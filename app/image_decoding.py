@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app import images
+from app.arguments import Limits
 from app.encoders.preprocess import Preprocessing
-from app.settings import Limits
 
 
 @dataclass(frozen=True, slots=True)

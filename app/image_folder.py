@@ -11,8 +11,8 @@ import os
 import stat
 from pathlib import Path
 
+from app.arguments import Limits
 from app.errors import InvalidImage, PayloadTooLarge
-from app.settings import Limits
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Opening a FIFO or a terminal must neither wait nor take it over.

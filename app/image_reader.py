@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app import images, sources
+from app.arguments import Limits
 from app.backlog import Backlog, image_units
 from app.encoders.preprocess import Preprocessing
 from app.errors import DeadlineExceeded, PayloadTooLarge, ServiceError
 from app.fetching import Budget, Fetcher
 from app.image_decoding import Decoder, ReadImage, decode
-from app.settings import Limits
 
 __all__ = ["ImageReader", "ReadImage"]
 

@@ -13,8 +13,8 @@ from urllib.parse import quote
 import idna
 
 from app.addresses import Address
+from app.arguments import ImageUrls
 from app.errors import InvalidImage
-from app.settings import ImageUrls
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 MOST = 2048

@@ -24,9 +24,9 @@ from PIL import (  # noqa: F401
 )
 
 from app import exif, gif, jpeg, png
+from app.arguments import Limits
 from app.errors import InvalidImage, PayloadTooLarge
 from app.image_header import Essence, Format, ImageHeader, MalformedError, bmp_size, sniff, webp_size
-from app.settings import Limits
 
 _SIZES: dict[Format, Callable[[bytes], tuple[int, int]]] = {
     "PNG": png.size,

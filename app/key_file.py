@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from app.access import KeyRing, parse
-from app.settings import AccessArgs, AppArgs
+from app.arguments import AccessArgs
+from app.settings import AppArgs
 
 logger = logging.getLogger(__name__)
 

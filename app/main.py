@@ -10,7 +10,8 @@ from ray.serve import Application
 from ray.serve.config import RequestRouterConfig
 
 from app import key_file
-from app.settings import AppArgs, Backup, ModelArgs, Placement
+from app.arguments import Backup, ModelArgs, Placement
+from app.settings import AppArgs
 from deployments.clip import Clip
 from deployments.ingress import Ingress
 from deployments.similarity import Similarity

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from app.arguments import Limits
 from app.schemas import MatrixOptions
-from app.settings import Limits
 from app.similarity import rank
 from app.similarity_matrix import matrix
 from app.similarity_request import parse

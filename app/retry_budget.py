@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.settings import RetryArgs
+from app.arguments import RetryArgs
 
 
 @dataclass(slots=True, eq=False)

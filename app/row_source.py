@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from app.arguments import Limits
 from app.corpus_rows import Piece, Reject, pieces
 from app.corpus_source import SUFFIXES, Format, Source, plan
 from app.errors import InvalidItem, InvalidRequest, ServiceError
-from app.settings import Limits
 
 STDIN = "-"
 # Rows read and held at once: some requests' worth.

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from app.arguments import Limits
 from app.errors import InvalidRequest, PayloadTooLarge
 from app.mixed_batch import Item
 from app.schemas import SearchOptions, SearchRequest
-from app.settings import Limits
 from app.similarity_request import vector_of
 from app.types import Vector
 from app.validation import as_invalid_request, json_object

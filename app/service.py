@@ -9,12 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from app import caller, prompts, tracing
+from app.arguments import Limits, public_name
 from app.embedded import Embeddings
 from app.encoder import Encoded, Encoder, ModelState, Stages, ready
 from app.errors import (
     DeadlineExceeded,
     ModelNotFound,
     ModelUnavailable,
+    Overloaded,
     PayloadTooLarge,
     RequestRejected,
     ServiceError,
@@ -24,7 +26,7 @@ from app.image_reader import ImageReader, ReadImage
 from app.keys import KeyMaker
 from app.metrics import ITEMS_ANSWERED, STAGE_SECONDS
 from app.recorder import Recorder
-from app.settings import AppArgs, Limits, public_name
+from app.settings import AppArgs
 from app.types import Kind, ModelInfo, Prompted, Reading, TextInput, TokenIds
 
 __all__ = ["EmbeddingService", "Embeddings", "Encoded", "Encoder", "ModelState", "Stages"]
@@ -98,6 +100,12 @@ class EmbeddingService:
                 return encoder
         names = ", ".join(able) or "none"
         raise ModelNotFound(f"No {kind} model named {wanted!r} is served here. Served: {names}.", "model")
+
+    def refusal(self, kind: Kind) -> Overloaded | None:
+        """What a request that needs a model of this kind hears now, whichever it names; None while one takes more."""
+        told = [encoder.refusal(kind) for encoder in self.encoders.values() if kind in encoder.kinds]
+        full = [refusal for refusal in told if refusal is not None]
+        return min(full, key=lambda refusal: refusal.retry_after or 0) if full and len(full) == len(told) else None
 
     async def _ready(self, name: str | None, kind: Kind) -> tuple[Encoder, ModelInfo]:
         """The encoder once it serves: a replica that has only just begun hears of its models a moment later."""
@@ -185,10 +193,17 @@ class EmbeddingService:
         started = time.perf_counter()
 
         def admit(lacking: list[int]) -> None:
-            if fresh := [contents[i] for i in lacking if keys[i] not in self._flights]:
-                encoder.admit(kind, fresh)
+            refusal = encoder.refusal(kind)
+            # What these cost is not known yet: some may be in the shared cache.
+            if refusal is not None and not all(keys[i] in self._flights for i in lacking):
+                raise refusal
 
-        found = await self.cache.get_many(keys, admit)
+        try:
+            found = await self.cache.get_many(keys, admit)
+        except Overloaded:
+            if span is not None:
+                span.end()
+            raise
         cache_ms = (time.perf_counter() - started) * 1e3
         hits = [value is not None for value in found.values]
         if span is not None:

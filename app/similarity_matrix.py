@@ -13,8 +13,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from app.arguments import Limits
 from app.errors import InvalidRequest
-from app.settings import Limits
 from app.types import Vector
 
 SHAPE = "x-embedding-shape"

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from app.arguments import Limits
 from app.errors import InvalidRequest, SpaceMismatch
 from app.schemas import SimilarityRequest, SpacedOptions
-from app.settings import Limits
 from app.types import Vector
 from app.validation import as_invalid_request, json_object
 

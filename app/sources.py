@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from app import image_folder
+from app.arguments import Limits
 from app.errors import InvalidImage, InvalidItem, PayloadTooLarge
-from app.settings import Limits
 
 Kind = Literal["path", "url", "data", "base64"]
 

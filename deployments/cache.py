@@ -6,9 +6,9 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
+from app.arguments import CacheArgs
 from app.cache import LruTtlCache
 from app.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_EVICTIONS, CACHE_EXPIRATIONS
-from app.settings import CacheArgs
 from app.shared_cache import CacheStats, Report, SharedCache, Word
 from deployments.metrics import Reporter
 from deployments.shared_actor import shared_actor

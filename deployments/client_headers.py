@@ -12,6 +12,7 @@ from typing import Any, Final
 from starlette.middleware import Middleware
 
 from app.request_id import VALID_ID
+from deployments.door import Door
 
 # Serve takes `-` and `_` in most of them for the same.
 FOR_LOAD_BALANCERS: Final = frozenset(
@@ -55,4 +56,4 @@ def _kept(headers: list[Header]) -> list[Header]:
 
 def middlewares() -> list[Middleware]:
     """What `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` calls."""
-    return [Middleware(WithoutClientHeaders)]
+    return [Middleware(WithoutClientHeaders), Middleware(Door)]

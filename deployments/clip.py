@@ -8,11 +8,11 @@ from functools import partial
 
 import numpy as np
 
+from app.arguments import Backup, ModelArgs, TracingArgs
 from app.batching import BatchQueue
 from app.device_thread import device_thread
 from app.encoders import ClipModel, load_clip_model
 from app.errors import ModelUnavailable
-from app.settings import Backup, ModelArgs, TracingArgs
 from app.tracing import OFF, Origins
 from app.types import TextInput, Token
 from deployments.loading import load_with_backup, noted

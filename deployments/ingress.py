@@ -12,6 +12,7 @@ from ray.serve.handle import DeploymentHandle
 from app.api import create_app
 from app.api.backend import Backend
 from app.api.guard import Guard
+from app.arguments import CacheArgs
 from app.cache import LruTtlCache
 from app.cache_client import CacheClient
 from app.cache_shards import CacheShards
@@ -22,9 +23,11 @@ from app.ingress_figures import record_ingress
 from app.key_file import open_book
 from app.retry_budget import RetryBudget
 from app.service import EmbeddingService, Encoder
-from app.settings import AppArgs, CacheArgs
+from app.settings import AppArgs
+from app.shedding import Shedder
 from app.types import Kind
 from deployments.cache import ActorTransport
+from deployments.door import Door
 from deployments.logs import join_serve_log
 from deployments.remote import RemoteEncoder, RemoteRanker
 from deployments.replica import ClusterMetrics, begin_traces, end_traces, reporter
@@ -75,7 +78,9 @@ class Ingress:
     def __serve_build_asgi_app__(self) -> Any:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(run()) for run in self._background]
-        return create_app(self._backend, names_answers=False)
+        app = create_app(self._backend, names_answers=False)
+        Door.answers, Door.keeper = app, Shedder(self._backend.service.refusal)
+        return app
 
     async def __del__(self) -> None:
         """Serve's word that the replica ends, once it has drained."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
+from app.arguments import Backup, ModelArgs
 from app.errors import ModelUnavailable
-from app.settings import Backup, ModelArgs
 from app.types import ModelInfo
 
 logger = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.schema import LoggingConfig, ServeStatus
 
+from app import haproxy_wrapper
 from app.process_tree import die_with_parent
 from app.settings import LaunchSettings
 from deployments.start import start_ray
@@ -32,6 +33,8 @@ def run(application: Application, settings: LaunchSettings) -> None:
     serve.start(http_options={"host": settings.host, "port": settings.port}, logging_config=quiet)
     _deploy(application, quiet, stop)
     stop.wait()
+    if settings.run_folder is not None:
+        haproxy_wrapper.end(settings.run_folder)
     serve.shutdown()
     ray.shutdown()
 

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from ray.serve.handle import DeploymentHandle
 
 from app import tracing
+from app.arguments import Limits
 from app.backlog import Backlog, image_units, text_units
 from app.coalescing import Coalescer
 from app.encoders.preprocess import Preprocessing
 from app.entries import split
-from app.errors import ModelUnavailable, ServiceError
+from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.patience import Patience
 from app.ranking import Ranking
 from app.replicas import Replicas
@@ -24,7 +25,6 @@ from app.rescue import ReplicaLost, Rescue
 from app.retry_budget import RetryBudget
 from app.schemas import MatrixOptions
 from app.service import Encoded, ModelState, Stages
-from app.settings import Limits
 from app.tracing import Origins, Traced
 from app.types import Kind, Metric, ModelInfo, TextInput, Token, Vector
 from deployments.calls import again, alone, once
@@ -87,9 +87,9 @@ class RemoteEncoder:
     def preprocessing(self) -> Preprocessing | None:
         return self._preprocessing
 
-    def admit(self, kind: Kind, items: Sequence[Any]) -> None:
-        """Raises Overloaded, as `encode_texts`."""
-        (self._texts if kind == "text" else self._images).admit(items)
+    def refusal(self, kind: Kind) -> Overloaded | None:
+        """What `encode_texts` or `encode_images` would raise for a single one."""
+        return (self._texts if kind == "text" else self._images).refusal()
 
     def encode_texts(self, texts: Sequence[TextInput]) -> Sequence["asyncio.Future[Encoded]"]:
         """Raises Overloaded if these can't be answered in time, because of what waits already."""

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from ray import serve
 
 from app import tracing
+from app.arguments import TracingArgs
 from app.metrics import COMPLETE, REPLICAS
 from app.metrics_client import MetricsClient
 from app.recorder import Snapshot
-from app.settings import TracingArgs
 from deployments.metrics import Reporter
 
 STATUS_S = 1.0

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from app.arguments import Limits
 from app.ranking import Ranking, rank_json, rank_matrix, rank_vectors
 from app.schemas import MatrixOptions
-from app.settings import Limits
 from app.types import Metric, Vector
 from deployments.logs import join_serve_log
 from deployments.replica import reporter

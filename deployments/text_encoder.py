@@ -7,13 +7,13 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
+from app.arguments import Backup, ModelArgs, TracingArgs
 from app.batching import BatchQueue
 from app.device_thread import device_thread
 from app.encoders import TextTower, load_text_model, shapes
 from app.errors import InvalidItem, ModelUnavailable, ServiceError
 from app.health_probe import HealthProbe
 from app.recorder import Recorder
-from app.settings import Backup, ModelArgs, TracingArgs
 from app.tracing import OFF, Origins
 from app.types import ModelInfo, TextInput, Token
 from deployments.loading import load_with_backup, noted

@@ -16,7 +16,8 @@ SWITCH = Path("/proc/sys/kernel/sched_autogroup_enabled")
 
 @contextmanager
 def off(switch: Path = SWITCH) -> Iterator[None]:
-    """As it was at the end. Whoever is not root, who alone may do this, is told and goes on."""
+    """As it was at the end, unless this process is killed: then it stays off. Whoever is not root, who alone may do
+    this, is told and goes on."""
     before = switch.read_text().strip() if switch.exists() else "0"
     if before == "0":
         yield

@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 import psutil
 
+from app.arguments import DEFAULT_TEXT_MODEL, ModelArgs
 from app.encoders import TextTower, load_text_model
-from app.settings import DEFAULT_TEXT_MODEL, ModelArgs
 
 WORDS = ["river", "stone", "winter", "engine", "market", "letter", "quiet", "copper", "signal", "garden", "the", "of"]
 FEWEST, MOST = 12, 28  # words: 15 to 33 tokens

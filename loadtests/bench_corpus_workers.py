@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from app.arguments import ModelArgs
 from app.corpus_model import CorpusModel, Encoded
 from app.corpus_run import CorpusOptions, embed_corpus
-from app.settings import ModelArgs
 from app.types import Kind, ModelInfo, TokenizedText
 from deployments.corpus import cluster, on_ray
 

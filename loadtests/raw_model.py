@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from app.arguments import Limits, ModelArgs
 from app.encoders import ImageTower, TextTower, load_clip_model, load_text_model
 from app.images import decode
-from app.settings import Limits, ModelArgs
 
 BATCHES = (8, 16, 32)
 

@@ -18,8 +18,9 @@ import ray
 from ray import serve
 from ray.serve import Application
 
+from app.arguments import Autoscaling, CacheArgs, ModelArgs, Placement
 from app.main import called_options, options
-from app.settings import AppArgs, Autoscaling, CacheArgs, LaunchSettings, ModelArgs, Placement
+from app.settings import AppArgs, LaunchSettings
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 from deployments import local
 from deployments.ingress import Ingress

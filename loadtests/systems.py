@@ -101,7 +101,10 @@ def _beside_us(module: str, flags: list[str]) -> Iterator[tuple[int, int]]:
         env = _environment() | environment(LocalPorts.choose(), Path(folder), haproxy)
         argv = [sys.executable, "-m", module, "--port", str(port), *flags]
         with _running(argv, env, port, "/health", ROOT) as process:
-            yield port, process
+            try:
+                yield port, process
+            finally:
+                haproxy_wrapper.end(Path(folder))
 
 
 @contextlib.contextmanager

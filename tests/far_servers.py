@@ -10,8 +10,8 @@ from typing import Any
 import httpcore
 
 from app.addresses import Address
+from app.arguments import ImageUrls, Limits
 from app.fetching import Budget, Fetcher
-from app.settings import ImageUrls, Limits
 from tests.aio import turns
 
 HERE = "93.184.215.14"

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from app import decode_worker
+from app.arguments import Limits
 from app.encoders.preprocess import Preprocessing
 from app.image_decoding import ReadImage, decode
-from app.settings import Limits
 
 DIE, DIE_ONCE, HANG, LIE, HOARD = b"die", b"die once", b"hang", b"lie", b"hoard"
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from app.arguments import Limits, ModelArgs
 from app.encoders.preprocess import Preprocessing
 from app.entries import pack
-from app.errors import ServiceError
+from app.errors import Overloaded, ServiceError
 from app.image_reader import ImageReader
 from app.service import EmbeddingService, Encoded, Encoder, ModelState, Stages
-from app.settings import AppArgs, Limits, ModelArgs
+from app.settings import AppArgs
 from app.types import Kind, ModelInfo, TextInput, Token, TokenIds
 
 MODEL = "makers/small-model"
@@ -50,15 +51,12 @@ class FakeEncoder:
         self.trims = 0
         self.origin: str | None = None
         self.calls: list[list[str]] = []
-        self.admitted: list[list[Any]] = []
-        self.refusal: ServiceError | None = None
+        self.overload: Overloaded | None = None
         self.faults: dict[str, BaseException] = {}
         self._open: list[tuple[str, asyncio.Future[Encoded]]] = []
 
-    def admit(self, kind: Kind, items: Sequence[Any]) -> None:
-        self.admitted.append(list(items))
-        if self.refusal is not None:
-            raise self.refusal
+    def refusal(self, kind: Kind) -> Overloaded | None:
+        return self.overload
 
     def encode_texts(self, texts: Sequence[TextInput]) -> "Sequence[asyncio.Future[Encoded]]":
         return self._encode([as_read(text) for text in texts])

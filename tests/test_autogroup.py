@@ -1,4 +1,4 @@
-"""The load driver's share of the CPUs: switched for as long as asked, and never left so."""
+"""The load driver's share of the CPUs: switched for as long as asked."""
 
 from pathlib import Path
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from deployments.client_headers import WithoutClientHeaders, middlewares
+from deployments.door import Door
 
 
 def seen(scope: dict[str, Any]) -> Any:
@@ -50,4 +51,4 @@ def test_of_two_request_ids_the_first_counts() -> None:
 
 def test_serve_is_handed_a_list_of_middlewares() -> None:
     classes: list[Any] = [m.cls for m in middlewares()]
-    assert classes == [WithoutClientHeaders]
+    assert classes == [WithoutClientHeaders, Door]

@@ -5,8 +5,10 @@ import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Self
 
 import psutil
 import pytest
@@ -52,7 +54,7 @@ class Serve:
         binary = serve_flags.haproxy_binary()
         assert binary is not None
         [self.port, self._stats] = ports.free(2)
-        self._folder = folder
+        self.folder = folder
         self._replica = replica
         self._script = haproxy_wrapper.write(folder, binary, "127.0.0.1", self.port)
         self.children: list[subprocess.Popen[bytes]] = []
@@ -60,19 +62,25 @@ class Serve:
     def start(self, *arguments: str, knows: bool = True) -> "subprocess.Popen[bytes]":
         """Up, as its admin socket tells, which a stand-in has none of."""
         routes = "use_backend service if { path_beg / }" if knows else ""
-        file = self._folder / "haproxy.cfg"
+        file = self.folder / "haproxy.cfg"
         file.write_text(
-            CONFIG.format(folder=self._folder, port=self.port, stats=self._stats, replica=self._replica, routes=routes)
+            CONFIG.format(folder=self.folder, port=self.port, stats=self._stats, replica=self._replica, routes=routes)
         )
-        child = subprocess.Popen([self._script, "-db", "-f", file, "-dR", *arguments], stderr=subprocess.DEVNULL)
-        self.children.append(child)
+        child = self.run(*arguments)
         wait_for(lambda: f"Pid: {child.pid}" in self.admin(), 20, "HAProxy's admin socket")
+        return child
+
+    def run(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """With the configuration as it is."""
+        command: list[str | Path] = [self._script, "-db", "-f", self.folder / "haproxy.cfg", "-dR", *arguments]
+        child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        self.children.append(child)
         return child
 
     def admin(self) -> str:
         with socket.socket(socket.AF_UNIX) as asked:
             try:
-                asked.connect(str(self._folder / "admin.sock"))
+                asked.connect(str(self.folder / "admin.sock"))
                 asked.sendall(b"show info\n")
                 return asked.recv(2**16).decode()
             except OSError:
@@ -92,23 +100,47 @@ class Serve:
 
     def standin(self) -> psutil.Process:
         """The one that stands in, once it answers."""
-        wait_for(lambda: (self._folder / "haproxy.cfg.standin").exists(), 10, "a stand-in")
+        wait_for(lambda: (self.folder / "haproxy.cfg.standin").exists(), 10, "a stand-in")
         wait_for(lambda: self.answer() == "the service", 10, "its answer")
-        return psutil.Process(int((self._folder / "haproxy.cfg.standin").read_text()))
+        return psutil.Process(int((self.folder / "haproxy.cfg.standin").read_text()))
 
     def watchers(self) -> list[psutil.Process]:
         return [
-            each
-            for each in psutil.process_iter()
-            if "--watch" in (words := _words(each)) and str(self._folder) in words
+            each for each in psutil.process_iter() if "--watch" in (words := _words(each)) and str(self.folder) in words
         ]
 
     def end(self) -> None:
         for watcher in self.watchers():
-            for process in [*watcher.children(recursive=True), watcher]:
-                process.kill()
+            with suppress(psutil.NoSuchProcess):
+                below = watcher.children(recursive=True)
+                watcher.kill()
+                for process in below:
+                    process.kill()
         for child in self.children:
             self.kill(child)
+
+
+class Asking:
+    """A client that never rests: `turned_away` counts the requests that found nobody. Use it with `with`."""
+
+    def __init__(self, serve: Serve) -> None:
+        self.asked = self.turned_away = 0
+        self._serve = serve
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.01):
+            self.asked += 1
+            self.turned_away += self._serve.answer() != "the service"
 
 
 def _words(process: psutil.Process) -> str:
@@ -121,13 +153,15 @@ def _words(process: psutil.Process) -> str:
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Replica) as replica:
-        thread = threading.Thread(target=replica.serve_forever)
+        thread = threading.Thread(target=replica.serve_forever, daemon=True)
         thread.start()
         serving = Serve(tmp_path, replica.server_address[1])
-        yield serving
-        serving.end()
-        replica.shutdown()
-        thread.join()
+        try:
+            yield serving
+        finally:
+            serving.end()
+            replica.shutdown()
+            thread.join(30)
 
 
 def test_a_standin_answers_until_one_that_knows_the_service_takes_over(serve: Serve) -> None:
@@ -137,19 +171,38 @@ def test_a_standin_answers_until_one_that_knows_the_service_takes_over(serve: Se
     standin = serve.standin()
     assert serve.admin() == ""
     # Serve starts the next one before it has heard of any replica.
-    second = serve.start(knows=False)
+    with Asking(serve) as client:
+        second = serve.start(knows=False)
+        third = serve.start("-sf", str(second.pid), "-x", str(serve.folder / "admin.sock"))
+        standin.wait(10)
+        second.wait(10)
+        wait_for(lambda: client.asked > 20, 30, "some requests")
+    # The port changes hands in an instant: of those that ask a hundred times a second hardly one comes just then.
+    assert client.turned_away < 5
     assert serve.answer() == "the service"
-    third = serve.start("-sf", str(second.pid), "-x", str(serve._folder / "admin.sock"))  # noqa: SLF001
-    standin.wait(10)
-    second.wait(10)
-    assert serve.answer() == "the service"
+    wait_for(lambda: not (serve.folder / "haproxy.cfg.standin").exists(), 10, "the end of its watcher")
     serve.kill(third)
     assert serve.standin().pid != standin.pid
 
 
+def test_a_successor_that_fails_changes_nothing(serve: Serve) -> None:
+    serve.kill(serve.start())
+    standin = serve.standin()
+    file = serve.folder / "haproxy.cfg"
+    good = file.read_text()
+    file.write_text(good + "nonsense\n")
+    assert serve.run().wait(10) != 0
+    wait_for(lambda: len(serve.watchers()) == 1, 10, "the end of its watcher")
+    assert (serve.folder / "haproxy.cfg.standin").read_text().strip() == str(standin.pid)
+    assert serve.answer() == "the service"
+    serve.start()
+    standin.wait(10)
+    assert serve.answer() == "the service"
+
+
 def test_nobody_stands_in_for_one_that_was_replaced(serve: Serve, tmp_path: Path) -> None:
     first = serve.start()
-    [watcher] = serve.watchers()
+    [watcher] = wait_for(serve.watchers, 10, "its watcher")
     second = serve.start("-sf", str(first.pid), "-x", str(tmp_path / "admin.sock"))
     first.wait(10)
     watcher.wait(10)
@@ -160,7 +213,7 @@ def test_nobody_stands_in_for_one_that_was_replaced(serve: Serve, tmp_path: Path
 
 def test_nobody_stands_in_at_the_services_end(serve: Serve, tmp_path: Path) -> None:
     first = serve.start()
-    [watcher] = serve.watchers()
+    [watcher] = wait_for(serve.watchers, 10, "its watcher")
     haproxy_wrapper.end(tmp_path)
     serve.kill(first)
     watcher.wait(10)

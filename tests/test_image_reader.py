@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.arguments import ImageUrls
 from app.encoders.preprocess import Preprocessing
 from app.errors import DeadlineExceeded, InvalidImage, Overloaded, PayloadTooLarge, ServiceError
 from app.image_reader import ImageReader, ReadImage
-from app.settings import ImageUrls
 from tests.aio import Clock, run, turns
 from tests.far_servers import HERE, Internet, ok
 from tests.pictures import blocks, encode, limits, noise

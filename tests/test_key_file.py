@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from app import access, key_file
+from app.arguments import AccessArgs
 from app.errors import Unauthorized
 from app.key_file import KeyBook
-from app.settings import AccessArgs, AppArgs
+from app.settings import AppArgs
 from tests.aio import run
 
 NOW = 1_800_000_000.0

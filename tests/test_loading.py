@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from app.arguments import Backup, ModelArgs, public_name
 from app.errors import ModelUnavailable
-from app.settings import Backup, ModelArgs, public_name
 from deployments.loading import load_with_backup, without_paths
 
 

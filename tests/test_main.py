@@ -4,7 +4,8 @@ import warnings
 
 import pytest
 
-from app.settings import AccessArgs, AppArgs, ModelArgs
+from app.arguments import AccessArgs, ModelArgs
+from app.settings import AppArgs
 from tests.test_access import line
 
 with warnings.catch_warnings():

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from app.arguments import Limits, RetryArgs
 from app.entries import pack
 from app.retry_budget import RetryBudget
-from app.settings import Limits, RetryArgs
 from tests.aio import Clock, run
 
 with warnings.catch_warnings():

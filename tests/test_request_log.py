@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from app.arguments import LogRequests
 from app.request_log import MAX_LINES, Line, RequestLog
-from app.settings import LogRequests
 from tests.aio import run
 from tests.cluster.running import wait_for
 

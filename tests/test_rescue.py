@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from app.arguments import RetryArgs
 from app.errors import DeadlineExceeded, InvalidItem, RequestRejected, Unavailable
 from app.rescue import ReplicaLost, Rescue
 from app.retry_budget import RetryBudget
-from app.settings import RetryArgs
 from tests.aio import Clock, run, turns
 
 

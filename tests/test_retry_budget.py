@@ -2,8 +2,8 @@
 
 import pytest
 
+from app.arguments import RetryArgs
 from app.retry_budget import RetryBudget
-from app.settings import RetryArgs
 from tests.aio import Clock
 
 

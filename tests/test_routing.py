@@ -8,8 +8,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from ray.serve.request_router import RequestRouter
 
+    from app.arguments import Placement
     from app.main import called_options, options
-    from app.settings import Placement
     from deployments.routing import FewestCallsRouter
 
 FULL = 4

@@ -257,14 +257,13 @@ def test_an_overload_refuses_what_is_new_and_nothing_else() -> None:
         encoder = FakeEncoder()
         service = service_of(encoder)
         await service.embed_texts(["known"])
-        encoder.held, encoder.refusal = True, None
+        encoder.held, encoder.overload = True, None
         under_way = asyncio.ensure_future(service.embed_texts(["under way"]))
         await turns()
-        encoder.refusal = Overloaded("full", retry_after=3)
-        encoder.admitted.clear()
+        encoder.overload = Overloaded("full", retry_after=3)
         with pytest.raises(Overloaded):
             await service.embed_texts(["known", "under way", "new"])
-        assert encoder.admitted == [["new"]]
+        assert service.under_way == 1
         assert (await service.embed_texts(["known"])).hits == [True]
         joins = asyncio.ensure_future(service.embed_texts(["under way", "known"]))
         await turns()
@@ -273,6 +272,17 @@ def test_an_overload_refuses_what_is_new_and_nothing_else() -> None:
         assert encoder.calls == [["known"], ["under way"]]
 
     run(main())
+
+
+def test_a_request_is_refused_unseen_only_where_every_model_would() -> None:
+    one, other = FakeEncoder("makers/one"), FakeEncoder("makers/other", ("text", "image"))
+    service = service_of(one, other)
+    assert service.refusal("text") is None
+    one.overload = Overloaded("full", retry_after=7)
+    assert (service.refusal("text"), service.refusal("image")) == (None, None)
+    other.overload = Overloaded("nearly free", retry_after=2)
+    assert (service.refusal("text"), service.refusal("image")) == (other.overload, other.overload)
+    assert service_of().refusal("image") is None
 
 
 def test_what_was_done_before_the_caller_left_is_kept() -> None:

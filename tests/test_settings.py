@@ -4,16 +4,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from app.settings import (
-    DEFAULT_IMAGE_MODEL,
-    DEFAULT_TEXT_MODEL,
-    AppArgs,
-    LaunchSettings,
-    ModelArgs,
-    converted_models,
-    hub_cache,
-    image_model_is_chosen,
-)
+from app.arguments import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelArgs
+from app.settings import AppArgs, LaunchSettings, converted_models, hub_cache, image_model_is_chosen
 
 
 def ids(models: tuple[ModelArgs, ...]) -> list[str]:

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from app.arguments import Limits
 from app.errors import InvalidRequest
 from app.ranking import rank_matrix
 from app.schemas import MatrixOptions
-from app.settings import Limits
 from app.similarity_matrix import matrix, shape_of
 
 ROWS = np.array([[1, 0], [0, 1], [3, 4]], np.float32)

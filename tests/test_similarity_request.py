@@ -4,8 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.arguments import Limits
 from app.errors import InvalidRequest
-from app.settings import Limits
 from app.similarity_request import SimilarityQuery, parse
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from app import tracing
+from app.arguments import TracingArgs
 from app.batching import Job, Slice
 from app.encoder_spans import EncoderSpans
 from app.otlp import OtlpTracer
-from app.settings import AppArgs, TracingArgs
+from app.settings import AppArgs
 from app.tracing import SpanKind, Value
 from tests.api.calling import Service
 from tests.otlp_collector import collecting

@@ -15,9 +15,9 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from app.addresses import Address
+from app.arguments import ImageUrls, Limits
 from app.errors import ServiceError
 from app.fetching import Budget, Fetcher
-from app.settings import ImageUrls, Limits
 
 PUBLIC = ["93.184.215.14", "2606:4700::1"]
 ANY = ["0.0.0.0", "::"]  # noqa: S104 - a network of its own

@@ -11,11 +11,11 @@ from app.api import bodies
 from app.api.backend import Backend
 from app.api.embeddings import Form, milliseconds
 from app.api.responses import json_response
+from app.arguments import Limits
 from app.entries import unpack
 from app.errors import InvalidItem, Overloaded, PayloadTooLarge, ServiceError
 from app.mixed_batch import Item, Outcome, embed_mixed
 from app.schemas import BatchItem, BatchRequest, Json
-from app.settings import Limits
 from app.types import Reading
 from app.validation import as_invalid_request
 

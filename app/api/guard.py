@@ -16,15 +16,16 @@ from starlette.responses import Response
 from app.access import ApiKey
 from app.api.quota_headers import quota_headers
 from app.api.route import Handler, Route
+from app.arguments import AccessArgs
 from app.caller import Caller, acting
-from app.errors import Forbidden, TooManyRequests, Unauthorized
+from app.errors import Forbidden, Overloaded, TooManyRequests, Unauthorized
 from app.key_file import KeyBook
 from app.quota import Quotas, seconds
-from app.settings import AccessArgs
 from app.shared_cache import CacheStats
 from app.types import KeyScope
 
 COUNT_PERIOD_S: Final = 2.0
+SMALL_BODY: Final = 2**16
 
 
 @dataclass(slots=True, eq=False)
@@ -70,8 +71,10 @@ def guarded(route: Route) -> Handler:
         guard: Guard | None = request.app.state.backend.guard
         if guard is None or route.scope == "open":
             _refuse_foreign_pages(request)
+            await _refuse_shed(request)
             return await route.handler(request)
         key = guard.admit(request, route.scope)
+        await _refuse_shed(request)
         limits, caller = guard.limits(key), guard.caller(key)
         try:
             _take(guard, key, limits)
@@ -117,6 +120,19 @@ def _secret(request: Request) -> bytes | None:
     if len(found) > 1:
         raise Unauthorized("The request brings several API keys. Send one.")
     return found.pop() if found else None
+
+
+async def _refuse_shed(request: Request) -> None:
+    """Raises what the door (`app.shedding`) has decided of this request."""
+    refusal: Overloaded | None = request.scope["state"].get("shed")
+    if refusal is None:
+        return
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) <= SMALL_BODY:
+        # It is here by now. Left unread it would cost the connection, and the next request a new one.
+        async for _ in request.stream():
+            pass
+    raise refusal
 
 
 def _refuse_foreign_pages(request: Request) -> None:

@@ -58,7 +58,8 @@ class RequestMiddleware:
                 message["headers"].append((b"server-timing", times.encode()))
                 if trace is not None:
                     message["headers"].append((b"traceparent", trace))
-                if self.names_answers:
+                # What was shed never went through Serve, which names the rest.
+                if self.names_answers or "shed" in scope["state"]:
                     message["headers"].append((b"x-request-id", request_id.encode()))
                 if not body.is_read:
                     # What is left after draining is not worth reading, and must not be taken for a next request.

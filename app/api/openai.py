@@ -14,12 +14,12 @@ from app.api.backend import Backend
 from app.api.embeddings import Form, tell_times
 from app.api.inputs import Objects, Texts
 from app.api.responses import json_response
+from app.arguments import public_name
 from app.encoder import ready
 from app.errors import ModelNotFound, PayloadTooLarge, ServiceError
 from app.mixed_batch import Item, embed_mixed
 from app.schemas import Json, OpenAiEmbeddingRequest
 from app.service import Embeddings
-from app.settings import public_name
 from app.types import Reading
 
 

@@ -11,9 +11,9 @@ from pydantic.json_schema import models_json_schema
 from app.api import matrix_docs
 from app.api.dialects import Dialect, statuses_of
 from app.api.route import Route
+from app.arguments import Limits
 from app.errors import InternalError, ServiceError
 from app.schemas import ErrorResponse, Json, OpenAiErrorResponse, TeiErrorResponse
-from app.settings import Limits
 
 REFS = "#/components/schemas/{model}"
 ERROR_MODELS: dict[Dialect, type[BaseModel]] = {

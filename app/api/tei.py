@@ -12,10 +12,10 @@ from app.api.embeddings import Form, tell_times
 from app.api.health import VERSION
 from app.api.inputs import Texts
 from app.api.responses import json_response
+from app.arguments import ModelArgs
 from app.encoder import Encoder, ready
 from app.errors import InvalidItem, InvalidRequest, PayloadTooLarge
 from app.schemas import TeiEmbedRequest, TeiTokenizeRequest
-from app.settings import ModelArgs
 from app.types import Cut, Reading
 
 DTYPES: Final = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}

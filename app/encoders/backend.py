@@ -12,9 +12,9 @@ from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
+from app.arguments import ModelArgs
 from app.encoders.layout import Step
 from app.errors import ModelUnavailable
-from app.settings import ModelArgs
 from app.types import Vector
 
 Tower = Literal["text", "clip_text", "clip_image"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from app.arguments import ModelArgs, public_name
 from app.encoders import backend, golden, shapes
 from app.encoders.backend import Graph, Runner
 from app.encoders.layout import read_json
@@ -14,7 +15,6 @@ from app.encoders.text import TextTower, cache_folder, fingerprint, tokenizer_fi
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import resolve
 from app.errors import ModelUnavailable
-from app.settings import ModelArgs, public_name
 from app.types import ModelInfo, Vector
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ POLL_S = 0.2
 CPUS = 2
 OBJECT_STORE_BYTES = 100 * 2**20
 HEAD_NICENESS = 10
+REDIS_START_S = 20.0
 
 
 def main() -> None:
@@ -76,6 +78,11 @@ def start_redis(folder: Path) -> dict[str, str]:
     only_in_memory = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
     with Path(folder, "redis.log").open("w") as log:
         subprocess.Popen([binary, "--port", str(port), *only_in_memory], stdout=log)
+    give_up = time.monotonic() + REDIS_START_S
+    while ports.is_free(port):
+        if time.monotonic() > give_up:
+            sys.exit(f"redis-server does not listen: {Path(folder, 'redis.log').read_text()[-500:]}")
+        time.sleep(POLL_S)
     return {"RAY_REDIS_ADDRESS": f"127.0.0.1:{port}", "RAY_external_storage_namespace": "faults"}
 
 

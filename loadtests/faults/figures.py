@@ -35,16 +35,14 @@ def recoveries(faults: Sequence[float], outcomes: Sequence[Outcome]) -> list[flo
     """Seconds from each fault until the last request that it disturbed was answered; 0 where it disturbed none.
 
     A request that was under way at the fault, or due between it and the next one, is this fault's. One that outlasts
-    the next is both's, unless it had only just begun when that came: then nothing had disturbed it yet.
+    the next is both's, unless it had only just begun when that came, and others had gone well until then.
     """
     disturbed = [each for each in outcomes if is_disturbed(each)]
     seconds = []
     for fault, following in pairwise([*faults, float("inf")]):
-        ended = [
-            each.done
-            for each in disturbed
-            if each.done > fault and (each.done <= following or each.due < following - DISTURBED_S)
-        ]
+        mine = [each for each in disturbed if each.done > fault and each.due < following]
+        unwell = any(following - DISTURBED_S <= each.done <= following for each in mine)
+        ended = [each.done for each in mine if unwell or each.done <= following or each.due < following - DISTURBED_S]
         seconds.append(max(ended, default=fault) - fault)
     return seconds
 

@@ -69,8 +69,8 @@ def book(count: int, length: int) -> Book:
 
 
 def _vectors(texts: Sequence[str]) -> NDArray[np.float32]:
+    from app.arguments import ModelArgs
     from app.encoders import load_text_model
-    from app.settings import ModelArgs
 
     model = load_text_model(ModelArgs(id=MODEL), threads=1, offline=True)
     rows = []

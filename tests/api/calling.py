@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from app.api import create_app
 from app.api.backend import Backend
 from app.api.guard import Guard
+from app.arguments import Limits
 from app.ranking import Ranking, rank_json, rank_matrix, rank_vectors
 from app.schemas import MatrixOptions
 from app.service import EmbeddingService
-from app.settings import Limits
 from app.shared_cache import CacheStats
 from app.types import Metric, Vector
 from tests.service_fakes import FakeEncoder, service_of

@@ -2,9 +2,9 @@
 
 from app import access
 from app.api.guard import Guard
+from app.arguments import AccessArgs
 from app.key_file import KeyBook
 from app.quota import Quotas
-from app.settings import AccessArgs
 from app.types import KeyScope
 
 NOW = 1_800_000_000.0

@@ -4,8 +4,8 @@ import pytest
 
 from app.api.dialects import statuses_of
 from app.api.routes import ROUTES
+from app.arguments import Limits
 from app.errors import PayloadTooLarge
-from app.settings import Limits
 from tests.api.calling import Service
 from tests.service_fakes import FakeEncoder
 

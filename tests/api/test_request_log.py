@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
+from app.arguments import LogRequests
 from app.errors import Overloaded
-from app.settings import LogRequests
 from tests.api.calling import Service
 from tests.service_fakes import MODEL, FakeEncoder
 

@@ -8,11 +8,11 @@ import httpx
 import numpy as np
 import pyarrow.parquet as pq
 
+from app.arguments import DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus_model import load_model
 from app.corpus_reuse import matrix
 from app.corpus_run import CorpusOptions, embed_corpus, in_process
 from app.corpus_warm import service_at, warm_cache
-from app.settings import DEFAULT_TEXT_MODEL, ModelArgs
 from tests.cluster.running import RunningService
 
 

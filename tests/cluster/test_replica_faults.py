@@ -15,9 +15,9 @@ import numpy as np
 import psutil
 import pytest
 
+from app.arguments import ModelArgs
 from app.encoders import load_text_model, resolve
 from app.encoders.golden import Golden
-from app.settings import ModelArgs
 from tests.api.test_metrics import of, samples_of
 from tests.cluster.conftest import Oracle
 from tests.cluster.poison import POISON

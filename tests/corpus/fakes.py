@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from app.arguments import ModelArgs
 from app.corpus_encoder import CorpusJob, Receipt
 from app.corpus_model import Encoded, LoadModel
 from app.corpus_run import Execute, in_process
 from app.corpus_source import Span
-from app.settings import ModelArgs
 from app.types import Kind, ModelInfo, TokenizedText, Vector
 
 DIMENSIONS = 8

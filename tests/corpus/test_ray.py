@@ -18,9 +18,9 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from app.arguments import DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus_reuse import matrix
 from app.encoders import load_text_model
-from app.settings import DEFAULT_TEXT_MODEL, ModelArgs
 from app.similarity import normalize
 from tests.cluster.running import ROOT, clean_environment, wait_for
 from tests.corpus.conftest import written

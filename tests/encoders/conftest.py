@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from app.arguments import DEFAULT_TEXT_MODEL, ModelArgs
 from app.encoders import load_text_model
-from app.settings import DEFAULT_TEXT_MODEL, ModelArgs
 from app.types import TextModel
 
 

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from sentence_transformers import SentenceTransformer
 
+from app.arguments import DEFAULT_TEXT_MODEL, SHAPES_CLIP
 from app.encoders import golden, resolve
 from app.encoders.golden import Golden
 from app.encoders.preprocess import read_preprocessing
-from app.settings import DEFAULT_TEXT_MODEL, SHAPES_CLIP
 from examples.shapes_reference import Reference
 
 FILE = Path(golden.__file__).parents[1] / "assets" / "golden.json"

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.arguments import ModelArgs
 from app.encoders import load_text_model, shapes
-from app.settings import ModelArgs
 from app.types import TextModel, Vector
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -97,7 +97,7 @@ WARM_START = """
 import json, sys
 from app import encoders
 before = sorted({"torch", "transformers", "openvino"} & set(sys.modules))
-from app.settings import ModelArgs
+from app.arguments import ModelArgs
 model = encoders.load_text_model(ModelArgs(**json.loads(sys.argv[1])), threads=2, offline=True)
 vector = model.run([text.ids for text in model.tokenize(["Hello world"])])
 after = sorted({"torch", "transformers", "openvino", "openvino_telemetry"} & {k for k, v in sys.modules.items() if v})

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.arguments import DEFAULT_TEXT_MODEL, SHAPES_CLIP, ModelArgs
 from app.encoders import golden, load_clip_model, load_text_model, resolve
 from app.encoders.golden import Golden
 from app.encoders.text import TextTower
 from app.encoders.weights import Weights
 from app.errors import ModelUnavailable
-from app.settings import DEFAULT_TEXT_MODEL, SHAPES_CLIP, ModelArgs
 from app.types import Vector
 from tests.service_fakes import info_of
 

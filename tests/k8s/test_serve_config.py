@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from app.arguments import ModelArgs, Placement
 from app.serve_flags import LocalPorts, environment
-from app.settings import AppArgs, ModelArgs, Placement
+from app.settings import AppArgs
 from tests.k8s.manifests import OVERLAYS, ROOT, flags, groups, serve_config
 from tests.k8s.serve import ServeDeploySchema
 
@@ -66,6 +67,7 @@ APPLICATION: dict[str, dict[str, Any]] = {
 
 # What only a local service sets: its ports, files and loopback, its quick stop, and the token mode, which KubeRay sets.
 LOCAL_ONLY = {
+    "EMBEDDING_RUN_FOLDER",
     "RAY_AUTH_MODE",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S",

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.arguments import ModelArgs
 from app.encoders import ClipModel, TextTower, load_clip_model, load_text_model
 from app.errors import ModelUnavailable
-from app.settings import ModelArgs
 from app.types import TextModel, Vector
 from tests.models.tiny import CLIP_MODELS, CORPUS, TEXT_MODELS, write_clip, write_dense, write_mpnet, write_pooling
 

@@ -1,0 +1,179 @@
+"""The fields of the configuration file's `args:`, part by part, each typed. What the environment says of them, and
+where they come together, is `app.settings`'s.
+
+Unknown names are refused: a misspelt setting that silently does nothing is worse than a failed start.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
+
+DEFAULT_TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+DEFAULT_IMAGE_MODEL = "openai/clip-vit-base-patch32"
+SHAPES_CLIP = "shapes-clip"
+
+
+LogRequests = Literal["off", "errors", "all"]
+
+
+def public_name(id_: str) -> str:
+    """A model's id, or its folder's name where that is a path: how this machine's disk is laid out is nobody's
+    business."""
+    is_path = id_.startswith(("/", "./", "../", "~")) or id_.strip("/").count("/") > 1
+    return id_.rstrip("/").rsplit("/", 1)[-1] if is_path else id_
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Autoscaling(Settings):
+    """Passed to Serve as `autoscaling_config`; every model scales on its own."""
+
+    min_replicas: int = Field(1, ge=0)
+    max_replicas: PositiveInt = 1
+    # The ingress sends at most two coalesced calls per replica, so an ongoing count near 2 means "always busy".
+    target_ongoing_requests: PositiveFloat = 1.5
+    upscale_delay_s: float = Field(5.0, ge=0)
+    downscale_delay_s: float = Field(120.0, ge=0)
+    metrics_interval_s: PositiveFloat = 1.0
+
+
+class Placement(Settings):
+    """What one replica asks of the cluster."""
+
+    autoscaling: Autoscaling = Autoscaling()
+    # A scheduling weight. The defaults of all deployments together fit a node with two logical CPUs.
+    num_cpus: float = Field(0.3, ge=0)
+    num_gpus: float = Field(0.0, ge=0)
+    accelerator_type: str | None = None
+    resources: dict[str, float] = {}
+    memory: float | None = Field(None, description="Bytes a replica reserves on its node.")
+    max_ongoing_requests: PositiveInt = 256
+    health_check_period_s: PositiveFloat = 2.0
+    health_check_timeout_s: PositiveFloat = 10.0
+    graceful_shutdown_timeout_s: PositiveFloat = 20.0
+
+
+class EncoderOptions(Placement):
+    """How a model is loaded and run; the defaults of every entry of `text_models` and `image_models`."""
+
+    backend: Literal["auto", "openvino", "torch"] = "auto"
+    precision: Literal["auto", "f32", "bf16", "f16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    inference_threads: int = Field(0, ge=0, description="0: the node's CPUs divided by max_replicas.")
+    workers: PositiveInt = Field(2, description="Threads that tokenise or decode, per replica (MAX_WORKERS).")
+    batch_size: PositiveInt = Field(32, description="Most items of one run of the model (BATCH_SIZE).")
+    batch_tokens: PositiveInt = Field(2048, description="Most padded tokens of one run of the model.")
+    allow_bin_weights: bool = False
+    cache_dir: str | None = Field(None, description="Converted models; default: the user's cache folder.")
+
+
+class ModelArgs(EncoderOptions):
+    id: str = Field(min_length=1, description="Hub id, short name or local directory.")
+    revision: str | None = None
+    prompts: dict[str, str] = Field({}, description="Prompts by name, beside the model's own.")
+    matryoshka: bool = Field(False, description="The model was trained for shortened vectors; some are known to be.")
+
+    @property
+    def name(self) -> str:
+        """What answers call it."""
+        return public_name(self.id)
+
+    @property
+    def short_name(self) -> str:
+        return self.id.rstrip("/").rsplit("/", 1)[-1]
+
+
+class CacheArgs(Settings):
+    max_size: PositiveInt = Field(10_000, description="Most entries (CACHE_MAX_SIZE).")
+    max_bytes: PositiveInt = Field(256 * 2**20, description="Most bytes of keys and values.")
+    ttl_ms: int = Field(3_600_000, ge=0, description="Life of an entry in ms, 0 for no end (CACHE_TTL).")
+    near_max_bytes: int = Field(64 * 2**20, ge=0, description="Near cache of each ingress replica; 0: none.")
+    deadline_ms: PositiveFloat = Field(50.0, description="A slower shared cache counts as a miss.")
+    shards: PositiveInt = Field(1, description="Actors that the shared cache is divided over, by key.")
+    lease_s: PositiveFloat = Field(2.0, description="How long near copies live without the cache's word.")
+
+
+class Limits(Settings):
+    texts: PositiveInt = Field(2048, description="Most texts of one request.")
+    text_bytes: PositiveInt = Field(64 * 1024, description="Most UTF-8 bytes of one text.")
+    images: PositiveInt = Field(32, description="Most images of one request.")
+    image_bytes: PositiveInt = Field(10 * 2**20, description="Most bytes of one encoded image.")
+    image_pixels: PositiveInt = Field(50_000_000, description="Most pixels of one image.")
+    request_pixels: PositiveInt = Field(100_000_000, description="Most pixels of all images of one request.")
+    vector_elements: PositiveInt = Field(4_000_000, description="Most numbers of one similarity request.")
+    search_candidates: PositiveInt = Field(10_000, description="Most candidates of one search.")
+    text_body: PositiveInt = Field(16 * 2**20, description="Most body bytes, text routes.")
+    image_body: PositiveInt = Field(64 * 2**20, description="Most body bytes, image and mixed routes.")
+    vector_body: PositiveInt = Field(96 * 2**20, description="Most body bytes, similarity and search.")
+    tokenize_body: PositiveInt = Field(256 * 2**10, description="Most body bytes, /tokenize.")
+    clear_body: PositiveInt = Field(4 * 2**10, description="Most body bytes, /cache/clear.")
+    deadline_s: PositiveFloat = Field(30.0, description="A model's or a ranking's time, then 504.")
+    queue_s: PositiveFloat = Field(4.0, description="A model with more seconds of work waiting takes none: 429.")
+
+
+class RetryArgs(Settings):
+    """What was lost with a replica is tried again, up to a budget of each ingress replica. Counts items."""
+
+    share: float = Field(0.2, ge=0, description="Of the items that were sent for the first time.")
+    per_s: float = Field(10.0, ge=0, description="Beside that, each second.")
+    burst: int = Field(1024, ge=0, description="Most at once, as many as two calls can lose; 0: nothing again.")
+
+
+class AccessArgs(Settings):
+    """API keys, where `auth` asks for them, and what each tenant may use."""
+
+    keys: tuple[str, ...] = Field((), description="Lines as `python -m app key` prints them.")
+    keys_file: str | None = Field(None, description="A file of such lines, read again on change (API_KEYS_FILE).")
+    reload_s: PositiveFloat = Field(2.0, description="How often the file is looked at.")
+    share_cache: bool = Field(False, description="Tenants share cache entries; timing then tells what others embedded.")
+    requests_per_minute: int = Field(6_000, ge=0, description="Of one tenant; 0: no limit.")
+    tokens_per_minute: int = Field(6_000_000, ge=0, description="Of one tenant; 0: no limit.")
+
+
+def _auth(value: Any) -> Any:
+    # YAML reads a bare `off` as false.
+    return "off" if value is False else value
+
+
+Auth = Annotated[Literal["off", "required"], BeforeValidator(_auth)]
+
+
+_HOST_PATTERN = r"^(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])$"
+
+
+class ImageUrls(Settings):
+    """Images by URL; off while no host is allowed. Only public addresses are ever connected to."""
+
+    hosts: tuple[Annotated[str, Field(pattern=_HOST_PATTERN, max_length=260)], ...] = Field(
+        (), description="img.example.org, *.example.org (all below it), * (every name) (IMAGE_URL_HOSTS)."
+    )
+    schemes: tuple[Literal["https", "http"], ...] = Field(("https",), min_length=1)
+    ports: tuple[int, ...] = Field((443, 80), description="Ports a URL may name or mean.")
+    redirects: int = Field(3, ge=0, le=10, description="Followed, each checked like the URL itself; 0: none.")
+    timeout_s: PositiveFloat = Field(10.0, description="From the wait for a turn to the last byte, redirects included.")
+    fetches: PositiveInt = Field(16, description="Fetches under way at once, per ingress replica.")
+
+
+class TracingArgs(Settings):
+    """Where traces go; off while no endpoint is set. The fields are OpenTelemetry's own variables."""
+
+    endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s]+$",
+        description="OTLP/HTTP collector; /v1/traces is added (OTEL_EXPORTER_OTLP_ENDPOINT).",
+    )
+    headers: dict[str, str] = Field({}, repr=False, description="Sent with every export (OTEL_EXPORTER_OTLP_HEADERS).")
+    sample: float = Field(
+        1.0, ge=0, le=1, description="Share of the requests that don't say themselves (OTEL_TRACES_SAMPLER_ARG)."
+    )
+    service_name: str = Field("embedding-service", min_length=1, description="OTEL_SERVICE_NAME.")
+    delay_s: PositiveFloat = Field(2.0, description="How long a finished span waits for others to be sent with.")
+
+
+class Backup(Settings):
+    """A model that serves in place of one that can't be had; `note` tells clients, in every answer."""
+
+    model: ModelArgs
+    note: str

@@ -1,0 +1,53 @@
+"""Which requests are refused at the door, before anything is spent on them: pure, and clock-free.
+
+While a model's queue is full, a request may still be answered from the cache, or join others that wait for the same
+text, so it is looked at. To look at one costs ten times what refusing it does, and a flood of them would take the CPU
+from those that are being answered. So only some are looked at; the others hear at once what they would hear anyway.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from app.errors import Overloaded
+from app.types import Kind
+
+# Routes all of whose requests need one kind of model.
+NEEDS: Final[dict[str, Kind]] = {
+    "/embed/text": "text",
+    "/v1/embeddings": "text",
+    "/embed": "text",
+    "/embed/image": "image",
+}
+# So many a second are looked at while the queue is full, and so many at once.
+LOOKS_PER_S: Final = 20.0
+LOOKS_AT_ONCE: Final = 20.0
+
+
+@dataclass(slots=True, eq=False)
+class Shedder:
+    """One per ingress replica.
+
+    Args:
+        refusal: What a request that needs a model of this kind would hear now; None while one takes more.
+        clock: Seconds.
+    """
+
+    refusal: Callable[[Kind], Overloaded | None]
+    clock: Callable[[], float] = time.monotonic
+    _looks: float = field(init=False, default=LOOKS_AT_ONCE)
+    _at: float = field(init=False, default=0.0)
+
+    def shed(self, method: str, path: str) -> Overloaded | None:
+        """The answer of a request that is not looked at; None for one that is."""
+        kind = NEEDS.get(path) if method == "POST" else None
+        if kind is None or (refusal := self.refusal(kind)) is None:
+            return None
+        now = self.clock()
+        self._looks = min(LOOKS_AT_ONCE, self._looks + LOOKS_PER_S * (now - self._at))
+        self._at = now
+        if self._looks < 1:
+            return refusal
+        self._looks -= 1
+        return None
