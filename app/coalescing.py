@@ -17,6 +17,10 @@ from app.errors import Overloaded
 T = TypeVar("T")
 R = TypeVar("R")
 
+# Of many texts at once the receiver makes batches of like length, and pads less.
+DEEP = 4
+DEEP_AFTER_S = 0.5
+
 
 @dataclass(slots=True, eq=False)
 class _Waiting(Generic[T, R]):
@@ -36,7 +40,8 @@ class Coalescer(Generic[T, R]):
         width: How many calls may be under way now (at least 1).
         max_items: Most items of one call.
         full: Fewer items than this are not divided between calls: another call costs more than it wins. Nor do more
-            than this of several requests share a call, for each of them would wait for the whole of it.
+            than this of several requests share a call, for each of them would wait for the whole of it; several times
+            as many do where they have waited so long that this makes no difference.
         backlog: Keeps account of what waits, and refuses.
         rescue: Told why a call failed and what of it is still wanted; whether it sees to that from now on.
     """
@@ -96,7 +101,8 @@ class Coalescer(Generic[T, R]):
         while self._queue and len(self._calls) < width:
             # Spread a large pile over the calls that are free instead of giving it all to the first.
             share = -(-len(self._queue) // (width - len(self._calls)))
-            batch = self._take(min(self.max_items, max(share, self.full)), self.full)
+            shared = self.full * (DEEP if self._waited_s() > DEEP_AFTER_S else 1)
+            batch = self._take(min(self.max_items, max(share, self.full)), shared)
             if not batch:
                 return
             call = asyncio.get_running_loop().create_task(self._call(batch))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import pytest
 
 from app.backlog import CALL_UNITS, Backlog
-from app.coalescing import Coalescer
+from app.coalescing import DEEP, DEEP_AFTER_S, Coalescer
 from app.errors import Overloaded
 from tests.aio import Clock, run, turns
 
@@ -105,6 +105,25 @@ def test_what_several_requests_share_is_no_longer_than_a_full_batch() -> None:
             await line.answer(call)
         assert line.calls == [[0], [1, 2, 3, 4, 5], [6, 7, 8]]
         assert await asyncio.gather(*futures) == [2 * i for i in range(9)]
+
+    run(main())
+
+
+def test_those_who_have_waited_long_share_larger_calls() -> None:
+    async def main() -> None:
+        line, clock = Line(), Clock()
+        account: Backlog[int] = Backlog("model", len, LARGE, LARGE, clock)
+        coalescer = Coalescer(line.send, lambda: 1, account, full=2)
+        futures = [*await submit(coalescer, [0])]
+        for item in range(1, 14):
+            futures += await submit(coalescer, [item])
+        clock.now += DEEP_AFTER_S
+        await line.answer(0)
+        clock.now += 0.1
+        for call in range(1, 4):
+            await line.answer(call)
+        assert line.calls == [[0], [1, 2], [*range(3, 3 + 2 * DEEP)], [11, 12, 13]]
+        assert await asyncio.gather(*futures) == [2 * i for i in range(14)]
 
     run(main())
 
