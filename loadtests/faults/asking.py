@@ -31,7 +31,12 @@ class Bare:
         self._ports = ports
         self._book = book
         self._pick = pick
-        self._send = Kept() if keep else send_once
+        self._kept = Kept()
+        self._send = self._kept if keep else send_once
+
+    async def let_go(self) -> None:
+        """Of the connections that were kept, before their event loop ends."""
+        await self._kept.let_go()
 
     async def __call__(self, number: int) -> Judged:
         asked = self._pick(number)
@@ -70,14 +75,20 @@ class WithRetries:
 
 
 class Kept:
-    """Requests on connections that stay open, each of one event loop."""
+    """Requests on connections that stay open until they are let go, all of one event loop."""
 
     def __init__(self) -> None:
-        self._free: dict[tuple[int, int], list[tuple[float, Connection]]] = {}
+        self._free: dict[int, list[tuple[float, Connection]]] = {}
+
+    async def let_go(self) -> None:
+        for free in self._free.values():
+            for _, connection in free:
+                await connection.close()
+        self._free.clear()
 
     async def __call__(self, port: int, path: str, content: bytes) -> Answer:
         """As `send_once`."""
-        free = self._free.setdefault((id(asyncio.get_running_loop()), port), [])
+        free = self._free.setdefault(port, [])
         while free and time.monotonic() - free[0][0] > KEPT_S:
             free.pop(0)[1].abort()
         connection = free.pop()[1] if free else Connection("127.0.0.1", port)

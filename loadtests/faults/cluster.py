@@ -40,6 +40,7 @@ def main() -> None:
     asked = parser.parse_args()
     process_tree.adopt_orphans()
     stop = threading.Event()
+    nodes: Nodes | None = None
     try:
         # Short names: HAProxy's sockets are below it, and their paths may have 97 letters.
         with tempfile.TemporaryDirectory(prefix="embed-", ignore_cleanup_errors=True) as folder:
@@ -56,6 +57,8 @@ def main() -> None:
                 nodes.mend()
     finally:
         process_tree.end_descendants(10.0)
+        if nodes is not None:
+            nodes.forget()
 
 
 def deploy(config: Path, dashboard: int) -> None:
@@ -128,6 +131,14 @@ class Nodes:
             self._cluster.head_node = None
             with _behind():
                 self._cluster.add_node(wait=False, **self._head_args)
+
+    def forget(self) -> None:
+        """Else whoever starts a Ray on this machine next would look for this one."""
+        from ray._common.utils import get_ray_address_file
+
+        file = Path(get_ray_address_file(None))
+        if file.exists() and file.read_text().strip() == self._cluster.address:
+            file.unlink()
 
     def _add(self, door: int | None = None) -> None:
         self._made += 1

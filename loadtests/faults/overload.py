@@ -96,6 +96,8 @@ async def closed_loop(ask: Ask, clients: int, seconds: float) -> int:
             good += judged.verdict == "good"
 
     await asyncio.gather(*(client() for _ in range(clients)))
+    if isinstance(ask, Bare):
+        await ask.let_go()
     return good
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loadtests.faults import figures
+from loadtests.faults.asking import Bare
 from loadtests.faults.driver import Ask, Driver, Outcome
 from loadtests.faults.killer import Kill, Killer
 from loadtests.faults.memory import MB, Sampler, Series, growth
@@ -31,7 +32,13 @@ class Run:
 def drive(ask: Ask, rate: float, more: Callable[[int], bool]) -> list[Outcome]:
     """Send while `more(requests sent)`; the outcomes in the order in which they came."""
     driver = Driver(ask, rate)
-    asyncio.run(driver.run(more))
+
+    async def run() -> None:
+        await driver.run(more)
+        if isinstance(ask, Bare):
+            await ask.let_go()
+
+    asyncio.run(run())
     return driver.outcomes
 
 

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import psutil
@@ -71,7 +72,11 @@ def test_plain_serve_run(tmp_path: Path) -> None:
     data["http_options"]["port"] = port
     config.write_text(yaml.safe_dump(data))
     command = (str(Path(sys.executable).parent / "serve"), "run", str(config))
-    with running(config, command, port=port) as service:
+    # A Ray of its own, whatever address a killed one has left behind for this machine's next.
+    with (
+        TemporaryDirectory(prefix="ray-", dir="/tmp") as folder,
+        running(config, command, port=port, RAY_TMPDIR=folder) as service,
+    ):
         serves(service)
         open_ports = listening(service.processes())
         service.stop()

@@ -29,7 +29,9 @@ LOST: Final = [
 ]  # fmt: skip
 
 OVERLOAD: Final = [
-    M("the queue is looked at", "app/coalescing.py", "            self.backlog.check(items, now - self._queue[0].since)\n", "            pass\n", COALESCING),
+    M("the queue is looked at", "app/coalescing.py", "            self.backlog.check(items, self._waited_s())\n", "            pass\n", COALESCING),
+    M("a flood is refused at the door", "app/shedding.py", "if self._looks < 1:", "if False:", "tests/test_shedding.py"),
+    M("nothing is spent on what is refused", "app/service.py", "                raise refusal\n", "                pass\n", "tests/test_service.py"),
     M("answered work waits no longer", "app/coalescing.py", "            backlog.waiting -= units\n", "            pass\n", COALESCING),
     M("a measured rate", "app/coalescing.py", "            backlog.ran(units, began)\n", "", COALESCING),
     M("the longest queue", "app/backlog.py", "wait > self.queue_s or ", "", BACKLOG),
