@@ -35,8 +35,8 @@ class Transport(Protocol):
     async def stats(self) -> CacheStats: ...
 
 
-def whatever(lacking: list[int]) -> None:
-    """Nobody minds."""
+def accept_all(lacking: list[int]) -> None:
+    """Every look-up goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class CacheClient:
     def reachable(self) -> bool:
         return self._reachable
 
-    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = whatever) -> Found:
+    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = accept_all) -> Found:
         """Values by key, from the near cache first. Never takes longer than the deadline.
 
         Args:

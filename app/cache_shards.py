@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from app.cache_client import CacheClient, Found, whatever
+from app.cache_client import CacheClient, Found, accept_all
 from app.rendezvous import parts
 from app.shared_cache import CacheStats
 
@@ -34,7 +34,7 @@ class CacheShards:
     def reachable(self) -> bool:
         return all(shard.reachable for shard in self.shards)
 
-    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = whatever) -> Found:
+    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = accept_all) -> Found:
         """Values by key. Takes as long as the slowest shard that is asked, which has a deadline.
 
         Args:
