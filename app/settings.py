@@ -192,8 +192,13 @@ class LaunchSettings(Settings):
 
     @classmethod
     def from_environment(cls) -> Self:
-        names = {"host": "HOST", "port": "PORT", "log_format": "LOG_FORMAT", "allow_anonymous": "ALLOW_ANONYMOUS"}
-        names["run_folder"] = "EMBEDDING_RUN_FOLDER"
+        names = {
+            "host": "HOST",
+            "port": "PORT",
+            "log_format": "LOG_FORMAT",
+            "allow_anonymous": "ALLOW_ANONYMOUS",
+            "run_folder": "EMBEDDING_RUN_FOLDER",
+        }
         given = {field: os.environ.get(variable, "") for field, variable in names.items()}
         return cls.model_validate({name: value for name, value in given.items() if value.strip()})
 

@@ -1,8 +1,8 @@
-"""Which requests are refused at the door, before anything is spent on them: pure, and clock-free.
+"""Which requests are refused at the door, before anything is spent on them: pure.
 
 While a model's queue is full, a request may still be answered from the cache, or join others that wait for the same
-text, so it is looked at. To look at one costs ten times what refusing it does, and a flood of them would take the CPU
-from those that are being answered. So only some are looked at; the others hear at once what they would hear anyway.
+text, so it is looked at. To look at one costs more than to refuse it, and a flood of them would take the CPU from
+those that are being answered. So only some are looked at; the others hear at once what they would hear anyway.
 """
 
 import time

@@ -56,4 +56,5 @@ def _kept(headers: list[Header]) -> list[Header]:
 
 def middlewares() -> list[Middleware]:
     """What `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` calls."""
-    return [Middleware(WithoutClientHeaders), Middleware(Door)]
+    # Serve puts the last of them first in a request's way.
+    return [Middleware(Door), Middleware(WithoutClientHeaders)]

@@ -51,4 +51,4 @@ def test_of_two_request_ids_the_first_counts() -> None:
 
 def test_serve_is_handed_a_list_of_middlewares() -> None:
     classes: list[Any] = [m.cls for m in middlewares()]
-    assert classes == [WithoutClientHeaders, Door]
+    assert classes == [Door, WithoutClientHeaders]

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Self
 
 import psutil
 import pytest
 
 from app import haproxy_wrapper, ports, serve_flags
+from loadtests.faults.overload import Probe
 from tests.cluster.running import wait_for
 
 CONFIG = """global
@@ -28,7 +28,7 @@ frontend http_frontend
     {routes}
     default_backend default_backend
 backend default_backend
-    http-request return status 200 content-type text/plain string "nobody knows"
+    http-request return status 503 content-type text/plain string "nobody knows"
 backend service
     server one 127.0.0.1:{replica}
 listen stats
@@ -120,29 +120,6 @@ class Serve:
             self.kill(child)
 
 
-class Asking:
-    """A client that never rests: `turned_away` counts the requests that found nobody. Use it with `with`."""
-
-    def __init__(self, serve: Serve) -> None:
-        self.asked = self.turned_away = 0
-        self._serve = serve
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(30)
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.01):
-            self.asked += 1
-            self.turned_away += self._serve.answer() != "the service"
-
-
 def _words(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())
@@ -171,14 +148,14 @@ def test_a_standin_answers_until_one_that_knows_the_service_takes_over(serve: Se
     standin = serve.standin()
     assert serve.admin() == ""
     # Serve starts the next one before it has heard of any replica.
-    with Asking(serve) as client:
+    with Probe(serve.port, "/livez", 0.01) as client:
         second = serve.start(knows=False)
         third = serve.start("-sf", str(second.pid), "-x", str(serve.folder / "admin.sock"))
         standin.wait(10)
         second.wait(10)
         wait_for(lambda: client.asked > 20, 30, "some requests")
     # The port changes hands in an instant. Serve alone would turn hundreds away meanwhile.
-    assert client.turned_away < 50
+    assert len(client.faults) < 50
     assert serve.answer() == "the service"
     wait_for(lambda: not (serve.folder / "haproxy.cfg.standin").exists(), 10, "the end of its watcher")
     serve.kill(third)

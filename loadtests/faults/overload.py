@@ -102,12 +102,13 @@ async def closed_loop(ask: Ask, clients: int, seconds: float) -> int:
 
 
 class Probe:
-    """Asks `/health` once a second, in a thread. Use it with `with`."""
+    """Asks for `path` again and again, in a thread, each time on a connection of its own. Use it with `with`."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, path: str = "/health", every_s: float = 1.0) -> None:
         self.asked = 0
         self.faults: list[str] = []
-        self._url = f"http://127.0.0.1:{port}/health"
+        self._url = f"http://127.0.0.1:{port}{path}"
+        self._every_s = every_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -120,7 +121,7 @@ class Probe:
         self._thread.join(30)
 
     def _run(self) -> None:
-        while not self._stop.wait(1.0):
+        while not self._stop.wait(self._every_s):
             self.asked += 1
             try:
                 with urllib.request.urlopen(self._url, timeout=20):  # noqa: S310 - loopback; raises for all but 2xx

@@ -41,7 +41,7 @@ def encoder() -> Iterator[FakeEncoder]:
 def asked(inside: Inside, *requests: dict[str, Any]) -> list[httpx.Response]:
     """Through the middlewares that Serve puts before itself."""
     app: Any = inside
-    for cls, args, kwargs in reversed(middlewares()):
+    for cls, args, kwargs in middlewares():
         app = cls(app, *args, **kwargs)
 
     async def call() -> list[httpx.Response]:
