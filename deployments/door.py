@@ -1,17 +1,22 @@
-"""The door: what is refused here never enters Serve, whose part of a request costs more than all of ours.
+"""The door: where a request of the ingress's HTTP server meets our application, before Serve's own part.
 
-Runs in Serve's own HTTP servers; only an ingress replica has somebody at the door.
+Serve's part of a request costs more than all of ours. What it does of use here is done by the ledger (how many are
+under way, for drains and autoscaling) and by the application itself (ids, deadlines, clients that leave).
 
-A request that is shed goes through the same application as any other, so that it is counted, logged, named and
-answered as they are, and told first if its key is no good.
+Runs in Serve's own HTTP servers; only an ingress replica has somebody at the door. What is Serve's (`/-/healthz`), and
+what it would have wait, goes on to it.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
+from app.metrics import CLIENT_LEFT, OTHER
 from app.shedding import Shedder
+from deployments.replica_ledger import ledger_beneath
 
 Application = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
+
+SERVES_OWN: Final = "/-/"
 
 
 class Door:
@@ -22,14 +27,23 @@ class Door:
 
     def __init__(self, app: Application) -> None:
         self.app = app
+        self._ledger = ledger_beneath(app)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        keeper, answers = Door.keeper, Door.answers
-        refusal = None
-        if keeper is not None and scope["type"] == "http":
-            refusal = keeper.shed(scope["method"], scope["path"])
-        if refusal is None or answers is None:
+        answers, keeper, ledger = Door.answers, Door.keeper, self._ledger
+        if answers is None or scope["type"] != "http" or scope["path"].startswith(SERVES_OWN):
             await self.app(scope, receive, send)
             return
-        scope["state"] = {**scope.get("state", {}), "shed": refusal}
-        await answers(scope, receive, send)
+        refusal = keeper.shed(scope["method"], scope["path"]) if keeper is not None else None
+        if refusal is None and (ledger is None or ledger.is_full):
+            await self.app(scope, receive, send)
+            return
+        state = scope["state"] = {**scope.get("state", {}), "at_door": True, "shed": refusal}
+        if ledger is None:
+            await answers(scope, receive, send)
+            return
+        began = ledger.began()
+        try:
+            await answers(scope, receive, send)
+        finally:
+            ledger.ended(began, scope["method"], state.get("route", OTHER), state.get("status", CLIENT_LEFT))

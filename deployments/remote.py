@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 CALLS_PER_REPLICA = 2
 # The other side maps what is in the object store, without a copy; a small matrix is quicker in the message.
 BY_REFERENCE_BYTES = 2**20
+# Texts, crops and replies are plain data: what Serve uses otherwise is made for code, and slower.
+PICKLED = {"request_serialization": "pickle", "response_serialization": "pickle"}
 STATUS_TIMEOUT_S = 2.0
 LOADING_PERIOD_S = 0.25
 READY_PERIOD_S = 1.0
@@ -136,7 +138,7 @@ class RemoteEncoder:
         return CALLS_PER_REPLICA * max(1, len(self._replicas))
 
     def _lane(self, kind: Kind, cost: Callable[[Sequence[Any]], int], **sizes: int) -> Coalescer[Any, Encoded]:
-        method = self._handle.options(method_name=f"encode_{kind}s")
+        method = self._handle.options(method_name=f"encode_{kind}s", **PICKLED)
         one = self._handle.options(method_name=f"encode_{kind}_alone", stream=True)
         deadline_s = self._limits.deadline_s
 

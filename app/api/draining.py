@@ -20,14 +20,18 @@ MOST_SILENCE_S = 20.0
 class Body:
     """Stands before a request's `receive` and knows whether the end has been read."""
 
-    __slots__ = ("_receive", "is_read")
+    __slots__ = ("_has_none", "_receive", "is_read")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
-        self.is_read = not _has_body(scope)
+        self._has_none = self.is_read = not _has_body(scope)
 
     async def receive(self) -> Message:
         """Raises InvalidRequest if nothing more of the body comes."""
+        if self._has_none:
+            # Not asked for: whoever watches for the client's leaving may have taken it.
+            self._has_none = False
+            return {"type": "http.request", "body": b"", "more_body": False}
         if self.is_read:
             return await self._receive()
         try:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import tracing
 from app.api.draining import Body
+from app.api.leaving import Leaving
 from app.api.recording import RequestRecorder
 from app.api.request_span import begin_request, end_request
 from app.api.responses import error_response
@@ -58,8 +59,8 @@ class RequestMiddleware:
                 message["headers"].append((b"server-timing", times.encode()))
                 if trace is not None:
                     message["headers"].append((b"traceparent", trace))
-                # What was shed never went through Serve, which names the rest.
-                if self.names_answers or "shed" in scope["state"]:
+                # What is answered at the door never goes through Serve, which names the rest.
+                if self.names_answers or "at_door" in scope["state"]:
                     message["headers"].append((b"x-request-id", request_id.encode()))
                 if not body.is_read:
                     # What is left after draining is not worth reading, and must not be taken for a next request.
@@ -71,13 +72,20 @@ class RequestMiddleware:
                 message = {"type": "http.response.body", "body": b""}
             await send(message)
 
-        self.recorder.began()
-        try:
+        async def answer() -> None:
             if span is None:
                 await self.app(scope, body.receive, send_with_headers)
             else:
                 with tracing.within(span):
                     await self.app(scope, body.receive, send_with_headers)
+
+        self.recorder.began()
+        try:
+            if "at_door" in scope["state"]:
+                with Leaving(body, receive):
+                    await answer()
+            else:
+                await answer()
         except ClientDisconnect:
             return
         except ServiceError as error:
@@ -94,6 +102,7 @@ class RequestMiddleware:
             await error_response(failure, request_id, scope["path"])(scope, body.receive, send_with_headers)
         finally:
             route = self.recorder.ended(scope, status, time.perf_counter() - began)
+            scope["state"].update(route=route, status=status)
             if span is not None:
                 end_request(span, scope, route, status)
 

@@ -214,7 +214,8 @@ def test_a_client_that_leaves_is_no_error(caplog: pytest.LogCaptureFixture) -> N
         sent.append(message)
 
     scope = {
-        "type": "http", "method": "POST", "path": "/embed/text", "raw_path": b"", "query_string": b"", "headers": [],
+        "type": "http", "method": "POST", "path": "/embed/text", "raw_path": b"", "query_string": b"",
+        "headers": [(b"content-length", b"2")],
     }  # fmt: skip
     asyncio.run(create_app(Service().backend)(scope, receive, send))
     assert (sent, caplog.records) == ([], [])

@@ -1,6 +1,10 @@
-"""What is shed at the door is answered as any other refusal is, and never gets further."""
+"""What the door answers itself, shed or not, and what it leaves to Serve.
+
+The imports of Ray warn, and warnings are errors here.
+"""
 
 import asyncio
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,23 +14,64 @@ import pytest
 from app.api.routes import ROUTES
 from app.errors import Overloaded
 from app.shedding import NEEDS, Shedder
-from deployments.client_headers import middlewares
-from deployments.door import Door
 from tests.aio import Clock
 from tests.api.calling import Service, error_of
 from tests.api.keys import ONE, bearer, guard_of
 from tests.service_fakes import FakeEncoder
 
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from ray.serve._private.common import DeploymentID, RequestMetadata, RequestProtocol
+    from ray.serve._private.http_util import _apply_middlewares
+
+    from deployments.client_headers import middlewares
+    from deployments.door import Door
+
 FULL = Overloaded("small-model has 5.0 s of work waiting.", retry_after=5)
 
 
-class Inside:
-    """Serve, and all that is behind it."""
+class Metrics:
+    """Serve's, as far as the door knows them."""
 
     def __init__(self) -> None:
-        self.paths: list[str] = []
+        self.under_way = self.most = 0
+        self.recorded: list[tuple[str, str, str, bool]] = []
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    def inc_num_ongoing_requests(self, metadata: RequestMetadata) -> None:
+        assert metadata.is_direct_ingress
+        assert metadata.is_http_request
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+
+    def dec_num_ongoing_requests(self, metadata: RequestMetadata) -> None:
+        self.under_way -= 1
+
+    def record_request_metrics(self, *, route: str, latency_ms: float, is_error: bool) -> None:
+        assert (latency_ms > 0, is_error) == (True, False)
+
+    def record_ingress_request_metrics(self, *, latency_ms: float, protocol: object, **tags: Any) -> None:
+        assert (tags.pop("app_name"), tags.pop("deployment_name"), protocol) == ("app", "Ingress", RequestProtocol.HTTP)
+        self.recorded.append((tags["method"], tags["route"], tags["status_code"], tags["is_error"]))
+
+
+class Inside:
+    """A replica of Serve's, and all that is behind it."""
+
+    def __init__(self, *, most: int = 100, prefix: str = "/") -> None:
+        self.paths: list[str] = []
+        self.max_ongoing_requests = most
+        self._metrics_manager = Metrics()
+        self._deployment_id = DeploymentID("Ingress", "app")
+        self._route_prefix = prefix
+
+    @property
+    def metrics(self) -> Metrics:
+        return self._metrics_manager
+
+    def get_num_ongoing_requests(self) -> int:
+        return self._metrics_manager.under_way
+
+    async def answers(self, scope: Any, receive: Any, send: Any) -> None:
         self.paths.append(scope["path"])
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"inside"})
@@ -40,9 +85,7 @@ def encoder() -> Iterator[FakeEncoder]:
 
 def asked(inside: Inside, *requests: dict[str, Any]) -> list[httpx.Response]:
     """Through the middlewares that Serve puts before itself."""
-    app: Any = inside
-    for cls, args, kwargs in middlewares():
-        app = cls(app, *args, **kwargs)
+    app = _apply_middlewares(inside.answers, middlewares())
 
     async def call() -> list[httpx.Response]:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
@@ -68,20 +111,67 @@ def test_a_full_model_refuses_at_the_door(encoder: FakeEncoder) -> None:
     keep(service)
     encoder.overload = FULL
     [shed, health] = asked(inside, text(headers={"x-request-id": "mine-1"}), {"method": "GET", "url": "/health"})
+    assert (health.status_code, shed.headers.get_list("x-request-id")) == (200, ["mine-1"])
     assert (shed.status_code, shed.headers["retry-after"], shed.headers["x-request-id"]) == (429, "5", "mine-1")
     error = error_of(shed)
     assert (error["code"], error["message"], error["requestId"]) == ("overloaded", FULL.message, "mine-1")
     assert "connection" not in shed.headers
-    assert (encoder.calls, inside.paths, health.text) == ([], ["/health"], "inside")
+    assert (encoder.calls, inside.paths) == ([], [])
     [counted] = [line for line in service.get("/metrics").text.splitlines() if 'status="429"' in line]
     assert counted.startswith("embedding_requests_total{")
     assert counted.endswith(" 1.0")
 
 
-def test_while_a_model_takes_more_all_go_inside(encoder: FakeEncoder) -> None:
+def test_all_else_is_answered_at_the_door_too_and_serve_knows_of_it(encoder: FakeEncoder) -> None:
     inside = Inside()
-    keep(Service(encoder))
-    assert [answer.text for answer in asked(inside, text(), text())] == ["inside"] * 2
+    Door.answers = Service(encoder, names_answers=False)._app  # noqa: SLF001 - as `Service` does
+    good, bad, lost = asked(
+        inside,
+        text(headers={"x-request-id": "mine-2", "x-request-timeout-seconds": "0"}),
+        text(json={"texts": []}),
+        {"method": "GET", "url": "/no/such/place"},
+    )
+    assert (good.status_code, good.headers.get_list("x-request-id")) == (200, ["mine-2"])
+    assert (bad.status_code, error_of(bad)["requestId"]) == (400, bad.headers["x-request-id"])
+    assert (lost.status_code, inside.paths) == (404, [])
+    assert inside.metrics.recorded == [
+        ("POST", "/embed/text", "200", False),
+        ("POST", "/embed/text", "400", True),
+        ("GET", "other", "404", True),
+    ]
+    assert (inside.metrics.most, inside.metrics.under_way) == (1, 0)
+
+
+def test_what_serve_answers_itself_or_would_have_wait_goes_inside(encoder: FakeEncoder) -> None:
+    Door.answers = Service(encoder)._app  # noqa: SLF001
+    roomy, full = Inside(), Inside(most=0)
+    assert asked(roomy, {"method": "GET", "url": "/-/healthz"})[0].text == "inside"
+    assert asked(full, text())[0].text == "inside"
+    assert (roomy.metrics.most, full.metrics.most) == (0, 0)
+
+
+def test_a_serve_that_is_not_as_expected_gets_all_but_what_is_shed(encoder: FakeEncoder) -> None:
+    service, elsewhere, changed = Service(encoder), Inside(prefix="/v2"), Inside()
+    del changed.max_ongoing_requests
+    Door.answers = service._app  # noqa: SLF001
+    assert [asked(inside, text())[0].text for inside in (elsewhere, changed)] == ["inside"] * 2
+    keep(service)
+    encoder.overload = FULL
+    assert [asked(inside, text())[0].status_code for inside in (elsewhere, changed)] == [429] * 2
+
+
+def test_an_application_that_fails_is_not_under_way_for_ever() -> None:
+    async def fails(scope: Any, receive: Any, send: Any) -> None:
+        raise RuntimeError("out of order")
+
+    inside, Door.answers = Inside(), fails
+    try:
+        with pytest.raises(RuntimeError, match="out of order"):
+            asked(inside, text())
+    finally:
+        Door.answers = None
+    assert (inside.metrics.most, inside.metrics.under_way) == (1, 0)
+    assert inside.metrics.recorded == [("POST", "other", "499", True)]
 
 
 def test_a_process_without_an_ingress_has_nobody_at_the_door() -> None:

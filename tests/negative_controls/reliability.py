@@ -31,6 +31,12 @@ LOST: Final = [
 OVERLOAD: Final = [
     M("the queue is looked at", "app/coalescing.py", "            self.backlog.check(items, self._waited_s())\n", "            pass\n", COALESCING),
     M("a flood is refused at the door", "app/shedding.py", "if self._looks < 1:", "if False:", "tests/test_shedding.py"),
+    M("requests at the door are under way", "deployments/replica_ledger.py", "        self._metrics.inc_num_ongoing_requests(self._kind)\n", "", "tests/api/test_door.py"),
+    M("requests at the door end", "deployments/replica_ledger.py", "        self._metrics.dec_num_ongoing_requests(self._kind)\n", "", "tests/api/test_door.py"),
+    M("Serve's own routes are its own", "deployments/door.py", ' or scope["path"].startswith(SERVES_OWN)', "", "tests/api/test_door.py"),
+    M("a full replica's requests wait", "deployments/door.py", "(ledger is None or ledger.is_full)", "ledger is None", "tests/api/test_door.py"),
+    M("who leaves ends his work", "app/api/leaving.py", "        self._task.cancel()\n", "", "tests/api/test_leaving.py"),
+    M("who is cancelled did not leave", "app/api/leaving.py", "and self._task.uncancel() == 0", "and (self._task.uncancel(), True)[1]", "tests/api/test_leaving.py"),
     M("nothing is spent on what is refused", "app/service.py", "                raise refusal\n", "                pass\n", "tests/test_service.py"),
     M("answered work waits no longer", "app/coalescing.py", "            backlog.waiting -= units\n", "            pass\n", COALESCING),
     M("a measured rate", "app/coalescing.py", "            backlog.ran(units, began)\n", "", COALESCING),

@@ -1,0 +1,73 @@
+"""What Serve's replica keeps of requests that are answered before they reach it: how many are under way, what became
+of them.
+
+Serve drains, scales and draws its charts by these. They are not part of its public interface: where they are not as
+expected, there is no ledger, and every request goes through Serve.
+"""
+
+import time
+from typing import Any, Final
+
+from ray.serve._private.common import RequestMetadata, RequestProtocol
+
+# What is asked of both; a Ray without one of these has changed.
+_OF_REPLICA: Final = ("_metrics_manager", "_deployment_id", "max_ongoing_requests", "get_num_ongoing_requests")
+_OF_METRICS: Final = (
+    "inc_num_ongoing_requests",
+    "dec_num_ongoing_requests",
+    "record_request_metrics",
+    "record_ingress_request_metrics",
+)
+
+
+class ReplicaLedger:
+    """One per replica."""
+
+    def __init__(self, replica: Any) -> None:
+        self._replica = replica
+        self._metrics = replica._metrics_manager  # noqa: SLF001 - see above
+        self._names = replica._deployment_id  # noqa: SLF001
+        # Nothing of one request is read from it, but that it came by HTTP and through no proxy of Serve's.
+        self._kind = RequestMetadata(
+            request_id="", internal_request_id="", _request_protocol=RequestProtocol.HTTP, is_direct_ingress=True
+        )
+
+    @property
+    def is_full(self) -> bool:
+        """Whether Serve would have the next one wait."""
+        return bool(self._replica.get_num_ongoing_requests() >= self._replica.max_ongoing_requests)
+
+    def began(self) -> float:
+        """Returns the time, for `ended`."""
+        self._metrics.inc_num_ongoing_requests(self._kind)
+        return time.perf_counter()
+
+    def ended(self, began: float, method: str, route: str, status: int) -> None:
+        """`status` 499 is a client that left."""
+        ms = (time.perf_counter() - began) * 1e3
+        self._metrics.dec_num_ongoing_requests(self._kind)
+        self._metrics.record_request_metrics(route=route, latency_ms=ms, is_error=False)
+        self._metrics.record_ingress_request_metrics(
+            protocol=RequestProtocol.HTTP,
+            method=method,
+            route=route,
+            app_name=self._names.app_name,
+            deployment_name=self._names.name,
+            latency_ms=ms,
+            is_error=status >= 400,
+            status_code=str(status),
+        )
+
+
+def ledger_beneath(app: Any) -> ReplicaLedger | None:
+    """Of the replica whose HTTP server `app` is, beneath Serve's own middlewares; None if there is none such."""
+    while (inner := getattr(app, "_app", None) or getattr(app, "app", None)) is not None:
+        app = inner
+    replica = getattr(app, "__self__", None)
+    metrics = getattr(replica, "_metrics_manager", None)
+    if getattr(replica, "_route_prefix", None) != "/":
+        # Elsewhere than at the root, Serve's part rewrites the path.
+        return None
+    if all(hasattr(replica, name) for name in _OF_REPLICA) and all(hasattr(metrics, name) for name in _OF_METRICS):
+        return ReplicaLedger(replica)
+    return None
