@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from app.encoders import ClipModel, load_clip_model
 from app.errors import ModelUnavailable
 from app.tracing import OFF, Origins
 from app.types import TextInput, Token
+from deployments.lines import CallsOnLines, open_line
 from deployments.loading import load_with_backup, noted
 from deployments.logs import join_serve_log
 from deployments.messages import EncodeReply, EncoderStatus
@@ -36,6 +38,7 @@ class Clip:
     ) -> None:
         self._id = args.name
         self._replica = replica_name()
+        self._calls: CallsOnLines | None = None
         self._suspects = asyncio.Lock()
         join_serve_log()
         begin_traces(traces)
@@ -56,7 +59,14 @@ class Clip:
         )
         self._workers = ThreadPoolExecutor(args.workers, "normalize")
 
+    async def record_replica_metadata(self) -> dict[str, Any]:
+        """As `TextEncoder`'s."""
+        self._calls, end = await open_line(self, "encode_texts", "encode_images")
+        return end
+
     async def __del__(self) -> None:
+        if self._calls is not None:
+            self._calls.close()
         await self._reporter.close()
         await end_traces()
 

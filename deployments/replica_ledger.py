@@ -1,13 +1,14 @@
-"""What Serve's replica keeps of requests that are answered before they reach it: how many are under way, what became
-of them.
+"""What Serve's replica keeps of requests and calls that are answered past it: how many are under way, what became of
+them.
 
 Serve drains, scales and draws its charts by these. They are not part of its public interface: where they are not as
-expected, there is no ledger, and every request goes through Serve.
+expected, there is no ledger, and everything goes through Serve.
 """
 
 import time
 from typing import Any, Final
 
+from ray._private import worker
 from ray.serve._private.common import RequestMetadata, RequestProtocol
 
 # What is asked of both; a Ray without one of these has changed.
@@ -42,6 +43,12 @@ class ReplicaLedger:
         self._metrics.inc_num_ongoing_requests(self._kind)
         return time.perf_counter()
 
+    def called(self, began: float, error: bool) -> None:
+        """A call by another deployment has ended."""
+        self._metrics.dec_num_ongoing_requests(self._kind)
+        ms = (time.perf_counter() - began) * 1e3
+        self._metrics.record_request_metrics(route="", latency_ms=ms, is_error=error)
+
     def ended(self, began: float, method: str, route: str, status: int) -> None:
         """`status` 499 is a client that left."""
         ms = (time.perf_counter() - began) * 1e3
@@ -64,10 +71,19 @@ def ledger_beneath(app: Any) -> ReplicaLedger | None:
     while (inner := getattr(app, "_app", None) or getattr(app, "app", None)) is not None:
         app = inner
     replica = getattr(app, "__self__", None)
+    # Elsewhere than at the root, Serve's part rewrites the path.
+    return _ledger_of(replica) if getattr(replica, "_route_prefix", None) == "/" else None
+
+
+def own_ledger() -> ReplicaLedger | None:
+    """Of the replica that this process is."""
+    actors = getattr(worker.global_worker, "actors", {}).values()
+    replicas = [actor._replica_impl for actor in actors if hasattr(actor, "_replica_impl")]  # noqa: SLF001
+    return _ledger_of(replicas[0]) if replicas else None
+
+
+def _ledger_of(replica: Any) -> ReplicaLedger | None:
     metrics = getattr(replica, "_metrics_manager", None)
-    if getattr(replica, "_route_prefix", None) != "/":
-        # Elsewhere than at the root, Serve's part rewrites the path.
-        return None
     if all(hasattr(replica, name) for name in _OF_REPLICA) and all(hasattr(metrics, name) for name in _OF_METRICS):
         return ReplicaLedger(replica)
     return None

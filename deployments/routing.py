@@ -1,5 +1,7 @@
 """Which replica a call goes to: the one that has the fewest calls from here."""
 
+from typing import Any
+
 from ray.serve.request_router import (
     FIFOMixin,
     LocalityMixin,
@@ -11,6 +13,7 @@ from ray.serve.request_router import (
 )
 
 from app.calls_under_way import CallsUnderWay
+from deployments.lined_replica import LinedReplica
 
 
 class FewestCallsRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc]
@@ -23,6 +26,9 @@ class FewestCallsRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRouter)
 
     def initialize_state(self) -> None:
         self.calls: CallsUnderWay[ReplicaID] = CallsUnderWay()
+
+    def create_replica_wrapper(self, replica_info: Any) -> RunningReplica:
+        return LinedReplica(replica_info)
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None

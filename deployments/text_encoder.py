@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from app.arguments import Backup, ModelArgs, TracingArgs
 from app.batching import BatchQueue
@@ -16,6 +17,7 @@ from app.health_probe import HealthProbe
 from app.recorder import Recorder
 from app.tracing import OFF, Origins
 from app.types import ModelInfo, TextInput, Token
+from deployments.lines import CallsOnLines, open_line
 from deployments.loading import load_with_backup, noted
 from deployments.logs import join_serve_log
 from deployments.messages import EncodeReply, EncoderStatus
@@ -45,6 +47,7 @@ class TextEncoder:
         begin_traces(traces)
         self._reporter = reporter()
         self._texts: Texts | None = None
+        self._calls: CallsOnLines | None = None
         self._suspects = asyncio.Lock()
         load = partial(load_text_model, threads=threads, offline=offline)
         device = device_thread()
@@ -53,7 +56,14 @@ class TextEncoder:
             info = noted(model.info, note)
             self._texts = Texts(model, info, args, device, self._replica, self._reporter.recorder)
 
+    async def record_replica_metadata(self) -> dict[str, Any]:
+        """What Serve tells those who call this replica."""
+        self._calls, end = await open_line(self, "encode_texts")
+        return end
+
     async def __del__(self) -> None:
+        if self._calls is not None:
+            self._calls.close()
         await self._reporter.close()
         await end_traces()
 
