@@ -4,6 +4,7 @@ Serve goes on choosing the replica and counting what is under way (`deployments.
 Where a replica has no line, or it is down, calls go by gRPC.
 """
 
+import logging
 import pickle
 import secrets
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from ray.util import get_node_ip_address
 
 from app.line import LineServer
 from deployments.replica_ledger import ReplicaLedger, own_ledger
+
+logger = logging.getLogger(__name__)
 
 LINE: Final = "line"
 
@@ -44,7 +47,11 @@ class CallsOnLines:
             outcome = (False, exc)
         finally:
             self._ledger.called(began, error)
-        return pickle.dumps(outcome, pickle.HIGHEST_PROTOCOL)
+        try:
+            return pickle.dumps(outcome, pickle.HIGHEST_PROTOCOL)
+        except Exception:
+            logger.exception("an outcome can't be sent")
+            return pickle.dumps((False, RuntimeError(repr(outcome[1]))))
 
     def close(self) -> None:
         self._server.close()

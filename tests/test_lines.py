@@ -1,0 +1,266 @@
+"""Both ends of a line as Serve has them: `deployments.lines` and `deployments.lined_replica`.
+
+The imports of Ray warn, and warnings are errors here.
+"""
+
+import asyncio
+import threading
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from app.errors import ModelUnavailable
+from tests.aio import run, turns, until
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from ray._private import worker
+    from ray.exceptions import ActorUnavailableError
+    from ray.serve._private.request_router.replica_wrapper import RunningReplica
+
+    from deployments import lined_replica, lines
+    from deployments.lined_replica import LinedReplica, LineResult
+    from deployments.lines import CallsOnLines
+    from deployments.replica_ledger import ReplicaLedger, own_ledger
+    from deployments.routing import FewestCallsRouter
+
+ACTOR = b"a" * 16
+GRPC = "by gRPC"
+
+
+class Target:
+    """A deployment's object."""
+
+    def __init__(self) -> None:
+        self.open: asyncio.Future[None] | None = None
+        self.cancelled = 0
+
+    async def twice(self, number: int, unit: str) -> str:
+        return f"{2 * number} {unit}"
+
+    async def fails(self) -> None:
+        raise ModelUnavailable("small-model is unavailable.", "model", 30)
+
+    async def raises_what_does_not_travel(self) -> None:
+        error = RuntimeError("out of order")
+        error.__dict__["lock"] = threading.Lock()
+        raise error
+
+    async def hangs(self) -> None:
+        self.open = asyncio.get_running_loop().create_future()
+        try:
+            await self.open
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+    async def secret(self) -> str:
+        raise AssertionError("it is not among the line's methods")
+
+
+class Ledger:
+    """Of a replica."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+        self.errors: list[bool] = []
+
+    def began(self) -> float:
+        self.under_way += 1
+        return 0.0
+
+    def called(self, began: float, error: bool) -> None:
+        self.under_way -= 1
+        self.errors.append(error)
+
+
+class Pair:
+    """A replica with a line, and what the router has of it."""
+
+    def __init__(self, calls: CallsOnLines, ledger: Ledger, target: Target, end: dict[str, Any]) -> None:
+        self.calls, self.ledger, self.target = calls, ledger, target
+        self.replica = LinedReplica(info_of({"line": end}))
+
+    def send(self, method: str, *args: Any, **changes: Any) -> Any:
+        metadata = SimpleNamespace(
+            **({"call_method": method, "is_streaming": False, "_on_separate_loop": False} | changes)
+        )
+        return self.replica.try_send_request(SimpleNamespace(metadata=metadata, args=list(args)), True)
+
+    async def connected(self) -> None:
+        assert self.send("twice", 1, "m") == GRPC
+        await until(lambda: self.replica._line is not None)  # noqa: SLF001
+
+
+def info_of(metadata: dict[str, Any]) -> Any:
+    actor = SimpleNamespace(_actor_id=SimpleNamespace(binary=lambda: ACTOR))
+    return SimpleNamespace(
+        multiplexed_model_ids=[],
+        get_actor_handle=lambda: actor,
+        is_cross_language=False,
+        replica_metadata=metadata,
+        replica_id="r1",
+    )
+
+
+@pytest.fixture(autouse=True)
+def _without_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RunningReplica, "try_send_request", lambda *_: GRPC)
+    monkeypatch.setattr(lines, "get_node_ip_address", lambda: "127.0.0.1")
+    monkeypatch.setattr(lined_replica, "AGAIN_S", 0.0)
+
+
+@asynccontextmanager
+async def lined(*methods: str) -> AsyncIterator[Pair]:
+    target, ledger = Target(), Ledger()
+    calls = CallsOnLines(target, methods or ("twice", "fails", "hangs"), ledger)  # type: ignore[arg-type]
+    pair = Pair(calls, ledger, target, await calls.start())
+    try:
+        yield pair
+    finally:
+        calls.close()
+        await until(lambda: pair.replica._line is None or not pair.replica._line.is_open)  # noqa: SLF001
+        await turns()
+
+
+def test_a_call_goes_by_grpc_until_the_line_is_there_and_then_by_the_line() -> None:
+    async def main() -> None:
+        async with lined() as pair:
+            await pair.connected()
+            result = pair.send("twice", 4, "m")
+            assert isinstance(result, LineResult)
+            heard = await result.get_rejection_response()
+            assert (heard.accepted, heard.num_ongoing_requests) == (True, 1)
+            assert await result.get_async() == "8 m"
+            assert (pair.ledger.under_way, pair.ledger.errors) == (0, [False])
+
+    run(main())
+
+
+def test_what_the_method_raises_arrives_whole() -> None:
+    async def main() -> None:
+        async with lined() as pair:
+            await pair.connected()
+            with pytest.raises(ModelUnavailable) as raised:
+                await pair.send("fails").get_async()
+            assert (raised.value.message, raised.value.retry_after) == ("small-model is unavailable.", 30)
+            assert pair.ledger.errors == [True]
+
+    run(main())
+
+
+def test_what_does_not_travel_is_told_in_words() -> None:
+    async def main() -> None:
+        async with lined("twice", "raises_what_does_not_travel") as pair:
+            await pair.connected()
+            with pytest.raises(RuntimeError, match=r"RuntimeError\('out of order'\)"):
+                await pair.send("raises_what_does_not_travel").get_async()
+
+    run(main())
+
+
+def test_only_the_lines_own_methods_and_plain_calls_go_by_it() -> None:
+    async def main() -> None:
+        async with lined() as pair:
+            await pair.connected()
+            assert pair.send("secret") == GRPC
+            assert pair.send("twice", 1, "m", is_streaming=True) == GRPC
+            assert pair.send("twice", 1, "m", _on_separate_loop=True) == GRPC
+
+    run(main())
+
+
+def test_a_replica_that_dies_is_an_actor_that_is_gone_and_serve_is_asked_again() -> None:
+    async def main() -> None:
+        async with lined() as pair:
+            await pair.connected()
+            done: list[object] = []
+            result = pair.send("hangs")
+            result.add_done_callback(done.append)
+            await until(lambda: pair.target.open is not None)
+            assert pair.ledger.under_way == 1
+            pair.calls.close()
+            with pytest.raises(ActorUnavailableError):
+                await result.get_async()
+            await turns()
+            assert (len(done), pair.ledger.under_way) == (1, 0)
+            assert pair.send("twice", 1, "m") == GRPC
+
+    run(main())
+
+
+def test_a_cancelled_call_ends_at_the_replica() -> None:
+    async def main() -> None:
+        async with lined() as pair:
+            await pair.connected()
+            result = pair.send("hangs")
+            await until(lambda: pair.target.open is not None)
+            result.cancel()
+            await until(lambda: pair.target.cancelled == 1)
+            assert pair.ledger.under_way == 0
+
+    run(main())
+
+
+def test_a_replica_without_a_line_is_called_as_serve_does() -> None:
+    async def main() -> None:
+        async with lined() as pair:
+            pair.replica = LinedReplica(info_of({}))
+            assert [pair.send("twice", 1, "m") for _ in range(3)] == [GRPC] * 3
+            assert pair.replica._connecting is None  # noqa: SLF001
+
+    run(main())
+
+
+def test_a_line_that_nobody_answers_is_tried_again_and_serves_way_taken() -> None:
+    async def main() -> None:
+        async with lined() as pair:
+            pair.calls.close()
+            for _ in range(2):
+                assert pair.send("twice", 1, "m") == GRPC
+                connecting = pair.replica._connecting  # noqa: SLF001
+                assert connecting is not None
+                await connecting
+            assert pair.replica._line is None  # noqa: SLF001
+
+    run(main())
+
+
+def test_the_router_has_lined_replicas() -> None:
+    router = object.__new__(FewestCallsRouter)
+    assert isinstance(router.create_replica_wrapper(info_of({})), LinedReplica)
+
+
+def test_a_process_that_is_no_replica_of_serves_opens_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        assert own_ledger() is None
+        assert await lines.open_line(Target(), "twice") == (None, {})
+        changed = SimpleNamespace(_replica_impl=SimpleNamespace(_metrics_manager=object()))
+        monkeypatch.setattr(worker.global_worker, "actors", {1: object(), 2: changed})
+        assert own_ledger() is None
+
+    run(main())
+
+
+def test_a_replica_knows_its_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    recorded: list[dict[str, Any]] = []
+    metrics = SimpleNamespace(
+        inc_num_ongoing_requests=lambda _: counted.append(1),
+        dec_num_ongoing_requests=lambda _: counted.append(-1),
+        record_request_metrics=lambda **tags: recorded.append(tags),
+        record_ingress_request_metrics=None,
+    )
+    replica = SimpleNamespace(
+        _metrics_manager=metrics, _deployment_id=None, max_ongoing_requests=4, get_num_ongoing_requests=lambda: 4
+    )
+    monkeypatch.setattr(worker.global_worker, "actors", {1: SimpleNamespace(_replica_impl=replica)})
+    ledger = own_ledger()
+    assert isinstance(ledger, ReplicaLedger)
+    assert ledger.is_full
+    ledger.called(ledger.began(), error=True)
+    assert (counted, [(one["route"], one["is_error"]) for one in recorded]) == ([1, -1], [("", True)])
