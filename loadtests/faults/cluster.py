@@ -104,6 +104,7 @@ class Nodes:
         self._folder = folder
         self._head = head
         self._made = 0
+        self._workers = workers
         [gcs] = ports.free(1)
         self._head_args = {
             "num_cpus": CPUS if front or not workers else 0,
@@ -124,7 +125,11 @@ class Nodes:
         for node in list(self._cluster.worker_nodes):
             if "raylet" not in _alive(node):
                 self._cluster.remove_node(node, allow_graceful=False)
+        for _ in range(self._workers - len(self._cluster.worker_nodes)):
+            try:
                 self._add()
+            except Exception as error:  # noqa: BLE001 - what Ray raises of a node that died while it started
+                print(f"a node did not start, the next look adds another: {error}", flush=True)
         head = self._cluster.head_node
         if "RAY_REDIS_ADDRESS" in os.environ and not {"raylet", "gcs_server"} <= _alive(head):
             head.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)

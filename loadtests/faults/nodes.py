@@ -127,7 +127,11 @@ def run(
         of_clients["library"].append(judged)
         return judged
 
-    killer = Killer(victims, kills, every_s, is_whole, **({"strike": strike} if strike else {}))
+    def living() -> Sequence[psutil.Process]:
+        assert found.service.process.poll() is None, f"the cluster ended by itself:\n{found.service.output()}"
+        return victims()
+
+    killer = Killer(living, kills, every_s, is_whole, **({"strike": strike} if strike else {}))
     requests = round(kills * RATE * 5)
     done = under_kills(ask, RATE, requests, killer, found.processes, 120 + 6 * kills * seconds_a_kill)
     row = row_of(name, done, kills, requests, some_may_fail=True)

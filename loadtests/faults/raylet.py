@@ -6,6 +6,7 @@ from loadtests.faults import nodes
 from loadtests.faults.oracle import book
 from loadtests.faults.processes import Processes, title
 from loadtests.faults.row import Row
+from loadtests.faults.service import ENCODER
 
 NAME = "worker raylet SIGKILL"
 MOST_RECOVERY_S = 30.0
@@ -23,5 +24,6 @@ def scenario(scale: float) -> Row:
 
 
 def worker_raylets(processes: Processes) -> list[psutil.Process]:
-    """Those of nodes other than the head."""
-    return [raylet for raylet in processes.named("raylet") if "--head" not in title(raylet)]
+    """Those of nodes other than the head, that an encoder serves on: one that only starts is not the cluster's yet."""
+    homes = {parent.pid for encoder in processes.serving(ENCODER) for parent in encoder.parents()}
+    return [raylet for raylet in processes.named("raylet") if "--head" not in title(raylet) and raylet.pid in homes]
