@@ -12,7 +12,7 @@ import struct
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, cast
 
 # Length of the payload, number of the call, kind.
 HEADER: Final = struct.Struct("<IQB")
@@ -38,8 +38,7 @@ class Frames(asyncio.Protocol):
         self._buffer = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP's are
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
         self.is_open = True
         if (link := transport.get_extra_info("socket")) is not None:
             with suppress(OSError):
