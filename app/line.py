@@ -58,7 +58,7 @@ class Frames(asyncio.Protocol):
     def say(self, kind: int, number: int, payload: bytes = b"") -> None:
         """Nothing where the connection has ended."""
         if self.is_open:
-            self.transport.writelines((HEADER.pack(len(payload), number, kind), payload))
+            self.transport.write(HEADER.pack(len(payload), number, kind) + payload)
 
     def _cut(self) -> Iterator[tuple[int, int, bytes]]:
         buffer, at = self._buffer, 0

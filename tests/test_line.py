@@ -1,10 +1,11 @@
 """`app.line` over real sockets on loopback."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+import uvloop
 
 from app import line
 from app.line import CALL, HEADER, Answer, Line, LineLost, LineServer, connect
@@ -54,7 +55,8 @@ async def ended(one: Line) -> None:
     await until(lambda: not one.is_open)
 
 
-def test_calls_overlap_and_each_gets_its_own_answer() -> None:
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_calls_overlap_and_each_gets_its_own_answer(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
     async def main() -> None:
         works = Works()
         async with served(works) as (_, port):
@@ -68,7 +70,9 @@ def test_calls_overlap_and_each_gets_its_own_answer() -> None:
             assert len(one) == 0
             await ended(one)
 
-    run(main())
+    # Serve's replicas run on uvloop, whose transports are their own.
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(asyncio.wait_for(main(), 10))
 
 
 @pytest.mark.parametrize("size", [0, 1, 5 * 2**20])
