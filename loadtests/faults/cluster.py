@@ -82,7 +82,7 @@ def start_redis(folder: Path) -> dict[str, str]:
     with Path(folder, "redis.log").open("w") as log:
         subprocess.Popen([binary, "--port", str(port), *only_in_memory], stdout=log)
     give_up = time.monotonic() + REDIS_START_S
-    while ports.is_free(port):
+    while ports.is_free(port, "127.0.0.1"):
         if time.monotonic() > give_up:
             sys.exit(f"redis-server does not listen: {Path(folder, 'redis.log').read_text()[-500:]}")
         time.sleep(POLL_S)

@@ -28,6 +28,7 @@ WORKERS = 2
 RATE = 24.0
 KILLS = 20
 INGRESSES = 2
+RAYLET = "raylet"
 # At most three retries; pauses long enough for a proxy that takes some seconds to come back.
 RETRY = Retry(attempts=4, first_s=1.5)
 
@@ -43,9 +44,18 @@ class Cluster:
     door: int
 
     def is_whole(self) -> bool:
-        """Every replica that was deployed serves."""
+        """Every replica that was deployed serves, on a node that is there: those of a dead one live for a moment."""
         encoding, answering = self.processes.serving(ENCODER), self.processes.serving("Ingress")
-        return len(encoding) == ENCODERS and len(answering) == INGRESSES
+        at_home = [home(replica) is not None for replica in (*encoding, *answering)]
+        return len(encoding) == ENCODERS and len(answering) == INGRESSES and all(at_home)
+
+
+def home(replica: psutil.Process) -> int | None:
+    """The raylet of its node, if that lives."""
+    try:
+        return next((parent.pid for parent in replica.parents() if parent.name() == RAYLET), None)
+    except psutil.Error:
+        return None
 
 
 @contextmanager

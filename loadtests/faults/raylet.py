@@ -25,5 +25,5 @@ def scenario(scale: float) -> Row:
 
 def worker_raylets(processes: Processes) -> list[psutil.Process]:
     """Those of nodes other than the head, that an encoder serves on: one that only starts is not the cluster's yet."""
-    homes = {parent.pid for encoder in processes.serving(ENCODER) for parent in encoder.parents()}
-    return [raylet for raylet in processes.named("raylet") if "--head" not in title(raylet) and raylet.pid in homes]
+    homes = {nodes.home(encoder) for encoder in processes.serving(ENCODER)}
+    return [raylet for raylet in processes.named(nodes.RAYLET) if "--head" not in title(raylet) and raylet.pid in homes]
