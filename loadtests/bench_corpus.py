@@ -46,7 +46,7 @@ def raw() -> dict[str, float]:
     rng = random.Random(0)
     texts = [text(rng, i) for i in range(RAW_TEXTS)]
     threads = os.cpu_count() or 1
-    rates = {}
+    rates: dict[str, float] = {}
     for streams in sorted({1, threads}):
         tower = load_text_model(ModelArgs(id=DEFAULT_TEXT_MODEL), threads=threads, offline=True, streams=streams)
         rates |= {f"{streams} x {size}": _raw(tower, texts, size) for size in RAW_BATCHES}

@@ -10,6 +10,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.patches import Rectangle
 
 from loadtests.capacity import Costs, Demand, plan
 
@@ -34,7 +35,7 @@ def peers(results: dict[str, Any], folder: Path) -> None:
         panel.set_xscale("log")
         panel.set_title("requests/s (more is better)" if more else "milliseconds (less is better)", fontsize=10)
         panel.spines[["top", "right"]].set_visible(False)
-    handles = [plt.Rectangle((0, 0), 1, 1, color=colours[name]) for name in systems]
+    handles = [Rectangle((0, 0), 1, 1, color=colours[name]) for name in systems]
     names = {"raw": "raw model in process", "ours": "this service"}
     figure.legend(handles, [names.get(name, name) for name in systems], loc="outside lower center", ncols=4, fontsize=9)
     figure.savefig(folder / "bench-peers.png", dpi=110)

@@ -94,7 +94,7 @@ def write(file: Path, port: int, one_per_node: bool = False, apart: bool = False
     config["proxy_location"] = "EveryNode"
     [application] = config["applications"]
     two = {"autoscaling": {"min_replicas": INGRESSES, "max_replicas": INGRESSES}}
-    ingress = two | {"num_cpus": 0.2, "max_ongoing_requests": 2048}
+    ingress: dict[str, Any] = two | {"num_cpus": 0.2, "max_ongoing_requests": 2048}
     encoder = encoders()
     spread = ["TextEncoder-all-MiniLM-L6-v2", "Ingress"] if one_per_node else []
     if apart:
@@ -141,7 +141,7 @@ def run(
         assert found.service.process.poll() is None, f"the cluster ended by itself:\n{found.service.output()}"
         return victims()
 
-    killer = Killer(living, kills, every_s, is_whole, **({"strike": strike} if strike else {}))
+    killer = Killer(living, kills, every_s, is_whole, strike)
     requests = round(kills * RATE * 5)
     done = under_kills(ask, RATE, requests, killer, found.processes, 120 + 6 * kills * seconds_a_kill)
     row = row_of(name, done, kills, requests, some_may_fail=True)

@@ -12,7 +12,7 @@ from loadtests.faults.memory import Sampler
 from loadtests.faults.oracle import Book, book
 from loadtests.faults.row import Row
 from loadtests.faults.run import MEMORY_EVERY_S, Run, drive, replaced_note, row_of
-from loadtests.faults.service import ENCODER
+from loadtests.faults.service import ENCODER, encoders
 
 NAME = "rolling serve deploy"
 ROLLOUTS, RATE = 5, 24.0
@@ -56,7 +56,7 @@ class Roller(threading.Thread):
             before = self._replicas()
             config = Path(self._found.config.parent, f"rollout-{number}.yaml")
             # A limit that nobody meets: every replica of the ingress must know it. The encoders get another thread.
-            encoder = nodes.encoders() | {"workers": 3 + number}
+            encoder = encoders() | {"workers": 3 + number}
             nodes.write(config, self._found.service.port, limits={"texts": 2000 - number}, text_models=[encoder])
             started = time.monotonic()
             try:
