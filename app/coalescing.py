@@ -77,6 +77,10 @@ class Coalescer(Generic[T, R]):
         """What `submit` would raise for whatever costs next to nothing."""
         return self.backlog.refusal(self._waited_s()) if self._queue else None
 
+    def _is_deep(self, width: int) -> bool:
+        """Whether as much waits, and for so long, that large calls leave none of the others without."""
+        return len(self._queue) >= DEEP * self.full * width and self._waited_s() > DEEP_AFTER_S
+
     def _waited_s(self) -> float:
         return self.backlog.clock() - self._queue[0].since
 
@@ -101,7 +105,7 @@ class Coalescer(Generic[T, R]):
         while self._queue and len(self._calls) < width:
             # Spread a large pile over the calls that are free instead of giving it all to the first.
             share = -(-len(self._queue) // (width - len(self._calls)))
-            shared = self.full * (DEEP if self._waited_s() > DEEP_AFTER_S else 1)
+            shared = self.full * (DEEP if self._is_deep(width) else 1)
             batch = self._take(min(self.max_items, max(share, self.full)), shared)
             if not batch:
                 return

@@ -126,7 +126,10 @@ class Line(Frames):
             future.set_result(payload)
 
     def _ended(self, number: int, future: "asyncio.Future[bytes]") -> None:
-        if self._calls.pop(number, None) is not None and future.cancelled():
+        waits = self._calls.pop(number, None) is not None
+        if not future.cancelled():
+            future.exception()  # seen: whoever gave the call up has nobody to tell
+        elif waits:
             self.say(CANCEL, number)
 
 

@@ -109,7 +109,7 @@ def test_what_several_requests_share_is_no_longer_than_a_full_batch() -> None:
     run(main())
 
 
-def test_those_who_have_waited_long_share_larger_calls() -> None:
+def test_where_much_has_waited_long_calls_are_larger_and_leave_others_enough() -> None:
     async def main() -> None:
         line, clock = Line(), Clock()
         account: Backlog[int] = Backlog("model", len, LARGE, LARGE, clock)
@@ -120,9 +120,9 @@ def test_those_who_have_waited_long_share_larger_calls() -> None:
         clock.now += DEEP_AFTER_S
         await line.answer(0)
         clock.now += 0.1
-        for call in range(1, 4):
+        for call in range(1, 5):
             await line.answer(call)
-        assert line.calls == [[0], [1, 2], [*range(3, 3 + 2 * DEEP)], [11, 12, 13]]
+        assert line.calls == [[0], [1, 2], [*range(3, 3 + 2 * DEEP)], [11, 12], [13]]
         assert await asyncio.gather(*futures) == [2 * i for i in range(14)]
 
     run(main())

@@ -45,6 +45,7 @@ OVERLOAD: Final = [
     M("only a line's own methods", "deployments/lined_replica.py", "metadata.call_method in self._methods and", "self._methods and", "tests/test_lines.py"),
     M("calls on a line are under way", "deployments/lines.py", "            self._ledger.called(began, error)\n", "            pass\n", "tests/test_lines.py"),
     M("a lost line is a lost replica", "deployments/lined_replica.py", "except LineLost:", "except ZeroDivisionError:", "tests/test_lines.py"),
+    M("large calls leave others enough", "app/coalescing.py", "len(self._queue) >= DEEP * self.full * width and ", "", COALESCING),
     M("nothing is spent on what is refused", "app/service.py", "                raise refusal\n", "                pass\n", "tests/test_service.py"),
     M("answered work waits no longer", "app/coalescing.py", "            backlog.waiting -= units\n", "            pass\n", COALESCING),
     M("a measured rate", "app/coalescing.py", "            backlog.ran(units, began)\n", "", COALESCING),
