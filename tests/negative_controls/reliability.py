@@ -32,7 +32,7 @@ OVERLOAD: Final = [
     M("the queue is looked at", "app/coalescing.py", "            self.backlog.check(items, self._waited_s())\n", "            pass\n", COALESCING),
     M("a flood is refused at the door", "app/shedding.py", "if self._looks < 1:", "if False:", "tests/test_shedding.py"),
     M("requests at the door are under way", "deployments/replica_ledger.py", "        self._metrics.inc_num_ongoing_requests(self._kind)\n", "", "tests/api/test_door.py"),
-    M("requests at the door end", "deployments/replica_ledger.py", "        self._metrics.dec_num_ongoing_requests(self._kind)\n", "", "tests/api/test_door.py"),
+    M("requests at the door end", "deployments/replica_ledger.py", "began) * 1e3\n        self._metrics.dec_num_ongoing_requests(self._kind)\n", "began) * 1e3\n", "tests/api/test_door.py"),
     M("Serve's own routes are its own", "deployments/door.py", ' or scope["path"].startswith(SERVES_OWN)', "", "tests/api/test_door.py"),
     M("a full replica's requests wait", "deployments/door.py", "(ledger is None or ledger.is_full)", "ledger is None", "tests/api/test_door.py"),
     M("who leaves ends his work", "app/api/leaving.py", "        self._task.cancel()\n", "", "tests/api/test_leaving.py"),
