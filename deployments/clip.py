@@ -66,7 +66,7 @@ class Clip:
 
     async def __del__(self) -> None:
         if self._calls is not None:
-            self._calls.close()
+            await self._calls.close()
         await self._reporter.close()
         await end_traces()
 

@@ -31,7 +31,7 @@ class Door:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         answers, keeper, ledger = Door.answers, Door.keeper, self._ledger
-        if answers is None or scope["type"] != "http" or scope["path"].startswith(SERVES_OWN):
+        if answers is None or scope["type"] != "http" or scope["path"].startswith(SERVES_OWN) or scope.get("root_path"):
             await self.app(scope, receive, send)
             return
         refusal = keeper.shed(scope["method"], scope["path"]) if keeper is not None else None
@@ -42,8 +42,12 @@ class Door:
         if ledger is None:
             await answers(scope, receive, send)
             return
+        if refusal is None:
+            await ledger.enter()
         began = ledger.began()
         try:
             await answers(scope, receive, send)
         finally:
+            if refusal is None:
+                ledger.leave()
             ledger.ended(began, scope["method"], state.get("route", OTHER), state.get("status", CLIENT_LEFT))

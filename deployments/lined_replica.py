@@ -35,7 +35,8 @@ class LinedReplica(RunningReplica):  # type: ignore[misc]
 
     def try_send_request(self, pr: PendingRequest, with_rejection: bool) -> ReplicaResult:
         metadata = pr.metadata
-        if metadata.call_method in self._methods and not (metadata.is_streaming or metadata._on_separate_loop):  # noqa: SLF001
+        plain = not (metadata.is_streaming or metadata._on_separate_loop or pr.kwargs)  # noqa: SLF001
+        if metadata.call_method in self._methods and plain:
             line = self._line
             if line is not None and line.is_open:
                 call = pickle.dumps((metadata.call_method, pr.args), pickle.HIGHEST_PROTOCOL)

@@ -4,6 +4,7 @@ Serve goes on choosing the replica and counting what is under way (`deployments.
 Where a replica has no line, or it is down, calls go by gRPC.
 """
 
+import asyncio
 import logging
 import pickle
 import secrets
@@ -12,12 +13,13 @@ from typing import Any, Final
 
 from ray.util import get_node_ip_address
 
-from app.line import LineServer
+from app.line import HALF, LineServer
 from deployments.replica_ledger import ReplicaLedger, own_ledger
 
 logger = logging.getLogger(__name__)
 
 LINE: Final = "line"
+GRACE_S: Final = 2.0
 
 
 class CallsOnLines:
@@ -26,7 +28,7 @@ class CallsOnLines:
     def __init__(self, target: Any, methods: Sequence[str], ledger: ReplicaLedger) -> None:
         self._methods = {name: getattr(target, name) for name in methods}
         self._ledger = ledger
-        self._secret = secrets.token_bytes(32)
+        self._secret = secrets.token_bytes(2 * HALF)
         self._server = LineServer(self.answer, self._secret)
 
     async def start(self) -> dict[str, Any]:
@@ -43,6 +45,11 @@ class CallsOnLines:
             method, args = pickle.loads(call)  # noqa: S301
             outcome = (True, await self._methods[method](*args))
             error = False
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # the caller gave it up
+            outcome = (False, RuntimeError(f"the work was cancelled: {exc}"))
         except Exception as exc:  # noqa: BLE001 - the caller's to see
             outcome = (False, exc)
         finally:
@@ -53,13 +60,20 @@ class CallsOnLines:
             logger.exception("an outcome can't be sent")
             return pickle.dumps((False, RuntimeError(repr(outcome[1]))))
 
-    def close(self) -> None:
-        self._server.close()
+    async def close(self) -> None:
+        """The replica ends, once it has drained; a call that came late has a moment."""
+        await self._server.close(GRACE_S)
 
 
 async def open_line(target: Any, *methods: str) -> tuple[CallsOnLines | None, dict[str, Any]]:
-    """Of this process's replica, for `record_replica_metadata`; none where Serve's replica is not as expected."""
+    """Of this process's replica, for `record_replica_metadata`; none where Serve's replica is not as expected, or the
+    node's address can't be listened on."""
     if (ledger := own_ledger()) is None:
         return None, {}
     calls = CallsOnLines(target, methods, ledger)
-    return calls, {LINE: await calls.start()}
+    try:
+        return calls, {LINE: await calls.start()}
+    except OSError as error:
+        # The node's address may be one that only others know it by.
+        logger.warning("no line can be opened on this node: %s", error)
+        return None, {}

@@ -12,7 +12,7 @@ from ray._private import worker
 from ray.serve._private.common import RequestMetadata, RequestProtocol
 
 # What is asked of both; a Ray without one of these has changed.
-_OF_REPLICA: Final = ("_metrics_manager", "_deployment_id", "max_ongoing_requests", "get_num_ongoing_requests")
+_OF_REPLICA: Final = ("_metrics_manager", "_deployment_id", "_semaphore", "_user_callable_wrapper")
 _OF_METRICS: Final = (
     "inc_num_ongoing_requests",
     "dec_num_ongoing_requests",
@@ -36,7 +36,14 @@ class ReplicaLedger:
     @property
     def is_full(self) -> bool:
         """Whether Serve would have the next one wait."""
-        return bool(self._replica.get_num_ongoing_requests() >= self._replica.max_ongoing_requests)
+        return bool(self._replica._semaphore.locked())  # noqa: SLF001
+
+    async def enter(self) -> None:
+        """Take a place among those that may be under way; does not wait unless they are full."""
+        await self._replica._semaphore.acquire()  # noqa: SLF001
+
+    def leave(self) -> None:
+        self._replica._semaphore.release()  # noqa: SLF001
 
     def began(self) -> float:
         """Returns the time, for `ended`."""
@@ -84,6 +91,10 @@ def own_ledger() -> ReplicaLedger | None:
 
 def _ledger_of(replica: Any) -> ReplicaLedger | None:
     metrics = getattr(replica, "_metrics_manager", None)
+    wrapper = getattr(replica, "_user_callable_wrapper", None)
+    if getattr(wrapper, "_run_user_code_in_separate_thread", True):
+        # Ours belongs on another loop then than what would answer here.
+        return None
     if all(hasattr(replica, name) for name in _OF_REPLICA) and all(hasattr(metrics, name) for name in _OF_METRICS):
         return ReplicaLedger(replica)
     return None

@@ -8,7 +8,7 @@ import pytest
 import uvloop
 
 from app import line
-from app.line import CALL, HEADER, Answer, Line, LineLost, LineServer, connect
+from app.line import CALL, HEADER, WELCOME, Answer, Line, LineLost, LineServer, connect
 from tests.aio import run, turns, until
 
 SECRET = b"s" * 32
@@ -39,7 +39,7 @@ async def served(answer: Answer) -> AsyncIterator[tuple[LineServer, int]]:
     try:
         yield server, port
     finally:
-        server.close()
+        await server.close()
         await until(lambda: not server.connections)
         await turns()  # until transports are closed that were aborted
 
@@ -94,7 +94,7 @@ def test_who_does_not_know_the_secret_is_not_listened_to() -> None:
     async def main() -> None:
         works = Works()
         async with served(works) as (server, port):
-            for wrong in (b"", b"s" * 31, b"t" * 32, b"s" * 33):
+            for wrong in (b"", b"s" * 15, b"t" * 32, b"t" * 16 + b"s" * 16):
                 with pytest.raises(LineLost):
                     await connect(HOST, port, wrong)
             # Nor who leaves it out.
@@ -107,6 +107,60 @@ def test_who_does_not_know_the_secret_is_not_listened_to() -> None:
             assert works.open == {}
 
     run(main())
+
+
+def test_who_answers_without_knowing_the_secret_is_not_called() -> None:
+    async def main() -> None:
+        async def stranger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1)
+            writer.write(HEADER.pack(16, 0, WELCOME) + b"t" * 16)
+            await closed(writer)
+
+        server = await asyncio.start_server(stranger, HOST, 0)
+        with pytest.raises(LineLost):
+            await connect(HOST, server.sockets[0].getsockname()[1], SECRET)
+        server.close()
+        await turns()
+
+    run(main())
+
+
+def test_a_known_line_is_not_ended_by_the_patience_with_strangers() -> None:
+    async def main() -> None:
+        async with served(Works()) as (server, port):
+            one = await connect(HOST, port, SECRET)
+            [connection] = server.connections
+            assert connection._patience.cancelled()  # noqa: SLF001
+            await ended(one)
+
+    run(main())
+
+
+def test_an_end_that_is_silent_is_asked_and_a_slow_one_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "SILENT_S", 0.0)
+    monkeypatch.setattr(line, "PONG_S", 0.05)
+
+    async def main() -> None:
+        works = Works()
+        async with served(works) as (server, port):
+            slow, dead = await connect(HOST, port, SECRET), await connect(HOST, port, SECRET)
+            heard, other = slow._heard_at, dead.call(b"other")  # noqa: SLF001
+            [deaf] = [c for c in server.connections if c.transport.get_extra_info("peername") == name_of(dead)]
+            deaf.arrived = lambda *_: None  # type: ignore[method-assign]
+            for one in (slow, dead):
+                call = one.call(b"given up")
+                await turns()
+                call.cancel()
+            with pytest.raises(LineLost):
+                await other
+            assert (slow.is_open, slow._heard_at > heard, dead.is_open) == (True, True, False)  # noqa: SLF001
+            await ended(slow)
+
+    run(main())
+
+
+def name_of(one: Line) -> object:
+    return one.transport.get_extra_info("sockname")
 
 
 def test_who_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +199,7 @@ def test_calls_are_lost_with_the_other_end_and_later_ones_not_begun() -> None:
             one = await connect(HOST, port, SECRET)
             call = one.call(b"a")
             await until(lambda: len(works.open) == 1)
-            server.close()
+            await server.close()
             with pytest.raises(LineLost):
                 await call
             with pytest.raises(LineLost):

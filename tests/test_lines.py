@@ -23,10 +23,12 @@ with warnings.catch_warnings():
     from ray.serve._private.request_router.replica_wrapper import RunningReplica
 
     from deployments import lined_replica, lines
+    from deployments.clip import Clip
     from deployments.lined_replica import LinedReplica, LineResult
     from deployments.lines import CallsOnLines
     from deployments.replica_ledger import ReplicaLedger, own_ledger
     from deployments.routing import FewestCallsRouter
+    from deployments.text_encoder import TextEncoder
 
 ACTOR = b"a" * 16
 GRPC = "by gRPC"
@@ -89,7 +91,7 @@ class Pair:
         metadata = SimpleNamespace(
             **({"call_method": method, "is_streaming": False, "_on_separate_loop": False} | changes)
         )
-        return self.replica.try_send_request(SimpleNamespace(metadata=metadata, args=list(args)), True)
+        return self.replica.try_send_request(SimpleNamespace(metadata=metadata, args=list(args), kwargs={}), True)
 
     async def connected(self) -> None:
         assert self.send("twice", 1, "m") == GRPC
@@ -122,7 +124,7 @@ async def lined(*methods: str) -> AsyncIterator[Pair]:
     try:
         yield pair
     finally:
-        calls.close()
+        await calls.close()
         await until(lambda: pair.replica._line is None or not pair.replica._line.is_open)  # noqa: SLF001
         await turns()
 
@@ -183,7 +185,7 @@ def test_a_replica_that_dies_is_an_actor_that_is_gone_and_serve_is_asked_again()
             result.add_done_callback(done.append)
             await until(lambda: pair.target.open is not None)
             assert pair.ledger.under_way == 1
-            pair.calls.close()
+            await pair.calls.close()
             with pytest.raises(ActorUnavailableError):
                 await result.get_async()
             await turns()
@@ -219,7 +221,7 @@ def test_a_replica_without_a_line_is_called_as_serve_does() -> None:
 def test_a_line_that_nobody_answers_is_tried_again_and_serves_way_taken() -> None:
     async def main() -> None:
         async with lined() as pair:
-            pair.calls.close()
+            await pair.calls.close()
             for _ in range(2):
                 assert pair.send("twice", 1, "m") == GRPC
                 connecting = pair.replica._connecting  # noqa: SLF001
@@ -228,6 +230,58 @@ def test_a_line_that_nobody_answers_is_tried_again_and_serves_way_taken() -> Non
             assert pair.replica._line is None  # noqa: SLF001
 
     run(main())
+
+
+def test_a_line_that_was_just_lost_is_not_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lined_replica, "AGAIN_S", 3600.0)
+
+    async def main() -> None:
+        async with lined() as pair:
+            await pair.calls.close()
+            assert pair.send("twice", 1, "m") == GRPC
+            connecting = pair.replica._connecting  # noqa: SLF001
+            assert connecting is not None
+            await connecting
+            assert pair.send("twice", 1, "m") == GRPC
+            assert pair.replica._connecting is connecting  # noqa: SLF001
+
+    run(main())
+
+
+def test_work_that_others_cancelled_is_answered() -> None:
+    async def main() -> None:
+        async with lined() as pair:
+            await pair.connected()
+            result = pair.send("hangs")
+            await until(lambda: pair.target.open is not None)
+            assert pair.target.open is not None
+            pair.target.open.cancel()
+            with pytest.raises(RuntimeError, match="cancelled"):
+                await result.get_async()
+
+    run(main())
+
+
+@pytest.mark.parametrize("deployment", [TextEncoder, Clip])
+def test_encoders_tell_serve_of_their_line(monkeypatch: pytest.MonkeyPatch, deployment: Any) -> None:
+    opened: list[tuple[str, ...]] = []
+
+    async def opens(target: Any, *methods: str) -> tuple[None, dict[str, Any]]:
+        opened.append(methods)
+        assert all(callable(getattr(target, method)) for method in methods)
+        return None, {"line": {}}
+
+    monkeypatch.setattr(f"{deployment.__module__}.open_line", opens)
+    # Not one of its own: Serve awaits an encoder's end.
+    target = SimpleNamespace(encode_texts=deployment.encode_texts, encode_images=len)
+    assert run(deployment.record_replica_metadata(target)) == {"line": {}}
+    assert opened == [("encode_texts",) if deployment is TextEncoder else ("encode_texts", "encode_images")]
+
+
+def test_an_address_that_is_not_this_nodes_makes_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "get_node_ip_address", lambda: "203.0.113.7")
+    monkeypatch.setattr(lines, "own_ledger", Ledger)
+    assert run(lines.open_line(Target(), "twice")) == (None, {})
 
 
 def test_the_router_has_lined_replicas() -> None:
@@ -256,7 +310,10 @@ def test_a_replica_knows_its_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
         record_ingress_request_metrics=None,
     )
     replica = SimpleNamespace(
-        _metrics_manager=metrics, _deployment_id=None, max_ongoing_requests=4, get_num_ongoing_requests=lambda: 4
+        _metrics_manager=metrics,
+        _deployment_id=None,
+        _semaphore=asyncio.Semaphore(0),
+        _user_callable_wrapper=SimpleNamespace(_run_user_code_in_separate_thread=False),
     )
     monkeypatch.setattr(worker.global_worker, "actors", {1: SimpleNamespace(_replica_impl=replica)})
     ledger = own_ledger()

@@ -6,6 +6,7 @@ The imports of Ray warn, and warnings are errors here.
 import asyncio
 import warnings
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -57,19 +58,26 @@ class Metrics:
 class Inside:
     """A replica of Serve's, and all that is behind it."""
 
-    def __init__(self, *, most: int = 100, prefix: str = "/") -> None:
+    def __init__(self, *, most: int = 100, prefix: str = "/", threads: bool = False) -> None:
         self.paths: list[str] = []
-        self.max_ongoing_requests = most
+        self._semaphore = asyncio.Semaphore(most)
+        self._user_callable_wrapper = SimpleNamespace(_run_user_code_in_separate_thread=threads)
         self._metrics_manager = Metrics()
         self._deployment_id = DeploymentID("Ingress", "app")
         self._route_prefix = prefix
 
     @property
+    def is_full(self) -> bool:
+        return self._semaphore.locked()
+
+    def changed(self) -> "Inside":
+        """Of another version of Serve."""
+        del self._semaphore
+        return self
+
+    @property
     def metrics(self) -> Metrics:
         return self._metrics_manager
-
-    def get_num_ongoing_requests(self) -> int:
-        return self._metrics_manager.under_way
 
     async def answers(self, scope: Any, receive: Any, send: Any) -> None:
         self.paths.append(scope["path"])
@@ -151,13 +159,43 @@ def test_what_serve_answers_itself_or_would_have_wait_goes_inside(encoder: FakeE
 
 
 def test_a_serve_that_is_not_as_expected_gets_all_but_what_is_shed(encoder: FakeEncoder) -> None:
-    service, elsewhere, changed = Service(encoder), Inside(prefix="/v2"), Inside()
-    del changed.max_ongoing_requests
+    service, others = Service(encoder), (Inside(prefix="/v2"), Inside().changed(), Inside(threads=True))
     Door.answers = service._app  # noqa: SLF001
-    assert [asked(inside, text())[0].text for inside in (elsewhere, changed)] == ["inside"] * 2
+    assert [asked(inside, text())[0].text for inside in others] == ["inside"] * 3
     keep(service)
     encoder.overload = FULL
-    assert [asked(inside, text())[0].status_code for inside in (elsewhere, changed)] == [429] * 2
+    assert [asked(inside, text())[0].status_code for inside in others] == [429] * 3
+
+
+def test_no_more_are_under_way_than_may_be_and_whoever_is_shed_takes_no_place(encoder: FakeEncoder) -> None:
+    places: list[bool] = []
+    inside = Inside(most=1)
+
+    async def looks(scope: Any, receive: Any, send: Any) -> None:
+        places.append(inside.is_full)
+        await Inside().answers(scope, receive, send)
+
+    Door.answers = looks
+    asked(inside, text(), text())
+    assert (places, inside.is_full, inside.paths) == ([True, True], False, [])
+    keep(Service(encoder))
+    Door.answers = looks
+    encoder.overload = FULL
+    asked(inside, text())
+    assert (places, inside.is_full) == ([True, True, False], False)
+
+
+def test_where_paths_have_a_prefix_serve_takes_it_off(encoder: FakeEncoder) -> None:
+    Door.answers = Service(encoder)._app  # noqa: SLF001
+    inside = Inside()
+    app = _apply_middlewares(inside.answers, middlewares())
+
+    async def call() -> httpx.Response:
+        transport = httpx.ASGITransport(app, root_path="/api")
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            return await client.get("/api/-/healthz")
+
+    assert asyncio.run(call()).text == "inside"
 
 
 def test_an_application_that_fails_is_not_under_way_for_ever() -> None:
