@@ -3,35 +3,51 @@
 import json
 import uuid
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pyarrow.parquet as pq
 
 from app.arguments import DEFAULT_TEXT_MODEL, ModelArgs
-from app.corpus_model import load_model
+from app.corpus_model import CorpusModel, load_model
 from app.corpus_reuse import matrix
 from app.corpus_run import CorpusOptions, embed_corpus, in_process
 from app.corpus_warm import service_at, warm_cache
+from app.types import Vector
 from tests.cluster.running import RunningService
+
+ATTEMPTS = 3
 
 
 def test_what_was_written_is_what_the_service_answers(
     service: RunningService, client: httpx.Client, tmp_path: Path
 ) -> None:
-    mark = uuid.uuid4().hex
-    texts = [f"{mark} {i} of the river" for i in range(20)] + [f"{mark} " + "long " * 400]
-    (tmp_path / "in.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
-    embed_corpus(str(tmp_path / "in.jsonl"), str(tmp_path / "out"), CorpusOptions(offline=True), in_process())
     model = load_model(ModelArgs(id=DEFAULT_TEXT_MODEL), "text", 1, True)
-    warmed = warm_cache(str(tmp_path / "out"), model, service_at(service.url, None))
-    assert (warmed.texts, warmed.stored) == (21, 21)
-    answer = client.post("/embed/text", json={"texts": texts}).json()
+    # A look-up that takes longer than its deadline is a miss, as a machine that has just embedded can make of one.
+    for attempt in range(ATTEMPTS):
+        texts, written, answer = warmed(service, client, model, tmp_path / str(attempt))
+        if answer["cached"] or attempt == ATTEMPTS - 1:
+            break
     assert (answer["cached"], answer["cacheHits"], answer["truncated"]) == (True, 21, [20])
     assert answer["usage"]["tokens"] == sum(len(text.ids) for text in model.tokenize(texts))
-    np.testing.assert_array_equal(
-        np.array(answer["embeddings"], np.float32), matrix(pq.read_table(tmp_path / "out")).astype(np.float32)
-    )
+    np.testing.assert_array_equal(np.array(answer["embeddings"], np.float32), written)
+
+
+def warmed(
+    service: RunningService, client: httpx.Client, model: CorpusModel, folder: Path
+) -> tuple[list[str], Vector, dict[str, Any]]:
+    """Texts that are new, their vectors in bulk, which the cache was given, and what the service says of them."""
+    folder.mkdir()
+    mark = uuid.uuid4().hex
+    texts = [f"{mark} {i} of the river" for i in range(20)] + [f"{mark} " + "long " * 400]
+    (folder / "in.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    out = str(folder / "out")
+    embed_corpus(str(folder / "in.jsonl"), out, CorpusOptions(offline=True), in_process())
+    done = warm_cache(out, model, service_at(service.url, None))
+    assert (done.texts, done.stored) == (21, 21)
+    answer: dict[str, Any] = client.post("/embed/text", json={"texts": texts}).json()
+    return texts, matrix(pq.read_table(out)).astype(np.float32), answer
 
 
 def test_vectors_of_another_model_are_refused(client: httpx.Client) -> None:
