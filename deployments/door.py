@@ -1,7 +1,7 @@
 """The door: where a request of the ingress's HTTP server meets our application, before Serve's own part.
 
-Serve's part of a request costs more than all of ours. What it does of use here is done by the ledger (how many are
-under way, for drains and autoscaling) and by the application itself (ids, deadlines, clients that leave).
+Serve's part is nearly half of what a cache hit would cost this process. What it does of use here is done by the ledger
+(how many are under way, for drains and autoscaling) and by the application itself (ids, deadlines, clients that leave).
 
 Runs in Serve's own HTTP servers; only an ingress replica has somebody at the door. What is Serve's (`/-/healthz`), and
 what it would have wait, goes on to it.

@@ -1,4 +1,4 @@
-"""`app.line` over real sockets on loopback."""
+"""`app.line` and `app.line_server` over real sockets on loopback."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import uvloop
 
-from app import line
-from app.line import CALL, HEADER, WELCOME, Answer, Line, LineLost, LineServer, connect
+from app import line, line_server
+from app.line import CALL, HEADER, WELCOME, Line, LineLost, connect
+from app.line_server import Answer, LineServer
 from tests.aio import run, turns, until
 
 SECRET = b"s" * 32
@@ -164,7 +165,7 @@ def name_of(one: Line) -> object:
 
 
 def test_who_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line, "SECRET_S", 0.0)
+    monkeypatch.setattr(line_server, "SECRET_S", 0.0)
 
     async def main() -> None:
         async with served(Works()) as (_, port):

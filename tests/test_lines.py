@@ -18,7 +18,6 @@ from tests.aio import run, turns, until
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from ray._private import worker
     from ray.exceptions import ActorUnavailableError
     from ray.serve._private.request_router.replica_wrapper import RunningReplica
 
@@ -26,7 +25,6 @@ with warnings.catch_warnings():
     from deployments.clip import Clip
     from deployments.lined_replica import LinedReplica, LineResult
     from deployments.lines import CallsOnLines
-    from deployments.replica_ledger import ReplicaLedger, own_ledger
     from deployments.routing import FewestCallsRouter
     from deployments.text_encoder import TextEncoder
 
@@ -289,35 +287,8 @@ def test_the_router_has_lined_replicas() -> None:
     assert isinstance(router.create_replica_wrapper(info_of({})), LinedReplica)
 
 
-def test_a_process_that_is_no_replica_of_serves_opens_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_is_no_replica_of_serves_opens_no_line() -> None:
     async def main() -> None:
-        assert own_ledger() is None
         assert await lines.open_line(Target(), "twice") == (None, {})
-        changed = SimpleNamespace(_replica_impl=SimpleNamespace(_metrics_manager=object()))
-        monkeypatch.setattr(worker.global_worker, "actors", {1: object(), 2: changed})
-        assert own_ledger() is None
 
     run(main())
-
-
-def test_a_replica_knows_its_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
-    counted: list[int] = []
-    recorded: list[dict[str, Any]] = []
-    metrics = SimpleNamespace(
-        inc_num_ongoing_requests=lambda _: counted.append(1),
-        dec_num_ongoing_requests=lambda _: counted.append(-1),
-        record_request_metrics=lambda **tags: recorded.append(tags),
-        record_ingress_request_metrics=None,
-    )
-    replica = SimpleNamespace(
-        _metrics_manager=metrics,
-        _deployment_id=None,
-        _semaphore=asyncio.Semaphore(0),
-        _user_callable_wrapper=SimpleNamespace(_run_user_code_in_separate_thread=False),
-    )
-    monkeypatch.setattr(worker.global_worker, "actors", {1: SimpleNamespace(_replica_impl=replica)})
-    ledger = own_ledger()
-    assert isinstance(ledger, ReplicaLedger)
-    assert ledger.is_full
-    ledger.called(ledger.began(), error=True)
-    assert (counted, [(one["route"], one["is_error"]) for one in recorded]) == ([1, -1], [("", True)])

@@ -6,6 +6,7 @@ Pure ASGI, not `BaseHTTPMiddleware`, which costs a task and a queue per request.
 import logging
 import time
 import uuid
+from contextlib import nullcontext
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -72,20 +73,12 @@ class RequestMiddleware:
                 message = {"type": "http.response.body", "body": b""}
             await send(message)
 
-        async def answer() -> None:
-            if span is None:
-                await self.app(scope, body.receive, send_with_headers)
-            else:
-                with tracing.within(span):
-                    await self.app(scope, body.receive, send_with_headers)
-
+        leaving = Leaving(body, receive) if "at_door" in scope["state"] else nullcontext()
+        within = nullcontext() if span is None else tracing.within(span)
         self.recorder.began()
         try:
-            if "at_door" in scope["state"]:
-                with Leaving(body, receive):
-                    await answer()
-            else:
-                await answer()
+            with leaving, within:
+                await self.app(scope, body.receive, send_with_headers)
         except ClientDisconnect:
             return
         except ServiceError as error:
