@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -220,6 +222,16 @@ def test_a_planted_leak_is_found_in_a_real_process(nursery: Nursery) -> None:
     found = leaks(sampler.series, 10.0, after=0.0)
     assert [words for words in found if words.startswith(f"{name} grows by ")]
     assert max(s.rss for s in sampler.series[other]) < 40 * MB
+
+
+def test_an_actor_has_one_series_whatever_its_title_says_it_is_at() -> None:
+    titles = ["ray::CacheActor", "ray::CacheActor.lookup", "ray::CacheActor.put"]
+    memory = SimpleNamespace(rss=2, pss=1)
+    actor: Any = SimpleNamespace(pid=7, memory_full_info=lambda: memory, cmdline=lambda: [titles.pop(0)])
+    sampler = Sampler(lambda: [actor], 1.0)
+    while titles:
+        sampler.sample()
+    assert {name: len(samples) for name, samples in sampler.series.items()} == {"ray::CacheActor 7": 3}
 
 
 def test_the_slope_is_judged_after_warming_up() -> None:

@@ -54,8 +54,7 @@ class Sampler:
         for process in self._processes():
             try:
                 used = process.memory_full_info()
-                # One that was replaced is another: its number is part of the name.
-                name = f"{process.cmdline()[0].strip().split(' ')[0].rsplit('/', 1)[-1]} {process.pid}"
+                name = _name(process)
             except (psutil.Error, IndexError):
                 continue
             self.series[name].append(Sample(now, used.rss, used.pss))
@@ -63,6 +62,13 @@ class Sampler:
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):
             self.sample()
+
+
+def _name(process: psutil.Process) -> str:
+    """One name for all of a process's life: one that was replaced is another, so its number is part of it."""
+    title = process.cmdline()[0].strip().split(" ")[0].rsplit("/", 1)[-1]
+    # Ray adds the method that an actor is at to its title.
+    return f"{title.split('.')[0] if title.startswith('ray::') else title} {process.pid}"
 
 
 def total_pss(series: Series) -> list[tuple[float, int]]:
