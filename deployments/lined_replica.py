@@ -4,7 +4,7 @@ import asyncio
 import logging
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ray.exceptions import ActorUnavailableError
@@ -37,12 +37,21 @@ class LinedReplica(RunningReplica):  # type: ignore[misc]
         metadata = pr.metadata
         plain = not (metadata.is_streaming or metadata._on_separate_loop or pr.kwargs)  # noqa: SLF001
         if metadata.call_method in self._methods and plain:
-            line = self._line
-            if line is not None and line.is_open:
-                call = pickle.dumps((metadata.call_method, pr.args), pickle.HIGHEST_PROTOCOL)
-                return LineResult(line.call(call), self.actor_id, len(line))
+            if self.is_lined(metadata.call_method):
+                return self.call(metadata.call_method, pr.args)
             self._reconnect()
         return super().try_send_request(pr, with_rejection)
+
+    def is_lined(self, method: str) -> bool:
+        """Whether `call` can be used."""
+        return method in self._methods and self._line is not None and self._line.is_open
+
+    def call(self, method: str, args: Sequence[Any]) -> "LineResult":
+        """Raises LineLost where there is no line."""
+        if self._line is None:
+            raise LineLost("there is no line yet")
+        answer = self._line.call(pickle.dumps((method, args), pickle.HIGHEST_PROTOCOL))
+        return LineResult(answer, self.actor_id, len(self._line))
 
     def _reconnect(self) -> None:
         if (self._connecting is None or self._connecting.done()) and time.monotonic() >= self._not_before:

@@ -29,6 +29,7 @@ from app.tracing import Origins, Traced
 from app.types import Kind, Metric, ModelInfo, TextInput, Token, Vector
 from deployments.calls import again, alone, once
 from deployments.messages import EncodeReply, EncoderStatus
+from deployments.short_way import ShortWay
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ class RemoteEncoder:
         return CALLS_PER_REPLICA * max(1, len(self._replicas))
 
     def _lane(self, kind: Kind, cost: Callable[[Sequence[Any]], int], **sizes: int) -> Coalescer[Any, Encoded]:
-        method = self._handle.options(method_name=f"encode_{kind}s", **PICKLED)
+        method = ShortWay(self._handle, f"encode_{kind}s", **PICKLED)
         one = self._handle.options(method_name=f"encode_{kind}_alone", stream=True)
         deadline_s = self._limits.deadline_s
 

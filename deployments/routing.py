@@ -36,11 +36,22 @@ class FewestCallsRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRouter)
         """One rank: the best of those that Serve knows to be well, which it takes, and those of which it does not know,
         which it asks meanwhile.
         """
-        near = self.apply_locality_routing(pending_request=pending_request)
+        near = self.apply_locality_routing(pending_request)
         well = [id_ for id_ in near if self._accepts(id_)]
         unknown = [self._replicas[id_] for id_ in near if id_ not in well]
         first = [self._replicas[self.calls.fewest(well)]] if well else []
         return [[*first, *unknown]] if near else []
+
+    def at_once(self, method: str) -> LinedReplica | None:
+        """The replica that a call would go to now, if nothing waits to be sent, Serve knows all of them to be well, and
+        each has its line. The call must be made before anything else is done.
+        """
+        near = self.apply_locality_routing(PendingRequest(args=[], kwargs={}, metadata=None))
+        ready = near and not self.num_pending_requests
+        if ready and all(self._accepts(id_) and self._replicas[id_].is_lined(method) for id_ in near):
+            replica: LinedReplica = self._replicas[self.calls.fewest([*near])]
+            return replica
+        return None
 
     def on_send_request(self, replica_id: ReplicaID) -> None:
         super().on_send_request(replica_id)

@@ -1,0 +1,76 @@
+"""A method of a deployment, called past the tasks of Serve's router where that has nothing to wait for.
+
+The router's own rule chooses the replica (`deployments.routing`), and its counts are kept, which Serve scales by.
+Where a replica must be asked first, has no line, or Serve is not as expected, calls go Serve's way. What is read here
+of a router is not part of Serve's public interface.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from ray.exceptions import ActorUnavailableError
+from ray.serve._private.constants import RAY_SERVE_COLLECT_AUTOSCALING_METRICS_ON_HANDLE
+from ray.serve.handle import DeploymentHandle
+
+from deployments.lined_replica import LinedReplica
+
+# What is asked of a router of Serve's; one without these has changed.
+_OF_ROUTER: Final = ("_metrics_manager", "_process_finished_request", "request_router")
+_OF_METRICS: Final = ("inc_num_total_requests", "inc_num_running_requests_for_replica")
+
+
+class ShortWay:
+    """In place of a handle's method: `await way.remote(...)`.
+
+    Args:
+        name: The method's.
+    """
+
+    def __init__(self, handle: DeploymentHandle, name: str, **options: Any) -> None:
+        self._method = handle.options(method_name=name, **options)
+        self._name = name
+        self._serve: Any = None
+
+    async def remote(self, *args: Any) -> Any:
+        """Raises what the method raised, or as Ray does where the replica is lost."""
+        replica = self._replica()
+        if replica is None:
+            return await self._method.remote(*args)
+        return await self._call(replica, args)
+
+    def _replica(self) -> LinedReplica | None:
+        if self._serve is None:
+            self._serve = _router_behind(self._method)
+        # Not by its class, of which Serve makes another in each process.
+        at_once = getattr(getattr(self._serve, "request_router", None), "at_once", None)
+        return at_once(self._name) if at_once is not None else None
+
+    async def _call(self, replica: LinedReplica, args: tuple[Any, ...]) -> Any:
+        id_, actor_id, serve = replica.replica_id, replica.actor_id, self._serve
+        router = serve.request_router
+        result = replica.call(self._name, args)
+        router.on_send_request(id_)
+        serve._metrics_manager.inc_num_total_requests("")  # noqa: SLF001
+        if RAY_SERVE_COLLECT_AUTOSCALING_METRICS_ON_HANDLE:
+            serve._metrics_manager.inc_num_running_requests_for_replica(id_)  # noqa: SLF001
+        lost: ActorUnavailableError | None = None
+        try:
+            return await result.get_async()
+        except ActorUnavailableError as error:
+            lost = error
+            raise
+        finally:
+            router.decrement_queue_len_cache(id_)
+            serve._process_finished_request(id_, "", actor_id, lost)  # noqa: SLF001
+
+
+def _router_behind(method: Any) -> Any:
+    """Of a handle that works on this loop; None where there is none such."""
+    router = getattr(method, "_router", None)
+    if router is None or getattr(router, "event_loop", None) is not asyncio.get_running_loop():
+        return None
+    inner = getattr(router, "_asyncio_router", None)
+    metrics = getattr(inner, "_metrics_manager", None)
+    # `request_router` is a property that makes the router: it is looked for in the class.
+    known = all(hasattr(type(inner), name) or name in vars(inner) for name in _OF_ROUTER) if inner else False
+    return inner if known and all(hasattr(metrics, name) for name in _OF_METRICS) else None
