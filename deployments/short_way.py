@@ -1,8 +1,9 @@
 """A method of a deployment, called past the tasks of Serve's router where that has nothing to wait for.
 
-The router's own rule chooses the replica (`deployments.routing`), and its counts are kept, which Serve scales by.
-Where a replica must be asked first, has no line, or Serve is not as expected, calls go Serve's way. What is read here
-of a router is not part of Serve's public interface.
+The router's own rule chooses the replica (`deployments.routing`), and its counts are kept, which Serve scales by. Where
+a replica must be asked first or has no line, a call goes Serve's way, and so it does where Serve is not as expected:
+what is read here is not of its public interface. Only such calls are in the handle's counter and in the router's
+histograms of waiting.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ from deployments.lined_replica import LinedReplica
 # What is asked of a router of Serve's; one without these has changed.
 _OF_ROUTER: Final = ("_metrics_manager", "_process_finished_request", "request_router")
 _OF_METRICS: Final = ("inc_num_total_requests", "inc_num_running_requests_for_replica")
+# And of what chooses within it, which is ours (`at_once`) by inheritance.
+_OF_CHOOSER: Final = ("at_once", "on_send_request", "decrement_queue_len_cache")
 
 
 class ShortWay:
@@ -41,9 +44,10 @@ class ShortWay:
     def _replica(self) -> LinedReplica | None:
         if self._serve is None:
             self._serve = _router_behind(self._method)
+        chooser = getattr(self._serve, "request_router", None)
         # Not by its class, of which Serve makes another in each process.
-        at_once = getattr(getattr(self._serve, "request_router", None), "at_once", None)
-        return at_once(self._name) if at_once is not None else None
+        known = all(hasattr(chooser, name) for name in _OF_CHOOSER)
+        return chooser.at_once(self._name) if chooser is not None and known else None
 
     async def _call(self, replica: LinedReplica, args: tuple[Any, ...]) -> Any:
         id_, actor_id, serve = replica.replica_id, replica.actor_id, self._serve
@@ -62,6 +66,7 @@ class ShortWay:
         finally:
             router.decrement_queue_len_cache(id_)
             serve._process_finished_request(id_, "", actor_id, lost)  # noqa: SLF001
+            lost = None  # it holds this frame, and what the call carried
 
 
 def _router_behind(method: Any) -> Any:
@@ -72,5 +77,5 @@ def _router_behind(method: Any) -> Any:
     inner = getattr(router, "_asyncio_router", None)
     metrics = getattr(inner, "_metrics_manager", None)
     # `request_router` is a property that makes the router: it is looked for in the class.
-    known = all(hasattr(type(inner), name) or name in vars(inner) for name in _OF_ROUTER) if inner else False
+    known = all(hasattr(type(inner), name) or name in getattr(inner, "__dict__", ()) for name in _OF_ROUTER)
     return inner if known and all(hasattr(metrics, name) for name in _OF_METRICS) else None

@@ -167,9 +167,12 @@ def test_only_the_lines_own_methods_and_plain_calls_go_by_it() -> None:
     async def main() -> None:
         async with lined() as pair:
             await pair.connected()
+            connecting = pair.replica._connecting  # noqa: SLF001
+            assert (pair.replica.is_lined("twice"), pair.replica.is_lined("secret")) == (True, False)
             assert pair.send("secret") == GRPC
             assert pair.send("twice", 1, "m", is_streaming=True) == GRPC
             assert pair.send("twice", 1, "m", _on_separate_loop=True) == GRPC
+            assert pair.replica._connecting is connecting  # noqa: SLF001
 
     run(main())
 

@@ -1,6 +1,7 @@
 """Calls past the tasks of Serve's router, over a router of this test's own. The imports of Ray warn."""
 
 import asyncio
+import inspect
 import warnings
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +13,11 @@ from tests.aio import run, turns
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from ray.exceptions import ActorUnavailableError
+    from ray.serve._private.router import AsyncioRouter, CurrentLoopRouter, RouterMetricsManager
+    from ray.serve.handle import DeploymentHandle
 
     from deployments import short_way
+    from deployments.routing import FewestCallsRouter
     from deployments.short_way import ShortWay
 
 ACTOR = b"a" * 16
@@ -135,12 +139,14 @@ def without(name: str) -> Serves:
     return serves
 
 
-@pytest.mark.parametrize("case", ["none is ready", "another router", "another Serve", "another loop", "no router"])
+@pytest.mark.parametrize(
+    "case", ["none is ready", "at_once", "decrement_queue_len_cache", "another Serve", "another loop", "no router"]
+)
 def test_serves_way_otherwise(case: str) -> None:
     async def main() -> None:
         handle = Handle(Serves(None if case == "none is ready" else Replica()))
-        if case == "another router":
-            handle = Handle(without("at_once"))
+        if case in short_way._OF_CHOOSER:  # noqa: SLF001
+            handle = Handle(without(case))
         elif case == "another Serve":
             del handle._router._asyncio_router._metrics_manager.inc_num_total_requests  # noqa: SLF001
         elif case == "another loop":
@@ -164,11 +170,15 @@ def test_calls_are_counted_for_autoscaling_where_serve_counts_them(monkeypatch: 
     run(main())
 
 
-def test_a_router_of_serves_has_what_is_asked_of_it() -> None:
-    from ray.serve._private.router import AsyncioRouter, Router, RouterMetricsManager
+def test_serves_own_classes_are_as_expected() -> None:
+    assert "_router" in inspect.signature(DeploymentHandle).parameters
 
-    assert isinstance(Router.event_loop, property)
-    assert isinstance(AsyncioRouter.request_router, property)
-    assert callable(AsyncioRouter._process_finished_request)  # noqa: SLF001
-    for name in short_way._OF_METRICS:  # noqa: SLF001
-        assert callable(getattr(RouterMetricsManager, name))
+    async def main() -> None:
+        inner: Any = object.__new__(AsyncioRouter)
+        inner._metrics_manager = object.__new__(RouterMetricsManager)  # noqa: SLF001
+        outer: Any = object.__new__(CurrentLoopRouter)
+        outer._asyncio_loop, outer._asyncio_router = asyncio.get_running_loop(), inner  # noqa: SLF001
+        assert short_way._router_behind(SimpleNamespace(_router=outer)) is inner  # noqa: SLF001
+        assert all(hasattr(FewestCallsRouter, name) for name in short_way._OF_CHOOSER)  # noqa: SLF001
+
+    run(main())

@@ -55,6 +55,7 @@ OVERLOAD: Final = [
     M("a short way's lost replica is told", "deployments/short_way.py", "            lost = error\n", "            pass\n", "tests/test_short_way.py"),
     M("a short way's call ends", "deployments/short_way.py", "            router.decrement_queue_len_cache(id_)\n", "            pass\n", "tests/test_short_way.py"),
     M("a short way is for its loop", "deployments/short_way.py", "is not asyncio.get_running_loop()", "is None", "tests/test_short_way.py"),
+    M("a line is for its own methods", "deployments/lined_replica.py", "return method in self._methods and self", "return self", "tests/test_lines.py"),
     M("a lost line is a lost replica", "deployments/lined_replica.py", "except LineLost:", "except ZeroDivisionError:", "tests/test_lines.py"),
     M("large calls leave others enough", "app/coalescing.py", "len(self._queue) >= DEEP * self.full * width and ", "", COALESCING),
     M("nothing is spent on what is refused", "app/service.py", "                raise refusal\n", "                pass\n", "tests/test_service.py"),
