@@ -60,7 +60,7 @@ def run(
     row = row_of(NAME, done, kills, requests)
     row.none_failed()
     row.must(done.hits == 0, f"{done.hits} vectors came from the cache: the encoders were spared")
-    struck = sum(figures.under_way(kill.at, done.outcomes) for kill in done.kills)
+    struck = figures.under_way([kill.at for kill in done.kills], done.outcomes)
     row.notes.append(f"{struck} requests under way at the kills")
     row.must(struck > 0 or len(done.kills) < FEW, "only idle replicas were killed")
     row.notes += [replaced_note(done.kills), pace_note(done.kills)]

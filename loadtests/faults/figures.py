@@ -11,6 +11,8 @@ from loadtests.measuring import percentile_ms
 _REQUEST = re.compile(r',"requestId":"[^"]*"|[0-9.]+ ?s\b')
 # An answer that took longer was disturbed by something.
 DISTURBED_S = 1.0
+# From a dying process's last sign until it is seen to be gone.
+ENDING_S = 0.1
 
 
 def verdicts(outcomes: Sequence[Outcome]) -> Counter[str]:
@@ -47,9 +49,13 @@ def recoveries(faults: Sequence[float], outcomes: Sequence[Outcome]) -> list[flo
     return seconds
 
 
-def under_way(fault: float, outcomes: Sequence[Outcome]) -> int:
-    """Requests that were out when the fault came."""
-    return sum(outcome.sent <= fault < outcome.done for outcome in outcomes)
+def under_way(faults: Sequence[float], outcomes: Sequence[Outcome], ends: Sequence[float] = ()) -> int:
+    """Requests that were out when a fault came, or when a process that fell by it ended.
+
+    A process closes its connections a moment before it is seen to have ended.
+    """
+    moments = [*((fault, fault) for fault in faults), *((end - ENDING_S, end) for end in ends)]
+    return sum(any(outcome.sent <= until and since < outcome.done for since, until in moments) for outcome in outcomes)
 
 
 def samples(outcomes: Sequence[Outcome], most: int = 5) -> list[str]:

@@ -113,9 +113,14 @@ def slay(victim: psutil.Process) -> bool:
         victim.kill()
     except psutil.NoSuchProcess:
         return False
+    return ended_at(victim) is not None
+
+
+def ended_at(process: psutil.Process) -> float | None:
+    """When it was seen to have ended, monotonic seconds; None if it lives on."""
     give_up = time.monotonic() + DYING_S
-    while is_alive(victim):
+    while is_alive(process):
         if time.monotonic() > give_up:
-            return False
+            return None
         time.sleep(0.01)
-    return True
+    return time.monotonic()
