@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from loadtests import bench_peers, workloads
+from loadtests import bench, bench_peers, workloads
 from loadtests.bench_peers import Result, Row
 from loadtests.measuring import Run, percentile_ms
 from loadtests.systems import System, write_results
@@ -74,3 +74,10 @@ def test_benchmarks_write_beside_one_another(tmp_path: Path) -> None:
         write_results(file, name, figures)
     results: dict[str, Any] = orjson.loads(file.read_bytes())
     assert results == {"one": {"a": 3}, "two": {"b": 2}}
+
+
+def test_make_bench_runs_all_parts_and_its_sisters_one() -> None:
+    assert bench.arguments([]).parts == ["core", "batch", "cache"]
+    assert bench.arguments(["cache"]).parts == ["cache"]
+    with pytest.raises(SystemExit):
+        bench.arguments(["nothing"])
