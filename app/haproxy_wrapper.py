@@ -3,21 +3,32 @@
 Serve opens HAProxy's statistics and metrics on every interface, without a password, and binds replicas and fallback
 proxy to the service's own address. No setting changes either. So Serve is told to serve on loopback, and the script,
 which Serve runs for each start and reload, moves the lines of the written configuration: statistics and metrics to
-loopback, the service's port to the address that the user named. Linux only, as Serve's HAProxy is.
+loopback, the service's port to the socket that the launcher keeps (`app.kept_socket`) at the address that the user
+named. Linux only, as Serve's HAProxy is.
 
 Two answers of HAProxy's own are put right as well, since clients try again what will pass: until a fresh HAProxy has
 heard of the replicas it says 404 to every path, which is a 503 here (`OPTIONS *` and the like stay a 404: they name
-no path that it could ever know); and a connection that a replica took with it is
-HAProxy's 502, 503 or 504 again, which Serve has it call 500.
+no path that it could ever know); and what a replica took with it is a 502, 503 or 504, which Serve has it call 500.
 
-And nobody is turned away while a dead HAProxy is replaced, which takes Serve four seconds and more. The script leaves
+HAProxy asks another replica for what one has taken with it, where it still has the whole request: one that fits its
+buffer (16 KB), and that it had whole before it passed it on. So it waits for bodies; those that are larger pass as soon
+as the buffer is full.
+
+And nobody is turned away while a dead HAProxy is replaced, which takes Serve four seconds and more: connections wait
+at the kept socket, and not for long. The script leaves
 a watcher behind (its parent, Serve's actor, keeps HAProxy itself as its child): where HAProxy ends and the actor lives,
 the watcher starts a stand-in with the same configuration, but no admin socket: by its silence Serve still learns that
 its own HAProxy is dead. The next one takes the port over from the stand-in (`-sf`) once it knows where requests go to.
 """
 
+import json
 import shlex
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+from app import kept_socket
+from app.kept_socket import KeptSocket
 
 SCRIPT = """#!/bin/sh
 # Made by the launcher; see app/haproxy_wrapper.py.
@@ -34,10 +45,10 @@ if [ "$1" = --watch ]; then
   if [ -e "$(dirname "$0")/%(ending)s" ] || ! kill -0 "$actor" 2>/dev/null; then exit 0; fi
   serving=$(cat "$config.serving")
   if [ "$serving" != "$haproxy" ] && kill -0 "$serving" 2>/dev/null; then exit 0; fi  # another has its place
-  %(binary)s -db -dR -f "$mine" &
+  %(haproxy)s -db -dR -f "$mine" &
   standin=$!
   sleep 0.2
-  if ! kill -0 $standin 2>/dev/null; then exit 0; fi  # somebody has the port
+  if ! kill -0 $standin 2>/dev/null; then exit 0; fi  # it was no HAProxy's configuration, or the service has ended
   echo $standin > "$config.standin"
   seconds=0
   while kill -0 $standin 2>/dev/null; do
@@ -55,7 +66,7 @@ for argument; do
 done
 sed -i \\
   -e 's/^\\( *bind \\)\\*\\{0,1\\}:\\([0-9][0-9]*\\)$/\\1127.0.0.1:\\2/' \\
-  -e 's/^\\( *bind \\)127\\.0\\.0\\.1:%(port)d$/\\1%(host)s:%(port)d/' \\
+  -e 's/^\\( *bind \\)127\\.0\\.0\\.1:%(port)d$/\\1%(bound)s/' \\
   -e '/^ *http-request return status 404 .*lf-string "Path/{
 h
 s/ 404 / 503 /
@@ -64,45 +75,82 @@ s/$/ if { path_beg \\/ }/
 G
 }' \\
   -e '/^ *errorfile 50[234] /d' \\
+  -e '/^ *bind %(bound)s$/r %(lines)s' \\
   "$config" || exit 1
-others=$(sed -n 's/^ *bind //p' "$config" | grep -Fvx '%(host)s:%(port)d' | grep -Evx '127\\.0\\.0\\.1:[0-9]+')
+others=$(sed -n 's/^ *bind //p' "$config" | grep -Fvx '%(bound)s' | grep -Evx '127\\.0\\.0\\.1:[0-9]+')
 if [ -n "$others" ]; then
   echo "HAProxy would listen on $others: this is not the configuration that Serve 2.60 writes." >&2
   exit 1
 fi
 
-# A stand-in gives way to the first that knows where requests go to. Until then it alone has the service's port.
+# A stand-in gives way to the first that knows where requests go to. Until then it alone takes connections.
 knows=$(grep -c '^ *use_backend ' "$config")
 standin=$(cat "$config.standin" 2>/dev/null)
 if [ -n "$standin" ] && grep -q "$config.of-" "/proc/$standin/cmdline" 2>/dev/null; then
   if [ "$knows" -gt 0 ]; then
     set -- "$@" -sf "$standin"
   else
-    sed -i '/^ *bind %(host)s:%(port)d$/d' "$config"
+    sed -i '/^ *bind %(bound)s$/d' "$config"
   fi
 fi
 echo $$ > "$config.serving"
 if [ "$knows" -gt 0 ]; then
-  sed -e '/^ *stats socket /d' -e '/^ *bind /{/ %(host)s:%(port)d$/!d
+  sed -e '/^ *stats socket /d' -e '/^ *bind /{/ %(bound)s$/!d
 }' "$config" > "$config.of-$$"
   # Ray ends an actor's process group with it.
   setsid "$0" --watch $$ $PPID "of=$config" &
 fi
-exec %(binary)s "$@"
+exec %(haproxy)s "$@"
 """
 
 ENDING = "ending"
+LINES = "frontend.lines"
+SOCKET = "port.sock"
 # Serve has a proxy again long before.
 STANDIN_S = 60
+# For a body to come whole, or to fill the buffer.
+BODY_S = 20
+AGAIN = " hdr retry-after 1"
+# What HAProxy itself has to say, in the service's words: status, code, message, headers.
+ERRORS = (
+    (408, "invalid_request", f"The body did not come within {BODY_S} s of the headers.", ""),
+    (502, "unavailable", "The replica that had this request was lost. Try again.", AGAIN),
+    (503, "unavailable", "No replica takes requests just now. Try again.", AGAIN),
+    (504, "deadline_exceeded", "There was no answer in time.", ""),
+)
 
 
-def write(folder: Path, binary: str, host: str, port: int) -> Path:
-    """The script, in `folder`; `host:port` is where the service is to be reached."""
-    path = folder / "haproxy"
-    words = {"host": host, "port": port, "binary": shlex.quote(binary), "ending": ENDING, "standin_s": STANDIN_S}
-    path.write_text(SCRIPT % words)
+def write(folder: Path, binary: str, port: int) -> Path:
+    """The script, in `folder`, where the socket is to be kept as well (`keep`).
+
+    Args:
+        port: The service's, as Serve knows it.
+    """
+    path, lines = folder / "haproxy", folder / LINES
+    lines.write_text("".join(f"    {line}\n" for line in _frontend()))
+    # Without this interpreter's packages, which a tenth of a second would go into.
+    borrowing = [sys.executable, "-I", "-S", kept_socket.__file__, str(folder / SOCKET), binary]
+    words = {"port": port, "bound": f"fd@{kept_socket.DESCRIPTOR}", "haproxy": shlex.join(borrowing)}
+    path.write_text(SCRIPT % (words | {"ending": ENDING, "lines": lines, "standin_s": STANDIN_S}))
     path.chmod(0o700)
     return path
+
+
+def _frontend() -> Iterator[str]:
+    """Lines of the service's frontend that Serve does not write."""
+    yield f"http-request wait-for-body time {BODY_S}s"
+    for status, code, message, headers in ERRORS:
+        body = json.dumps({"error": {"code": code, "message": message, "param": None, "requestId": None}})
+        yield f"http-error status {status} content-type application/json{headers} string '{body}'"
+
+
+def keep(folder: Path, host: str, port: int) -> KeptSocket:
+    """The address at which the service is to be reached, for every HAProxy of this folder.
+
+    Raises:
+        OSError: It can't be bound.
+    """
+    return KeptSocket(host, port, str(folder / SOCKET))
 
 
 def end(folder: Path) -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -69,11 +69,17 @@ class Launcher:
         while True:
             changed.clear()
             with tempfile.TemporaryDirectory(prefix="embed-", ignore_cleanup_errors=True) as folder:
-                child = self._start(Path(folder))
+                kept = ExitStack()
+                try:
+                    child = self._start(Path(folder), kept)
+                except OSError as error:
+                    self.say(self._trouble() or f"The service can't start: {error}")
+                    return 1
                 try:
                     code = self._wait(child, changed)
                 finally:
                     haproxy_wrapper.end(Path(folder))
+                    kept.close()
                     self._end(child)
             if self._stopping or not self.reload:
                 self.say("Stopped.")
@@ -111,12 +117,14 @@ class Launcher:
             )
         return None
 
-    def _start(self, folder: Path) -> "subprocess.Popen[bytes]":
+    def _start(self, folder: Path, kept: ExitStack) -> "subprocess.Popen[bytes]":
+        """Raises OSError: the port can't be had any more."""
         settings, binary = self.settings, haproxy_binary()
         haproxy: Path | None = None
         host = settings.host
         if binary is not None:
-            haproxy = haproxy_wrapper.write(folder, binary, host, settings.port)
+            haproxy = haproxy_wrapper.write(folder, binary, settings.port)
+            kept.enter_context(haproxy_wrapper.keep(folder, host, settings.port))
             # HAProxy alone listens where the user said: what stands behind it stays on loopback.
             host = "127.0.0.1"
         else:

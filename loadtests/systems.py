@@ -95,9 +95,11 @@ def bare_upload() -> Iterator[int]:
 def _beside_us(module: str, flags: list[str]) -> Iterator[tuple[int, int]]:
     """A service of our own making, started with the flags that the launcher sets: its port and process."""
     port = ports.free(1)[0]
-    with tempfile.TemporaryDirectory() as folder:
-        binary = haproxy_binary()
-        haproxy = haproxy_wrapper.write(Path(folder), binary, "127.0.0.1", port) if binary else None
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as kept:
+        binary, haproxy = haproxy_binary(), None
+        if binary is not None:
+            haproxy = haproxy_wrapper.write(Path(folder), binary, port)
+            kept.enter_context(haproxy_wrapper.keep(Path(folder), "127.0.0.1", port))
         env = _environment() | environment(LocalPorts.choose(), Path(folder), haproxy)
         argv = [sys.executable, "-m", module, "--port", str(port), *flags]
         with _running(argv, env, port, "/health", ROOT) as process:
@@ -105,6 +107,7 @@ def _beside_us(module: str, flags: list[str]) -> Iterator[tuple[int, int]]:
                 yield port, process
             finally:
                 haproxy_wrapper.end(Path(folder))
+                kept.close()
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ import asyncio
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 from loadtests.faults import cache_model, figures, report
 from loadtests.faults.driver import Driver, Outcome
 from loadtests.faults.judging import Judged
-from loadtests.faults.killer import Killer, ended_at, slay
+from loadtests.faults.killer import Killer, slay
 from loadtests.faults.memory import MB, Sample, Sampler, growth, leaks
 from loadtests.faults.overload import closed_loop
 from loadtests.faults.processes import MARK, REPLICA, Processes
@@ -123,21 +122,6 @@ def test_recovery_is_the_last_disturbed_answer_of_each_fault() -> None:
     assert figures.recoveries([20.0, 30.0], outcomes[-2:]) == [0.0, 2.0]
     assert [figures.under_way([fault], outcomes) for fault in (10.0, 20.0, 30.0)] == [1, 0, 2]
     assert figures.under_way([10.0, 12.0, 30.0], outcomes) == 3
-
-
-def test_what_was_lost_with_a_process_was_under_way_when_it_ended() -> None:
-    outcomes = [outcome(10.2, 10.95, "failed"), outcome(10.99, 11.5), outcome(10.2, 10.8), outcome(11.1, 11.2)]
-    assert figures.under_way([10.0], outcomes) == 0
-    assert figures.under_way([10.0], outcomes, ends=[11.0]) == 2
-
-
-def test_the_end_of_a_process_is_seen(nursery: Nursery) -> None:
-    victim = nursery.start()
-    began = time.monotonic()
-    assert slay(victim)
-    end = ended_at(victim)
-    assert end is not None
-    assert began < end <= time.monotonic()
 
 
 def test_refusals_and_good_answers_are_no_disturbance() -> None:

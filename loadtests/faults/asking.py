@@ -47,13 +47,8 @@ class Bare:
         except TimeoutError:
             return Judged("failed", 0, f"no answer in {PATIENCE_S:g} s")
         except (ConnectionError, EOFError, RuntimeError) as error:
-            # A refused connection took no request with it; any other loss did.
-            return Judged("failed", 0, f"{UNREACHED if isinstance(error, ConnectionRefusedError) else LOST}: {error!r}")
+            return Judged("failed", 0, f"lost: {error!r}")
         return judge(answer, asked.indices, self._book)
-
-
-UNREACHED = "unreached"
-LOST = "lost"
 
 
 class WithRetries:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from app import haproxy_wrapper, ports, process_tree
+from app.kept_socket import KeptSocket
 from app.serve_flags import LocalPorts, environment, haproxy_binary
 
 POLL_S = 0.2
@@ -27,6 +28,8 @@ CPUS = 2
 OBJECT_STORE_BYTES = 100 * 2**20
 HEAD_NICENESS = 10
 REDIS_START_S = 20.0
+# Before the head's variables, which name its script: a worker's would start that one.
+BINARY = haproxy_binary()
 
 
 def main() -> None:
@@ -46,7 +49,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="embed-", ignore_cleanup_errors=True) as folder:
             # Read when Ray is imported, and handed down to all that the head starts.
             head_ports = LocalPorts.choose()
-            os.environ |= _variables(Path(folder, "0"), head_ports, head_ports, int(os.environ["PORT"]))
+            port = int(os.environ["PORT"])
+            os.environ |= _variables(Path(folder, "0"), head_ports, head_ports, port)
+            # As the launcher does, until this process ends.
+            haproxy_wrapper.keep(Path(folder, "0"), "127.0.0.1", port)
             if asked.redis:
                 os.environ |= start_redis(Path(folder))
             nodes = Nodes(Path(folder), head_ports, asked.workers, asked.dashboard, asked.front, asked.door)
@@ -104,6 +110,8 @@ class Nodes:
         self._folder = folder
         self._head = head
         self._made = 0
+        # Each worker's address goes with it.
+        self._kept: dict[Any, KeptSocket] = {}
         self._workers = workers
         [gcs] = ports.free(1)
         self._head_args = {
@@ -124,6 +132,7 @@ class Nodes:
         """Another node for each whose raylet is gone."""
         for node in list(self._cluster.worker_nodes):
             if "raylet" not in _alive(node):
+                self._kept.pop(node).close()
                 self._cluster.remove_node(node, allow_graceful=False)
         for _ in range(self._workers - len(self._cluster.worker_nodes)):
             try:
@@ -149,14 +158,16 @@ class Nodes:
         self._made += 1
         own = LocalPorts.choose()
         port = door or ports.free(1)[0]
-        variables = _variables(Path(self._folder, str(self._made)), own, self._head, port)
-        self._cluster.add_node(
+        folder = Path(self._folder, str(self._made))
+        variables = _variables(folder, own, self._head, port)
+        node = self._cluster.add_node(
             wait=False,
             num_cpus=CPUS,
             resources={"back": 100},
             object_store_memory=OBJECT_STORE_BYTES,
             env_vars=variables | {"RAY_SERVE_WORKER_PROXY_HTTP_PORT": str(port)},
         )
+        self._kept[node] = haproxy_wrapper.keep(folder, "127.0.0.1", port)
 
 
 @contextmanager
@@ -181,8 +192,7 @@ def _alive(node: Any) -> set[str]:
 def _variables(folder: Path, own: LocalPorts, head: LocalPorts, port: int) -> dict[str, str]:
     """Of one node. The replicas' ports are the head's to give: it has one range for all nodes."""
     folder.mkdir()
-    binary = haproxy_binary()
-    script = haproxy_wrapper.write(folder, binary, "127.0.0.1", port) if binary else None
+    script = haproxy_wrapper.write(folder, BINARY, port) if BINARY else None
     shared = LocalPorts(own.haproxy_stats, own.haproxy_metrics, own.fallback_http, own.fallback_grpc, head.replicas)
     return environment(shared, folder, script)
 

@@ -11,8 +11,6 @@ from loadtests.measuring import percentile_ms
 _REQUEST = re.compile(r',"requestId":"[^"]*"|[0-9.]+ ?s\b')
 # An answer that took longer was disturbed by something.
 DISTURBED_S = 1.0
-# From a dying process's last sign until it is seen to be gone.
-ENDING_S = 0.1
 
 
 def verdicts(outcomes: Sequence[Outcome]) -> Counter[str]:
@@ -49,13 +47,9 @@ def recoveries(faults: Sequence[float], outcomes: Sequence[Outcome]) -> list[flo
     return seconds
 
 
-def under_way(faults: Sequence[float], outcomes: Sequence[Outcome], ends: Sequence[float] = ()) -> int:
-    """Requests that were out when a fault came, or when a process that fell by it ended.
-
-    A process closes its connections a moment before it is seen to have ended.
-    """
-    moments = [*((fault, fault) for fault in faults), *((end - ENDING_S, end) for end in ends)]
-    return sum(any(outcome.sent <= until and since < outcome.done for since, until in moments) for outcome in outcomes)
+def under_way(faults: Sequence[float], outcomes: Sequence[Outcome]) -> int:
+    """Requests that were out when a fault came."""
+    return sum(any(outcome.sent <= fault < outcome.done for fault in faults) for outcome in outcomes)
 
 
 def samples(outcomes: Sequence[Outcome], most: int = 5) -> list[str]:

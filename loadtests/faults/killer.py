@@ -113,14 +113,9 @@ def slay(victim: psutil.Process) -> bool:
         victim.kill()
     except psutil.NoSuchProcess:
         return False
-    return ended_at(victim) is not None
-
-
-def ended_at(process: psutil.Process) -> float | None:
-    """When it was seen to have ended, monotonic seconds; None if it lives on."""
     give_up = time.monotonic() + DYING_S
-    while is_alive(process):
+    while is_alive(victim):
         if time.monotonic() > give_up:
-            return None
+            return False
         time.sleep(0.01)
-    return time.monotonic()
+    return True

@@ -14,9 +14,9 @@ import yaml
 from app import ports
 from app.client import AsyncEmbeddingClient, Retry
 from loadtests.faults import figures
-from loadtests.faults.asking import UNREACHED, Bare, WithRetries
+from loadtests.faults.asking import Bare, WithRetries
 from loadtests.faults.judging import Judged
-from loadtests.faults.killer import Killer, ended_at, slay
+from loadtests.faults.killer import Killer, slay
 from loadtests.faults.oracle import Book
 from loadtests.faults.processes import Processes
 from loadtests.faults.row import Row
@@ -114,14 +114,12 @@ def run(
     is_whole: Callable[[], bool],
     most_recovery_s: float,
     strike: Callable[[psutil.Process], bool] = slay,
-    with_it: Callable[[psutil.Process], Sequence[psutil.Process]] = lambda _: (),
     seconds_a_kill: float = 10.0,
     every_s: float = 2.0,
 ) -> Row:
     """Half the requests go out bare, half by the client library: what the former lose the latter must not.
 
     Args:
-        with_it: Processes that answer clients and end when a victim does, a moment later.
         every_s: At least so long between two kills; the next one always waits for a victim.
     """
     of_clients: dict[str, list[Judged]] = {"bare": [], "library": []}
@@ -143,41 +141,22 @@ def run(
         assert found.service.process.poll() is None, f"the cluster ended by itself:\n{found.service.output()}"
         return victims()
 
-    fell: list[float] = []
-
-    def fell_with(victim: psutil.Process) -> bool:
-        following = with_it(victim)
-        done = strike(victim)
-        ends = [ended_at(process) for process in following if done]
-        fell.extend(end for end in ends if end is not None)
-        return done
-
-    killer = Killer(living, kills, every_s, is_whole, fell_with)
+    killer = Killer(living, kills, every_s, is_whole, strike)
     requests = round(kills * RATE * 5)
     done = under_kills(ask, RATE, requests, killer, found.processes, 120 + 6 * kills * seconds_a_kill)
     row = row_of(name, done, kills, requests, some_may_fail=True)
     lost = sum(judged.verdict == "failed" for judged in of_clients["library"])
     row.must(lost == 0, f"{lost} requests were lost although the client library tried again")
     row.must(len(of_clients["library"]) >= requests // 2, "the client library sent too few")
-    _lost_in_flight(row, done, lost, fell)
+    _lost_in_flight(row, done, lost)
     row.notes.append(replaced_note(done.kills))
     row.recovered_within(most_recovery_s)
     return row
 
 
-def _lost_in_flight(row: Row, done: Run, by_library: int, fell: Sequence[float]) -> None:
-    """Without retries no more may fail than were under way, at a fault or at the end of what fell with its victim.
-
-    A connection that nobody took up carried nothing. Nor did the answer of a fresh proxy that knows no replica yet.
-    """
-    failed = [outcome for outcome in done.outcomes if outcome.verdict == "failed"]
-    unreached = sum(outcome.words.startswith(UNREACHED) for outcome in failed)
-    too_early = sum(outcome.status == 503 and outcome.words.startswith("Path ") for outcome in failed)
-    lost = len(failed) - unreached - too_early - by_library
-    out = figures.under_way([kill.at for kill in done.kills], done.outcomes, fell)
-    moments = f"at the faults or in the last {figures.ENDING_S:g} s of what fell by them" if fell else "at the faults"
-    row.notes.append(
-        f"bare: {lost} lost of {out} under way {moments}, {unreached} found no listener"
-        f" and {too_early} a proxy that knew no replica yet"
-    )
+def _lost_in_flight(row: Row, done: Run, by_library: int) -> None:
+    """Without retries no more may fail than were under way when a fault came."""
+    lost = sum(outcome.verdict == "failed" for outcome in done.outcomes) - by_library
+    out = figures.under_way([kill.at for kill in done.kills], done.outcomes)
+    row.notes.append(f"bare: {lost} lost, {out} were under way at the faults")
     row.must(lost <= out, f"{lost} requests were lost, and only {out} were under way")

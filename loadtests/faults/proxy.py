@@ -1,5 +1,6 @@
 """R3: the proxy that clients speak to is killed."""
 
+import itertools
 import urllib.request
 
 import psutil
@@ -20,10 +21,12 @@ def scenario(scale: float) -> Row:
         port = found.service.port
 
         def victims() -> list[psutil.Process]:
-            """Old ones of a reload may still drain: all that hold the clients' port are the proxy."""
+            """All that take connections at the clients' port."""
             if not is_whole():
                 return []
-            return [each for each in found.processes.named("haproxy") if listens(each, port)]
+            proxies = found.processes.named("haproxy")
+            followed = {pid for each in proxies for pid in predecessors_of(each)}
+            return [each for each in proxies if listens(each, port) and each.pid not in followed]
 
         def is_whole() -> bool:
             return answers(port) and found.is_whole()
@@ -39,6 +42,13 @@ def answers(port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def predecessors_of(proxy: psutil.Process) -> list[int]:
+    """Processes that it was started to take over from: they hold the port, and only finish what they have."""
+    words = proxy.cmdline()
+    old = words[words.index("-sf") + 1 :] if "-sf" in words else []
+    return [int(word) for word in itertools.takewhile(str.isdigit, old)]
 
 
 def listens(process: psutil.Process, port: int) -> bool:

@@ -4,7 +4,7 @@ import psutil
 
 from loadtests.faults import nodes
 from loadtests.faults.oracle import book
-from loadtests.faults.processes import REPLICA, Processes, title
+from loadtests.faults.processes import Processes, title
 from loadtests.faults.row import Row
 from loadtests.faults.service import ENCODER
 
@@ -20,14 +20,7 @@ def scenario(scale: float) -> Row:
         def victims() -> list[psutil.Process]:  # one at a time: the other node carries on
             return worker_raylets(found.processes) if found.is_whole() else []
 
-        return nodes.run(
-            NAME, found, known, kills, victims, found.is_whole, MOST_RECOVERY_S, with_it=ingresses, seconds_a_kill=30.0
-        )
-
-
-def ingresses(raylet: psutil.Process) -> list[psutil.Process]:
-    """Of its node; they end when they miss it."""
-    return [process for process in raylet.children(recursive=True) if title(process).startswith(REPLICA + "Ingress")]
+        return nodes.run(NAME, found, known, kills, victims, found.is_whole, MOST_RECOVERY_S, seconds_a_kill=30.0)
 
 
 def worker_raylets(processes: Processes) -> list[psutil.Process]:

@@ -119,6 +119,36 @@ def test_a_replica_that_hangs_delays_and_never_hangs_its_callers(poisoned: Runni
     assert [answer.status_code for answer in answers] == [200] * len(texts)
 
 
+def test_what_an_ingress_takes_with_it_another_one_answers(poisoned: RunningService) -> None:
+    """No client tries again here: HAProxy does."""
+    wait_for(lambda: len(encoders(poisoned)) == 2, 60, "two encoders")
+    ingresses = wait_for(lambda: two(poisoned.named("Ingress")), 60, "two ingresses")
+    stopped = list(encoders(poisoned).values())
+    texts = [[f"while its ingress ends {i} {uuid.uuid4()}"] for i in range(12)]
+    with ThreadPoolExecutor(len(texts)) as threads:
+        for encoder in stopped:
+            encoder.send_signal(signal.SIGSTOP)
+        try:
+            answers = threads.map(lambda some: post(poisoned, "/embed/text", {"texts": some}), texts)
+            wait_for(lambda: in_progress(poisoned) >= len(texts), 30, "all requests at the ingresses")
+            ingresses[0].kill()
+            ingresses[0].wait()
+        finally:
+            for encoder in stopped:
+                encoder.send_signal(signal.SIGCONT)
+        assert [answer.status_code for answer in answers] == [200] * len(texts)
+    wait_for(lambda: two(poisoned.named("Ingress")), 60, "two ingresses again")
+
+
+def two(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return processes if len(processes) == 2 else []
+
+
+def in_progress(service: RunningService) -> float:
+    samples = samples_of(httpx.get(f"{service.url}/metrics", timeout=10))
+    return sum(of(samples, "embedding_requests_in_progress").values())
+
+
 def test_a_model_that_fails_its_self_test_does_not_serve_and_the_others_do(poisoned: RunningService) -> None:
     health = httpx.get(f"{poisoned.url}/health", timeout=10)
     states = {model["id"]: model for model in health.json()["details"]}
