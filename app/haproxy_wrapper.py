@@ -11,8 +11,8 @@ heard of the replicas it says 404 to every path, which is a 503 here (`OPTIONS *
 no path that it could ever know); and what a replica took with it is a 502, 503 or 504, which Serve has it call 500.
 
 HAProxy asks another replica for what one has taken with it, where it still has the whole request: one that fits its
-buffer (16 KB), and that it had whole before it passed it on. So it waits for bodies; those that are larger pass as soon
-as the buffer is full.
+buffer (16 KB), and that it had whole before it passed it on. So it waits for the bodies of such; larger ones pass as
+they come, and what is refused for its headers alone is refused before they do.
 
 And nobody is turned away while a dead HAProxy is replaced, which takes Serve four seconds and more: connections wait
 at the kept socket, and not for long. The script leaves
@@ -108,8 +108,9 @@ LINES = "frontend.lines"
 SOCKET = "port.sock"
 # Serve has a proxy again long before.
 STANDIN_S = 60
-# For a body to come whole, or to fill the buffer.
+# For a body to come whole that surely fits HAProxy's buffer beside its headers.
 BODY_S = 20
+BODY_BYTES = 12 * 1024
 AGAIN = " hdr retry-after 1"
 # What HAProxy itself has to say, in the service's words: status, code, message, headers.
 ERRORS = (
@@ -138,7 +139,7 @@ def write(folder: Path, binary: str, port: int) -> Path:
 
 def _frontend() -> Iterator[str]:
     """Lines of the service's frontend that Serve does not write."""
-    yield f"http-request wait-for-body time {BODY_S}s"
+    yield f"http-request wait-for-body time {BODY_S}s if {{ req.hdr_val(content-length) 1:{BODY_BYTES} }}"
     for status, code, message, headers in ERRORS:
         body = json.dumps({"error": {"code": code, "message": message, "param": None, "requestId": None}})
         yield f"http-error status {status} content-type application/json{headers} string '{body}'"

@@ -75,12 +75,9 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
             "RAY_SERVE_HAPROXY_NBTHREAD": "2",
             # What an ingress replica took with it without a word is asked of another one, twice at most: no route does
-            # another thing the second time. HAProxy keeps requests of up to 16 KB for it.
+            # another thing the second time. HAProxy keeps what fits its buffer (16 KB) for it.
             "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
             "RAY_SERVE_HAPROXY_RETRIES": "2",
-            # The replica with the fewest requests out of four drawn by lot. Under `leastconn` HAProxy waits a second
-            # before it asks another one (`back_handle_st_cer` in its source).
-            "RAY_SERVE_HAPROXY_BALANCE_ALGORITHM": "random(4)",
             "RAY_SERVE_HAPROXY_BINARY_PATH": str(haproxy),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.haproxy_stats),
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.haproxy_metrics),

@@ -38,7 +38,6 @@ backend service
     retries 2
     retry-on conn-failure empty-response
     option redispatch 1
-    balance random(4)
     server one 127.0.0.1:{replica}
 listen stats
   bind *:{stats}

@@ -51,7 +51,7 @@ def test_only_the_services_port_listens_where_the_user_said(tmp_path: Path) -> N
     binds = [line.split()[1] for line in config.splitlines() if line.strip().startswith("bind")]
     assert binds == ["127.0.0.1:9101", "fd@9", "127.0.0.1:8404"]
     added = [line.strip() for line in config.splitlines() if line not in WRITTEN.splitlines() and "bind" not in line]
-    assert added[0] == "http-request wait-for-body time 20s"
+    assert added[0] == "http-request wait-for-body time 20s if { req.hdr_val(content-length) 1:12288 }"
     assert [line.split()[2] for line in added[1:]] == ["408", "502", "503", "504"]
     assert "server x 127.0.0.1:3000 check" in config
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cluster.conftest import Oracle
+from tests.cluster.running import wait_for
 from tests.cluster.test_image import b64, file_of, fresh_seed, picture
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -42,7 +43,13 @@ def test_texts_as_bytes_are_the_json_answer_to_the_bit(client: httpx.Client, out
     plain = ask(client, OCTETS, body)
     rows = rows_of(plain)
     assert (rows.shape, rows.dtype.name) == ((100, width), dtype)
-    told = ask(client, "application/json", body).json()
+
+    def cached() -> Any:
+        """What was embedded a moment ago the next ingress may not have heard of yet."""
+        told = ask(client, "application/json", body).json()
+        return told if told["cacheHits"] == len(texts) else None
+
+    told = wait_for(cached, 10, "an answer from the cache")
     assert np.array(told["embeddings"], dtype).tobytes() == plain.content
     file = np.load(BytesIO(ask(client, NPY, body).content), allow_pickle=False)
     assert (file.tobytes(), file.dtype.name, file.shape) == (plain.content, dtype, (100, width))
@@ -50,7 +57,7 @@ def test_texts_as_bytes_are_the_json_answer_to_the_bit(client: httpx.Client, out
     assert headers["x-embedding-model"] == MODEL == told["model"]
     assert (headers["x-embedding-dimensions"], headers["x-embedding-space"]) == ("384", told["space"])
     assert headers["x-embedding-tokens"] == str(told["usage"]["tokens"])
-    assert (headers["x-embedding-cache-hits"], told["cacheHits"]) == ("0", 100)
+    assert headers["x-embedding-cache-hits"] == "0"
     if output == "float32":
         assert (rows * oracle(texts)).sum(1).min() >= 0.9999
 

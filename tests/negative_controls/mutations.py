@@ -47,7 +47,7 @@ WHO_MAY: Final = [
     M("request ids", "deployments/client_headers.py", "if named or not VALID_ID.fullmatch(value):", "if False:", "tests/test_client_headers.py"),
     M("gRPC of replicas on loopback", "deployments/replica_ports.py", "if address.startswith(EVERYWHERE) and ip_address(node).is_loopback:", "if False:", "tests/test_replica_ports.py"),
     M("HAProxy's statistics on loopback", "app/haproxy_wrapper.py", "\\\\1127.0.0.1:\\\\2", "\\\\1*:\\\\2", "tests/test_haproxy_wrapper.py"),
-    M("a request that HAProxy has whole", "app/haproxy_wrapper.py", 'f"http-request wait-for-body time {BODY_S}s"', '"http-request set-var(txn.a) int(1)"', "tests/test_haproxy_standin.py"),
+    M("a request that HAProxy has whole", "app/haproxy_wrapper.py", 'wait-for-body time {BODY_S}s', 'set-var(txn.a) int(1)', "tests/test_haproxy_standin.py"),
     M("a port that outlives HAProxy", "app/haproxy_wrapper.py", '"bound": f"fd@{kept_socket.DESCRIPTOR}"', '"bound": f"127.0.0.1:{port}"', "tests/test_haproxy_standin.py"),
 ]  # fmt: skip
 
