@@ -15,10 +15,10 @@ buffer (16 KB), and that it had whole before it passed it on. So it waits for th
 they come, and what is refused for its headers alone is refused before they do.
 
 And nobody is turned away while a dead HAProxy is replaced, which takes Serve four seconds and more: connections wait
-at the kept socket, and not for long. The script leaves
-a watcher behind (its parent, Serve's actor, keeps HAProxy itself as its child): where HAProxy ends and the actor lives,
-the watcher starts a stand-in with the same configuration, but no admin socket: by its silence Serve still learns that
-its own HAProxy is dead. The next one takes the port over from the stand-in (`-sf`) once it knows where requests go to.
+at the kept socket, and not for long. The script leaves a watcher behind (its parent, Serve's actor, keeps HAProxy
+itself as its child): where HAProxy ends and the actor lives, the watcher starts a stand-in with the same configuration,
+but no admin socket: by its silence Serve still learns that its own HAProxy is dead. The next one takes over from the
+stand-in (`-sf`) once it knows where requests go to.
 """
 
 import json

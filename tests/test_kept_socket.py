@@ -124,4 +124,5 @@ def test_it_is_where_the_user_said(host: str, port: int, file: str) -> None:
         near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
         assert answer(socket.create_connection((near, port), 5)) == "one"
         end(child)
+    assert addresses
     assert addresses <= ({"127.0.0.1", "::1"} if host == "localhost" else {host})

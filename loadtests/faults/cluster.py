@@ -132,7 +132,8 @@ class Nodes:
         """Another node for each whose raylet is gone."""
         for node in list(self._cluster.worker_nodes):
             if "raylet" not in _alive(node):
-                self._kept.pop(node).close()
+                if (kept := self._kept.pop(node, None)) is not None:  # none where its address was taken
+                    kept.close()
                 self._cluster.remove_node(node, allow_graceful=False)
         for _ in range(self._workers - len(self._cluster.worker_nodes)):
             try:
