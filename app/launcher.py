@@ -106,6 +106,8 @@ class Launcher:
     def _trouble(self) -> str | None:
         """What stands in the way, in words that say what to do."""
         host, port = self.settings.host, self.settings.port
+        if not ports.is_free(0, host):  # of any port at all
+            return f"HOST={host} is no address of this machine: 127.0.0.1 is, and 0.0.0.0 stands for all it has."
         if not ports.is_free(port, host):
             holder = ports.holder(port) or "another process"
             hint = ""

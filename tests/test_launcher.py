@@ -33,3 +33,10 @@ def test_health_is_what_the_service_says_once_it_is_well(answer: bytes, health: 
         settings = LaunchSettings(port=server.getsockname()[1])
         assert Launcher(settings, "serve_config.yaml", print).health() == health
         speaker.join()
+
+
+def test_an_address_of_another_machine_is_named() -> None:
+    said: list[str] = []
+    settings = LaunchSettings(host="192.0.2.7", port=3999)  # RFC 5737: nobody's
+    assert Launcher(settings, "serve_config.yaml", said.append).run() == 1
+    assert said == ["HOST=192.0.2.7 is no address of this machine: 127.0.0.1 is, and 0.0.0.0 stands for all it has."]
