@@ -41,6 +41,8 @@ class LruTtlCache:
         ttl_ms: Life of an entry in milliseconds; 0 means it never ends.
         clock: Monotonic seconds.
 
+    Whoever sets `evicted` is told the key of each entry that a bound pushes out.
+
     Raises:
         ValueError: A bound or the life is negative.
     """
@@ -59,6 +61,7 @@ class LruTtlCache:
         self._recency.newer = self._recency.older = self._recency
         self._expiry = ExpiryQueue()
         self._bytes = 0
+        self.evicted: Callable[[bytes], None] | None = None
         self._evictions = 0
         self._expirations = 0
 
@@ -97,8 +100,11 @@ class LruTtlCache:
         if size > self.max_bytes or self.max_entries == 0 or life <= 0:
             return
         while len(self._entries) >= self.max_entries or self._bytes + size > self.max_bytes:
-            self._remove(self._recency.newer.key)
+            oldest = self._recency.newer.key
+            self._remove(oldest)
             self._evictions += 1
+            if self.evicted is not None:
+                self.evicted(oldest)
         entry = _Entry(key, value, now + life)
         self._entries[key] = entry
         self._bytes += size

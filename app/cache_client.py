@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from app.bloom import RecentKeys
 from app.cache import LruTtlCache
 from app.errors import CacheUnavailable
 from app.shared_cache import CacheStats, Counts, Report, Word
@@ -53,7 +54,7 @@ class CacheClient:
 
     Args:
         transport: Reaches the shared cache.
-        near: This replica's copies; max_bytes 0 keeps none.
+        near: This replica's copies; max_bytes 0 keeps none. Its max_entries is no less than the shared cache's.
         deadline_s: A look-up that takes longer counts as a miss.
         lease_s: The shared cache's lease.
         patience_s: Longest a poll may take beyond its parking.
@@ -78,12 +79,15 @@ class CacheClient:
     _alone: bool = False
     _reachable: bool = False
     _slow: int = 0
-    _evicted_before: int = 0
-    _near_refused: bool = False
+    _let_go: RecentKeys = field(init=False)
     _touched: dict[bytes, None] = field(default_factory=dict)
     _pending: list[tuple[str, bytes, bytes]] = field(default_factory=list)
     _pending_bytes: int = 0
     _flushing: "asyncio.Task[None] | None" = None
+
+    def __post_init__(self) -> None:
+        self._let_go = RecentKeys(self.near.max_entries)
+        self.near.evicted = self._let_go.add
 
     async def run(self) -> None:
         """Hold the lease until cancelled."""
@@ -121,14 +125,15 @@ class CacheClient:
         epoch = self._epoch
         if missing:
             lacking(missing)
-        if missing and self._reachable and not self._knows_all():
-            found = await self._ask([keys[i] for i in missing])
-            self.shared_lookups += len(missing)
+        asked = [i for i in missing if self._may_be_shared(keys[i])] if self._reachable else []
+        if asked:
+            found = await self._ask([keys[i] for i in asked])
+            self.shared_lookups += len(asked)
             if found is None:
                 self.shared_failures += 1
             else:
                 epoch, shared = found
-                for i, entry in zip(missing, shared, strict=True):
+                for i, entry in zip(asked, shared, strict=True):
                     if entry is not None:
                         values[i] = entry[0]
                         if epoch == self._epoch:
@@ -196,7 +201,8 @@ class CacheClient:
 
     def _keep_near(self, key: bytes, value: bytes) -> None:
         self.near.put(key, value)
-        self._near_refused = self._near_refused or self.near.get(key) is None
+        if self.near.get(key) is None:
+            self._let_go.add(key)
 
     def _near(self, keys: Sequence[bytes]) -> list[bytes | None]:
         if self.clock() >= self._leased_until:
@@ -206,11 +212,10 @@ class CacheClient:
             self._touched.update((key, None) for key, value in zip(keys, values, strict=True) if value is not None)
         return values
 
-    def _knows_all(self) -> bool:
-        """Whether the shared cache can't hold what the near one lacks: only this replica has written, and
-        nothing was pushed out or refused here."""
-        complete = self.near.evictions == self._evicted_before and not self._near_refused
-        return self._alone and complete and self.clock() < self._leased_until
+    def _may_be_shared(self, key: bytes) -> bool:
+        """Whether the shared cache can hold a key that the near one lacks. While only this replica has written, it
+        holds none that was not pushed out or refused here."""
+        return not self._alone or key in self._let_go or self.clock() >= self._leased_until
 
     async def _ask(self, keys: list[bytes]) -> tuple[str, list[tuple[bytes, float | None] | None]] | None:
         try:
@@ -237,8 +242,7 @@ class CacheClient:
     def _enter(self, epoch: str) -> None:
         if epoch != self._epoch:
             self.near.clear()
-            self._evicted_before = self.near.evictions
-            self._near_refused = False
+            self._let_go.clear()
             self._epoch = epoch
             self._alone = False
 

@@ -98,19 +98,22 @@ def test_who_is_alone_does_not_ask() -> None:
     run(main())
 
 
-def test_who_has_evicted_asks_even_alone() -> None:
+def test_who_is_alone_asks_for_what_it_has_evicted_and_for_nothing_else() -> None:
     async def main() -> None:
         shared = shared_of()
         client, wire = client_of(shared, "a", near_entries=2)
         async with polling(client):
             await store(client, *K[:3])
-            assert await values(client, K[0]) == [b"v"]
-            assert wire.count("lookup") == 1
+            assert await values(client, K[3], K[0], K[4]) == [None, b"v", None]
+            assert (wire.asked, client.shared_lookups) == ([[K[0]]], 1)
+            assert await values(client, K[3]) == [None]
+            assert await values(client, K[1]) == [b"v"]  # K[0] has pushed it out
+            assert wire.asked == [[K[0]], [K[1]]]
             clearing = asyncio.get_running_loop().create_task(client.clear())
             await turns()
             assert await clearing == 3
             assert await values(client, K[0]) == [None]
-            assert wire.count("lookup") == 1  # all is known again
+            assert wire.count("lookup") == 2  # all is known again
 
     run(main())
 

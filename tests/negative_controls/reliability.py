@@ -24,6 +24,8 @@ LOST: Final = [
     M("lost items are taken", "app/coalescing.py", "if not self.rescue(error, wanted):", "if True:", COALESCING),
     M("who froze is missed", "app/replicas.py", "        return bool(self._known) and all(replica", "        return bool(self._known) and any(replica", "tests/test_replicas.py"),
     M("who hangs does not get on", "app/replicas.py", "        if batches != replica.batches:\n", "        if True:\n", "tests/test_replicas.py"),
+    M("what was let go is asked for", "app/cache_client.py", "or key in self._let_go or", "or", "tests/test_cache_client.py"),
+    M("a pushed out key is told", "app/cache.py", "                self.evicted(oldest)\n", "                pass\n", "tests/test_cache_client.py"),
     M("patience has an end", "app/patience.py", "now < began + self.most_s and ", "", "tests/test_patience.py"),
     M("rejected items are named", "app/service.py", "return result.named(param, RequestRejected)", "return result", TROUBLE),
 ]  # fmt: skip
