@@ -56,6 +56,7 @@ class BatchQueue:
     waiting_tokens: int = 0
     waiting_items: int = 0
     late: list[Job] = field(default_factory=list)
+    _room_tokens: int = field(init=False, default=0)  # of the micro-batch that is made
     _buckets: dict[int, list[tuple[float, int, Job, int]]] = field(default_factory=dict)
     _tickets: "count[int]" = field(default_factory=count)
 
@@ -98,9 +99,18 @@ class BatchQueue:
         """Whether a whole micro-batch waits, so that running it now loses nothing."""
         return self.waiting_items >= self.max_items or self.waiting_tokens >= self.max_tokens
 
-    def pop(self, now: float) -> list[Slice]:
-        """The next micro-batch; empty when nothing waits. Jobs past their deadline go to `late` instead."""
+    def pop(self, now: float, free: int = 1, streams: int = 1) -> list[Slice]:
+        """The next micro-batch; empty when nothing waits. Jobs past their deadline go to `late` instead.
+
+        Args:
+            free: So many micro-batches can start now.
+            streams: So many run at once. What is left for the last of them is shared evenly, so that they end together.
+        """
         self._sweep(now)
+        self._room_tokens = self.max_tokens
+        least = max(-(-self.waiting_items // self.max_items), -(-self.waiting_tokens // self.max_tokens))
+        if free > 0 and least <= streams and (parts := max(least, free)) > 1:
+            self._room_tokens = min(self.max_tokens, -(-self.waiting_tokens // parts))
         if not self._buckets:
             return []
         seed = min(self._buckets, key=lambda padded: self._buckets[padded][0])
@@ -132,7 +142,7 @@ class BatchQueue:
         for top in lengths:
             if top < seed:
                 break
-            room = min(self.max_items, max(1, self.max_tokens // top))
+            room = min(self.max_items, max(1, self._room_tokens // top))
             # The seed runs whatever else does; its place is kept free.
             items, real = 1, seed
             for bottom in (length for length in lengths if length <= top):
@@ -148,7 +158,7 @@ class BatchQueue:
         return best
 
     def _take(self, seed: int, top: int, bottom: int, now: float) -> list[Slice]:
-        room = min(self.max_items, max(1, self.max_tokens // top))
+        room = min(self.max_items, max(1, self._room_tokens // top))
         slices: dict[int, Slice] = {}
         # The oldest item first; then the longest, as `_window` counted.
         room -= self._move(seed, 1, slices, now)

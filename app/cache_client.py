@@ -10,6 +10,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -60,6 +61,7 @@ class CacheClient:
         patience_s: Longest a poll may take beyond its parking.
         gather_s: After a call that stored entries, further ones wait so long for each other: a call costs more
             than what it carries.
+        sole_gather_s: The same, while nobody else is there who could miss them.
         clock: Seconds, monotonic.
     """
 
@@ -69,6 +71,7 @@ class CacheClient:
     lease_s: float = 2.0
     patience_s: float = 3.0
     gather_s: float = 0.02
+    sole_gather_s: float = 0.5
     clock: Callable[[], float] = time.monotonic
     client: str = field(default_factory=lambda: uuid.uuid4().hex)
     counts: Counts = field(default_factory=Counts)
@@ -77,6 +80,7 @@ class CacheClient:
     _epoch: str | None = None
     _leased_until: float = 0.0
     _alone: bool = False
+    _company: asyncio.Event = field(default_factory=asyncio.Event)
     _reachable: bool = False
     _slow: int = 0
     _let_go: RecentKeys = field(init=False)
@@ -105,6 +109,10 @@ class CacheClient:
                 continue
             self._enter(word.epoch)
             self._alone = word.alone
+            if word.sole:
+                self._company.clear()
+            else:
+                self._company.set()
             self._leased_until = started + self.lease_s
             self._slow = 0
             self._reachable = True
@@ -190,6 +198,7 @@ class CacheClient:
 
     async def stats(self) -> CacheStats:
         """The cluster's figures; this replica's own, with `available` False, when the cache is out of reach."""
+        await self._send()  # of the entries of others none waits for long
         try:
             return await asyncio.wait_for(self.transport.stats(), self.patience_s)
         except Exception:  # noqa: BLE001 - statistics never fail a request
@@ -250,16 +259,25 @@ class CacheClient:
         """Send what is pending at once, and what comes meanwhile and soon after together."""
         try:
             while self._pending:
-                batch, self._pending, self._pending_bytes = self._pending, [], 0
-                epoch = batch[-1][0]
-                entries = [(key, value) for written, key, value in batch if written == epoch]
-                try:
-                    await asyncio.wait_for(self.transport.put(self.client, epoch, entries), self.patience_s)
-                except Exception as error:  # noqa: BLE001 - an entry that isn't stored is a miss later
-                    self._lost(error)
+                await self._send()
                 await asyncio.sleep(self.gather_s)
+                if not self._company.is_set():
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(self.sole_gather_s - self.gather_s):
+                            await self._company.wait()
         finally:
             self._flushing = None
+
+    async def _send(self) -> None:
+        if not self._pending:
+            return
+        batch, self._pending, self._pending_bytes = self._pending, [], 0
+        epoch = batch[-1][0]
+        entries = [(key, value) for written, key, value in batch if written == epoch]
+        try:
+            await asyncio.wait_for(self.transport.put(self.client, epoch, entries), self.patience_s)
+        except Exception as error:  # noqa: BLE001 - an entry that isn't stored is a miss later
+            self._lost(error)
 
 
 def _as_dict(counts: Counts) -> dict[str, int]:

@@ -1,8 +1,8 @@
 """The gate in front of the model: requests wait here, outside `@serve.batch`, until the model is free.
 
 `@serve.batch` closes a batch on its timer and only then waits for the model, so under load it would queue many
-small batches. The gate holds everything back and hands over one micro-batch at a time, plus one full
-micro-batch in reserve so that the model never waits for Python. It knows neither Ray nor the model.
+small batches. The gate holds everything back and hands over as many micro-batches as the model runs at once, plus
+one full micro-batch in reserve so that the model never waits for Python. It knows neither Ray nor the model.
 """
 
 import asyncio
@@ -49,7 +49,8 @@ class Work(Job):
             self.done.set_result(None)
 
 
-RunSlice = Callable[[Slice], Awaitable[Vector]]
+RunSlice = Callable[[Slice, int], Awaitable[Vector]]
+RunAlone = Callable[[Slice], Awaitable[Vector]]
 
 
 @dataclass(slots=True, eq=False)
@@ -58,18 +59,23 @@ class Gate:
 
     Args:
         queue: Holds what waits and plans what runs next.
-        run: Runs one slice; slices handed over in one turn of the loop run as one batch.
+        run: Runs one slice in a lane, 0 .. streams; what one lane is handed in one turn of the loop runs as one batch.
+        run_alone: Runs one item with nothing beside it in its batch, with all that the model has.
+        streams: Micro-batches that the model runs at once.
         clock: Seconds; the queue's deadlines are on it.
         ran: Told the items and the seconds of each run.
     """
 
     queue: BatchQueue
     run: RunSlice
+    run_alone: RunAlone
+    streams: int = 1
     clock: Callable[[], float] = time.monotonic
     items_run: int = 0
     batches_run: int = 0
     ran: Callable[[int, float], None] = lambda items, seconds: None
-    _running: int = 0
+    _busy: set[int] = field(default_factory=set)  # lanes
+    _quiet: bool = True  # nothing came while what was run last was running
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def submit(self, work: Work) -> None:
@@ -77,6 +83,7 @@ class Gate:
         work.queued_at = self.clock()
         if not work.lengths:
             return
+        self._quiet = self._quiet and not self._busy
         self.queue.push(work, work.queued_at)
         self._pump()
         try:
@@ -86,13 +93,17 @@ class Gate:
             raise
 
     def _pump(self) -> None:
-        while self._running == 0 or (self._running == 1 and self.queue.full()):
-            slices = self.queue.pop(self.clock())
+        while len(self._busy) < self.streams or (len(self._busy) == self.streams and self.queue.full()):
+            slices = self.queue.pop(self.clock(), self.streams - len(self._busy), self.streams)
             self._refuse_late()
             if not slices:
                 return
-            self._running += 1
-            task = asyncio.get_running_loop().create_task(self._run(slices))
+            alone = not self._busy and self._quiet and not self.queue and sum(len(part.indices) for part in slices) == 1
+            self._quiet = self._quiet or not self._busy
+            free = [lane for lane in range(self.streams + 1) if lane not in self._busy]
+            lanes = free[: self.streams] if alone else free[:1]
+            self._busy.update(lanes)
+            task = asyncio.get_running_loop().create_task(self._run(slices, lanes, alone))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -104,15 +115,18 @@ class Gate:
                     DeadlineExceeded("The request's deadline passed while it waited for the model.")
                 )
 
-    async def _run(self, slices: list[Slice]) -> None:
+    async def _run(self, slices: list[Slice], lanes: list[int], alone: bool) -> None:
         started = self.clock()
-        alone = self._running == 1
+        beside = len(self._busy) - len(lanes)
+        runs = [self.run_alone(slices[0])] if alone else [self.run(part, lanes[0]) for part in slices]
         try:
-            results = await asyncio.gather(*(self.run(part) for part in slices), return_exceptions=True)
+            results = await asyncio.gather(*runs, return_exceptions=True)
         finally:
-            self._running -= 1
+            self._busy.difference_update(lanes)
         seconds = self.clock() - started
-        self._observe(slices, seconds, alone and self._running == 0)
+        # A batch that waited in reserve, or shared the model with one that did, says nothing of its own cost.
+        in_turn = max(beside, len(self._busy)) < self.streams
+        self._observe(slices, seconds, seconds / (beside + 1) if in_turn else None)
         # The model is free: the next batch starts before this one's callers are served.
         self._pump()
         failed: list[tuple[Work, Slice, Vector | BaseException]] = []
@@ -130,13 +144,13 @@ class Gate:
             await self._isolate(work, part, result)
             work.settle(len(part.indices))
 
-    def _observe(self, slices: list[Slice], seconds: float, alone: bool) -> None:
+    def _observe(self, slices: list[Slice], seconds: float, cost_s: float | None) -> None:
         lengths = [part.job.lengths[index] for part in slices for index in part.indices]
         self.items_run += len(lengths)
         self.batches_run += 1
         self.ran(len(lengths), seconds)
-        if alone:  # a batch that shared the model with another says nothing of its own cost
-            self.queue.observe(len(lengths) * self.queue.bucket(max(lengths)), seconds)
+        if cost_s is not None:
+            self.queue.observe(len(lengths) * self.queue.bucket(max(lengths)), cost_s)
 
     async def _isolate(self, work: Work, part: Slice, failure: Vector | BaseException) -> None:
         """A failed batch is run again item by item: one bad item costs its own caller only."""
@@ -147,7 +161,7 @@ class Gate:
             if work.done.done():
                 return  # nobody waits for it any more
             # Gathered, as in `_run`: whatever the model raised is this item's outcome, a cancellation too.
-            [again] = await asyncio.gather(self.run(Slice(work, [index])), return_exceptions=True)
+            [again] = await asyncio.gather(self.run_alone(Slice(work, [index])), return_exceptions=True)
             if isinstance(again, ServiceError):
                 work.errors[index] = again
             elif not _placed(work, [index], again):

@@ -4,9 +4,11 @@ A long queue is no fault: the probe waits a bounded time and then leaves it at w
 """
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 # A run that ended this recently has shown enough.
@@ -23,7 +25,7 @@ class HealthProbe:
 
     Args:
         run: Runs the model on a tiny input; raises on a fault of the device, also on numbers that are not finite.
-        device: What the model runs on; one thread.
+        device: What the model runs on.
         clock: Seconds.
     """
 
@@ -32,17 +34,28 @@ class HealthProbe:
     clock: Callable[[], float] = time.monotonic
     wait_s: float = WAIT_S
     _worked_at: float = field(init=False)
+    _began: dict[int, float] = field(init=False, default_factory=dict)  # of each thread that runs the model now
     _probe: "asyncio.Future[object] | None" = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._worked_at = self.clock()
 
-    def worked(self) -> None:
-        """A run has ended well. From any thread."""
-        self._worked_at = self.clock()
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Around every run of the model, on the thread that runs it; one that raises shows nothing."""
+        thread = threading.get_ident()
+        self._began[thread] = self.clock()
+        try:
+            yield
+            self._worked_at = self.clock()
+        finally:
+            del self._began[thread]
 
     async def check(self) -> None:
         """Raises what the device raised, or RuntimeError if it hangs."""
+        # A copy in one step: the model's threads change it.
+        if any(self.clock() - began > HUNG_S for began in [*self._began.values()]):
+            raise RuntimeError(f"a run of the model has not ended for {HUNG_S:g} s")
         if self.clock() - self._worked_at < FRESH_S:
             return
         if self._probe is None:
@@ -51,6 +64,6 @@ class HealthProbe:
         if self._probe.done():
             probe, self._probe = self._probe, None
             probe.result()
-            self.worked()
+            self._worked_at = self.clock()
         elif self.clock() - self._worked_at > HUNG_S:
             raise RuntimeError(f"no run of the model has ended for {HUNG_S:g} s")

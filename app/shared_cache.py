@@ -46,10 +46,11 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What a poll takes home. `alone`: nobody else has written in this epoch."""
+    """What a poll takes home. `alone`: nobody else has written in this epoch. `sole`: nobody else is there."""
 
     epoch: str
     alone: bool
+    sole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class _Client:
     epoch: str | None
     counts: Counts
     round: int
-    told_alone: bool
+    told: Word | None
 
 
 @dataclass(slots=True, eq=False)
@@ -127,19 +128,23 @@ class SharedCache:
     async def poll(self, report: Report) -> Word:
         """Park until there is news, at most `PARK_S`."""
         known = self._clients.get(report.client)
-        told_alone = known is not None and known.told_alone
-        client = _Client(self.clock(), report.epoch, report.counts, self._round, told_alone)
+        told = known.told if known is not None else None
+        if known is None:
+            self._call_in()  # whoever thought nobody else was there must hear at once
+        client = _Client(self.clock(), report.epoch, report.counts, self._round, told)
         self._clients[report.client] = client
         self.store.touch(report.touched)
         self._polled.set()
         self._polled = asyncio.Event()
-        others = not self._writers <= {report.client}
         # What happened while no poll was parked is news too.
-        if known is not None and report.epoch == self.epoch and not (told_alone and others):
+        if report.epoch == self.epoch and told == self._word(report.client):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), PARK_S)
-        client.told_alone = self._writers <= {report.client}
-        return Word(self.epoch, client.told_alone)
+        client.told = self._word(report.client)
+        return client.told
+
+    def _word(self, client: str) -> Word:
+        return Word(self.epoch, alone=self._writers <= {client}, sole=len(self._live()) == 1)
 
     async def clear(self) -> int:
         """Drop every entry; returns how many there were, once no client can serve an old copy."""

@@ -14,7 +14,7 @@ from deployments.metrics import Reporter
 from deployments.shared_actor import shared_actor
 
 # A detached actor outlives redeploys with the code that it began with: a new protocol needs a new name.
-ACTOR_NAME = "embedding-cache-v1"
+ACTOR_NAME = "embedding-cache-v2"
 NAMESPACE = "embedding-service"
 MAX_PARKED = 1000
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from app.arguments import Backup, ModelArgs, TracingArgs
 from app.batching import BatchQueue
-from app.device_thread import device_thread
+from app.device import Device
 from app.encoders import ClipModel, load_clip_model
 from app.errors import ModelUnavailable
 from app.tracing import OFF, Origins
@@ -45,17 +45,17 @@ class Clip:
         self._reporter = reporter()
         recorder = self._reporter.recorder
         load = partial(load_clip_model, threads=threads, offline=offline)
-        device = device_thread()
-        self._model, note, self._reason = device.submit(load_with_backup, load, args, backup).result()
+        device = Device()
+        self._model, note, self._reason = device.alone.submit(load_with_backup, load, args, backup).result()
         if self._model is None:
             return
         model, self._info = self._model, noted(self._model.info, note)
-        device.submit(model.image.warm, args.batch_size).result()
+        device.alone.submit(model.image.warm, args.batch_size).result()
         self._texts = Texts(model.text, self._info, args, device, self._replica, recorder)
         # An image is one item whatever its size was: all are scaled to what the model reads.
         queue = BatchQueue(args.batch_size, args.batch_size, lambda length: length)
         self._images = Tower(
-            self._info, model.image.run, queue, device, self._replica, recorder, "normalize", self._texts.probe.worked
+            self._info, model.image.run, queue, device, self._replica, recorder, "normalize", self._texts.probe.watch
         )
         self._workers = ThreadPoolExecutor(args.workers, "normalize")
 

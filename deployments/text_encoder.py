@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from app.arguments import Backup, ModelArgs, TracingArgs
 from app.batching import BatchQueue
-from app.device_thread import device_thread
+from app.device import Device
 from app.encoders import TextTower, load_text_model, shapes
 from app.errors import InvalidItem, ModelUnavailable, ServiceError
 from app.health_probe import HealthProbe
@@ -49,9 +49,9 @@ class TextEncoder:
         self._texts: Texts | None = None
         self._calls: CallsOnLines | None = None
         self._suspects = asyncio.Lock()
-        load = partial(load_text_model, threads=threads, offline=offline)
-        device = device_thread()
-        model, note, self._reason = device.submit(load_with_backup, load, args, backup).result()
+        load = partial(load_text_model, threads=threads, offline=offline, streams=threads, or_alone=True)
+        device = Device()
+        model, note, self._reason = device.alone.submit(load_with_backup, load, args, backup).result()
         if model is not None:
             info = noted(model.info, note)
             self._texts = Texts(model, info, args, device, self._replica, self._reporter.recorder)
@@ -105,14 +105,25 @@ class Texts:
     """A text tower with its tokenizer's threads, warmed."""
 
     def __init__(
-        self, model: TextTower, info: ModelInfo, args: ModelArgs, device: Executor, replica: str, recorder: Recorder
+        self, model: TextTower, info: ModelInfo, args: ModelArgs, device: Device, replica: str, recorder: Recorder
     ) -> None:
-        device.submit(model.warm, shapes.grid(args.batch_size, args.batch_tokens, info.max_tokens)).result()
-        queue = BatchQueue(
-            args.batch_size, args.batch_tokens, partial(shapes.bucket, grid=shapes.lengths(info.max_tokens))
+        device.widen(model.streams)
+        # What runs at once shares the tokens, as it shares the memory that they need.
+        tokens = max(1, args.batch_tokens // model.streams)
+        device.alone.submit(model.warm, shapes.grid(args.batch_size, tokens, info.max_tokens)).result()
+        queue = BatchQueue(args.batch_size, tokens, partial(shapes.bucket, grid=shapes.lengths(info.max_tokens)))
+        self.probe = HealthProbe(self._run_tiny, device.alone)
+        self.tower = Tower(
+            info,
+            model.run,
+            queue,
+            device,
+            replica,
+            recorder,
+            "tokenize",
+            self.probe.watch,
+            model.run_alone,
         )
-        self.probe = HealthProbe(self._run_tiny, device)
-        self.tower = Tower(info, model.run, queue, device, replica, recorder, "tokenize", self.probe.worked)
         self._read = model.read
         self._tokens = model.tokens
         # Stands in the place of what could not be read, and whose row nobody sees.
@@ -120,7 +131,7 @@ class Texts:
         self._workers = ThreadPoolExecutor(args.workers, "tokenize")
 
     def _run_tiny(self) -> None:
-        self.tower.run_checked([self._nothing.ids])
+        self.tower.run_alone([self._nothing.ids])
 
     async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
         loop = asyncio.get_running_loop()

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 from ray import serve
 
 from app.batching import BatchQueue, Slice
+from app.device import Device
 from app.encoder_spans import EncoderSpans
 from app.entries import pack
 from app.errors import ServiceError
@@ -29,12 +30,13 @@ class Tower:
 
     Args:
         info: The model's.
-        run: Items -> (n, dimensions); called on `device` only, so by one thread at a time.
+        run: Items -> (n, dimensions); called on the device's threads only.
+        run_alone: The same, for an item with nothing beside it.
         queue: Plans the batches.
-        device: An executor of one thread; towers of one model share it.
+        device: Towers of one model share it.
         replica: This replica's name, told in replies.
         recorder: Counts calls and runs.
-        worked: Told, on the device's thread, of each run that ended well.
+        watch: Entered on the device's thread for each run.
         stage: What comes before the queue.
     """
 
@@ -43,23 +45,25 @@ class Tower:
         info: ModelInfo,
         run: Callable[[Sequence[Any]], Vector],
         queue: BatchQueue,
-        device: Executor,
+        device: Device,
         replica: str,
         recorder: Recorder,
         stage: str,
-        worked: Callable[[], None],
+        watch: Callable[[], AbstractContextManager[None]],
+        run_alone: Callable[[Sequence[Any]], Vector] | None = None,
     ) -> None:
         self.info = info
-        self.gate = Gate(queue, self._run_slice, ran=self._ran)
+        self.gate = Gate(queue, self._run_slice, self._run_slice_alone, device.streams, ran=self._ran)
         self._recorder = recorder
         self._stage = stage
         recorder.collectors.append(self._collect)
         self._run = run
-        self._worked = worked
+        self._run_alone = run_alone or run
+        self._watch = watch
         self._spans = EncoderSpans(info.id)
         self._device = device
         self._replica = replica
-        self._run_batch = self._batched()
+        self._lanes = [self._batched() for _ in range(device.streams + 1)]
 
     async def encode(
         self,
@@ -106,7 +110,7 @@ class Tower:
         rows: Vector = np.zeros((1, self.info.dimensions), np.float32)
         errors: dict[int, ServiceError] = {}
         try:
-            rows = await asyncio.get_running_loop().run_in_executor(self._device, self.run_checked, [given])
+            rows = await asyncio.get_running_loop().run_in_executor(self._device.alone, self.run_alone, [given])
         except Exception as error:
             logger.exception("the model failed on one item")
             errors[0] = failed_on_item(error)
@@ -131,31 +135,42 @@ class Tower:
     def _collect(self) -> None:
         self._recorder.count(QUEUED, self.info.id, "encoder", by=len(self.gate.queue))
 
-    async def _run_slice(self, part: Slice) -> Vector:
-        rows: Vector = await self._run_batch(part)
+    async def _run_slice(self, part: Slice, lane: int) -> Vector:
+        rows: Vector = await self._lanes[lane](part)
         return rows
 
+    async def _run_slice_alone(self, part: Slice) -> Vector:
+        # Past `@serve.batch`, which would put what else comes in this turn of the loop beside it.
+        inputs = [part.job.inputs[index] for index in part.indices]  # type: ignore[attr-defined]
+        with self._spans.batch([part]):
+            return await asyncio.get_running_loop().run_in_executor(self._device.alone, self.run_alone, inputs)
+
     def _batched(self) -> Callable[[Slice], Awaitable[Vector]]:
-        # Made for each tower: a decorated method would have one queue for all, and with it texts in the batches of
-        # images. The gate decides what is in a batch and hands all of it over in one turn of the loop; the wrapper
-        # only gathers it (hence no waiting time) and keeps Serve's batch metrics. Two: one runs, one in reserve.
-        @serve.batch(max_batch_size=128, batch_wait_timeout_s=0, max_concurrent_batches=2)  # type: ignore[untyped-decorator]
+        # Made for each lane of each tower: a decorated method would have one queue for all, and with it texts in the
+        # batches of images. The gate decides what is in a batch and hands all of it over in one turn of the loop; the
+        # wrapper only gathers it (hence no waiting time) and keeps Serve's batch metrics.
+        @serve.batch(max_batch_size=128, batch_wait_timeout_s=0)  # type: ignore[untyped-decorator]
         async def run_batch(slices: list[Slice]) -> list[Vector]:
             with self._spans.batch(slices):
-                return await asyncio.get_running_loop().run_in_executor(self._device, self._run_model, slices)
+                return await asyncio.get_running_loop().run_in_executor(self._device.lanes, self._run_model, slices)
 
         return run_batch  # type: ignore[no-any-return]
 
     def _run_model(self, slices: list[Slice]) -> list[Vector]:
         inputs = [part.job.inputs[index] for part in slices for index in part.indices]  # type: ignore[attr-defined]
-        return np.split(self.run_checked(inputs), np.cumsum([len(part.indices) for part in slices])[:-1])
+        rows = self._checked(self._run, inputs)
+        return np.split(rows, np.cumsum([len(part.indices) for part in slices])[:-1])
 
-    def run_checked(self, inputs: Sequence[Any]) -> Vector:
+    def run_alone(self, inputs: Sequence[Any]) -> Vector:
         """On the device's thread. Raises RuntimeError on rows that are none."""
-        rows = self._run(inputs)
-        if len(rows) != len(inputs) or not np.isfinite(rows).all():
-            raise RuntimeError(f"the model gave {rows.shape} for {len(inputs)} items, or numbers that are not finite")
-        self._worked()
+        return self._checked(self._run_alone, inputs)
+
+    def _checked(self, run: Callable[[Sequence[Any]], Vector], inputs: Sequence[Any]) -> Vector:
+        with self._watch():
+            rows = run(inputs)
+            if len(rows) != len(inputs) or not np.isfinite(rows).all():
+                wrong = f"the model gave {rows.shape} for {len(inputs)} items, or numbers that are not finite"
+                raise RuntimeError(wrong)
         return rows
 
 

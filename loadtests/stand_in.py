@@ -9,7 +9,6 @@ import json
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from ray import serve
 from ray.serve import Application
 
 from app.arguments import Autoscaling, CacheArgs, ModelArgs, Placement
+from app.device import Device
 from app.main import called_options, options
 from app.settings import AppArgs, LaunchSettings
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
@@ -40,6 +40,8 @@ WATCH_S = 0.2
 
 class SleepingModel:
     """In a `TextTower`'s place."""
+
+    streams = 1
 
     info = ModelInfo(
         id=NAME,
@@ -66,6 +68,8 @@ class SleepingModel:
         time.sleep(SECONDS)
         return np.full((len(batch), DIMENSIONS), DIMENSIONS**-0.5, np.float32)
 
+    run_alone = run
+
     def warm(self, shapes: Sequence[tuple[int, int]]) -> None:
         pass
 
@@ -78,8 +82,7 @@ class StandIn(TextEncoder):
         self._reason = None
         self._suspects = asyncio.Lock()
         model: Any = SleepingModel()
-        device = ThreadPoolExecutor(1, "model")
-        self._texts = Texts(model, model.info, args, device, self._replica, self._reporter.recorder)
+        self._texts = Texts(model, model.info, args, Device(), self._replica, self._reporter.recorder)
 
 
 def build(

@@ -111,7 +111,9 @@ def client_of(
 ) -> tuple[CacheClient, Wire]:
     wire = Wire(shared)
     near = LruTtlCache(near_entries, near_bytes, 0, shared.clock)
-    return CacheClient(wire, near, deadline_s, shared.lease_s, gather_s=0, clock=shared.clock, client=name), wire
+    return CacheClient(
+        wire, near, deadline_s, shared.lease_s, gather_s=0, sole_gather_s=0, clock=shared.clock, client=name
+    ), wire
 
 
 @asynccontextmanager

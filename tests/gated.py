@@ -13,17 +13,29 @@ from tests.aio import Clock, turns
 
 
 class Model:
-    """Answers [number, 0.5] for an input; while `busy` it waits for `finish`. `faults` says what goes wrong."""
+    """Answers [number, 0.5] for an input; while `busy` it waits for `finish`. `faults` says what goes wrong.
+
+    `alone` has what ran in a batch of its own, `lanes` the lane of each other slice.
+    """
 
     def __init__(self, *, busy: bool = True, faults: dict[int, BaseException] | None = None) -> None:
         self.busy = busy
         self.faults = faults or {}
         self.started: list[list[int]] = []
+        self.alone: list[list[int]] = []
+        self.lanes: list[int] = []
         self._held: list[asyncio.Future[None]] = []
 
-    async def run(self, part: Slice) -> Vector:
-        assert isinstance(part.job, Work)
-        numbers = [cast(int, part.job.inputs[index]) for index in part.indices]
+    async def run(self, part: Slice, lane: int) -> Vector:
+        self.lanes.append(lane)
+        return await self._run(_numbers(part))
+
+    async def run_alone(self, part: Slice) -> Vector:
+        numbers = _numbers(part)
+        self.alone.append(numbers)
+        return await self._run(numbers)
+
+    async def _run(self, numbers: list[int]) -> Vector:
         self.started.append(numbers)
         if self.busy:
             held = asyncio.get_running_loop().create_future()
@@ -45,8 +57,16 @@ class Model:
         return sum(map(len, self.started))
 
 
-def gate_of(model: Model, clock: Clock | None = None, max_items: int = 16, max_tokens: int = 10_000) -> Gate:
-    return Gate(BatchQueue(max_items, max_tokens, lambda length: length), model.run, clock or Clock())
+def _numbers(part: Slice) -> list[int]:
+    assert isinstance(part.job, Work)
+    return [cast(int, part.job.inputs[index]) for index in part.indices]
+
+
+def gate_of(
+    model: Model, clock: Clock | None = None, max_items: int = 16, max_tokens: int = 10_000, streams: int = 1
+) -> Gate:
+    queue = BatchQueue(max_items, max_tokens, lambda length: length)
+    return Gate(queue, model.run, model.run_alone, streams, clock or Clock())
 
 
 def work_of(inputs: Sequence[int], lengths: Sequence[int] | None = None, deadline: float = float("inf")) -> Work:

@@ -43,6 +43,36 @@ def test_one_item_alone_may_exceed_the_tokens() -> None:
     assert [lengths_of(queue.pop(0)) for _ in range(3)] == [[500], [500], []]
 
 
+@pytest.mark.parametrize(
+    ("waiting", "free", "taken"),
+    [
+        (100, 2, [32, 32, 18, 18]),  # whole batches while there are enough for all, then even parts
+        (64, 2, [32, 32]),
+        (50, 2, [25, 25]),
+        (50, 1, [25, 25]),  # the other stream takes the rest, when it is free
+        (20, 2, [10, 10]),
+        (20, 1, [20]),
+        (3, 2, [1, 2]),
+        (1, 2, [1]),
+        (50, 0, [32, 18]),  # in reserve: whoever is free first runs it
+    ],
+)
+def test_streams_share_what_is_left_for_the_last_of_them(waiting: int, free: int, taken: list[int]) -> None:
+    queue = queue_of()
+    queue.push(Job([8] * waiting), 0)
+    sizes = []
+    while part := queue.pop(0, max(0, free), 2):
+        sizes.append(len(lengths_of(part)))
+        free = max(min(free, 1), free - 1)
+    assert sizes == taken
+
+
+def test_parts_for_streams_are_counted_in_tokens_too() -> None:
+    queue = queue_of(max_tokens=256)
+    queue.push(Job([64] * 6), 0)  # four of them would be a batch
+    assert [len(lengths_of(queue.pop(0, free, 2))) for free in (2, 1, 1)] == [3, 3, 0]
+
+
 def test_indices_name_places_in_the_job() -> None:
     queue = queue_of()
     job = Job([30, 2, 9])

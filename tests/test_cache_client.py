@@ -220,6 +220,29 @@ def test_what_comes_while_a_put_is_under_way_goes_together() -> None:
     run(main())
 
 
+def test_who_is_the_only_one_gathers_until_somebody_comes_or_asks_for_figures() -> None:
+    async def main() -> None:
+        shared = shared_of()
+        client, wire = client_of(shared, "a")
+        client.sole_gather_s = 3600
+        async with polling(client):
+            for key in K[:4]:
+                await store(client, key)
+            assert wire.puts == [K[:1]]  # the first did not wait
+            assert (await client.stats()).size == 4
+            for key in K[4:6]:
+                await store(client, key)
+            assert wire.puts == [K[:1], K[1:4]]
+            other, _ = client_of(shared, "b")
+            async with polling(other):
+                await until(lambda: len(wire.puts) == 3)
+                assert await values(other, *K[:6]) == [b"v"] * 6
+                await store(client, K[6])
+                assert wire.puts[2:] == [K[4:6], K[6:7]]
+
+    run(main())
+
+
 def test_what_comes_soon_after_a_put_goes_together() -> None:
     async def main() -> None:
         shared = shared_of()

@@ -54,10 +54,10 @@ def test_who_succeeded_does_not_wait_for_who_failed() -> None:
 @pytest.mark.parametrize("shape", [(1, 2), (3, 1), (2, 2), (3, 2, 1)])
 def test_rows_of_the_wrong_shape_are_an_error_and_no_hang(shape: tuple[int, ...]) -> None:
     async def main() -> None:
-        async def misshapen(part: Slice) -> Vector:
+        async def misshapen(part: Slice, lane: int = 0) -> Vector:
             return np.ones(shape if len(part.indices) == 3 else (2, 2), np.float32)
 
-        gate = Gate(BatchQueue(16, 1000, lambda length: length), misshapen, Clock())
+        gate = Gate(BatchQueue(16, 1000, lambda length: length), misshapen, misshapen, clock=Clock())
         work = work_of([1, 2, 3])
         await gate.submit(work)
         assert sorted(work.errors) == [0, 1, 2]

@@ -43,9 +43,53 @@ def test_a_device_that_has_just_worked_is_not_probed() -> None:
         await probe.check()
         assert device.runs == 1
         clock.now += FRESH_S
-        probe.worked()
+        with probe.watch():
+            pass
         await probe.check()
         assert device.runs == 1
+
+    run(main())
+
+
+def test_a_run_that_failed_shows_nothing() -> None:
+    async def main() -> None:
+        device, clock = Device(), Clock()
+        probe = probe_of(device, clock)
+        clock.now += FRESH_S
+        with pytest.raises(ValueError, match="no"), probe.watch():
+            raise ValueError("no")
+        clock.now += HUNG_S + 1  # it has ended all the same
+        await probe.check()
+        assert device.runs == 1
+
+    run(main())
+
+
+def test_a_run_that_hangs_is_seen_though_others_end_beside_it() -> None:
+    async def main() -> None:
+        device, clock = Device(), Clock()
+        probe = probe_of(device, clock)
+        hangs, ends = threading.Event(), threading.Event()
+
+        def hang() -> None:
+            with probe.watch():
+                hangs.set()
+                ends.wait(10)
+
+        with ThreadPoolExecutor(1) as other:
+            run_ = other.submit(hang)
+            hangs.wait(10)
+            clock.now += HUNG_S
+            with probe.watch():
+                pass
+            await probe.check()
+            clock.now += 0.001
+            with pytest.raises(RuntimeError, match="not ended"):
+                await probe.check()
+            ends.set()
+            run_.result()
+        await probe.check()
+        assert device.runs == 0
 
     run(main())
 

@@ -32,7 +32,26 @@ def test_a_new_writer_wakes_the_others() -> None:
         await a.hear()
         assert a.words[-1].alone is False
         newcomer = Client("c", cache)
-        assert await newcomer.poll() == Word(cache.epoch, alone=False)
+        assert await newcomer.poll() == Word(cache.epoch, alone=False, sole=False)
+
+    run(main())
+
+
+def test_who_was_the_only_one_hears_of_a_newcomer_at_once_and_of_its_end() -> None:
+    async def main() -> None:
+        clock = Clock()
+        cache = cache_of(clock)
+        first = await Client("a", cache).join()
+        assert first.words[-1] == Word(cache.epoch, alone=True, sole=True)
+        newcomer = Client("b", cache)
+        assert await newcomer.poll() == Word(cache.epoch, alone=True, sole=False)
+        assert await first.hear() == Word(cache.epoch, alone=True, sole=False)
+        clock.now += cache.lease_s
+        assert await first.poll() is None  # its lease just lasts
+        clock.now += 0.001
+        cache.put("a", cache.epoch, [(K[0], b"v")])  # ends the parked poll
+        await turns()
+        assert await first.hear() == Word(cache.epoch, alone=True, sole=True)
 
     run(main())
 
@@ -41,9 +60,9 @@ def test_news_between_two_polls_is_not_lost() -> None:
     async def main() -> None:
         cache = cache_of()
         client = Client("a", cache)
-        assert await client.poll() == Word(cache.epoch, alone=True)
+        assert await client.poll() == Word(cache.epoch, alone=True, sole=True)
         cache.put("b", cache.epoch, [(K[0], b"v")])  # while the first answer is on its way
-        assert await client.poll() == Word(cache.epoch, alone=False)
+        assert await client.poll() == Word(cache.epoch, alone=False, sole=True)
         assert await client.poll() is None
 
     run(main())
@@ -55,10 +74,10 @@ def test_after_a_clear_everybody_is_alone_again() -> None:
         for name in "ab":
             cache.put(name, cache.epoch, [(K[0], b"v")])
         client = Client("a", cache)
-        assert await client.poll() == Word(cache.epoch, alone=False)
+        assert await client.poll() == Word(cache.epoch, alone=False, sole=True)
         clearing = asyncio.get_running_loop().create_task(cache.clear())
         await turns()
-        assert await client.poll() == Word(cache.epoch, alone=True)
+        assert await client.poll() == Word(cache.epoch, alone=True, sole=True)
         await client.poll()
         await clearing
 

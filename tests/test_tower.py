@@ -7,12 +7,13 @@ import asyncio
 import gc
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 from app.batching import BatchQueue
+from app.device import Device
 from app.entries import unpack
 from app.recorder import Recorder
 from app.types import ModelInfo, Vector
@@ -59,16 +60,15 @@ def test_no_tower_runs_what_came_to_another_in_the_same_moment(monkeypatch: pyte
     monkeypatch.setattr("ray.serve.batching._BatchQueue.__del__", lambda self: None)
 
     async def main() -> None:
-        with ThreadPoolExecutor(1) as device:
-            texts, images = Graph(1), Graph(2)
-            towers = [
-                Tower(INFO, graph, BatchQueue(4, 4, int), device, "r1", Recorder(), "tokenize", lambda: None)
-                for graph in (texts, images)
-            ]
-            for turn in range(10):
-                of_text, of_image = await asyncio.gather(rows(towers[0], [turn]), rows(towers[1], [10, 20, 30]))
-                assert (of_text, of_image) == ([[1, turn]], [[2, 10], [2, 20], [2, 30]])
-            assert (texts.given, images.given) == ([*range(10)], [10, 20, 30] * 10)
+        device, texts, images = Device(), Graph(1), Graph(2)
+        towers = [
+            Tower(INFO, graph, BatchQueue(4, 4, int), device, "r1", Recorder(), "tokenize", nullcontext)
+            for graph in (texts, images)
+        ]
+        for turn in range(10):
+            of_text, of_image = await asyncio.gather(rows(towers[0], [turn]), rows(towers[1], [10, 20, 30]))
+            assert (of_text, of_image) == ([[1, turn]], [[2, 10], [2, 20], [2, 30]])
+        assert (texts.given, images.given) == ([*range(10)], [10, 20, 30] * 10)
 
     run(main())
     gc.collect()

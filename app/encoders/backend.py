@@ -47,13 +47,15 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a graph is run. `streams`: so many runs at once, which share the threads, where the backend can."""
+    """How a graph is run. `streams`: so many runs at once, which share the threads, where the backend can. `or_alone`:
+    or one that has them all, whose weights are in memory once more."""
 
     threads: int
     precision: str
     device: str
     cache: Path
     streams: int = 1
+    or_alone: bool = False
 
 
 class Runner(Protocol):
@@ -67,6 +69,11 @@ class Runner(Protocol):
     device: str
     fixed_shapes: bool
     streams: int
+
+    @property
+    def alone(self) -> "Runner":
+        """The same graph, soonest done where nothing runs beside it; itself where that makes no difference."""
+        ...
 
     def __call__(self, *inputs: NDArray[Any]) -> Vector:
         """int32 ids and mask, both (n, length), or float32 pixels (n, 3, height, width) -> (n, dimensions).
@@ -119,9 +126,9 @@ def load(graph: Graph, options: RunOptions, backend: str) -> Runner:
         raise ModelUnavailable(f"The {backend} backend needs a library that is missing: {exc}.") from exc
 
 
-def options_for(args: ModelArgs, threads: int, cache: Path, streams: int = 1) -> RunOptions:
+def options_for(args: ModelArgs, threads: int, cache: Path, streams: int = 1, or_alone: bool = False) -> RunOptions:
     threads = max(1, threads)
-    return RunOptions(threads, args.precision, args.device, cache, min(streams, threads))
+    return RunOptions(threads, args.precision, args.device, cache, min(streams, threads), or_alone)
 
 
 def _has_cuda() -> bool:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from app.encoders import backend, golden, shapes
 from app.encoders.backend import Graph, Runner
 from app.encoders.layout import model_type, text_layout
 from app.encoders.tokenizer import Tokenizer
-from app.encoders.weights import Weights, resolve
+from app.encoders.weights import Weights, resolve, weight_files
 from app.errors import InvalidItem, ModelUnavailable
 from app.settings import converted_models
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
@@ -22,11 +24,19 @@ from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 VECTORS_VERSION = 1
 
 
-def load_text_model(args: ModelArgs, *, threads: int, offline: bool, streams: int = 1) -> "TextTower":
+# In streams, a model has its weights in memory twice: for them, and for what runs alone. Of a larger model a run takes
+# so long that what streams save, the waiting of threads for each other, is little of it.
+MOST_STREAMED_BYTES = 256 * 2**20
+
+
+def load_text_model(
+    args: ModelArgs, *, threads: int, offline: bool, streams: int = 1, or_alone: bool = False
+) -> "TextTower":
     """Load a sentence-transformers or plain transformers model.
 
     Args:
         streams: Runs at once, where the backend can: they share the threads.
+        or_alone: `run_alone` has all threads, whatever the streams. A large model gets no streams then.
 
     Raises:
         ModelUnavailable: Its weights can't be had, it is no model of this kind, or it fails its self-test.
@@ -49,7 +59,10 @@ def load_text_model(args: ModelArgs, *, threads: int, offline: bool, streams: in
     file = tokenizer_file(layout.folder, cache)
     prompts = layout.prompts | args.prompts
     tokenizer = Tokenizer(file, layout.max_tokens, layout.lower_case, layout.default_prompt)
-    options = backend.options_for(args, threads, cache, streams)
+    files = weight_files(weights.directory, args.allow_bin_weights)
+    if or_alone and sum(one.stat().st_size for one in files) > MOST_STREAMED_BYTES:
+        streams = 1
+    options = backend.options_for(args, threads, cache, streams, or_alone)
     runner = backend.load(graph, options, backend.choose(args.backend, args.device))
     info = ModelInfo(
         id=public_name(weights.id),
@@ -79,7 +92,7 @@ def load_text_model(args: ModelArgs, *, threads: int, offline: bool, streams: in
 class TextTower:
     """A tokenizer and the graph behind it: a `TextModel`. `lengths`: what texts are padded to, where shapes are fixed.
 
-    `tokenize` is thread-safe; `run` is called from at most `streams` threads at a time, `warm` from one.
+    `tokenize` is thread-safe; `run` is called from at most `streams` threads at a time, and from none while `warm` is.
     """
 
     def __init__(self, info: ModelInfo, tokenizer: Tokenizer, runner: Runner, pad_id: int) -> None:
@@ -107,11 +120,18 @@ class TextTower:
         return self._tokenizer.tokens(texts, prompt, special)
 
     def run(self, batch: Sequence[Sequence[int]]) -> Vector:
+        return self._run(self._runner, batch)
+
+    def run_alone(self, batch: Sequence[Sequence[int]]) -> Vector:
+        """As `run`, soonest done where nothing else runs."""
+        return self._run(self._runner.alone, batch)
+
+    def _run(self, runner: Runner, batch: Sequence[Sequence[int]]) -> Vector:
         out = np.empty((len(batch), self.info.dimensions), np.float32)
         if not batch:
             return out
         longest = max(map(len, batch))
-        if self._runner.fixed_shapes:
+        if runner.fixed_shapes:
             length = shapes.bucket(longest, self.lengths)
             plan = shapes.pieces(len(batch), length)
         else:
@@ -119,7 +139,7 @@ class TextTower:
         start = 0
         for rows, padded in plan:
             ids, mask = self._padded(batch[start : start + rows], padded, length)
-            out[start : start + rows] = self._runner(ids, mask)[:rows]
+            out[start : start + rows] = runner(ids, mask)[:rows]
             start += rows
         return out
 
@@ -128,8 +148,21 @@ class TextTower:
         return self.run([text.ids for text in self.tokenize(golden.TEXTS, "")])
 
     def warm(self, shapes: Sequence[tuple[int, int]]) -> None:
-        for rows, length in shapes:
-            self._runner(*self._padded([[self._pad_id] * length] * rows, rows, length))
+        """Make the kernels of these shapes: every stream has its own."""
+        together = threading.Barrier(self.streams)
+
+        def run(runner: Runner, rows: int, length: int, together: threading.Barrier) -> None:
+            inputs = self._padded([[self._pad_id] * length] * rows, rows, length)
+            together.wait()
+            runner(*inputs)
+
+        with ThreadPoolExecutor(self.streams) as threads:
+            for rows, length in shapes:
+                each = [threads.submit(run, self._runner, rows, length, together) for _ in range(self.streams)]
+                for one in each:
+                    one.result()
+                if rows == 1 and self._runner.alone is not self._runner:
+                    run(self._runner.alone, rows, length, threading.Barrier(1))
         self._runner.warmed()
 
     def _padded(self, batch: Sequence[Sequence[int]], rows: int, length: int) -> tuple[Any, Any]:

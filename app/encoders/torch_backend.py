@@ -51,6 +51,7 @@ class TorchRunner:
     def __init__(self, module_: nn.Module, precision: str, device: str) -> None:
         self.precision = precision
         self.device = device
+        self.alone = self
         self._module = module_
         self._dtype = DTYPES[precision]
 

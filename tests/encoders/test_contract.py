@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from app.arguments import ModelArgs
-from app.encoders import load_text_model, shapes
+from app.encoders import load_text_model, shapes, text
+from app.encoders.weights import resolve, weight_files
 from app.types import TextModel, Vector
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -75,6 +76,27 @@ def test_tokenising_is_thread_safe(minilm: TextModel) -> None:
     for thread in threads:
         thread.join()
     assert results == [expected] * 8
+
+
+def test_a_model_in_streams_runs_alone_too_and_makes_the_same_vectors(minilm_args: ModelArgs) -> None:
+    minilm = load_text_model(minilm_args, threads=2, offline=True)
+    streamed = load_text_model(minilm_args, threads=2, offline=True, streams=2, or_alone=True)
+    streamed.warm([(1, 8), (2, 8), (1, 16)])
+    texts = ["one", "two words", "three words here, and some more"]
+    batch = [text.ids for text in minilm.tokenize(texts)]
+    assert (streamed.streams, streamed.info) == (2, minilm.info)
+    for rows in (streamed.run(batch), streamed.run_alone(batch)):
+        assert (rows * minilm.run(batch)).sum(axis=1).min() > 0.9999
+
+
+def test_a_large_model_gets_no_streams_where_it_would_be_in_memory_twice(
+    minilm_args: ModelArgs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [file] = weight_files(resolve(minilm_args.id).directory, allow_bin=False)
+    for most, streams in ((file.stat().st_size, 2), (file.stat().st_size - 1, 1)):
+        monkeypatch.setattr(text, "MOST_STREAMED_BYTES", most)
+        assert load_text_model(minilm_args, threads=2, offline=True, streams=2, or_alone=True).streams == streams
+    assert load_text_model(minilm_args, threads=2, offline=True, streams=2).streams == 2
 
 
 def test_warming_runs_every_shape_of_the_grid(minilm: TextModel) -> None:

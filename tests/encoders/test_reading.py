@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.encoders.tokenizer import Tokenizer
+from app.encoders.tokenizer import FEW_TEXTS, Tokenizer
 from app.encoders.weights import resolve
 from app.errors import InvalidItem
 from app.types import Prompted, TokenIds, TokenizedText
@@ -32,6 +32,13 @@ def test_a_named_prompt_replaces_the_default_one(tokenizer: Tokenizer) -> None:
     assert default == plain != none
     assert none == [101, HELLO, 102]
     assert other == written
+
+
+@pytest.mark.parametrize("count", [1, FEW_TEXTS, FEW_TEXTS + 1])
+def test_few_texts_and_many_are_read_alike(tokenizer: Tokenizer, count: int) -> None:
+    texts = [f"{index} {'word ' * (index % 5)}" for index in range(count)]
+    assert tokenizer(texts) == [tokenizer([text])[0] for text in texts]
+    assert len({tuple(one.ids) for one in tokenizer(texts)}) == count
 
 
 def test_a_long_text_is_cut_at_either_end(tokenizer: Tokenizer) -> None:

@@ -89,6 +89,7 @@ MODELS: Final = [
     M("golden vectors of one reading", "app/encoders/golden.py", "[weights.sha256, *pooling,", "[weights.sha256,", GOLDEN),
     M("faults of the device", "app/health_probe.py", "            probe.result()\n", "", PROBE),
     M("one probe at a time", "app/health_probe.py", "if self._probe is None:", "if True:", PROBE),
+    M("a run that hangs beside others", "app/health_probe.py", "self.clock() - began > HUNG_S", "False", PROBE),
     M("a device that hangs", "app/health_probe.py", "self.clock() - self._worked_at > HUNG_S", "False", PROBE),
 ]  # fmt: skip
 
