@@ -6,7 +6,7 @@ The imports of Ray warn, and warnings are errors here.
 import asyncio
 import gc
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 
 import numpy as np
@@ -31,10 +31,10 @@ class Graph:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.given: list[int] = []
+        self.runs: list[list[int]] = []
 
     def __call__(self, items: Sequence[int]) -> Vector:
-        self.given += items
+        self.runs.append([*items])
         return np.array([[self.number, item] for item in items], np.float32)
 
 
@@ -52,23 +52,49 @@ async def rows(tower: Tower, items: Sequence[int]) -> list[list[float]]:
     return made
 
 
-def test_no_tower_runs_what_came_to_another_in_the_same_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def no_replica_around(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # It only compares two settings of the replica, and there is none here.
     check = "_BatchQueue._warn_if_max_batch_size_exceeds_max_ongoing_requests"
     monkeypatch.setattr(f"ray.serve.batching.{check}", lambda self: None)
     # Collected when its loop is gone, a queue would begin one of its own, and leave it.
     monkeypatch.setattr("ray.serve.batching._BatchQueue.__del__", lambda self: None)
+    yield
+    gc.collect()
 
+
+def tower_of(graph: Graph, device: Device, most: int = 4) -> Tower:
+    return Tower(INFO, graph, BatchQueue(most, most, int), device, "r1", Recorder(), "tokenize", nullcontext)
+
+
+def test_no_tower_runs_what_came_to_another_in_the_same_moment() -> None:
     async def main() -> None:
         device, texts, images = Device(), Graph(1), Graph(2)
-        towers = [
-            Tower(INFO, graph, BatchQueue(4, 4, int), device, "r1", Recorder(), "tokenize", nullcontext)
-            for graph in (texts, images)
-        ]
+        towers = [tower_of(graph, device) for graph in (texts, images)]
         for turn in range(10):
-            of_text, of_image = await asyncio.gather(rows(towers[0], [turn]), rows(towers[1], [10, 20, 30]))
-            assert (of_text, of_image) == ([[1, turn]], [[2, 10], [2, 20], [2, 30]])
-        assert (texts.given, images.given) == ([*range(10)], [10, 20, 30] * 10)
+            of_text, of_image = await asyncio.gather(rows(towers[0], [turn, 0]), rows(towers[1], [10, 20, 30]))
+            assert (of_text, of_image) == ([[1, turn], [1, 0]], [[2, 10], [2, 20], [2, 30]])
+        assert (texts.runs, images.runs) == ([[turn, 0] for turn in range(10)], [[10, 20, 30]] * 10)
 
     run(main())
-    gc.collect()
+
+
+def test_batches_that_leave_in_the_same_moment_stay_apart() -> None:
+    async def main() -> None:
+        device, graph = Device(), Graph(1)
+        device.widen(2)
+        assert await rows(tower_of(graph, device), [1, 2, 3, 4]) == [[1, 1], [1, 2], [1, 3], [1, 4]]
+        assert sorted(graph.runs) == [[1, 2], [3, 4]]
+
+    run(main())
+
+
+def test_one_item_by_itself_runs_as_what_runs_alone() -> None:
+    async def main() -> None:
+        batches, alone = Graph(1), Graph(2)
+        tower = Tower(INFO, batches, BatchQueue(4, 4, int), Device(), "r1", Recorder(), "tokenize", nullcontext, alone)
+        assert await rows(tower, [7]) == [[2, 7]]
+        assert await rows(tower, [8, 9]) == [[1, 8], [1, 9]]
+        assert (batches.runs, alone.runs) == ([[8, 9]], [[7]])
+
+    run(main())
