@@ -91,7 +91,7 @@ class TeiInfo(SnakeWire):
     model_type: TeiModelType = Field(description="Its kind.")
     max_concurrent_requests: int = Field(description="Most requests at once, of one ingress replica.")
     max_input_length: int = Field(description="Most tokens of a text, special ones included.")
-    max_batch_tokens: int = Field(description="Most padded tokens of all runs of the model at once.")
+    max_batch_tokens: int = Field(description="Most padded tokens of one run of the model.")
     max_batch_requests: int | None = Field(description="Most texts of one run of the model.")
     max_client_batch_size: int = Field(description="Most inputs of one request.")
     auto_truncate: bool = Field(description="What `truncate` is by default.")
