@@ -64,7 +64,7 @@ class EncoderOptions(Placement):
     inference_threads: int = Field(0, ge=0, description="0: the node's CPUs divided by max_replicas.")
     workers: PositiveInt = Field(2, description="Threads that tokenise or decode, per replica (MAX_WORKERS).")
     batch_size: PositiveInt = Field(32, description="Most items of one run of the model (BATCH_SIZE).")
-    batch_tokens: PositiveInt = Field(2048, description="Most padded tokens of one run; half of it beside others.")
+    batch_tokens: PositiveInt = Field(2048, description="Most padded tokens of one run; half of it in a stream.")
     allow_bin_weights: bool = False
     cache_dir: str | None = Field(None, description="Converted models; default: the user's cache folder.")
 

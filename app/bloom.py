@@ -1,16 +1,14 @@
 """A memory of keys that never forgets one too early and seldom invents one: two Bloom filters in turns. Pure."""
 
-from collections.abc import Iterator
-
 # With 16 bits a key and 4 probes one filter takes 0.24 % of strange keys for its own (Bloom, 1970).
 BITS_PER_KEY = 16
 PROBES = 4
 
 
 class RecentKeys:
-    """Knows the last `capacity` keys added to it for certain, and of those before them up to as many more.
+    """Knows the last `capacity` different keys added to it, and of those before them up to as many more.
 
-    A key that was never added is "in" it once in two hundred times at most. Memory: 4 bytes for each key of
+    A key that was never added is "in" it once in two hundred times at most. Memory: 4 to 8 bytes for each key of
     `capacity`, whatever the keys are, and it is all taken at once.
 
     When one filter has taken in `capacity` keys it becomes the old one, and the old one is forgotten.
@@ -26,18 +24,23 @@ class RecentKeys:
         self._taken = 0
 
     def add(self, key: bytes) -> None:
+        bits = self._bits(key)
+        if all(self._young[place] & bit for place, bit in bits):
+            return  # it is a recent one: once more would only drive others out
         if self._taken >= self._capacity:
             self._old, self._young, self._taken = self._young, bytearray(len(self._old)), 0
         self._taken += 1
-        for bit in self._bits(key):
-            self._young[bit >> 3] |= 1 << (bit & 7)
+        for place, bit in bits:
+            self._young[place] |= bit
 
     def __contains__(self, key: bytes) -> bool:
-        bits = [(bit >> 3, 1 << (bit & 7)) for bit in self._bits(key)]
+        bits = self._bits(key)
         return any(all(each[place] & bit for place, bit in bits) for each in (self._young, self._old))
 
-    def _bits(self, key: bytes) -> Iterator[int]:
+    def _bits(self, key: bytes) -> list[tuple[int, int]]:
+        """Byte and bit of each probe."""
         # Two halves of one hash make as many as are needed (Kirsch and Mitzenmacher, 2006).
         first = hash(key)
         step = first >> 32 | 1
-        return ((first + probe * step) & self._mask for probe in range(PROBES))
+        places = [(first + probe * step) & self._mask for probe in range(PROBES)]
+        return [(place >> 3, 1 << (place & 7)) for place in places]

@@ -61,7 +61,7 @@ class CacheClient:
         patience_s: Longest a poll may take beyond its parking.
         gather_s: After a call that stored entries, further ones wait so long for each other: a call costs more
             than what it carries.
-        sole_gather_s: The same, while nobody else is there who could miss them.
+        sole_gather_s: The same, while nobody else is there and the near cache has them.
         clock: Seconds, monotonic.
     """
 
@@ -80,7 +80,8 @@ class CacheClient:
     _epoch: str | None = None
     _leased_until: float = 0.0
     _alone: bool = False
-    _company: asyncio.Event = field(default_factory=asyncio.Event)
+    _hurry: asyncio.Event = field(default_factory=asyncio.Event)  # there is somebody who misses what is gathered
+    _sending: "asyncio.Task[None] | None" = None
     _reachable: bool = False
     _slow: int = 0
     _let_go: RecentKeys = field(init=False)
@@ -110,9 +111,9 @@ class CacheClient:
             self._enter(word.epoch)
             self._alone = word.alone
             if word.sole:
-                self._company.clear()
+                self._hurry.clear()
             else:
-                self._company.set()
+                self._hurry.set()
             self._leased_until = started + self.lease_s
             self._slow = 0
             self._reachable = True
@@ -145,7 +146,7 @@ class CacheClient:
                     if entry is not None:
                         values[i] = entry[0]
                         if epoch == self._epoch:
-                            self.near.put(keys[i], entry[0], entry[1])
+                            self._keep_near(keys[i], entry[0], entry[1])
         misses = sum(value is None for value in values)
         self.counts.near_hits += near_hits
         self.counts.hits += len(keys) - misses
@@ -157,7 +158,8 @@ class CacheClient:
         if epoch is None or epoch != self._epoch:
             return
         for key, value in entries:
-            self._keep_near(key, value)
+            if not self._keep_near(key, value):
+                self._hurry.set()  # nobody has it until the shared cache does
             if self._reachable and self._pending_bytes < MAX_PENDING_BYTES:
                 self._pending.append((epoch, key, value))
                 self._pending_bytes += len(value)
@@ -198,7 +200,9 @@ class CacheClient:
 
     async def stats(self) -> CacheStats:
         """The cluster's figures; this replica's own, with `available` False, when the cache is out of reach."""
-        await self._send()  # of the entries of others none waits for long
+        if self._pending and self._reachable:
+            # Calls begin in the order in which they are made: what is counted has these entries.
+            self._sending = asyncio.get_running_loop().create_task(self._send())
         try:
             return await asyncio.wait_for(self.transport.stats(), self.patience_s)
         except Exception:  # noqa: BLE001 - statistics never fail a request
@@ -208,10 +212,12 @@ class CacheClient:
                 near.evictions, near.expirations, clients=1, available=False,
             )  # fmt: skip
 
-    def _keep_near(self, key: bytes, value: bytes) -> None:
-        self.near.put(key, value)
-        if self.near.get(key) is None:
+    def _keep_near(self, key: bytes, value: bytes, ttl_s: float | None = None) -> bool:
+        self.near.put(key, value, ttl_s)
+        kept = self.near.get(key) is not None
+        if not kept:
             self._let_go.add(key)
+        return kept
 
     def _near(self, keys: Sequence[bytes]) -> list[bytes | None]:
         if self.clock() >= self._leased_until:
@@ -261,10 +267,9 @@ class CacheClient:
             while self._pending:
                 await self._send()
                 await asyncio.sleep(self.gather_s)
-                if not self._company.is_set():
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(self.sole_gather_s - self.gather_s):
-                            await self._company.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self.sole_gather_s - self.gather_s):
+                        await self._hurry.wait()
         finally:
             self._flushing = None
 
@@ -275,7 +280,8 @@ class CacheClient:
         epoch = batch[-1][0]
         entries = [(key, value) for written, key, value in batch if written == epoch]
         try:
-            await asyncio.wait_for(self.transport.put(self.client, epoch, entries), self.patience_s)
+            async with asyncio.timeout(self.patience_s):
+                await self.transport.put(self.client, epoch, entries)
         except Exception as error:  # noqa: BLE001 - an entry that isn't stored is a miss later
             self._lost(error)
 

@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 class Work(Job):
     """A job with its inputs and what has become of them.
 
-    `rows` is (n, dimensions), filled as micro-batches finish; `errors` maps the index of a failed item.
+    `rows` is (n, dimensions), filled as micro-batches finish; `errors` maps the index of a failed item; `inference_s`
+    is how long some of it ran.
     """
 
     inputs: Sequence[object] = ()
@@ -35,6 +36,8 @@ class Work(Job):
     queued_at: float = 0.0
     started_at: float = 0.0
     inference_s: float = 0.0
+    _runs: int = 0
+    _running_since: float = 0.0
     open: int = field(init=False)
     done: "asyncio.Future[None]" = field(init=False)
 
@@ -42,6 +45,17 @@ class Work(Job):
         self.open = len(self.lengths)
         self.rows = np.zeros((len(self.lengths), self.dimensions), np.float32)
         self.done = asyncio.get_running_loop().create_future()
+
+    def begin(self, now: float) -> None:
+        """A run of some of it begins; several may go on beside each other."""
+        if self._runs == 0:
+            self._running_since = now
+        self._runs += 1
+
+    def end(self, now: float) -> None:
+        self._runs -= 1
+        if self._runs == 0:
+            self.inference_s += now - self._running_since
 
     def settle(self, count: int) -> None:
         self.open -= count
@@ -101,7 +115,8 @@ class Gate:
             alone = not self._busy and self._quiet and not self.queue and sum(len(part.indices) for part in slices) == 1
             self._quiet = self._quiet or not self._busy
             free = [lane for lane in range(self.streams + 1) if lane not in self._busy]
-            lanes = free[: self.streams] if alone else free[:1]
+            # Of several streams none begins beside it, the reserve neither: they have threads of their own.
+            lanes = free if alone and self.streams > 1 else free[:1]
             self._busy.update(lanes)
             task = asyncio.get_running_loop().create_task(self._run(slices, lanes, alone))
             self._tasks.add(task)
@@ -117,24 +132,27 @@ class Gate:
 
     async def _run(self, slices: list[Slice], lanes: list[int], alone: bool) -> None:
         started = self.clock()
+        works = [_work(part) for part in slices]
+        for work in works:
+            work.begin(started)
         beside = len(self._busy) - len(lanes)
         runs = [self.run_alone(slices[0])] if alone else [self.run(part, lanes[0]) for part in slices]
         try:
             results = await asyncio.gather(*runs, return_exceptions=True)
         finally:
             self._busy.difference_update(lanes)
-        seconds = self.clock() - started
+        ended = self.clock()
+        seconds = ended - started
+        for work in works:
+            work.end(ended)
         # A batch that waited in reserve, or shared the model with one that did, says nothing of its own cost.
         in_turn = max(beside, len(self._busy)) < self.streams
         self._observe(slices, seconds, seconds / (beside + 1) if in_turn else None)
         # The model is free: the next batch starts before this one's callers are served.
         self._pump()
         failed: list[tuple[Work, Slice, Vector | BaseException]] = []
-        for part, result in zip(slices, results, strict=True):
-            work = part.job
-            assert isinstance(work, Work)  # noqa: S101 - only Work is ever pushed
+        for work, part, result in zip(works, slices, results, strict=True):
             work.started_at = work.started_at or started
-            work.inference_s += seconds
             work.batches += 1
             if _placed(work, part.indices, result):
                 work.settle(len(part.indices))
@@ -168,6 +186,11 @@ class Gate:
                 cause = again if isinstance(again, BaseException) else None
                 logger.error("the model failed on one item", exc_info=cause)
                 work.errors[index] = failed_on_item(cause)
+
+
+def _work(part: Slice) -> Work:
+    assert isinstance(part.job, Work)  # noqa: S101 - only Work is ever pushed
+    return part.job
 
 
 def failed_on_item(cause: BaseException | None) -> ServiceError:

@@ -34,6 +34,7 @@ class HealthProbe:
     clock: Callable[[], float] = time.monotonic
     wait_s: float = WAIT_S
     _worked_at: float = field(init=False)
+    _doubted: bool = field(init=False, default=False)  # a run has failed, for its input's or the device's fault
     _began: dict[int, float] = field(init=False, default_factory=dict)  # of each thread that runs the model now
     _probe: "asyncio.Future[object] | None" = field(init=False, default=None)
 
@@ -42,12 +43,15 @@ class HealthProbe:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Around every run of the model, on the thread that runs it; one that raises shows nothing."""
+        """Around every run of the model, on the thread that runs it; one that raises asks for a probe."""
         thread = threading.get_ident()
         self._began[thread] = self.clock()
         try:
             yield
             self._worked_at = self.clock()
+        except BaseException:
+            self._doubted = True
+            raise
         finally:
             del self._began[thread]
 
@@ -56,7 +60,7 @@ class HealthProbe:
         # A copy in one step: the model's threads change it.
         if any(self.clock() - began > HUNG_S for began in [*self._began.values()]):
             raise RuntimeError(f"a run of the model has not ended for {HUNG_S:g} s")
-        if self.clock() - self._worked_at < FRESH_S:
+        if self.clock() - self._worked_at < FRESH_S and not self._doubted:
             return
         if self._probe is None:
             self._probe = asyncio.get_running_loop().run_in_executor(self.device, self.run)
@@ -64,6 +68,6 @@ class HealthProbe:
         if self._probe.done():
             probe, self._probe = self._probe, None
             probe.result()
-            self._worked_at = self.clock()
+            self._worked_at, self._doubted = self.clock(), False
         elif self.clock() - self._worked_at > HUNG_S:
             raise RuntimeError(f"no run of the model has ended for {HUNG_S:g} s")

@@ -129,7 +129,7 @@ class SharedCache:
         """Park until there is news, at most `PARK_S`."""
         known = self._clients.get(report.client)
         told = known.told if known is not None else None
-        if known is None:
+        if known is None or self.clock() - known.seen > self.lease_s:
             self._call_in()  # whoever thought nobody else was there must hear at once
         client = _Client(self.clock(), report.epoch, report.counts, self._round, told)
         self._clients[report.client] = client

@@ -98,7 +98,7 @@ class Reading:
 
 
 class TextModel(Protocol):
-    """A loaded text encoder. `tokenize` is thread-safe; `run` is called from one thread at a time."""
+    """A loaded text encoder. `tokenize` is thread-safe; `run` is called from as many threads as it has streams."""
 
     info: ModelInfo
 

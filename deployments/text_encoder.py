@@ -1,4 +1,4 @@
-"""TextEncoder: one replica of one text model. Tokenise → gate → `@serve.batch` → model."""
+"""TextEncoder: one replica of one text model. Tokenise → gate → `@serve.batch` (or alone) → model."""
 
 import asyncio
 import time
@@ -24,6 +24,8 @@ from deployments.messages import EncodeReply, EncoderStatus
 from deployments.replica import begin_traces, end_traces, reporter
 from deployments.tower import Tower, replica_name
 
+# Runs at once, at most. Two keep each other's CPUs busy; of more each would have few threads, and memory of its own.
+STREAMS = 2
 # Tokenising fewer texts than this costs less than handing them to a thread.
 INLINE_TEXTS = 4
 
@@ -49,7 +51,7 @@ class TextEncoder:
         self._texts: Texts | None = None
         self._calls: CallsOnLines | None = None
         self._suspects = asyncio.Lock()
-        load = partial(load_text_model, threads=threads, offline=offline, streams=threads, or_alone=True)
+        load = partial(load_text_model, threads=threads, offline=offline, streams=STREAMS, or_alone=True)
         device = Device()
         model, note, self._reason = device.alone.submit(load_with_backup, load, args, backup).result()
         if model is not None:
@@ -131,7 +133,7 @@ class Texts:
         self._workers = ThreadPoolExecutor(args.workers, "tokenize")
 
     def _run_tiny(self) -> None:
-        self.tower.run_alone([self._nothing.ids])
+        self.tower.run_each([self._nothing.ids])
 
     async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
         loop = asyncio.get_running_loop()

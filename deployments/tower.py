@@ -165,6 +165,12 @@ class Tower:
         """On the device's thread. Raises RuntimeError on rows that are none."""
         return self._checked(self._run_alone, inputs)
 
+    def run_each(self, inputs: Sequence[Any]) -> None:
+        """The same in each form that the model has."""
+        self._checked(self._run, inputs)
+        if self._run_alone is not self._run:
+            self._checked(self._run_alone, inputs)
+
     def _checked(self, run: Callable[[Sequence[Any]], Vector], inputs: Sequence[Any]) -> Vector:
         with self._watch():
             rows = run(inputs)

@@ -243,6 +243,35 @@ def test_who_is_the_only_one_gathers_until_somebody_comes_or_asks_for_figures() 
     run(main())
 
 
+def test_what_the_near_cache_could_not_keep_is_not_gathered_for_long() -> None:
+    async def main() -> None:
+        shared = shared_of()
+        client, _ = client_of(shared, "a", near_bytes=0)
+        client.sole_gather_s = 3600
+        async with polling(client):
+            for key in K[:3]:
+                await store(client, key)
+            await until(lambda: len(shared.store.keys()) == 3)
+            assert await values(client, *K[:3]) == [b"v"] * 3
+
+    run(main())
+
+
+@pytest.mark.parametrize("near_bytes", [0, 800])  # room for none and for two
+def test_what_was_found_in_the_shared_cache_is_asked_for_again_when_the_near_one_lacks_it(near_bytes: int) -> None:
+    async def main() -> None:
+        shared = shared_of()
+        client, _ = client_of(shared, "a", near_bytes=near_bytes)
+        async with polling(client):
+            await store(client, *K[:4])
+            for _ in range(9):  # of the four the two others are never asked for, and not forgotten
+                assert await values(client, K[0], K[1]) == [b"v"] * 2
+                assert await values(client, K[2]) == [b"v"]
+            assert await values(client, K[3]) == [b"v"]
+
+    run(main())
+
+
 def test_what_comes_soon_after_a_put_goes_together() -> None:
     async def main() -> None:
         shared = shared_of()

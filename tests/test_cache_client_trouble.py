@@ -193,7 +193,7 @@ def test_a_clear_that_is_not_answered_is_an_error() -> None:
     async def main() -> None:
         shared = shared_of()
         wire = Wire(shared)
-        client = CacheClient(wire, LruTtlCache(10, 10**6, 0), lease_s=0.005, patience_s=0.005)
+        client = CacheClient(wire, LruTtlCache(10, 10**6, 0), lease_s=0.05, patience_s=0.05)
         wire.dead = True
         with pytest.raises(CacheUnavailable) as dead:
             await client.clear()

@@ -23,6 +23,36 @@ def test_one_item_that_nothing_is_beside_runs_alone_and_what_comes_meanwhile_wai
     run(main())
 
 
+def test_nothing_begins_beside_what_runs_alone_a_full_batch_neither() -> None:
+    async def main() -> None:
+        model = Model()
+        gate = gate_of(model, max_items=2, streams=2)
+        tasks = [await submit(gate, work_of([0])), await submit(gate, work_of([1, 2, 3, 4]))]
+        assert (model.started, len(gate.queue)) == ([[0]], 4)
+        await model.finish()
+        assert (model.started, model.lanes) == ([[0], [1, 2], [3, 4]], [0, 1])
+        await model.finish()
+        await asyncio.gather(*tasks)
+
+    run(main())
+
+
+def test_batches_beside_each_other_take_their_time_once() -> None:
+    async def main() -> None:
+        clock, model = Clock(), Model()
+        gate = gate_of(model, clock, max_items=2, streams=2)
+        work = work_of([0, 1, 2, 3, 4])
+        task = await submit(gate, work)
+        clock.now += 2
+        await model.finish(1)  # the last item begins while the second batch runs
+        clock.now += 1
+        await model.finish()
+        await task
+        assert (work.inference_s, work.batches) == (3, 3)
+
+    run(main())
+
+
 def test_where_others_come_meanwhile_nothing_runs_alone_until_it_is_quiet_again() -> None:
     async def main() -> None:
         model = Model()

@@ -51,16 +51,23 @@ def test_a_device_that_has_just_worked_is_not_probed() -> None:
     run(main())
 
 
-def test_a_run_that_failed_shows_nothing() -> None:
+def test_a_run_that_failed_asks_for_a_probe_though_others_end_well() -> None:
     async def main() -> None:
         device, clock = Device(), Clock()
         probe = probe_of(device, clock)
-        clock.now += FRESH_S
         with pytest.raises(ValueError, match="no"), probe.watch():
             raise ValueError("no")
-        clock.now += HUNG_S + 1  # it has ended all the same
+        with probe.watch():
+            pass
+        device.fault = RuntimeError("numbers that are not finite")
+        with pytest.raises(RuntimeError, match="not finite"):
+            await probe.check()
+        device.fault = None
         await probe.check()
-        assert device.runs == 1
+        await probe.check()
+        assert device.runs == 2  # none any more when one has ended well
+        clock.now += HUNG_S + 1  # the failed one does not hang
+        await probe.check()
 
     run(main())
 

@@ -52,6 +52,10 @@ def test_who_was_the_only_one_hears_of_a_newcomer_at_once_and_of_its_end() -> No
         cache.put("a", cache.epoch, [(K[0], b"v")])  # ends the parked poll
         await turns()
         assert await first.hear() == Word(cache.epoch, alone=True, sole=True)
+        assert await first.poll() is None
+        # It was away for so long that it was not counted any more.
+        assert await newcomer.poll() == Word(cache.epoch, alone=False, sole=False)
+        assert await first.hear() == Word(cache.epoch, alone=True, sole=False)
 
     run(main())
 

@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 
 # Part of the name of converted files: raise it when `write` or the torch modules behind it change.
 CONVERTER_VERSION = 1
+# In two forms, a model has its weights in memory twice. Of a larger one a run takes so long that what streams save, the
+# waiting of threads for each other, is little of it. Bytes of float32.
+MOST_IN_TWO_FORMS = 256 * 2**20
 MODEL, WEIGHTS, SUMS = "model.xml", "model.bin", "sha256.json"
 
 
@@ -62,9 +65,12 @@ def load(graph: Graph, options: RunOptions) -> "OpenVinoRunner":
             }
             return OpenVinoRunner(core.compile_model(model, "CPU", config), precision, folder / WEIGHTS, streams)
 
+        if not options.or_alone or options.streams == 1:
+            return compiled(options.streams)
+        if (folder / WEIGHTS).stat().st_size > MOST_IN_TWO_FORMS:
+            return compiled(1)
         runner = compiled(options.streams)
-        if options.or_alone and options.streams > 1:
-            runner.alone = compiled(1)
+        runner.alone = compiled(1)
         return runner
 
 

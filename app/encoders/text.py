@@ -15,18 +15,13 @@ from app.encoders import backend, golden, shapes
 from app.encoders.backend import Graph, Runner
 from app.encoders.layout import model_type, text_layout
 from app.encoders.tokenizer import Tokenizer
-from app.encoders.weights import Weights, resolve, weight_files
+from app.encoders.weights import Weights, resolve
 from app.errors import InvalidItem, ModelUnavailable
 from app.settings import converted_models
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 
 # Part of every fingerprint: raise it when a change here makes other vectors of the same files.
 VECTORS_VERSION = 1
-
-
-# In streams, a model has its weights in memory twice: for them, and for what runs alone. Of a larger model a run takes
-# so long that what streams save, the waiting of threads for each other, is little of it.
-MOST_STREAMED_BYTES = 256 * 2**20
 
 
 def load_text_model(
@@ -36,7 +31,7 @@ def load_text_model(
 
     Args:
         streams: Runs at once, where the backend can: they share the threads.
-        or_alone: `run_alone` has all threads, whatever the streams. A large model gets no streams then.
+        or_alone: `run_alone` has all threads, whatever the streams. A large model may get no streams then.
 
     Raises:
         ModelUnavailable: Its weights can't be had, it is no model of this kind, or it fails its self-test.
@@ -59,9 +54,6 @@ def load_text_model(
     file = tokenizer_file(layout.folder, cache)
     prompts = layout.prompts | args.prompts
     tokenizer = Tokenizer(file, layout.max_tokens, layout.lower_case, layout.default_prompt)
-    files = weight_files(weights.directory, args.allow_bin_weights)
-    if or_alone and sum(one.stat().st_size for one in files) > MOST_STREAMED_BYTES:
-        streams = 1
     options = backend.options_for(args, threads, cache, streams, or_alone)
     runner = backend.load(graph, options, backend.choose(args.backend, args.device))
     info = ModelInfo(
@@ -85,7 +77,8 @@ def load_text_model(
         pooling=layout.pooling,
     )
     tower = TextTower(info, tokenizer, runner, layout.pad_id)
-    golden.prove(golden.Golden(tower.golden()), weights, info, cache)
+    for made in tower.golden():
+        golden.prove(golden.Golden(made), weights, info, cache)
     return tower
 
 
@@ -143,9 +136,10 @@ class TextTower:
             start += rows
         return out
 
-    def golden(self) -> Vector:
-        """What it makes of the self-test's texts."""
-        return self.run([text.ids for text in self.tokenize(golden.TEXTS, "")])
+    def golden(self) -> list[Vector]:
+        """What it makes of the self-test's texts, in each form that it has."""
+        batch = [text.ids for text in self.tokenize(golden.TEXTS, "")]
+        return [self.run(batch), *([self.run_alone(batch)] if self._runner.alone is not self._runner else [])]
 
     def warm(self, shapes: Sequence[tuple[int, int]]) -> None:
         """Make the kernels of these shapes: every stream has its own."""

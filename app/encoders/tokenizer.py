@@ -17,9 +17,9 @@ from tokenizers import normalizers
 from app.errors import InvalidItem
 from app.types import Prompted, TextInput, Token, TokenIds, TokenizedText
 
-# As few texts as this are read faster one by one: the library's own threads cost more than they win, and wait for CPUs
+# As little text as this is read faster one by one: the library's own threads cost more than they win, and wait for CPUs
 # that the model's have.
-FEW_TEXTS = 32
+FEW_CHARACTERS = 4096
 
 FOREIGN = (
     "Send texts, or ids made by this model's own tokenizer with its special tokens. "
@@ -101,7 +101,7 @@ class Tokenizer:
 
     @staticmethod
     def _tokenized(encode: Any, texts: list[str]) -> list[TokenizedText]:
-        encodings = encode(texts) if len(texts) > FEW_TEXTS else [encode([text])[0] for text in texts]
+        encodings = encode(texts) if sum(map(len, texts)) > FEW_CHARACTERS else [encode([text])[0] for text in texts]
         # What does not fit is kept aside as "overflowing", so its presence is the exact answer.
         return [TokenizedText(ids=one.ids, truncated=bool(one.overflowing)) for one in encodings]
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from app.arguments import ModelArgs
-from app.encoders import load_text_model, shapes, text
-from app.encoders.weights import resolve, weight_files
+from app.encoders import load_text_model, openvino_backend, shapes
 from app.types import TextModel, Vector
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -85,16 +84,19 @@ def test_a_model_in_streams_runs_alone_too_and_makes_the_same_vectors(minilm_arg
     texts = ["one", "two words", "three words here, and some more"]
     batch = [text.ids for text in minilm.tokenize(texts)]
     assert (streamed.streams, streamed.info) == (2, minilm.info)
+    assert (len(streamed.golden()), len(minilm.golden())) == (2, 1)
     for rows in (streamed.run(batch), streamed.run_alone(batch)):
         assert (rows * minilm.run(batch)).sum(axis=1).min() > 0.9999
 
 
 def test_a_large_model_gets_no_streams_where_it_would_be_in_memory_twice(
-    minilm_args: ModelArgs, monkeypatch: pytest.MonkeyPatch
+    minilm_args: ModelArgs, converted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [file] = weight_files(resolve(minilm_args.id).directory, allow_bin=False)
-    for most, streams in ((file.stat().st_size, 2), (file.stat().st_size - 1, 1)):
-        monkeypatch.setattr(text, "MOST_STREAMED_BYTES", most)
+    load_text_model(minilm_args, threads=2, offline=True)
+    [folder] = converted.glob("text-*")
+    size = (folder / openvino_backend.WEIGHTS).stat().st_size
+    for most, streams in ((size, 2), (size - 1, 1)):
+        monkeypatch.setattr(openvino_backend, "MOST_IN_TWO_FORMS", most)
         assert load_text_model(minilm_args, threads=2, offline=True, streams=2, or_alone=True).streams == streams
     assert load_text_model(minilm_args, threads=2, offline=True, streams=2).streams == 2
 

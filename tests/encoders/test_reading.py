@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.encoders.tokenizer import FEW_TEXTS, Tokenizer
+from app.encoders.tokenizer import FEW_CHARACTERS, Tokenizer
 from app.encoders.weights import resolve
 from app.errors import InvalidItem
 from app.types import Prompted, TokenIds, TokenizedText
@@ -34,7 +34,7 @@ def test_a_named_prompt_replaces_the_default_one(tokenizer: Tokenizer) -> None:
     assert other == written
 
 
-@pytest.mark.parametrize("count", [1, FEW_TEXTS, FEW_TEXTS + 1])
+@pytest.mark.parametrize("count", [1, 100, FEW_CHARACTERS])
 def test_few_texts_and_many_are_read_alike(tokenizer: Tokenizer, count: int) -> None:
     texts = [f"{index} {'word ' * (index % 5)}" for index in range(count)]
     assert tokenizer(texts) == [tokenizer([text])[0] for text in texts]
