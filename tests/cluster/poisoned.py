@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import app.__main__ as command
@@ -19,16 +19,16 @@ class PoisonedTextEncoder(TextEncoder):
         super().__init__(*args)
         if self._texts is None:
             return
-        tower, run = self._texts.tower, self._texts.tower._run  # noqa: SLF001
+        tower, checked = self._texts.tower, self._texts.tower._checked  # noqa: SLF001
         [poison] = self._texts._read([POISON])  # noqa: SLF001
         assert isinstance(poison, TokenizedText)
 
-        def run_or_die(inputs: Sequence[Any]) -> Vector:
+        def checked_or_die(run: Callable[[Sequence[Any]], Vector], inputs: Sequence[Any]) -> Vector:
             if any(list(ids) == list(poison.ids) for ids in inputs):
                 os.kill(os.getpid(), signal.SIGKILL)
-            return run(inputs)
+            return checked(run, inputs)
 
-        tower._run = run_or_die  # noqa: SLF001
+        setattr(tower, "_checked", checked_or_die)  # noqa: B010
 
 
 def _child(argv: list[str], **options: Any) -> "subprocess.Popen[bytes]":
