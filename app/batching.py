@@ -56,7 +56,6 @@ class BatchQueue:
     waiting_tokens: int = 0
     waiting_items: int = 0
     late: list[Job] = field(default_factory=list)
-    _room_tokens: int = field(init=False, default=0)  # of the micro-batch that is made
     _buckets: dict[int, list[tuple[float, int, Job, int]]] = field(default_factory=dict)
     _tickets: "count[int]" = field(default_factory=count)
 
@@ -107,15 +106,15 @@ class BatchQueue:
             streams: So many run at once. What is left for the last of them is shared evenly, so that they end together.
         """
         self._sweep(now)
-        self._room_tokens = self.max_tokens
+        tokens = self.max_tokens
         least = max(-(-self.waiting_items // self.max_items), -(-self.waiting_tokens // self.max_tokens))
         if free > 0 and least <= streams and (parts := max(least, free)) > 1:
-            self._room_tokens = min(self.max_tokens, -(-self.waiting_tokens // parts))
+            tokens = min(self.max_tokens, -(-self.waiting_tokens // parts))
         if not self._buckets:
             return []
         seed = min(self._buckets, key=lambda padded: self._buckets[padded][0])
-        top, bottom = self._window(seed)
-        return self._take(seed, top, bottom, now)
+        top, bottom = self._window(seed, tokens)
+        return self._take(seed, top, bottom, tokens, now)
 
     def _sweep(self, now: float) -> None:
         """Remove dropped and late items from the bucket heads, and buckets left empty."""
@@ -132,7 +131,7 @@ class BatchQueue:
             self.late.append(job)
         return job.dropped
 
-    def _window(self, seed: int) -> tuple[int, int]:
+    def _window(self, seed: int, tokens: int) -> tuple[int, int]:
         """The range of buckets around the seed's that makes the best use of one run.
 
         Use is real tokens per token of work, the fixed cost of a run and padding included.
@@ -142,7 +141,7 @@ class BatchQueue:
         for top in lengths:
             if top < seed:
                 break
-            room = min(self.max_items, max(1, self._room_tokens // top))
+            room = min(self.max_items, max(1, tokens // top))
             # The seed runs whatever else does; its place is kept free.
             items, real = 1, seed
             for bottom in (length for length in lengths if length <= top):
@@ -157,8 +156,8 @@ class BatchQueue:
                     break
         return best
 
-    def _take(self, seed: int, top: int, bottom: int, now: float) -> list[Slice]:
-        room = min(self.max_items, max(1, self._room_tokens // top))
+    def _take(self, seed: int, top: int, bottom: int, tokens: int, now: float) -> list[Slice]:
+        room = min(self.max_items, max(1, tokens // top))
         slices: dict[int, Slice] = {}
         # The oldest item first; then the longest, as `_window` counted.
         room -= self._move(seed, 1, slices, now)
