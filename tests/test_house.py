@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = sorted([*ROOT.glob("app/**/*.py"), *ROOT.glob("deployments/*.py")])
+SOURCES = sorted([*ROOT.glob("app/**/*.py"), *ROOT.glob("deployments/**/*.py")])
 
 
 def _reads_environment(tree: ast.AST) -> bool:
@@ -17,7 +17,7 @@ def _reads_environment(tree: ast.AST) -> bool:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_only_settings_read_the_environment(path: Path) -> None:
     reads = _reads_environment(ast.parse(path.read_text()))
-    assert reads == (path == ROOT / "app" / "settings.py")
+    assert reads == (path == ROOT / "app/settings.py")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
