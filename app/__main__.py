@@ -9,11 +9,11 @@ from dotenv import load_dotenv
 from pydantic import ValidationError
 
 from app import client_flags, corpus_flags, key_command, key_file
-from app.config_file import read_args
+from app.config.file import read_args
+from app.config.settings import AppArgs, ClientSettings, LaunchSettings, image_model_is_chosen
 from app.encoders import pull, resolve
 from app.errors import ServiceError
 from app.launcher import SERVE_HERE, Launcher, access_notice
-from app.settings import AppArgs, ClientSettings, LaunchSettings, image_model_is_chosen
 
 
 def main(argv: list[str] | None = None) -> int:

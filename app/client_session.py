@@ -9,8 +9,8 @@ from types import FrameType
 from typing import Any
 
 from app.client import AsyncEmbeddingClient, Retry
+from app.config.settings import ClientSettings
 from app.errors import InvalidImage, InvalidItem, InvalidRequest, ServiceError
-from app.settings import ClientSettings
 
 # A person waits: a service that is not there is told of after some seconds.
 RETRY = Retry(attempts=4)

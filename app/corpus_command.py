@@ -20,13 +20,13 @@ from types import FrameType
 from typing import IO
 
 from app import corpus_search, corpus_warm, process_tree
-from app.arguments import ModelArgs
+from app.config.args import ModelArgs
+from app.config.settings import AppArgs, client_key, process_environment
 from app.corpus_flags import EMBED, SEARCH
 from app.corpus_model import load_model
 from app.corpus_run import CorpusOptions, embed_corpus
 from app.encoders.catalog import canonical
 from app.errors import InvalidItem, InvalidRequest, ServiceError
-from app.settings import AppArgs, client_key, process_environment
 
 GRACE_S = 8.0
 LINE_EVERY_S = 2.0

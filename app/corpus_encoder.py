@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from app import corpus_parts
-from app.arguments import Limits, ModelArgs
+from app.config.args import Limits, ModelArgs
 from app.corpus_files import locate
 from app.corpus_model import CorpusModel
 from app.corpus_parts import Facts

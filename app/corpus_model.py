@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from app import images
-from app.arguments import Limits, ModelArgs
 from app.batching import BatchQueue, Job, Slice
+from app.config.args import Limits, ModelArgs
 from app.encoders import ClipModel, TextTower, load_clip_model, load_text_model, shapes
 from app.errors import ServiceError
 from app.types import Kind, ModelInfo, TokenizedText, Vector

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app import corpus_lines, corpus_schema
-from app.arguments import Limits
+from app.config.args import Limits
 from app.corpus_files import Place, locate
 from app.corpus_lines import BadLine
 from app.corpus_source import Source, Span

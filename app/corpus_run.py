@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from app import corpus_npy, corpus_parts
-from app.arguments import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelArgs
+from app.config.args import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus_encoder import CorpusEncoder, CorpusJob, Receipt
 from app.corpus_files import Place, locate
 from app.corpus_flags import PART_ROWS

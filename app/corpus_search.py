@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from app import corpus_npy
-from app.arguments import ModelArgs
+from app.config.args import ModelArgs
+from app.config.settings import AppArgs
 from app.corpus_files import SCRATCH, Place, locate
 from app.corpus_model import LoadModel, load_model
 from app.corpus_parts import Manifest, read_manifest
 from app.corpus_source import VECTORS
 from app.errors import InvalidRequest, SpaceMismatch
-from app.settings import AppArgs
 from app.similarity import Ranking, rank, top_k_order
 from app.types import Kind, Metric, Vector
 

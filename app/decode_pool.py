@@ -14,12 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from app import decode_worker, image_decoding
-from app.arguments import Limits
+from app.config.args import Limits
+from app.config.settings import process_environment
 from app.decode_worker import Request
 from app.encoders.preprocess import Preprocessing
 from app.errors import InvalidImage
 from app.image_decoding import ReadImage
-from app.settings import process_environment
 
 logger = logging.getLogger(__name__)
 

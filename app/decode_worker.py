@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from app.arguments import Limits
+from app.config.args import Limits
 from app.encoders.preprocess import Preprocessing
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError
 from app.image_decoding import Decoder, ReadImage, decode

@@ -23,7 +23,7 @@ import httpcore
 
 from app import image_url
 from app.addresses import Address, is_public
-from app.arguments import ImageUrls, Limits
+from app.config.args import ImageUrls, Limits
 from app.errors import InvalidImage, PayloadTooLarge
 from app.image_url import ImageUrl
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app import images
-from app.arguments import Limits
+from app.config.args import Limits
 from app.encoders.preprocess import Preprocessing
 
 

@@ -11,7 +11,7 @@ import os
 import stat
 from pathlib import Path
 
-from app.arguments import Limits
+from app.config.args import Limits
 from app.errors import InvalidImage, PayloadTooLarge
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import idna
 
 from app.addresses import Address
-from app.arguments import ImageUrls
+from app.config.args import ImageUrls
 from app.errors import InvalidImage
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}

@@ -24,7 +24,7 @@ from PIL import (  # noqa: F401
 )
 
 from app import exif, gif, jpeg, png
-from app.arguments import Limits
+from app.config.args import Limits
 from app.errors import InvalidImage, PayloadTooLarge
 from app.image_header import Essence, Format, ImageHeader, MalformedError, bmp_size, sniff, webp_size
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from app.access import KeyRing, parse
-from app.arguments import AccessArgs
-from app.settings import AppArgs
+from app.config.args import AccessArgs
+from app.config.settings import AppArgs
 
 logger = logging.getLogger(__name__)
 

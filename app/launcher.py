@@ -22,8 +22,8 @@ import orjson
 import watchfiles
 
 from app import haproxy_wrapper, ports, process_tree
+from app.config.settings import AppArgs, LaunchSettings, process_environment
 from app.serve_flags import LocalPorts, environment, haproxy_binary
-from app.settings import AppArgs, LaunchSettings, process_environment
 
 # Serve drains for about 5 s (flags); what is not gone by then is killed, so that a stop takes 10 s at most.
 GRACE_S = 7.0

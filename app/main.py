@@ -10,8 +10,8 @@ from ray.serve import Application
 from ray.serve.config import RequestRouterConfig
 
 from app import key_file
-from app.arguments import Backup, ModelArgs, Placement
-from app.settings import AppArgs
+from app.config.args import Backup, ModelArgs, Placement
+from app.config.settings import AppArgs
 from deployments.clip import Clip
 from deployments.ingress import Ingress
 from deployments.similarity import Similarity

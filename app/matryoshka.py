@@ -1,6 +1,6 @@
 """Which models were trained so that the first numbers of a vector are a vector of their own."""
 
-from app.settings import AppArgs
+from app.config.settings import AppArgs
 from app.types import ModelInfo
 
 # Their cards say so. Others are told by `matryoshka: true` in their entry of the settings.

@@ -22,7 +22,7 @@ from opentelemetry.trace import (
 )
 
 from app import tracing
-from app.arguments import TracingArgs
+from app.config.args import TracingArgs
 from app.tracing import Value
 
 TIMEOUT_S = 5

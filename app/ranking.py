@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from app.arguments import Limits
+from app.config.args import Limits
 from app.schemas import MatrixOptions
 from app.similarity import rank
 from app.similarity_matrix import matrix

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from app.arguments import LogRequests
+from app.config.args import LogRequests
 
 logger = logging.getLogger(__name__)
 

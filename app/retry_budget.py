@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.arguments import RetryArgs
+from app.config.args import RetryArgs
 
 
 @dataclass(slots=True, eq=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from app.arguments import Limits
+from app.config.args import Limits
 from app.corpus_rows import Piece, Reject, pieces
 from app.corpus_source import SUFFIXES, Format, Source, plan
 from app.errors import InvalidItem, InvalidRequest, ServiceError

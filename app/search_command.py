@@ -17,10 +17,10 @@ from app.client import AsyncEmbeddingClient, Texts
 from app.client.embeddings import check_space
 from app.client.progress import Tell, bar
 from app.client_session import talk
+from app.config.settings import ClientSettings
 from app.embedded_file import EmbeddedFile, embedded_file
 from app.errors import InvalidRequest, ServiceError, SpaceMismatch
 from app.row_source import STDIN, Rows, opened
-from app.settings import ClientSettings
 from app.similarity import rank, top_k_order
 from app.types import Vector
 

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from app import caller, prompts, tracing
-from app.arguments import Limits, public_name
+from app.config.args import Limits, public_name
+from app.config.settings import AppArgs
 from app.embedded import Embeddings
 from app.encoder import Encoded, Encoder, ModelState, Stages, ready
 from app.errors import (
@@ -26,7 +27,6 @@ from app.image_reader import ImageReader, ReadImage
 from app.keys import KeyMaker
 from app.metrics import ITEMS_ANSWERED, STAGE_SECONDS
 from app.recorder import Recorder
-from app.settings import AppArgs
 from app.types import Kind, ModelInfo, Prompted, Reading, TextInput, TokenIds
 
 __all__ = ["EmbeddingService", "Embeddings", "Encoded", "Encoder", "ModelState", "Stages"]

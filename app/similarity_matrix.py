@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from app.arguments import Limits
+from app.config.args import Limits
 from app.errors import InvalidRequest
 from app.types import Vector
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from app.arguments import Limits
+from app.config.args import Limits
 from app.errors import InvalidRequest, SpaceMismatch
 from app.schemas import SimilarityRequest, SpacedOptions
 from app.types import Vector

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from app import image_folder
-from app.arguments import Limits
+from app.config.args import Limits
 from app.errors import InvalidImage, InvalidItem, PayloadTooLarge
 
 Kind = Literal["path", "url", "data", "base64"]

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
-from app.arguments import TracingArgs
+from app.config.args import TracingArgs
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
-from app.arguments import CacheArgs
 from app.cache import LruTtlCache
+from app.config.args import CacheArgs
 from app.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_EVICTIONS, CACHE_EXPIRATIONS
 from app.shared_cache import CacheStats, Report, SharedCache, Word
 from deployments.metrics import Reporter

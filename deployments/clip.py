@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from app.arguments import Backup, ModelArgs, TracingArgs
 from app.batching import BatchQueue
+from app.config.args import Backup, ModelArgs, TracingArgs
 from app.device import Device
 from app.encoders import ClipModel, load_clip_model
 from app.errors import ModelUnavailable

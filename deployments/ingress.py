@@ -12,10 +12,11 @@ from ray.serve.handle import DeploymentHandle
 from app.api import create_app
 from app.api.backend import Backend
 from app.api.guard import Guard
-from app.arguments import CacheArgs
 from app.cache import LruTtlCache
 from app.cache_client import CacheClient
 from app.cache_shards import CacheShards
+from app.config.args import CacheArgs
+from app.config.settings import AppArgs
 from app.decode_pool import DecodePool
 from app.fetching import Fetcher
 from app.image_reader import ImageReader
@@ -23,7 +24,6 @@ from app.ingress_figures import record_ingress
 from app.key_file import open_book
 from app.retry_budget import RetryBudget
 from app.service import EmbeddingService, Encoder
-from app.settings import AppArgs
 from app.shedding import Shedder
 from app.types import Kind
 from deployments.cache import ActorTransport

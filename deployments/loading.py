@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from app.arguments import Backup, ModelArgs
+from app.config.args import Backup, ModelArgs
 from app.errors import ModelUnavailable
 from app.types import ModelInfo
 

@@ -10,8 +10,8 @@ from ray.serve import Application
 from ray.serve.schema import LoggingConfig, ServeStatus
 
 from app import haproxy_wrapper
+from app.config.settings import LaunchSettings
 from app.process_tree import die_with_parent
-from app.settings import LaunchSettings
 from deployments.start import start_ray
 
 NAME = "embedding-service"

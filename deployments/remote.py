@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ray.serve.handle import DeploymentHandle
 
 from app import tracing
-from app.arguments import Limits
 from app.backlog import Backlog, image_units, text_units
 from app.coalescing import Coalescer
+from app.config.args import Limits
 from app.encoders.preprocess import Preprocessing
 from app.entries import split
 from app.errors import ModelUnavailable, Overloaded, ServiceError

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ray import serve
 
 from app import tracing
-from app.arguments import TracingArgs
+from app.config.args import TracingArgs
 from app.metrics import COMPLETE, REPLICAS
 from app.metrics_client import MetricsClient
 from app.recorder import Snapshot

@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from app.arguments import Backup, ModelArgs, TracingArgs
 from app.batching import BatchQueue
+from app.config.args import Backup, ModelArgs, TracingArgs
 from app.device import Device
 from app.encoders import TextTower, load_text_model, shapes
 from app.errors import InvalidItem, ModelUnavailable, ServiceError

@@ -8,9 +8,9 @@ import tempfile
 import faiss
 import pyarrow.parquet as pq
 
+from app.config.settings import AppArgs
 from app.corpus_run import CorpusOptions, embed_corpus, in_process
 from app.corpus_search import encode_query, open_corpus
-from app.settings import AppArgs
 from examples.corpus import ALICE, QUESTIONS
 
 

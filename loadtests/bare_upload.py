@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
-from app.settings import LaunchSettings
+from app.config.settings import LaunchSettings
 from deployments import local
 
 

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from app.arguments import DEFAULT_TEXT_MODEL, ModelArgs
+from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.encoders import TextTower, load_text_model
 
 WORDS = ["river", "stone", "winter", "engine", "market", "letter", "quiet", "copper", "signal", "garden", "the", "of"]

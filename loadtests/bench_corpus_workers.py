@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from app.arguments import ModelArgs
+from app.config.args import ModelArgs
 from app.corpus_model import CorpusModel, Encoded
 from app.corpus_run import CorpusOptions, embed_corpus
 from app.types import Kind, ModelInfo, TokenizedText

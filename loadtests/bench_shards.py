@@ -18,10 +18,10 @@ from typing import Any
 
 import ray
 
-from app.arguments import CacheArgs
 from app.cache import LruTtlCache
 from app.cache_client import CacheClient
 from app.cache_shards import CacheShards
+from app.config.args import CacheArgs
 from deployments.cache import NAMESPACE, ActorTransport, actor_name
 from loadtests.measuring import load
 from loadtests.systems import machine, write_results

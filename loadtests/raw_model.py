@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from app.arguments import Limits, ModelArgs
+from app.config.args import Limits, ModelArgs
 from app.encoders import ImageTower, TextTower, load_clip_model, load_text_model
 from app.images import decode
 

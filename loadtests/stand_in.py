@@ -17,10 +17,10 @@ import ray
 from ray import serve
 from ray.serve import Application
 
-from app.arguments import Autoscaling, CacheArgs, ModelArgs, Placement
+from app.config.args import Autoscaling, CacheArgs, ModelArgs, Placement
+from app.config.settings import AppArgs, LaunchSettings
 from app.device import Device
 from app.main import called_options, options
-from app.settings import AppArgs, LaunchSettings
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 from deployments import local
 from deployments.ingress import Ingress

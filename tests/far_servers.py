@@ -10,7 +10,7 @@ from typing import Any
 import httpcore
 
 from app.addresses import Address
-from app.arguments import ImageUrls, Limits
+from app.config.args import ImageUrls, Limits
 from app.fetching import Budget, Fetcher
 from tests.aio import turns
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from app import decode_worker
-from app.arguments import Limits
+from app.config.args import Limits
 from app.encoders.preprocess import Preprocessing
 from app.image_decoding import ReadImage, decode
 

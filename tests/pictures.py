@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.arguments import Limits
+from app.config.args import Limits
 
 Pixels = NDArray[np.uint8]
 

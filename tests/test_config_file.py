@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from app.config_file import read_args
-from app.settings import AppArgs
+from app.config.file import read_args
+from app.config.settings import AppArgs
 
 ROOT = Path(__file__).parents[1]
 

@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
-from app.arguments import Limits
+from app.config.args import Limits
 from app.decode_pool import DecodePool
 from app.encoders.preprocess import Preprocessing
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from app import haproxy_wrapper, serve_flags
-from app.settings import LaunchSettings
+from app.config.settings import LaunchSettings
 
 # The lines that listen, as Serve 2.60 writes them for a service on loopback.
 WRITTEN = """defaults

@@ -17,7 +17,7 @@ def _reads_environment(tree: ast.AST) -> bool:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_only_settings_read_the_environment(path: Path) -> None:
     reads = _reads_environment(ast.parse(path.read_text()))
-    assert reads == (path == ROOT / "app/settings.py")
+    assert reads == (path == ROOT / "app/config/settings.py")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.arguments import ImageUrls
+from app.config.args import ImageUrls
 from app.encoders.preprocess import Preprocessing
 from app.errors import DeadlineExceeded, InvalidImage, Overloaded, PayloadTooLarge, ServiceError
 from app.image_reader import ImageReader, ReadImage

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from app import image_url
 from app.addresses import is_public
-from app.arguments import ImageUrls
+from app.config.args import ImageUrls
 from app.errors import InvalidImage
 
 HOSTS = ("img.example.org", "*.cdn.example.org", "93.184.215.14", "[2606:4700::1]", "xn--bcher-kva.example")

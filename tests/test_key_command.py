@@ -4,9 +4,9 @@ import pytest
 
 from app.__main__ import main
 from app.access import parse
-from app.arguments import AccessArgs
+from app.config.args import AccessArgs
+from app.config.settings import AppArgs, LaunchSettings
 from app.launcher import access_notice
-from app.settings import AppArgs, LaunchSettings
 from tests.test_access import NOW, line
 
 

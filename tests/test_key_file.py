@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from app import access, key_file
-from app.arguments import AccessArgs
+from app.config.args import AccessArgs
+from app.config.settings import AppArgs
 from app.errors import Unauthorized
 from app.key_file import KeyBook
-from app.settings import AppArgs
 from tests.aio import run
 
 NOW = 1_800_000_000.0

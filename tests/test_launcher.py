@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
+from app.config.settings import LaunchSettings
 from app.launcher import Launcher
-from app.settings import LaunchSettings
 
 
 @pytest.mark.parametrize(

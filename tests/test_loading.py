@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from app.arguments import Backup, ModelArgs, public_name
+from app.config.args import Backup, ModelArgs, public_name
 from app.errors import ModelUnavailable
 from deployments.loading import load_with_backup, without_paths
 

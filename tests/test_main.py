@@ -4,8 +4,8 @@ import warnings
 
 import pytest
 
-from app.arguments import AccessArgs, ModelArgs
-from app.settings import AppArgs
+from app.config.args import AccessArgs, ModelArgs
+from app.config.settings import AppArgs
 from tests.test_access import line
 
 with warnings.catch_warnings():

@@ -1,8 +1,8 @@
 import pytest
 
-from app.arguments import ModelArgs
+from app.config.args import ModelArgs
+from app.config.settings import AppArgs
 from app.matryoshka import KNOWN, is_trained_for_it
-from app.settings import AppArgs
 from tests.service_fakes import info_of
 
 

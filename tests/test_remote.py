@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from app.arguments import Limits, RetryArgs
+from app.config.args import Limits, RetryArgs
 from app.entries import pack
 from app.retry_budget import RetryBudget
 from tests.aio import Clock, run

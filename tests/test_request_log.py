@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.arguments import LogRequests
+from app.config.args import LogRequests
 from app.request_log import MAX_LINES, Line, RequestLog
 from tests.aio import run
 from tests.cluster.running import wait_for

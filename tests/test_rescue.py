@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.arguments import RetryArgs
+from app.config.args import RetryArgs
 from app.errors import DeadlineExceeded, InvalidItem, RequestRejected, Unavailable
 from app.rescue import ReplicaLost, Rescue
 from app.retry_budget import RetryBudget

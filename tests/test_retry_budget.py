@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.arguments import RetryArgs
+from app.config.args import RetryArgs
 from app.retry_budget import RetryBudget
 from tests.aio import Clock
 

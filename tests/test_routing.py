@@ -8,7 +8,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from ray.serve.request_router import RequestRouter
 
-    from app.arguments import Placement
+    from app.config.args import Placement
     from app.main import called_options, options
     from deployments.routing import FewestCallsRouter
 

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from app.arguments import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelArgs
-from app.settings import AppArgs, LaunchSettings, converted_models, hub_cache, image_model_is_chosen
+from app.config.args import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelArgs
+from app.config.settings import AppArgs, LaunchSettings, converted_models, hub_cache, image_model_is_chosen
 
 
 def ids(models: tuple[ModelArgs, ...]) -> list[str]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.arguments import Limits
+from app.config.args import Limits
 from app.errors import InvalidRequest
 from app.ranking import rank_matrix
 from app.schemas import MatrixOptions

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.arguments import Limits
+from app.config.args import Limits
 from app.errors import InvalidRequest
 from app.similarity_request import SimilarityQuery, parse
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from app import tracing
-from app.arguments import TracingArgs
 from app.batching import Job, Slice
+from app.config.args import TracingArgs
+from app.config.settings import AppArgs
 from app.encoder_spans import EncoderSpans
 from app.otlp import OtlpTracer
-from app.settings import AppArgs
 from app.tracing import SpanKind, Value
 from tests.api.calling import Service
 from tests.otlp_collector import collecting
@@ -220,7 +220,7 @@ def test_the_collector_gets_what_was_sampled() -> None:
 def test_without_an_endpoint_nothing_is_imported() -> None:
     words = (
         "import sys; import app.service, app.api, app.encoder_spans; from app import tracing;"
-        "from app.settings import TracingArgs; tracing.start(TracingArgs(), 'Ingress', 'r');"
+        "from app.config.settings import TracingArgs; tracing.start(TracingArgs(), 'Ingress', 'r');"
         "assert tracing.tracer() is None; print([m for m in sys.modules if m.startswith('opentelemetry')])"
     )
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, timeout=60, check=True)

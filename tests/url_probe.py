@@ -15,7 +15,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from app.addresses import Address
-from app.arguments import ImageUrls, Limits
+from app.config.args import ImageUrls, Limits
 from app.errors import ServiceError
 from app.fetching import Budget, Fetcher
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.api.guard import Guard
+from app.config.settings import AppArgs
 from app.ranking import Ranking
 from app.recorder import Recorder, Snapshot
 from app.request_log import RequestLog
 from app.schemas import MatrixOptions
 from app.service import EmbeddingService
-from app.settings import AppArgs
 from app.shared_cache import CacheStats
 from app.types import Metric, Vector
 

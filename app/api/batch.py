@@ -11,7 +11,7 @@ from app.api import bodies
 from app.api.backend import Backend
 from app.api.embeddings import Form, milliseconds
 from app.api.responses import json_response
-from app.arguments import Limits
+from app.config.args import Limits
 from app.entries import unpack
 from app.errors import InvalidItem, Overloaded, PayloadTooLarge, ServiceError
 from app.mixed_batch import Item, Outcome, embed_mixed

@@ -16,8 +16,8 @@ from starlette.responses import Response
 from app.access import ApiKey
 from app.api.quota_headers import quota_headers
 from app.api.route import Handler, Route
-from app.arguments import AccessArgs
 from app.caller import Caller, acting
+from app.config.args import AccessArgs
 from app.errors import Forbidden, Overloaded, TooManyRequests, Unauthorized
 from app.key_file import KeyBook
 from app.quota import Quotas, seconds

@@ -14,7 +14,7 @@ from app.api import bodies
 from app.api.backend import Backend
 from app.api.embeddings import Form, embeddings_response, tell_times
 from app.api.media import wanted
-from app.arguments import Limits
+from app.config.args import Limits
 from app.errors import InvalidRequest, PayloadTooLarge
 from app.schemas import ImageRequest
 from app.types import OutputType

@@ -14,7 +14,7 @@ from app.api.backend import Backend
 from app.api.embeddings import Form, tell_times
 from app.api.inputs import Objects, Texts
 from app.api.responses import json_response
-from app.arguments import public_name
+from app.config.args import public_name
 from app.encoder import ready
 from app.errors import ModelNotFound, PayloadTooLarge, ServiceError
 from app.mixed_batch import Item, embed_mixed

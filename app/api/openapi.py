@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from app.api import matrix_docs
 from app.api.dialects import Dialect, statuses_of
 from app.api.route import Route
-from app.arguments import Limits
+from app.config.args import Limits
 from app.errors import InternalError, ServiceError
 from app.schemas import ErrorResponse, Json, OpenAiErrorResponse, TeiErrorResponse
 

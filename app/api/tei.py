@@ -12,7 +12,7 @@ from app.api.embeddings import Form, tell_times
 from app.api.health import VERSION
 from app.api.inputs import Texts
 from app.api.responses import json_response
-from app.arguments import ModelArgs
+from app.config.args import ModelArgs
 from app.encoder import Encoder, ready
 from app.errors import InvalidItem, InvalidRequest, PayloadTooLarge
 from app.schemas import TeiEmbedRequest, TeiTokenizeRequest

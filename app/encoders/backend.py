@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from app.arguments import ModelArgs
+from app.config.args import ModelArgs
 from app.encoders.layout import Step
 from app.errors import ModelUnavailable
 from app.types import Vector

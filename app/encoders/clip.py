@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from app.arguments import ModelArgs, public_name
+from app.config.args import ModelArgs, public_name
 from app.encoders import backend, golden, shapes
 from app.encoders.backend import Graph, Runner
 from app.encoders.layout import read_json

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from app.config.settings import hub_cache
 from app.encoders.catalog import CONVERSIONS
-from app.settings import hub_cache
 
 T = TypeVar("T")
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from app.arguments import ModelArgs, public_name
+from app.config.args import ModelArgs, public_name
+from app.config.settings import converted_models
 from app.encoders import backend, golden, shapes
 from app.encoders.backend import Graph, Runner
 from app.encoders.layout import model_type, text_layout
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import Weights, resolve
 from app.errors import InvalidItem, ModelUnavailable
-from app.settings import converted_models
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 
 # Part of every fingerprint: raise it when a change here makes other vectors of the same files.

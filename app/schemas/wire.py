@@ -1,7 +1,7 @@
 """What all wire models share. camelCase on the wire; requests refuse unknown fields, so that a misspelt option is
 an error and not a silent default.
 
-A description may name a limit as `<texts>`: the OpenAPI document puts the number of `app.arguments.Limits` there.
+A description may name a limit as `<texts>`: the OpenAPI document puts the number of `app.config.args.Limits` there.
 """
 
 from typing import Annotated, Any, Final

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.api import create_app
 from app.api.backend import Backend
 from app.api.guard import Guard
-from app.arguments import Limits
+from app.config.args import Limits
 from app.ranking import Ranking, rank_json, rank_matrix, rank_vectors
 from app.schemas import MatrixOptions
 from app.service import EmbeddingService

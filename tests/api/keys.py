@@ -2,7 +2,7 @@
 
 from app import access
 from app.api.guard import Guard
-from app.arguments import AccessArgs
+from app.config.args import AccessArgs
 from app.key_file import KeyBook
 from app.quota import Quotas
 from app.types import KeyScope

@@ -2,7 +2,7 @@ import base64
 
 from app import images
 from app.api.routes import PNG
-from app.arguments import Limits
+from app.config.args import Limits
 
 
 def test_the_example_is_an_image() -> None:

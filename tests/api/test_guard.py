@@ -11,8 +11,8 @@ from starlette.types import Message
 
 from app.api.route import Route
 from app.api.routes import ROUTES, SERVE_ROUTES
-from app.arguments import AccessArgs
-from app.settings import AppArgs
+from app.config.args import AccessArgs
+from app.config.settings import AppArgs
 from tests.api.calling import Service, error_of
 from tests.api.keys import ALL, EXPIRED, LINES, ONE, OTHER, SCOPES, UNKNOWN, bearer, guard_of
 from tests.service_fakes import FakeEncoder

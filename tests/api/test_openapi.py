@@ -4,7 +4,7 @@ import pytest
 
 from app.api.dialects import statuses_of
 from app.api.routes import ROUTES
-from app.arguments import Limits
+from app.config.args import Limits
 from app.errors import PayloadTooLarge
 from tests.api.calling import Service
 from tests.service_fakes import FakeEncoder

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from app.arguments import LogRequests
+from app.config.args import LogRequests
 from app.errors import Overloaded
 from tests.api.calling import Service
 from tests.service_fakes import MODEL, FakeEncoder

@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.arguments import Limits
 from app.client.chunks import Chunk, Chunking, Weighed, chunks
+from app.config.args import Limits
 
 
 def cut(sizes: list[int], **limits: int) -> list[tuple[int, list[int]]]:

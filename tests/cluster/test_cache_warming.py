@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pyarrow.parquet as pq
 
-from app.arguments import DEFAULT_TEXT_MODEL, ModelArgs
+from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus_model import CorpusModel, load_model
 from app.corpus_reuse import matrix
 from app.corpus_run import CorpusOptions, embed_corpus, in_process

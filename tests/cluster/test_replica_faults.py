@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from app.arguments import ModelArgs
+from app.config.args import ModelArgs
 from app.encoders import load_text_model, resolve
 from app.encoders.golden import Golden
 from tests.api.test_metrics import of, samples_of

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.__main__ import main
-from app.settings import ClientSettings
+from app.config.settings import ClientSettings
 from tests.client.talking import SPACE, FakeService, error, vector_of
 from tests.commands.serving import served
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from app.arguments import ModelArgs
+from app.config.args import ModelArgs
 from app.corpus_encoder import CorpusJob, Receipt
 from app.corpus_model import Encoded, LoadModel
 from app.corpus_run import Execute, in_process

@@ -18,7 +18,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from app.arguments import DEFAULT_TEXT_MODEL, ModelArgs
+from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus_reuse import matrix
 from app.encoders import load_text_model
 from app.similarity import normalize

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from app import corpus_search
+from app.config.settings import AppArgs
 from app.corpus_search import encode_query, nearest, open_corpus
 from app.errors import InvalidRequest, SpaceMismatch
-from app.settings import AppArgs
 from app.similarity import normalize, rank
 from app.types import Vector
 from tests.corpus.conftest import Embed

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from app.arguments import DEFAULT_TEXT_MODEL, ModelArgs
+from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus_reuse import matrix
 from app.corpus_run import CorpusOptions, embed_corpus, in_process
 from app.encoders import load_text_model

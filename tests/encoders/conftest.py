@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.arguments import DEFAULT_TEXT_MODEL, ModelArgs
+from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.encoders import load_text_model
 from app.types import TextModel
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from sentence_transformers import SentenceTransformer
 
-from app.arguments import DEFAULT_TEXT_MODEL, SHAPES_CLIP
+from app.config.args import DEFAULT_TEXT_MODEL, SHAPES_CLIP
 from app.encoders import golden, resolve
 from app.encoders.golden import Golden
 from app.encoders.preprocess import read_preprocessing

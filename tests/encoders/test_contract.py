@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.arguments import ModelArgs
+from app.config.args import ModelArgs
 from app.encoders import load_text_model, openvino_backend, shapes
 from app.types import TextModel, Vector
 
@@ -121,7 +121,7 @@ WARM_START = """
 import json, sys
 from app import encoders
 before = sorted({"torch", "transformers", "openvino"} & set(sys.modules))
-from app.arguments import ModelArgs
+from app.config.args import ModelArgs
 model = encoders.load_text_model(ModelArgs(**json.loads(sys.argv[1])), threads=2, offline=True)
 vector = model.run([text.ids for text in model.tokenize(["Hello world"])])
 after = sorted({"torch", "transformers", "openvino", "openvino_telemetry"} & {k for k, v in sys.modules.items() if v})

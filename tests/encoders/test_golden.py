@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.arguments import DEFAULT_TEXT_MODEL, SHAPES_CLIP, ModelArgs
+from app.config.args import DEFAULT_TEXT_MODEL, SHAPES_CLIP, ModelArgs
 from app.encoders import golden, load_clip_model, load_text_model, resolve
 from app.encoders.golden import Golden
 from app.encoders.text import TextTower

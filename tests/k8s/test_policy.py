@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from app import key_file
-from app.arguments import Limits
-from app.settings import AppArgs
+from app.config.args import Limits
+from app.config.settings import AppArgs
 from tests.k8s.manifests import (
     OVERLAYS,
     ROOT,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from app.arguments import ModelArgs, Placement
+from app.config.args import ModelArgs, Placement
+from app.config.settings import AppArgs
 from app.serve_flags import LocalPorts, environment
-from app.settings import AppArgs
 from tests.k8s.manifests import OVERLAYS, ROOT, flags, groups, serve_config
 from tests.k8s.serve import ServeDeploySchema
 

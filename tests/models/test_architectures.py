@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.arguments import ModelArgs
+from app.config.args import ModelArgs
 from app.encoders import ClipModel, TextTower, load_clip_model, load_text_model
 from app.errors import ModelUnavailable
 from app.types import TextModel, Vector

@@ -13,7 +13,7 @@ import schemathesis
 
 from app.api.media import NPY, OCTETS
 from app.api.routes import PNG
-from app.arguments import Limits
+from app.config.args import Limits
 from app.similarity_matrix import SHAPE
 
 MOST_IMAGES = Limits().images

@@ -1,5 +1,5 @@
 """The fields of the configuration file's `args:`, part by part, each typed. What the environment says of them, and
-where they come together, is `app.settings`'s.
+where they come together, is `app.config.settings`'s.
 
 Unknown names are refused: a misspelt setting that silently does nothing is worse than a failed start.
 """

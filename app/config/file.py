@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from app.settings import AppArgs
+from app.config.settings import AppArgs
 
 
 def read_args(path: Path) -> AppArgs:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from pydantic import BeforeValidator, Field
 
-from app.arguments import (
+from app.config.args import (
     DEFAULT_IMAGE_MODEL,
     DEFAULT_TEXT_MODEL,
     SHAPES_CLIP,
