@@ -19,7 +19,7 @@ from dataclasses import asdict
 from types import FrameType
 from typing import IO
 
-from app import corpus_search, corpus_warm, process_tree
+from app import corpus_search, corpus_warm
 from app.config.args import ModelArgs
 from app.config.settings import AppArgs, client_key, process_environment
 from app.corpus_flags import EMBED, SEARCH
@@ -27,6 +27,7 @@ from app.corpus_model import load_model
 from app.corpus_run import CorpusOptions, embed_corpus
 from app.encoders.catalog import canonical
 from app.errors import InvalidItem, InvalidRequest, ServiceError
+from app.system import processes
 
 GRACE_S = 8.0
 LINE_EVERY_S = 2.0
@@ -64,16 +65,16 @@ def _ended(command: Callable[[], int]) -> int:
 
 
 def _embed(options: argparse.Namespace, args: AppArgs) -> int:
-    process_tree.die_with_parent()
+    processes.die_with_parent()
     if os.getppid() != options.here:
         return 1  # the parent was killed before it could be heard of
     # Its own sweeper too: a parent that was killed sweeps nothing.
-    process_tree.adopt_orphans()
+    processes.adopt_orphans()
     try:
         with _native_words() as answer:
             code = _embed_on_ray(options, args, answer)
     finally:
-        process_tree.end_descendants()
+        processes.end_descendants()
     # Not the interpreter's own end: Ray's threads have been seen to wait for each other there for good.
     sys.stderr.flush()
     os._exit(code)
@@ -196,7 +197,7 @@ def _watch_over(command: list[str], *, own_ray: bool) -> int:
         env |= {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
         # Ray would run the encoders at niceness 15, behind whatever else this machine does.
         env["RAY_worker_niceness"] = "0"
-    process_tree.adopt_orphans()
+    processes.adopt_orphans()
     child = subprocess.Popen(command, env=env, start_new_session=True)  # noqa: S603 - our own module
     stopping: list[float] = []
 
@@ -211,7 +212,7 @@ def _watch_over(command: list[str], *, own_ray: bool) -> int:
             child.wait(0.5)
         if stopping and time.monotonic() - stopping[0] > GRACE_S:
             child.kill()
-    process_tree.end_descendants()
+    processes.end_descendants()
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 

@@ -20,7 +20,7 @@ from app.config.args import Limits
 from app.encoders.preprocess import Preprocessing
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError
 from app.image_decoding import Decoder, ReadImage, decode
-from app.process_tree import die_with_parent
+from app.system.processes import die_with_parent
 
 DIGEST: Final = 32
 _SIZES: Final = struct.Struct("<QQ")

@@ -3,7 +3,8 @@
 Serve opens HAProxy's statistics and metrics on every interface, without a password, and binds replicas and fallback
 proxy to the service's own address. No setting changes either. So Serve is told to serve on loopback, and the script,
 which Serve runs for each start and reload, moves the lines of the written configuration: statistics and metrics to
-loopback, the service's port to the socket that the launcher keeps (`app.kept_socket`) at the address that the user
+loopback, the service's port to the socket that the launcher keeps (`app.system.listening_socket`) at the address that
+the user
 named. Linux only, as Serve's HAProxy is.
 
 Two answers of HAProxy's own are put right as well, since clients try again what will pass: until a fresh HAProxy has
@@ -27,8 +28,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from app import kept_socket
-from app.kept_socket import KeptSocket
+from app.system import listening_socket
+from app.system.listening_socket import KeptSocket
 
 SCRIPT = """#!/bin/sh
 # Made by the launcher; see app/haproxy_wrapper.py.
@@ -130,8 +131,8 @@ def write(folder: Path, binary: str, port: int) -> Path:
     path, lines = folder / "haproxy", folder / LINES
     lines.write_text("".join(f"    {line}\n" for line in _frontend()))
     # Without this interpreter's packages, which a tenth of a second would go into.
-    borrowing = [sys.executable, "-I", "-S", kept_socket.__file__, str(folder / SOCKET), binary]
-    words = {"port": port, "bound": f"fd@{kept_socket.DESCRIPTOR}", "haproxy": shlex.join(borrowing)}
+    borrowing = [sys.executable, "-I", "-S", listening_socket.__file__, str(folder / SOCKET), binary]
+    words = {"port": port, "bound": f"fd@{listening_socket.DESCRIPTOR}", "haproxy": shlex.join(borrowing)}
     path.write_text(SCRIPT % (words | {"ending": ENDING, "lines": lines, "standin_s": STANDIN_S}))
     path.chmod(0o700)
     return path

@@ -21,9 +21,10 @@ from types import FrameType
 import orjson
 import watchfiles
 
-from app import haproxy_wrapper, ports, process_tree
+from app import haproxy_wrapper
 from app.config.settings import AppArgs, LaunchSettings, process_environment
 from app.serve_flags import LocalPorts, environment, haproxy_binary
+from app.system import ports, processes
 
 # Serve drains for about 5 s (flags); what is not gone by then is killed, so that a stop takes 10 s at most.
 GRACE_S = 7.0
@@ -62,7 +63,7 @@ class Launcher:
         if (trouble := self._trouble()) is not None:
             self.say(trouble)
             return 1
-        process_tree.adopt_orphans()
+        processes.adopt_orphans()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._stop)
         changed = self._watch() if self.reload else threading.Event()
@@ -185,4 +186,4 @@ class Launcher:
         child.terminate()
         with suppress(subprocess.TimeoutExpired):
             child.wait(GRACE_S)
-        process_tree.end_descendants()
+        processes.end_descendants()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.ports import free, free_range
+from app.system.ports import free, free_range
 
 REPLICA_PORTS = 64
 CLIENT_HEADERS = "deployments.client_headers:middlewares"

@@ -11,7 +11,7 @@ from ray.serve.schema import LoggingConfig, ServeStatus
 
 from app import haproxy_wrapper
 from app.config.settings import LaunchSettings
-from app.process_tree import die_with_parent
+from app.system.processes import die_with_parent
 from deployments.start import start_ray
 
 NAME = "embedding-service"

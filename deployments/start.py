@@ -4,7 +4,7 @@ import logging
 
 import ray
 
-from app.process_tree import descendants, end_descendants
+from app.system.processes import descendants, end_descendants
 
 logger = logging.getLogger(__name__)
 

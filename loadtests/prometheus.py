@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from app import ports
+from app.system import ports
 
 DASHBOARD = Path(__file__).resolve().parent.parent / "k8s/base/dashboard.json"
 SCRAPE_S = 1

@@ -18,8 +18,9 @@ from typing import Any
 import psutil
 import yaml
 
-from app import haproxy_wrapper, ports, process_tree
+from app import haproxy_wrapper
 from app.serve_flags import LocalPorts, environment, haproxy_binary
+from app.system import ports, processes
 from loadtests.workloads import body
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -181,7 +182,7 @@ def _environment() -> dict[str, str]:
 
 def _mind_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    process_tree.die_with_parent()  # a benchmark that is killed leaves no service behind
+    processes.die_with_parent()  # a benchmark that is killed leaves no service behind
 
 
 def machine() -> dict[str, Any]:

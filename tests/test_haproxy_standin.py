@@ -17,7 +17,8 @@ from typing import ClassVar
 import psutil
 import pytest
 
-from app import haproxy_wrapper, ports, serve_flags
+from app import haproxy_wrapper, serve_flags
+from app.system import ports
 from loadtests.faults.overload import Probe
 from tests.cluster.running import wait_for
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.encoders import heap
+from app.system import heap
 
 MIB = 2**20
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app import kept_socket, ports
-from app.kept_socket import KeptSocket
+from app.system import listening_socket, ports
+from app.system.listening_socket import KeptSocket
 
 # Answers so many connections with its name, and ends.
 ANSWERER = """
@@ -29,7 +29,7 @@ def borrower(file: str, name: str, answers: int) -> "subprocess.Popen[str]":
         sys.executable,
         "-I",
         "-S",
-        kept_socket.__file__,
+        listening_socket.__file__,
         file,
         sys.executable,
         "-c",
@@ -97,7 +97,7 @@ def test_it_is_gone_with_its_last_borrower(kept: KeptSocket, file: str, port: in
 
 def test_who_borrows_too_late_is_told(kept: KeptSocket, file: str) -> None:
     kept.close()
-    command = [sys.executable, "-I", "-S", kept_socket.__file__, file, "/bin/true"]
+    command = [sys.executable, "-I", "-S", listening_socket.__file__, file, "/bin/true"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("The service's address is not to be had: [Errno 111]")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.encoders import mapped_file
+from app.system import mapped_file
 
 MIB = 2**20
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from app import ports
+from app.system import ports
 
 HOST = "127.0.0.1"
 

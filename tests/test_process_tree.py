@@ -49,7 +49,7 @@ def test_an_orphaned_grandchild_is_adopted_and_ended() -> None:
     orphan, adopted, killed, left = python(
         """
 import subprocess, sys
-from app.process_tree import adopt_orphans, descendants, end_descendants
+from app.system.processes import adopt_orphans, descendants, end_descendants
 adopt_orphans()
 orphan = subprocess.run([sys.executable, "-c", sys.argv[1]], capture_output=True, text=True, check=True).stdout
 print(orphan.strip())
@@ -71,7 +71,7 @@ def test_without_adoption_an_orphan_is_out_of_reach() -> None:
     orphan, adopted = python(
         """
 import subprocess, sys
-from app.process_tree import descendants
+from app.system.processes import descendants
 orphan = subprocess.run([sys.executable, "-c", sys.argv[1]], capture_output=True, text=True, check=True).stdout
 print(orphan.strip())
 print(descendants())
@@ -88,7 +88,7 @@ def test_a_process_that_ignores_signals_is_ended_and_zombies_are_not_waited_for(
     killed, code, seconds = python(
         """
 import os, subprocess, sys, time
-from app.process_tree import end_descendants
+from app.system.processes import end_descendants
 zombie = subprocess.Popen([sys.executable, "-c", ""])
 os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
 stubborn = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE)
@@ -114,7 +114,7 @@ def test_children_of_children_are_ended_with_them() -> None:
     child, grandchild, killed = python(
         """
 import subprocess, sys
-from app.process_tree import end_descendants
+from app.system.processes import end_descendants
 parent = "import subprocess, sys; c = subprocess.Popen([sys.executable, '-c', sys.argv[1]]); print(c.pid); c.wait()"
 child = subprocess.Popen([sys.executable, "-u", "-c", parent, sys.argv[1]], stdout=subprocess.PIPE, text=True)
 lines = {child.stdout.readline().strip() for _ in range(2)}
@@ -131,7 +131,7 @@ child.wait()
 
 
 def test_nothing_to_end() -> None:
-    assert python("from app.process_tree import end_descendants; print(end_descendants())") == ["[]"]
+    assert python("from app.system.processes import end_descendants; print(end_descendants())") == ["[]"]
 
 
 def test_a_child_dies_with_its_parent() -> None:
@@ -146,7 +146,7 @@ sys.stdout.flush()
 import os
 os._exit(0)
 """,
-        "import signal\nfrom app.process_tree import die_with_parent\n"
+        "import signal\nfrom app.system.processes import die_with_parent\n"
         "die_with_parent()\nprint('ready', flush=True)\nsignal.pause()\n",
     )
     _, alive = psutil.wait_procs([psutil.Process(int(pid))] if psutil.pid_exists(int(pid)) else [], timeout=5)
@@ -154,12 +154,12 @@ os._exit(0)
 
 
 def test_elsewhere_than_on_linux_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    from app import process_tree
+    from app.system import processes
 
     def no_library(name: None, **options: object) -> None:
         raise AssertionError("there is no prctl here")
 
     monkeypatch.setattr("sys.platform", "darwin")
     monkeypatch.setattr("ctypes.CDLL", no_library)
-    process_tree.adopt_orphans()
-    process_tree.die_with_parent()
+    processes.adopt_orphans()
+    processes.die_with_parent()

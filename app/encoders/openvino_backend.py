@@ -19,9 +19,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from app.encoders import conversion, heap, mapped_file
+from app.encoders import conversion
 from app.encoders.backend import Graph, RunOptions
 from app.errors import ModelUnavailable
+from app.system import heap, mapped_file
 from app.types import Vector
 
 # Importing openvino would otherwise report usage to its makers, through forks of this process that can outlive

@@ -19,9 +19,10 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from app import haproxy_wrapper, ports, process_tree
-from app.kept_socket import KeptSocket
+from app import haproxy_wrapper
 from app.serve_flags import LocalPorts, environment, haproxy_binary
+from app.system import ports, processes
+from app.system.listening_socket import KeptSocket
 
 POLL_S = 0.2
 CPUS = 2
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--door", type=int, default=None, help="port of the first worker's HTTP proxy; default: any")
     parser.add_argument("--dashboard", type=int, required=True, help="port that `serve deploy` speaks to")
     asked = parser.parse_args()
-    process_tree.adopt_orphans()
+    processes.adopt_orphans()
     stop = threading.Event()
     nodes: Nodes | None = None
     try:
@@ -62,7 +63,7 @@ def main() -> None:
             while not stop.wait(POLL_S):
                 nodes.mend()
     finally:
-        process_tree.end_descendants(10.0)
+        processes.end_descendants(10.0)
         if nodes is not None:
             nodes.forget()
 

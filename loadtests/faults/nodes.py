@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 import yaml
 
-from app import ports
 from app.client import AsyncEmbeddingClient, Retry
+from app.system import ports
 from loadtests.faults import figures
 from loadtests.faults.asking import Bare, WithRetries
 from loadtests.faults.judging import Judged

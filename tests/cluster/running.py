@@ -16,7 +16,7 @@ import httpx
 import psutil
 import yaml
 
-from app import ports
+from app.system import ports
 
 ROOT = Path(__file__).parents[2]
 START_S = 300.0

@@ -12,7 +12,7 @@ import psutil
 import pytest
 import yaml
 
-from app import ports
+from app.system import ports
 from tests.cluster.running import ROOT, STOP_S, RunningService, clean_environment, running, wait_for, write_config
 
 

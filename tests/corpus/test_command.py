@@ -34,5 +34,5 @@ def test_a_start_in_time_is_left_alone() -> None:
 
 
 def test_a_child_whose_parent_is_gone_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.process_tree.die_with_parent", lambda: None)
+    monkeypatch.setattr("app.system.processes.die_with_parent", lambda: None)
     assert main(["embed-corpus", "nothing.txt", "--out", "nowhere", "--here", str(os.getpid())]) == 1

@@ -112,7 +112,7 @@ LEFT: Final = [
 
 START: Final = [
     M("a start that is tried again", "deployments/start.py", "if attempt == ATTEMPTS:", "if True:", "tests/test_start.py"),
-    M("processes that are not Ray's", "app/process_tree.py", "p.pid not in spared and ", "", "tests/test_start.py"),
+    M("processes that are not Ray's", "app/system/processes.py", "p.pid not in spared and ", "", "tests/test_start.py"),
 ]  # fmt: skip
 
 RELIABILITY: Final = [*LOST, *OVERLOAD, *MODELS, *LEFT, *START]

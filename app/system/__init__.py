@@ -1,0 +1,1 @@
+"""The operating system: processes, ports, sockets, memory and files."""
