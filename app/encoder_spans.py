@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 
-from app import tracing
 from app.batching import Job, Slice
-from app.tracing import Origins, Span
+from app.telemetry import tracing
+from app.telemetry.tracing import Origins, Span
 
 
 @dataclass(slots=True, eq=False)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from app.cache_client import CacheClient
 from app.encoder import Encoder
-from app.metrics import (
+from app.telemetry.metrics import (
     CACHE_BYTES,
     CACHE_ENTRIES,
     CACHE_EVICTIONS,
@@ -16,7 +16,7 @@ from app.metrics import (
     RETRIED,
     STATE,
 )
-from app.recorder import Recorder
+from app.telemetry.registry import Recorder
 
 STATES = ("loading", "ready", "unavailable")
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from app import caller, prompts, tracing
+from app import caller, prompts
 from app.config.args import Limits, public_name
 from app.config.settings import AppArgs
 from app.embedded import Embeddings
@@ -25,8 +25,9 @@ from app.errors import (
 from app.flights import Flight, Flights
 from app.image_reader import ImageReader, ReadImage
 from app.keys import KeyMaker
-from app.metrics import ITEMS_ANSWERED, STAGE_SECONDS
-from app.recorder import Recorder
+from app.telemetry import tracing
+from app.telemetry.metrics import ITEMS_ANSWERED, STAGE_SECONDS
+from app.telemetry.registry import Recorder
 from app.types import Kind, ModelInfo, Prompted, Reading, TextInput, TokenIds
 
 __all__ = ["EmbeddingService", "Embeddings", "Encoded", "Encoder", "ModelState", "Stages"]

@@ -8,8 +8,8 @@ from ray.exceptions import RayActorError
 
 from app.cache import LruTtlCache
 from app.config.args import CacheArgs
-from app.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_EVICTIONS, CACHE_EXPIRATIONS
 from app.shared_cache import CacheStats, Report, SharedCache, Word
+from app.telemetry.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_EVICTIONS, CACHE_EXPIRATIONS
 from deployments.metrics import Reporter
 from deployments.shared_actor import shared_actor
 

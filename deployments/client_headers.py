@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from starlette.middleware import Middleware
 
-from app.request_id import VALID_ID
+from app.telemetry.request_id import VALID_ID
 from deployments.door import Door
 
 # Serve takes `-` and `_` in most of them for the same.

@@ -14,7 +14,7 @@ from app.config.args import Backup, ModelArgs, TracingArgs
 from app.device import Device
 from app.encoders import ClipModel, load_clip_model
 from app.errors import ModelUnavailable
-from app.tracing import OFF, Origins
+from app.telemetry.tracing import OFF, Origins
 from app.types import TextInput, Token
 from deployments.lines import CallsOnLines, open_line
 from deployments.loading import load_with_backup, noted

@@ -10,8 +10,8 @@ what it would have wait, goes on to it.
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, ClassVar, Final
 
-from app.metrics import CLIENT_LEFT, OTHER
 from app.shedding import Shedder
+from app.telemetry.metrics import CLIENT_LEFT, OTHER
 from deployments.replica_ledger import ledger_beneath
 
 Application = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]

@@ -5,10 +5,10 @@ from typing import Any
 
 from ray.exceptions import RayActorError
 
-from app.metrics_client import MetricsClient
-from app.process_figures import ProcessFigures
-from app.recorder import Recorder
-from app.shared_metrics import Reading, Report, SharedMetrics, Word
+from app.telemetry.cluster_client import MetricsClient
+from app.telemetry.cluster_metrics import Reading, Report, SharedMetrics, Word
+from app.telemetry.process_metrics import ProcessFigures
+from app.telemetry.registry import Recorder
 from deployments.shared_actor import shared_actor
 
 # A detached actor outlives redeploys with the code that it began with: a new protocol needs a new name.

@@ -11,7 +11,6 @@ import ray
 from numpy.typing import NDArray
 from ray.serve.handle import DeploymentHandle
 
-from app import tracing
 from app.backlog import Backlog, image_units, text_units
 from app.coalescing import Coalescer
 from app.config.args import Limits
@@ -25,7 +24,8 @@ from app.rescue import ReplicaLost, Rescue
 from app.retry_budget import RetryBudget
 from app.schemas import MatrixOptions
 from app.service import Encoded, ModelState, Stages
-from app.tracing import Origins, Traced
+from app.telemetry import tracing
+from app.telemetry.tracing import Origins, Traced
 from app.types import Kind, Metric, ModelInfo, TextInput, Token, Vector
 from deployments.calls import again, alone, once
 from deployments.messages import EncodeReply, EncoderStatus

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ray import serve
 
-from app import tracing
 from app.config.args import TracingArgs
-from app.metrics import COMPLETE, REPLICAS
-from app.metrics_client import MetricsClient
-from app.recorder import Snapshot
+from app.telemetry import tracing
+from app.telemetry.cluster_client import MetricsClient
+from app.telemetry.metrics import COMPLETE, REPLICAS
+from app.telemetry.registry import Snapshot
 from deployments.metrics import Reporter
 
 STATUS_S = 1.0

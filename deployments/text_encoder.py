@@ -14,8 +14,8 @@ from app.device import Device
 from app.encoders import TextTower, load_text_model, shapes
 from app.errors import InvalidItem, ModelUnavailable, ServiceError
 from app.health_probe import HealthProbe
-from app.recorder import Recorder
-from app.tracing import OFF, Origins
+from app.telemetry.registry import Recorder
+from app.telemetry.tracing import OFF, Origins
 from app.types import ModelInfo, TextInput, Token
 from deployments.lines import CallsOnLines, open_line
 from deployments.loading import load_with_backup, noted

@@ -16,9 +16,9 @@ from app.encoder_spans import EncoderSpans
 from app.entries import pack
 from app.errors import ServiceError
 from app.gate import Gate, Work, failed_on_item
-from app.metrics import BATCH_SIZE, QUEUED, STAGE_SECONDS, TOKENS
-from app.recorder import Recorder
-from app.tracing import Origins
+from app.telemetry.metrics import BATCH_SIZE, QUEUED, STAGE_SECONDS, TOKENS
+from app.telemetry.registry import Recorder
+from app.telemetry.tracing import Origins
 from app.types import ModelInfo, Vector
 from deployments.messages import EncodeReply
 

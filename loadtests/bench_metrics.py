@@ -7,14 +7,14 @@ from tempfile import TemporaryFile
 import numpy as np
 from ray._common.formatters import JSONFormatter
 
-from app import exposition
 from app.api.recording import RequestRecorder
 from app.api.routes import ROUTES
 from app.embedded import Embeddings
 from app.entries import pack
-from app.metrics import ITEMS_ANSWERED, STAGE_SECONDS
-from app.recorder import Recorder, merged
-from app.request_log import MAX_LINES, RequestLog
+from app.telemetry import exposition
+from app.telemetry.metrics import ITEMS_ANSWERED, STAGE_SECONDS
+from app.telemetry.registry import Recorder, merged
+from app.telemetry.request_log import MAX_LINES, RequestLog
 from app.types import ModelInfo
 
 ROUNDS = 200_000
@@ -61,7 +61,7 @@ def _log() -> None:
     with TemporaryFile("w") as file:
         handler = logging.StreamHandler(file)
         handler.setFormatter(JSONFormatter())
-        logger = logging.getLogger("app.request_log")
+        logger = logging.getLogger("app.telemetry.request_log")
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(logging.INFO)
         best = timeit.timeit(log.close, number=1) / MAX_LINES

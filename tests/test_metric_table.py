@@ -1,8 +1,8 @@
-"""README.md's table of metrics is the one that `app.metrics` has."""
+"""README.md's table of metrics is the one that `app.telemetry.metrics` has."""
 
 from pathlib import Path
 
-from app.metrics import METRICS
+from app.telemetry.metrics import METRICS
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -3,10 +3,10 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from app.metrics import REQUESTS
-from app.metrics_client import MetricsClient
-from app.recorder import Recorder
-from app.shared_metrics import Reading, Report, SharedMetrics, Word
+from app.telemetry.cluster_client import MetricsClient
+from app.telemetry.cluster_metrics import Reading, Report, SharedMetrics, Word
+from app.telemetry.metrics import REQUESTS
+from app.telemetry.registry import Recorder
 from tests.aio import run, until
 
 LABELS = ("/embed/text", "POST", "200")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.metrics import (
+from app.telemetry.metrics import (
     BATCH_SIZE,
     CACHE_LOOKUPS,
     COMPLETE,
@@ -19,7 +19,7 @@ from app.metrics import (
     REQUESTS,
     SECONDS,
 )
-from app.recorder import Recorder, Snapshot, merged
+from app.telemetry.registry import Recorder, Snapshot, merged
 
 DURATIONS = st.lists(st.integers(0, 40_000_000).map(lambda us: us / 1e6), max_size=60)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.config.args import LogRequests
-from app.request_log import MAX_LINES, Line, RequestLog
+from app.telemetry.request_log import MAX_LINES, Line, RequestLog
 from tests.aio import run
 from tests.cluster.running import wait_for
 
@@ -25,7 +25,7 @@ def line_of(status: int = 200, **changes: Any) -> Line:
 
 @pytest.fixture(autouse=True)
 def everything(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "app.request_log")
+    caplog.set_level(logging.INFO, "app.telemetry.request_log")
 
 
 @pytest.mark.parametrize(

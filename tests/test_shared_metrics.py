@@ -4,9 +4,18 @@ import asyncio
 
 import pytest
 
-from app.metrics import CPU_SECONDS, QUEUED, REQUESTS
-from app.recorder import Snapshot
-from app.shared_metrics import KEEP_DEPARTED_S, LIVE_S, MAX_DEPARTED, SETTLE_S, Departed, Report, SharedMetrics, Word
+from app.telemetry.cluster_metrics import (
+    KEEP_DEPARTED_S,
+    LIVE_S,
+    MAX_DEPARTED,
+    SETTLE_S,
+    Departed,
+    Report,
+    SharedMetrics,
+    Word,
+)
+from app.telemetry.metrics import CPU_SECONDS, QUEUED, REQUESTS
+from app.telemetry.registry import Snapshot
 from tests.aio import Clock, run, turns
 
 LABELS = ("/embed/text", "POST", "200")

@@ -15,7 +15,7 @@ import pytest
 from app.batching import BatchQueue
 from app.device import Device
 from app.entries import unpack
-from app.recorder import Recorder
+from app.telemetry.registry import Recorder
 from app.types import ModelInfo, Vector
 from tests.aio import run
 

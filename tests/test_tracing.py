@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app import tracing
 from app.batching import Job, Slice
 from app.config.args import TracingArgs
 from app.config.settings import AppArgs
 from app.encoder_spans import EncoderSpans
-from app.otlp import OtlpTracer
-from app.tracing import SpanKind, Value
+from app.telemetry import tracing
+from app.telemetry.otlp import OtlpTracer
+from app.telemetry.tracing import SpanKind, Value
 from tests.api.calling import Service
 from tests.otlp_collector import collecting
 from tests.service_fakes import FakeEncoder

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from app.api.guard import Guard
 from app.config.settings import AppArgs
 from app.ranking import Ranking
-from app.recorder import Recorder, Snapshot
-from app.request_log import RequestLog
 from app.schemas import MatrixOptions
 from app.service import EmbeddingService
 from app.shared_cache import CacheStats
+from app.telemetry.registry import Recorder, Snapshot
+from app.telemetry.request_log import RequestLog
 from app.types import Metric, Vector
 
 

@@ -5,8 +5,8 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import exposition
 from app.api.backend import Backend
+from app.telemetry import exposition
 
 
 async def metrics(request: Request) -> Response:

@@ -11,16 +11,16 @@ from contextlib import nullcontext
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import tracing
 from app.api.draining import Body
 from app.api.leaving import Leaving
 from app.api.recording import RequestRecorder
 from app.api.request_span import begin_request, end_request
 from app.api.responses import error_response
 from app.errors import InternalError, ServiceError
-from app.metrics import CLIENT_LEFT
-from app.recorder import Recorder
-from app.request_id import VALID_ID
+from app.telemetry import tracing
+from app.telemetry.metrics import CLIENT_LEFT
+from app.telemetry.registry import Recorder
+from app.telemetry.request_id import VALID_ID
 
 logger = logging.getLogger(__name__)
 

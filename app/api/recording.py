@@ -10,9 +10,9 @@ from starlette.types import Scope
 
 from app.api.route import Route
 from app.errors import DeadlineExceeded
-from app.metrics import IN_PROGRESS, METHODS, OTHER, REJECTED, REQUEST_SECONDS, REQUESTS, TIMEOUTS
-from app.recorder import Recorder
-from app.request_log import Line, RequestLog
+from app.telemetry.metrics import IN_PROGRESS, METHODS, OTHER, REJECTED, REQUEST_SECONDS, REQUESTS, TIMEOUTS
+from app.telemetry.registry import Recorder
+from app.telemetry.request_log import Line, RequestLog
 
 
 class _Answered(Protocol):

@@ -2,8 +2,8 @@
 
 from starlette.types import Scope
 
-from app import tracing
-from app.tracing import TRACEPARENT, Span
+from app.telemetry import tracing
+from app.telemetry.tracing import TRACEPARENT, Span
 
 # Asked every few seconds by machines: a trace of each would hide the others.
 UNTRACED = frozenset({"/livez", "/readyz", "/health", "/metrics"})

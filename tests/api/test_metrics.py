@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.errors import DeadlineExceeded, Overloaded
-from app.metrics import METRICS
+from app.telemetry.metrics import METRICS
 from tests.api.calling import Service
 from tests.service_fakes import MODEL
 

@@ -14,9 +14,9 @@ CONTENT = "the patient's name"
 
 
 def logged(caplog: pytest.LogCaptureFixture, service: Service) -> list[logging.LogRecord]:
-    caplog.set_level(logging.INFO, "app.request_log")
+    caplog.set_level(logging.INFO, "app.telemetry.request_log")
     service.backend.log.close()
-    return [record for record in caplog.records if record.name == "app.request_log"]
+    return [record for record in caplog.records if record.name == "app.telemetry.request_log"]
 
 
 def service_that_logs(mode: LogRequests) -> Service:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from app.api.routes import ROUTES
-from app.metrics import METRICS, SECONDS
+from app.telemetry.metrics import METRICS, SECONDS
 from tests.k8s.manifests import ROOT
 
 MANIFEST = yaml.safe_load((ROOT / "k8s/base/alerts.yaml").read_text())

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from app.api.routes import ROUTES
-from app.metrics import METRICS
+from app.telemetry.metrics import METRICS
 from loadtests.prometheus import panels
 from tests.k8s.manifests import OVERLAYS, ROOT, of_kind
 

@@ -21,9 +21,9 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from app import tracing
 from app.config.args import TracingArgs
-from app.tracing import Value
+from app.telemetry import tracing
+from app.telemetry.tracing import Value
 
 TIMEOUT_S = 5
 _KINDS: Final = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}

@@ -1,7 +1,8 @@
 """Traces as the rest of the service knows them: spans by name, the one that is current, what carries them along.
 
 A position in a trace is its W3C `traceparent`, within a process and between processes. Nothing is made and nothing
-of OpenTelemetry is imported until `start` is called with somewhere to send traces to; who writes them is `app.otlp`.
+of OpenTelemetry is imported until `start` is called with somewhere to send traces to; who writes them is
+`app.telemetry.otlp`.
 """
 
 import re
@@ -62,7 +63,7 @@ def start(args: TracingArgs, part: str, replica: str) -> None:
     """
     global _tracer
     if args.endpoint is not None and _tracer is None:
-        from app.otlp import OtlpTracer
+        from app.telemetry.otlp import OtlpTracer
 
         _tracer = OtlpTracer(args, part, replica)
 

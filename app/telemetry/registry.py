@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from app.metrics import METRICS, Metric
+from app.telemetry.metrics import METRICS, Metric
 
 Series = dict[tuple[str, ...], list[float]]
 """By label values: [value]; for a histogram the count of each bucket, not cumulative, the last one without an upper

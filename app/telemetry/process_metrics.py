@@ -5,8 +5,8 @@ import time
 
 import psutil
 
-from app.metrics import CPU_SECONDS, GC_RUNS, GC_SECONDS, MEMORY
-from app.recorder import Recorder
+from app.telemetry.metrics import CPU_SECONDS, GC_RUNS, GC_SECONDS, MEMORY
+from app.telemetry.registry import Recorder
 
 
 class ProcessFigures:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from app.recorder import Snapshot, merged
+from app.telemetry.registry import Snapshot, merged
 
 PARK_S = 1.0
 # A process that was silent for so long is gone, until it is heard again.

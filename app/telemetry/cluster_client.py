@@ -9,8 +9,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from app.recorder import Recorder
-from app.shared_metrics import Departed, Reading, Report, Word
+from app.telemetry.cluster_metrics import Departed, Reading, Report, Word
+from app.telemetry.registry import Recorder
 
 RETRY_S = 1.0
 

@@ -1,4 +1,5 @@
-"""Every metric as data: name, labels, buckets, words. Who counts is `app.recorder`, who writes `app.exposition`."""
+"""Every metric as data: name, labels, buckets, words. Who counts is `app.telemetry.registry`, who writes
+`app.telemetry.exposition`."""
 
 from dataclasses import dataclass
 from typing import Final, Literal

@@ -9,8 +9,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from app.metrics import METRICS, Metric
-from app.recorder import Series, Snapshot
+from app.telemetry.metrics import METRICS, Metric
+from app.telemetry.registry import Series, Snapshot
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 

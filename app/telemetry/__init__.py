@@ -1,0 +1,1 @@
+"""Telemetry: metrics, traces, the request log, and how they leave the process."""
