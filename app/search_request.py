@@ -14,9 +14,9 @@ from app.config.args import Limits
 from app.errors import InvalidRequest, PayloadTooLarge
 from app.mixed_batch import Item
 from app.schemas import SearchOptions, SearchRequest
+from app.schemas.validation import as_invalid_request, json_object
 from app.similarity_request import vector_of
 from app.types import Vector
-from app.validation import as_invalid_request, json_object
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app.validation import as_invalid_request
+from app.schemas.validation import as_invalid_request
 
 
 class Inner(BaseModel):

@@ -16,8 +16,8 @@ from app.entries import unpack
 from app.errors import InvalidItem, Overloaded, PayloadTooLarge, ServiceError
 from app.mixed_batch import Item, Outcome, embed_mixed
 from app.schemas import BatchItem, BatchRequest, Json
+from app.schemas.validation import as_invalid_request
 from app.types import Reading
-from app.validation import as_invalid_request
 
 
 async def embed_batch(request: Request) -> Response:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from app.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 from app.schemas import Wire
-from app.validation import as_invalid_request
+from app.schemas.validation import as_invalid_request
 
 W = TypeVar("W", bound=Wire)
 

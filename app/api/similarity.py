@@ -13,8 +13,8 @@ from app.api.responses import json_response
 from app.errors import InvalidRequest
 from app.ranking import Ranking
 from app.schemas import Json, MatrixOptions
+from app.schemas.validation import as_invalid_request
 from app.similarity_matrix import SHAPE, shape_of
-from app.validation import as_invalid_request
 
 
 async def rank(request: Request) -> Response:
