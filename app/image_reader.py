@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app import images, sources
-from app.backlog import Backlog, image_units
 from app.config.args import Limits
+from app.dispatch.admission import Backlog, image_units
 from app.encoders.preprocess import Preprocessing
 from app.errors import DeadlineExceeded, PayloadTooLarge, ServiceError
 from app.fetching import Budget, Fetcher

@@ -11,9 +11,9 @@ import grpc
 from ray.exceptions import RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError
 
+from app.dispatch.adaptive_timeout import Patience
+from app.dispatch.retry import ReplicaLost
 from app.errors import DeadlineExceeded, Overloaded, ServiceError, Unavailable
-from app.patience import Patience
-from app.rescue import ReplicaLost
 
 logger = logging.getLogger(__name__)
 

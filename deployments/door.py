@@ -10,7 +10,7 @@ what it would have wait, goes on to it.
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, ClassVar, Final
 
-from app.shedding import Shedder
+from app.dispatch.load_shedding import Shedder
 from app.telemetry.metrics import CLIENT_LEFT, OTHER
 from deployments.replica_ledger import ledger_beneath
 

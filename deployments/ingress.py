@@ -18,13 +18,13 @@ from app.cache_shards import CacheShards
 from app.config.args import CacheArgs
 from app.config.settings import AppArgs
 from app.decode_pool import DecodePool
+from app.dispatch.load_shedding import Shedder
+from app.dispatch.retry_budget import RetryBudget
 from app.fetching import Fetcher
 from app.image_reader import ImageReader
 from app.ingress_figures import record_ingress
 from app.key_file import open_book
-from app.retry_budget import RetryBudget
 from app.service import EmbeddingService, Encoder
-from app.shedding import Shedder
 from app.types import Kind
 from deployments.cache import ActorTransport
 from deployments.door import Door

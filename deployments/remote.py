@@ -11,17 +11,17 @@ import ray
 from numpy.typing import NDArray
 from ray.serve.handle import DeploymentHandle
 
-from app.backlog import Backlog, image_units, text_units
-from app.coalescing import Coalescer
 from app.config.args import Limits
+from app.dispatch.adaptive_timeout import Patience
+from app.dispatch.admission import Backlog, image_units, text_units
+from app.dispatch.coalescer import Coalescer
+from app.dispatch.replica_liveness import Replicas
+from app.dispatch.retry import ReplicaLost, Rescue
+from app.dispatch.retry_budget import RetryBudget
 from app.encoders.preprocess import Preprocessing
 from app.entries import split
 from app.errors import ModelUnavailable, Overloaded, ServiceError
-from app.patience import Patience
 from app.ranking import Ranking
-from app.replicas import Replicas
-from app.rescue import ReplicaLost, Rescue
-from app.retry_budget import RetryBudget
 from app.schemas import MatrixOptions
 from app.service import Encoded, ModelState, Stages
 from app.telemetry import tracing

@@ -12,7 +12,7 @@ from ray.serve.request_router import (
     RunningReplica,
 )
 
-from app.calls_under_way import CallsUnderWay
+from app.dispatch.least_outstanding import CallsUnderWay
 from deployments.lined_replica import LinedReplica
 
 

@@ -1,10 +1,18 @@
-"""`app.backlog`: what waits, how long it takes, and what is refused because of it."""
+"""`app.dispatch.admission`: what waits, how long it takes, and what is refused because of it."""
 
 from collections.abc import Sequence
 
 import pytest
 
-from app.backlog import CALL_UNITS, IMAGE_UNITS, ITEM_UNITS, MOST_CHARACTERS, Backlog, image_units, text_units
+from app.dispatch.admission import (
+    CALL_UNITS,
+    IMAGE_UNITS,
+    ITEM_UNITS,
+    MOST_CHARACTERS,
+    Backlog,
+    image_units,
+    text_units,
+)
 from app.errors import Overloaded
 from app.types import Prompted, TextInput, TokenIds
 from tests.aio import Clock

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from app.dispatch.adaptive_timeout import Patience
+from app.dispatch.retry import ReplicaLost
 from app.errors import DeadlineExceeded, InvalidItem, Overloaded, Unavailable
-from app.patience import Patience
-from app.rescue import ReplicaLost
 from tests.aio import run
 
 with warnings.catch_warnings():

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from app.calls_under_way import PROMISE_S, CallsUnderWay
+from app.dispatch.least_outstanding import PROMISE_S, CallsUnderWay
 from tests.aio import Clock
 
 NAMES = ["a", "b", "c"]

@@ -3,8 +3,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.backlog import CALL_UNITS, Backlog
-from app.coalescing import DEEP, DEEP_AFTER_S, Coalescer
+from app.dispatch.admission import CALL_UNITS, Backlog
+from app.dispatch.coalescer import DEEP, DEEP_AFTER_S, Coalescer
 from app.errors import Overloaded
 from tests.aio import Clock, run, turns
 

@@ -1,18 +1,18 @@
-"""`app.patience`: how long a call is waited for."""
+"""`app.dispatch.adaptive_timeout`: how long a call is waited for."""
 
 import asyncio
 from collections.abc import Callable
 
 import pytest
 
-from app import patience
-from app.patience import Patience
+from app.dispatch import adaptive_timeout
+from app.dispatch.adaptive_timeout import Patience
 from tests.aio import run
 
 
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "STEP_S", 0.001)
+    monkeypatch.setattr(adaptive_timeout, "STEP_S", 0.001)
 
 
 async def wait(patient: Patience, event: asyncio.Event) -> str:

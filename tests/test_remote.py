@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from app.config.args import Limits, RetryArgs
+from app.dispatch.retry_budget import RetryBudget
 from app.entries import pack
-from app.retry_budget import RetryBudget
 from tests.aio import Clock, run
 
 with warnings.catch_warnings():

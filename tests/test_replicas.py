@@ -1,6 +1,6 @@
-"""`app.replicas`: who is there, and who gets on."""
+"""`app.dispatch.replica_liveness`: who is there, and who gets on."""
 
-from app.replicas import SEEN_S, SILENT_S, Replicas
+from app.dispatch.replica_liveness import SEEN_S, SILENT_S, Replicas
 from tests.aio import Clock
 
 DEADLINE = 30.0

@@ -1,4 +1,4 @@
-"""`app.rescue`: what a lost replica had, tried again alone."""
+"""`app.dispatch.retry`: what a lost replica had, tried again alone."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from app.config.args import RetryArgs
+from app.dispatch.retry import ReplicaLost, Rescue
+from app.dispatch.retry_budget import RetryBudget
 from app.errors import DeadlineExceeded, InvalidItem, RequestRejected, Unavailable
-from app.rescue import ReplicaLost, Rescue
-from app.retry_budget import RetryBudget
 from tests.aio import Clock, run, turns
 
 

@@ -1,9 +1,9 @@
-"""`app.retry_budget`: how much may be tried again."""
+"""`app.dispatch.retry_budget`: how much may be tried again."""
 
 import pytest
 
 from app.config.args import RetryArgs
-from app.retry_budget import RetryBudget
+from app.dispatch.retry_budget import RetryBudget
 from tests.aio import Clock
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from app.dispatch.load_shedding import LOOKS_AT_ONCE, LOOKS_PER_S, NEEDS, Shedder
 from app.errors import Overloaded
-from app.shedding import LOOKS_AT_ONCE, LOOKS_PER_S, NEEDS, Shedder
 from app.types import Kind
 from tests.aio import Clock
 

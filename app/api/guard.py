@@ -123,7 +123,7 @@ def _secret(request: Request) -> bytes | None:
 
 
 async def _refuse_shed(request: Request) -> None:
-    """Raises what the door (`app.shedding`) has decided of this request."""
+    """Raises what the door (`app.dispatch.load_shedding`) has decided of this request."""
     refusal: Overloaded | None = request.scope["state"].get("shed")
     if refusal is None:
         return

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from app.api.routes import ROUTES
+from app.dispatch.load_shedding import NEEDS, Shedder
 from app.errors import Overloaded
-from app.shedding import NEEDS, Shedder
 from tests.aio import Clock
 from tests.api.calling import Service, error_of
 from tests.api.keys import ONE, bearer, guard_of

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from app.dispatch.retry_budget import RetryBudget
 from app.errors import DeadlineExceeded, RequestRejected, Unavailable
-from app.retry_budget import RetryBudget
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Generic, TypeVar
 
-from app.backlog import Backlog
+from app.dispatch.admission import Backlog
 from app.errors import Overloaded
 
 T = TypeVar("T")
