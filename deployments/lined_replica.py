@@ -13,7 +13,7 @@ from ray.serve._private.replica_result import ReplicaResult
 from ray.serve._private.request_router.replica_wrapper import RunningReplica
 from ray.serve.request_router import PendingRequest
 
-from app.line import Line, LineLost, connect
+from app.rpc.connection import Line, LineLost, connect
 from deployments.lines import LINE
 
 logger = logging.getLogger(__name__)

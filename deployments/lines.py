@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from ray.util import get_node_ip_address
 
-from app.line import HALF
-from app.line_server import LineServer
+from app.rpc.connection import HALF
+from app.rpc.server import LineServer
 from deployments.replica_ledger import ReplicaLedger, own_ledger
 
 logger = logging.getLogger(__name__)

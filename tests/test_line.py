@@ -1,4 +1,4 @@
-"""`app.line` and `app.line_server` over real sockets on loopback."""
+"""`app.rpc.connection` and `app.rpc.server` over real sockets on loopback."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import uvloop
 
-from app import line, line_server
-from app.line import CALL, HEADER, WELCOME, Line, LineLost, connect
-from app.line_server import Answer, LineServer
+from app.rpc import connection as line
+from app.rpc import server as line_server
+from app.rpc.connection import CALL, HEADER, WELCOME, Line, LineLost, connect
+from app.rpc.server import Answer, LineServer
 from tests.aio import run, turns, until
 
 SECRET = b"s" * 32

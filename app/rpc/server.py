@@ -1,11 +1,11 @@
-"""The answering end of lines (`app.line`): who may call, and what is under way for whom."""
+"""The answering end of lines (`app.rpc.connection`): who may call, and what is under way for whom."""
 
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from app.line import ANSWER, CALL, CANCEL, HALF, MOST_BYTES, PING, PONG, SECRET, WELCOME, Frames
+from app.rpc.connection import ANSWER, CALL, CANCEL, HALF, MOST_BYTES, PING, PONG, SECRET, WELCOME, Frames
 
 SECRET_S: Final = 5.0
 

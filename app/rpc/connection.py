@@ -2,7 +2,7 @@
 
 What gRPC does, without its threads and its interpreter time: a call costs each side some tens of microseconds. The
 first frame of a connection is half a secret, and so is the answer to it; whoever does not know it is not read any
-further. The answering end is `app.line_server`. Knows neither Ray nor what the bytes mean.
+further. The answering end is `app.rpc.server`. Knows neither Ray nor what the bytes mean.
 """
 
 import asyncio

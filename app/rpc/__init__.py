@@ -1,0 +1,1 @@
+"""RPC connections between replicas: frames over TCP. No Ray."""
