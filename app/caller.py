@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from app.entries import tokens_of
+from app.cache.entry import tokens_of
 from app.errors import ServiceError
 
 

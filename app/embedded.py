@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from app.cache.entry import unpack
 from app.encoder import Stages
-from app.entries import unpack
 from app.errors import ServiceError
 from app.image_reader import ReadImage
 from app.types import ModelInfo, Vector

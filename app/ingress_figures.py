@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from app.cache_client import CacheClient
+from app.cache.client import CacheClient
 from app.encoder import Encoder
 from app.telemetry.metrics import (
     CACHE_BYTES,

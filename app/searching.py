@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from app import prompts
+from app.cache.entry import unpack
 from app.embedded import Embeddings
 from app.encoder import ready
-from app.entries import unpack
 from app.errors import InvalidRequest, ServiceError, SpaceMismatch
 from app.mixed_batch import Item, Outcome, embed_mixed
 from app.search_request import Search, name_of

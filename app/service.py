@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from app import caller, prompts
+from app.cache.keys import KeyMaker
 from app.config.args import Limits, public_name
 from app.config.settings import AppArgs
 from app.embedded import Embeddings
@@ -24,7 +25,6 @@ from app.errors import (
 )
 from app.flights import Flight, Flights
 from app.image_reader import ImageReader, ReadImage
-from app.keys import KeyMaker
 from app.telemetry import tracing
 from app.telemetry.metrics import ITEMS_ANSWERED, STAGE_SECONDS
 from app.telemetry.registry import Recorder

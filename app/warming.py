@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import caller
+from app.cache.entry import pack, split, unpack
+from app.cache.keys import KeyMaker
 from app.encoder import Encoder
 from app.encoder import ready as ready_info
-from app.entries import pack, split, unpack
 from app.errors import DeadlineExceeded, InvalidRequest, PayloadTooLarge, SpaceMismatch
-from app.keys import KeyMaker
 from app.service import EmbeddingService
 from app.similarity import normalize
 from app.types import ModelInfo, Vector

@@ -6,9 +6,9 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
-from app.cache import LruTtlCache
+from app.cache.lru import LruTtlCache
+from app.cache.shared import CacheStats, Report, SharedCache, Word
 from app.config.args import CacheArgs
-from app.shared_cache import CacheStats, Report, SharedCache, Word
 from app.telemetry.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_EVICTIONS, CACHE_EXPIRATIONS
 from deployments.metrics import Reporter
 from deployments.shared_actor import shared_actor

@@ -12,9 +12,9 @@ from ray.serve.handle import DeploymentHandle
 from app.api import create_app
 from app.api.backend import Backend
 from app.api.guard import Guard
-from app.cache import LruTtlCache
-from app.cache_client import CacheClient
-from app.cache_shards import CacheShards
+from app.cache.client import CacheClient
+from app.cache.lru import LruTtlCache
+from app.cache.sharded import CacheShards
 from app.config.args import CacheArgs
 from app.config.settings import AppArgs
 from app.decode_pool import DecodePool

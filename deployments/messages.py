@@ -11,7 +11,7 @@ from app.types import ModelInfo
 class EncodeReply:
     """Outcomes of one call.
 
-    `packed` holds one cache entry per item, end to end (`app.entries`); what stands there for an index in
+    `packed` holds one cache entry per item, end to end (`app.cache.entry`); what stands there for an index in
     `errors` means nothing. `prepare_ms`: tokenising, or normalising pixels. `took_ms`: all of it, waiting included.
     """
 

@@ -11,6 +11,7 @@ import ray
 from numpy.typing import NDArray
 from ray.serve.handle import DeploymentHandle
 
+from app.cache.entry import split
 from app.config.args import Limits
 from app.dispatch.adaptive_timeout import Patience
 from app.dispatch.admission import Backlog, image_units, text_units
@@ -19,7 +20,6 @@ from app.dispatch.replica_liveness import Replicas
 from app.dispatch.retry import ReplicaLost, Rescue
 from app.dispatch.retry_budget import RetryBudget
 from app.encoders.preprocess import Preprocessing
-from app.entries import split
 from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.ranking import Ranking
 from app.schemas import MatrixOptions

@@ -11,9 +11,9 @@ import numpy as np
 from ray import serve
 
 from app.batching import BatchQueue, Slice
+from app.cache.entry import pack
 from app.device import Device
 from app.encoder_spans import EncoderSpans
-from app.entries import pack
 from app.errors import ServiceError
 from app.gate import Gate, Work, failed_on_item
 from app.telemetry.metrics import BATCH_SIZE, QUEUED, STAGE_SECONDS, TOKENS

@@ -18,9 +18,9 @@ from typing import Any
 
 import ray
 
-from app.cache import LruTtlCache
-from app.cache_client import CacheClient
-from app.cache_shards import CacheShards
+from app.cache.client import CacheClient
+from app.cache.lru import LruTtlCache
+from app.cache.sharded import CacheShards
 from app.config.args import CacheArgs
 from deployments.cache import NAMESPACE, ActorTransport, actor_name
 from loadtests.measuring import load

@@ -11,7 +11,7 @@ import os
 
 import psutil
 
-from app.cache import LruTtlCache
+from app.cache.lru import LruTtlCache
 
 ENTRIES = 10_000
 VALUE_BYTES = 8 + 384 * 4

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from app.cache import LruTtlCache
-from app.cache_client import CacheClient
-from app.shared_cache import CacheStats, Report, SharedCache, Word
+from app.cache.client import CacheClient
+from app.cache.lru import LruTtlCache
+from app.cache.shared import CacheStats, Report, SharedCache, Word
 from tests.aio import Clock, turns, until
 
 T = TypeVar("T")

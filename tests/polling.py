@@ -1,10 +1,10 @@
-"""A client of `app.shared_cache` that polls when a test tells it to."""
+"""A client of `app.cache.shared` that polls when a test tells it to."""
 
 import asyncio
 from collections.abc import Sequence
 
-from app.cache import LruTtlCache
-from app.shared_cache import Counts, Report, SharedCache, Word
+from app.cache.lru import LruTtlCache
+from app.cache.shared import Counts, Report, SharedCache, Word
 from tests.aio import Clock, turns
 
 K = [bytes([number]) * 16 for number in range(8)]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from app.cache.entry import pack
 from app.config.args import Limits, ModelArgs
 from app.config.settings import AppArgs
 from app.encoders.preprocess import Preprocessing
-from app.entries import pack
 from app.errors import Overloaded, ServiceError
 from app.image_reader import ImageReader
 from app.service import EmbeddingService, Encoded, Encoder, ModelState, Stages

@@ -1,10 +1,10 @@
-"""`app.bloom`: what is remembered, for how long, and how often it is wrong."""
+"""`app.cache.recent_keys`: what is remembered, for how long, and how often it is wrong."""
 
 import hashlib
 
 import pytest
 
-from app.bloom import RecentKeys
+from app.cache.recent_keys import RecentKeys
 
 
 def keys(start: int, stop: int) -> list[bytes]:

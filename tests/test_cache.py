@@ -1,4 +1,4 @@
-"""`app.cache` one rule at a time; `test_cache_model.py` has it all at once against a model."""
+"""`app.cache.lru` one rule at a time; `test_cache_model.py` has it all at once against a model."""
 
 import gc
 import json
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cache import ENTRY_OVERHEAD, LruTtlCache
-from app.expiry import Mortal
+from app.cache.expiry import Mortal
+from app.cache.lru import ENTRY_OVERHEAD, LruTtlCache
 
 A, B, C, D = (bytes([letter]) * 16 for letter in b"abcd")
 LARGE = 10**9

@@ -1,13 +1,14 @@
-"""`app.cache_client` while all goes well, or ends in order; `test_cache_client_trouble.py` has the rest."""
+"""`app.cache.client` while all goes well, or ends in order; `test_cache_client_trouble.py` has the rest."""
 
 import asyncio
 
 import pytest
 
-from app import cache_client, shared_cache
-from app.cache_client import Found
+from app.cache import client as cache_client
+from app.cache import shared as shared_cache
+from app.cache.client import Found
+from app.cache.shared import Counts
 from app.errors import Overloaded
-from app.shared_cache import Counts
 from tests.aio import Clock, run, turns
 from tests.cache_transport import LARGE, K, answer_polls, client_of, polling, shared_of, store, values
 

@@ -1,8 +1,8 @@
-"""`app.cache_client`: what is stored goes together, and how long it waits for that."""
+"""`app.cache.client`: what is stored goes together, and how long it waits for that."""
 
 import pytest
 
-from app import shared_cache
+from app.cache import shared as shared_cache
 from tests.aio import run, until
 from tests.cache_transport import K, client_of, polling, shared_of, store, values
 

@@ -1,13 +1,14 @@
-"""`app.cache_client` with a shared cache that is slow, dead, cleared or another one."""
+"""`app.cache.client` with a shared cache that is slow, dead, cleared or another one."""
 
 import asyncio
 import logging
 
 import pytest
 
-from app import cache_client, shared_cache
-from app.cache import LruTtlCache
-from app.cache_client import CacheClient, Found
+from app.cache import client as cache_client
+from app.cache import shared as shared_cache
+from app.cache.client import CacheClient, Found
+from app.cache.lru import LruTtlCache
 from app.errors import CacheUnavailable
 from tests.aio import run, turns, until
 from tests.cache_transport import K, Wire, answer_polls, client_of, polling, shared_of, store, values
@@ -41,7 +42,7 @@ def test_a_dead_cache_is_a_miss_and_left_alone_until_a_poll_is_answered(caplog: 
             assert a.reachable
             assert await values(a, K[0]) == [b"v"]
 
-    with caplog.at_level(logging.WARNING, "app.cache_client"):
+    with caplog.at_level(logging.WARNING, "app.cache.client"):
         run(main())
     assert [record.getMessage() for record in caplog.records] == [
         "shared cache out of reach (ConnectionError); every look-up is a miss until it is back"

@@ -1,4 +1,4 @@
-"""`app.cache` against a model too simple to be wrong, after every one of 120,000 random steps."""
+"""`app.cache.lru` against a model too simple to be wrong, after every one of 120,000 random steps."""
 
 import random
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from app.cache import ENTRY_OVERHEAD, LruTtlCache
+from app.cache.lru import ENTRY_OVERHEAD, LruTtlCache
 
 KEYS = [bytes([number]) * 16 for number in range(12)]
 MAX_ENTRIES, MAX_BYTES, TTL_MS = 6, 5 * (16 + ENTRY_OVERHEAD + 60), 1000

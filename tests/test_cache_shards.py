@@ -6,11 +6,11 @@ from hashlib import blake2b
 
 import pytest
 
-from app import shared_cache
-from app.cache_shards import CacheShards
+from app.cache import shared
+from app.cache.rendezvous import shard_of
+from app.cache.sharded import CacheShards
+from app.cache.shared import SharedCache
 from app.errors import CacheUnavailable
-from app.rendezvous import shard_of
-from app.shared_cache import SharedCache
 from tests.aio import run, turns
 from tests.cache_transport import Wire, answer_polls, client_of, polling, shared_of
 
@@ -21,7 +21,7 @@ ENTRIES = [(key, b"of " + key) for key in KEYS]
 
 @pytest.fixture(autouse=True)
 def polls_park_until_news(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_cache, "PARK_S", 60.0)
+    monkeypatch.setattr(shared, "PARK_S", 60.0)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from app.entries import pack, split, unpack
+from app.cache.entry import pack, split, unpack
 
 
 def test_what_was_packed_comes_back() -> None:

@@ -2,12 +2,12 @@ import itertools
 
 import pytest
 
-from app.keys import KeyMaker, cache_key
+from app.cache.keys import KeyMaker, cache_key
 from app.types import Kind
 
 
 def test_keys_stay_what_they_are() -> None:
-    """A change here makes every stored entry unreachable: raise the version in `app.keys` and know why."""
+    """A change here makes every stored entry unreachable: raise the version in `app.cache.keys` and know why."""
     key = cache_key("tenant", "fingerprint", "text", b"hello")
     assert key.hex() == "a24e540762079a98a6c55a4b2d851bb9"
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from app.cache.entry import pack
 from app.config.args import Limits, RetryArgs
 from app.dispatch.retry_budget import RetryBudget
-from app.entries import pack
 from tests.aio import Clock, run
 
 with warnings.catch_warnings():

@@ -4,7 +4,7 @@ from hashlib import blake2b
 
 import pytest
 
-from app.rendezvous import parts, shard_of
+from app.cache.rendezvous import parts, shard_of
 
 KEYS = [blake2b(str(number).encode(), digest_size=16).digest() for number in range(20_000)]
 EXPECTED = [1, 3, 3, 0, 1, 2, 3, 0, 0, 2, 3, 1]

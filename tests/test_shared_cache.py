@@ -3,16 +3,16 @@ import time
 
 import pytest
 
-from app import shared_cache
-from app.cache import LruTtlCache
-from app.shared_cache import SharedCache, Word
+from app.cache import shared
+from app.cache.lru import LruTtlCache
+from app.cache.shared import SharedCache, Word
 from tests.aio import Clock, run, turns
 from tests.polling import LARGE, Client, K, cache_of, knock
 
 
 @pytest.fixture(autouse=True)
 def polls_park_until_news(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_cache, "PARK_S", 60.0)
+    monkeypatch.setattr(shared, "PARK_S", 60.0)
 
 
 def test_entries_come_back_with_the_epoch_and_their_life() -> None:
@@ -68,7 +68,7 @@ def test_the_first_poll_is_answered_at_once_and_the_next_parks_until_news() -> N
 
 
 def test_a_poll_returns_without_news_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_cache, "PARK_S", 0.0)
+    monkeypatch.setattr(shared, "PARK_S", 0.0)
 
     async def main() -> None:
         cache = cache_of()

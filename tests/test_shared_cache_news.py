@@ -1,19 +1,19 @@
-"""What the clients of `app.shared_cache` tell it and hear from it: writers, touched keys, counts."""
+"""What the clients of `app.cache.shared` tell it and hear from it: writers, touched keys, counts."""
 
 import asyncio
 
 import pytest
 
-from app import shared_cache
-from app.cache import ENTRY_OVERHEAD
-from app.shared_cache import CacheStats, Counts, Word
+from app.cache import shared
+from app.cache.lru import ENTRY_OVERHEAD
+from app.cache.shared import CacheStats, Counts, Word
 from tests.aio import Clock, run, turns
 from tests.polling import LARGE, Client, K, cache_of
 
 
 @pytest.fixture(autouse=True)
 def polls_park_until_news(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_cache, "PARK_S", 60.0)
+    monkeypatch.setattr(shared, "PARK_S", 60.0)
 
 
 def test_a_new_writer_wakes_the_others() -> None:

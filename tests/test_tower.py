@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from app.batching import BatchQueue
+from app.cache.entry import unpack
 from app.device import Device
-from app.entries import unpack
 from app.telemetry.registry import Recorder
 from app.types import ModelInfo, Vector
 from tests.aio import run

@@ -11,8 +11,8 @@ from app.api import bodies
 from app.api.backend import Backend
 from app.api.embeddings import Form, milliseconds
 from app.api.responses import json_response
+from app.cache.entry import unpack
 from app.config.args import Limits
-from app.entries import unpack
 from app.errors import InvalidItem, Overloaded, PayloadTooLarge, ServiceError
 from app.mixed_batch import Item, Outcome, embed_mixed
 from app.schemas import BatchItem, BatchRequest, Json

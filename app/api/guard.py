@@ -16,12 +16,12 @@ from starlette.responses import Response
 from app.access import ApiKey
 from app.api.quota_headers import quota_headers
 from app.api.route import Handler, Route
+from app.cache.shared import CacheStats
 from app.caller import Caller, acting
 from app.config.args import AccessArgs
 from app.errors import Forbidden, Overloaded, TooManyRequests, Unauthorized
 from app.key_file import KeyBook
 from app.quota import Quotas, seconds
-from app.shared_cache import CacheStats
 from app.types import KeyScope
 
 COUNT_PERIOD_S: Final = 2.0

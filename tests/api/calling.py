@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from app.api import create_app
 from app.api.backend import Backend
 from app.api.guard import Guard
+from app.cache.shared import CacheStats
 from app.config.args import Limits
 from app.ranking import Ranking, rank_json, rank_matrix, rank_vectors
 from app.schemas import MatrixOptions
 from app.service import EmbeddingService
-from app.shared_cache import CacheStats
 from app.types import Metric, Vector
 from tests.service_fakes import FakeEncoder, service_of
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.cache.entry import pack, split
+from app.cache.keys import KeyMaker
 from app.caller import Caller, acting
-from app.entries import pack, split
 from app.errors import CacheUnavailable
-from app.keys import KeyMaker
 from app.warming import ReadyVectors, warm
 from tests.api.calling import Service, error_of
 from tests.service_fakes import MODEL, entry_of

@@ -25,7 +25,7 @@ WHO_MAY: Final = [
     M("keys before the body", "app/api/guard.py", "        key = guard.admit(request, route.scope)\n", "        await request.body()\n        key = guard.admit(request, route.scope)\n", "tests/api/test_guard.py tests/api/test_draining.py"),
     M("short health", "app/api/health.py", "if not is_trusted(request):", "if False:", "tests/api/test_guard.py"),
     M("tenants in cache keys", "app/api/guard.py", '"" if self.args.share_cache else key.tenant', '""', "tests/api/test_guard.py"),
-    M("tenants in the hash", "app/keys.py", "for field in (tenant, fingerprint, kind):", "for field in (fingerprint, kind):", "tests/test_keys.py"),
+    M("tenants in the hash", "app/cache/keys.py", "for field in (tenant, fingerprint, kind):", "for field in (fingerprint, kind):", "tests/test_keys.py"),
     M("quota of requests", "app/api/guard.py", "            _take(guard, key, limits)\n", "", "tests/api/test_guard.py"),
     M("quota of tokens", "app/api/guard.py", 'guard.quotas.charge(key.tenant, "tokens", caller.tokens)', "pass", "tests/api/test_guard.py"),
     M("end of a quota", "app/quota.py", "if limit and window.used.get(unit, 0) + price > limit:", "if False:", "tests/test_quota.py"),

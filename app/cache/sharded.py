@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from app.cache_client import CacheClient, Found, accept_all
-from app.rendezvous import parts
-from app.shared_cache import CacheStats
+from app.cache.client import CacheClient, Found, accept_all
+from app.cache.rendezvous import parts
+from app.cache.shared import CacheStats
 
 T = TypeVar("T")
 # Between the shards' epochs in what callers hold as one.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from app.cache import LruTtlCache
+from app.cache.lru import LruTtlCache
 
 PARK_S = 0.5
 KEEP_DEPARTED_S = 3600.0

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 
-from app.expiry import ExpiryQueue, Mortal
+from app.cache.expiry import ExpiryQueue, Mortal
 
 # What CPython adds to the payload of one entry: headers and rounding of two bytes objects (about 100), the
 # entry with its links (100), its moment (30), its slot in a dict that churn has grown (up to 110) and what

@@ -14,10 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from app.bloom import RecentKeys
-from app.cache import LruTtlCache
+from app.cache.lru import LruTtlCache
+from app.cache.recent_keys import RecentKeys
+from app.cache.shared import CacheStats, Counts, Report, Word
 from app.errors import CacheUnavailable
-from app.shared_cache import CacheStats, Counts, Report, Word
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Which entry's life ends next: an order of entries by that moment.
 
-Knows no values, no clock and no bounds; `app.cache` does. Not thread-safe.
+Knows no values, no clock and no bounds; `app.cache.lru` does. Not thread-safe.
 """
 
 import heapq
