@@ -16,9 +16,9 @@ from app.corpus_parts import Facts
 from app.corpus_reuse import KnownVectors
 from app.corpus_rows import Piece, Reject, pieces
 from app.corpus_source import Source, Span
-from app.corpus_vectors import Dtype, finished
 from app.errors import InvalidRequest
 from app.types import Kind
+from app.vectors.corpus_vectors import Dtype, finished
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from app.corpus_model import LoadModel, load_model
 from app.corpus_parts import MANIFEST, SUMMARY, Manifest
 from app.corpus_progress import Progress
 from app.corpus_source import Span, plan
-from app.corpus_vectors import Dtype
 from app.errors import InvalidItem
+from app.vectors.corpus_vectors import Dtype
 
 Execute = Callable[[CorpusJob, Sequence[Span]], Generator[Receipt]]
 

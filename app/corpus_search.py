@@ -18,8 +18,8 @@ from app.corpus_model import LoadModel, load_model
 from app.corpus_parts import Manifest, read_manifest
 from app.corpus_source import VECTORS
 from app.errors import InvalidRequest, SpaceMismatch
-from app.similarity import Ranking, rank, top_k_order
 from app.types import Kind, Metric, Vector
+from app.vectors.similarity import Ranking, rank, top_k_order
 
 BLOCK_BYTES = 16 * 2**20
 

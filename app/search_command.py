@@ -21,8 +21,8 @@ from app.config.settings import ClientSettings
 from app.embedded_file import EmbeddedFile, embedded_file
 from app.errors import InvalidRequest, ServiceError, SpaceMismatch
 from app.row_source import STDIN, Rows, opened
-from app.similarity import rank, top_k_order
 from app.types import Vector
+from app.vectors.similarity import rank, top_k_order
 
 
 def is_of_lines(destination: str) -> bool:

@@ -15,8 +15,8 @@ from app.errors import InvalidRequest, PayloadTooLarge
 from app.mixed_batch import Item
 from app.schemas import SearchOptions, SearchRequest
 from app.schemas.validation import as_invalid_request, json_object
-from app.similarity_request import vector_of
 from app.types import Vector
+from app.vectors.json_body import vector_of
 
 
 @dataclass(frozen=True, slots=True)

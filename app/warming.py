@@ -20,8 +20,8 @@ from app.encoder import Encoder
 from app.encoder import ready as ready_info
 from app.errors import DeadlineExceeded, InvalidRequest, PayloadTooLarge, SpaceMismatch
 from app.service import EmbeddingService
-from app.similarity import normalize
 from app.types import ModelInfo, Vector
+from app.vectors.similarity import normalize
 
 CHECKED = 4  # texts of each request that are embedded here, drawn by lot
 # bf16 in batches of other shapes stays above the one and within the other.

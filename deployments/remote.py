@@ -21,12 +21,12 @@ from app.dispatch.retry import ReplicaLost, Rescue
 from app.dispatch.retry_budget import RetryBudget
 from app.encoders.preprocess import Preprocessing
 from app.errors import ModelUnavailable, Overloaded, ServiceError
-from app.ranking import Ranking
 from app.schemas import MatrixOptions
 from app.service import Encoded, ModelState, Stages
 from app.telemetry import tracing
 from app.telemetry.tracing import Origins, Traced
 from app.types import Kind, Metric, ModelInfo, TextInput, Token, Vector
+from app.vectors.ranking import Ranking
 from deployments.calls import again, alone, once
 from deployments.messages import EncodeReply, EncoderStatus
 from deployments.short_way import ShortWay

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.config.args import Limits
-from app.ranking import Ranking, rank_json, rank_matrix, rank_vectors
 from app.schemas import MatrixOptions
 from app.types import Metric, Vector
+from app.vectors.ranking import Ranking, rank_json, rank_matrix, rank_vectors
 from deployments.logs import join_serve_log
 from deployments.replica import reporter
 

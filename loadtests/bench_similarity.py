@@ -12,8 +12,8 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when numpy loads
 
 import numpy as np
 
-from app.similarity import rank
 from app.types import Metric
+from app.vectors.similarity import rank
 
 CANDIDATES, DIMENSIONS, REPEATS = 10_000, 384, 31
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean", "dot")

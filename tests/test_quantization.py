@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from app.errors import InvalidRequest
-from app.quantization import bound, quantize, stated_range
-from app.similarity import normalize
 from app.types import OutputType, Vector
+from app.vectors.quantization import bound, quantize, stated_range
+from app.vectors.similarity import normalize
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Values of `app.similarity` against plain Python in float64; `test_similarity_order.py` has the order."""
+"""Values of `app.vectors.similarity` against plain Python in float64; `test_similarity_order.py` has the order."""
 
 import math
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from app.errors import InvalidRequest
-from app.similarity import normalize, rank
 from app.types import Metric, Vector
+from app.vectors.similarity import normalize, rank
 
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean", "dot")
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-TOLERANCE = 2e-6  # as `app.similarity` states it
+TOLERANCE = 2e-6  # as `app.vectors.similarity` states it
 
 
 def oracle(metric: Metric, query: Sequence[float], candidate: Sequence[float]) -> float:

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from app.config.args import Limits
 from app.errors import InvalidRequest
-from app.ranking import rank_matrix
 from app.schemas import MatrixOptions
-from app.similarity_matrix import matrix, shape_of
+from app.vectors.binary_body import matrix, shape_of
+from app.vectors.ranking import rank_matrix
 
 ROWS = np.array([[1, 0], [0, 1], [3, 4]], np.float32)
 

@@ -1,4 +1,4 @@
-"""Order, ties, thresholds and top-k of `app.similarity`; `test_similarity.py` has the values."""
+"""Order, ties, thresholds and top-k of `app.vectors.similarity`; `test_similarity.py` has the values."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.similarity import rank, top_k_order
 from app.types import Metric
+from app.vectors.similarity import rank, top_k_order
 
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean", "dot")
 

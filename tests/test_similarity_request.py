@@ -6,7 +6,7 @@ import pytest
 
 from app.config.args import Limits
 from app.errors import InvalidRequest
-from app.similarity_request import SimilarityQuery, parse
+from app.vectors.json_body import SimilarityQuery, parse
 
 
 def asked(limits: Limits | None = None, **fields: Any) -> SimilarityQuery:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from app.api.guard import Guard
 from app.cache.shared import CacheStats
 from app.config.settings import AppArgs
-from app.ranking import Ranking
 from app.schemas import MatrixOptions
 from app.service import EmbeddingService
 from app.telemetry.registry import Recorder, Snapshot
 from app.telemetry.request_log import RequestLog
 from app.types import Metric, Vector
+from app.vectors.ranking import Ranking
 
 
 class Ranker(Protocol):

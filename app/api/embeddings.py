@@ -13,11 +13,11 @@ from app.api.matrices import matrix_response
 from app.api.media import JSON
 from app.api.responses import json_response
 from app.errors import InvalidRequest
-from app.quantization import quantize, stated_range
 from app.schemas import Json
 from app.service import Embeddings
-from app.similarity import normalize as to_length_one
 from app.types import ModelInfo, OutputType, Vector
+from app.vectors.quantization import quantize, stated_range
+from app.vectors.similarity import normalize as to_length_one
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from app.api.media import NPY, OCTETS
 from app.schemas import Json, MatrixOptions
-from app.similarity_matrix import SHAPE
+from app.vectors.binary_body import SHAPE
 
 
 def _content(rows: str) -> Json:

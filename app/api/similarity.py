@@ -11,10 +11,10 @@ from app.api.backend import Backend
 from app.api.media import NPY, OCTETS
 from app.api.responses import json_response
 from app.errors import InvalidRequest
-from app.ranking import Ranking
 from app.schemas import Json, MatrixOptions
 from app.schemas.validation import as_invalid_request
-from app.similarity_matrix import SHAPE, shape_of
+from app.vectors.binary_body import SHAPE, shape_of
+from app.vectors.ranking import Ranking
 
 
 async def rank(request: Request) -> Response:

@@ -1,11 +1,11 @@
-"""What people do next with embeddings, on this side of the wire. Ranking itself is `app.similarity`'s."""
+"""What people do next with embeddings, on this side of the wire. Ranking itself is `app.vectors.similarity`'s."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from app.client.ranking import Found
-from app.similarity import normalize, rank
 from app.types import Vector
+from app.vectors.similarity import normalize, rank
 
 
 def find_similar(query: ArrayLike, candidates: ArrayLike, top_k: int = 5) -> list[Found]:

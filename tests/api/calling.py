@@ -14,10 +14,10 @@ from app.api.backend import Backend
 from app.api.guard import Guard
 from app.cache.shared import CacheStats
 from app.config.args import Limits
-from app.ranking import Ranking, rank_json, rank_matrix, rank_vectors
 from app.schemas import MatrixOptions
 from app.service import EmbeddingService
 from app.types import Metric, Vector
+from app.vectors.ranking import Ranking, rank_json, rank_matrix, rank_vectors
 from tests.service_fakes import FakeEncoder, service_of
 
 FIGURES = CacheStats(5, 10, 2000, 4000, hits=3, near_hits=2, misses=1, evictions=6, expirations=7, clients=2)

@@ -7,7 +7,7 @@ import httpx
 import numpy as np
 import pytest
 
-from app.quantization import bound
+from app.vectors.quantization import bound
 from tests.api.calling import Service, error_of
 from tests.service_fakes import MODEL, FakeEncoder
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from app.errors import InvalidItem, Overloaded
-from app.quantization import quantize
 from app.service import ModelState
+from app.vectors.quantization import quantize
 from tests.api.calling import Service
 from tests.service_fakes import MODEL, FakeEncoder, info_of
 

@@ -15,8 +15,8 @@ from python_multipart.multipart import parse_options_header
 from starlette.formparsers import MultiPartParser
 
 from app.client import AsyncEmbeddingClient, EmbeddingClient
-from app.similarity import rank
 from app.types import Vector
+from app.vectors.similarity import rank
 
 SPACE = "makers/small@1"
 Outcome = httpx.Response | Exception | Callable[[httpx.Request], "httpx.Response | None"]

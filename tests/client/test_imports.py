@@ -29,7 +29,7 @@ METHODS = {
     "average_embeddings", "base_url", "close", "embed_batch", "embed_images", "embed_texts", "find_similar", "run",
     "search", "similarity",
 }  # fmt: skip
-OURS = {"app", "app.client", "app.errors", "app.schemas", "app.similarity", "app.types"}
+OURS = {"app", "app.client", "app.errors", "app.schemas", "app.vectors.similarity", "app.types"}
 HEAVY = {"ray", "torch", "starlette", "transformers", "openvino", "pyarrow", "pandas", "PIL", "scipy", "fastapi"}
 
 

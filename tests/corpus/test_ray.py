@@ -21,7 +21,7 @@ import pytest
 from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus_reuse import matrix
 from app.encoders import load_text_model
-from app.similarity import normalize
+from app.vectors.similarity import normalize
 from tests.cluster.running import ROOT, clean_environment, wait_for
 from tests.corpus.conftest import written
 

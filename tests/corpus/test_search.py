@@ -10,8 +10,8 @@ from app import corpus_search
 from app.config.settings import AppArgs
 from app.corpus_search import encode_query, nearest, open_corpus
 from app.errors import InvalidRequest, SpaceMismatch
-from app.similarity import normalize, rank
 from app.types import Vector
+from app.vectors.similarity import normalize, rank
 from tests.corpus.conftest import Embed
 from tests.corpus.fakes import CountingModel
 

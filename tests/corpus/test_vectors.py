@@ -11,7 +11,7 @@ from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus_reuse import matrix
 from app.corpus_run import CorpusOptions, embed_corpus, in_process
 from app.encoders import load_text_model
-from app.similarity import normalize
+from app.vectors.similarity import normalize
 from tests.encoders.texts import varied
 
 

@@ -14,7 +14,7 @@ import schemathesis
 from app.api.media import NPY, OCTETS
 from app.api.routes import PNG
 from app.config.args import Limits
-from app.similarity_matrix import SHAPE
+from app.vectors.binary_body import SHAPE
 
 MOST_IMAGES = Limits().images
 # all-MiniLM-L6-v2 and shapes-clip.

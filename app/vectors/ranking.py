@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from app.config.args import Limits
 from app.schemas import MatrixOptions
-from app.similarity import rank
-from app.similarity_matrix import matrix
-from app.similarity_request import parse
 from app.types import Metric, Vector
+from app.vectors.binary_body import matrix
+from app.vectors.json_body import parse
+from app.vectors.similarity import rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,6 @@ def rank_matrix(
 def rank_vectors(
     query: Vector, candidates: Vector, metric: Metric, top_k: int | None, threshold: float | None
 ) -> Ranking:
-    """(d,) against (n, d), as `app.similarity.rank`."""
+    """(d,) against (n, d), as `app.vectors.similarity.rank`."""
     ranked = rank(query, candidates, metric=metric, top_k=top_k, threshold=threshold)
     return Ranking(ranked.indices, ranked.scores, metric)

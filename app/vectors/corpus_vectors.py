@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from app.similarity import normalize
 from app.types import Vector
+from app.vectors.similarity import normalize
 
 Dtype = Literal["float32", "float16", "int8"]
 INT8_SCALE = 127  # int8 vectors are unit vectors times this

@@ -1,6 +1,7 @@
 """A binary `/similarity` body becomes a numpy matrix, without a copy, or an error in words. No ranking here.
 
-The matrix is (1 + n, d): the query's row, then the candidates'. That its numbers are finite is `app.similarity`'s
+The matrix is (1 + n, d): the query's row, then the candidates'. That its numbers are finite is
+`app.vectors.similarity`'s
 to check, which looks at all of them anyway.
 """
 

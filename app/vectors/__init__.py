@@ -1,0 +1,1 @@
+"""Vectors: similarity, ranking, quantization, and the bodies that carry many of them. Pure numpy."""
