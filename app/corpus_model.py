@@ -9,11 +9,11 @@ from typing import Protocol
 
 import numpy as np
 
-from app import images
 from app.batching import BatchQueue, Job, Slice
 from app.config.args import Limits, ModelArgs
 from app.encoders import ClipModel, TextTower, load_clip_model, load_text_model, shapes
 from app.errors import ServiceError
+from app.images import decoder
 from app.types import Kind, ModelInfo, TokenizedText, Vector
 
 WARM_TOKENS = 64
@@ -104,7 +104,7 @@ class ServingModel:
             pixels.clear()
             for i in range(start, min(len(files), start + self._args.batch_size)):
                 try:
-                    picture = images.decode(files[i], Limits(), param="image")
+                    picture = decoder.decode(files[i], Limits(), param="image")
                     pixels[i] = tower.preprocessing.normalize(tower.preprocessing.fit(picture))
                 except ServiceError as error:
                     failed[i] = error.message

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from app.cache.entry import unpack
 from app.encoder import Stages
 from app.errors import ServiceError
-from app.image_reader import ReadImage
+from app.images.reader import ReadImage
 from app.types import ModelInfo, Vector
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from app.encoders.preprocess import Preprocessing
 from app.errors import ModelUnavailable, Overloaded, ServiceError
+from app.images.preprocessing import Preprocessing
 from app.types import Kind, ModelInfo, TextInput, Token
 
 

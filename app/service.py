@@ -24,7 +24,7 @@ from app.errors import (
     ServiceError,
 )
 from app.flights import Flight, Flights
-from app.image_reader import ImageReader, ReadImage
+from app.images.reader import ImageReader, ReadImage
 from app.telemetry import tracing
 from app.telemetry.metrics import ITEMS_ANSWERED, STAGE_SECONDS
 from app.telemetry.registry import Recorder
@@ -167,7 +167,7 @@ class EmbeddingService:
     async def embed_images(
         self, images: Sequence[object], model: str | None = None, param: str = "images"
     ) -> Embeddings:
-        """One outcome per image, in order. An image is its bytes or an entry as `app.sources` reads them.
+        """One outcome per image, in order. An image is its bytes or an entry as `app.images.sources` reads them.
 
         Raises:
             PayloadTooLarge: Too many images. What is wrong with one image is that image's outcome.

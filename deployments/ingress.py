@@ -17,11 +17,11 @@ from app.cache.lru import LruTtlCache
 from app.cache.sharded import CacheShards
 from app.config.args import CacheArgs
 from app.config.settings import AppArgs
-from app.decode_pool import DecodePool
 from app.dispatch.load_shedding import Shedder
 from app.dispatch.retry_budget import RetryBudget
-from app.fetching import Fetcher
-from app.image_reader import ImageReader
+from app.images.decode_pool import DecodePool
+from app.images.fetcher import Fetcher
+from app.images.reader import ImageReader
 from app.ingress_figures import record_ingress
 from app.key_file import open_book
 from app.service import EmbeddingService, Encoder

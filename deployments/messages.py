@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from app.encoders.preprocess import Preprocessing
 from app.errors import ServiceError
+from app.images.preprocessing import Preprocessing
 from app.types import ModelInfo
 
 

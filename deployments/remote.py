@@ -19,8 +19,8 @@ from app.dispatch.coalescer import Coalescer
 from app.dispatch.replica_liveness import Replicas
 from app.dispatch.retry import ReplicaLost, Rescue
 from app.dispatch.retry_budget import RetryBudget
-from app.encoders.preprocess import Preprocessing
 from app.errors import ModelUnavailable, Overloaded, ServiceError
+from app.images.preprocessing import Preprocessing
 from app.schemas import MatrixOptions
 from app.service import Encoded, ModelState, Stages
 from app.telemetry import tracing

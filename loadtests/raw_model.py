@@ -13,7 +13,7 @@ from typing import Any
 
 from app.config.args import Limits, ModelArgs
 from app.encoders import ImageTower, TextTower, load_clip_model, load_text_model
-from app.images import decode
+from app.images.decoder import decode
 
 BATCHES = (8, 16, 32)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import httpcore
 
-from app.addresses import Address
 from app.config.args import ImageUrls, Limits
-from app.fetching import Budget, Fetcher
+from app.images.fetcher import Budget, Fetcher
+from app.images.public_address import Address
 from tests.aio import turns
 
 HERE = "93.184.215.14"

@@ -5,10 +5,10 @@ import sys
 import time
 from pathlib import Path
 
-from app import decode_worker
 from app.config.args import Limits
-from app.encoders.preprocess import Preprocessing
-from app.image_decoding import ReadImage, decode
+from app.images import decode_worker
+from app.images.decoding import ReadImage, decode
+from app.images.preprocessing import Preprocessing
 
 DIE, DIE_ONCE, HANG, LIE, HOARD = b"die", b"die once", b"hang", b"lie", b"hoard"
 

@@ -11,9 +11,9 @@ import numpy as np
 from app.cache.entry import pack
 from app.config.args import Limits, ModelArgs
 from app.config.settings import AppArgs
-from app.encoders.preprocess import Preprocessing
 from app.errors import Overloaded, ServiceError
-from app.image_reader import ImageReader
+from app.images.preprocessing import Preprocessing
+from app.images.reader import ImageReader
 from app.service import EmbeddingService, Encoded, Encoder, ModelState, Stages
 from app.types import Kind, ModelInfo, TextInput, Token, TokenIds
 

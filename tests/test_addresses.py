@@ -2,7 +2,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from app.addresses import is_public
+from app.images.public_address import is_public
 
 FORBIDDEN = """
 0.0.0.0 0.1.2.3 10.0.0.0 10.255.255.255 100.64.0.1 100.100.100.200 100.127.255.255 127.0.0.1 127.0.0.53

@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 from app.config.args import Limits
-from app.decode_pool import DecodePool
-from app.encoders.preprocess import Preprocessing
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError
-from app.image_decoding import decode
-from app.image_reader import ImageReader, ReadImage
+from app.images.decode_pool import DecodePool
+from app.images.decoding import decode
+from app.images.preprocessing import Preprocessing
+from app.images.reader import ImageReader, ReadImage
 from tests.cluster.running import wait_for
 from tests.fragile_decoder import DIE, DIE_ONCE, HANG, HOARD, LIE
 from tests.pictures import blocks, encode, every_format, limits

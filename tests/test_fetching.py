@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError
-from app.fetching import Budget
+from app.images.fetcher import Budget
 from tests.aio import run, until
 from tests.far_servers import HERE, Internet, moved, ok
 from tests.pictures import limits

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import images
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError
+from app.images import decoder
 from tests.pictures import blocks, chunk, encode, every_format, exif, limits, noise, png, with_segment
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +25,7 @@ APP1, APP15, SOS = 0xE1, 0xEF, b"\xff\xda"
 
 def refused(data: bytes, error: type[ServiceError] = InvalidImage, **changes: int) -> str:
     with pytest.raises(error) as caught:
-        images.decode(data, limits(**changes), param="images.3")
+        decoder.decode(data, limits(**changes), param="images.3")
     assert caught.value.param == "images.3"
     message = caught.value.message
     assert not any(word in message for word in ("PIL", "app.", "0x", "/", "Error", "object"))
@@ -55,7 +55,7 @@ def test_pixels_are_counted_before_decoding(format_: str, monkeypatch: pytest.Mo
     data = stretched(format_, 16383, 16383)
     assert refused(data, PayloadTooLarge) == "The image has 16383 x 16383 pixels; the most is 50000000 in all."
     refused(stretched(format_, 17, 13), PayloadTooLarge, image_pixels=220)
-    assert images.read_header(stretched(format_, 17, 13), limits(image_pixels=221), param="p").pixels == 221
+    assert decoder.read_header(stretched(format_, 17, 13), limits(image_pixels=221), param="p").pixels == 221
 
 
 def test_sizes_beyond_16_bits() -> None:
@@ -87,18 +87,18 @@ def test_empty_pictures(format_: str) -> None:
 def test_bytes_are_counted() -> None:
     data = encode(noise(), "PNG")
     assert refused(data, PayloadTooLarge, image_bytes=len(data) - 1).endswith(f"the most is {len(data) - 1}.")
-    images.decode(data, limits(image_bytes=len(data)), param="p")
+    decoder.decode(data, limits(image_bytes=len(data)), param="p")
     assert refused(b"") == "The image is empty."
 
 
 @pytest.mark.parametrize("name", every_format())
 def test_a_cut_file_is_never_a_wrong_picture(name: str) -> None:
     data = every_format()[name]
-    whole = images.decode(data, LIMITS, param="p").tobytes()
+    whole = decoder.decode(data, LIMITS, param="p").tobytes()
     pictures = 0
     for end in range(len(data)):
         try:
-            assert images.decode(data[:end], LIMITS, param="p").tobytes() == whole
+            assert decoder.decode(data[:end], LIMITS, param="p").tobytes() == whole
             pictures += 1
         except InvalidImage:
             continue
@@ -142,7 +142,7 @@ def test_compressed_metadata_is_never_inflated() -> None:
     extra = chunk(b"iCCP", b"x\0\0" + bomb) + chunk(b"zTXt", b"x\0\0" + bomb) * 20
     data = png(1, 1, 8, 2, b"\0\1\2\3", extra + chunk(b"iTXt", b"x\0\1\0\0\0" + bomb))
     tracemalloc.start()
-    image = images.decode(data, LIMITS, param="p")
+    image = decoder.decode(data, LIMITS, param="p")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert image.tobytes() == b"\1\2\3"
@@ -154,7 +154,7 @@ def test_exif_tables_are_not_loaded() -> None:
     table = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 4000) + entries
     data = with_segment(encode(blocks(), "JPEG"), APP1, table.ljust(65_000, b"\0"))
     tracemalloc.start()
-    assert images.decode(data, LIMITS, param="p").size == (48, 32)
+    assert decoder.decode(data, LIMITS, param="p").size == (48, 32)
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
 
@@ -185,11 +185,11 @@ def test_only_the_first_frame_is_read() -> None:
     later = {"save_all": True, "append_images": frames[1:] * 150}
     for format_, options in (("GIF", {}), ("PNG", {}), ("WEBP", {"lossless": True, "minimize_size": False})):
         data = encode(frames[0], format_, **later, **options)
-        assert np.array_equal(np.asarray(images.decode(data, LIMITS, param="p")), blocks(4))
+        assert np.array_equal(np.asarray(decoder.decode(data, LIMITS, param="p")), blocks(4))
     # Nothing of the second frame matters, not even whether it is one.
     gif = encode(frames[0], "GIF", **later)
     second = gif.index(b"!\xf9", gif.index(b",\0\0\0\0") + 1)
-    assert np.array_equal(np.asarray(images.decode(gif[:second] + b"junk" * 99, LIMITS, param="p")), blocks(4))
+    assert np.array_equal(np.asarray(decoder.decode(gif[:second] + b"junk" * 99, LIMITS, param="p")), blocks(4))
 
 
 def test_a_gifs_comments_do_not_reach_the_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +205,7 @@ def test_a_gifs_comments_do_not_reach_the_decoder(monkeypatch: pytest.MonkeyPatc
     gif = encode(blocks(4), "GIF")
     start = gif.index(b",\0\0\0\0")
     said = gif[:start] + b"!\xfe" + b"\x05words" * 50_000 + b"\0" + gif[start:]
-    assert np.array_equal(np.asarray(images.decode(said, LIMITS, param="p")), blocks(4))
+    assert np.array_equal(np.asarray(decoder.decode(said, LIMITS, param="p")), blocks(4))
     assert opened
     assert not [body for body in opened if b"words" in body]
 
@@ -249,14 +249,14 @@ def test_an_allowed_size_makes_pillow_neither_warn_nor_refuse(monkeypatch: pytes
     samples = every_format().values()
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     for data in samples:
-        images.decode(data, limits(image_pixels=1000), param="p")
+        decoder.decode(data, limits(image_pixels=1000), param="p")
     assert Image.MAX_IMAGE_PIXELS == 1000
-    images.decode(data, limits(image_pixels=500), param="p")
+    decoder.decode(data, limits(image_pixels=500), param="p")
     assert Image.MAX_IMAGE_PIXELS == 1000
 
 
 def test_exif_cannot_turn_a_file_into_another_size_than_was_counted() -> None:
-    header = images.read_header(encode(blocks(), "PNG", exif=exif(6)), LIMITS, param="p")
+    header = decoder.read_header(encode(blocks(), "PNG", exif=exif(6)), LIMITS, param="p")
     assert (header.width, header.height) == (48, 32)
 
 

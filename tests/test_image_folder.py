@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app import image_folder
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError
+from app.images import folder as image_folder
 from tests.pictures import limits
 
 IMAGE, SECRET = b"an image", b"a secret"

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import gif, images, jpeg
-from app import png as png_file
 from app.errors import InvalidImage
-from app.exif import orientation
+from app.images import decoder
+from app.images.formats import gif, jpeg
+from app.images.formats import png as png_file
+from app.images.formats.exif import orientation
 from tests.pictures import Pixels, blocks, chunk, encode, exif, limits, noise, png, with_segment
 
 
 def decode(data: bytes) -> Pixels:
-    return np.asarray(images.decode(data, limits(), param="images.0"))
+    return np.asarray(decoder.decode(data, limits(), param="images.0"))
 
 
 @pytest.mark.parametrize(

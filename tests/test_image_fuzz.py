@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app import images
 from app.errors import ServiceError
+from app.images import decoder
 from tests.pictures import every_format, limits, with_checksums
 
 SAMPLES = every_format()
@@ -71,12 +71,12 @@ def test_damage(name: str) -> None:
 
 def outcome(data: bytes) -> None:
     try:
-        header = images.read_header(data, LIMITS, param="images.0")
-        image = images.decode(data, LIMITS, param="images.0")
+        header = decoder.read_header(data, LIMITS, param="images.0")
+        image = decoder.decode(data, LIMITS, param="images.0")
     except ServiceError as error:
         assert 400 <= error.status < 500  # noqa: PT017
         assert error.param == "images.0"  # noqa: PT017
         return
     assert image.mode == "RGB"
     assert sorted(image.size) == sorted((header.width, header.height))
-    assert len(images.pixel_content(image)) == 8 + 3 * header.pixels
+    assert len(decoder.pixel_content(image)) == 8 + 3 * header.pixels

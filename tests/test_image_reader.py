@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from app.config.args import ImageUrls
-from app.encoders.preprocess import Preprocessing
 from app.errors import DeadlineExceeded, InvalidImage, Overloaded, PayloadTooLarge, ServiceError
-from app.image_reader import ImageReader, ReadImage
+from app.images.preprocessing import Preprocessing
+from app.images.reader import ImageReader, ReadImage
 from tests.aio import Clock, run, turns
 from tests.far_servers import HERE, Internet, ok
 from tests.pictures import blocks, encode, limits, noise

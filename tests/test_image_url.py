@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from app import image_url
-from app.addresses import is_public
 from app.config.args import ImageUrls
 from app.errors import InvalidImage
+from app.images import url as image_url
+from app.images.public_address import is_public
 
 HOSTS = ("img.example.org", "*.cdn.example.org", "93.184.215.14", "[2606:4700::1]", "xn--bcher-kva.example")
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import images
 from app.errors import InvalidImage
+from app.images import decoder
 from tests.pictures import (
     Pixels,
     blocks,
@@ -23,7 +23,7 @@ LIMITS = limits()
 
 
 def decode(data: bytes, **options: Any) -> Pixels:
-    image = images.decode(data, LIMITS, param="images.0", **options)
+    image = decoder.decode(data, LIMITS, param="images.0", **options)
     assert image.mode == "RGB"
     return np.asarray(image)
 
@@ -48,7 +48,7 @@ def over_white(rgba: Pixels) -> Pixels:
 )
 def test_colours(format_: str, options: dict[str, Any], tolerance: int) -> None:
     data = encode(blocks(), format_, **options)
-    header = images.read_header(data, LIMITS, param="images.0")
+    header = decoder.read_header(data, LIMITS, param="images.0")
     assert (header.format, header.width, header.height, header.pixels) == (format_, 48, 32, 48 * 32)
     # Lossy WebP blurs colours where blocks meet: their middles are compared.
     difference = (decode(data).astype(int) - blocks())[8::16, 8::16]
@@ -187,7 +187,7 @@ def test_draft_keeps_twice_the_models_edge() -> None:
 
 
 def content(pixels: Pixels, format_: str = "PNG", **options: Any) -> bytes:
-    return images.pixel_content(images.decode(encode(pixels, format_, **options), LIMITS, param="p"))
+    return decoder.pixel_content(decoder.decode(encode(pixels, format_, **options), LIMITS, param="p"))
 
 
 def test_pixel_content_is_the_picture_and_nothing_else() -> None:
@@ -201,15 +201,15 @@ def test_pixel_content_is_the_picture_and_nothing_else() -> None:
     flat = np.full((3, 4, 3), 7, np.uint8)
     assert content(flat) != content(flat.reshape(4, 3, 3)) != content(flat.reshape(6, 2, 3))
     with pytest.raises(ValueError, match="RGB"):
-        images.pixel_content(Image.new("L", (1, 1)))
+        decoder.pixel_content(Image.new("L", (1, 1)))
 
 
 def test_the_result_carries_no_metadata() -> None:
     data = encode(noise(), "JPEG", exif=exif(1), comment="secret")
-    assert images.decode(data, LIMITS, param="p").info == {}
+    assert decoder.decode(data, LIMITS, param="p").info == {}
 
 
 def test_errors_name_the_item() -> None:
     with pytest.raises(InvalidImage) as caught:
-        images.decode(b"", LIMITS, param="images.7")
+        decoder.decode(b"", LIMITS, param="images.7")
     assert (caught.value.param, caught.value.status) == ("images.7", 400)

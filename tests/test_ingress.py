@@ -9,8 +9,8 @@ from pathlib import Path
 from app import access
 from app.api.guard import Guard
 from app.config.settings import AppArgs
-from app.decode_pool import DecodePool
-from app.fetching import Fetcher
+from app.images.decode_pool import DecodePool
+from app.images.fetcher import Fetcher
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

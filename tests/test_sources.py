@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app import sources
 from app.errors import InvalidImage, InvalidItem, PayloadTooLarge, ServiceError
-from app.sources import ImageSource
+from app.images import sources
+from app.images.sources import ImageSource
 from tests.pictures import encode, limits, noise
 
 LIMITS = limits()

@@ -14,10 +14,10 @@ import threading
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
-from app.addresses import Address
 from app.config.args import ImageUrls, Limits
 from app.errors import ServiceError
-from app.fetching import Budget, Fetcher
+from app.images.fetcher import Budget, Fetcher
+from app.images.public_address import Address
 
 PUBLIC = ["93.184.215.14", "2606:4700::1"]
 ANY = ["0.0.0.0", "::"]  # noqa: S104 - a network of its own

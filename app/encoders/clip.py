@@ -10,11 +10,11 @@ from app.config.args import ModelArgs, public_name
 from app.encoders import backend, golden, shapes
 from app.encoders.backend import Graph, Runner
 from app.encoders.layout import read_json
-from app.encoders.preprocess import Preprocessing, read_preprocessing
 from app.encoders.text import TextTower, cache_folder, fingerprint, tokenizer_file
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import resolve
 from app.errors import ModelUnavailable
+from app.images.preprocessing import Preprocessing, read_preprocessing
 from app.types import ModelInfo, Vector
 
 

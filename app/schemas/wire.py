@@ -70,7 +70,7 @@ Count = Annotated[int, Field(ge=1), Whole]
 FLOAT32: Final = 3.4028234663852886e38
 Float32 = Annotated[float, Field(ge=-FLOAT32, le=FLOAT32)]
 
-# Checked by `app.sources`, which says in words what an image may be.
+# Checked by `app.images.sources`, which says in words what an image may be.
 ImageEntry = Annotated[
     Any,
     WithJsonSchema(

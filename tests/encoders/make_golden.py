@@ -13,7 +13,7 @@ from sentence_transformers import SentenceTransformer
 from app.config.args import DEFAULT_TEXT_MODEL, SHAPES_CLIP
 from app.encoders import golden, resolve
 from app.encoders.golden import Golden
-from app.encoders.preprocess import read_preprocessing
+from app.images.preprocessing import read_preprocessing
 from examples.shapes_reference import Reference
 
 FILE = Path(golden.__file__).parents[1] / "assets" / "golden.json"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.encoders.preprocess import Preprocessing, read_preprocessing
 from app.errors import ModelUnavailable
+from app.images.preprocessing import Preprocessing, read_preprocessing
 
 
 def read(tmp_path: Path, said: dict[str, Any], file: str = "preprocessor_config.json") -> Preprocessing:

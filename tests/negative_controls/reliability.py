@@ -89,7 +89,7 @@ OVERLOAD: Final = [
     M("calls overlap", "app/dispatch/admission.py", "max(began, self._answered_at)", "began", BACKLOG),
     M("a rate of late", "app/dispatch/admission.py", "self._work * keep", "self._work", BACKLOG),
     M("images that can't be decoded in time", "app/dispatch/admission.py", "        self.check(items, now - next(iter(self._taken.values()), now))\n", "", "tests/test_image_reader.py"),
-    M("a deadline of decoding", "app/image_reader.py", "async with asyncio.timeout(deadline_s):", "async with asyncio.timeout(None):", "tests/test_image_reader.py"),
+    M("a deadline of decoding", "app/images/reader.py", "async with asyncio.timeout(deadline_s):", "async with asyncio.timeout(None):", "tests/test_image_reader.py"),
     M("a batch refused is a 429", "app/api/batch.py", "    _check_taken(outcomes)\n", "", TROUBLE),
 ]  # fmt: skip
 

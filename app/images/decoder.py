@@ -23,10 +23,10 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
-from app import exif, gif, jpeg, png
 from app.config.args import Limits
 from app.errors import InvalidImage, PayloadTooLarge
-from app.image_header import Essence, Format, ImageHeader, MalformedError, bmp_size, sniff, webp_size
+from app.images.formats import exif, gif, jpeg, png
+from app.images.formats.header import Essence, Format, ImageHeader, MalformedError, bmp_size, sniff, webp_size
 
 _SIZES: dict[Format, Callable[[bytes], tuple[int, int]]] = {
     "PNG": png.size,

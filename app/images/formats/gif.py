@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 
-from app.image_header import Essence, MalformedError
+from app.images.formats.header import Essence, MalformedError
 
 # Block and sub-block counts are the sender's choice; those of real files stay in the hundreds.
 _MAX_BLOCKS = 100_000

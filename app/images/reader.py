@@ -6,13 +6,14 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app import images, sources
 from app.config.args import Limits
 from app.dispatch.admission import Backlog, image_units
-from app.encoders.preprocess import Preprocessing
 from app.errors import DeadlineExceeded, PayloadTooLarge, ServiceError
-from app.fetching import Budget, Fetcher
-from app.image_decoding import Decoder, ReadImage, decode
+from app.images import decoder as images
+from app.images import sources
+from app.images.decoding import Decoder, ReadImage, decode
+from app.images.fetcher import Budget, Fetcher
+from app.images.preprocessing import Preprocessing
 
 __all__ = ["ImageReader", "ReadImage"]
 
@@ -46,7 +47,7 @@ class ImageReader:
         """One outcome per entry, in order.
 
         Args:
-            entries: Bytes of image files, or entries as `app.sources` reads them.
+            entries: Bytes of image files, or entries as `app.images.sources` reads them.
             param: Name of the field that held them; errors name `param.index`.
 
         Raises:

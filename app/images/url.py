@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import idna
 
-from app.addresses import Address
 from app.config.args import ImageUrls
 from app.errors import InvalidImage
+from app.images.public_address import Address
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 MOST = 2048

@@ -4,9 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
-from app import images
 from app.config.args import Limits
-from app.encoders.preprocess import Preprocessing
+from app.images import decoder
+from app.images.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,6 @@ class Decoder(Protocol):
 
 def decode(data: bytes, preprocessing: Preprocessing, limits: Limits, param: str) -> ReadImage:
     """Raises what `images.decode` raises."""
-    picture = images.decode(data, limits, param=param)
-    digest = hashlib.blake2b(images.pixel_content(picture), digest_size=32).digest()
+    picture = decoder.decode(data, limits, param=param)
+    digest = hashlib.blake2b(decoder.pixel_content(picture), digest_size=32).digest()
     return ReadImage(digest, preprocessing.fit(picture))

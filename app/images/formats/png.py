@@ -3,8 +3,8 @@
 import struct
 import zlib
 
-from app import exif
-from app.image_header import Essence, MalformedError
+from app.images.formats import exif
+from app.images.formats.header import Essence, MalformedError
 
 _MAX_CHUNKS = 65_536
 _PALETTE = 3

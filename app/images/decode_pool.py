@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from app import decode_worker, image_decoding
 from app.config.args import Limits
 from app.config.settings import process_environment
-from app.decode_worker import Request
-from app.encoders.preprocess import Preprocessing
 from app.errors import InvalidImage
-from app.image_decoding import ReadImage
+from app.images import decode_worker, decoding
+from app.images.decode_worker import Request
+from app.images.decoding import ReadImage
+from app.images.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class DecodePool:
                     worker = _start(self.command(self.limits))
                     if worker is None:
                         # No process can be had (a limit, a full table): decoding here is better than not at all.
-                        return image_decoding.decode(data, preprocessing, limits, param)
+                        return decoding.decode(data, preprocessing, limits, param)
                 try:
                     return worker.decode(data, Request(preprocessing, limits, param))
                 except TimeoutError:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app import image_folder
 from app.config.args import Limits
 from app.errors import InvalidImage, InvalidItem, PayloadTooLarge
+from app.images import folder as image_folder
 
 Kind = Literal["path", "url", "data", "base64"]
 

@@ -4,8 +4,8 @@ import re
 import struct
 from collections.abc import Iterator
 
-from app import exif
-from app.image_header import Essence, MalformedError
+from app.images.formats import exif
+from app.images.formats.header import Essence, MalformedError
 
 # Progressive files have about ten scans. Each costs a pass over all pixels however little data it holds.
 _MAX_SCANS = 64

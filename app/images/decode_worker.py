@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from app.config.args import Limits
-from app.encoders.preprocess import Preprocessing
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError
-from app.image_decoding import Decoder, ReadImage, decode
+from app.images.decoding import Decoder, ReadImage, decode
+from app.images.preprocessing import Preprocessing
 from app.system.processes import die_with_parent
 
 DIGEST: Final = 32

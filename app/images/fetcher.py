@@ -21,11 +21,11 @@ from urllib.parse import urljoin
 
 import httpcore
 
-from app import image_url
-from app.addresses import Address, is_public
 from app.config.args import ImageUrls, Limits
 from app.errors import InvalidImage, PayloadTooLarge
-from app.image_url import ImageUrl
+from app.images import url as image_url
+from app.images.public_address import Address, is_public
+from app.images.url import ImageUrl
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""What image files say in their headers, read without decoding them."""
