@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from app.config.args import ModelArgs, public_name
-from app.encoders import backend, golden, shapes
-from app.encoders.backend import Graph, Runner
-from app.encoders.layout import read_json
+from app.encoders import self_test, shapes
+from app.encoders.backends import contract
+from app.encoders.backends.contract import Graph, Runner
+from app.encoders.model_config import read_json
 from app.encoders.text import TextTower, cache_folder, fingerprint, tokenizer_file
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import resolve
@@ -47,7 +48,7 @@ class ImageTower:
 
     def golden(self) -> Vector:
         """What it makes of the self-test's images."""
-        crops = golden.images(self.preprocessing.output_size)
+        crops = self_test.images(self.preprocessing.output_size)
         return self.run([self.preprocessing.normalize(crop) for crop in crops])
 
     def warm(self, max_batch: int) -> None:
@@ -96,10 +97,10 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
             f"{args.id} reads images of {vision.get('image_size')}, its files make {height} x {width}."
         )
 
-    options = backend.options_for(args, threads, cache)
-    name = backend.choose(args.backend, args.device)
+    options = contract.options_for(args, threads, cache)
+    name = contract.choose(args.backend, args.device)
 
-    def runner(tower: backend.Tower) -> Runner:
+    def runner(tower: contract.Tower) -> Runner:
         graph = Graph(
             directory=str(folder),
             folder=str(folder),
@@ -109,7 +110,7 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
             image_size=(height, width) if tower == "clip_image" else (0, 0),
             allow_bin=args.allow_bin_weights,
         )
-        return backend.load(graph, options, name)
+        return contract.load(graph, options, name)
 
     file = tokenizer_file(folder, cache)
     texts, images = runner("clip_text"), runner("clip_image")
@@ -135,7 +136,7 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
     # 0 as padding: CLIP looks for the end token, and must not find it in the padding of a row that is none.
     text = TextTower(info, Tokenizer(file, max_tokens), texts, pad_id=0)
     model = ClipModel(info, text, ImageTower(info, preprocessing, images, patches))
-    golden.prove(golden.Golden(text.golden()[0], model.image.golden()), weights, info, cache)
+    self_test.prove(self_test.Golden(text.golden()[0], model.image.golden()), weights, info, cache)
     return model
 
 

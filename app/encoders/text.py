@@ -12,9 +12,10 @@ import numpy as np
 
 from app.config.args import ModelArgs, public_name
 from app.config.settings import converted_models
-from app.encoders import backend, golden, shapes
-from app.encoders.backend import Graph, Runner
-from app.encoders.layout import model_type, text_layout
+from app.encoders import self_test, shapes
+from app.encoders.backends import contract
+from app.encoders.backends.contract import Graph, Runner
+from app.encoders.model_config import model_type, text_layout
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import Weights, resolve
 from app.errors import InvalidItem, ModelUnavailable
@@ -54,8 +55,8 @@ def load_text_model(
     file = tokenizer_file(layout.folder, cache)
     prompts = layout.prompts | args.prompts
     tokenizer = Tokenizer(file, layout.max_tokens, layout.lower_case, layout.default_prompt)
-    options = backend.options_for(args, threads, cache, streams, or_alone)
-    runner = backend.load(graph, options, backend.choose(args.backend, args.device))
+    options = contract.options_for(args, threads, cache, streams, or_alone)
+    runner = contract.load(graph, options, contract.choose(args.backend, args.device))
     info = ModelInfo(
         id=public_name(weights.id),
         fingerprint=fingerprint(
@@ -78,7 +79,7 @@ def load_text_model(
     )
     tower = TextTower(info, tokenizer, runner, layout.pad_id)
     for made in tower.golden():
-        golden.prove(golden.Golden(made), weights, info, cache)
+        self_test.prove(self_test.Golden(made), weights, info, cache)
     return tower
 
 
@@ -138,7 +139,7 @@ class TextTower:
 
     def golden(self) -> list[Vector]:
         """What it makes of the self-test's texts, in each form that it has."""
-        batch = [text.ids for text in self.tokenize(golden.TEXTS, "")]
+        batch = [text.ids for text in self.tokenize(self_test.TEXTS, "")]
         return [self.run(batch), *([self.run_alone(batch)] if self._runner.alone is not self._runner else [])]
 
     def warm(self, shapes: Sequence[tuple[int, int]]) -> None:
@@ -185,11 +186,11 @@ def tokenizer_file(folder: Path, cache: Path) -> Path:
             state.update(file.name.encode() + file.read_bytes())
     made = cache / f"tokenizer-{state.hexdigest()[:24]}.json"
     if not made.is_file():
-        from app.encoders import torch_backend
+        from app.encoders.backends import torch_runner
 
         cache.mkdir(parents=True, exist_ok=True)
         scratch = made.with_suffix(f".{id(state)}.tmp")
-        torch_backend.save_tokenizer(folder, scratch)
+        torch_runner.save_tokenizer(folder, scratch)
         scratch.replace(made)
     return made
 

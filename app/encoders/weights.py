@@ -12,7 +12,7 @@ from pathlib import Path
 
 from app.encoders import hub
 from app.encoders.catalog import BUNDLED, CONVERSIONS, PACKAGED, canonical
-from app.encoders.layout import modules
+from app.encoders.model_config import modules
 from app.errors import ModelUnavailable
 
 SAFE = ("model.safetensors", "model-*.safetensors")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from app.encoders.layout import read_json
+from app.encoders.model_config import read_json
 from app.errors import ModelUnavailable
 from app.types import Vector
 

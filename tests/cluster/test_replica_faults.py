@@ -17,7 +17,7 @@ import pytest
 
 from app.config.args import ModelArgs
 from app.encoders import load_text_model, resolve
-from app.encoders.golden import Golden
+from app.encoders.self_test import Golden
 from tests.api.test_metrics import of, samples_of
 from tests.cluster.conftest import Oracle
 from tests.cluster.poison import POISON

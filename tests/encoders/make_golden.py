@@ -11,33 +11,33 @@ from PIL import Image
 from sentence_transformers import SentenceTransformer
 
 from app.config.args import DEFAULT_TEXT_MODEL, SHAPES_CLIP
-from app.encoders import golden, resolve
-from app.encoders.golden import Golden
+from app.encoders import resolve, self_test
+from app.encoders.self_test import Golden
 from app.images.preprocessing import read_preprocessing
 from examples.shapes_reference import Reference
 
-FILE = Path(golden.__file__).parents[1] / "assets" / "golden.json"
+FILE = Path(self_test.__file__).parents[1] / "assets" / "golden.json"
 
 
 def minilm() -> Golden:
     model = SentenceTransformer(str(resolve(DEFAULT_TEXT_MODEL, offline=True).directory), device="cpu")
-    return Golden(np.asarray(model.encode(list(golden.TEXTS)), np.float32))
+    return Golden(np.asarray(model.encode(list(self_test.TEXTS)), np.float32))
 
 
 def shapes_clip() -> Golden:
     folder = resolve(SHAPES_CLIP, offline=True).directory
     height, width = read_preprocessing(folder).output_size
     reference = Reference(folder)
-    pictures = [Image.frombytes("RGB", (width, height), crop) for crop in golden.images((height, width))]
-    return Golden(reference.encode_texts(golden.TEXTS), reference.encode_images(pictures))
+    pictures = [Image.frombytes("RGB", (width, height), crop) for crop in self_test.images((height, width))]
+    return Golden(reference.encode_texts(self_test.TEXTS), reference.encode_images(pictures))
 
 
 def made() -> list[dict[str, Any]]:
     text, clip = resolve(DEFAULT_TEXT_MODEL, offline=True), resolve(SHAPES_CLIP, offline=True)
     with torch.no_grad():
         return [
-            {"model": text.id, "name": golden.name_of(text, ["mean"], True), **minilm().to_json()},
-            {"model": clip.id, "name": golden.name_of(clip, ["lasttoken"], False), **shapes_clip().to_json()},
+            {"model": text.id, "name": self_test.name_of(text, ["mean"], True), **minilm().to_json()},
+            {"model": clip.id, "name": self_test.name_of(clip, ["lasttoken"], False), **shapes_clip().to_json()},
         ]
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from app.config.args import ModelArgs
-from app.encoders import load_text_model, openvino_backend, shapes
+from app.encoders import load_text_model, shapes
+from app.encoders.backends import openvino_runner
 from app.types import TextModel, Vector
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -94,9 +95,9 @@ def test_a_large_model_gets_no_streams_where_it_would_be_in_memory_twice(
 ) -> None:
     load_text_model(minilm_args, threads=2, offline=True)
     [folder] = converted.glob("text-*")
-    size = (folder / openvino_backend.WEIGHTS).stat().st_size
+    size = (folder / openvino_runner.WEIGHTS).stat().st_size
     for most, streams in ((size, 2), (size - 1, 1)):
-        monkeypatch.setattr(openvino_backend, "MOST_IN_TWO_FORMS", most)
+        monkeypatch.setattr(openvino_runner, "MOST_IN_TWO_FORMS", most)
         assert load_text_model(minilm_args, threads=2, offline=True, streams=2, or_alone=True).streams == streams
     assert load_text_model(minilm_args, threads=2, offline=True, streams=2).streams == 2
 

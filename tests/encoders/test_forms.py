@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.encoders.backend import Runner
+from app.encoders.backends.contract import Runner
 from app.encoders.text import TextTower
 from app.encoders.tokenizer import Tokenizer
 from app.types import ModelInfo, TokenizedText, Vector

@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from app.encoders import conversion, openvino_backend
+from app.encoders.backends import conversion, openvino_runner
 
 
 @pytest.fixture(autouse=True)
 def _convert_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The child process is tested with MiniLM; here torch is loaded anyway."""
-    monkeypatch.setattr(conversion, "convert", openvino_backend.write)
+    monkeypatch.setattr(conversion, "convert", openvino_runner.write)
 
 
 @pytest.fixture

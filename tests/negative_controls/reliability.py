@@ -94,9 +94,9 @@ OVERLOAD: Final = [
 ]  # fmt: skip
 
 MODELS: Final = [
-    M("golden vectors", "app/encoders/golden.py", "if cosine < LEAST_COSINE or ratio > LENGTH_TOLERANCE:", "if False:", GOLDEN),
-    M("no recording of nonsense", "app/encoders/golden.py", "    _sane(made, weights.id)\n", "", GOLDEN),
-    M("golden vectors of one reading", "app/encoders/golden.py", "[weights.sha256, *pooling,", "[weights.sha256,", GOLDEN),
+    M("golden vectors", "app/encoders/self_test.py", "if cosine < LEAST_COSINE or ratio > LENGTH_TOLERANCE:", "if False:", GOLDEN),
+    M("no recording of nonsense", "app/encoders/self_test.py", "    _sane(made, weights.id)\n", "", GOLDEN),
+    M("golden vectors of one reading", "app/encoders/self_test.py", "[weights.sha256, *pooling,", "[weights.sha256,", GOLDEN),
     M("faults of the device", "app/health_probe.py", "            probe.result()\n", "", PROBE),
     M("one probe at a time", "app/health_probe.py", "if self._probe is None:", "if True:", PROBE),
     M("a run that hangs beside others", "app/health_probe.py", "self.clock() - began > HUNG_S", "False", PROBE),

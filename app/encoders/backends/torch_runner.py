@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, CLIPModel
 from transformers.utils import logging as transformers_logging
 
-from app.encoders.backend import Graph, RunOptions
-from app.encoders.layout import Step
+from app.encoders.backends.contract import Graph, RunOptions
+from app.encoders.model_config import Step
 from app.errors import ModelUnavailable
 from app.types import Vector
 

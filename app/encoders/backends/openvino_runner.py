@@ -19,8 +19,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from app.encoders import conversion
-from app.encoders.backend import Graph, RunOptions
+from app.encoders.backends import conversion
+from app.encoders.backends.contract import Graph, RunOptions
 from app.errors import ModelUnavailable
 from app.system import heap, mapped_file
 from app.types import Vector
@@ -170,11 +170,11 @@ def make(graph: Graph, folder: Path) -> None:
 
 def write(graph: Graph, target: Path) -> None:
     """Convert the torch module of a graph in memory and save it in float32; imports torch."""
-    from app.encoders import torch_backend
+    from app.encoders.backends import torch_runner
 
-    example = torch_backend.example(graph)
+    example = torch_runner.example(graph)
     shapes = {name: [-1, -1] if tensor.ndim == 2 else [-1, *tensor.shape[1:]] for name, tensor in example.items()}
-    module = torch_backend.module(graph)
+    module = torch_runner.module(graph)
     with warnings.catch_warnings():
         # Tracing warns of Python branches on shapes; the tests compare other shapes than the traced one.
         warnings.simplefilter("ignore")

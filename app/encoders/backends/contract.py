@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from numpy.typing import NDArray
 
 from app.config.args import ModelArgs
-from app.encoders.layout import Step
+from app.encoders.model_config import Step
 from app.errors import ModelUnavailable
 from app.types import Vector
 
@@ -91,15 +91,15 @@ Backend = Callable[[Graph, RunOptions], Runner]
 
 
 def _openvino() -> Backend:
-    from app.encoders import openvino_backend
+    from app.encoders.backends import openvino_runner
 
-    return openvino_backend.load
+    return openvino_runner.load
 
 
 def _torch() -> Backend:
-    from app.encoders import torch_backend
+    from app.encoders.backends import torch_runner
 
-    return torch_backend.load
+    return torch_runner.load
 
 
 BACKENDS: dict[str, Callable[[], Backend]] = {"openvino": _openvino, "torch": _torch}
@@ -135,6 +135,6 @@ def _has_cuda() -> bool:
     # Asking torch costs seconds and 200 MB, so only where there is a driver to ask about (Linux, WSL).
     if not any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg")):
         return False
-    from app.encoders import torch_backend
+    from app.encoders.backends import torch_runner
 
-    return torch_backend.has_cuda()
+    return torch_runner.has_cuda()

@@ -12,7 +12,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from app.encoders.backend import Graph
+from app.encoders.backends.contract import Graph
 from app.errors import ModelUnavailable
 
 TIMEOUT_S = 600
@@ -21,7 +21,7 @@ TIMEOUT_S = 600
 CHILD = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from app.encoders.conversion import main
+from app.encoders.backends.conversion import main
 main(*sys.argv[2:])
 """
 
@@ -55,12 +55,12 @@ def convert(graph: Graph, target: Path) -> None:
 
 def main(graph: str, target: str) -> None:
     """The child's work; it ends the process."""
-    from app.encoders import openvino_backend
+    from app.encoders.backends import openvino_runner
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     code = 0
     try:
-        openvino_backend.write(Graph.from_dict(json.loads(graph)), Path(target))
+        openvino_runner.write(Graph.from_dict(json.loads(graph)), Path(target))
     except ModelUnavailable as exc:
         sys.stderr.write(f"{exc}\n")
         code = 1
