@@ -9,11 +9,11 @@ from typing import Protocol
 
 import numpy as np
 
-from app.batching import BatchQueue, Job, Slice
 from app.config.args import Limits, ModelArgs
 from app.encoders import ClipModel, TextTower, load_clip_model, load_text_model, shapes
 from app.errors import ServiceError
 from app.images import decoder
+from app.inference.batch_queue import BatchQueue, Job, Slice
 from app.types import Kind, ModelInfo, TokenizedText, Vector
 
 WARM_TOKENS = 64

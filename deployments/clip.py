@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from app.batching import BatchQueue
 from app.config.args import Backup, ModelArgs, TracingArgs
-from app.device import Device
 from app.encoders import ClipModel, load_clip_model
 from app.errors import ModelUnavailable
+from app.inference.batch_queue import BatchQueue
+from app.inference.model_threads import Device
 from app.telemetry.tracing import OFF, Origins
 from app.types import TextInput, Token
 from deployments.lines import CallsOnLines, open_line

@@ -8,12 +8,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from app.batching import BatchQueue
 from app.config.args import Backup, ModelArgs, TracingArgs
-from app.device import Device
 from app.encoders import TextTower, load_text_model, shapes
 from app.errors import InvalidItem, ModelUnavailable, ServiceError
-from app.health_probe import HealthProbe
+from app.inference.batch_queue import BatchQueue
+from app.inference.health_probe import HealthProbe
+from app.inference.model_threads import Device
 from app.telemetry.registry import Recorder
 from app.telemetry.tracing import OFF, Origins
 from app.types import ModelInfo, TextInput, Token

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from ray import serve
 
-from app.batching import BatchQueue, Slice
 from app.cache.entry import pack
-from app.device import Device
-from app.encoder_spans import EncoderSpans
 from app.errors import ServiceError
-from app.gate import Gate, Work, failed_on_item
+from app.inference.batch_queue import BatchQueue, Slice
+from app.inference.model_threads import Device
+from app.inference.scheduler import Gate, Work, failed_on_item
+from app.inference.spans import EncoderSpans
 from app.telemetry.metrics import BATCH_SIZE, QUEUED, STAGE_SECONDS, TOKENS
 from app.telemetry.registry import Recorder
 from app.telemetry.tracing import Origins

@@ -19,7 +19,7 @@ from ray.serve import Application
 
 from app.config.args import Autoscaling, CacheArgs, ModelArgs, Placement
 from app.config.settings import AppArgs, LaunchSettings
-from app.device import Device
+from app.inference.model_threads import Device
 from app.main import called_options, options
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 from deployments import local

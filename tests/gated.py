@@ -6,8 +6,8 @@ from typing import cast
 
 import numpy as np
 
-from app.batching import BatchQueue, Slice
-from app.gate import Gate, Work
+from app.inference.batch_queue import BatchQueue, Slice
+from app.inference.scheduler import Gate, Work
 from app.types import Vector
 from tests.aio import Clock, turns
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from app.batching import BatchQueue, Job, Slice
+from app.inference.batch_queue import BatchQueue, Job, Slice
 
 
 def eights(length: int) -> int:

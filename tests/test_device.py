@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 
 import pytest
 
-from app.device import BEHIND, LAST, Device
+from app.inference.model_threads import BEHIND, LAST, Device
 
 
 def niceness() -> int:

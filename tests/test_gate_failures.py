@@ -1,4 +1,4 @@
-"""`app.gate` when the model fails: whom it costs, and that nobody hangs."""
+"""`app.inference.scheduler` when the model fails: whom it costs, and that nobody hangs."""
 
 import asyncio
 import logging
@@ -6,9 +6,9 @@ import logging
 import numpy as np
 import pytest
 
-from app.batching import BatchQueue, Slice
 from app.errors import InternalError, InvalidItem, ServiceError
-from app.gate import Gate
+from app.inference.batch_queue import BatchQueue, Slice
+from app.inference.scheduler import Gate
 from app.types import Vector
 from tests.aio import Clock, run
 from tests.gated import Model, gate_of, submit, work_of
@@ -29,7 +29,7 @@ def test_a_failing_item_costs_only_its_own_caller(caplog: pytest.LogCaptureFixtu
         # Each item of a failed slice again, but a single one whose fault is known already.
         assert model.started == [[0], [1], [6, 7, 8], [5, 9], [9], [6], [7], [8], [5], [9]]
 
-    with caplog.at_level(logging.ERROR, "app.gate"):
+    with caplog.at_level(logging.ERROR, "app.inference.scheduler"):
         run(main())
     [record] = caplog.records
     assert record.exc_info is not None

@@ -1,4 +1,4 @@
-"""`app.gate` before a model that runs several batches at once, and one item soonest alone."""
+"""`app.inference.scheduler` before a model that runs several batches at once, and one item soonest alone."""
 
 import asyncio
 

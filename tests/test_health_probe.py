@@ -1,4 +1,4 @@
-"""`app.health_probe`: device faults are found, long queues are none."""
+"""`app.inference.health_probe`: device faults are found, long queues are none."""
 
 import asyncio
 import threading
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.health_probe import FRESH_S, HUNG_S, HealthProbe
+from app.inference.health_probe import FRESH_S, HUNG_S, HealthProbe
 from tests.aio import Clock, run, until
 
 

@@ -12,9 +12,9 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from app.batching import BatchQueue
 from app.cache.entry import unpack
-from app.device import Device
+from app.inference.batch_queue import BatchQueue
+from app.inference.model_threads import Device
 from app.telemetry.registry import Recorder
 from app.types import ModelInfo, Vector
 from tests.aio import run

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.batching import Job, Slice
 from app.config.args import TracingArgs
 from app.config.settings import AppArgs
-from app.encoder_spans import EncoderSpans
+from app.inference.batch_queue import Job, Slice
+from app.inference.spans import EncoderSpans
 from app.telemetry import tracing
 from app.telemetry.otlp import OtlpTracer
 from app.telemetry.tracing import SpanKind, Value
@@ -219,7 +219,7 @@ def test_the_collector_gets_what_was_sampled() -> None:
 
 def test_without_an_endpoint_nothing_is_imported() -> None:
     words = (
-        "import sys; import app.service, app.api, app.encoder_spans; from app import tracing;"
+        "import sys; import app.service, app.api, app.inference.spans; from app import tracing;"
         "from app.config.settings import TracingArgs; tracing.start(TracingArgs(), 'Ingress', 'r');"
         "assert tracing.tracer() is None; print([m for m in sys.modules if m.startswith('opentelemetry')])"
     )

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 
-from app.batching import Job, Slice
+from app.inference.batch_queue import Job, Slice
 from app.telemetry import tracing
 from app.telemetry.tracing import Origins, Span
 

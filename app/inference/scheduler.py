@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from app.batching import BatchQueue, Job, Slice
 from app.errors import DeadlineExceeded, InternalError, ServiceError
+from app.inference.batch_queue import BatchQueue, Job, Slice
 from app.types import Vector
 
 logger = logging.getLogger(__name__)
