@@ -8,7 +8,8 @@ from pathlib import Path
 from dotenv import load_dotenv
 from pydantic import ValidationError
 
-from app import client_flags, corpus_flags, key_command, key_file
+from app import client_flags, corpus_flags, key_command
+from app.auth import key_file
 from app.config.file import read_args
 from app.config.settings import AppArgs, ClientSettings, LaunchSettings, image_model_is_chosen
 from app.encoders import pull, resolve

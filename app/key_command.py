@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from app import access
+from app.auth import api_keys
 
 DAY_S = 86_400
 MOST_DAYS = 36_500
@@ -16,7 +16,7 @@ def run(
     if days is not None and not 0 < days <= MOST_DAYS:
         return complain(f"--days must be more than 0 and at most {MOST_DAYS:,}.")
     try:
-        secret, key = access.make(tenant, scopes.split(","), None if days is None else time.time() + days * DAY_S)
+        secret, key = api_keys.make(tenant, scopes.split(","), None if days is None else time.time() + days * DAY_S)
     except ValueError as error:
         return complain(f"{error}.")
     say("The key, which is kept nowhere and can't be shown again:")

@@ -9,7 +9,7 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.config import RequestRouterConfig
 
-from app import key_file
+from app.auth import key_file
 from app.config.args import Backup, ModelArgs, Placement
 from app.config.settings import AppArgs
 from deployments.clip import Clip

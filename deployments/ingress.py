@@ -12,6 +12,7 @@ from ray.serve.handle import DeploymentHandle
 from app.api import create_app
 from app.api.backend import Backend
 from app.api.guard import Guard
+from app.auth.key_file import open_book
 from app.cache.client import CacheClient
 from app.cache.lru import LruTtlCache
 from app.cache.sharded import CacheShards
@@ -23,7 +24,6 @@ from app.images.decode_pool import DecodePool
 from app.images.fetcher import Fetcher
 from app.images.reader import ImageReader
 from app.ingress_figures import record_ingress
-from app.key_file import open_book
 from app.service import EmbeddingService, Encoder
 from app.types import Kind
 from deployments.cache import ActorTransport

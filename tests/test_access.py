@@ -3,8 +3,8 @@ from hashlib import sha256
 
 import pytest
 
-from app import access
-from app.access import ApiKey, KeyRing, parse
+from app.auth import api_keys
+from app.auth.api_keys import ApiKey, KeyRing, parse
 from app.errors import Forbidden, Unauthorized
 from app.types import KeyScope
 
@@ -26,7 +26,7 @@ def test_a_line_is_read_and_written_alike() -> None:
 
 
 def test_made_keys_are_long_different_and_work() -> None:
-    made = [access.make("acme", ["embed", "read"], NOW + 60) for _ in range(50)]
+    made = [api_keys.make("acme", ["embed", "read"], NOW + 60) for _ in range(50)]
     secrets = {secret for secret, _ in made}
     assert len(secrets) == 50
     # 32 random bytes behind the prefix.

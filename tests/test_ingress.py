@@ -6,8 +6,8 @@ The imports of Ray warn, and warnings are errors here.
 import warnings
 from pathlib import Path
 
-from app import access
 from app.api.guard import Guard
+from app.auth import api_keys
 from app.config.settings import AppArgs
 from app.images.decode_pool import DecodePool
 from app.images.fetcher import Fetcher
@@ -34,7 +34,7 @@ def test_a_folder_and_hosts_of_the_settings_are_read_from(tmp_path: Path) -> Non
 
 def test_keys_of_the_settings_are_asked_for() -> None:
     assert _guard(AppArgs()) is None
-    secret, key = access.make("acme", ["read"])
+    secret, key = api_keys.make("acme", ["read"])
     args = AppArgs.model_validate({"access": {"keys": [key.line]}})
     guard = _guard(args)
     assert isinstance(guard, Guard)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.__main__ import main
-from app.access import parse
+from app.auth.api_keys import parse
 from app.config.args import AccessArgs
 from app.config.settings import AppArgs, LaunchSettings
 from app.launcher import access_notice

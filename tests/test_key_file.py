@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from app import access, key_file
+from app.auth import api_keys, key_file
+from app.auth.key_file import KeyBook
 from app.config.args import AccessArgs
 from app.config.settings import AppArgs
 from app.errors import Unauthorized
-from app.key_file import KeyBook
 from tests.aio import run
 
 NOW = 1_800_000_000.0
 
 
 def made(tenant: str, expires: float | None = None) -> tuple[bytes, str]:
-    secret, key = access.make(tenant, ["embed"], expires)
+    secret, key = api_keys.make(tenant, ["embed"], expires)
     return secret.encode(), key.line
 
 

@@ -1,4 +1,4 @@
-from app.quota import Left, Quotas, seconds
+from app.auth.quota import Left, Quotas, seconds
 
 
 class Clock:

@@ -1,7 +1,7 @@
 """Who may call a route: key, scope and quota, decided by a request's head before its body is touched.
 
 `guarded` stands around every handler of the route table, and a route can't be made without a scope: what nobody
-thought of is closed. Which keys there are is `app.key_file`'s.
+thought of is closed. Which keys there are is `app.auth.key_file`'s.
 """
 
 import asyncio
@@ -13,15 +13,15 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.access import ApiKey
 from app.api.quota_headers import quota_headers
 from app.api.route import Handler, Route
+from app.auth.api_keys import ApiKey
+from app.auth.key_file import KeyBook
+from app.auth.quota import Quotas, seconds
 from app.cache.shared import CacheStats
 from app.caller import Caller, acting
 from app.config.args import AccessArgs
 from app.errors import Forbidden, Overloaded, TooManyRequests, Unauthorized
-from app.key_file import KeyBook
-from app.quota import Quotas, seconds
 from app.types import KeyScope
 
 COUNT_PERIOD_S: Final = 2.0

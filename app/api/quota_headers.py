@@ -1,6 +1,6 @@
 """How much is left, in headers: the IETF's fields, and those that OpenAI's clients read."""
 
-from app.quota import WINDOW_S, Left, seconds
+from app.auth.quota import WINDOW_S, Left, seconds
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -1,10 +1,10 @@
 """A guard with one key for each thing that can be wrong with a key."""
 
-from app import access
 from app.api.guard import Guard
+from app.auth import api_keys
+from app.auth.key_file import KeyBook
+from app.auth.quota import Quotas
 from app.config.args import AccessArgs
-from app.key_file import KeyBook
-from app.quota import Quotas
 from app.types import KeyScope
 
 NOW = 1_800_000_000.0
@@ -15,7 +15,7 @@ LINES: list[str] = []
 
 
 def _make(tenant: str, scopes: list[str], expires: float | None = None) -> str:
-    secret, key = access.make(tenant, scopes, expires)
+    secret, key = api_keys.make(tenant, scopes, expires)
     LINES.append(key.line)
     return secret
 
@@ -25,7 +25,7 @@ for scope in SCOPES:
     EXPIRED[scope] = _make(f"late-{scope}", [*SCOPES], NOW - 1)
 ALL = _make("all", [*SCOPES])
 OTHER = _make("other", [*SCOPES])
-UNKNOWN = access.make("nobody", SCOPES)[0]
+UNKNOWN = api_keys.make("nobody", SCOPES)[0]
 
 
 def guard_of(**args: object) -> Guard:

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app import access
 from app.api.route import Route
 from app.api.routes import ROUTES, SERVE_ROUTES
+from app.auth import api_keys
 from tests.cluster import outside
 from tests.cluster.running import RunningService, running, wait_for, write_config
 from tests.cluster.test_lifecycle import listening
@@ -40,9 +40,9 @@ def bearer(secret: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
     folder = tmp_path_factory.mktemp("locked")
-    made = {scope: access.make(f"one-{scope}", [scope]) for scope in SCOPES}
-    made |= {"all": access.make("all", SCOPES), "other": access.make("other", SCOPES)}
-    made |= {"late": access.make("late", SCOPES, 1.0), "few": access.make("few", SCOPES)}
+    made = {scope: api_keys.make(f"one-{scope}", [scope]) for scope in SCOPES}
+    made |= {"all": api_keys.make("all", SCOPES), "other": api_keys.make("other", SCOPES)}
+    made |= {"late": api_keys.make("late", SCOPES, 1.0), "few": api_keys.make("few", SCOPES)}
     lines = [key.line + (" requests=2" if name == "few" else "") for name, (_, key) in made.items()]
     file = folder / "keys"
     file.write_text("\n".join(lines))
@@ -77,7 +77,7 @@ def test_no_route_answers_without_the_right_key(locked: Locked, route: Route) ->
         if route.scope == "open":
             assert call(url, route, {}).status_code == 200
             continue
-        wrong = [({}, 401), (bearer(access.make("x", ["embed"])[0]), 401), (bearer(locked.keys["late"]), 401)]
+        wrong = [({}, 401), (bearer(api_keys.make("x", ["embed"])[0]), 401), (bearer(locked.keys["late"]), 401)]
         wrong += [(bearer(locked.keys[scope]), 403) for scope in SCOPES if scope != route.scope]
         assert [call(url, route, headers).status_code for headers, _ in wrong] == [status for _, status in wrong]
         if route.path != "/embed/image":  # no image model here
@@ -118,7 +118,7 @@ def test_a_quota_ends_in_429_with_a_time_to_wait(locked: Locked) -> None:
 
 def test_keys_change_without_a_restart(locked: Locked) -> None:
     url, before = f"{locked.service.url}/cache/stats", locked.file.read_text()
-    secret, key = access.make("newcomer", ["read"])
+    secret, key = api_keys.make("newcomer", ["read"])
     assert httpx.get(url, headers=bearer(secret)).status_code == 401
     pids = sorted(process.pid for process in locked.service.named("ServeReplica"))
     locked.file.write_text(f"{before}\n{key.line}")
@@ -197,7 +197,7 @@ def test_clients_cannot_set_serves_timeout(locked: Locked) -> None:
 
 def test_no_secret_and_no_path_is_in_log_or_answer(locked: Locked) -> None:
     url = locked.service.url
-    unknown = access.make("x", ["embed"])[0]
+    unknown = api_keys.make("x", ["embed"])[0]
     for secret in (*locked.keys.values(), unknown):
         for path, body in (("/embed/text", b"{"), ("/similarity", b"[]"), ("/nowhere", b"")):
             answer = httpx.post(url + path, content=body, headers=bearer(secret))

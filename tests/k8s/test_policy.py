@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app import key_file
+from app.auth import key_file
 from app.config.args import Limits
 from app.config.settings import AppArgs
 from tests.k8s.manifests import (

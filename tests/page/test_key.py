@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Request, expect
 
-from app import access
+from app.auth import api_keys
 from tests.cluster.running import running, write_config
 from tests.page.visit import Visit
 
@@ -23,7 +23,7 @@ class Keys:
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keys]:
     folder = tmp_path_factory.mktemp("keys")
-    both, reads = access.make("one", ["embed", "read"]), access.make("two", ["read"])
+    both, reads = api_keys.make("one", ["embed", "read"]), api_keys.make("two", ["read"])
     file = folder / "keys"
     file.write_text("\n".join(key.line for _, key in (both, reads)))
     with running(write_config(folder, access={"keys_file": str(file)})) as service:

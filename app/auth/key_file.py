@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from app.access import KeyRing, parse
+from app.auth.api_keys import KeyRing, parse
 from app.config.args import AccessArgs
 from app.config.settings import AppArgs
 

@@ -1,0 +1,1 @@
+"""Authentication: API keys, the file that holds them, and quotas."""
