@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from app.cache.client import CacheClient
-from app.encoder import Encoder
+from app.service.encoder import Encoder
 from app.telemetry.metrics import (
     CACHE_BYTES,
     CACHE_ENTRIES,

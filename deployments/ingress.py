@@ -24,7 +24,7 @@ from app.images.decode_pool import DecodePool
 from app.images.fetcher import Fetcher
 from app.images.reader import ImageReader
 from app.ingress_figures import record_ingress
-from app.service import EmbeddingService, Encoder
+from app.service.embedding_service import EmbeddingService, Encoder
 from app.types import Kind
 from deployments.cache import ActorTransport
 from deployments.door import Door

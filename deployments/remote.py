@@ -22,7 +22,7 @@ from app.dispatch.retry_budget import RetryBudget
 from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.images.preprocessing import Preprocessing
 from app.schemas import MatrixOptions
-from app.service import Encoded, ModelState, Stages
+from app.service.embedding_service import Encoded, ModelState, Stages
 from app.telemetry import tracing
 from app.telemetry.tracing import Origins, Traced
 from app.types import Kind, Metric, ModelInfo, TextInput, Token, Vector

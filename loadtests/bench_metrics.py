@@ -10,7 +10,7 @@ from ray._common.formatters import JSONFormatter
 from app.api.recording import RequestRecorder
 from app.api.routes import ROUTES
 from app.cache.entry import pack
-from app.embedded import Embeddings
+from app.service.result import Embeddings
 from app.telemetry import exposition
 from app.telemetry.metrics import ITEMS_ANSWERED, STAGE_SECONDS
 from app.telemetry.registry import Recorder, merged

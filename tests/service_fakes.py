@@ -14,7 +14,7 @@ from app.config.settings import AppArgs
 from app.errors import Overloaded, ServiceError
 from app.images.preprocessing import Preprocessing
 from app.images.reader import ImageReader
-from app.service import EmbeddingService, Encoded, Encoder, ModelState, Stages
+from app.service.embedding_service import EmbeddingService, Encoded, Encoder, ModelState, Stages
 from app.types import Kind, ModelInfo, TextInput, Token, TokenIds
 
 MODEL = "makers/small-model"

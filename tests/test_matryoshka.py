@@ -2,7 +2,7 @@ import pytest
 
 from app.config.args import ModelArgs
 from app.config.settings import AppArgs
-from app.matryoshka import KNOWN, is_trained_for_it
+from app.service.matryoshka import KNOWN, is_trained_for_it
 from tests.service_fakes import info_of
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from app.caller import Caller, acting
 from app.errors import DeadlineExceeded, InvalidItem, ModelNotFound, ModelUnavailable, Overloaded, PayloadTooLarge
-from app.service import Embeddings, EmbeddingService, ModelState
+from app.service.embedding_service import Embeddings, EmbeddingService, ModelState
+from app.service.request_context import Caller, acting
 from tests.aio import run, turns
 from tests.service_fakes import MODEL, FakeCache, FakeEncoder, entry_of, info_of, service_of
 

@@ -1,4 +1,5 @@
-"""The HTTP API: `create_app` and all that knows the web framework. What a request does is `app.service`'s."""
+"""The HTTP API: `create_app` and all that knows the web framework. What a request does is
+`app.service.embedding_service`'s."""
 
 from app.api.application import create_app
 

@@ -12,7 +12,7 @@ from app.api.guard import Guard
 from app.cache.shared import CacheStats
 from app.config.settings import AppArgs
 from app.schemas import MatrixOptions
-from app.service import EmbeddingService
+from app.service.embedding_service import EmbeddingService
 from app.telemetry.registry import Recorder, Snapshot
 from app.telemetry.request_log import RequestLog
 from app.types import Metric, Vector

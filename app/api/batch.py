@@ -14,9 +14,9 @@ from app.api.responses import json_response
 from app.cache.entry import unpack
 from app.config.args import Limits
 from app.errors import InvalidItem, Overloaded, PayloadTooLarge, ServiceError
-from app.mixed_batch import Item, Outcome, embed_mixed
 from app.schemas import BatchItem, BatchRequest, Json
 from app.schemas.validation import as_invalid_request
+from app.service.batch import Item, Outcome, embed_mixed
 from app.types import Reading
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import warming
 from app.api import bodies
 from app.api.backend import Backend
 from app.api.embeddings import milliseconds
@@ -21,8 +20,9 @@ from app.schemas import (
     CacheWarmRequest,
     CacheWarmResponse,
 )
+from app.service import cache_warming
+from app.service.cache_warming import ReadyVectors
 from app.types import Vector
-from app.warming import ReadyVectors
 
 
 async def stats(request: Request) -> Response:
@@ -66,7 +66,7 @@ async def warm(request: Request) -> Response:
     ready = ReadyVectors(
         body.fingerprint, body.texts, _rows(body.embeddings, count), body.tokens, [i in cut for i in range(count)]
     )
-    stored, checked = await warming.warm(backend.service, backend.cache, ready, body.model)
+    stored, checked = await cache_warming.warm(backend.service, backend.cache, ready, body.model)
     return wire_response(
         CacheWarmResponse(stored=stored, checked=checked, processing_time=milliseconds(started)),
     )

@@ -14,7 +14,7 @@ from app.api.media import JSON
 from app.api.responses import json_response
 from app.errors import InvalidRequest
 from app.schemas import Json
-from app.service import Embeddings
+from app.service.embedding_service import Embeddings
 from app.types import ModelInfo, OutputType, Vector
 from app.vectors.quantization import quantize, stated_range
 from app.vectors.similarity import normalize as to_length_one

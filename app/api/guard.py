@@ -19,9 +19,9 @@ from app.auth.api_keys import ApiKey
 from app.auth.key_file import KeyBook
 from app.auth.quota import Quotas, seconds
 from app.cache.shared import CacheStats
-from app.caller import Caller, acting
 from app.config.args import AccessArgs
 from app.errors import Forbidden, Overloaded, TooManyRequests, Unauthorized
+from app.service.request_context import Caller, acting
 from app.types import KeyScope
 
 COUNT_PERIOD_S: Final = 2.0

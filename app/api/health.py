@@ -15,7 +15,7 @@ from app.api.backend import Backend
 from app.api.guard import is_trusted
 from app.api.responses import json_response, wire_response
 from app.schemas import CacheHealth, HealthResponse, HealthSummary, ModelHealth
-from app.service import EmbeddingService, Encoder
+from app.service.embedding_service import EmbeddingService, Encoder
 
 VERSION = version("ray-embedding-service")
 Status = Literal["healthy", "degraded", "starting"]

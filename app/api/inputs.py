@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import EmptyInput, InvalidRequest
-from app.mixed_batch import Item
+from app.service.batch import Item
 
 FORMS = "a string, a list of strings, a list of token ids or a list of lists of token ids"
 MOST_ID = 2**31 - 1

@@ -8,18 +8,18 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import matryoshka, prompts
 from app.api import bodies, inputs
 from app.api.backend import Backend
 from app.api.embeddings import Form, tell_times
 from app.api.inputs import Objects, Texts
 from app.api.responses import json_response
 from app.config.args import public_name
-from app.encoder import ready
 from app.errors import ModelNotFound, PayloadTooLarge, ServiceError
-from app.mixed_batch import Item, embed_mixed
 from app.schemas import Json, OpenAiEmbeddingRequest
-from app.service import Embeddings
+from app.service import matryoshka, prompts
+from app.service.batch import Item, embed_mixed
+from app.service.embedding_service import Embeddings
+from app.service.encoder import ready
 from app.types import Reading
 
 

@@ -6,13 +6,13 @@ import time
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import search_request
 from app.api import bodies
 from app.api.backend import Backend
 from app.api.embeddings import milliseconds, tell_times
 from app.api.responses import json_response
 from app.schemas import Json
-from app.searching import vectors
+from app.service import search_request
+from app.service.search import vectors
 
 
 async def search(request: Request) -> Response:

@@ -5,7 +5,6 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import prompts
 from app.api import bodies, inputs
 from app.api.backend import Backend
 from app.api.embeddings import Form, tell_times
@@ -13,9 +12,10 @@ from app.api.health import VERSION
 from app.api.inputs import Texts
 from app.api.responses import json_response
 from app.config.args import ModelArgs
-from app.encoder import Encoder, ready
 from app.errors import InvalidItem, InvalidRequest, PayloadTooLarge
 from app.schemas import TeiEmbedRequest, TeiTokenizeRequest
+from app.service import prompts
+from app.service.encoder import Encoder, ready
 from app.types import Cut, Reading
 
 DTYPES: Final = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}

@@ -15,7 +15,7 @@ from app.api.guard import Guard
 from app.cache.shared import CacheStats
 from app.config.args import Limits
 from app.schemas import MatrixOptions
-from app.service import EmbeddingService
+from app.service.embedding_service import EmbeddingService
 from app.types import Metric, Vector
 from app.vectors.ranking import Ranking, rank_json, rank_matrix, rank_vectors
 from tests.service_fakes import FakeEncoder, service_of

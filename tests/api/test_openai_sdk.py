@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from app.errors import DeadlineExceeded, ModelUnavailable, Overloaded, ServiceError
-from app.service import ModelState
+from app.service.embedding_service import ModelState
 from tests.api.calling import Service
 from tests.service_fakes import MODEL, FakeEncoder
 

@@ -9,9 +9,9 @@ import pytest
 
 from app.cache.entry import pack, split
 from app.cache.keys import KeyMaker
-from app.caller import Caller, acting
 from app.errors import CacheUnavailable
-from app.warming import ReadyVectors, warm
+from app.service.cache_warming import ReadyVectors, warm
+from app.service.request_context import Caller, acting
 from tests.api.calling import Service, error_of
 from tests.service_fakes import MODEL, entry_of
 

@@ -31,7 +31,7 @@ LOST: Final = [
     M("a failed run is looked into", "app/inference/health_probe.py", "            self._doubted = True\n", "            pass\n", PROBE),
     M("a pushed out key is told", "app/cache/lru.py", "                self.evicted(oldest)\n", "                pass\n", "tests/test_cache_client.py"),
     M("patience has an end", "app/dispatch/adaptive_timeout.py", "now < began + self.most_s and ", "", "tests/test_patience.py"),
-    M("rejected items are named", "app/service.py", "return result.named(param, RequestRejected)", "return result", TROUBLE),
+    M("rejected items are named", "app/service/embedding_service.py", "return result.named(param, RequestRejected)", "return result", TROUBLE),
 ]  # fmt: skip
 
 OVERLOAD: Final = [
@@ -64,7 +64,7 @@ OVERLOAD: Final = [
     M("a line is for its own methods", "deployments/lined_replica.py", "return method in self._methods and self", "return self", "tests/test_lines.py"),
     M("a lost line is a lost replica", "deployments/lined_replica.py", "except LineLost:", "except ZeroDivisionError:", "tests/test_lines.py"),
     M("large calls leave others enough", "app/dispatch/coalescer.py", "len(self._queue) >= DEEP * self.full * width and ", "", COALESCING),
-    M("nothing is spent on what is refused", "app/service.py", "                raise refusal\n", "                pass\n", "tests/test_service.py"),
+    M("nothing is spent on what is refused", "app/service/embedding_service.py", "                raise refusal\n", "                pass\n", "tests/test_service.py"),
     M("answered work waits no longer", "app/dispatch/coalescer.py", "            backlog.waiting -= units\n", "            pass\n", COALESCING),
     M("a measured rate", "app/dispatch/coalescer.py", "            backlog.ran(units, began)\n", "", COALESCING),
     M("the longest queue", "app/dispatch/admission.py", "wait > self.queue_s or ", "", BACKLOG),
@@ -104,10 +104,10 @@ MODELS: Final = [
 ]  # fmt: skip
 
 LEFT: Final = [
-    M("who leaves is counted out", "app/service.py", "                self._flights.leave(flights, encoder)\n", "                pass\n", SERVICE),
-    M("work for nobody ends", "app/flights.py", "                    flight.source.cancel()\n", "                    pass\n", SERVICE),
+    M("who leaves is counted out", "app/service/embedding_service.py", "                self._flights.leave(flights, encoder)\n", "                pass\n", SERVICE),
+    M("work for nobody ends", "app/service/single_flight.py", "                    flight.source.cancel()\n", "                    pass\n", SERVICE),
     M("calls for nobody end", "app/dispatch/coalescer.py", "                call.cancel()\n", "                pass\n", COALESCING),
-    M("what is asked anew is another flight", "app/flights.py", "                continue  # given up, and maybe begun anew\n", "                pass\n", SERVICE),
+    M("what is asked anew is another flight", "app/service/single_flight.py", "                continue  # given up, and maybe begun anew\n", "                pass\n", SERVICE),
 ]  # fmt: skip
 
 START: Final = [

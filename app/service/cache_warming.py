@@ -13,13 +13,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app import caller
 from app.cache.entry import pack, split, unpack
 from app.cache.keys import KeyMaker
-from app.encoder import Encoder
-from app.encoder import ready as ready_info
 from app.errors import DeadlineExceeded, InvalidRequest, PayloadTooLarge, SpaceMismatch
-from app.service import EmbeddingService
+from app.service import request_context
+from app.service.embedding_service import EmbeddingService
+from app.service.encoder import Encoder
+from app.service.encoder import ready as ready_info
 from app.types import ModelInfo, Vector
 from app.vectors.similarity import normalize
 
@@ -60,7 +60,7 @@ async def warm(service: EmbeddingService, cache: WarmCache, ready: ReadyVectors,
     _check(ready, info)
     checked = sorted(SystemRandom().sample(range(len(ready.texts)), min(CHECKED, len(ready.texts))))
     await _try_out(ready, checked, encoder, info, service.limits.deadline_s)
-    make_key = KeyMaker(caller.current().cache_scope, info.fingerprint, "text").text
+    make_key = KeyMaker(request_context.current().cache_scope, info.fingerprint, "text").text
     entries = split(pack(ready.rows, ready.tokens, ready.truncated), len(ready.texts))
     await cache.warm([(make_key(text), entry) for text, entry in zip(ready.texts, entries, strict=True)])
     return len(entries), len(checked)

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from app.config.args import Limits
 from app.errors import InvalidRequest, PayloadTooLarge
-from app.mixed_batch import Item
 from app.schemas import SearchOptions, SearchRequest
 from app.schemas.validation import as_invalid_request, json_object
+from app.service.batch import Item
 from app.types import Vector
 from app.vectors.json_body import vector_of
 

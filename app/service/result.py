@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from app.cache.entry import unpack
-from app.encoder import Stages
 from app.errors import ServiceError
 from app.images.reader import ReadImage
+from app.service.encoder import Stages
 from app.types import ModelInfo, Vector
 
 

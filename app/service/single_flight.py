@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.encoder import Encoded, Encoder, Stages
 from app.errors import ModelUnavailable, Overloaded, ServiceError
+from app.service.encoder import Encoded, Encoder, Stages
 from app.types import Kind
 
 logger = logging.getLogger(__name__)

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app import prompts
 from app.cache.entry import unpack
-from app.embedded import Embeddings
-from app.encoder import ready
 from app.errors import InvalidRequest, ServiceError, SpaceMismatch
-from app.mixed_batch import Item, Outcome, embed_mixed
-from app.search_request import Search, name_of
-from app.service import EmbeddingService
+from app.service import prompts
+from app.service.batch import Item, Outcome, embed_mixed
+from app.service.embedding_service import EmbeddingService
+from app.service.encoder import ready
+from app.service.result import Embeddings
+from app.service.search_request import Search, name_of
 from app.types import ModelInfo, Reading, Vector
 
 

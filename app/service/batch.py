@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.errors import InvalidItem, PayloadTooLarge, ServiceError
-from app.service import PLAINLY, Embeddings, EmbeddingService
+from app.service.embedding_service import PLAINLY, Embeddings, EmbeddingService
 from app.types import Kind, Reading
 
 

@@ -8,12 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from app import caller, prompts
 from app.cache.keys import KeyMaker
 from app.config.args import Limits, public_name
 from app.config.settings import AppArgs
-from app.embedded import Embeddings
-from app.encoder import Encoded, Encoder, ModelState, Stages, ready
 from app.errors import (
     DeadlineExceeded,
     ModelNotFound,
@@ -23,8 +20,11 @@ from app.errors import (
     RequestRejected,
     ServiceError,
 )
-from app.flights import Flight, Flights
 from app.images.reader import ImageReader, ReadImage
+from app.service import prompts, request_context
+from app.service.encoder import Encoded, Encoder, ModelState, Stages, ready
+from app.service.result import Embeddings
+from app.service.single_flight import Flight, Flights
 from app.telemetry import tracing
 from app.telemetry.metrics import ITEMS_ANSWERED, STAGE_SECONDS
 from app.telemetry.registry import Recorder
@@ -144,7 +144,7 @@ class EmbeddingService:
         if prompt is not None or cut != "end":
             inputs = [Prompted(text, prompt, cut) for text in texts]
             kind = f"text, cut at its {cut}, behind {prompt!r}"
-        make_key = KeyMaker(caller.current().cache_scope, info.fingerprint, kind).text
+        make_key = KeyMaker(request_context.current().cache_scope, info.fingerprint, kind).text
         keys = [make_key(text) for text in texts]
         result = await self._embed(encoder, info, "text", keys, inputs)
         return result.named(param, RequestRejected)
@@ -159,7 +159,7 @@ class EmbeddingService:
         """
         self._check_texts([""] * len(arrays), param)
         encoder, info = await self._ready(model, "text")
-        make_key = KeyMaker(caller.current().cache_scope, info.fingerprint, "token ids").content
+        make_key = KeyMaker(request_context.current().cache_scope, info.fingerprint, "token ids").content
         keys = [make_key(np.array(ids, np.int64).tobytes()) for ids in arrays]
         inputs: Sequence[TextInput] = [TokenIds(tuple(ids)) for ids in arrays]
         return (await self._embed(encoder, info, "text", keys, inputs)).named(param)
@@ -177,7 +177,7 @@ class EmbeddingService:
         encoder, info = await self._ready(model, "image")
         if encoder.preprocessing is None:
             raise ModelUnavailable(f"{info.id} is still loading. Try again in a moment.", "model", retry_after=2)
-        make_key = KeyMaker(caller.current().cache_scope, info.fingerprint, "image").content
+        make_key = KeyMaker(request_context.current().cache_scope, info.fingerprint, "image").content
         started = time.perf_counter()
         read = await self.reader.read(images, encoder.preprocessing, param)
         decode_ms = (time.perf_counter() - started) * 1e3
@@ -228,7 +228,7 @@ class EmbeddingService:
                 stages = encoded.stages
             _tell_joined(flights)
         outcomes = [e for e in entries if e is not None]
-        caller.current().count(outcomes)
+        request_context.current().count(outcomes)
         self.recorder.observe(STAGE_SECONDS, cache_ms / 1e3, info.id, "cache")
         self.recorder.count(ITEMS_ANSWERED, info.id, kind, by=sum(isinstance(entry, bytes) for entry in outcomes))
         return Embeddings(info, outcomes, hits, stages, cache_ms)
