@@ -19,12 +19,12 @@ from dataclasses import asdict
 from types import FrameType
 from typing import IO
 
-from app import corpus_search, corpus_warm
 from app.config.args import ModelArgs
 from app.config.settings import AppArgs, client_key, process_environment
+from app.corpus import cache_warming, search
+from app.corpus.model import load_model
+from app.corpus.run import CorpusOptions, embed_corpus
 from app.corpus_flags import EMBED, SEARCH
-from app.corpus_model import load_model
-from app.corpus_run import CorpusOptions, embed_corpus
 from app.encoders.catalog import canonical
 from app.errors import InvalidItem, InvalidRequest, ServiceError
 from app.system import processes
@@ -101,8 +101,8 @@ def _embed_on_ray(options: argparse.Namespace, args: AppArgs, answer: IO[str]) -
         strict=options.strict,
     )
     if options.warm_cache:
-        corpus_warm.check_form(options.dtype, options.dimensions)
-        service = corpus_warm.service_at(options.warm_cache, client_key())
+        cache_warming.check_form(options.dtype, options.dimensions)
+        service = cache_warming.service_at(options.warm_cache, client_key())
         service("/cache/stats", None)  # told before the work, not after it
     with bounded_start(START_S) as started, cluster(options.address):
         started()
@@ -118,7 +118,7 @@ def _embed_on_ray(options: argparse.Namespace, args: AppArgs, answer: IO[str]) -
     try:
         if options.warm_cache:
             model = load_model(corpus.models[0], "text", cores, args.offline)
-            summary["cache"] = asdict(corpus_warm.warm_cache(options.out, model, service))
+            summary["cache"] = asdict(cache_warming.warm_cache(options.out, model, service))
     finally:
         answer.write(json.dumps(summary, indent=2) + "\n")
     return 0
@@ -178,10 +178,10 @@ def _model(options: argparse.Namespace, args: AppArgs, *, image: bool) -> ModelA
 
 def _search(options: argparse.Namespace, args: AppArgs) -> int:
     threads = os.cpu_count() or 1
-    corpus = corpus_search.open_corpus(options.destination)
-    query = corpus_search.encode_query(corpus, options.query, args, threads)
+    corpus = search.open_corpus(options.destination)
+    query = search.encode_query(corpus, options.query, args, threads)
     started = time.perf_counter()
-    ranking = corpus_search.nearest(query, corpus.vectors, options.top_k, threads)
+    ranking = search.nearest(query, corpus.vectors, options.top_k, threads)
     seconds = time.perf_counter() - started
     for score, row in zip(ranking.scores, corpus.rows(ranking.indices.tolist()), strict=True):
         sys.stdout.write(json.dumps({"score": round(float(score), 6), **row}, ensure_ascii=False, default=str) + "\n")

@@ -12,11 +12,11 @@ from app.client.embeddings import check_space
 from app.client.progress import Tell, bar
 from app.client_session import talk
 from app.config.settings import ClientSettings
-from app.corpus_rows import Piece
-from app.embedded_file import MODEL, SPACE
+from app.corpus.embedded_file import MODEL, SPACE
+from app.corpus.rows import Piece
+from app.corpus.vector_file import VectorFile, written
 from app.errors import InvalidRequest, ServiceError
 from app.row_source import Rows, opened
-from app.vector_files import VectorFile, written
 
 
 def run(options: argparse.Namespace, settings: ClientSettings) -> int:

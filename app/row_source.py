@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO
 
 from app.config.args import Limits
-from app.corpus_rows import Piece, Reject, pieces
-from app.corpus_source import SUFFIXES, Format, Source, plan
+from app.corpus.rows import Piece, Reject, pieces
+from app.corpus.source import SUFFIXES, Format, Source, plan
 from app.errors import InvalidItem, InvalidRequest, ServiceError
 
 STDIN = "-"

@@ -18,7 +18,7 @@ from app.client.embeddings import check_space
 from app.client.progress import Tell, bar
 from app.client_session import talk
 from app.config.settings import ClientSettings
-from app.embedded_file import EmbeddedFile, embedded_file
+from app.corpus.embedded_file import EmbeddedFile, embedded_file
 from app.errors import InvalidRequest, ServiceError, SpaceMismatch
 from app.row_source import STDIN, Rows, opened
 from app.types import Vector

@@ -14,11 +14,11 @@ import ray.data
 from ray._private import auto_init_hook
 from ray.util.annotations import RayDeprecationWarning
 
-from app.corpus_encoder import CorpusEncoder, CorpusJob, Receipt
-from app.corpus_files import locate
-from app.corpus_model import LoadModel, load_model
-from app.corpus_run import Execute
-from app.corpus_source import Span
+from app.corpus.filesystem import locate
+from app.corpus.model import LoadModel, load_model
+from app.corpus.run import Execute
+from app.corpus.source import Span
+from app.corpus.worker import CorpusEncoder, CorpusJob, Receipt
 from app.errors import InvalidRequest, ServiceError, Unavailable
 from deployments.start import start_ray
 

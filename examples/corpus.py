@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from app.config.settings import AppArgs
-from app.corpus_run import CorpusOptions, embed_corpus, in_process
-from app.corpus_search import encode_query, nearest, open_corpus
+from app.corpus.run import CorpusOptions, embed_corpus, in_process
+from app.corpus.search import encode_query, nearest, open_corpus
 
 ALICE = Path(__file__).parent / "data/alice.txt"
 QUESTIONS = (

@@ -9,8 +9,8 @@ import faiss
 import pyarrow.parquet as pq
 
 from app.config.settings import AppArgs
-from app.corpus_run import CorpusOptions, embed_corpus, in_process
-from app.corpus_search import encode_query, open_corpus
+from app.corpus.run import CorpusOptions, embed_corpus, in_process
+from app.corpus.search import encode_query, open_corpus
 from examples.corpus import ALICE, QUESTIONS
 
 

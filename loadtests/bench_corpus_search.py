@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from app.corpus_search import nearest
+from app.corpus.search import nearest
 
 BLOCK = 50_000
 

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from app.config.args import ModelArgs
-from app.corpus_model import CorpusModel, Encoded
-from app.corpus_run import CorpusOptions, embed_corpus
+from app.corpus.model import CorpusModel, Encoded
+from app.corpus.run import CorpusOptions, embed_corpus
 from app.types import Kind, ModelInfo, TokenizedText
 from deployments.corpus import cluster, on_ray
 

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
-from app.corpus_model import CorpusModel, load_model
-from app.corpus_reuse import matrix
-from app.corpus_run import CorpusOptions, embed_corpus, in_process
-from app.corpus_warm import service_at, warm_cache
+from app.corpus.cache_warming import service_at, warm_cache
+from app.corpus.known_vectors import matrix
+from app.corpus.model import CorpusModel, load_model
+from app.corpus.run import CorpusOptions, embed_corpus, in_process
 from app.types import Vector
 from tests.cluster.running import RunningService
 

@@ -242,7 +242,7 @@ def test_search_in_what_embed_wrote(world: World, lines: Path, monkeypatch: pyte
     fresh = world("search", LINES[123], lines, "--json", "--top-k", "9")[1]
     assert world("embed", lines, "--out", "v.parquet")[0] == 0
     world.service.requests.clear()
-    monkeypatch.setattr("app.embedded_file._ROWS", 100)
+    monkeypatch.setattr("app.corpus.embedded_file._ROWS", 100)
     code, out, err = world("search", LINES[123], "v.parquet", "--json", "--top-k", "9")
     assert (code, out) == (0, fresh), err
     # Only the query was embedded, by the file's own model.

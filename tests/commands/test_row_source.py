@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.corpus_rows import Piece
+from app.corpus.rows import Piece
 from app.errors import InvalidRequest, PayloadTooLarge
 from app.row_source import opened
 

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
+from app.corpus.vector_file import written
 from app.errors import InvalidRequest
-from app.vector_files import written
 
 ABOUT = {"embedding_model": "small", "embedding_space": "small@1"}
 

@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from app.corpus_run import CorpusOptions, embed_corpus, in_process
+from app.corpus.run import CorpusOptions, embed_corpus, in_process
 from tests.corpus.fakes import CountingModel
 
 Embed = Callable[..., dict[str, Any]]

@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 
 from app.config.args import ModelArgs
-from app.corpus_encoder import CorpusJob, Receipt
-from app.corpus_model import Encoded, LoadModel
-from app.corpus_run import Execute, in_process
-from app.corpus_source import Span
+from app.corpus.model import Encoded, LoadModel
+from app.corpus.run import Execute, in_process
+from app.corpus.source import Span
+from app.corpus.worker import CorpusJob, Receipt
 from app.types import Kind, ModelInfo, TokenizedText, Vector
 
 DIMENSIONS = 8

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.corpus_run import CorpusOptions, embed_corpus, in_process
+from app.corpus.run import CorpusOptions, embed_corpus, in_process
 from app.errors import InvalidRequest
 from tests.corpus.conftest import Embed, written
 from tests.corpus.fakes import DIMENSIONS, CountingModel, vector

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import corpus_lines
-from app.corpus_progress import Progress, duration
+from app.corpus import records as corpus_lines
+from app.corpus.progress import Progress, duration
 
 FIELD = st.text(st.sampled_from('ab,"\n é'), max_size=8)
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
-from app.corpus_reuse import matrix
+from app.corpus.known_vectors import matrix
 from app.encoders import load_text_model
 from app.vectors.similarity import normalize
 from tests.cluster.running import ROOT, clean_environment, wait_for

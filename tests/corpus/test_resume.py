@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from app.corpus_run import CorpusOptions, embed_corpus
+from app.corpus.run import CorpusOptions, embed_corpus
 from tests.corpus.conftest import Embed, written
 from tests.corpus.fakes import CountingModel, DriverDied, dying_after
 

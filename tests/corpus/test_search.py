@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app import corpus_search
 from app.config.settings import AppArgs
-from app.corpus_search import encode_query, nearest, open_corpus
+from app.corpus import search
+from app.corpus.search import encode_query, nearest, open_corpus
 from app.errors import InvalidRequest, SpaceMismatch
 from app.types import Vector
 from app.vectors.similarity import normalize, rank
@@ -26,7 +26,7 @@ def vectors() -> Vector:
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_blocks_change_nothing(dtype: str, threads: int, vectors: Vector, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus_search, "BLOCK_BYTES", 24 * 4 * 700)
+    monkeypatch.setattr(search, "BLOCK_BYTES", 24 * 4 * 700)
     stored = (vectors * 127).round().astype(np.int8) if dtype == "int8" else vectors.astype(dtype)
     whole = rank(vectors[17], stored.astype(np.float32), top_k=50)
     found = nearest(vectors[17], stored, 50, threads)

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
-from app.corpus_reuse import matrix
-from app.corpus_run import CorpusOptions, embed_corpus, in_process
+from app.corpus.known_vectors import matrix
+from app.corpus.run import CorpusOptions, embed_corpus, in_process
 from app.encoders import load_text_model
 from app.vectors.similarity import normalize
 from tests.encoders.texts import varied

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from app import corpus_warm
-from app.corpus_run import CorpusOptions, embed_corpus, in_process
-from app.corpus_warm import Warmed, service_at, warm_cache
+from app.corpus import cache_warming
+from app.corpus.cache_warming import Warmed, service_at, warm_cache
+from app.corpus.run import CorpusOptions, embed_corpus, in_process
 from app.errors import InvalidRequest, ServiceError, SpaceMismatch, Unavailable
 from tests.corpus.conftest import Embed
 from tests.corpus.fakes import DIMENSIONS, CountingModel, vector
@@ -67,7 +67,7 @@ def out(unit: CountingModel, tmp_path: Path) -> str:
 def test_most_frequent_first_and_nothing_is_embedded(
     out: str, unit: CountingModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpus_warm, "BATCH", 2)
+    monkeypatch.setattr(cache_warming, "BATCH", 2)
     service = FakeService()
     assert warm_cache(out, unit, service) == Warmed(texts=15, room=100, stored=15)
     assert unit.seen == []

@@ -15,9 +15,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.corpus_files import Place
-from app.corpus_rows import Piece
-from app.corpus_source import VECTORS
+from app.corpus.filesystem import Place
+from app.corpus.rows import Piece
+from app.corpus.source import VECTORS
 from app.errors import InvalidRequest
 
 MANIFEST, SUMMARY, REJECTS = "_manifest.json", "_summary.json", "_rejects.jsonl"

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from app.corpus_files import Place
-from app.corpus_source import VECTORS
+from app.corpus.filesystem import Place
+from app.corpus.source import VECTORS
 
 
 class KnownVectors:

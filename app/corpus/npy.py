@@ -12,10 +12,10 @@ import orjson
 import pyarrow.parquet as pq
 from numpy.lib import format as npy
 
-from app.corpus_files import Place
-from app.corpus_parts import Manifest
-from app.corpus_reuse import matrix
-from app.corpus_source import VECTORS
+from app.corpus.filesystem import Place
+from app.corpus.known_vectors import matrix
+from app.corpus.parts import Manifest
+from app.corpus.source import VECTORS
 from app.errors import InvalidRequest
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.corpus_reuse import matrix
-from app.corpus_source import VECTORS
+from app.corpus.known_vectors import matrix
+from app.corpus.source import VECTORS
 from app.errors import InvalidRequest
 from app.types import Vector
 

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app import corpus_lines, corpus_schema
-from app.corpus_files import Place, locate
+from app.corpus import records as corpus_lines
+from app.corpus import schema as corpus_schema
+from app.corpus.filesystem import Place, locate
 from app.errors import InvalidRequest
 
 Format = Literal["parquet", "jsonl", "csv", "text", "image"]

@@ -8,15 +8,15 @@ from typing import Any
 
 import orjson
 
-from app import corpus_npy, corpus_parts
 from app.config.args import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelArgs
-from app.corpus_encoder import CorpusEncoder, CorpusJob, Receipt
-from app.corpus_files import Place, locate
+from app.corpus import npy, parts
+from app.corpus.filesystem import Place, locate
+from app.corpus.model import LoadModel, load_model
+from app.corpus.parts import MANIFEST, SUMMARY, Manifest
+from app.corpus.progress import Progress
+from app.corpus.source import Span, plan
+from app.corpus.worker import CorpusEncoder, CorpusJob, Receipt
 from app.corpus_flags import PART_ROWS
-from app.corpus_model import LoadModel, load_model
-from app.corpus_parts import MANIFEST, SUMMARY, Manifest
-from app.corpus_progress import Progress
-from app.corpus_source import Span, plan
 from app.errors import InvalidItem
 from app.vectors.corpus_vectors import Dtype
 
@@ -60,7 +60,7 @@ def embed_corpus(
 
     Args:
         source: File or folder: Parquet, JSONL, CSV, text lines or images.
-        destination: A folder for Parquet, or a file ending in `.npy`; see `app.corpus_npy` for what lies beside that.
+        destination: A folder for Parquet, or a file ending in `.npy`; see `app.corpus.npy` for what lies beside that.
         execute: Runs the spans, in any order, as often as it must.
         tell: Takes a line of progress after every part.
 
@@ -71,12 +71,12 @@ def embed_corpus(
     """
     began = time.time()
     planned = plan(source, options.column, options.part_rows)
-    folder = locate(corpus_npy.parts_folder(destination))
+    folder = locate(npy.parts_folder(destination))
     folder.make_folder()
-    corpus_parts.parts(folder)  # refuses a folder that is somebody else's
+    parts.parts(folder)  # refuses a folder that is somebody else's
     job = CorpusJob(
         source=planned,
-        folder=corpus_npy.parts_folder(destination),
+        folder=npy.parts_folder(destination),
         model=options.models[planned.format == "image"],
         dtype=options.dtype,
         dimensions=options.dimensions,
@@ -94,10 +94,10 @@ def embed_corpus(
             progress.add(receipt)
             tell(progress.line(time.time()))
     manifest = _manifest(job, progress.receipts.values())
-    corpus_parts.finish(folder, manifest, [r.part for r in progress.receipts.values() if r.rejects])
+    parts.finish(folder, manifest, [r.part for r in progress.receipts.values() if r.rejects])
     total = _bytes(folder)
-    if corpus_npy.is_npy(destination):
-        total += corpus_npy.write(locate(destination), folder, manifest, options.id_column)
+    if npy.is_npy(destination):
+        total += npy.write(locate(destination), folder, manifest, options.id_column)
     summary = _summary(manifest, progress, time.time() - began, total)
     (folder / SUMMARY).write(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
     return summary

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from app import corpus_parts
 from app.config.args import Limits, ModelArgs
-from app.corpus_files import locate
-from app.corpus_model import CorpusModel
-from app.corpus_parts import Facts
-from app.corpus_reuse import KnownVectors
-from app.corpus_rows import Piece, Reject, pieces
-from app.corpus_source import Source, Span
+from app.corpus import parts
+from app.corpus.filesystem import locate
+from app.corpus.known_vectors import KnownVectors
+from app.corpus.model import CorpusModel
+from app.corpus.parts import Facts
+from app.corpus.rows import Piece, Reject, pieces
+from app.corpus.source import Source, Span
 from app.errors import InvalidRequest
 from app.types import Kind
 from app.vectors.corpus_vectors import Dtype, finished
@@ -77,11 +77,9 @@ class CorpusEncoder:
         self._job = job
         self._model = model
         self._dimensions = job.dimensions or full
-        self._settings = corpus_parts.settings_key(
-            model.info.fingerprint, job.dtype, self._dimensions, job.content_column
-        )
+        self._settings = parts.settings_key(model.info.fingerprint, job.dtype, self._dimensions, job.content_column)
         self._folder = locate(job.folder)
-        own = [p for p in corpus_parts.parts(self._folder) if corpus_parts.settings_of(p.name) == self._settings]
+        own = [p for p in parts.parts(self._folder) if parts.settings_of(p.name) == self._settings]
         self._known = KnownVectors(own, job.content_column)
 
     def __call__(self, span: Span) -> Iterator[Receipt]:
@@ -92,15 +90,15 @@ class CorpusEncoder:
         started = time.time()
         if self._job.strict and piece.rejects:
             return self._receipt("", Facts(0, 1, 0), 0, False, started, piece.rejects[0])
-        name = corpus_parts.part_name(span.number, piece, self._settings)
+        name = parts.part_name(span.number, piece, self._settings)
         place = self._folder / name
         if place.exists():
-            return self._receipt(name, corpus_parts.facts_of(place), 0, False, started)
+            return self._receipt(name, parts.facts_of(place), 0, False, started)
         piece, vectors, tokens, embedded = self._vectors(piece)
         if self._job.strict and piece.rejects:
             return self._receipt("", Facts(0, 1, 0), embedded, False, started, piece.rejects[0])
         facts = Facts(len(piece.table), len(piece.rejects), tokens)
-        corpus_parts.write_part(place, piece, vectors, facts)
+        parts.write_part(place, piece, vectors, facts)
         return self._receipt(name, facts, embedded, True, started)
 
     def _vectors(self, piece: Piece) -> tuple[Piece, Any, int, int]:

@@ -19,13 +19,13 @@ import numpy as np
 import orjson
 import pyarrow.parquet as pq
 
-from app import corpus_npy
 from app.client.failures import retry_after_s
-from app.corpus_files import locate
-from app.corpus_model import CorpusModel
-from app.corpus_parts import Manifest, read_manifest
-from app.corpus_reuse import hashes, matrix
-from app.corpus_source import VECTORS
+from app.corpus import npy
+from app.corpus.filesystem import locate
+from app.corpus.known_vectors import hashes, matrix
+from app.corpus.model import CorpusModel
+from app.corpus.parts import Manifest, read_manifest
+from app.corpus.source import VECTORS
 from app.errors import InvalidRequest, ServiceError, SpaceMismatch, Unavailable
 
 Call = Callable[[str, dict[str, Any] | None], dict[str, Any]]
@@ -62,7 +62,7 @@ def warm_cache(destination: str, model: CorpusModel, call: Call) -> Warmed:
         InvalidRequest: The output does not hold the model's own vectors of texts.
         SpaceMismatch: The service, or `model`, is another model than the corpus was embedded with.
     """
-    folder = locate(corpus_npy.parts_folder(destination))
+    folder = locate(npy.parts_folder(destination))
     manifest = read_manifest(folder)
     _check(manifest, model)
     size = ENTRY_BYTES + 4 * manifest.dimensions

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app import corpus_lines, corpus_schema
 from app.config.args import Limits
-from app.corpus_files import Place, locate
-from app.corpus_lines import BadLine
-from app.corpus_source import Source, Span
+from app.corpus import records as corpus_lines
+from app.corpus import schema
+from app.corpus.filesystem import Place, locate
+from app.corpus.records import BadLine
+from app.corpus.source import Source, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def _images(folder: Place, span: Span, limits: Limits) -> Piece:
         origins.append((name, number))
         contents.append(data)
     types = {"path": pa.string(), "bytes": pa.int64(), "content_hash": pa.string()}
-    return Piece(0, corpus_schema.table(rows, types), [], contents, origins, rejects)
+    return Piece(0, schema.table(rows, types), [], contents, origins, rejects)
 
 
 def _parquet(file: Place, span: Span, column: str, part_rows: int, limits: Limits) -> Iterator[Piece]:
@@ -116,7 +117,7 @@ def _lines(file: Place, span: Span, source: Source, limits: Limits) -> Piece:
         else:
             numbers.append(number)
             rows.append(record)
-    return _checked(0, corpus_schema.table(rows, source.types), numbers, source.column, file.path, rejects, limits)
+    return _checked(0, schema.table(rows, source.types), numbers, source.column, file.path, rejects, limits)
 
 
 def _checked(

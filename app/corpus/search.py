@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from app import corpus_npy
 from app.config.args import ModelArgs
 from app.config.settings import AppArgs
-from app.corpus_files import SCRATCH, Place, locate
-from app.corpus_model import LoadModel, load_model
-from app.corpus_parts import Manifest, read_manifest
-from app.corpus_source import VECTORS
+from app.corpus import npy
+from app.corpus.filesystem import SCRATCH, Place, locate
+from app.corpus.model import LoadModel, load_model
+from app.corpus.parts import Manifest, read_manifest
+from app.corpus.source import VECTORS
 from app.errors import InvalidRequest, SpaceMismatch
 from app.types import Kind, Metric, Vector
 from app.vectors.similarity import Ranking, rank, top_k_order
@@ -52,21 +52,21 @@ def open_corpus(destination: str) -> WrittenCorpus:
     Raises:
         InvalidRequest: No finished corpus on a local disk.
     """
-    folder = locate(corpus_npy.parts_folder(destination))
+    folder = locate(npy.parts_folder(destination))
     if folder.local is None:
         raise InvalidRequest("Search maps vectors into memory: copy the corpus to a local disk first.")
     manifest = read_manifest(folder)
-    if corpus_npy.is_npy(destination):
-        return WrittenCorpus(manifest, folder, corpus_npy.local_matrix(Path(destination)))
+    if npy.is_npy(destination):
+        return WrittenCorpus(manifest, folder, npy.local_matrix(Path(destination)))
     path = folder.local / f"_vectors-{manifest.key()}.npy"
     if not path.exists():
         scratch = folder.local / f"{SCRATCH}{path.name}.{os.getpid()}"
         with scratch.open("wb") as file:
-            corpus_npy.write_matrix(file, folder, manifest)
+            npy.write_matrix(file, folder, manifest)
         for old in folder.local.glob("_vectors-*.npy"):
             old.unlink()
         scratch.replace(path)
-    return WrittenCorpus(manifest, folder, corpus_npy.local_matrix(path))
+    return WrittenCorpus(manifest, folder, npy.local_matrix(path))
 
 
 def encode_query(

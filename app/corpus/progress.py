@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from app.corpus_encoder import Receipt
+from app.corpus.worker import Receipt
 
 
 @dataclass(slots=True)

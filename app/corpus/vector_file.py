@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from app.corpus_source import VECTORS
+from app.corpus.source import VECTORS
 from app.errors import InvalidRequest
 
 
