@@ -14,7 +14,7 @@ from app.config.file import read_args
 from app.config.settings import AppArgs, ClientSettings, LaunchSettings, image_model_is_chosen
 from app.encoders import pull, resolve
 from app.errors import ServiceError
-from app.launcher import SERVE_HERE, Launcher, access_notice
+from app.local.launcher import SERVE_HERE, Launcher, access_notice
 
 
 def main(argv: list[str] | None = None) -> int:

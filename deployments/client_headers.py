@@ -1,4 +1,5 @@
-"""What clients may not tell Serve. Runs in Serve's own HTTP servers, named by an environment flag (`app.serve_flags`).
+"""What clients may not tell Serve. Runs in Serve's own HTTP servers, named by an environment flag
+(`app.local.serve_environment`).
 
 Serve lets any client lift the request timeout and switch off cancellation, meant for load balancers in front of it,
 choose a replica by a session or a model, and give the request an id, which it writes on the answer as it came. Where

@@ -1,4 +1,4 @@
-"""Ray and Serve on this machine, in the process that the launcher watches over (`app.launcher`)."""
+"""Ray and Serve on this machine, in the process that the launcher watches over (`app.local.launcher`)."""
 
 import logging
 import signal
@@ -9,8 +9,8 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.schema import LoggingConfig, ServeStatus
 
-from app import haproxy_wrapper
 from app.config.settings import LaunchSettings
+from app.local import haproxy
 from app.system.processes import die_with_parent
 from deployments.start import start_ray
 
@@ -34,7 +34,7 @@ def run(application: Application, settings: LaunchSettings) -> None:
     _deploy(application, quiet, stop)
     stop.wait()
     if settings.run_folder is not None:
-        haproxy_wrapper.end(settings.run_folder)
+        haproxy.end(settings.run_folder)
     serve.shutdown()
     ray.shutdown()
 

@@ -18,8 +18,8 @@ from typing import Any
 import psutil
 import yaml
 
-from app import haproxy_wrapper
-from app.serve_flags import LocalPorts, environment, haproxy_binary
+from app.local import haproxy as haproxy_wrapper
+from app.local.serve_environment import LocalPorts, environment, haproxy_binary
 from app.system import ports, processes
 from loadtests.workloads import body
 

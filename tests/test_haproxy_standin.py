@@ -17,7 +17,7 @@ from typing import ClassVar
 import psutil
 import pytest
 
-from app import haproxy_wrapper, serve_flags
+from app.local import haproxy, serve_environment
 from app.system import ports
 from loadtests.faults.overload import Probe
 from tests.cluster.running import wait_for
@@ -70,13 +70,13 @@ class Serve:
     """Starts the script as Serve does: one HAProxy after the other, each this process's child."""
 
     def __init__(self, folder: Path, replica: int) -> None:
-        binary = serve_flags.haproxy_binary()
+        binary = serve_environment.haproxy_binary()
         assert binary is not None
         [self.port, self._stats] = ports.free(2)
         self.folder = folder
         self._replica = replica
-        self._script = haproxy_wrapper.write(folder, binary, self.port)
-        self.kept = haproxy_wrapper.keep(folder, "127.0.0.1", self.port)
+        self._script = haproxy.write(folder, binary, self.port)
+        self.kept = haproxy.keep(folder, "127.0.0.1", self.port)
         self.children: list[subprocess.Popen[bytes]] = []
 
     def start(self, *arguments: str, knows: bool = True) -> "subprocess.Popen[bytes]":
@@ -259,7 +259,7 @@ def test_nobody_stands_in_for_one_that_was_replaced(serve: Serve, tmp_path: Path
 def test_nobody_stands_in_at_the_services_end(serve: Serve, tmp_path: Path) -> None:
     first = serve.start()
     [watcher] = wait_for(serve.watchers, 10, "its watcher")
-    haproxy_wrapper.end(tmp_path)
+    haproxy.end(tmp_path)
     serve.kept.close()
     serve.kill(first)
     watcher.wait(10)

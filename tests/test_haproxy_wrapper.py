@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from app import haproxy_wrapper, serve_flags
 from app.config.settings import LaunchSettings
+from app.local import haproxy, serve_environment
 
 # The lines that listen, as Serve 2.60 writes them for a service on loopback.
 WRITTEN = """defaults
@@ -38,9 +38,9 @@ def start(tmp_path: Path, written: str = WRITTEN) -> tuple[int, str, str]:
     binary = tmp_path / "it's haproxy"
     binary.write_text('#!/bin/sh\necho "$@"\n')
     binary.chmod(0o700)
-    script = haproxy_wrapper.write(tmp_path, str(binary), 3000)
+    script = haproxy.write(tmp_path, str(binary), 3000)
     command = [str(script), "-db", "-f", str(tmp_path / "cfg"), "-sf", "12"]
-    with haproxy_wrapper.keep(tmp_path, "127.0.0.1", 0):
+    with haproxy.keep(tmp_path, "127.0.0.1", 0):
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     return done.returncode, done.stdout.strip(), (tmp_path / "cfg").read_text()
 
@@ -72,7 +72,7 @@ def test_what_passes_is_told_as_such(tmp_path: Path) -> None:
     assert soon.startswith('http-request return status 503 content-type text/plain hdr retry-after 1 lf-string "Path ')
     assert soon.endswith(" if { path_beg / }")
     assert never.startswith('http-request return status 404 content-type text/plain lf-string "Path ')
-    binary = serve_flags.haproxy_binary()
+    binary = serve_environment.haproxy_binary()
     assert binary is not None
     (tmp_path / "checked.cfg").write_text(f"{LISTENS}{lost}".replace(lost, config[config.index("backend") :]))
     checked = subprocess.run([binary, "-c", "-f", str(tmp_path / "checked.cfg")], capture_output=True, text=True)

@@ -6,7 +6,7 @@ from app.__main__ import main
 from app.auth.api_keys import parse
 from app.config.args import AccessArgs
 from app.config.settings import AppArgs, LaunchSettings
-from app.launcher import access_notice
+from app.local.launcher import access_notice
 from tests.test_access import NOW, line
 
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from app.config.settings import LaunchSettings
-from app.launcher import Launcher
+from app.local.launcher import Launcher
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from app import haproxy_wrapper
-from app.serve_flags import LocalPorts, environment, haproxy_binary
+from app.local import haproxy
+from app.local.serve_environment import LocalPorts, environment, haproxy_binary
 from app.system import ports, processes
 from app.system.listening_socket import KeptSocket
 
@@ -53,7 +53,7 @@ def main() -> None:
             port = int(os.environ["PORT"])
             os.environ |= _variables(Path(folder, "0"), head_ports, head_ports, port)
             # As the launcher does, until this process ends.
-            haproxy_wrapper.keep(Path(folder, "0"), "127.0.0.1", port)
+            haproxy.keep(Path(folder, "0"), "127.0.0.1", port)
             if asked.redis:
                 os.environ |= start_redis(Path(folder))
             nodes = Nodes(Path(folder), head_ports, asked.workers, asked.dashboard, asked.front, asked.door)
@@ -169,7 +169,7 @@ class Nodes:
             object_store_memory=OBJECT_STORE_BYTES,
             env_vars=variables | {"RAY_SERVE_WORKER_PROXY_HTTP_PORT": str(port)},
         )
-        self._kept[node] = haproxy_wrapper.keep(folder, "127.0.0.1", port)
+        self._kept[node] = haproxy.keep(folder, "127.0.0.1", port)
 
 
 @contextmanager
@@ -194,7 +194,7 @@ def _alive(node: Any) -> set[str]:
 def _variables(folder: Path, own: LocalPorts, head: LocalPorts, port: int) -> dict[str, str]:
     """Of one node. The replicas' ports are the head's to give: it has one range for all nodes."""
     folder.mkdir()
-    script = haproxy_wrapper.write(folder, BINARY, port) if BINARY else None
+    script = haproxy.write(folder, BINARY, port) if BINARY else None
     shared = LocalPorts(own.haproxy_stats, own.haproxy_metrics, own.fallback_http, own.fallback_grpc, head.replicas)
     return environment(shared, folder, script)
 

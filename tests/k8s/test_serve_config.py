@@ -10,7 +10,7 @@ import yaml
 
 from app.config.args import ModelArgs, Placement
 from app.config.settings import AppArgs
-from app.serve_flags import LocalPorts, environment
+from app.local.serve_environment import LocalPorts, environment
 from tests.k8s.manifests import OVERLAYS, ROOT, flags, groups, serve_config
 from tests.k8s.serve import ServeDeploySchema
 

@@ -36,7 +36,7 @@ WHO_MAY: Final = [
     M("policy of pages", "app/api/browsers.py", '    (b"content-security-policy", POLICY.encode()),\n', "", "tests/api/test_browsers.py"),
     M("nothing inline", "app/api/browsers.py", "script-src 'self'", "script-src 'self' 'unsafe-inline'", "tests/api/test_browsers.py"),
     M("nosniff", "app/api/browsers.py", '[(b"x-content-type-options", b"nosniff")]', "[]", "tests/api/test_browsers.py"),
-    M("anonymous service on an open address", "app/launcher.py", "    if settings.is_loopback:\n", "    if True:\n", "tests/test_key_command.py"),
+    M("anonymous service on an open address", "app/local/launcher.py", "    if settings.is_loopback:\n", "    if True:\n", "tests/test_key_command.py"),
     M("builder without keys", "app/main.py", "    key_file.check(args)\n", "", "tests/test_main.py"),
     M("names of models", "app/main.py", "if len(set(names)) < len(names):", "if False:", "tests/test_main.py"),
     M("guard where settings ask for keys", "app/api/application.py", "if backend.args.asks_for_keys and backend.guard is None:", "if False:", "tests/api/test_guard.py"),
@@ -46,9 +46,9 @@ WHO_MAY: Final = [
     M("Serve's headers", "deployments/client_headers.py", "if plain in FOR_LOAD_BALANCERS or plain.startswith(OF_ROUTERS):", "if False:", "tests/test_client_headers.py"),
     M("request ids", "deployments/client_headers.py", "if named or not VALID_ID.fullmatch(value):", "if False:", "tests/test_client_headers.py"),
     M("gRPC of replicas on loopback", "deployments/replica_ports.py", "if address.startswith(EVERYWHERE) and ip_address(node).is_loopback:", "if False:", "tests/test_replica_ports.py"),
-    M("HAProxy's statistics on loopback", "app/haproxy_wrapper.py", "\\\\1127.0.0.1:\\\\2", "\\\\1*:\\\\2", "tests/test_haproxy_wrapper.py"),
-    M("a request that HAProxy has whole", "app/haproxy_wrapper.py", 'wait-for-body time {BODY_S}s', 'set-var(txn.a) int(1)', "tests/test_haproxy_standin.py"),
-    M("a port that outlives HAProxy", "app/haproxy_wrapper.py", '"bound": f"fd@{kept_socket.DESCRIPTOR}"', '"bound": f"127.0.0.1:{port}"', "tests/test_haproxy_standin.py"),
+    M("HAProxy's statistics on loopback", "app/local/haproxy.py", "\\\\1127.0.0.1:\\\\2", "\\\\1*:\\\\2", "tests/test_haproxy_wrapper.py"),
+    M("a request that HAProxy has whole", "app/local/haproxy.py", 'wait-for-body time {BODY_S}s', 'set-var(txn.a) int(1)', "tests/test_haproxy_standin.py"),
+    M("a port that outlives HAProxy", "app/local/haproxy.py", '"bound": f"fd@{kept_socket.DESCRIPTOR}"', '"bound": f"127.0.0.1:{port}"', "tests/test_haproxy_standin.py"),
 ]  # fmt: skip
 
 WHAT_MAY: Final = [

@@ -32,7 +32,7 @@ from app.system import listening_socket
 from app.system.listening_socket import KeptSocket
 
 SCRIPT = """#!/bin/sh
-# Made by the launcher; see app/haproxy_wrapper.py.
+# Made by the launcher; see app/local/haproxy.py.
 if [ "$1" = --watch ]; then
   haproxy=$2 actor=$3
   # Serve takes whatever has the configuration's path among its arguments for a HAProxy of its own.

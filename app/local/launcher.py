@@ -21,9 +21,9 @@ from types import FrameType
 import orjson
 import watchfiles
 
-from app import haproxy_wrapper
 from app.config.settings import AppArgs, LaunchSettings, process_environment
-from app.serve_flags import LocalPorts, environment, haproxy_binary
+from app.local import haproxy as haproxy_wrapper
+from app.local.serve_environment import LocalPorts, environment, haproxy_binary
 from app.system import ports, processes
 
 # Serve drains for about 5 s (flags); what is not gone by then is killed, so that a stop takes 10 s at most.

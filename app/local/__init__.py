@@ -1,0 +1,1 @@
+"""The launcher: Ray, Serve and HAProxy on one machine for `python -m app`."""
