@@ -8,8 +8,9 @@ from pathlib import Path
 from dotenv import load_dotenv
 from pydantic import ValidationError
 
-from app import client_flags, corpus_flags, key_command
 from app.auth import key_file
+from app.cli import corpus_flags, flags
+from app.cli import key as key_command
 from app.config.file import read_args
 from app.config.settings import AppArgs, ClientSettings, LaunchSettings, image_model_is_chosen
 from app.encoders import pull, resolve
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     key.add_argument("--scopes", default="embed,read", help="of embed, read and admin (default: embed,read)")
     key.add_argument("--days", type=float, help="days until it expires (default: never)")
     corpus_flags.add_parsers(commands)
-    client_flags.add_parsers(commands, corpus_flags.SEARCH)
+    flags.add_parsers(commands, corpus_flags.SEARCH)
     parser.set_defaults(command="serve")
     return parser
 
@@ -90,19 +91,19 @@ def _serve_here(args: AppArgs, settings: LaunchSettings) -> None:
 
 def _asks(options: argparse.Namespace) -> Callable[[argparse.Namespace, ClientSettings], int] | None:
     """What runs a command that asks a service which runs already; None for the others."""
-    if options.command not in (client_flags.EMBED, corpus_flags.SEARCH):
+    if options.command not in (flags.EMBED, corpus_flags.SEARCH):
         return None
     # Imported late: the service needs no pyarrow.
-    from app import embed_command, search_command
+    from app.cli import embed, search
 
-    if options.command == client_flags.EMBED:
-        return embed_command.run
-    return search_command.run if search_command.is_of_lines(options.destination) else None
+    if options.command == flags.EMBED:
+        return embed.run
+    return search.run if search.is_of_lines(options.destination) else None
 
 
 def _corpus(options: argparse.Namespace, args: AppArgs, argv: list[str]) -> int:
     # Imported late: the service needs no pyarrow.
-    from app.corpus_command import run
+    from app.cli.embed_corpus import run
 
     return run(options, args, argv)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from app.cli.corpus_flags import PART_ROWS
 from app.config.args import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus import npy, parts
 from app.corpus.filesystem import Place, locate
@@ -16,7 +17,6 @@ from app.corpus.parts import MANIFEST, SUMMARY, Manifest
 from app.corpus.progress import Progress
 from app.corpus.source import Span, plan
 from app.corpus.worker import CorpusEncoder, CorpusJob, Receipt
-from app.corpus_flags import PART_ROWS
 from app.errors import InvalidItem
 from app.vectors.corpus_vectors import Dtype
 

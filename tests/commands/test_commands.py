@@ -219,7 +219,7 @@ def test_search_in_lines(world: World, lines: Path) -> None:
 
 def test_search_in_parts_is_search_as_a_whole(world: World, lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = world("search", "abc", lines, "--json", "--top-k", "20")[1]
-    monkeypatch.setattr("app.row_source.PIECE_ROWS", 50)
+    monkeypatch.setattr("app.cli.rows.PIECE_ROWS", 50)
     assert world("search", "abc", lines, "--json", "--top-k", "20")[1] == whole
     rows = [json.loads(line) for line in whole.splitlines()]
     assert [row["text"] for row in rows] == [LINES[row["line"] - 1] for row in rows]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.cli.rows import opened
 from app.corpus.rows import Piece
 from app.errors import InvalidRequest, PayloadTooLarge
-from app.row_source import opened
 
 
 def texts(name: str | Path, column: str = "text", given: Any = None) -> list[str]:

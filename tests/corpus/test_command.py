@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from app.__main__ import main
-from app.corpus_command import bounded_start
+from app.cli.embed_corpus import bounded_start
 
 
 def test_a_start_without_end_is_ended_in_words(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,12 +19,12 @@ from dataclasses import asdict
 from types import FrameType
 from typing import IO
 
+from app.cli.corpus_flags import EMBED, SEARCH
 from app.config.args import ModelArgs
 from app.config.settings import AppArgs, client_key, process_environment
 from app.corpus import cache_warming, search
 from app.corpus.model import load_model
 from app.corpus.run import CorpusOptions, embed_corpus
-from app.corpus_flags import EMBED, SEARCH
 from app.encoders.catalog import canonical
 from app.errors import InvalidItem, InvalidRequest, ServiceError
 from app.system import processes

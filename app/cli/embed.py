@@ -7,20 +7,20 @@ import time
 from pathlib import Path
 from typing import Any
 
+from app.cli.rows import Rows, opened
+from app.cli.session import talk
 from app.client import AsyncEmbeddingClient, Embeddings, Images, Texts
 from app.client.embeddings import check_space
 from app.client.progress import Tell, bar
-from app.client_session import talk
 from app.config.settings import ClientSettings
 from app.corpus.embedded_file import MODEL, SPACE
 from app.corpus.rows import Piece
 from app.corpus.vector_file import VectorFile, written
 from app.errors import InvalidRequest, ServiceError
-from app.row_source import Rows, opened
 
 
 def run(options: argparse.Namespace, settings: ClientSettings) -> int:
-    """The exit code, see `app.client_session.talk`. A summary in JSON goes to stdout."""
+    """The exit code, see `app.cli.session.talk`. A summary in JSON goes to stdout."""
 
     async def embed(client: AsyncEmbeddingClient) -> None:
         started = time.perf_counter()

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from app.cli.rows import STDIN, Rows, opened
+from app.cli.session import talk
 from app.client import AsyncEmbeddingClient, Texts
 from app.client.embeddings import check_space
 from app.client.progress import Tell, bar
-from app.client_session import talk
 from app.config.settings import ClientSettings
 from app.corpus.embedded_file import EmbeddedFile, embedded_file
 from app.errors import InvalidRequest, ServiceError, SpaceMismatch
-from app.row_source import STDIN, Rows, opened
 from app.types import Vector
 from app.vectors.similarity import rank, top_k_order
 
@@ -32,7 +32,7 @@ def is_of_lines(destination: str) -> bool:
 
 
 def run(options: argparse.Namespace, settings: ClientSettings) -> int:
-    """The exit code, see `app.client_session.talk`."""
+    """The exit code, see `app.cli.session.talk`."""
 
     async def search(client: AsyncEmbeddingClient) -> None:
         started = time.perf_counter()
