@@ -9,15 +9,15 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 from numpy.typing import ArrayLike, NDArray
 
+from app.client.base import Shell, refused
 from app.client.batch import Batch, BatchOptions, ItemResult
 from app.client.chunks import Chunk
 from app.client.embeddings import ImageOptions, Images, TextOptions, Texts
 from app.client.failures import failure_of
 from app.client.items import Image, Item
+from app.client.operation import Call, Work
 from app.client.progress import Tell
 from app.client.ranking import Found, RankOptions, Search, SearchOptions, Similarity
-from app.client.shell import Shell, refused
-from app.client.work import Call, Work
 from app.errors import ServiceError
 
 R = TypeVar("R")

@@ -13,7 +13,7 @@ from app.client.chunks import Chunk, Chunking, chunks
 from app.client.embeddings import wire_options
 from app.client.failures import kind_of, moved
 from app.client.items import Item, checked_list, weighed_items
-from app.client.work import Call, Work, json_of, unreadable
+from app.client.operation import Call, Work, json_of, unreadable
 from app.errors import InvalidRequest, ServiceError
 from app.types import InputType, OutputType
 

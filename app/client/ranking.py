@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from app.client.chunks import Chunk, Chunking, Weighed, chunks
 from app.client.embeddings import check_space, wire_options
 from app.client.items import Item, checked_list, weighed_item, weighed_items
-from app.client.work import NPY, Call, Work, json_of, unreadable
+from app.client.operation import NPY, Call, Work, json_of, unreadable
 from app.errors import InvalidRequest
 from app.types import Metric, Vector
 

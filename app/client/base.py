@@ -11,10 +11,10 @@ import httpx
 
 from app.client.chunks import Chunking
 from app.client.failures import error_of
+from app.client.operation import Call, Work
 from app.client.progress import Tell, bar
 from app.client.retry import Attempts, Retry
 from app.client.vectors import average_embeddings, find_similar
-from app.client.work import Call, Work
 from app.errors import ServiceError
 
 DEFAULT_URL = "http://127.0.0.1:3000"
