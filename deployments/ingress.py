@@ -11,7 +11,7 @@ from ray.serve.handle import DeploymentHandle
 
 from app.api import create_app
 from app.api.backend import Backend
-from app.api.guard import Guard
+from app.api.middleware.auth import Guard
 from app.auth.key_file import open_book
 from app.cache.client import CacheClient
 from app.cache.lru import LruTtlCache

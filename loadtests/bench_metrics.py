@@ -7,7 +7,7 @@ from tempfile import TemporaryFile
 import numpy as np
 from ray._common.formatters import JSONFormatter
 
-from app.api.recording import RequestRecorder
+from app.api.middleware.request_metrics import RequestRecorder
 from app.api.routes import ROUTES
 from app.cache.entry import pack
 from app.service.result import Embeddings

@@ -6,7 +6,7 @@ The imports of Ray warn, and warnings are errors here.
 import warnings
 from pathlib import Path
 
-from app.api.guard import Guard
+from app.api.middleware.auth import Guard
 from app.auth import api_keys
 from app.config.settings import AppArgs
 from app.images.decode_pool import DecodePool

@@ -12,13 +12,13 @@ from starlette.routing import Route as StarletteRoute
 from starlette.routing import compile_path
 
 from app.api.backend import Backend
-from app.api.browsers import PageHeaders, cross_origin
-from app.api.guard import guarded
-from app.api.middleware import RequestMiddleware
+from app.api.middleware.auth import guarded
+from app.api.middleware.request import RequestMiddleware
+from app.api.middleware.request_metrics import RequestRecorder
+from app.api.middleware.security_headers import PageHeaders, cross_origin
 from app.api.openapi import document
-from app.api.recording import RequestRecorder
-from app.api.responses import error_response
 from app.api.routes import ROUTES
+from app.api.wire.json_response import error_response
 from app.errors import InvalidRequest, MethodNotAllowed, NotFound, ServiceError
 
 _PATHS = [(route, compile_path(route.path)[0]) for route in ROUTES]

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.api.guard import Guard
+from app.api.middleware.auth import Guard
 from app.cache.shared import CacheStats
 from app.config.settings import AppArgs
 from app.schemas import MatrixOptions

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app.api import matrix_docs
-from app.api.dialects import Dialect, statuses_of
+from app.api import openapi_binary
 from app.api.route import Route
+from app.api.wire.error_formats import Dialect, statuses_of
 from app.config.args import Limits
 from app.errors import InternalError, ServiceError
 from app.schemas import ErrorResponse, Json, OpenAiErrorResponse, TeiErrorResponse
@@ -108,7 +108,7 @@ def _operation(route: Route, named: dict[tuple[Any, Any], Json], keys: bool) -> 
         for name in route.parameters
     ]
     if route.matrix_body:
-        parameters += matrix_docs.body_parameters()
+        parameters += openapi_binary.body_parameters()
     if parameters:
         operation["parameters"] = parameters
     if route.request:
@@ -118,7 +118,7 @@ def _operation(route: Route, named: dict[tuple[Any, Any], Json], keys: bool) -> 
         if route.upload:
             content["multipart/form-data"] = {"schema": route.upload}
         if route.matrix_body:
-            content |= matrix_docs.BODY
+            content |= openapi_binary.BODY
         operation["requestBody"] = {
             "description": f"At most <{route.body_limit}> bytes.",
             "required": not route.optional_body,
@@ -137,8 +137,8 @@ def _responses(route: Route, named: dict[tuple[Any, Any], Json]) -> Json:
     if route.matrix_answer:
         responses["200"] = {
             "description": "The answer, in the form that `Accept` asks for; JSON where it has no preference.",
-            "content": answer["content"] | matrix_docs.ANSWER,
-            "headers": ANSWER_HEADERS | matrix_docs.ANSWER_HEADERS,
+            "content": answer["content"] | openapi_binary.ANSWER,
+            "headers": ANSWER_HEADERS | openapi_binary.ANSWER_HEADERS,
         }
     if route.is_file:
         responses["304"] = {"description": "`If-None-Match` names what would be sent.", "headers": ANSWER_HEADERS}

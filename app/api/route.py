@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.dialects import Dialect, dialect_of
+from app.api.wire.error_formats import Dialect, dialect_of
 from app.errors import (
     DeadlineExceeded,
     Forbidden,

@@ -2,7 +2,7 @@
 
 from typing import Final, get_args
 
-from app.api import batch, cache, docs, health, image, metrics, openai, page, search, similarity, tei, text
+from app.api.endpoints import batch, cache, docs, health, image, metrics, openai, pages, search, similarity, tei, text
 from app.api.route import BODY, CALLS, ENCODES, Route, Scope
 from app.errors import (
     CacheUnavailable,
@@ -252,11 +252,11 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/readyz", health.readyz, "Models are loaded.", None, ReadyResponse, statuses=(503,), scope="open"),
     Route("GET", "/openapi.json", docs.openapi, "This description, OpenAPI 3.1.", scope="open"),
     Route("GET", "/docs", docs.page, "A page that lists the routes.", media="text/html", scope="open", is_file=True),
-    Route("GET", "/", page.index, "A page to try everything on.", media="text/html", scope="open", is_file=True),
+    Route("GET", "/", pages.index, "A page to try everything on.", media="text/html", scope="open", is_file=True),
     Route(
         "GET",
         "/static/{file:path}",
-        page.static,
+        pages.static,
         "What the pages are made of.",
         errors=(NotFound,),
         media="*/*",

@@ -9,7 +9,7 @@ from app.schemas.wire import Count, ModelName, PromptName, SnakeWire
 _TEXT = {"type": "string", "minLength": 1}
 _IDS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}}
 
-# Told apart in `app.api.inputs`: a union's own messages would name every variant that it is not.
+# Told apart in `app.api.wire.inputs`: a union's own messages would name every variant that it is not.
 Inputs = Annotated[
     Any,
     WithJsonSchema(

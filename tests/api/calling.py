@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.api import create_app
 from app.api.backend import Backend
-from app.api.guard import Guard
+from app.api.middleware.auth import Guard
 from app.cache.shared import CacheStats
 from app.config.args import Limits
 from app.schemas import MatrixOptions

@@ -1,6 +1,6 @@
 """A guard with one key for each thing that can be wrong with a key."""
 
-from app.api.guard import Guard
+from app.api.middleware.auth import Guard
 from app.auth import api_keys
 from app.auth.key_file import KeyBook
 from app.auth.quota import Quotas

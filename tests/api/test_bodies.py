@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from app.api import middleware
-from app.api.responses import error_response
+from app.api.middleware import request
+from app.api.wire.json_response import error_response
 from tests.api.calling import Service, error_of
 
 JSON = {"content-type": "application/json"}
@@ -30,7 +30,7 @@ def answered_after(service: Service, body: Body, headers: dict[str, str], monkey
         taken.append(body.taken)
         return error_response(*args)
 
-    monkeypatch.setattr(middleware, "error_response", written)
+    monkeypatch.setattr(request, "error_response", written)
     answer = service.post("/embed/text", content=body.chunks(), headers=headers)
     assert answer.status_code == 413
     assert error_of(answer)["message"] == "The body is larger than 100 bytes, the most this route takes."

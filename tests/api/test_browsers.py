@@ -2,7 +2,7 @@ import pytest
 from starlette.responses import HTMLResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.browsers import POLICY, PageHeaders
+from app.api.middleware.security_headers import POLICY, PageHeaders
 from tests.aio import run
 from tests.api.calling import Service, error_of
 

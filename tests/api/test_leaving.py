@@ -8,10 +8,10 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api import leaving
-from app.api.draining import Body
-from app.api.leaving import Leaving
-from app.api.middleware import RequestMiddleware
+from app.api.middleware import disconnect
+from app.api.middleware.disconnect import Leaving
+from app.api.middleware.request import RequestMiddleware
+from app.api.middleware.request_body import Body
 from tests.aio import run, turns, until
 
 BODY = (b"content-length", b"4")
@@ -48,7 +48,7 @@ def scope_of(*headers: tuple[bytes, bytes], **state: Any) -> Scope:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leaving, "LOOKS_AFTER_S", 0.0)
+    monkeypatch.setattr(disconnect, "LOOKS_AFTER_S", 0.0)
 
 
 class Works:
@@ -95,7 +95,7 @@ def test_a_client_that_leaves_ends_the_work(parts: tuple[bytes, ...]) -> None:
 
 @pytest.mark.parametrize("watched_after_s", [0.0, 60.0])
 def test_a_client_that_stays_gets_its_answer(monkeypatch: pytest.MonkeyPatch, watched_after_s: float) -> None:
-    monkeypatch.setattr(leaving, "LOOKS_AFTER_S", watched_after_s)
+    monkeypatch.setattr(disconnect, "LOOKS_AFTER_S", watched_after_s)
 
     async def main() -> None:
         client, works, tasks = Client(b"a"), Works(), asyncio.all_tasks()

@@ -1,4 +1,4 @@
-"""`app.api.middleware` around applications that fail in the middle of an answer."""
+"""`app.api.middleware.request` around applications that fail in the middle of an answer."""
 
 import asyncio
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.middleware import RequestMiddleware
+from app.api.middleware.request import RequestMiddleware
 from app.errors import InvalidRequest
 from tests.aio import run
 

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from app.api.dialects import statuses_of
 from app.api.routes import ROUTES
+from app.api.wire.error_formats import statuses_of
 from app.config.args import Limits
 from app.errors import PayloadTooLarge
 from tests.api.calling import Service

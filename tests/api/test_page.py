@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.api.browsers import POLICY
-from app.api.page import FILES, HEADERS, TYPES
+from app.api.endpoints.pages import FILES, HEADERS, TYPES
+from app.api.middleware.security_headers import POLICY
 from tests.api.calling import Service, error_of
 
 FOLDER = Path(str(FILES.directory))

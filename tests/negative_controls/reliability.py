@@ -41,8 +41,8 @@ OVERLOAD: Final = [
     M("requests at the door end", "deployments/replica_ledger.py", "began) * 1e3\n        self._metrics.dec_num_ongoing_requests(self._kind)\n", "began) * 1e3\n", "tests/api/test_door.py"),
     M("Serve's own routes are its own", "deployments/door.py", ' or scope["path"].startswith(SERVES_OWN)', "", "tests/api/test_door.py"),
     M("a full replica's requests wait", "deployments/door.py", "(ledger is None or ledger.is_full)", "ledger is None", "tests/api/test_door.py"),
-    M("who leaves ends his work", "app/api/leaving.py", "        self._task.cancel()\n", "", "tests/api/test_leaving.py"),
-    M("who is cancelled did not leave", "app/api/leaving.py", "and self._task.uncancel() == 0", "and (self._task.uncancel(), True)[1]", "tests/api/test_leaving.py"),
+    M("who leaves ends his work", "app/api/middleware/disconnect.py", "        self._task.cancel()\n", "", "tests/api/test_leaving.py"),
+    M("who is cancelled did not leave", "app/api/middleware/disconnect.py", "and self._task.uncancel() == 0", "and (self._task.uncancel(), True)[1]", "tests/api/test_leaving.py"),
     M("the secret of a line", "app/rpc/server.py", "if kind != SECRET or not hmac.compare_digest(payload, self._server.secret[:HALF]):", "if False:", "tests/test_line.py"),
     M("the answering end's secret", "app/rpc/connection.py", "if kind != WELCOME or not hmac.compare_digest(payload, self._secret[HALF:]):", "if False:", "tests/test_line.py"),
     M("patience ends with the secret", "app/rpc/server.py", "            self._known = True\n            self._patience.cancel()\n", "            self._known = True\n", "tests/test_line.py"),
@@ -90,7 +90,7 @@ OVERLOAD: Final = [
     M("a rate of late", "app/dispatch/admission.py", "self._work * keep", "self._work", BACKLOG),
     M("images that can't be decoded in time", "app/dispatch/admission.py", "        self.check(items, now - next(iter(self._taken.values()), now))\n", "", "tests/test_image_reader.py"),
     M("a deadline of decoding", "app/images/reader.py", "async with asyncio.timeout(deadline_s):", "async with asyncio.timeout(None):", "tests/test_image_reader.py"),
-    M("a batch refused is a 429", "app/api/batch.py", "    _check_taken(outcomes)\n", "", TROUBLE),
+    M("a batch refused is a 429", "app/api/endpoints/batch.py", "    _check_taken(outcomes)\n", "", TROUBLE),
 ]  # fmt: skip
 
 MODELS: Final = [

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import schemathesis
 
-from app.api.media import NPY, OCTETS
 from app.api.routes import PNG
+from app.api.wire.negotiation import NPY, OCTETS
 from app.config.args import Limits
 from app.vectors.binary_body import SHAPE
 

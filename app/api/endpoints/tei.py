@@ -5,12 +5,12 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import bodies, inputs
 from app.api.backend import Backend
-from app.api.embeddings import Form, tell_times
-from app.api.health import VERSION
-from app.api.inputs import Texts
-from app.api.responses import json_response
+from app.api.endpoints.health import VERSION
+from app.api.wire import bodies, inputs
+from app.api.wire.embeddings import Form, tell_times
+from app.api.wire.inputs import Texts
+from app.api.wire.json_response import json_response
 from app.config.args import ModelArgs
 from app.errors import InvalidItem, InvalidRequest, PayloadTooLarge
 from app.schemas import TeiEmbedRequest, TeiTokenizeRequest

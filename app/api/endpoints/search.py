@@ -6,10 +6,10 @@ import time
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import bodies
 from app.api.backend import Backend
-from app.api.embeddings import milliseconds, tell_times
-from app.api.responses import json_response
+from app.api.wire import bodies
+from app.api.wire.embeddings import milliseconds, tell_times
+from app.api.wire.json_response import json_response
 from app.schemas import Json
 from app.service import search_request
 from app.service.search import vectors

@@ -7,10 +7,10 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import bodies
 from app.api.backend import Backend
-from app.api.embeddings import Form, milliseconds
-from app.api.responses import json_response
+from app.api.wire import bodies
+from app.api.wire.embeddings import Form, milliseconds
+from app.api.wire.json_response import json_response
 from app.cache.entry import unpack
 from app.config.args import Limits
 from app.errors import InvalidItem, Overloaded, PayloadTooLarge, ServiceError

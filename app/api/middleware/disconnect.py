@@ -7,7 +7,7 @@ from typing import Final, Self
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from app.api.draining import Body
+from app.api.middleware.request_body import Body
 
 # Watching costs a task; most answers are out by then.
 LOOKS_AFTER_S: Final = 0.05

@@ -1,4 +1,5 @@
-"""`GET /`, the page, and `GET /static/…`, what it is made of. What the page may do is `app.api.browsers`'."""
+"""`GET /`, the page, and `GET /static/…`, what it is made of. What the page may do is
+`app.api.middleware.security_headers`'."""
 
 from pathlib import Path
 from typing import Final

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.matrices import matrix_response
-from app.api.media import JSON
-from app.api.responses import json_response
+from app.api.wire.binary import matrix_response
+from app.api.wire.json_response import json_response
+from app.api.wire.negotiation import JSON
 from app.errors import InvalidRequest
 from app.schemas import Json
 from app.service.embedding_service import Embeddings

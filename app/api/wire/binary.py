@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.responses import Response
 
-from app.api.media import NPY
+from app.api.wire.negotiation import NPY
 from app.errors import NotAcceptable
 from app.schemas import Json
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from app.api.media import NPY, OCTETS
+from app.api.wire.negotiation import NPY, OCTETS
 from app.schemas import Json, MatrixOptions
 from app.vectors.binary_body import SHAPE
 

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.backend import Backend
-from app.api.guard import is_trusted
-from app.api.responses import json_response, wire_response
+from app.api.middleware.auth import is_trusted
+from app.api.wire.json_response import json_response, wire_response
 from app.schemas import CacheHealth, HealthResponse, HealthSummary, ModelHealth
 from app.service.embedding_service import EmbeddingService, Encoder
 

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.page import file_response
+from app.api.endpoints.pages import file_response
 
 
 async def openapi(request: Request) -> Response:

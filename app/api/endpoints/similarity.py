@@ -6,10 +6,10 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import bodies
 from app.api.backend import Backend
-from app.api.media import NPY, OCTETS
-from app.api.responses import json_response
+from app.api.wire import bodies
+from app.api.wire.json_response import json_response
+from app.api.wire.negotiation import NPY, OCTETS
 from app.errors import InvalidRequest
 from app.schemas import Json, MatrixOptions
 from app.schemas.validation import as_invalid_request

@@ -8,11 +8,11 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import bodies, inputs
 from app.api.backend import Backend
-from app.api.embeddings import Form, tell_times
-from app.api.inputs import Objects, Texts
-from app.api.responses import json_response
+from app.api.wire import bodies, inputs
+from app.api.wire.embeddings import Form, tell_times
+from app.api.wire.inputs import Objects, Texts
+from app.api.wire.json_response import json_response
 from app.config.args import public_name
 from app.errors import ModelNotFound, PayloadTooLarge, ServiceError
 from app.schemas import Json, OpenAiEmbeddingRequest

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from app.api.dialects import dialect_of, status_of, written
+from app.api.wire.error_formats import dialect_of, status_of, written
 from app.errors import ServiceError, Unauthorized
 from app.schemas import Wire
 

@@ -8,10 +8,10 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import bodies
 from app.api.backend import Backend
-from app.api.embeddings import milliseconds
-from app.api.responses import wire_response
+from app.api.wire import bodies
+from app.api.wire.embeddings import milliseconds
+from app.api.wire.json_response import wire_response
 from app.errors import InvalidRequest
 from app.schemas import (
     CacheClearRequest,

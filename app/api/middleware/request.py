@@ -11,11 +11,11 @@ from contextlib import nullcontext
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.draining import Body
-from app.api.leaving import Leaving
-from app.api.recording import RequestRecorder
-from app.api.request_span import begin_request, end_request
-from app.api.responses import error_response
+from app.api.middleware.disconnect import Leaving
+from app.api.middleware.request_body import Body
+from app.api.middleware.request_metrics import RequestRecorder
+from app.api.middleware.request_tracing import begin_request, end_request
+from app.api.wire.json_response import error_response
 from app.errors import InternalError, ServiceError
 from app.telemetry import tracing
 from app.telemetry.metrics import CLIENT_LEFT

@@ -13,7 +13,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.quota_headers import quota_headers
+from app.api.middleware.rate_limit_headers import quota_headers
 from app.api.route import Handler, Route
 from app.auth.api_keys import ApiKey
 from app.auth.key_file import KeyBook

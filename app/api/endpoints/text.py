@@ -5,10 +5,10 @@ import time
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import bodies
 from app.api.backend import Backend
-from app.api.embeddings import Form, embeddings_response, tell_times
-from app.api.media import wanted
+from app.api.wire import bodies
+from app.api.wire.embeddings import Form, embeddings_response, tell_times
+from app.api.wire.negotiation import wanted
 from app.schemas import TextRequest
 from app.types import Reading
 

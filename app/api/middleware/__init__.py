@@ -1,0 +1,1 @@
+"""Middleware: what each request passes before and after its endpoint."""

@@ -1,0 +1,1 @@
+"""The wire: how bodies are read, negotiated and written."""
