@@ -17,7 +17,7 @@ from deployments.ingress import Ingress
 from deployments.similarity import Similarity
 from deployments.text_encoder import TextEncoder
 
-ROUTER = "deployments.routing.FewestCallsRouter"
+ROUTER = "deployments.serve_internals.router.FewestCallsRouter"
 
 
 def build(args: AppArgs) -> Application:

@@ -11,7 +11,7 @@ from app.cache.shared import CacheStats, Report, SharedCache, Word
 from app.config.args import CacheArgs
 from app.telemetry.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_EVICTIONS, CACHE_EXPIRATIONS
 from deployments.metrics import Reporter
-from deployments.shared_actor import shared_actor
+from deployments.named_actor import shared_actor
 
 # A detached actor outlives redeploys with the code that it began with: a new protocol needs a new name.
 ACTOR_NAME = "embedding-cache-v2"

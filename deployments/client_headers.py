@@ -13,7 +13,7 @@ from typing import Any, Final
 from starlette.middleware import Middleware
 
 from app.telemetry.request_id import VALID_ID
-from deployments.door import Door
+from deployments.serve_internals.bypass_middleware import Door
 
 # Serve takes `-` and `_` in most of them for the same.
 FOR_LOAD_BALANCERS: Final = frozenset(

@@ -20,7 +20,7 @@ from app.corpus.run import Execute
 from app.corpus.source import Span
 from app.corpus.worker import CorpusEncoder, CorpusJob, Receipt
 from app.errors import InvalidRequest, ServiceError, Unavailable
-from deployments.start import start_ray
+from deployments.ray_cluster import start_ray
 
 OBJECT_STORE_BYTES = 128 * 2**20  # spans in, receipts out: rows and vectors never pass through it
 MOST_BLOCKS = 4096

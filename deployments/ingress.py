@@ -23,14 +23,14 @@ from app.dispatch.retry_budget import RetryBudget
 from app.images.decode_pool import DecodePool
 from app.images.fetcher import Fetcher
 from app.images.reader import ImageReader
-from app.ingress_figures import record_ingress
 from app.service.embedding_service import EmbeddingService, Encoder
 from app.types import Kind
 from deployments.cache import ActorTransport
-from deployments.door import Door
+from deployments.ingress_metrics import record_ingress
 from deployments.logs import join_serve_log
-from deployments.remote import RemoteEncoder, RemoteRanker
-from deployments.replica import ClusterMetrics, begin_traces, end_traces, reporter
+from deployments.remote_encoder import RemoteEncoder, RemoteRanker
+from deployments.serve_internals.bypass_middleware import Door
+from deployments.telemetry import ClusterMetrics, begin_traces, end_traces, reporter
 
 
 @serve.ingress()

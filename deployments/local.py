@@ -12,7 +12,7 @@ from ray.serve.schema import LoggingConfig, ServeStatus
 from app.config.settings import LaunchSettings
 from app.local import haproxy
 from app.system.processes import die_with_parent
-from deployments.start import start_ray
+from deployments.ray_cluster import start_ray
 
 NAME = "embedding-service"
 OBJECT_STORE_BYTES = 512 * 2**20

@@ -9,7 +9,7 @@ from app.telemetry.cluster_client import MetricsClient
 from app.telemetry.cluster_metrics import Reading, Report, SharedMetrics, Word
 from app.telemetry.process_metrics import ProcessFigures
 from app.telemetry.registry import Recorder
-from deployments.shared_actor import shared_actor
+from deployments.named_actor import shared_actor
 
 # A detached actor outlives redeploys with the code that it began with: a new protocol needs a new name.
 ACTOR_NAME = "embedding-metrics-v1"

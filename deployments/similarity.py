@@ -11,7 +11,7 @@ from app.schemas import MatrixOptions
 from app.types import Metric, Vector
 from app.vectors.ranking import Ranking, rank_json, rank_matrix, rank_vectors
 from deployments.logs import join_serve_log
-from deployments.replica import reporter
+from deployments.telemetry import reporter
 
 
 class Similarity:

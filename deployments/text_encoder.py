@@ -17,12 +17,12 @@ from app.inference.model_threads import Device
 from app.telemetry.registry import Recorder
 from app.telemetry.tracing import OFF, Origins
 from app.types import ModelInfo, TextInput, Token
-from deployments.lines import CallsOnLines, open_line
-from deployments.loading import load_with_backup, noted
+from deployments.encoder_replica import load_with_backup, noted
+from deployments.engine import Tower, replica_name
 from deployments.logs import join_serve_log
 from deployments.messages import EncodeReply, EncoderStatus
-from deployments.replica import begin_traces, end_traces, reporter
-from deployments.tower import Tower, replica_name
+from deployments.serve_internals.rpc import CallsOnLines, open_line
+from deployments.telemetry import begin_traces, end_traces, reporter
 
 # Runs at once, at most. Two keep each other's CPUs busy; of more each would have few threads, and memory of its own.
 STREAMS = 2

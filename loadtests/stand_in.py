@@ -23,11 +23,11 @@ from app.inference.model_threads import Device
 from app.main import called_options, options
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 from deployments import local
+from deployments.engine import replica_name
 from deployments.ingress import Ingress
-from deployments.replica import reporter
 from deployments.similarity import Similarity
+from deployments.telemetry import reporter
 from deployments.text_encoder import TextEncoder, Texts
-from deployments.tower import replica_name
 
 NAME = "stand-in"
 SECONDS = 0.4

@@ -1,4 +1,5 @@
-"""`deployments.calls` over handles that fail as Ray's do. The imports of Ray warn, and warnings are errors here."""
+"""`deployments.remote_call` over handles that fail as Ray's do. The imports of Ray warn, and warnings are errors
+here."""
 
 import asyncio
 import warnings
@@ -18,7 +19,7 @@ with warnings.catch_warnings():
     from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
     from ray.serve.exceptions import BackPressureError
 
-    from deployments.calls import again, alone, once
+    from deployments.remote_call import again, alone, once
 
 HANGS = "hangs"
 BROKEN = grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata())

@@ -1,4 +1,5 @@
-"""Both ends of a line as Serve has them: `deployments.lines` and `deployments.lined_replica`.
+"""Both ends of a line as Serve has them: `deployments.serve_internals.rpc` and
+`deployments.serve_internals.rpc_replica`.
 
 The imports of Ray warn, and warnings are errors here.
 """
@@ -21,11 +22,11 @@ with warnings.catch_warnings():
     from ray.exceptions import ActorUnavailableError
     from ray.serve._private.request_router.replica_wrapper import RunningReplica
 
-    from deployments import lined_replica, lines
     from deployments.clip import Clip
-    from deployments.lined_replica import LinedReplica, LineResult
-    from deployments.lines import CallsOnLines
-    from deployments.routing import FewestCallsRouter
+    from deployments.serve_internals import rpc, rpc_replica
+    from deployments.serve_internals.router import FewestCallsRouter
+    from deployments.serve_internals.rpc import CallsOnLines
+    from deployments.serve_internals.rpc_replica import LinedReplica, LineResult
     from deployments.text_encoder import TextEncoder
 
 ACTOR = b"a" * 16
@@ -110,8 +111,8 @@ def info_of(metadata: dict[str, Any]) -> Any:
 @pytest.fixture(autouse=True)
 def _without_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RunningReplica, "try_send_request", lambda *_: GRPC)
-    monkeypatch.setattr(lines, "get_node_ip_address", lambda: "127.0.0.1")
-    monkeypatch.setattr(lined_replica, "AGAIN_S", 0.0)
+    monkeypatch.setattr(rpc, "get_node_ip_address", lambda: "127.0.0.1")
+    monkeypatch.setattr(rpc_replica, "AGAIN_S", 0.0)
 
 
 @asynccontextmanager
@@ -234,7 +235,7 @@ def test_a_line_that_nobody_answers_is_tried_again_and_serves_way_taken() -> Non
 
 
 def test_a_line_that_was_just_lost_is_not_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lined_replica, "AGAIN_S", 3600.0)
+    monkeypatch.setattr(rpc_replica, "AGAIN_S", 3600.0)
 
     async def main() -> None:
         async with lined() as pair:
@@ -280,9 +281,9 @@ def test_encoders_tell_serve_of_their_line(monkeypatch: pytest.MonkeyPatch, depl
 
 
 def test_an_address_that_is_not_this_nodes_makes_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "get_node_ip_address", lambda: "203.0.113.7")
-    monkeypatch.setattr(lines, "own_ledger", Ledger)
-    assert run(lines.open_line(Target(), "twice")) == (None, {})
+    monkeypatch.setattr(rpc, "get_node_ip_address", lambda: "203.0.113.7")
+    monkeypatch.setattr(rpc, "own_ledger", Ledger)
+    assert run(rpc.open_line(Target(), "twice")) == (None, {})
 
 
 def test_the_router_has_lined_replicas() -> None:
@@ -292,6 +293,6 @@ def test_the_router_has_lined_replicas() -> None:
 
 def test_a_process_that_is_no_replica_of_serves_opens_no_line() -> None:
     async def main() -> None:
-        assert await lines.open_line(Target(), "twice") == (None, {})
+        assert await rpc.open_line(Target(), "twice") == (None, {})
 
     run(main())

@@ -4,7 +4,7 @@ import pytest
 
 from app.config.args import Backup, ModelArgs, public_name
 from app.errors import ModelUnavailable
-from deployments.loading import load_with_backup, without_paths
+from deployments.encoder_replica import load_with_backup, without_paths
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.aio import Clock, run
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from deployments.messages import EncodeReply
-    from deployments.remote import RemoteEncoder
+    from deployments.remote_encoder import RemoteEncoder
 
 
 class Handle:

@@ -11,7 +11,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from ray._private import worker
 
-    from deployments.replica_ledger import ReplicaLedger, own_ledger
+    from deployments.serve_internals.accounting import ReplicaLedger, own_ledger
 
 
 def test_a_process_that_is_no_replica_as_we_know_them_has_none(monkeypatch: pytest.MonkeyPatch) -> None:

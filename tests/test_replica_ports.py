@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from deployments import replica_ports
-from deployments.replica_ports import keep_on_loopback, listens_on
+from deployments.serve_internals import loopback
+from deployments.serve_internals.loopback import keep_on_loopback, listens_on
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ def test_the_function_that_binds_is_replaced_once(monkeypatch: pytest.MonkeyPatc
         return 7
 
     module = SimpleNamespace(add_port_to_grpc_server=bind)
-    monkeypatch.setitem(sys.modules, replica_ports.REPLICA, module)
-    monkeypatch.setattr(replica_ports, "_node_address", lambda: "127.0.0.1")
+    monkeypatch.setitem(sys.modules, loopback.REPLICA, module)
+    monkeypatch.setattr(loopback, "_node_address", lambda: "127.0.0.1")
     keep_on_loopback()
     keep_on_loopback()
     assert module.add_port_to_grpc_server(None, "[::]:0") == 7
@@ -40,8 +40,8 @@ def test_the_function_that_binds_is_replaced_once(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_serve_that_binds_otherwise_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, replica_ports.REPLICA, SimpleNamespace())
+    monkeypatch.setitem(sys.modules, loopback.REPLICA, SimpleNamespace())
     with pytest.raises(AttributeError):
         keep_on_loopback()
-    monkeypatch.delitem(sys.modules, replica_ports.REPLICA)
+    monkeypatch.delitem(sys.modules, loopback.REPLICA)
     keep_on_loopback()  # the launcher, the driver, the cache actor: nothing to do

@@ -10,7 +10,7 @@ with warnings.catch_warnings():
 
     from app.config.args import Placement
     from app.main import called_options, options
-    from deployments.routing import FewestCallsRouter
+    from deployments.serve_internals.router import FewestCallsRouter
 
 FULL = 4
 

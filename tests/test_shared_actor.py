@@ -1,11 +1,11 @@
-"""Where `deployments.shared_actor` puts an actor. The imports of Ray warn, and warnings are errors here."""
+"""Where `deployments.named_actor` puts an actor. The imports of Ray warn, and warnings are errors here."""
 
 import warnings
 from typing import Any
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from deployments.shared_actor import HEAD, NODE_ID, _where
+    from deployments.named_actor import HEAD, NODE_ID, _where
 
 
 def node(id_: str, resource: str = "CPU", *, alive: bool = True) -> dict[str, Any]:

@@ -16,9 +16,9 @@ with warnings.catch_warnings():
     from ray.serve._private.router import AsyncioRouter, CurrentLoopRouter, RouterMetricsManager
     from ray.serve.handle import DeploymentHandle
 
-    from deployments import short_way
-    from deployments.routing import FewestCallsRouter
-    from deployments.short_way import ShortWay
+    from deployments.serve_internals import direct_call
+    from deployments.serve_internals.direct_call import ShortWay
+    from deployments.serve_internals.router import FewestCallsRouter
 
 ACTOR = b"a" * 16
 
@@ -145,7 +145,7 @@ def without(name: str) -> Serves:
 def test_serves_way_otherwise(case: str) -> None:
     async def main() -> None:
         handle = Handle(Serves(None if case == "none is ready" else Replica()))
-        if case in short_way._OF_CHOOSER:  # noqa: SLF001
+        if case in direct_call._OF_CHOOSER:  # noqa: SLF001
             handle = Handle(without(case))
         elif case == "another Serve":
             del handle._router._asyncio_router._metrics_manager.inc_num_total_requests  # noqa: SLF001
@@ -159,7 +159,7 @@ def test_serves_way_otherwise(case: str) -> None:
 
 
 def test_calls_are_counted_for_autoscaling_where_serve_counts_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(short_way, "RAY_SERVE_COLLECT_AUTOSCALING_METRICS_ON_HANDLE", False)
+    monkeypatch.setattr(direct_call, "RAY_SERVE_COLLECT_AUTOSCALING_METRICS_ON_HANDLE", False)
 
     async def main() -> None:
         serves = Serves(replica := Replica())
@@ -178,7 +178,7 @@ def test_serves_own_classes_are_as_expected() -> None:
         inner._metrics_manager = object.__new__(RouterMetricsManager)  # noqa: SLF001
         outer: Any = object.__new__(CurrentLoopRouter)
         outer._asyncio_loop, outer._asyncio_router = asyncio.get_running_loop(), inner  # noqa: SLF001
-        assert short_way._router_behind(SimpleNamespace(_router=outer)) is inner  # noqa: SLF001
-        assert all(hasattr(FewestCallsRouter, name) for name in short_way._OF_CHOOSER)  # noqa: SLF001
+        assert direct_call._router_behind(SimpleNamespace(_router=outer)) is inner  # noqa: SLF001
+        assert all(hasattr(FewestCallsRouter, name) for name in direct_call._OF_CHOOSER)  # noqa: SLF001
 
     run(main())

@@ -12,7 +12,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import ray
 
-    from deployments.start import ATTEMPTS, start_ray
+    from deployments.ray_cluster import ATTEMPTS, start_ray
 
 SLEEPER = [sys.executable, "-c", "import signal; signal.pause()"]
 

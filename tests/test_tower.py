@@ -21,7 +21,7 @@ from tests.aio import run
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from deployments.tower import Tower
+    from deployments.engine import Tower
 
 INFO = ModelInfo("two", "f" * 32, 2, 8, ("text", "image"), "fake", "f32")
 

@@ -26,7 +26,7 @@ with warnings.catch_warnings():
     from ray.serve._private.http_util import _apply_middlewares
 
     from deployments.client_headers import middlewares
-    from deployments.door import Door
+    from deployments.serve_internals.bypass_middleware import Door
 
 FULL = Overloaded("small-model has 5.0 s of work waiting.", retry_after=5)
 

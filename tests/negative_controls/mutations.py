@@ -45,7 +45,7 @@ WHO_MAY: Final = [
     M("errors without their cause", "app/api/middleware/request.py", 'InternalError("Something went wrong on our side. The request id finds it in the log.")', "InternalError(str(__import__('sys').exc_info()[1]))", "tests/api/test_application.py"),
     M("Serve's headers", "deployments/client_headers.py", "if plain in FOR_LOAD_BALANCERS or plain.startswith(OF_ROUTERS):", "if False:", "tests/test_client_headers.py"),
     M("request ids", "deployments/client_headers.py", "if named or not VALID_ID.fullmatch(value):", "if False:", "tests/test_client_headers.py"),
-    M("gRPC of replicas on loopback", "deployments/replica_ports.py", "if address.startswith(EVERYWHERE) and ip_address(node).is_loopback:", "if False:", "tests/test_replica_ports.py"),
+    M("gRPC of replicas on loopback", "deployments/serve_internals/loopback.py", "if address.startswith(EVERYWHERE) and ip_address(node).is_loopback:", "if False:", "tests/test_replica_ports.py"),
     M("HAProxy's statistics on loopback", "app/local/haproxy.py", "\\\\1127.0.0.1:\\\\2", "\\\\1*:\\\\2", "tests/test_haproxy_wrapper.py"),
     M("a request that HAProxy has whole", "app/local/haproxy.py", 'wait-for-body time {BODY_S}s', 'set-var(txn.a) int(1)', "tests/test_haproxy_standin.py"),
     M("a port that outlives HAProxy", "app/local/haproxy.py", '"bound": f"fd@{kept_socket.DESCRIPTOR}"', '"bound": f"127.0.0.1:{port}"', "tests/test_haproxy_standin.py"),

@@ -27,9 +27,9 @@ from app.telemetry import tracing
 from app.telemetry.tracing import Origins, Traced
 from app.types import Kind, Metric, ModelInfo, TextInput, Token, Vector
 from app.vectors.ranking import Ranking
-from deployments.calls import again, alone, once
 from deployments.messages import EncodeReply, EncoderStatus
-from deployments.short_way import ShortWay
+from deployments.remote_call import again, alone, once
+from deployments.serve_internals.direct_call import ShortWay
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,7 @@
 """A method of a deployment, called past the tasks of Serve's router where that has nothing to wait for.
 
-The router's own rule chooses the replica (`deployments.routing`), and its counts are kept, which Serve scales by. Where
+The router's own rule chooses the replica (`deployments.serve_internals.router`), and its counts are kept, which Serve
+scales by. Where
 a replica must be asked first or has no line, a call goes Serve's way, and so it does where Serve is not as expected:
 what is read here is not of its public interface. Only such calls are in the handle's counter and in the router's
 histograms of waiting.
@@ -13,7 +14,7 @@ from ray.exceptions import ActorUnavailableError
 from ray.serve._private.constants import RAY_SERVE_COLLECT_AUTOSCALING_METRICS_ON_HANDLE
 from ray.serve.handle import DeploymentHandle
 
-from deployments.lined_replica import LinedReplica
+from deployments.serve_internals.rpc_replica import LinedReplica
 
 # What is asked of a router of Serve's; one without these has changed.
 _OF_ROUTER: Final = ("_metrics_manager", "_process_finished_request", "request_router")

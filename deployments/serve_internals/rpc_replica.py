@@ -14,7 +14,7 @@ from ray.serve._private.request_router.replica_wrapper import RunningReplica
 from ray.serve.request_router import PendingRequest
 
 from app.rpc.connection import Line, LineLost, connect
-from deployments.lines import LINE
+from deployments.serve_internals.rpc import LINE
 
 logger = logging.getLogger(__name__)
 

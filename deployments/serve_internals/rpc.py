@@ -1,6 +1,7 @@
 """An encoder's end of its lines: the calls of the ingresses, past Serve's gRPC, which costs more than a small model.
 
-Serve goes on choosing the replica and counting what is under way (`deployments.lined_replica` is the other end).
+Serve goes on choosing the replica and counting what is under way (`deployments.serve_internals.rpc_replica` is the
+other end).
 Where a replica has no line, or it is down, calls go by gRPC.
 """
 
@@ -15,7 +16,7 @@ from ray.util import get_node_ip_address
 
 from app.rpc.connection import HALF
 from app.rpc.server import LineServer
-from deployments.replica_ledger import ReplicaLedger, own_ledger
+from deployments.serve_internals.accounting import ReplicaLedger, own_ledger
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 
 from app.dispatch.load_shedding import Shedder
 from app.telemetry.metrics import CLIENT_LEFT, OTHER
-from deployments.replica_ledger import ledger_beneath
+from deployments.serve_internals.accounting import ledger_beneath
 
 Application = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 

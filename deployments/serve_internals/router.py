@@ -13,7 +13,7 @@ from ray.serve.request_router import (
 )
 
 from app.dispatch.least_outstanding import CallsUnderWay
-from deployments.lined_replica import LinedReplica
+from deployments.serve_internals.rpc_replica import LinedReplica
 
 
 class FewestCallsRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc]

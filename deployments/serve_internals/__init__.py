@@ -1,0 +1,1 @@
+"""The only package that leans on what Ray does not promise."""
