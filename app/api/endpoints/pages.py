@@ -22,7 +22,7 @@ HEADERS: Final = {
     # The files are small: whoever asks for a part gets the whole, as HTTP allows, and not a status that is not ours.
     "accept-ranges": "none",
 }
-FILES: Final = StaticFiles(directory=Path(__file__).parent / "static")
+FILES: Final = StaticFiles(directory=Path(__file__).parents[1] / "static")
 
 
 async def index(request: Request) -> Response:
