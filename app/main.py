@@ -17,7 +17,7 @@ from deployments.ingress import Ingress
 from deployments.similarity import Similarity
 from deployments.text_encoder import TextEncoder
 
-ROUTER = "deployments.serve_internals.router.FewestCallsRouter"
+ROUTER = "deployments.serve_internals.router.LeastOutstandingRouter"
 
 
 def build(args: AppArgs) -> Application:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float32]
 """float32, shape (dimensions,) or (n, dimensions), C-contiguous."""
 
-Kind = Literal["text", "image"]
-Metric = Literal["cosine", "euclidean", "dot"]
+Modality = Literal["text", "image"]
+SimilarityMetric = Literal["cosine", "euclidean", "dot"]
 InputType = Literal["query", "document"]
 Cut = Literal["end", "start"]
 OutputType = Literal["float32", "int8", "uint8", "binary", "ubinary"]
@@ -31,7 +31,7 @@ class ModelInfo:
     fingerprint: str
     dimensions: int
     max_tokens: int
-    kinds: tuple[Kind, ...]
+    kinds: tuple[Modality, ...]
     backend: str
     precision: str
     device: str = "cpu"
@@ -87,7 +87,7 @@ TextInput = str | Prompted | TokenIds
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadOptions:
     """How a request wants its texts read. A named prompt goes before an input type; `param` is the field that
     named it."""
 

@@ -7,7 +7,7 @@ import ray
 from ray.exceptions import RayActorError
 
 from app.cache.lru import LruTtlCache
-from app.cache.shared import CacheStats, Report, SharedCache, Word
+from app.cache.shared import CacheStats, PollRequest, PollResponse, SharedCache
 from app.config.args import CacheArgs
 from app.telemetry.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_EVICTIONS, CACHE_EXPIRATIONS
 from deployments.metrics import Reporter
@@ -33,10 +33,10 @@ class CacheActor:
     async def put(self, client: str, epoch: str, entries: Sequence[tuple[bytes, bytes]]) -> bool:
         return self._cache.put(client, epoch, entries)
 
-    async def poll(self, report: Report) -> Word:
+    async def poll(self, report: PollRequest) -> PollResponse:
         if self._reporter is None:  # the constructor has no event loop
             self._reporter = Reporter("CacheActor", ray.get_runtime_context().get_actor_id() or "")
-            self._reporter.recorder.collectors.append(self._collect)
+            self._reporter.registry.collectors.append(self._collect)
         return await self._cache.poll(report)
 
     async def clear(self) -> int:
@@ -47,11 +47,11 @@ class CacheActor:
 
     def _collect(self) -> None:
         assert self._reporter is not None  # noqa: S101 - it is the reporter's own collector
-        recorder, store = self._reporter.recorder, self._cache.store
-        recorder.set(CACHE_EVICTIONS, store.evictions, "shared")
-        recorder.set(CACHE_EXPIRATIONS, store.expirations, "shared")
-        recorder.set(CACHE_ENTRIES, len(store), "shared")
-        recorder.set(CACHE_BYTES, store.bytes, "shared")
+        registry, store = self._reporter.registry, self._cache.store
+        registry.set(CACHE_EVICTIONS, store.evictions, "shared")
+        registry.set(CACHE_EXPIRATIONS, store.expirations, "shared")
+        registry.set(CACHE_ENTRIES, len(store), "shared")
+        registry.set(CACHE_BYTES, store.bytes, "shared")
 
 
 class ActorTransport:
@@ -71,7 +71,7 @@ class ActorTransport:
     async def put(self, client: str, epoch: str, entries: Sequence[tuple[bytes, bytes]]) -> bool:
         return await self._call("put", client, epoch, entries)  # type: ignore[no-any-return]
 
-    async def poll(self, report: Report) -> Word:
+    async def poll(self, report: PollRequest) -> PollResponse:
         return await self._call("poll", report)  # type: ignore[no-any-return]
 
     async def clear(self) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from starlette.middleware import Middleware
 
 from app.telemetry.request_id import VALID_ID
-from deployments.serve_internals.bypass_middleware import Door
+from deployments.serve_internals.bypass_middleware import BypassMiddleware
 
 # Serve takes `-` and `_` in most of them for the same.
 FOR_LOAD_BALANCERS: Final = frozenset(
@@ -58,4 +58,4 @@ def _kept(headers: list[Header]) -> list[Header]:
 def middlewares() -> list[Middleware]:
     """What `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` calls."""
     # Serve puts the last of them first in a request's way.
-    return [Middleware(Door), Middleware(WithoutClientHeaders)]
+    return [Middleware(BypassMiddleware), Middleware(WithoutClientHeaders)]

@@ -13,16 +13,16 @@ from app.config.args import Backup, ModelArgs, TracingArgs
 from app.encoders import ClipModel, load_clip_model
 from app.errors import ModelUnavailable
 from app.inference.batch_queue import BatchQueue
-from app.inference.model_threads import Device
+from app.inference.model_threads import ModelThreads
 from app.telemetry.tracing import OFF, Origins
 from app.types import TextInput, Token
 from deployments.encoder_replica import load_with_backup, noted
-from deployments.engine import Tower, replica_name
+from deployments.engine import Engine, replica_name
 from deployments.logs import join_serve_log
 from deployments.messages import EncodeReply, EncoderStatus
-from deployments.serve_internals.rpc import CallsOnLines, open_line
+from deployments.serve_internals.rpc import RpcEndpoint, serve_rpc
 from deployments.telemetry import begin_traces, end_traces, reporter
-from deployments.text_encoder import Texts
+from deployments.text_encoder import TextEngine
 
 
 class Clip:
@@ -38,30 +38,37 @@ class Clip:
     ) -> None:
         self._id = args.name
         self._replica = replica_name()
-        self._calls: CallsOnLines | None = None
+        self._calls: RpcEndpoint | None = None
         self._suspects = asyncio.Lock()
         join_serve_log()
         begin_traces(traces)
         self._reporter = reporter()
-        recorder = self._reporter.recorder
+        registry = self._reporter.registry
         load = partial(load_clip_model, threads=threads, offline=offline)
-        device = Device()
-        self._model, note, self._reason = device.alone.submit(load_with_backup, load, args, backup).result()
+        model_threads = ModelThreads()
+        self._model, note, self._reason = model_threads.exclusive.submit(load_with_backup, load, args, backup).result()
         if self._model is None:
             return
         model, self._info = self._model, noted(self._model.info, note)
-        device.alone.submit(model.image.warm, args.batch_size).result()
-        self._texts = Texts(model.text, self._info, args, device, self._replica, recorder)
+        model_threads.exclusive.submit(model.image.warm, args.batch_size).result()
+        self._texts = TextEngine(model.text, self._info, args, model_threads, self._replica, registry)
         # An image is one item whatever its size was: all are scaled to what the model reads.
         queue = BatchQueue(args.batch_size, args.batch_size, lambda length: length)
-        self._images = Tower(
-            self._info, model.image.run, queue, device, self._replica, recorder, "normalize", self._texts.probe.watch
+        self._images = Engine(
+            self._info,
+            model.image.run,
+            queue,
+            model_threads,
+            self._replica,
+            registry,
+            "normalize",
+            self._texts.probe.watch,
         )
         self._workers = ThreadPoolExecutor(args.workers, "normalize")
 
     async def record_replica_metadata(self) -> dict[str, Any]:
         """As `TextEncoder`'s."""
-        self._calls, end = await open_line(self, "encode_texts", "encode_images")
+        self._calls, end = await serve_rpc(self, "encode_texts", "encode_images")
         return end
 
     async def __del__(self) -> None:
@@ -124,13 +131,13 @@ class Clip:
     async def status(self) -> EncoderStatus:
         if self._model is None:
             return EncoderStatus(self._replica, None, self._reason)
-        gates = [self._texts.tower.gate, self._images.gate]
+        schedulers = [self._texts.engine.scheduler, self._images.scheduler]
         return EncoderStatus(
             self._replica,
             self._info,
             self._reason,
-            sum(gate.items_run for gate in gates),
-            sum(gate.batches_run for gate in gates),
+            sum(scheduler.items_run for scheduler in schedulers),
+            sum(scheduler.batches_run for scheduler in schedulers),
             self._model.image.preprocessing,
         )
 

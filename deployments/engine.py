@@ -1,4 +1,4 @@
-"""One graph of a model behind its gate: what TextEncoder and Clip have in common."""
+"""One graph of a model behind its scheduler: what TextEncoder and Clip have in common."""
 
 import asyncio
 import logging
@@ -13,11 +13,11 @@ from ray import serve
 from app.cache.entry import pack
 from app.errors import ServiceError
 from app.inference.batch_queue import BatchQueue, Slice
-from app.inference.model_threads import Device
-from app.inference.scheduler import Gate, Work, failed_on_item
+from app.inference.model_threads import ModelThreads
+from app.inference.scheduler import EncodeJob, Scheduler, failed_on_item
 from app.inference.spans import EncoderSpans
 from app.telemetry.metrics import BATCH_SIZE, QUEUED, STAGE_SECONDS, TOKENS
-from app.telemetry.registry import Recorder
+from app.telemetry.registry import Registry
 from app.telemetry.tracing import Origins
 from app.types import ModelInfo, Vector
 from deployments.messages import EncodeReply
@@ -25,18 +25,18 @@ from deployments.messages import EncodeReply
 logger = logging.getLogger(__name__)
 
 
-class Tower:
+class Engine:
     """Runs items of many calls in shared batches.
 
     Args:
         info: The model's.
-        run: Items -> (n, dimensions); called on the device's threads only.
+        run: Items -> (n, dimensions); called on the threads's threads only.
         run_alone: The same, for an item with nothing beside it.
         queue: Plans the batches.
-        device: Towers of one model share it.
+        threads: Towers of one model share it.
         replica: This replica's name, told in replies.
-        recorder: Counts calls and runs.
-        watch: Entered on the device's thread for each run.
+        registry: Counts calls and runs.
+        watch: Entered on the threads's thread for each run.
         stage: What comes before the queue.
     """
 
@@ -45,25 +45,25 @@ class Tower:
         info: ModelInfo,
         run: Callable[[Sequence[Any]], Vector],
         queue: BatchQueue,
-        device: Device,
+        threads: ModelThreads,
         replica: str,
-        recorder: Recorder,
+        registry: Registry,
         stage: str,
         watch: Callable[[], AbstractContextManager[None]],
         run_alone: Callable[[Sequence[Any]], Vector] | None = None,
     ) -> None:
         self.info = info
-        self.gate = Gate(queue, self._run_slice, self._run_slice_alone, device.streams, ran=self._ran)
-        self._recorder = recorder
+        self.scheduler = Scheduler(queue, self._run_slice, self._run_slice_alone, threads.streams, ran=self._ran)
+        self._registry = registry
         self._stage = stage
-        recorder.collectors.append(self._collect)
+        registry.collectors.append(self._collect)
         self._run = run
         self._run_alone = run_alone or run
         self._watch = watch
         self._spans = EncoderSpans(info.id)
-        self._device = device
+        self._threads = threads
         self._replica = replica
-        self._lanes = [self._batched() for _ in range(device.streams + 1)]
+        self._slots = [self._batched() for _ in range(threads.streams + 1)]
 
     async def encode(
         self,
@@ -84,14 +84,14 @@ class Tower:
             tokens: What usage counts, per input.
             origins: Whose the inputs are, where they are traced.
         """
-        work = Work(lengths=lengths, deadline=deadline, inputs=inputs, dimensions=self.info.dimensions)
+        work = EncodeJob(lengths=lengths, deadline=deadline, inputs=inputs, dimensions=self.info.dimensions)
         with self._spans.call(work, origins, prepare_ms):
-            await self.gate.submit(work)
+            await self.scheduler.submit(work)
         queue_s = work.started_at - work.queued_at
-        recorder, model = self._recorder, self.info.id
-        recorder.observe(STAGE_SECONDS, prepare_ms / 1e3, model, self._stage)
-        recorder.observe(STAGE_SECONDS, queue_s, model, "queue")
-        recorder.count(TOKENS, model, by=sum(tokens))
+        registry, model = self._registry, self.info.id
+        registry.observe(STAGE_SECONDS, prepare_ms / 1e3, model, self._stage)
+        registry.observe(STAGE_SECONDS, queue_s, model, "queue")
+        registry.count(TOKENS, model, by=sum(tokens))
         return EncodeReply(
             packed=pack(work.rows, tokens, truncated),
             errors=work.errors,
@@ -110,11 +110,11 @@ class Tower:
         rows: Vector = np.zeros((1, self.info.dimensions), np.float32)
         errors: dict[int, ServiceError] = {}
         try:
-            rows = await asyncio.get_running_loop().run_in_executor(self._device.alone, self.run_alone, [given])
+            rows = await asyncio.get_running_loop().run_in_executor(self._threads.exclusive, self.run_alone, [given])
         except Exception as error:
             logger.exception("the model failed on one item")
             errors[0] = failed_on_item(error)
-        self._recorder.count(TOKENS, self.info.id, by=tokens)
+        self._registry.count(TOKENS, self.info.id, by=tokens)
         inference_ms = (time.monotonic() - began) * 1e3
         return EncodeReply(
             packed=pack(rows, [tokens], [truncated]),
@@ -129,30 +129,30 @@ class Tower:
         )
 
     def _ran(self, items: int, seconds: float) -> None:
-        self._recorder.observe(BATCH_SIZE, items, self.info.id)
-        self._recorder.observe(STAGE_SECONDS, seconds, self.info.id, "inference")
+        self._registry.observe(BATCH_SIZE, items, self.info.id)
+        self._registry.observe(STAGE_SECONDS, seconds, self.info.id, "inference")
 
     def _collect(self) -> None:
-        self._recorder.count(QUEUED, self.info.id, "encoder", by=len(self.gate.queue))
+        self._registry.count(QUEUED, self.info.id, "encoder", by=len(self.scheduler.queue))
 
-    async def _run_slice(self, part: Slice, lane: int) -> Vector:
-        rows: Vector = await self._lanes[lane](part)
+    async def _run_slice(self, part: Slice, slot: int) -> Vector:
+        rows: Vector = await self._slots[slot](part)
         return rows
 
     async def _run_slice_alone(self, part: Slice) -> Vector:
         # Past `@serve.batch`, which would put what else comes in this turn of the loop beside it.
         inputs = [part.job.inputs[index] for index in part.indices]  # type: ignore[attr-defined]
         with self._spans.batch([part]):
-            return await asyncio.get_running_loop().run_in_executor(self._device.alone, self.run_alone, inputs)
+            return await asyncio.get_running_loop().run_in_executor(self._threads.exclusive, self.run_alone, inputs)
 
     def _batched(self) -> Callable[[Slice], Awaitable[Vector]]:
-        # Made for each lane of each tower: a decorated method would have one queue for all, and with it texts in the
-        # batches of images. The gate decides what is in a batch and hands all of it over in one turn of the loop; the
-        # wrapper only gathers it (hence no waiting time) and keeps Serve's batch metrics.
+        # Made for each slot of each engine: a decorated method would have one queue for all, and with it texts in the
+        # batches of images. The scheduler decides what is in a batch and hands all of it over in one turn of the
+        # loop; the wrapper only gathers it (hence no waiting time) and keeps Serve's batch metrics.
         @serve.batch(max_batch_size=128, batch_wait_timeout_s=0)  # type: ignore[untyped-decorator]
         async def run_batch(slices: list[Slice]) -> list[Vector]:
             with self._spans.batch(slices):
-                return await asyncio.get_running_loop().run_in_executor(self._device.lanes, self._run_model, slices)
+                return await asyncio.get_running_loop().run_in_executor(self._threads.slots, self._run_model, slices)
 
         return run_batch  # type: ignore[no-any-return]
 
@@ -162,7 +162,7 @@ class Tower:
         return np.split(rows, np.cumsum([len(part.indices) for part in slices])[:-1])
 
     def run_alone(self, inputs: Sequence[Any]) -> Vector:
-        """On the device's thread. Raises RuntimeError on rows that are none."""
+        """On the threads's thread. Raises RuntimeError on rows that are none."""
         return self._checked(self._run_alone, inputs)
 
     def run_each(self, inputs: Sequence[Any]) -> None:

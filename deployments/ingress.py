@@ -11,25 +11,25 @@ from ray.serve.handle import DeploymentHandle
 
 from app.api import create_app
 from app.api.backend import Backend
-from app.api.middleware.auth import Guard
+from app.api.middleware.auth import Authenticator
 from app.auth.key_file import open_book
 from app.cache.client import CacheClient
 from app.cache.lru import LruTtlCache
 from app.cache.sharded import CacheShards
 from app.config.args import CacheArgs
 from app.config.settings import AppArgs
-from app.dispatch.load_shedding import Shedder
+from app.dispatch.load_shedding import LoadShedder
 from app.dispatch.retry_budget import RetryBudget
 from app.images.decode_pool import DecodePool
 from app.images.fetcher import Fetcher
 from app.images.reader import ImageReader
 from app.service.embedding_service import EmbeddingService, Encoder
-from app.types import Kind
+from app.types import Modality
 from deployments.cache import ActorTransport
 from deployments.ingress_metrics import record_ingress
 from deployments.logs import join_serve_log
 from deployments.remote_encoder import RemoteEncoder, RemoteRanker
-from deployments.serve_internals.bypass_middleware import Door
+from deployments.serve_internals.bypass_middleware import BypassMiddleware
 from deployments.telemetry import ClusterMetrics, begin_traces, end_traces, reporter
 
 
@@ -47,7 +47,7 @@ class Ingress:
         budget = RetryBudget(args.retries)
         sizes = {model.name: model.batch_size for model in (*args.text_models, *args.image_models)}
 
-        def encoder(id_: str, handle: DeploymentHandle, *kinds: Kind) -> RemoteEncoder:
+        def encoder(id_: str, handle: DeploymentHandle, *kinds: Modality) -> RemoteEncoder:
             return RemoteEncoder(id_, kinds, handle, args.limits, budget, sizes[id_])
 
         encoders = [encoder(id_, handle, "text") for id_, handle in text.items()]
@@ -59,27 +59,27 @@ class Ingress:
         join_serve_log()
         begin_traces(args.tracing)
         self._reporter = reporter()
-        record_ingress(self._reporter.recorder, caches, encoders)
+        record_ingress(self._reporter.registry, caches, encoders)
         self._backend = Backend(
-            service=EmbeddingService(by_id, cache, args, _reader(args), recorder=self._reporter.recorder),
+            service=EmbeddingService(by_id, cache, args, _reader(args), registry=self._reporter.registry),
             cache=cache,
             ranker=RemoteRanker(similarity, args.limits.deadline_s),
             args=args,
             replica=str(serve.get_replica_context().replica_id.unique_id),
-            guard=_guard(args),
+            authenticator=_authenticator(args),
             metrics=ClusterMetrics(self._reporter.client),
         )
         self._background: list[Any] = [cache.run, self._backend.log.run, *(encoder.watch for encoder in encoders)]
-        if guard := self._backend.guard:
-            self._background.append(partial(guard.book.watch, args.access.reload_s))
-            self._background.append(partial(guard.count_replicas, cache.stats))
+        if authenticator := self._backend.authenticator:
+            self._background.append(partial(authenticator.book.watch, args.access.reload_s))
+            self._background.append(partial(authenticator.count_replicas, cache.stats))
         self._tasks: list[asyncio.Task[None]] = []
 
     def __serve_build_asgi_app__(self) -> Any:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(run()) for run in self._background]
         app = create_app(self._backend, names_answers=False)
-        Door.answers, Door.keeper = app, Shedder(self._backend.service.refusal)
+        BypassMiddleware.answers, BypassMiddleware.keeper = app, LoadShedder(self._backend.service.refusal)
         return app
 
     async def __del__(self) -> None:
@@ -103,8 +103,8 @@ def _caches(args: CacheArgs) -> list[CacheClient]:
     ]
 
 
-def _guard(args: AppArgs) -> Guard | None:
-    return Guard(open_book(args.access), args.access) if args.asks_for_keys else None
+def _authenticator(args: AppArgs) -> Authenticator | None:
+    return Authenticator(open_book(args.access), args.access) if args.asks_for_keys else None
 
 
 def _reader(args: AppArgs) -> ImageReader:

@@ -7,8 +7,8 @@ from ray.exceptions import RayActorError
 
 from app.telemetry.cluster_client import MetricsClient
 from app.telemetry.cluster_metrics import Reading, Report, SharedMetrics, Word
-from app.telemetry.process_metrics import ProcessFigures
-from app.telemetry.registry import Recorder
+from app.telemetry.process_metrics import ProcessMetrics
+from app.telemetry.registry import Registry
 from deployments.named_actor import shared_actor
 
 # A detached actor outlives redeploys with the code that it began with: a new protocol needs a new name.
@@ -53,12 +53,12 @@ class MetricsActorTransport:
 
 
 class Reporter:
-    """A replica's recorder, and its way to the cluster's counts. Made on the event loop that it reports from."""
+    """A replica's registry, and its way to the cluster's counts. Made on the event loop that it reports from."""
 
     def __init__(self, deployment: str, replica: str) -> None:
-        self.recorder = Recorder()
-        self.client = MetricsClient(MetricsActorTransport(), self.recorder)
-        ProcessFigures(self.recorder, deployment, replica)
+        self.registry = Registry()
+        self.client = MetricsClient(MetricsActorTransport(), self.registry)
+        ProcessMetrics(self.registry, deployment, replica)
         self._task = asyncio.get_running_loop().create_task(self.client.run())
 
     async def close(self) -> None:

@@ -11,7 +11,7 @@ import grpc
 from ray.exceptions import RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError
 
-from app.dispatch.adaptive_timeout import Patience
+from app.dispatch.adaptive_timeout import AdaptiveTimeout
 from app.dispatch.retry import ReplicaLost
 from app.errors import DeadlineExceeded, Overloaded, ServiceError, Unavailable
 
@@ -25,7 +25,7 @@ ATTEMPT_SHARE = 0.5
 LOSSES = (RayActorError, grpc.aio.AioRpcError)
 
 
-async def once(method: Any, name: str, patience: Patience, *args: Any) -> Any:
+async def once(method: Any, name: str, patience: AdaptiveTimeout, *args: Any) -> Any:
     """Call a deployment.
 
     Raises:
@@ -80,7 +80,7 @@ async def again(method: Any, name: str, deadline_s: float, *args: Any) -> Any:
     ends = loop.time() + deadline_s
     for _ in range(ATTEMPTS):
         try:
-            return await once(method, name, Patience(max(0.0, ATTEMPT_SHARE * (ends - loop.time()))), *args)
+            return await once(method, name, AdaptiveTimeout(max(0.0, ATTEMPT_SHARE * (ends - loop.time()))), *args)
         except ReplicaLost:
             continue
     if loop.time() >= ends - deadline_s * ATTEMPT_SHARE**ATTEMPTS:

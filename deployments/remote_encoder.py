@@ -13,11 +13,11 @@ from ray.serve.handle import DeploymentHandle
 
 from app.cache.entry import split
 from app.config.args import Limits
-from app.dispatch.adaptive_timeout import Patience
-from app.dispatch.admission import Backlog, image_units, text_units
+from app.dispatch.adaptive_timeout import AdaptiveTimeout
+from app.dispatch.admission import AdmissionControl, image_units, text_units
 from app.dispatch.coalescer import Coalescer
-from app.dispatch.replica_liveness import Replicas
-from app.dispatch.retry import ReplicaLost, Rescue
+from app.dispatch.replica_liveness import ReplicaLiveness
+from app.dispatch.retry import ReplicaLost, Retrier
 from app.dispatch.retry_budget import RetryBudget
 from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.images.preprocessing import Preprocessing
@@ -25,7 +25,7 @@ from app.schemas import MatrixOptions
 from app.service.embedding_service import Encoded, ModelState, Stages
 from app.telemetry import tracing
 from app.telemetry.tracing import Origins, Traced
-from app.types import Kind, Metric, ModelInfo, TextInput, Token, Vector
+from app.types import Modality, ModelInfo, SimilarityMetric, TextInput, Token, Vector
 from app.vectors.ranking import Ranking
 from deployments.messages import EncodeReply, EncoderStatus
 from deployments.remote_call import again, alone, once
@@ -50,7 +50,7 @@ class RemoteEncoder:
     def __init__(
         self,
         id_: str,
-        kinds: tuple[Kind, ...],
+        kinds: tuple[Modality, ...],
         handle: DeploymentHandle,
         limits: Limits,
         budget: RetryBudget,
@@ -66,8 +66,8 @@ class RemoteEncoder:
         self._budget = budget
         self._state = ModelState(id_, "loading")
         self._preprocessing: Preprocessing | None = None
-        self._replicas = Replicas(memory_s=2 * limits.deadline_s)
-        self._rescues: list[Rescue[Any, Encoded]] = []
+        self._replicas = ReplicaLiveness(memory_s=2 * limits.deadline_s)
+        self._rescues: list[Retrier[Any, Encoded]] = []
         self._texts: Coalescer[TextInput | Traced[TextInput], Encoded] = self._lane(
             "text", text_units, full=batch_size, max_items=max(512, batch_size)
         )
@@ -84,13 +84,13 @@ class RemoteEncoder:
 
     @property
     def retried(self) -> int:
-        return sum(rescue.retried for rescue in self._rescues)
+        return sum(retry.retried for retry in self._rescues)
 
     @property
     def preprocessing(self) -> Preprocessing | None:
         return self._preprocessing
 
-    def refusal(self, kind: Kind) -> Overloaded | None:
+    def refusal(self, kind: Modality) -> Overloaded | None:
         """What `encode_texts` or `encode_images` would raise for a single one."""
         return (self._texts if kind == "text" else self._images).refusal()
 
@@ -138,7 +138,7 @@ class RemoteEncoder:
     def _width(self) -> int:
         return CALLS_PER_REPLICA * max(1, len(self._replicas))
 
-    def _lane(self, kind: Kind, cost: Callable[[Sequence[Any]], int], **sizes: int) -> Coalescer[Any, Encoded]:
+    def _lane(self, kind: Modality, cost: Callable[[Sequence[Any]], int], **sizes: int) -> Coalescer[Any, Encoded]:
         method = ShortWay(self._handle, f"encode_{kind}s", **PICKLED)
         one = self._handle.options(method_name=f"encode_{kind}_alone", stream=True)
         deadline_s = self._limits.deadline_s
@@ -146,33 +146,33 @@ class RemoteEncoder:
         def cost_plain(items: Sequence[Any]) -> int:
             return cost(tracing.carried(items)[0])
 
-        backlog: Backlog[Any] = Backlog(self._id, cost_plain, self._limits.queue_s, deadline_s)
-        rescue: Rescue[Any, Encoded] = Rescue(partial(self._send_alone, one), self._budget)
+        admission: AdmissionControl[Any] = AdmissionControl(self._id, cost_plain, self._limits.queue_s, deadline_s)
+        retry: Retrier[Any, Encoded] = Retrier(partial(self._send_alone, one), self._budget)
 
-        self._rescues.append(rescue)
+        self._rescues.append(retry)
 
         def take(error: Exception, lost: "list[tuple[Any, asyncio.Future[Encoded]]]") -> bool:
             if not isinstance(error, ReplicaLost):
                 return False
-            rescue.take(lost, rescue.clock() + deadline_s - error.after_s)
+            retry.take(lost, retry.clock() + deadline_s - error.after_s)
             return True
 
-        return Coalescer(partial(self._send, method, backlog), self._width, backlog, rescue=take, **sizes)
+        return Coalescer(partial(self._send, method, admission), self._width, admission, retry=take, **sizes)
 
-    async def _send(self, method: Any, backlog: Backlog[Any], items: list[Any]) -> list[Encoded]:
+    async def _send(self, method: Any, admission: AdmissionControl[Any], items: list[Any]) -> list[Encoded]:
         self._budget.earn(len(items))
-        sent = backlog.clock()
+        sent = admission.clock()
         plain, origins = tracing.carried(items)
         deadline_s = self._limits.deadline_s
-        patience = Patience(backlog.patience_s(), deadline_s, self._replicas.all_get_on)
+        patience = AdaptiveTimeout(admission.patience_s(), deadline_s, self._replicas.all_get_on)
         try:
             reply: EncodeReply = await once(method, self._id, patience, plain, deadline_s, origins)
         except ReplicaLost as loss:
             if not loss.silent or self._replicas.anybody():
                 raise
             # The call waits for a replica to come, and harms none: it stays whole.
-            reply = await once(method, self._id, Patience(deadline_s - loss.after_s), plain, deadline_s, origins)
-        backlog.nobody_between(sent, backlog.clock() - reply.took_ms / 1e3)
+            reply = await once(method, self._id, AdaptiveTimeout(deadline_s - loss.after_s), plain, deadline_s, origins)
+        admission.ignore_outage(sent, admission.clock() - reply.took_ms / 1e3)
         return self._outcomes(reply, len(items), origins)
 
     async def _send_alone(self, method: Any, item: Any, seconds: float) -> Encoded:
@@ -223,7 +223,7 @@ class RemoteRanker:
         return ranking
 
     async def rank(
-        self, query: Vector, candidates: Vector, metric: Metric, top_k: int | None, threshold: float | None
+        self, query: Vector, candidates: Vector, metric: SimilarityMetric, top_k: int | None, threshold: float | None
     ) -> Ranking:
         wanted = (query, candidates, metric, top_k, threshold)
         ranking: Ranking = await again(self._rank, "similarity", self._deadline_s, *wanted)

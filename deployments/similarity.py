@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from app.config.args import Limits
 from app.schemas import MatrixOptions
-from app.types import Metric, Vector
+from app.types import SimilarityMetric, Vector
 from app.vectors.ranking import Ranking, rank_json, rank_matrix, rank_vectors
 from deployments.logs import join_serve_log
 from deployments.telemetry import reporter
@@ -42,7 +42,7 @@ class Similarity:
         return await loop.run_in_executor(self._threads, rank_matrix, body, shape, options, self._limits)
 
     async def rank(
-        self, query: Vector, candidates: Vector, metric: Metric, top_k: int | None, threshold: float | None
+        self, query: Vector, candidates: Vector, metric: SimilarityMetric, top_k: int | None, threshold: float | None
     ) -> Ranking:
         """(d,) against (n, d). Raises InvalidRequest."""
         loop = asyncio.get_running_loop()

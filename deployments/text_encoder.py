@@ -1,4 +1,4 @@
-"""TextEncoder: one replica of one text model. Tokenise → gate → `@serve.batch` (or alone) → model."""
+"""TextEncoder: one replica of one text model. Tokenise → scheduler → `@serve.batch` (or alone) → model."""
 
 import asyncio
 import time
@@ -13,15 +13,15 @@ from app.encoders import TextTower, load_text_model, shapes
 from app.errors import InvalidItem, ModelUnavailable, ServiceError
 from app.inference.batch_queue import BatchQueue
 from app.inference.health_probe import HealthProbe
-from app.inference.model_threads import Device
-from app.telemetry.registry import Recorder
+from app.inference.model_threads import ModelThreads
+from app.telemetry.registry import Registry
 from app.telemetry.tracing import OFF, Origins
 from app.types import ModelInfo, TextInput, Token
 from deployments.encoder_replica import load_with_backup, noted
-from deployments.engine import Tower, replica_name
+from deployments.engine import Engine, replica_name
 from deployments.logs import join_serve_log
 from deployments.messages import EncodeReply, EncoderStatus
-from deployments.serve_internals.rpc import CallsOnLines, open_line
+from deployments.serve_internals.rpc import RpcEndpoint, serve_rpc
 from deployments.telemetry import begin_traces, end_traces, reporter
 
 # Runs at once, at most. Two keep each other's CPUs busy; of more each would have few threads, and memory of its own.
@@ -48,19 +48,19 @@ class TextEncoder:
         join_serve_log()
         begin_traces(traces)
         self._reporter = reporter()
-        self._texts: Texts | None = None
-        self._calls: CallsOnLines | None = None
+        self._texts: TextEngine | None = None
+        self._calls: RpcEndpoint | None = None
         self._suspects = asyncio.Lock()
         load = partial(load_text_model, threads=threads, offline=offline, streams=STREAMS, or_alone=True)
-        device = Device()
-        model, note, self._reason = device.alone.submit(load_with_backup, load, args, backup).result()
+        model_threads = ModelThreads()
+        model, note, self._reason = model_threads.exclusive.submit(load_with_backup, load, args, backup).result()
         if model is not None:
             info = noted(model.info, note)
-            self._texts = Texts(model, info, args, device, self._replica, self._reporter.recorder)
+            self._texts = TextEngine(model, info, args, model_threads, self._replica, self._reporter.registry)
 
     async def record_replica_metadata(self) -> dict[str, Any]:
         """What Serve tells those who call this replica."""
-        self._calls, end = await open_line(self, "encode_texts")
+        self._calls, end = await serve_rpc(self, "encode_texts")
         return end
 
     async def __del__(self) -> None:
@@ -94,34 +94,42 @@ class TextEncoder:
     async def status(self) -> EncoderStatus:
         if self._texts is None:
             return EncoderStatus(self._replica, None, self._reason)
-        tower = self._texts.tower
-        return EncoderStatus(self._replica, tower.info, self._reason, tower.gate.items_run, tower.gate.batches_run)
+        engine = self._texts.engine
+        return EncoderStatus(
+            self._replica, engine.info, self._reason, engine.scheduler.items_run, engine.scheduler.batches_run
+        )
 
-    def _require(self) -> "Texts":
+    def _require(self) -> "TextEngine":
         if self._texts is None:
             raise ModelUnavailable(f"{self._id} is unavailable: {self._reason}", "model")
         return self._texts
 
 
-class Texts:
-    """A text tower with its tokenizer's threads, warmed."""
+class TextEngine:
+    """A text engine with its tokenizer's threads, warmed."""
 
     def __init__(
-        self, model: TextTower, info: ModelInfo, args: ModelArgs, device: Device, replica: str, recorder: Recorder
+        self,
+        model: TextTower,
+        info: ModelInfo,
+        args: ModelArgs,
+        threads: ModelThreads,
+        replica: str,
+        registry: Registry,
     ) -> None:
-        device.widen(model.streams)
+        threads.widen(model.streams)
         # Each stream has the memory that its largest run needs; of half as many tokens a batch is no less efficient.
         tokens = args.batch_tokens if model.streams == 1 else max(1, args.batch_tokens // 2)
-        device.alone.submit(model.warm, shapes.grid(args.batch_size, tokens, info.max_tokens)).result()
+        threads.exclusive.submit(model.warm, shapes.grid(args.batch_size, tokens, info.max_tokens)).result()
         queue = BatchQueue(args.batch_size, tokens, partial(shapes.bucket, grid=shapes.lengths(info.max_tokens)))
-        self.probe = HealthProbe(self._run_tiny, device.alone)
-        self.tower = Tower(
+        self.probe = HealthProbe(self._run_tiny, threads.exclusive)
+        self.engine = Engine(
             info,
             model.run,
             queue,
-            device,
+            threads,
             replica,
-            recorder,
+            registry,
             "tokenize",
             self.probe.watch,
             model.run_alone,
@@ -133,7 +141,7 @@ class Texts:
         self._workers = ThreadPoolExecutor(args.workers, "tokenize")
 
     def _run_tiny(self) -> None:
-        self.tower.run_each([self._nothing.ids])
+        self.engine.run_each([self._nothing.ids])
 
     async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
         loop = asyncio.get_running_loop()
@@ -148,7 +156,7 @@ class Texts:
         wrong: dict[int, ServiceError] = {i: text for i, text in enumerate(outcomes) if isinstance(text, InvalidItem)}
         tokenized = [self._nothing if isinstance(text, InvalidItem) else text for text in outcomes]
         lengths = [len(text.ids) for text in tokenized]
-        reply = await self.tower.encode(
+        reply = await self.engine.encode(
             [text.ids for text in tokenized],
             lengths,
             arrived + timeout_s,
@@ -166,7 +174,7 @@ class Texts:
         wrong = {0: read} if isinstance(read, InvalidItem) else {}
         ready = self._nothing if isinstance(read, InvalidItem) else read
         prepare_ms = (time.monotonic() - arrived) * 1e3
-        reply = await self.tower.encode_alone(
+        reply = await self.engine.encode_alone(
             ready.ids, tokens=len(ready.ids), truncated=ready.truncated, prepare_ms=prepare_ms
         )
         return replace(reply, errors=reply.errors | wrong) if wrong else reply

@@ -22,7 +22,7 @@ import numpy as np
 from app.config.args import ModelArgs
 from app.corpus.model import CorpusModel, Encoded
 from app.corpus.run import CorpusOptions, embed_corpus
-from app.types import Kind, ModelInfo, TokenizedText
+from app.types import Modality, ModelInfo, TokenizedText
 from deployments.corpus import cluster, on_ray
 
 DIMENSIONS, SECONDS_PER_TEXT, PATIENCE_S = 8, 0.004, 120.0
@@ -66,7 +66,7 @@ class Sleeper:
         self.met = True
 
 
-def load(folder: Path, workers: int, args: ModelArgs, kind: Kind, threads: int, offline: bool) -> CorpusModel:
+def load(folder: Path, workers: int, args: ModelArgs, kind: Modality, threads: int, offline: bool) -> CorpusModel:
     return Sleeper(folder, workers)
 
 

@@ -7,13 +7,13 @@ from tempfile import TemporaryFile
 import numpy as np
 from ray._common.formatters import JSONFormatter
 
-from app.api.middleware.request_metrics import RequestRecorder
+from app.api.middleware.request_metrics import RequestMetrics
 from app.api.routes import ROUTES
 from app.cache.entry import pack
-from app.service.result import Embeddings
+from app.service.result import EmbeddingResult
 from app.telemetry import exposition
 from app.telemetry.metrics import ITEMS_ANSWERED, STAGE_SECONDS
-from app.telemetry.registry import Recorder, merged
+from app.telemetry.registry import Registry, merged
 from app.telemetry.request_log import MAX_LINES, RequestLog
 from app.types import ModelInfo
 
@@ -23,14 +23,14 @@ MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def main() -> None:
-    recorder = Recorder()
-    requests = RequestRecorder(recorder, ROUTES)
+    registry = Registry()
+    requests = RequestMetrics(registry, ROUTES)
 
     def one_request() -> None:
         """All that a text request makes its ingress count."""
         requests.began()
-        recorder.observe(STAGE_SECONDS, 0.0007, MODEL, "cache")
-        recorder.count(ITEMS_ANSWERED, MODEL, "text", by=1)
+        registry.observe(STAGE_SECONDS, 0.0007, MODEL, "cache")
+        registry.count(ITEMS_ANSWERED, MODEL, "text", by=1)
         requests.ended(SCOPE, 200, 0.0012)
 
     best = min(timeit.repeat(one_request, number=ROUNDS, repeat=5)) / ROUNDS
@@ -38,9 +38,9 @@ def main() -> None:
     _log()
     for route in ROUTES:
         requests.ended(SCOPE | {"method": route.method, "path": route.path}, 200, 0.0012)
-    best = min(timeit.repeat(recorder.snapshot, number=200, repeat=5)) / 200
+    best = min(timeit.repeat(registry.snapshot, number=200, repeat=5)) / 200
     print(f"snapshot, every route     {best * 1e6:8.2f} µs")
-    parts = [recorder.snapshot()] * 20
+    parts = [registry.snapshot()] * 20
     best = min(timeit.repeat(lambda: merged(parts), number=20, repeat=5)) / 20
     print(f"merging 20 processes      {best * 1e6:8.2f} µs")
     whole = merged(parts)
@@ -50,11 +50,11 @@ def main() -> None:
 
 def _log() -> None:
     log = RequestLog("all")
-    requests = RequestRecorder(Recorder(), ROUTES, log)
+    requests = RequestMetrics(Registry(), ROUTES, log)
     info = ModelInfo(MODEL, "print", 384, 256, ("text",), "openvino", "bf16")
     [entry] = [pack(np.zeros((1, 384), np.float32), [5], [False])]
     stages = {"decode": 0.0, "cache": 0.1, "tokenize": 0.2, "queue": 0.1, "inference": 3.0}
-    state = SCOPE["state"] | {"answered": Embeddings(info, [entry], [True]), "stages": stages}  # type: ignore[operator]
+    state = SCOPE["state"] | {"answered": EmbeddingResult(info, [entry], [True]), "stages": stages}  # type: ignore[operator]
     scope = SCOPE | {"state": state}
     best = timeit.timeit(lambda: requests.ended(scope, 200, 0.0012), number=MAX_LINES) / MAX_LINES
     print(f"... and keeping its line  {best * 1e6:8.2f} µs")

@@ -12,14 +12,14 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when numpy loads
 
 import numpy as np
 
-from app.types import Metric
+from app.types import SimilarityMetric
 from app.vectors.similarity import rank
 
 CANDIDATES, DIMENSIONS, REPEATS = 10_000, 384, 31
-METRICS: tuple[Metric, ...] = ("cosine", "euclidean", "dot")
+METRICS: tuple[SimilarityMetric, ...] = ("cosine", "euclidean", "dot")
 
 
-def measure(metric: Metric, top_k: int | None) -> float:
+def measure(metric: SimilarityMetric, top_k: int | None) -> float:
     """Median milliseconds of the ranking stage alone, arrays ready."""
     random = np.random.default_rng(0)
     candidates = random.standard_normal((CANDIDATES, DIMENSIONS), dtype=np.float32)

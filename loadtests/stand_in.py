@@ -19,7 +19,7 @@ from ray.serve import Application
 
 from app.config.args import Autoscaling, CacheArgs, ModelArgs, Placement
 from app.config.settings import AppArgs, LaunchSettings
-from app.inference.model_threads import Device
+from app.inference.model_threads import ModelThreads
 from app.main import called_options, options
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 from deployments import local
@@ -27,7 +27,7 @@ from deployments.engine import replica_name
 from deployments.ingress import Ingress
 from deployments.similarity import Similarity
 from deployments.telemetry import reporter
-from deployments.text_encoder import TextEncoder, Texts
+from deployments.text_encoder import TextEncoder, TextEngine
 
 NAME = "stand-in"
 SECONDS = 0.4
@@ -82,7 +82,7 @@ class StandIn(TextEncoder):
         self._reason = None
         self._suspects = asyncio.Lock()
         model: Any = SleepingModel()
-        self._texts = Texts(model, model.info, args, Device(), self._replica, self._reporter.recorder)
+        self._texts = TextEngine(model, model.info, args, ModelThreads(), self._replica, self._reporter.registry)
 
 
 def build(

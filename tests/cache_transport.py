@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from app.cache.client import CacheClient
 from app.cache.lru import LruTtlCache
-from app.cache.shared import CacheStats, Report, SharedCache, Word
+from app.cache.shared import CacheStats, PollRequest, PollResponse, SharedCache
 from tests.aio import Clock, turns, until
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ class Wire:
         self.abandoned: list[str] = []
         self.puts: list[list[bytes]] = []
         self.asked: list[list[bytes]] = []
-        self.reports: list[Report] = []
+        self.reports: list[PollRequest] = []
         self._held: dict[str, list[asyncio.Event]] = {}
         self._open: set[asyncio.Task[object]] = set()
 
@@ -47,7 +47,7 @@ class Wire:
         self.puts.append([key for key, _ in entries])
         return await self._carry("put", call)
 
-    async def poll(self, report: Report) -> Word:
+    async def poll(self, report: PollRequest) -> PollResponse:
         self.reports.append(report)
         return await self._carry("poll", lambda: self.shared.poll(report))
 

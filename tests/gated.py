@@ -1,4 +1,4 @@
-"""A gate and a model behind it that runs when a test tells it to."""
+"""A scheduler and a model behind it that runs when a test tells it to."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 
 from app.inference.batch_queue import BatchQueue, Slice
-from app.inference.scheduler import Gate, Work
+from app.inference.scheduler import EncodeJob, Scheduler
 from app.types import Vector
 from tests.aio import Clock, turns
 
@@ -15,7 +15,7 @@ from tests.aio import Clock, turns
 class Model:
     """Answers [number, 0.5] for an input; while `busy` it waits for `finish`. `faults` says what goes wrong.
 
-    `alone` has what ran in a batch of its own, `lanes` the lane of each other slice.
+    `alone` has what ran in a batch of its own, `slots` the slot of each other slice.
     """
 
     def __init__(self, *, busy: bool = True, faults: dict[int, BaseException] | None = None) -> None:
@@ -23,11 +23,11 @@ class Model:
         self.faults = faults or {}
         self.started: list[list[int]] = []
         self.alone: list[list[int]] = []
-        self.lanes: list[int] = []
+        self.slots: list[int] = []
         self._held: list[asyncio.Future[None]] = []
 
-    async def run(self, part: Slice, lane: int) -> Vector:
-        self.lanes.append(lane)
+    async def run(self, part: Slice, slot: int) -> Vector:
+        self.slots.append(slot)
         return await self._run(_numbers(part))
 
     async def run_alone(self, part: Slice) -> Vector:
@@ -58,22 +58,22 @@ class Model:
 
 
 def _numbers(part: Slice) -> list[int]:
-    assert isinstance(part.job, Work)
+    assert isinstance(part.job, EncodeJob)
     return [cast(int, part.job.inputs[index]) for index in part.indices]
 
 
 def gate_of(
     model: Model, clock: Clock | None = None, max_items: int = 16, max_tokens: int = 10_000, streams: int = 1
-) -> Gate:
+) -> Scheduler:
     queue = BatchQueue(max_items, max_tokens, lambda length: length)
-    return Gate(queue, model.run, model.run_alone, streams, clock or Clock())
+    return Scheduler(queue, model.run, model.run_alone, streams, clock or Clock())
 
 
-def work_of(inputs: Sequence[int], lengths: Sequence[int] | None = None, deadline: float = float("inf")) -> Work:
-    return Work(lengths=lengths or [8] * len(inputs), deadline=deadline, inputs=inputs, dimensions=2)
+def work_of(inputs: Sequence[int], lengths: Sequence[int] | None = None, deadline: float = float("inf")) -> EncodeJob:
+    return EncodeJob(lengths=lengths or [8] * len(inputs), deadline=deadline, inputs=inputs, dimensions=2)
 
 
-async def submit(gate: Gate, work: Work) -> "asyncio.Task[None]":
-    task = asyncio.get_running_loop().create_task(gate.submit(work))
+async def submit(scheduler: Scheduler, work: EncodeJob) -> "asyncio.Task[None]":
+    task = asyncio.get_running_loop().create_task(scheduler.submit(work))
     await turns()
     return task

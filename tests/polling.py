@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from app.cache.lru import LruTtlCache
-from app.cache.shared import Counts, Report, SharedCache, Word
+from app.cache.shared import Counts, PollRequest, PollResponse, SharedCache
 from tests.aio import Clock, turns
 
 K = [bytes([number]) * 16 for number in range(8)]
@@ -24,22 +24,22 @@ class Client:
         self.cache = cache
         self.epoch: str | None = None
         self.counts = Counts()
-        self.words: list[Word] = []
-        self._polling: asyncio.Task[Word] | None = None
+        self.words: list[PollResponse] = []
+        self._polling: asyncio.Task[PollResponse] | None = None
 
     @property
     def parked(self) -> bool:
         return self._polling is not None and not self._polling.done()
 
-    async def poll(self, touched: Sequence[bytes] = ()) -> Word | None:
+    async def poll(self, touched: Sequence[bytes] = ()) -> PollResponse | None:
         """Take home an answered poll, start the next; what it says unless it parks."""
         await self.hear()
-        report = Report(self.name, self.epoch, Counts(self.counts.hits, self.counts.near_hits, 0), touched)
+        report = PollRequest(self.name, self.epoch, Counts(self.counts.hits, self.counts.near_hits, 0), touched)
         self._polling = asyncio.get_running_loop().create_task(self.cache.poll(report))
         await turns()
         return await self.hear()
 
-    async def hear(self) -> Word | None:
+    async def hear(self) -> PollResponse | None:
         if self._polling is None or not self._polling.done():
             return None
         word, self._polling = await self._polling, None
@@ -55,5 +55,5 @@ class Client:
 
 async def knock(cache: SharedCache, name: str) -> None:
     """Somebody new comes, who holds nothing old."""
-    await cache.poll(Report(name, cache.epoch, Counts()))
+    await cache.poll(PollRequest(name, cache.epoch, Counts()))
     await turns()

@@ -15,7 +15,7 @@ from app.errors import Overloaded, ServiceError
 from app.images.preprocessing import Preprocessing
 from app.images.reader import ImageReader
 from app.service.embedding_service import EmbeddingService, Encoded, Encoder, ModelState, Stages
-from app.types import Kind, ModelInfo, TextInput, Token, TokenIds
+from app.types import Modality, ModelInfo, TextInput, Token, TokenIds
 
 MODEL = "makers/small-model"
 
@@ -41,7 +41,7 @@ def as_read(one: TextInput) -> str:
 class FakeEncoder:
     """Answers at once, or, while `held`, with `answer`."""
 
-    def __init__(self, id_: str = MODEL, kinds: tuple[Kind, ...] = ("text",)) -> None:
+    def __init__(self, id_: str = MODEL, kinds: tuple[Modality, ...] = ("text",)) -> None:
         self.kinds = kinds
         self.state = ModelState(id_, "ready", info_of(id_))
         self.preprocessing: Preprocessing | None = None
@@ -55,7 +55,7 @@ class FakeEncoder:
         self.faults: dict[str, BaseException] = {}
         self._open: list[tuple[str, asyncio.Future[Encoded]]] = []
 
-    def refusal(self, kind: Kind) -> Overloaded | None:
+    def refusal(self, kind: Modality) -> Overloaded | None:
         return self.overload
 
     def encode_texts(self, texts: Sequence[TextInput]) -> "Sequence[asyncio.Future[Encoded]]":

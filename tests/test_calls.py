@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.dispatch.adaptive_timeout import Patience
+from app.dispatch.adaptive_timeout import AdaptiveTimeout
 from app.dispatch.retry import ReplicaLost
 from app.errors import DeadlineExceeded, InvalidItem, Overloaded, Unavailable
 from tests.aio import run
@@ -72,19 +72,19 @@ def raised(coroutine: Any) -> Exception:
 
 def test_an_answer_is_an_answer() -> None:
     method = Method(7)
-    assert run(once(method, "m", Patience(5.0), "a", "b")) == 7
+    assert run(once(method, "m", AdaptiveTimeout(5.0), "a", "b")) == 7
     assert method.calls == [("a", "b")]
 
 
 @pytest.mark.parametrize("death", DEATHS, ids=lambda death: type(death).__name__)
 def test_a_replica_that_dies_is_lost_and_not_silent(death: Exception) -> None:
-    lost = raised(once(Method(death), "m", Patience(5.0)))
+    lost = raised(once(Method(death), "m", AdaptiveTimeout(5.0)))
     assert isinstance(lost, ReplicaLost)
     assert (lost.silent, lost.begun) == (False, False)
 
 
 def test_a_replica_that_does_not_answer_is_silent() -> None:
-    lost = raised(once(Method(HANGS), "m", Patience(0.01)))
+    lost = raised(once(Method(HANGS), "m", AdaptiveTimeout(0.01)))
     assert isinstance(lost, ReplicaLost)
     assert lost.silent
     assert lost.after_s >= 0.01
@@ -93,10 +93,12 @@ def test_a_replica_that_does_not_answer_is_silent() -> None:
 def test_the_deployments_own_errors_pass() -> None:
     own = InvalidItem("no good", "texts.1")
     told = RayTaskError("encode", "a traceback", own).as_instanceof_cause()
-    assert raised(once(Method(told), "m", Patience(5.0))) is own
+    assert raised(once(Method(told), "m", AdaptiveTimeout(5.0))) is own
     other = RayTaskError("encode", "a traceback", ValueError("odd")).as_instanceof_cause()
-    assert raised(once(Method(other), "m", Patience(5.0))) is other
-    full = raised(once(Method(BackPressureError(num_queued_requests=1, max_queued_requests=1)), "m", Patience(5.0)))
+    assert raised(once(Method(other), "m", AdaptiveTimeout(5.0))) is other
+    full = raised(
+        once(Method(BackPressureError(num_queued_requests=1, max_queued_requests=1)), "m", AdaptiveTimeout(5.0))
+    )
     assert isinstance(full, Overloaded)
 
 

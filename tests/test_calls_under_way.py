@@ -2,14 +2,14 @@
 
 from collections import Counter
 
-from app.dispatch.least_outstanding import PROMISE_S, CallsUnderWay
+from app.dispatch.least_outstanding import PROMISE_S, LeastOutstanding
 from tests.aio import Clock
 
 NAMES = ["a", "b", "c"]
 
 
 def test_the_one_with_the_fewest_calls() -> None:
-    calls = CallsUnderWay[str]()
+    calls = LeastOutstanding[str]()
     for name in ("a", "a", "b", "c", "c"):
         calls.left(name)
     assert calls.fewest(NAMES) == "b"
@@ -20,7 +20,7 @@ def test_the_one_with_the_fewest_calls() -> None:
 
 
 def test_calls_that_are_chosen_at_once_are_spread() -> None:
-    calls = CallsUnderWay[str]()
+    calls = LeastOutstanding[str]()
     chosen = [calls.fewest(NAMES) for _ in range(6)]
     assert Counter(chosen) == {"a": 2, "b": 2, "c": 2}
     # Having left they count as before, and no more.
@@ -30,12 +30,12 @@ def test_calls_that_are_chosen_at_once_are_spread() -> None:
 
 
 def test_equals_are_chosen_by_lot() -> None:
-    assert len({CallsUnderWay[str]().fewest(NAMES) for _ in range(100)}) == 3
+    assert len({LeastOutstanding[str]().fewest(NAMES) for _ in range(100)}) == 3
 
 
 def test_a_promise_that_is_not_kept_is_forgotten() -> None:
     clock = Clock()
-    calls = CallsUnderWay[str](clock)
+    calls = LeastOutstanding[str](clock)
     calls.left("a")
     assert calls.fewest(["a", "b"]) == "b"
     assert {calls.fewest(["a", "b"]) for _ in range(2)} == {"a", "b"}
@@ -44,7 +44,7 @@ def test_a_promise_that_is_not_kept_is_forgotten() -> None:
 
 
 def test_more_ends_than_calls_do_no_harm() -> None:
-    calls = CallsUnderWay[str]()
+    calls = LeastOutstanding[str]()
     calls.left("a")
     calls.ended("a")
     calls.ended("a")

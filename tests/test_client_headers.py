@@ -10,7 +10,7 @@ import pytest
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from deployments.client_headers import WithoutClientHeaders, middlewares
-    from deployments.serve_internals.bypass_middleware import Door
+    from deployments.serve_internals.bypass_middleware import BypassMiddleware
 
 
 def seen(scope: dict[str, Any]) -> Any:
@@ -56,4 +56,4 @@ def test_of_two_request_ids_the_first_counts() -> None:
 
 def test_serve_is_handed_a_list_of_middlewares() -> None:
     classes: list[Any] = [m.cls for m in middlewares()]
-    assert classes == [Door, WithoutClientHeaders]
+    assert classes == [BypassMiddleware, WithoutClientHeaders]

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.dispatch.admission import CALL_UNITS, Backlog
+from app.dispatch.admission import CALL_UNITS, AdmissionControl
 from app.dispatch.coalescer import DEEP, DEEP_AFTER_S, Coalescer
 from app.errors import Overloaded
 from tests.aio import Clock, run, turns
@@ -31,9 +31,9 @@ class Line:
         await turns()
 
 
-def backlog() -> Backlog[int]:
+def admission() -> AdmissionControl[int]:
     """An item is a unit; nothing is refused."""
-    return Backlog("model", len, queue_s=LARGE, deadline_s=LARGE)
+    return AdmissionControl("model", len, queue_s=LARGE, deadline_s=LARGE)
 
 
 async def submit(coalescer: Coalescer[int, int], items: Sequence[int]) -> list["asyncio.Future[int]"]:
@@ -45,7 +45,7 @@ async def submit(coalescer: Coalescer[int, int], items: Sequence[int]) -> list["
 def test_a_lone_item_leaves_at_once_and_what_comes_meanwhile_goes_together() -> None:
     async def main() -> None:
         line = Line()
-        coalescer = Coalescer(line.send, lambda: 1, backlog())
+        coalescer = Coalescer(line.send, lambda: 1, admission())
         futures = [*await submit(coalescer, [0]), *await submit(coalescer, [1, 2]), *await submit(coalescer, [3])]
         assert (line.calls, len(coalescer)) == ([[0]], 3)
         await line.answer(0)
@@ -59,7 +59,7 @@ def test_a_lone_item_leaves_at_once_and_what_comes_meanwhile_goes_together() -> 
 def test_as_many_calls_as_the_receivers_can_use() -> None:
     async def main() -> None:
         line, width = Line(), 2
-        coalescer = Coalescer(line.send, lambda: width, backlog())
+        coalescer = Coalescer(line.send, lambda: width, admission())
         for i in range(4):
             await submit(coalescer, [i])
         assert line.calls == [[0], [1]]
@@ -81,11 +81,11 @@ def test_as_many_calls_as_the_receivers_can_use() -> None:
 def test_a_pile_is_spread_over_the_free_calls_but_not_too_thin() -> None:
     async def main() -> None:
         line = Line()
-        coalescer = Coalescer(line.send, lambda: 4, backlog())
+        coalescer = Coalescer(line.send, lambda: 4, admission())
         await submit(coalescer, range(400))
         assert [len(call) for call in line.calls] == [100, 100, 100, 100]
         line = Line()
-        coalescer = Coalescer(line.send, lambda: 4, backlog())
+        coalescer = Coalescer(line.send, lambda: 4, admission())
         await submit(coalescer, range(coalescer.full + 1))
         assert [len(call) for call in line.calls] == [coalescer.full, 1]
 
@@ -97,7 +97,7 @@ def test_what_several_requests_share_is_no_longer_than_a_full_batch() -> None:
 
     async def main() -> None:
         line = Line()
-        coalescer = Coalescer(line.send, lambda: 1, backlog(), full=3)
+        coalescer = Coalescer(line.send, lambda: 1, admission(), full=3)
         futures = [*await submit(coalescer, [0])]
         for items in ([1], [2], [3, 4, 5], [6], [7, 8]):
             futures += await submit(coalescer, items)
@@ -112,7 +112,7 @@ def test_what_several_requests_share_is_no_longer_than_a_full_batch() -> None:
 def test_where_much_has_waited_long_calls_are_larger_and_leave_others_enough() -> None:
     async def main() -> None:
         line, clock = Line(), Clock()
-        account: Backlog[int] = Backlog("model", len, LARGE, LARGE, clock)
+        account: AdmissionControl[int] = AdmissionControl("model", len, LARGE, LARGE, clock)
         coalescer = Coalescer(line.send, lambda: 1, account, full=2)
         futures = [*await submit(coalescer, [0])]
         for item in range(1, 14):
@@ -131,7 +131,7 @@ def test_where_much_has_waited_long_calls_are_larger_and_leave_others_enough() -
 def test_a_call_has_at_most_max_items_in_order() -> None:
     async def main() -> None:
         line = Line()
-        coalescer = Coalescer(line.send, lambda: 1, backlog(), max_items=100)
+        coalescer = Coalescer(line.send, lambda: 1, admission(), max_items=100)
         futures = await submit(coalescer, range(250))
         for call in range(3):
             await line.answer(call)
@@ -144,7 +144,7 @@ def test_a_call_has_at_most_max_items_in_order() -> None:
 def test_a_failed_call_fails_its_own_items_only() -> None:
     async def main() -> None:
         line, failure = Line(), ConnectionError("gone")
-        coalescer = Coalescer(line.send, lambda: 1, backlog())
+        coalescer = Coalescer(line.send, lambda: 1, admission())
         first, second = await submit(coalescer, [1]), await submit(coalescer, [2])
         await line.answer(0, failure)
         await line.answer(1)
@@ -157,7 +157,7 @@ def test_a_failed_call_fails_its_own_items_only() -> None:
 def test_a_wrong_number_of_results_is_a_failure_and_no_mix_up(results: list[int]) -> None:
     async def main() -> None:
         line = Line()
-        futures = await submit(Coalescer(line.send, lambda: 1, backlog()), [1, 2])
+        futures = await submit(Coalescer(line.send, lambda: 1, admission()), [1, 2])
         await line.answer(0, results)
         for future in futures:
             with pytest.raises(RuntimeError, match=f"{len(results)} results for 2 items"):
@@ -169,7 +169,7 @@ def test_a_wrong_number_of_results_is_a_failure_and_no_mix_up(results: list[int]
 def test_a_cancelled_item_is_left_out() -> None:
     async def main() -> None:
         line = Line()
-        coalescer = Coalescer(line.send, lambda: 1, backlog())
+        coalescer = Coalescer(line.send, lambda: 1, admission())
         await submit(coalescer, [0])
         gone, _ = await submit(coalescer, [1, 2])
         gone.cancel()
@@ -190,7 +190,7 @@ def test_a_cancelled_item_is_left_out() -> None:
 def test_an_item_cancelled_on_its_way_takes_nothing_from_the_others(failure: Exception | None) -> None:
     async def main() -> None:
         line = Line()
-        gone, stays = await submit(Coalescer(line.send, lambda: 1, backlog()), [1, 2])
+        gone, stays = await submit(Coalescer(line.send, lambda: 1, admission()), [1, 2])
         gone.cancel()
         await line.answer(0, failure)
         assert gone.cancelled()
@@ -203,7 +203,7 @@ def test_an_item_cancelled_on_its_way_takes_nothing_from_the_others(failure: Exc
 def test_a_cancelled_call_cancels_its_items_and_hangs_nobody() -> None:
     async def main() -> None:
         line = Line()
-        coalescer = Coalescer(line.send, lambda: 1, backlog())
+        coalescer = Coalescer(line.send, lambda: 1, admission())
         first, second = await submit(coalescer, [1, 2]), await submit(coalescer, [3])
         await line.answer(0, asyncio.CancelledError())
         assert [future.cancelled() for future in first] == [True, True]
@@ -218,12 +218,12 @@ def test_a_rescuer_takes_what_is_still_wanted_of_a_failed_call_and_the_next_call
         line, lost = Line(), ConnectionError("lost")
         taken: list[tuple[int, asyncio.Future[int]]] = []
 
-        def rescue(error: Exception, entries: list[tuple[int, "asyncio.Future[int]"]]) -> bool:
+        def retry(error: Exception, entries: list[tuple[int, "asyncio.Future[int]"]]) -> bool:
             if error is lost:
                 taken.extend(entries)
             return error is lost
 
-        coalescer = Coalescer(line.send, lambda: 1, backlog(), rescue=rescue)
+        coalescer = Coalescer(line.send, lambda: 1, admission(), retry=retry)
         gone, stays = await submit(coalescer, [1, 2])
         [later] = await submit(coalescer, [3])
         gone.cancel()
@@ -240,8 +240,8 @@ def test_a_rescuer_takes_what_is_still_wanted_of_a_failed_call_and_the_next_call
 
 def test_what_waits_is_accounted_for_until_it_is_answered_lost_or_given_up() -> None:
     async def main() -> None:
-        line, account = Line(), backlog()
-        coalescer = Coalescer(line.send, lambda: 1, account, rescue=lambda error, lost: True)
+        line, account = Line(), admission()
+        coalescer = Coalescer(line.send, lambda: 1, account, retry=lambda error, lost: True)
         await submit(coalescer, [1, 2])
         _, gone, *_ = await submit(coalescer, [3, 4, 5])
         assert account.waiting == 5
@@ -262,7 +262,7 @@ def test_what_waits_is_accounted_for_until_it_is_answered_lost_or_given_up() -> 
 def test_how_long_calls_take_is_told() -> None:
     async def main() -> None:
         line, clock = Line(), Clock()
-        account: Backlog[int] = Backlog("model", len, 4.0, 30.0, clock)
+        account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock)
         coalescer = Coalescer(line.send, lambda: 1, account)
         await submit(coalescer, [1, 2])
         [failed] = await submit(coalescer, [3])
@@ -280,7 +280,7 @@ def test_how_long_calls_take_is_told() -> None:
 def test_too_much_is_refused_before_it_waits() -> None:
     async def main() -> None:
         line, clock = Line(), Clock()
-        account: Backlog[int] = Backlog("model", len, 4.0, 30.0, clock, waiting=10**6)
+        account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock, waiting=10**6)
         coalescer = Coalescer(line.send, lambda: 1, account)
         await submit(coalescer, [1])
         clock.now += 1
@@ -301,7 +301,7 @@ def test_too_much_is_refused_before_it_waits() -> None:
 
 def test_a_call_that_nobody_waits_for_any_more_ends_and_the_next_begins() -> None:
     async def main() -> None:
-        line, account, tasks = Line(), backlog(), len(asyncio.all_tasks())
+        line, account, tasks = Line(), admission(), len(asyncio.all_tasks())
         coalescer = Coalescer(line.send, lambda: 1, account)
         first = await submit(coalescer, [1, 2])
         waiting = await submit(coalescer, [3, 4])

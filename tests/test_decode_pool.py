@@ -134,7 +134,7 @@ def test_an_answer_that_is_none_is_not_believed(pool: DecodePool) -> None:
 
 def test_memory_has_an_end() -> None:
     script = (
-        "import sys; from app import decode_worker; from tests.fragile_decoder import fragile;"
+        "import sys; from app.images import decode_worker; from tests.fragile_decoder import fragile;"
         "decode_worker.limit_memory(1000); decode_worker.main(int(sys.argv[1]), fragile)"
     )
     pool = DecodePool(1, LIMITS, lambda _: [sys.executable, "-c", script])

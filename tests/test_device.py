@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 
 import pytest
 
-from app.inference.model_threads import BEHIND, LAST, Device
+from app.inference.model_threads import BEHIND, LAST, ModelThreads
 
 
 def niceness() -> int:
@@ -26,10 +26,10 @@ def threads_of(executor: Executor, runs: int) -> set[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere niceness is a process's")
-@pytest.mark.parametrize("executor", ["alone", "lanes"])
+@pytest.mark.parametrize("executor", ["alone", "slots"])
 def test_the_models_threads_and_what_they_start_stand_behind_the_event_loop(executor: str) -> None:
     found: list[int] = []
-    device = Device()
+    device = ModelThreads()
     device.widen(2)
 
     def start_another() -> int:
@@ -44,14 +44,14 @@ def test_the_models_threads_and_what_they_start_stand_behind_the_event_loop(exec
 
 
 def test_one_stream_is_one_thread_for_everything() -> None:
-    device = Device()
+    device = ModelThreads()
     device.widen(1)
-    assert (device.streams, device.lanes) == (1, device.alone)
-    assert len(threads_of(device.alone, 1)) == 1
+    assert (device.streams, device.slots) == (1, device.exclusive)
+    assert len(threads_of(device.exclusive, 1)) == 1
 
 
 def test_streams_have_a_thread_each_beside_the_one_for_what_runs_alone() -> None:
-    device = Device()
+    device = ModelThreads()
     device.widen(3)
-    lanes, alone = threads_of(device.lanes, 3), threads_of(device.alone, 1)
-    assert (device.streams, len(lanes | alone)) == (3, 4)
+    slots, alone = threads_of(device.slots, 3), threads_of(device.exclusive, 1)
+    assert (device.streams, len(slots | alone)) == (3, 4)

@@ -101,7 +101,7 @@ def test_images_beyond_what_can_be_decoded_in_time_are_refused_at_once() -> None
         stuck, clock = Stuck(), Clock()
         with ThreadPoolExecutor(1) as workers:
             reader = ImageReader(workers, limits(), None, decoder=stuck)
-            reader.backlog.clock = clock
+            reader.admission.clock = clock
             first = asyncio.get_running_loop().create_task(reader.read([PICTURE] * 200, SMALL, "images"))
             await turns()
             clock.now += 2
@@ -122,7 +122,7 @@ def test_images_that_take_too_long_end_with_the_request() -> None:
             reader = ImageReader(workers, limits(deadline_s=0.05), None, decoder=stuck)
             with pytest.raises(DeadlineExceeded, match=r"within 0\.05 s"):
                 await reader.read([PICTURE], SMALL, "images")
-            assert reader.backlog.waiting == 0
+            assert reader.admission.waiting == 0
             stuck.free.set()
 
     run(main())

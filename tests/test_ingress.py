@@ -6,7 +6,7 @@ The imports of Ray warn, and warnings are errors here.
 import warnings
 from pathlib import Path
 
-from app.api.middleware.auth import Guard
+from app.api.middleware.auth import Authenticator
 from app.auth import api_keys
 from app.config.settings import AppArgs
 from app.images.decode_pool import DecodePool
@@ -14,7 +14,7 @@ from app.images.fetcher import Fetcher
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from deployments.ingress import _guard, _reader
+    from deployments.ingress import _authenticator, _reader
 
 
 def test_by_default_no_file_and_no_url_is_read_and_files_are_decoded_elsewhere() -> None:
@@ -33,10 +33,10 @@ def test_a_folder_and_hosts_of_the_settings_are_read_from(tmp_path: Path) -> Non
 
 
 def test_keys_of_the_settings_are_asked_for() -> None:
-    assert _guard(AppArgs()) is None
+    assert _authenticator(AppArgs()) is None
     secret, key = api_keys.make("acme", ["read"])
     args = AppArgs.model_validate({"access": {"keys": [key.line]}})
-    guard = _guard(args)
-    assert isinstance(guard, Guard)
-    assert guard.book.ring.admit(secret.encode(), "read", guard.book.clock()).tenant == "acme"
-    assert _guard(args.model_copy(update={"auth": "off"})) is None
+    authenticator = _authenticator(args)
+    assert isinstance(authenticator, Authenticator)
+    assert authenticator.book.ring.admit(secret.encode(), "read", authenticator.book.clock()).tenant == "acme"
+    assert _authenticator(args.model_copy(update={"auth": "off"})) is None

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from app.cache.keys import KeyMaker, cache_key
-from app.types import Kind
+from app.types import Modality
 
 
 def test_keys_stay_what_they_are() -> None:
@@ -34,7 +34,7 @@ def test_every_field_counts() -> None:
 def test_no_split_of_the_same_bytes_collides() -> None:
     """Every way to cut one string into tenant, fingerprint and content, for both kinds."""
     whole = "aaaaaa\x00text\x00\x00\x00\x00\x00\x00\x00\x04textaa"
-    kinds: tuple[Kind, ...] = ("text", "image")
+    kinds: tuple[Modality, ...] = ("text", "image")
     cuts = [*itertools.combinations_with_replacement(range(len(whole) + 1), 2)]
     keys = {cache_key(whole[:i], whole[i:j], kind, whole[j:].encode()) for i, j in cuts for kind in kinds}
     assert len(keys) == len(cuts) * len(kinds)

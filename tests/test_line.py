@@ -9,8 +9,8 @@ import uvloop
 
 from app.rpc import connection as line
 from app.rpc import server as line_server
-from app.rpc.connection import CALL, HEADER, WELCOME, Line, LineLost, connect
-from app.rpc.server import Answer, LineServer
+from app.rpc.connection import CALL, HEADER, WELCOME, ConnectionLost, RpcConnection, connect
+from app.rpc.server import Answer, RpcServer
 from tests.aio import run, turns, until
 
 SECRET = b"s" * 32
@@ -35,8 +35,8 @@ class Works:
 
 
 @asynccontextmanager
-async def served(answer: Answer) -> AsyncIterator[tuple[LineServer, int]]:
-    server = LineServer(answer, SECRET)
+async def served(answer: Answer) -> AsyncIterator[tuple[RpcServer, int]]:
+    server = RpcServer(answer, SECRET)
     port = await server.start(HOST)
     try:
         yield server, port
@@ -52,7 +52,7 @@ async def closed(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
-async def ended(one: Line) -> None:
+async def ended(one: RpcConnection) -> None:
     one.transport.close()
     await until(lambda: not one.is_open)
 
@@ -97,7 +97,7 @@ def test_who_does_not_know_the_secret_is_not_listened_to() -> None:
         works = Works()
         async with served(works) as (server, port):
             for wrong in (b"", b"s" * 15, b"t" * 32, b"t" * 16 + b"s" * 16):
-                with pytest.raises(LineLost):
+                with pytest.raises(ConnectionLost):
                     await connect(HOST, port, wrong)
             # Nor who leaves it out.
             reader, writer = await asyncio.open_connection(HOST, port)
@@ -119,7 +119,7 @@ def test_who_answers_without_knowing_the_secret_is_not_called() -> None:
             await closed(writer)
 
         server = await asyncio.start_server(stranger, HOST, 0)
-        with pytest.raises(LineLost):
+        with pytest.raises(ConnectionLost):
             await connect(HOST, server.sockets[0].getsockname()[1], SECRET)
         server.close()
         await turns()
@@ -153,7 +153,7 @@ def test_an_end_that_is_silent_is_asked_and_a_slow_one_answers(monkeypatch: pyte
                 call = one.call(b"given up")
                 await turns()
                 call.cancel()
-            with pytest.raises(LineLost):
+            with pytest.raises(ConnectionLost):
                 await other
             assert (slow.is_open, slow._heard_at > heard, dead.is_open) == (True, True, False)  # noqa: SLF001
             await ended(slow)
@@ -161,7 +161,7 @@ def test_an_end_that_is_silent_is_asked_and_a_slow_one_answers(monkeypatch: pyte
     run(main())
 
 
-def name_of(one: Line) -> object:
+def name_of(one: RpcConnection) -> object:
     return one.transport.get_extra_info("sockname")
 
 
@@ -202,9 +202,9 @@ def test_calls_are_lost_with_the_other_end_and_later_ones_not_begun() -> None:
             call = one.call(b"a")
             await until(lambda: len(works.open) == 1)
             await server.close()
-            with pytest.raises(LineLost):
+            with pytest.raises(ConnectionLost):
                 await call
-            with pytest.raises(LineLost):
+            with pytest.raises(ConnectionLost):
                 one.call(b"b")
         with pytest.raises(ConnectionRefusedError):
             await connect(HOST, port, SECRET)
@@ -220,7 +220,7 @@ def test_work_ends_with_the_caller() -> None:
             call = one.call(b"a")
             await until(lambda: len(works.open) == 1)
             one.transport.abort()
-            with pytest.raises(LineLost):
+            with pytest.raises(ConnectionLost):
                 await call
             await until(lambda: works.cancelled == [b"a"])
 
@@ -233,7 +233,7 @@ def test_a_frame_that_is_too_large_ends_the_connection(monkeypatch: pytest.Monke
             one = await connect(HOST, port, SECRET)
             [connection] = server.connections
             connection.most_bytes = 10
-            with pytest.raises(LineLost):
+            with pytest.raises(ConnectionLost):
                 await one.call(b"x" * 11)
 
     run(main())
@@ -254,7 +254,7 @@ def test_one_that_nobody_answers_holds_up_no_other() -> None:
             assert await one.call(b"good") == b"good"
             assert not bad.done()
             await ended(one)
-            with pytest.raises(LineLost):
+            with pytest.raises(ConnectionLost):
                 await bad
 
     run(main())

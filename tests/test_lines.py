@@ -24,9 +24,9 @@ with warnings.catch_warnings():
 
     from deployments.clip import Clip
     from deployments.serve_internals import rpc, rpc_replica
-    from deployments.serve_internals.router import FewestCallsRouter
-    from deployments.serve_internals.rpc import CallsOnLines
-    from deployments.serve_internals.rpc_replica import LinedReplica, LineResult
+    from deployments.serve_internals.router import LeastOutstandingRouter
+    from deployments.serve_internals.rpc import RpcEndpoint
+    from deployments.serve_internals.rpc_replica import RpcReplica, RpcResult
     from deployments.text_encoder import TextEncoder
 
 ACTOR = b"a" * 16
@@ -82,9 +82,9 @@ class Ledger:
 class Pair:
     """A replica with a line, and what the router has of it."""
 
-    def __init__(self, calls: CallsOnLines, ledger: Ledger, target: Target, end: dict[str, Any]) -> None:
-        self.calls, self.ledger, self.target = calls, ledger, target
-        self.replica = LinedReplica(info_of({"line": end}))
+    def __init__(self, calls: RpcEndpoint, accounting: Ledger, target: Target, end: dict[str, Any]) -> None:
+        self.calls, self.accounting, self.target = calls, accounting, target
+        self.replica = RpcReplica(info_of({"line": end}))
 
     def send(self, method: str, *args: Any, **changes: Any) -> Any:
         metadata = SimpleNamespace(
@@ -117,9 +117,9 @@ def _without_serve(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def lined(*methods: str) -> AsyncIterator[Pair]:
-    target, ledger = Target(), Ledger()
-    calls = CallsOnLines(target, methods or ("twice", "fails", "hangs"), ledger)  # type: ignore[arg-type]
-    pair = Pair(calls, ledger, target, await calls.start())
+    target, accounting = Target(), Ledger()
+    calls = RpcEndpoint(target, methods or ("twice", "fails", "hangs"), accounting)  # type: ignore[arg-type]
+    pair = Pair(calls, accounting, target, await calls.start())
     try:
         yield pair
     finally:
@@ -133,11 +133,11 @@ def test_a_call_goes_by_grpc_until_the_line_is_there_and_then_by_the_line() -> N
         async with lined() as pair:
             await pair.connected()
             result = pair.send("twice", 4, "m")
-            assert isinstance(result, LineResult)
+            assert isinstance(result, RpcResult)
             heard = await result.get_rejection_response()
             assert (heard.accepted, heard.num_ongoing_requests) == (True, 1)
             assert await result.get_async() == "8 m"
-            assert (pair.ledger.under_way, pair.ledger.errors) == (0, [False])
+            assert (pair.accounting.under_way, pair.accounting.errors) == (0, [False])
 
     run(main())
 
@@ -149,7 +149,7 @@ def test_what_the_method_raises_arrives_whole() -> None:
             with pytest.raises(ModelUnavailable) as raised:
                 await pair.send("fails").get_async()
             assert (raised.value.message, raised.value.retry_after) == ("small-model is unavailable.", 30)
-            assert pair.ledger.errors == [True]
+            assert pair.accounting.errors == [True]
 
     run(main())
 
@@ -186,12 +186,12 @@ def test_a_replica_that_dies_is_an_actor_that_is_gone_and_serve_is_asked_again()
             result = pair.send("hangs")
             result.add_done_callback(done.append)
             await until(lambda: pair.target.open is not None)
-            assert pair.ledger.under_way == 1
+            assert pair.accounting.under_way == 1
             await pair.calls.close()
             with pytest.raises(ActorUnavailableError):
                 await result.get_async()
             await turns()
-            assert (len(done), pair.ledger.under_way) == (1, 0)
+            assert (len(done), pair.accounting.under_way) == (1, 0)
             assert pair.send("twice", 1, "m") == GRPC
 
     run(main())
@@ -205,7 +205,7 @@ def test_a_cancelled_call_ends_at_the_replica() -> None:
             await until(lambda: pair.target.open is not None)
             result.cancel()
             await until(lambda: pair.target.cancelled == 1)
-            assert pair.ledger.under_way == 0
+            assert pair.accounting.under_way == 0
 
     run(main())
 
@@ -213,7 +213,7 @@ def test_a_cancelled_call_ends_at_the_replica() -> None:
 def test_a_replica_without_a_line_is_called_as_serve_does() -> None:
     async def main() -> None:
         async with lined() as pair:
-            pair.replica = LinedReplica(info_of({}))
+            pair.replica = RpcReplica(info_of({}))
             assert [pair.send("twice", 1, "m") for _ in range(3)] == [GRPC] * 3
             assert pair.replica._connecting is None  # noqa: SLF001
 
@@ -283,16 +283,16 @@ def test_encoders_tell_serve_of_their_line(monkeypatch: pytest.MonkeyPatch, depl
 def test_an_address_that_is_not_this_nodes_makes_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpc, "get_node_ip_address", lambda: "203.0.113.7")
     monkeypatch.setattr(rpc, "own_ledger", Ledger)
-    assert run(rpc.open_line(Target(), "twice")) == (None, {})
+    assert run(rpc.serve_rpc(Target(), "twice")) == (None, {})
 
 
 def test_the_router_has_lined_replicas() -> None:
-    router = object.__new__(FewestCallsRouter)
-    assert isinstance(router.create_replica_wrapper(info_of({})), LinedReplica)
+    router = object.__new__(LeastOutstandingRouter)
+    assert isinstance(router.create_replica_wrapper(info_of({})), RpcReplica)
 
 
 def test_a_process_that_is_no_replica_of_serves_opens_no_line() -> None:
     async def main() -> None:
-        assert await rpc.open_line(Target(), "twice") == (None, {})
+        assert await rpc.serve_rpc(Target(), "twice") == (None, {})
 
     run(main())

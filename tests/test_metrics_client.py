@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from app.telemetry.cluster_client import MetricsClient
 from app.telemetry.cluster_metrics import Reading, Report, SharedMetrics, Word
 from app.telemetry.metrics import REQUESTS
-from app.telemetry.registry import Recorder
+from app.telemetry.registry import Registry
 from tests.aio import run, until
 
 LABELS = ("/embed/text", "POST", "200")
@@ -38,9 +38,9 @@ class Wire:
 
 
 def client_of(wire: Wire, requests: int, **options: float) -> MetricsClient:
-    recorder = Recorder()
-    recorder.count(REQUESTS, *LABELS, by=requests)
-    return MetricsClient(wire, recorder, **options)  # type: ignore[arg-type]
+    registry = Registry()
+    registry.count(REQUESTS, *LABELS, by=requests)
+    return MetricsClient(wire, registry, **options)  # type: ignore[arg-type]
 
 
 def requests_in(reading: Reading) -> float:
@@ -50,10 +50,10 @@ def requests_in(reading: Reading) -> float:
 def test_reading_brings_the_readers_own_numbers_of_now() -> None:
     async def main() -> None:
         wire = Wire()
-        await wire.shared.report(Report("other", 1, client_of(wire, 30).recorder.snapshot()))
+        await wire.shared.report(Report("other", 1, client_of(wire, 30).registry.snapshot()))
         client = client_of(wire, 4)
         assert requests_in(await client.read()) == 34
-        client.recorder.count(REQUESTS, *LABELS)
+        client.registry.count(REQUESTS, *LABELS)
         assert requests_in(await client.read()) == 35
 
     run(main())
@@ -91,7 +91,7 @@ def test_an_actor_that_begins_anew_gets_back_what_the_departed_left() -> None:
         await staying.read()
         await until(lambda: wire.reports[-1].known[1] == 1)
         old, wire.shared = wire.shared, SharedMetrics()
-        await old.read(Report("x", 1, Recorder().snapshot()), patience_s=0)  # ends the report that is parked there
+        await old.read(Report("x", 1, Registry().snapshot()), patience_s=0)  # ends the report that is parked there
         await until(lambda: any(report.departed is not None for report in wire.reports))
         assert requests_in(await staying.read()) == 34
         await until(lambda: wire.reports[-1].departed is None)

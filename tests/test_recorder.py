@@ -19,66 +19,66 @@ from app.telemetry.metrics import (
     REQUESTS,
     SECONDS,
 )
-from app.telemetry.registry import Recorder, Snapshot, merged
+from app.telemetry.registry import Registry, Snapshot, merged
 
 DURATIONS = st.lists(st.integers(0, 40_000_000).map(lambda us: us / 1e6), max_size=60)
 
 
 def observed(*durations: float) -> Snapshot:
-    recorder = Recorder()
+    registry = Registry()
     for seconds in durations:
-        recorder.observe(REQUEST_SECONDS, seconds, "/embed/text")
-    return recorder.snapshot()
+        registry.observe(REQUEST_SECONDS, seconds, "/embed/text")
+    return registry.snapshot()
 
 
 def test_a_counter_counts_by_label() -> None:
-    recorder = Recorder()
-    recorder.count(REQUESTS, "/a", "GET", "200")
-    recorder.count(REQUESTS, "/a", "GET", "200", by=4)
-    recorder.count(REQUESTS, "/a", "GET", "404")
-    assert recorder.snapshot() == Snapshot(
+    registry = Registry()
+    registry.count(REQUESTS, "/a", "GET", "200")
+    registry.count(REQUESTS, "/a", "GET", "200", by=4)
+    registry.count(REQUESTS, "/a", "GET", "404")
+    assert registry.snapshot() == Snapshot(
         totals={REQUESTS.name: {("/a", "GET", "200"): [5.0], ("/a", "GET", "404"): [1.0]}}
     )
 
 
 def test_a_bucket_includes_its_upper_bound() -> None:
-    recorder = Recorder()
+    registry = Registry()
     for items in (1, 2, 3, 512, 513):
-        recorder.observe(BATCH_SIZE, items, "m")
-    [cells] = recorder.snapshot().totals[BATCH_SIZE.name].values()
+        registry.observe(BATCH_SIZE, items, "m")
+    [cells] = registry.snapshot().totals[BATCH_SIZE.name].values()
     assert cells == [1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1031]
 
 
 def test_a_snapshot_stays_as_it_was_taken() -> None:
-    recorder = Recorder()
-    recorder.count(REQUESTS, "/a", "GET", "200")
-    taken = recorder.snapshot()
-    recorder.count(REQUESTS, "/a", "GET", "200")
+    registry = Registry()
+    registry.count(REQUESTS, "/a", "GET", "200")
+    taken = registry.snapshot()
+    registry.count(REQUESTS, "/a", "GET", "200")
     assert taken.totals[REQUESTS.name] == {("/a", "GET", "200"): [1.0]}
 
 
 def test_gauges_are_asked_for_anew_and_the_gone_are_gone() -> None:
-    recorder = Recorder()
+    registry = Registry()
     models = {"a": 1, "b": 0}
 
     def collect() -> None:
         for name, up in models.items():
-            recorder.set(READY, up, name)
+            registry.set(READY, up, name)
 
-    recorder.collectors.append(collect)
-    assert recorder.snapshot().peaks == {READY.name: {("a",): [1.0], ("b",): [0.0]}}
+    registry.collectors.append(collect)
+    assert registry.snapshot().peaks == {READY.name: {("a",): [1.0], ("b",): [0.0]}}
     del models["a"]
-    assert recorder.snapshot().peaks == {READY.name: {("b",): [0.0]}}
+    assert registry.snapshot().peaks == {READY.name: {("b",): [0.0]}}
 
 
 def test_each_kind_is_merged_in_its_own_way() -> None:
     def part(replica: str, ready: int, waiting: int, hits: int) -> Snapshot:
-        recorder = Recorder()
-        recorder.set(GC_RUNS, 7, "Ingress", replica, "0")
-        recorder.set(CACHE_LOOKUPS, hits, "near", "hit")
-        recorder.collectors.append(lambda: recorder.count(QUEUED, "m", "ingress", by=waiting))
-        recorder.collectors.append(lambda: recorder.set(READY, ready, "m"))
-        return recorder.snapshot()
+        registry = Registry()
+        registry.set(GC_RUNS, 7, "Ingress", replica, "0")
+        registry.set(CACHE_LOOKUPS, hits, "near", "hit")
+        registry.collectors.append(lambda: registry.count(QUEUED, "m", "ingress", by=waiting))
+        registry.collectors.append(lambda: registry.set(READY, ready, "m"))
+        return registry.snapshot()
 
     parts = [part("r1", 0, 3, 10), part("r2", 1, 4, 20)]
     whole = merged(parts)
@@ -118,9 +118,9 @@ def test_percentiles_come_from_the_sum_and_not_from_an_average() -> None:
 
 def test_buckets_of_another_version_are_not_added_up() -> None:
     old = Snapshot(totals={BATCH_SIZE.name: {("m",): [1.0, 2.0]}})
-    recorder = Recorder()
-    recorder.observe(BATCH_SIZE, 1, "m")
-    assert merged([old, recorder.snapshot()]) == recorder.snapshot()
+    registry = Registry()
+    registry.observe(BATCH_SIZE, 1, "m")
+    assert merged([old, registry.snapshot()]) == registry.snapshot()
 
 
 def test_the_table_keeps_prometheus_conventions() -> None:

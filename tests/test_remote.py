@@ -37,10 +37,10 @@ def test_while_no_replica_was_there_the_model_was_not_slow() -> None:
         clock = Clock()
         handle: Any = Handle(clock)
         encoder = RemoteEncoder("m", ("text",), handle, Limits(), RetryBudget(RetryArgs()), batch_size=1)
-        backlog = encoder._texts.backlog  # noqa: SLF001 - its clock is no argument of the encoder
-        backlog.clock = clock
+        admission = encoder._texts.admission  # noqa: SLF001 - its clock is no argument of the encoder
+        admission.clock = clock
         futures = [encoder.encode_texts([text])[0] for text in ("a", "b", "c")]
         assert [len(encoded.entry) > 0 for encoded in await asyncio.gather(*futures)] == [True] * 3  # type: ignore[arg-type]
-        assert backlog.rate > 1000  # 20 units a second, if the whole 20 s counted
+        assert admission.rate > 1000  # 20 units a second, if the whole 20 s counted
 
     run(main())

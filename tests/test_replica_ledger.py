@@ -1,4 +1,4 @@
-"""Where a replica's ledger is found. The imports of Ray warn, and warnings are errors here."""
+"""Where a replica's accounting is found. The imports of Ray warn, and warnings are errors here."""
 
 import asyncio
 import warnings
@@ -11,7 +11,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from ray._private import worker
 
-    from deployments.serve_internals.accounting import ReplicaLedger, own_ledger
+    from deployments.serve_internals.accounting import ReplicaAccounting, own_ledger
 
 
 def test_a_process_that_is_no_replica_as_we_know_them_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,8 +37,8 @@ def test_a_replica_knows_its_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
         _user_callable_wrapper=SimpleNamespace(_run_user_code_in_separate_thread=False),
     )
     monkeypatch.setattr(worker.global_worker, "actors", {1: SimpleNamespace(_replica_impl=replica)})
-    ledger = own_ledger()
-    assert isinstance(ledger, ReplicaLedger)
-    assert ledger.is_full
-    ledger.called(ledger.began(), error=True)
+    accounting = own_ledger()
+    assert isinstance(accounting, ReplicaAccounting)
+    assert accounting.is_full
+    accounting.called(accounting.began(), error=True)
     assert (counted, [(one["route"], one["is_error"]) for one in recorded]) == ([1, -1], [("", True)])

@@ -1,16 +1,16 @@
 """`app.dispatch.replica_liveness`: who is there, and who gets on."""
 
-from app.dispatch.replica_liveness import SEEN_S, SILENT_S, Replicas
+from app.dispatch.replica_liveness import SEEN_S, SILENT_S, ReplicaLiveness
 from tests.aio import Clock
 
 DEADLINE = 30.0
 
 
-def replicas_of(clock: Clock) -> Replicas:
-    return Replicas(2 * DEADLINE, clock)
+def replicas_of(clock: Clock) -> ReplicaLiveness:
+    return ReplicaLiveness(2 * DEADLINE, clock)
 
 
-def work(replicas: Replicas, clock: Clock, *names: str, seconds: float = 20.0) -> None:
+def work(replicas: ReplicaLiveness, clock: Clock, *names: str, seconds: float = 20.0) -> None:
     """These run a batch each second."""
     for batch in range(int(seconds)):
         clock.now += 1

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from app.config.args import LogRequests
-from app.telemetry.request_log import MAX_LINES, Line, RequestLog
+from app.telemetry.request_log import MAX_LINES, LogRecord, RequestLog
 from tests.aio import run
 from tests.cluster.running import wait_for
 
 
-def line_of(status: int = 200, **changes: Any) -> Line:
+def line_of(status: int = 200, **changes: Any) -> LogRecord:
     known: dict[str, Any] = {
         "ended": 1.5,
         "request_id": "r7",
@@ -20,7 +20,7 @@ def line_of(status: int = 200, **changes: Any) -> Line:
         "route": "/embed/text",
         "total_ms": 2.3456,
     }
-    return Line(status=status, **(known | changes))
+    return LogRecord(status=status, **(known | changes))
 
 
 @pytest.fixture(autouse=True)

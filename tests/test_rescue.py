@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from app.config.args import RetryArgs
-from app.dispatch.retry import ReplicaLost, Rescue
+from app.dispatch.retry import ReplicaLost, Retrier
 from app.dispatch.retry_budget import RetryBudget
 from app.errors import DeadlineExceeded, InvalidItem, RequestRejected, Unavailable
 from tests.aio import Clock, run, turns
@@ -38,28 +38,28 @@ class Replicas:
         self.pauses.append(seconds)
         self.clock.now += seconds
 
-    def rescue(self, width: int = 8, burst: int = 100) -> Rescue[int, int]:
+    def retry(self, width: int = 8, burst: int = 100) -> Retrier[int, int]:
         budget = RetryBudget(RetryArgs(burst=burst, per_s=0, share=0), self.clock)
-        return Rescue(self.send, budget, width, self.clock, self.sleep)
+        return Retrier(self.send, budget, width, self.clock, self.sleep)
 
 
-def lose(rescue: Rescue[int, int], items: Sequence[int], ends: float = 1030.0) -> "list[asyncio.Future[int]]":
+def lose(retry: Retrier[int, int], items: Sequence[int], ends: float = 1030.0) -> "list[asyncio.Future[int]]":
     loop = asyncio.get_running_loop()
     futures: list[asyncio.Future[int]] = [loop.create_future() for _ in items]
-    rescue.take(list(zip(items, futures, strict=True)), ends)
+    retry.take(list(zip(items, futures, strict=True)), ends)
     return futures
 
 
 def test_each_item_goes_alone_and_few_at_once() -> None:
     async def main() -> None:
         replicas = Replicas(Clock(), held=True)
-        rescue = replicas.rescue(width=3)
-        futures = lose(rescue, range(5))
+        retry = replicas.retry(width=3)
+        futures = lose(retry, range(5))
         await turns()
-        assert (replicas.calls, len(rescue)) == ([0, 1, 2], 5)
+        assert (replicas.calls, len(retry)) == ([0, 1, 2], 5)
         replicas.open[1].set_result(None)
         await turns()
-        assert (replicas.calls, len(rescue)) == ([0, 1, 2, 3], 4)
+        assert (replicas.calls, len(retry)) == ([0, 1, 2, 3], 4)
         assert await futures[1] == 2
         for item in (0, 2, 3):
             replicas.open[item].set_result(None)
@@ -67,7 +67,7 @@ def test_each_item_goes_alone_and_few_at_once() -> None:
         replicas.open[4].set_result(None)
         assert await asyncio.gather(*futures) == [0, 2, 4, 6, 8]
         await turns()
-        assert len(rescue) == 0
+        assert len(retry) == 0
 
     run(main())
 
@@ -76,13 +76,13 @@ def test_the_item_that_kills_again_is_rejected_and_its_mates_are_answered() -> N
     async def main() -> None:
         replicas = Replicas(Clock())
         replicas.deaths = {7: [ReplicaLost(begun=True)], 3: [ReplicaLost()], 4: [ReplicaLost()]}
-        rescue = replicas.rescue()
-        outcomes = await asyncio.gather(*lose(rescue, [3, 7, 4, 5]), return_exceptions=True)
+        retry = replicas.retry()
+        outcomes = await asyncio.gather(*lose(retry, [3, 7, 4, 5]), return_exceptions=True)
         assert [outcomes[i] for i in (0, 2, 3)] == [6, 8, 10]
         assert isinstance(outcomes[1], RequestRejected)
         # The killer is not tried a third time; who only shared its replica is.
         assert sorted(replicas.calls) == [3, 3, 4, 4, 5, 7]
-        assert rescue.retried == 6
+        assert retry.retried == 6
 
     run(main())
 
@@ -91,7 +91,7 @@ def test_pauses_grow_and_attempts_leave_time_for_others() -> None:
     async def main() -> None:
         replicas = Replicas(Clock())
         replicas.deaths = {1: [ReplicaLost() for _ in range(7)]}
-        [future] = lose(replicas.rescue(), [1], ends=1010.0)
+        [future] = lose(replicas.retry(), [1], ends=1010.0)
         assert await future == 2
         assert replicas.pauses == [0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
         assert replicas.seconds[0] == 5.0  # half of what is left
@@ -104,7 +104,7 @@ def test_after_the_deadline_nothing_is_tried() -> None:
     async def main() -> None:
         replicas = Replicas(Clock())
         replicas.deaths = {1: [ReplicaLost() for _ in range(100)]}
-        late, hopeless = lose(replicas.rescue(), [2], ends=1000.0) + lose(replicas.rescue(), [1], ends=1002.0)
+        late, hopeless = lose(replicas.retry(), [2], ends=1000.0) + lose(replicas.retry(), [1], ends=1002.0)
         for future in (late, hopeless):
             with pytest.raises(DeadlineExceeded):
                 await future
@@ -116,7 +116,7 @@ def test_after_the_deadline_nothing_is_tried() -> None:
 def test_the_budget_bounds_how_much_is_tried_again() -> None:
     async def main() -> None:
         replicas = Replicas(Clock())
-        outcomes = await asyncio.gather(*lose(replicas.rescue(burst=2), range(4)), return_exceptions=True)
+        outcomes = await asyncio.gather(*lose(replicas.retry(burst=2), range(4)), return_exceptions=True)
         assert outcomes[:2] == [0, 2]
         assert [type(outcome) for outcome in outcomes[2:]] == [Unavailable, Unavailable]
         assert replicas.calls == [0, 1]
@@ -129,7 +129,7 @@ def test_other_failures_are_the_items_own() -> None:
         replicas = Replicas(Clock())
         wrong, odd = InvalidItem("no"), ValueError("odd")
         replicas.deaths = {1: [wrong], 2: [odd]}
-        assert await asyncio.gather(*lose(replicas.rescue(), [1, 2, 3]), return_exceptions=True) == [wrong, odd, 6]
+        assert await asyncio.gather(*lose(replicas.retry(), [1, 2, 3]), return_exceptions=True) == [wrong, odd, 6]
         assert replicas.calls == [1, 2, 3]
 
     run(main())
@@ -138,8 +138,8 @@ def test_other_failures_are_the_items_own() -> None:
 def test_what_nobody_waits_for_any_more_is_not_tried_and_not_kept() -> None:
     async def main() -> None:
         replicas = Replicas(Clock(), held=True)
-        rescue = replicas.rescue(width=1)
-        under_way, waiting, last = lose(rescue, [1, 2, 3])
+        retry = replicas.retry(width=1)
+        under_way, waiting, last = lose(retry, [1, 2, 3])
         await turns()
         waiting.cancel()
         under_way.cancel()
@@ -148,6 +148,6 @@ def test_what_nobody_waits_for_any_more_is_not_tried_and_not_kept() -> None:
         replicas.open[3].set_result(None)
         assert await last == 6
         await turns()
-        assert len(rescue) == 0
+        assert len(retry) == 0
 
     run(main())

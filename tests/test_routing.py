@@ -10,7 +10,7 @@ with warnings.catch_warnings():
 
     from app.config.args import Placement
     from app.main import called_options, options
-    from deployments.serve_internals.router import FewestCallsRouter
+    from deployments.serve_internals.router import LeastOutstandingRouter
 
 FULL = 4
 
@@ -23,7 +23,7 @@ class Replica:
         return self.lined and method == "encode"
 
 
-class Router(FewestCallsRouter):
+class Router(LeastOutstandingRouter):
     """Without Serve behind it. `queued`: what Serve believes of each replica; None: nothing."""
 
     def __init__(self, queued: dict[str, int | None]) -> None:
@@ -103,5 +103,5 @@ def test_at_once_is_for_calls_that_need_not_wait_and_replicas_that_are_all_known
 
 def test_whoever_is_called_is_called_this_way_and_the_ingress_is_not() -> None:
     chosen = called_options(Placement())["request_router_config"].request_router_class
-    assert chosen == f"{FewestCallsRouter.__module__}.{FewestCallsRouter.__name__}"
+    assert chosen == f"{LeastOutstandingRouter.__module__}.{LeastOutstandingRouter.__name__}"
     assert "request_router_config" not in options(Placement())

@@ -5,21 +5,21 @@ from collections.abc import Callable
 import pytest
 
 from app.errors import DeadlineExceeded, InvalidItem, ModelNotFound, ModelUnavailable, Overloaded, PayloadTooLarge
-from app.service.embedding_service import Embeddings, EmbeddingService, ModelState
-from app.service.request_context import Caller, acting
+from app.service.embedding_service import EmbeddingResult, EmbeddingService, ModelState
+from app.service.request_context import RequestContext, acting
 from tests.aio import run, turns
 from tests.service_fakes import MODEL, FakeCache, FakeEncoder, entry_of, info_of, service_of
 
 
-def lengths(result: Embeddings) -> list[float]:
+def lengths(result: EmbeddingResult) -> list[float]:
     rows, _, _ = result.table()
     return [row[0] for row in rows.tolist()]
 
 
 async def start(
     service: EmbeddingService, texts: list[str], model: str | None = None, tenant: str = ""
-) -> "asyncio.Task[Embeddings]":
-    with acting(Caller(tenant)):
+) -> "asyncio.Task[EmbeddingResult]":
+    with acting(RequestContext(tenant)):
         task = asyncio.get_running_loop().create_task(service.embed_texts(texts, model))
     await turns()
     return task
@@ -81,7 +81,7 @@ def test_models_and_tenants_share_nothing() -> None:
         one, other = FakeEncoder("one"), FakeEncoder("other")
         service = service_of(one, other)
         for model, tenant in (("one", ""), ("other", ""), ("one", "me"), ("one", "")):
-            with acting(Caller(tenant)):
+            with acting(RequestContext(tenant)):
                 await service.embed_texts(["a"], model)
         assert (len(one.calls), len(other.calls)) == (2, 1)
 

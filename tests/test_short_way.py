@@ -18,7 +18,7 @@ with warnings.catch_warnings():
 
     from deployments.serve_internals import direct_call
     from deployments.serve_internals.direct_call import ShortWay
-    from deployments.serve_internals.router import FewestCallsRouter
+    from deployments.serve_internals.router import LeastOutstandingRouter
 
 ACTOR = b"a" * 16
 
@@ -179,6 +179,6 @@ def test_serves_own_classes_are_as_expected() -> None:
         outer: Any = object.__new__(CurrentLoopRouter)
         outer._asyncio_loop, outer._asyncio_router = asyncio.get_running_loop(), inner  # noqa: SLF001
         assert direct_call._router_behind(SimpleNamespace(_router=outer)) is inner  # noqa: SLF001
-        assert all(hasattr(FewestCallsRouter, name) for name in direct_call._OF_CHOOSER)  # noqa: SLF001
+        assert all(hasattr(LeastOutstandingRouter, name) for name in direct_call._OF_CHOOSER)  # noqa: SLF001
 
     run(main())

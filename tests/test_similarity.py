@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from app.errors import InvalidRequest
-from app.types import Metric, Vector
+from app.types import SimilarityMetric, Vector
 from app.vectors.similarity import normalize, rank
 
-METRICS: tuple[Metric, ...] = ("cosine", "euclidean", "dot")
+METRICS: tuple[SimilarityMetric, ...] = ("cosine", "euclidean", "dot")
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 TOLERANCE = 2e-6  # as `app.vectors.similarity` states it
 
 
-def oracle(metric: Metric, query: Sequence[float], candidate: Sequence[float]) -> float:
+def oracle(metric: SimilarityMetric, query: Sequence[float], candidate: Sequence[float]) -> float:
     if metric == "euclidean":
         return math.dist(query, candidate)
     product = math.fsum(a * b for a, b in zip(query, candidate, strict=True))
@@ -25,7 +25,7 @@ def oracle(metric: Metric, query: Sequence[float], candidate: Sequence[float]) -
     return product / norms if norms else 0.0
 
 
-def allowed(metric: Metric, query: Sequence[float], candidate: Sequence[float]) -> float:
+def allowed(metric: SimilarityMetric, query: Sequence[float], candidate: Sequence[float]) -> float:
     """The stated error; the smallest float32 is added, since no score is finer than that."""
     scale = {
         "cosine": 1.0,
@@ -35,7 +35,7 @@ def allowed(metric: Metric, query: Sequence[float], candidate: Sequence[float]) 
     return TOLERANCE * scale + 1.5e-45
 
 
-def check_scores(metric: Metric, query: Vector, candidates: Vector) -> None:
+def check_scores(metric: SimilarityMetric, query: Vector, candidates: Vector) -> None:
     ranking = rank(query, candidates, metric=metric)
     assert sorted(ranking.indices.tolist()) == list(range(len(candidates)))
     assert ranking.indices.dtype == np.int64
@@ -48,7 +48,7 @@ def check_scores(metric: Metric, query: Vector, candidates: Vector) -> None:
 
 def test_known_values() -> None:
     query, candidates = [3.0, 4.0], [[4.0, 3.0], [3.0, 4.0], [-3.0, -4.0], [0.0, 0.0], [6.0, 8.0]]
-    expected: dict[Metric, tuple[list[int], list[float]]] = {
+    expected: dict[SimilarityMetric, tuple[list[int], list[float]]] = {
         "cosine": ([1, 4, 0, 3, 2], [1, 1, 0.96, 0, -1]),
         "dot": ([4, 1, 0, 3, 2], [50, 25, 24, 0, -25]),
         "euclidean": ([1, 0, 3, 4, 2], [0, math.sqrt(2), 5, 5, 10]),
@@ -61,7 +61,7 @@ def test_known_values() -> None:
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("dimensions", [1, 2, 7, 384, 4096])
-def test_scores_agree_with_float64(metric: Metric, dimensions: int) -> None:
+def test_scores_agree_with_float64(metric: SimilarityMetric, dimensions: int) -> None:
     random = np.random.default_rng(dimensions)
     query = random.standard_normal(dimensions, dtype=np.float32)
     candidates = random.standard_normal((50, dimensions), dtype=np.float32)
@@ -73,7 +73,7 @@ def test_scores_agree_with_float64(metric: Metric, dimensions: int) -> None:
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("of_query", [1e-45, 1e-30, 1e-18, 1.0, 1e18, 1e30, 1e38])
 @pytest.mark.parametrize("of_candidates", [1e-45, 1e-37, 1e-30, 1e-12, 1.0, 1e12, 1e18, 1e30, 1e38])
-def test_any_magnitude(metric: Metric, of_query: float, of_candidates: float) -> None:
+def test_any_magnitude(metric: SimilarityMetric, of_query: float, of_candidates: float) -> None:
     random = np.random.default_rng(1)
     query = (random.uniform(-1, 1, 96) * of_query).astype(np.float32)
     candidates = (random.uniform(-1, 1, (12, 96)) * of_candidates).astype(np.float32)
@@ -111,7 +111,7 @@ def test_near_neighbours_far_from_the_origin_keep_their_distance() -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_zero_vectors(metric: Metric) -> None:
+def test_zero_vectors(metric: SimilarityMetric) -> None:
     scores = rank([0.0, 0.0], [[0.0, 0.0], [3.0, 4.0]], metric=metric).scores.tolist()
     assert scores == ([0, 5] if metric == "euclidean" else [0, 0])
 
@@ -129,7 +129,7 @@ def test_a_cosine_never_exceeds_one() -> None:
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("candidates", [[], np.empty((0, 3)), np.empty((0, 0))])
-def test_nothing_to_rank(metric: Metric, candidates: Vector) -> None:
+def test_nothing_to_rank(metric: SimilarityMetric, candidates: Vector) -> None:
     ranking = rank([1.0, 2.0, 3.0], candidates, metric=metric, top_k=5, threshold=0.0)
     assert (ranking.indices.shape, ranking.scores.shape) == ((0,), (0,))
     assert ranking.indices.dtype == np.int64

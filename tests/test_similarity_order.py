@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.types import Metric
+from app.types import SimilarityMetric
 from app.vectors.similarity import rank, top_k_order
 
-METRICS: tuple[Metric, ...] = ("cosine", "euclidean", "dot")
+METRICS: tuple[SimilarityMetric, ...] = ("cosine", "euclidean", "dot")
 
 
 def pairs(ranking_of: Sequence[float], largest: bool) -> list[int]:
@@ -21,7 +21,7 @@ def pairs(ranking_of: Sequence[float], largest: bool) -> list[int]:
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("dimensions", [3, 383, 384, 513])
-def test_equal_candidates_tie_wherever_they_stand(metric: Metric, dimensions: int) -> None:
+def test_equal_candidates_tie_wherever_they_stand(metric: SimilarityMetric, dimensions: int) -> None:
     """A matrix-vector product fails this: BLAS sums the last rows in another order."""
     random = np.random.default_rng(2)
     row = random.standard_normal((1, dimensions), dtype=np.float32)
@@ -49,7 +49,9 @@ grid = st.integers(-2, 2).map(float)  # few values, hence many exact ties
     dimensions=st.integers(1, 3),
     top_k=st.none() | st.integers(0, 40),
 )
-def test_order_ties_threshold_and_top_k(data: st.DataObject, metric: Metric, dimensions: int, top_k: int) -> None:
+def test_order_ties_threshold_and_top_k(
+    data: st.DataObject, metric: SimilarityMetric, dimensions: int, top_k: int
+) -> None:
     vector = st.lists(grid, min_size=dimensions, max_size=dimensions)
     query = data.draw(vector)
     candidates = data.draw(st.lists(vector, max_size=30))

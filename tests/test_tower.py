@@ -1,4 +1,4 @@
-"""Towers beside each other on one event loop and one device, as those of a CLIP model are.
+"""Towers beside each other on one event loop and one threads, as those of a CLIP model are.
 
 The imports of Ray warn, and warnings are errors here.
 """
@@ -14,14 +14,14 @@ import pytest
 
 from app.cache.entry import unpack
 from app.inference.batch_queue import BatchQueue
-from app.inference.model_threads import Device
-from app.telemetry.registry import Recorder
+from app.inference.model_threads import ModelThreads
+from app.telemetry.registry import Registry
 from app.types import ModelInfo, Vector
 from tests.aio import run
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from deployments.engine import Tower
+    from deployments.engine import Engine
 
 INFO = ModelInfo("two", "f" * 32, 2, 8, ("text", "image"), "fake", "f32")
 
@@ -38,11 +38,11 @@ class Graph:
         return np.array([[self.number, item] for item in items], np.float32)
 
 
-async def rows(tower: Tower, items: Sequence[int]) -> list[list[float]]:
+async def rows(engine: Engine, items: Sequence[int]) -> list[list[float]]:
     """What a call brings; no item of it may fail."""
     count = len(items)
     deadline = asyncio.get_running_loop().time() + 10
-    reply = await tower.encode(
+    reply = await engine.encode(
         items, [1] * count, deadline, tokens=[0] * count, truncated=[False] * count, prepare_ms=5.0
     )
     assert reply.errors == {}
@@ -63,14 +63,14 @@ def no_replica_around(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     gc.collect()
 
 
-def tower_of(graph: Graph, device: Device, most: int = 4) -> Tower:
-    return Tower(INFO, graph, BatchQueue(most, most, int), device, "r1", Recorder(), "tokenize", nullcontext)
+def tower_of(graph: Graph, threads: ModelThreads, most: int = 4) -> Engine:
+    return Engine(INFO, graph, BatchQueue(most, most, int), threads, "r1", Registry(), "tokenize", nullcontext)
 
 
 def test_no_tower_runs_what_came_to_another_in_the_same_moment() -> None:
     async def main() -> None:
-        device, texts, images = Device(), Graph(1), Graph(2)
-        towers = [tower_of(graph, device) for graph in (texts, images)]
+        threads, texts, images = ModelThreads(), Graph(1), Graph(2)
+        towers = [tower_of(graph, threads) for graph in (texts, images)]
         for turn in range(10):
             of_text, of_image = await asyncio.gather(rows(towers[0], [turn, 0]), rows(towers[1], [10, 20, 30]))
             assert (of_text, of_image) == ([[1, turn], [1, 0]], [[2, 10], [2, 20], [2, 30]])
@@ -81,9 +81,9 @@ def test_no_tower_runs_what_came_to_another_in_the_same_moment() -> None:
 
 def test_batches_that_leave_in_the_same_moment_stay_apart() -> None:
     async def main() -> None:
-        device, graph = Device(), Graph(1)
-        device.widen(2)
-        assert await rows(tower_of(graph, device), [1, 2, 3, 4]) == [[1, 1], [1, 2], [1, 3], [1, 4]]
+        threads, graph = ModelThreads(), Graph(1)
+        threads.widen(2)
+        assert await rows(tower_of(graph, threads), [1, 2, 3, 4]) == [[1, 1], [1, 2], [1, 3], [1, 4]]
         assert sorted(graph.runs) == [[1, 2], [3, 4]]
 
     run(main())
@@ -92,9 +92,11 @@ def test_batches_that_leave_in_the_same_moment_stay_apart() -> None:
 def test_one_item_by_itself_runs_as_what_runs_alone() -> None:
     async def main() -> None:
         batches, alone = Graph(1), Graph(2)
-        tower = Tower(INFO, batches, BatchQueue(4, 4, int), Device(), "r1", Recorder(), "tokenize", nullcontext, alone)
-        assert await rows(tower, [7]) == [[2, 7]]
-        assert await rows(tower, [8, 9]) == [[1, 8], [1, 9]]
+        engine = Engine(
+            INFO, batches, BatchQueue(4, 4, int), ModelThreads(), "r1", Registry(), "tokenize", nullcontext, alone
+        )
+        assert await rows(engine, [7]) == [[2, 7]]
+        assert await rows(engine, [8, 9]) == [[1, 8], [1, 9]]
         assert (batches.runs, alone.runs) == ([[8, 9]], [[7]])
 
     run(main())

@@ -219,7 +219,8 @@ def test_the_collector_gets_what_was_sampled() -> None:
 
 def test_without_an_endpoint_nothing_is_imported() -> None:
     words = (
-        "import sys; import app.service.embedding_service, app.api, app.inference.spans; from app import tracing;"
+        "import sys; import app.service.embedding_service, app.api, app.inference.spans;"
+        "from app.telemetry import tracing;"
         "from app.config.settings import TracingArgs; tracing.start(TracingArgs(), 'Ingress', 'r');"
         "assert tracing.tracer() is None; print([m for m in sys.modules if m.startswith('opentelemetry')])"
     )

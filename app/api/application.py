@@ -14,7 +14,7 @@ from starlette.routing import compile_path
 from app.api.backend import Backend
 from app.api.middleware.auth import guarded
 from app.api.middleware.request import RequestMiddleware
-from app.api.middleware.request_metrics import RequestRecorder
+from app.api.middleware.request_metrics import RequestMetrics
 from app.api.middleware.security_headers import PageHeaders, cross_origin
 from app.api.openapi import document
 from app.api.routes import ROUTES
@@ -28,9 +28,9 @@ def create_app(backend: Backend, *, names_answers: bool = True) -> Starlette:
     """The ASGI application over one replica's backend. `names_answers`: see `RequestMiddleware`.
 
     Raises:
-        ValueError: The settings ask for keys, and the backend has no guard.
+        ValueError: The settings ask for keys, and the backend has no authenticator.
     """
-    if backend.args.asks_for_keys and backend.guard is None:
+    if backend.args.asks_for_keys and backend.authenticator is None:
         raise ValueError("the settings ask for API keys, and nobody checks them")
     app = Starlette(
         routes=[StarletteRoute(r.path, guarded(r), methods=[r.method]) for r in ROUTES],
@@ -41,7 +41,7 @@ def create_app(backend: Backend, *, names_answers: bool = True) -> Starlette:
                 RequestMiddleware,
                 replica=backend.replica,
                 names_answers=names_answers,
-                recorder=RequestRecorder(backend.service.recorder, ROUTES, backend.log),
+                registry=RequestMetrics(backend.service.registry, ROUTES, backend.log),
             ),
         ],
         exception_handlers={HTTPException: _framework_error},
@@ -49,7 +49,7 @@ def create_app(backend: Backend, *, names_answers: bool = True) -> Starlette:
     app.router.redirect_slashes = False
     app.state.backend = backend
     app.state.openapi = orjson.dumps(
-        document(ROUTES, backend.args.limits, version("ray-embedding-service"), keys=backend.guard is not None)
+        document(ROUTES, backend.args.limits, version("ray-embedding-service"), keys=backend.authenticator is not None)
     )
     return app
 

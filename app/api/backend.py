@@ -8,14 +8,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.api.middleware.auth import Guard
+from app.api.middleware.auth import Authenticator
 from app.cache.shared import CacheStats
 from app.config.settings import AppArgs
 from app.schemas import MatrixOptions
 from app.service.embedding_service import EmbeddingService
-from app.telemetry.registry import Recorder, Snapshot
+from app.telemetry.registry import Registry, Snapshot
 from app.telemetry.request_log import RequestLog
-from app.types import Metric, Vector
+from app.types import SimilarityMetric, Vector
 from app.vectors.ranking import Ranking
 
 
@@ -25,7 +25,7 @@ class Ranker(Protocol):
         self, body: NDArray[np.uint8], shape: tuple[int, int] | None, options: MatrixOptions
     ) -> Ranking: ...
     async def rank(
-        self, query: Vector, candidates: Vector, metric: Metric, top_k: int | None, threshold: float | None
+        self, query: Vector, candidates: Vector, metric: SimilarityMetric, top_k: int | None, threshold: float | None
     ) -> Ranking: ...
 
 
@@ -43,16 +43,16 @@ class Metrics(Protocol):
 class OwnMetrics:
     """Those of this process alone."""
 
-    recorder: Recorder
+    registry: Registry
 
     async def read(self) -> Snapshot:
-        return self.recorder.snapshot()
+        return self.registry.snapshot()
 
 
 @dataclass(slots=True, eq=False)
 class Backend:
-    """One ingress replica's view of the service. `guard`: None where no keys are asked for. `metrics` are the
-    cluster's; the service's recorder is this replica's.
+    """One ingress replica's view of the service. `authenticator`: None where no keys are asked for. `metrics` are the
+    cluster's; the service's registry is this replica's.
     """
 
     service: EmbeddingService
@@ -60,7 +60,7 @@ class Backend:
     ranker: Ranker
     args: AppArgs
     replica: str = "local"
-    guard: Guard | None = None
+    authenticator: Authenticator | None = None
     started: float = field(default_factory=time.monotonic)
     metrics: Metrics = field(default=None)  # type: ignore[assignment]
 
@@ -68,4 +68,4 @@ class Backend:
 
     def __post_init__(self) -> None:
         self.log = RequestLog(self.args.log_requests)
-        self.metrics = self.metrics or OwnMetrics(self.service.recorder)
+        self.metrics = self.metrics or OwnMetrics(self.service.registry)

@@ -84,7 +84,7 @@ class Route:
 
     @property
     def refusals(self) -> tuple[type[ServiceError], ...]:
-        """What the guard can answer in its place."""
+        """What the authenticator can answer in its place."""
         return () if self.scope == "open" else (Unauthorized, Forbidden, TooManyRequests)
 
     @property

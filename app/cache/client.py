@@ -16,7 +16,7 @@ from typing import Protocol
 
 from app.cache.lru import LruTtlCache
 from app.cache.recent_keys import RecentKeys
-from app.cache.shared import CacheStats, Counts, Report, Word
+from app.cache.shared import CacheStats, Counts, PollRequest, PollResponse
 from app.errors import CacheUnavailable
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Transport(Protocol):
 
     async def lookup(self, keys: Sequence[bytes]) -> tuple[str, list[tuple[bytes, float | None] | None]]: ...
     async def put(self, client: str, epoch: str, entries: Sequence[tuple[bytes, bytes]]) -> bool: ...
-    async def poll(self, report: Report) -> Word: ...
+    async def poll(self, report: PollRequest) -> PollResponse: ...
     async def clear(self) -> int: ...
     async def stats(self) -> CacheStats: ...
 
@@ -98,7 +98,7 @@ class CacheClient:
         """Hold the lease until cancelled."""
         while True:
             started = self.clock()
-            report = Report(self.client, self._epoch, Counts(**_as_dict(self.counts)), list(self._touched))
+            report = PollRequest(self.client, self._epoch, Counts(**_as_dict(self.counts)), list(self._touched))
             self._touched.clear()
             try:
                 # Not `wait_for`: on Python 3.11 it may swallow the cancellation that ends this loop.

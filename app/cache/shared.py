@@ -35,7 +35,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class PollRequest:
     """What a poll brings. `counts` are totals, so a lost or repeated report does no harm."""
 
     client: str
@@ -45,7 +45,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class PollResponse:
     """What a poll takes home. `alone`: nobody else has written in this epoch. `sole`: nobody else is there."""
 
     epoch: str
@@ -81,7 +81,7 @@ class _Client:
     epoch: str | None
     counts: Counts
     round: int
-    told: Word | None
+    told: PollResponse | None
 
 
 @dataclass(slots=True, eq=False)
@@ -125,7 +125,7 @@ class SharedCache:
             self.store.put(key, value)
         return True
 
-    async def poll(self, report: Report) -> Word:
+    async def poll(self, report: PollRequest) -> PollResponse:
         """Park until there is news, at most `PARK_S`."""
         known = self._clients.get(report.client)
         told = known.told if known is not None else None
@@ -143,8 +143,8 @@ class SharedCache:
         client.told = self._word(report.client)
         return client.told
 
-    def _word(self, client: str) -> Word:
-        return Word(self.epoch, alone=self._writers <= {client}, sole=len(self._live()) == 1)
+    def _word(self, client: str) -> PollResponse:
+        return PollResponse(self.epoch, alone=self._writers <= {client}, sole=len(self._live()) == 1)
 
     async def clear(self) -> int:
         """Drop every entry; returns how many there were, once no client can serve an old copy."""

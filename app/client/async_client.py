@@ -9,13 +9,13 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 from numpy.typing import ArrayLike, NDArray
 
-from app.client.base import Shell, refused
+from app.client.base import BaseClient, refused
 from app.client.batch import Batch, BatchOptions, ItemResult
 from app.client.chunks import Chunk
 from app.client.embeddings import ImageOptions, Images, TextOptions, Texts
 from app.client.failures import failure_of
 from app.client.items import Image, Item
-from app.client.operation import Call, Work
+from app.client.operation import Call, Operation
 from app.client.progress import Tell
 from app.client.ranking import Found, RankOptions, Search, SearchOptions, Similarity
 from app.errors import ServiceError
@@ -23,7 +23,7 @@ from app.errors import ServiceError
 R = TypeVar("R")
 
 
-class AsyncEmbeddingClient(Shell[httpx.AsyncBaseTransport]):
+class AsyncEmbeddingClient(BaseClient[httpx.AsyncBaseTransport]):
     """`EmbeddingClient`, awaited: use it with `async with`, or `await close()`, in one event loop."""
 
     async def embed_texts(self, texts: Sequence[str], **options: Unpack[TextOptions]) -> NDArray[Any]:
@@ -41,7 +41,7 @@ class AsyncEmbeddingClient(Shell[httpx.AsyncBaseTransport]):
     async def similarity(self, query: ArrayLike, candidates: ArrayLike, **options: Unpack[RankOptions]) -> list[Found]:
         return (await self.run(Similarity(query, candidates, **options))).results
 
-    async def run(self, work: Work[Any, R], tell: Tell | None = None) -> R:
+    async def run(self, work: Operation[Any, R], tell: Tell | None = None) -> R:
         results = []
         async with aclosing(self._results(work)) as found:
             with self._bar(work, tell) as advance:
@@ -63,7 +63,7 @@ class AsyncEmbeddingClient(Shell[httpx.AsyncBaseTransport]):
         self._http = httpx.AsyncClient(headers=headers, transport=transport)
         self._slots = asyncio.Semaphore(self._concurrency)
 
-    async def _results(self, work: Work[Any, R]) -> AsyncGenerator[tuple[Chunk[Any], R], None]:
+    async def _results(self, work: Operation[Any, R]) -> AsyncGenerator[tuple[Chunk[Any], R], None]:
         """In order. A few chunks wait beside those under way, so that one slow answer does not idle the others."""
         chunks = work.chunks(self._chunking)
         waiting: deque[tuple[Chunk[Any], asyncio.Task[R]]] = deque()
@@ -82,11 +82,11 @@ class AsyncEmbeddingClient(Shell[httpx.AsyncBaseTransport]):
                 task.cancel()
             await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
 
-    async def _in_turn(self, work: Work[Any, R], chunk: Chunk[Any]) -> R:
+    async def _in_turn(self, work: Operation[Any, R], chunk: Chunk[Any]) -> R:
         async with self._slots:
             return await self._ask(work, chunk)
 
-    async def _ask(self, work: Work[Any, R], chunk: Chunk[Any]) -> R:
+    async def _ask(self, work: Operation[Any, R], chunk: Chunk[Any]) -> R:
         try:
             return work.read(await self._send(work.call(chunk)), chunk)
         except ServiceError as error:

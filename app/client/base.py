@@ -11,7 +11,7 @@ import httpx
 
 from app.client.chunks import Chunking
 from app.client.failures import error_of
-from app.client.operation import Call, Work
+from app.client.operation import Call, Operation
 from app.client.progress import Tell, bar
 from app.client.retry import Attempts, Retry
 from app.client.vectors import average_embeddings, find_similar
@@ -23,7 +23,7 @@ CONNECT_S = 5.0
 Transport = TypeVar("Transport")
 
 
-class Shell(ABC, Generic[Transport]):
+class BaseClient(ABC, Generic[Transport]):
     """Settings, and what needs no service."""
 
     find_similar = staticmethod(find_similar)
@@ -96,7 +96,7 @@ class Shell(ABC, Generic[Transport]):
             timeout=timeout,
         )
 
-    def _bar(self, work: Work[Any, Any], tell: Tell | None) -> AbstractContextManager[Tell]:
+    def _bar(self, work: Operation[Any, Any], tell: Tell | None) -> AbstractContextManager[Tell]:
         return nullcontext(tell) if tell else bar(work.total, work.unit, self._progress)
 
 

@@ -13,7 +13,7 @@ from app.client.chunks import Chunk, Chunking, chunks
 from app.client.embeddings import wire_options
 from app.client.failures import kind_of, moved
 from app.client.items import Item, checked_list, weighed_items
-from app.client.operation import Call, Work, json_of, unreadable
+from app.client.operation import Call, Operation, json_of, unreadable
 from app.errors import InvalidRequest, ServiceError
 from app.types import InputType, OutputType
 
@@ -57,7 +57,7 @@ class ItemResult:
 
 
 @dataclass(frozen=True)
-class Batch(Work[orjson.Fragment, list[ItemResult]]):
+class Batch(Operation[orjson.Fragment, list[ItemResult]]):
     items: Sequence[Item]
     batch_size: int = 100
     normalize: bool = True

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from app.client.chunks import Chunk, Chunking, chunks
 from app.client.items import Image, base64_of, checked_list, weighed_images, weighed_texts
-from app.client.operation import NPY, Call, Work, unreadable
+from app.client.operation import NPY, Call, Operation, unreadable
 from app.errors import InvalidRequest, SpaceMismatch
 from app.types import InputType, OutputType
 
@@ -61,7 +61,7 @@ class Embeddings:
     note: str | None = None
 
 
-class _Embed(Work[Any, Embeddings]):
+class _Embed(Operation[Any, Embeddings]):
     """What texts and images have in common."""
 
     def read(self, response: httpx.Response, chunk: Chunk[Any]) -> Embeddings:

@@ -33,7 +33,7 @@ class Call:
     files: list[tuple[str, tuple[str, bytes | str, str]]] | None = None
 
 
-class Work(ABC, Generic[T, R]):
+class Operation(ABC, Generic[T, R]):
     """Items `T` in, one `R` out of each request, and one of all."""
 
     field: str

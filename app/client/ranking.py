@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike
 from app.client.chunks import Chunk, Chunking, Weighed, chunks
 from app.client.embeddings import check_space, wire_options
 from app.client.items import Item, checked_list, weighed_item, weighed_items
-from app.client.operation import NPY, Call, Work, json_of, unreadable
+from app.client.operation import NPY, Call, Operation, json_of, unreadable
 from app.errors import InvalidRequest
-from app.types import Metric, Vector
+from app.types import SimilarityMetric, Vector
 
 
 class Found(NamedTuple):
@@ -33,7 +33,7 @@ class RankOptions(TypedDict, total=False):
 
     top_k: int | None
     threshold: float | None
-    metric: Metric
+    metric: SimilarityMetric
 
 
 class SearchOptions(RankOptions, total=False):
@@ -54,11 +54,11 @@ class Ranked:
     space: str | None = None
 
 
-class _Rank(Work[Any, Ranked]):
+class _Rank(Operation[Any, Ranked]):
     """What both ways of ranking have in common."""
 
     top_k: int | None
-    metric: Metric
+    metric: SimilarityMetric
 
     field = unit = "candidates"
 
@@ -90,7 +90,7 @@ class Search(_Rank):
     candidates: Sequence[Item]
     top_k: int | None = None
     threshold: float | None = None
-    metric: Metric = "cosine"
+    metric: SimilarityMetric = "cosine"
     model: str | None = None
     space: str | None = None
     prompt_name: str | None = None
@@ -126,7 +126,7 @@ class Similarity(_Rank):
     candidates: ArrayLike
     top_k: int | None = None
     threshold: float | None = None
-    metric: Metric = "cosine"
+    metric: SimilarityMetric = "cosine"
 
     def __post_init__(self) -> None:
         self._query, self._rows = _matrices(self.query, self.candidates)

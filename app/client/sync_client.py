@@ -11,13 +11,13 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 from numpy.typing import ArrayLike, NDArray
 
-from app.client.base import Shell, refused
+from app.client.base import BaseClient, refused
 from app.client.batch import Batch, BatchOptions, ItemResult
 from app.client.chunks import Chunk
 from app.client.embeddings import ImageOptions, Images, TextOptions, Texts
 from app.client.failures import failure_of
 from app.client.items import Image, Item
-from app.client.operation import Call, Work
+from app.client.operation import Call, Operation
 from app.client.progress import Tell
 from app.client.ranking import Found, RankOptions, Search, SearchOptions, Similarity
 from app.errors import ServiceError
@@ -25,10 +25,10 @@ from app.errors import ServiceError
 R = TypeVar("R")
 
 
-class EmbeddingClient(Shell[httpx.BaseTransport]):
+class EmbeddingClient(BaseClient[httpx.BaseTransport]):
     """Asks the service, and keeps its connections open: use it with `with`, or `close` it.
 
-    Work of any size is cut into requests, several at once. What fails for the moment (429, 502, 503, 504, a broken
+    Operation of any size is cut into requests, several at once. What fails for the moment (429, 502, 503, 504, a broken
     connection) is tried again. Every error is a `ServiceError` of `app.errors`.
     """
 
@@ -53,7 +53,7 @@ class EmbeddingClient(Shell[httpx.BaseTransport]):
         """(n, d) vectors ranked by a vector (d,) at the service; best first. `find_similar` does it here."""
         return self.run(Similarity(query, candidates, **options)).results
 
-    def run(self, work: Work[Any, R], tell: Tell | None = None) -> R:
+    def run(self, work: Operation[Any, R], tell: Tell | None = None) -> R:
         """Any work, and all that its answer says. `tell` takes the place of the progress bar."""
         results = []
         with self._bar(work, tell) as advance, closing(self._results(work)) as found:
@@ -76,7 +76,7 @@ class EmbeddingClient(Shell[httpx.BaseTransport]):
         self._http = httpx.Client(headers=headers, transport=transport)
         self._pool = ThreadPoolExecutor(self._concurrency, "embedding-client")
 
-    def _results(self, work: Work[Any, R]) -> Generator[tuple[Chunk[Any], R], None, None]:
+    def _results(self, work: Operation[Any, R]) -> Generator[tuple[Chunk[Any], R], None, None]:
         """In order. A few chunks wait beside those under way, so that one slow answer does not idle the others."""
         chunks = work.chunks(self._chunking)
         first = list(islice(chunks, 2))
@@ -99,7 +99,7 @@ class EmbeddingClient(Shell[httpx.BaseTransport]):
             for _, future in waiting:
                 future.cancel()
 
-    def _ask(self, work: Work[Any, R], chunk: Chunk[Any], stop: threading.Event) -> R:
+    def _ask(self, work: Operation[Any, R], chunk: Chunk[Any], stop: threading.Event) -> R:
         try:
             return work.read(self._send(work.call(chunk), stop), chunk)
         except ServiceError as error:

@@ -14,7 +14,7 @@ from app.encoders import ClipModel, TextTower, load_clip_model, load_text_model,
 from app.errors import ServiceError
 from app.images import decoder
 from app.inference.batch_queue import BatchQueue, Job, Slice
-from app.types import Kind, ModelInfo, TokenizedText, Vector
+from app.types import Modality, ModelInfo, TokenizedText, Vector
 
 WARM_TOKENS = 64
 
@@ -37,10 +37,10 @@ class CorpusModel(Protocol):
     def images(self, files: Sequence[bytes]) -> Encoded: ...
 
 
-LoadModel = Callable[[ModelArgs, Kind, int, bool], CorpusModel]
+LoadModel = Callable[[ModelArgs, Modality, int, bool], CorpusModel]
 
 
-def load_model(args: ModelArgs, kind: Kind, threads: int, offline: bool) -> CorpusModel:
+def load_model(args: ModelArgs, kind: Modality, threads: int, offline: bool) -> CorpusModel:
     """`kind`: what is to be embedded; decides between a text model and a CLIP."""
     if kind == "image":
         clip = load_clip_model(args, threads=threads, offline=offline)

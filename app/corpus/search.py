@@ -18,7 +18,7 @@ from app.corpus.model import LoadModel, load_model
 from app.corpus.parts import Manifest, read_manifest
 from app.corpus.source import VECTORS
 from app.errors import InvalidRequest, SpaceMismatch
-from app.types import Kind, Metric, Vector
+from app.types import Modality, SimilarityMetric, Vector
 from app.vectors.similarity import Ranking, rank, top_k_order
 
 BLOCK_BYTES = 16 * 2**20
@@ -78,7 +78,7 @@ def encode_query(
         SpaceMismatch: That model has changed since: its vectors would not compare.
     """
     manifest = corpus.manifest
-    kind: Kind = "image" if manifest.kind == "image" else "text"
+    kind: Modality = "image" if manifest.kind == "image" else "text"
     configured = {entry.id: entry for entry in (*args.text_models, *args.image_models)}
     named = configured.get(manifest.model, ModelArgs(id=manifest.model, **args.encoder.model_dump()))
     model = load(named, kind, threads, args.offline)
@@ -96,7 +96,7 @@ def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> Rankin
     Args:
         vectors: (n, d) float32, float16 or int8; float32 rows have length 1, as `embed_corpus` writes them.
     """
-    metric: Metric = "dot" if vectors.dtype == np.float32 else "cosine"
+    metric: SimilarityMetric = "dot" if vectors.dtype == np.float32 else "cosine"
     unit = query / (np.linalg.norm(query) or 1.0)
     step = max(1, BLOCK_BYTES // (4 * vectors.shape[1] or 1))
 

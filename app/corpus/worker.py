@@ -17,7 +17,7 @@ from app.corpus.parts import Facts
 from app.corpus.rows import Piece, Reject, pieces
 from app.corpus.source import Source, Span
 from app.errors import InvalidRequest
-from app.types import Kind
+from app.types import Modality
 from app.vectors.corpus_vectors import Dtype, finished
 
 
@@ -36,7 +36,7 @@ class CorpusJob:
     strict: bool
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> Modality:
         return "image" if self.source.format == "image" else "text"
 
     @property

@@ -10,7 +10,7 @@ STEP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class AdaptiveTimeout:
     """
     Args:
         seconds: To wait in any case.

@@ -34,7 +34,7 @@ MEMORY_S = 5.0
 
 
 @dataclass(slots=True, eq=False)
-class Backlog(Generic[T]):
+class AdmissionControl(Generic[T]):
     """Of one model, in one ingress replica.
 
     Args:
@@ -88,7 +88,7 @@ class Backlog(Generic[T]):
         return Overloaded(f"{self.name} has {wait:.1f} s of work waiting.", retry_after=math.ceil(wait))
 
     @contextmanager
-    def taking(self, items: Sequence[T]) -> Iterator[None]:
+    def track(self, items: Sequence[T]) -> Iterator[None]:
         """For work that waits elsewhere: refuse it, or keep account of it until the end of the block.
 
         Raises:
@@ -118,7 +118,7 @@ class Backlog(Generic[T]):
             self._work = self._work * keep + units
             self._busy = self._busy * keep + seconds
 
-    def nobody_between(self, sent: float, begun: float) -> None:
+    def ignore_outage(self, sent: float, begun: float) -> None:
         """A call that was sent then was worked on from `begun` on. If that is long after, there was nobody who could
         work before, as while all replicas are lost: such a time says nothing of the rate.
         """

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Generic, TypeVar
 
-from app.dispatch.admission import Backlog
+from app.dispatch.admission import AdmissionControl
 from app.errors import Overloaded
 
 T = TypeVar("T")
@@ -36,22 +36,22 @@ class Coalescer(Generic[T, R]):
 
     Args:
         send: Takes items, returns one result each, in order. If it raises, every item of the call gets the
-            exception, unless `rescue` takes them.
+            exception, unless `retry` takes them.
         width: How many calls may be under way now (at least 1).
         max_items: Most items of one call.
         full: Fewer items than this are not divided between calls: another call costs more than it wins. Nor do more
             than this of several requests share a call, for each of them would wait for the whole of it; several times
             as many do where they have waited so long that this makes no difference.
-        backlog: Keeps account of what waits, and refuses.
-        rescue: Told why a call failed and what of it is still wanted; whether it sees to that from now on.
+        admission: Keeps account of what waits, and refuses.
+        retry: Told why a call failed and what of it is still wanted; whether it sees to that from now on.
     """
 
     send: Callable[[list[T]], Awaitable[Sequence[R]]]
     width: Callable[[], int]
-    backlog: Backlog[T]
+    admission: AdmissionControl[T]
     max_items: int = 512
     full: int = 32
-    rescue: "Callable[[Exception, list[tuple[T, asyncio.Future[R]]]], bool]" = lambda error, lost: False
+    retry: "Callable[[Exception, list[tuple[T, asyncio.Future[R]]]], bool]" = lambda error, lost: False
     _queue: deque[_Waiting[T, R]] = field(init=False, default_factory=deque)
     _requests: "count[int]" = field(init=False, default_factory=count)
     _calls: dict["asyncio.Task[None]", list[_Waiting[T, R]]] = field(init=False, default_factory=dict)
@@ -63,26 +63,26 @@ class Coalescer(Generic[T, R]):
             Overloaded: What waits already leaves no time for these.
         """
         if self._queue:
-            self.backlog.check(items, self._waited_s())
-        now = self.backlog.clock()
+            self.admission.check(items, self._waited_s())
+        now = self.admission.clock()
         loop = asyncio.get_running_loop()
         request = next(self._requests)
         waiting: list[_Waiting[T, R]] = [_Waiting(item, loop.create_future(), now, request) for item in items]
         self._queue.extend(waiting)
-        self.backlog.waiting += self.backlog.cost(items)
+        self.admission.waiting += self.admission.cost(items)
         self._pump()
         return [entry.result for entry in waiting]
 
     def refusal(self) -> Overloaded | None:
         """What `submit` would raise for whatever costs next to nothing."""
-        return self.backlog.refusal(self._waited_s()) if self._queue else None
+        return self.admission.refusal(self._waited_s()) if self._queue else None
 
     def _is_deep(self, width: int) -> bool:
         """Whether as much waits, and for so long, that large calls leave none of the others without."""
         return len(self._queue) >= DEEP * self.full * width and self._waited_s() > DEEP_AFTER_S
 
     def _waited_s(self) -> float:
-        return self.backlog.clock() - self._queue[0].since
+        return self.admission.clock() - self._queue[0].since
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -124,31 +124,31 @@ class Coalescer(Generic[T, R]):
                 break
             entry = self._queue.popleft()
             if entry.result.done():
-                self.backlog.waiting -= self.backlog.cost([entry.item])
+                self.admission.waiting -= self.admission.cost([entry.item])
             else:
                 batch.append(entry)
         return batch
 
     async def _call(self, batch: list[_Waiting[T, R]]) -> None:
         items = [entry.item for entry in batch]
-        backlog, began, units = self.backlog, self.backlog.clock(), self.backlog.cost(items)
+        admission, began, units = self.admission, self.admission.clock(), self.admission.cost(items)
         try:
             results = await self.send(items)
             if len(results) != len(batch):
                 raise RuntimeError(f"{len(results)} results for {len(batch)} items")
-            backlog.ran(units, began)
+            admission.ran(units, began)
         except asyncio.CancelledError:
             for entry in batch:
                 entry.result.cancel()
             raise
         except Exception as error:  # noqa: BLE001 - handed on to the callers
             wanted = [(entry.item, entry.result) for entry in batch if not entry.result.done()]
-            if not self.rescue(error, wanted):
+            if not self.retry(error, wanted):
                 for _, unanswered in wanted:
                     unanswered.set_exception(error)
             return
         finally:
-            backlog.waiting -= units
+            admission.waiting -= units
         for entry, result in zip(batch, results, strict=True):
             if not entry.result.done():
                 entry.result.set_result(result)

@@ -14,7 +14,7 @@ PROMISE_S = 1.0
 
 
 @dataclass(slots=True, eq=False)
-class CallsUnderWay(Generic[T]):
+class LeastOutstanding(Generic[T]):
     """
     Args:
         clock: Seconds.

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.errors import Overloaded
-from app.types import Kind
+from app.types import Modality
 
 # Routes all of whose requests need one kind of model.
-NEEDS: Final[dict[str, Kind]] = {
+NEEDS: Final[dict[str, Modality]] = {
     "/embed/text": "text",
     "/v1/embeddings": "text",
     "/embed": "text",
@@ -26,7 +26,7 @@ LOOKS_AT_ONCE: Final = 20.0
 
 
 @dataclass(slots=True, eq=False)
-class Shedder:
+class LoadShedder:
     """One per ingress replica.
 
     Args:
@@ -34,7 +34,7 @@ class Shedder:
         clock: Seconds.
     """
 
-    refusal: Callable[[Kind], Overloaded | None]
+    refusal: Callable[[Modality], Overloaded | None]
     clock: Callable[[], float] = time.monotonic
     _looks: float = field(init=False, default=LOOKS_AT_ONCE)
     _at: float = field(init=False, default=0.0)

@@ -22,7 +22,7 @@ class _Replica:
 
 
 @dataclass(slots=True, eq=False)
-class Replicas:
+class ReplicaLiveness:
     """Those of one model, as one ingress replica knows them.
 
     Args:

@@ -51,7 +51,7 @@ class _Lost(Generic[T, R]):
 
 
 @dataclass(slots=True, eq=False)
-class Rescue(Generic[T, R]):
+class Retrier(Generic[T, R]):
     """Tries lost items again.
 
     Args:

@@ -136,7 +136,7 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
     # 0 as padding: CLIP looks for the end token, and must not find it in the padding of a row that is none.
     text = TextTower(info, Tokenizer(file, max_tokens), texts, pad_id=0)
     model = ClipModel(info, text, ImageTower(info, preprocessing, images, patches))
-    self_test.prove(self_test.Golden(text.golden()[0], model.image.golden()), weights, info, cache)
+    self_test.prove(self_test.SelfTest(text.golden()[0], model.image.golden()), weights, info, cache)
     return model
 
 

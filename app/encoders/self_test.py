@@ -32,7 +32,7 @@ LEAST_COSINE, LENGTH_TOLERANCE = 0.999, 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Golden:
+class SelfTest:
     """(n, dimensions) rows each: of `TEXTS`, and of `images` where the model reads any."""
 
     texts: Vector
@@ -42,7 +42,7 @@ class Golden:
         return {name: _written(rows) for name, rows in (("texts", self.texts), ("images", self.images))}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Golden":
+    def from_json(cls, data: dict[str, Any]) -> "SelfTest":
         """Raises ValueError, KeyError or TypeError if it is none."""
         texts = _read(data["texts"])
         if texts is None:
@@ -60,7 +60,7 @@ def images(size: tuple[int, int]) -> list[bytes]:
     return [picture.astype(np.uint8).tobytes() for picture in (gradient, disc)]
 
 
-def prove(made: Golden, weights: Weights, info: ModelInfo, folder: Path) -> None:
+def prove(made: SelfTest, weights: Weights, info: ModelInfo, folder: Path) -> None:
     """Compare what a model made with what it must make; without a shipped or recorded answer, record this one.
 
     Args:
@@ -84,10 +84,10 @@ def prove(made: Golden, weights: Weights, info: ModelInfo, folder: Path) -> None
 
 
 @cache
-def shipped() -> dict[str, Golden]:
+def shipped() -> dict[str, SelfTest]:
     """By `name_of`."""
     text = files("app").joinpath("assets", "golden.json").read_text(encoding="utf-8")
-    return {model["name"]: Golden.from_json(model) for model in json.loads(text)}
+    return {model["name"]: SelfTest.from_json(model) for model in json.loads(text)}
 
 
 def name_of(weights: Weights, pooling: Sequence[str], normalized: bool) -> str:
@@ -95,7 +95,7 @@ def name_of(weights: Weights, pooling: Sequence[str], normalized: bool) -> str:
     return "-".join([weights.sha256, *pooling, *(["normalized"] if normalized else [])])
 
 
-def _compare(made: Golden, wanted: Golden, id_: str) -> None:
+def _compare(made: SelfTest, wanted: SelfTest, id_: str) -> None:
     _sane(made, id_)
     for kind, rows, good in (("text", made.texts, wanted.texts), ("image", made.images, wanted.images)):
         if rows is None or good is None:
@@ -112,15 +112,15 @@ def _compare(made: Golden, wanted: Golden, id_: str) -> None:
             )
 
 
-def _sane(made: Golden, id_: str) -> None:
+def _sane(made: SelfTest, id_: str) -> None:
     for rows in (made.texts, made.images):
         if rows is not None and not (np.isfinite(rows).all() and np.linalg.norm(rows, axis=1).all()):
             raise ModelUnavailable(f"{id_} failed its self-test: it makes vectors that are zero or not finite.")
 
 
-def _recorded(file: Path) -> Golden | None:
+def _recorded(file: Path) -> SelfTest | None:
     try:
-        return Golden.from_json(json.loads(file.read_text(encoding="utf-8")))
+        return SelfTest.from_json(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -128,7 +128,7 @@ def _recorded(file: Path) -> Golden | None:
         return None
 
 
-def _record(made: Golden, file: Path) -> None:
+def _record(made: SelfTest, file: Path) -> None:
     """Appears complete or not at all; not at all where the folder can't be written."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

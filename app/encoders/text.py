@@ -79,7 +79,7 @@ def load_text_model(
     )
     tower = TextTower(info, tokenizer, runner, layout.pad_id)
     for made in tower.golden():
-        self_test.prove(self_test.Golden(made), weights, info, cache)
+        self_test.prove(self_test.SelfTest(made), weights, info, cache)
     return tower
 
 

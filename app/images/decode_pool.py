@@ -27,7 +27,7 @@ _TRIES = 2
 _MAIN = """
 import sys
 sys.path[:] = {path!r}
-from app import decode_worker
+from app.images import decode_worker
 decode_worker.limit_memory({pixels})
 decode_worker.main(int(sys.argv[1]))
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.config.args import Limits
-from app.dispatch.admission import Backlog, image_units
+from app.dispatch.admission import AdmissionControl, image_units
 from app.errors import DeadlineExceeded, PayloadTooLarge, ServiceError
 from app.images import decoder as images
 from app.images import sources
@@ -35,11 +35,11 @@ class ImageReader:
     folder: Path | None
     fetcher: Fetcher | None = None
     decoder: Decoder = decode
-    backlog: Backlog[object] = field(init=False)
+    admission: AdmissionControl[object] = field(init=False)
 
     def __post_init__(self) -> None:
         limits = self.limits
-        self.backlog = Backlog("The decoding of images", image_units, limits.queue_s, limits.deadline_s)
+        self.admission = AdmissionControl("The decoding of images", image_units, limits.queue_s, limits.deadline_s)
 
     async def read(
         self, entries: Sequence[object], preprocessing: Preprocessing, param: str
@@ -62,7 +62,7 @@ class ImageReader:
                 here = await asyncio.gather(
                     *(self._fetch(entry, budget, f"{param}.{i}") for i, entry in enumerate(entries))
                 )
-                with self.backlog.taking(here):
+                with self.admission.track(here):
                     return await self._read(here, preprocessing, param)
         except TimeoutError:
             raise DeadlineExceeded(f"The images were not read within {deadline_s:g} s.", param) from None

@@ -15,7 +15,7 @@ from app.config.args import Limits
 from app.errors import InvalidImage, InvalidItem, PayloadTooLarge
 from app.images import folder as image_folder
 
-Kind = Literal["path", "url", "data", "base64"]
+SourceKind = Literal["path", "url", "data", "base64"]
 
 _FORMS = "a data URI, base64, './path' or {'path': ...}"
 # Media type and parameters of a data URI; the comma comes well before this in any honest one.
@@ -27,7 +27,7 @@ _ESCAPES = ((b"%2B", b"+"), (b"%2F", b"/"), (b"%3D", b"="), (b"%0D", b""), (b"%0
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    kind: Kind
+    kind: SourceKind
     value: str
 
     @classmethod
@@ -86,7 +86,7 @@ def load(entry: object, *, folder: Path | None, limits: Limits, param: str) -> b
             return _base64(source.value, limits, param)
 
 
-def _kind(text: str) -> Kind:
+def _kind(text: str) -> SourceKind:
     # JPEG's base64 begins with "/9j/": an absolute path is not a path here.
     if text.startswith("./"):
         return "path"

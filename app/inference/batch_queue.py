@@ -2,7 +2,7 @@
 
 Continuous batching for encoders: nothing is planned ahead. Whenever the model is free, `BatchQueue.pop` picks
 the oldest item and the company that runs best with it, so batches grow while the model is busy and a long
-request cannot hold up a short one behind it. What runs the model, and when, is the gate's business.
+request cannot hold up a short one behind it. What runs the model, and when, is the scheduler's business.
 """
 
 import heapq

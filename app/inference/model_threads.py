@@ -11,7 +11,7 @@ BEHIND = 5
 LAST = 19
 
 
-class Device:
+class ModelThreads:
     """One thread for loading, warming and running one model; with streams, as many more for runs beside each other.
 
     Event loops of this service on this machine, the ingress's above all, go before these: what they do is short, and
@@ -20,18 +20,18 @@ class Device:
 
     Attributes:
         alone: For what has the model to itself: always the same thread, which the backend's own ones find soonest.
-        lanes: For `streams` runs at once. With one stream it is the same as `alone`.
+        slots: For `streams` runs at once. With one stream it is the same as `alone`.
     """
 
     def __init__(self) -> None:
         self.streams = 1
-        self.alone: Executor = _threads(1)
-        self.lanes = self.alone
+        self.exclusive: Executor = _threads(1)
+        self.slots = self.exclusive
 
     def widen(self, streams: int) -> None:
         """From now on so many runs at once."""
         if streams > 1:
-            self.streams, self.lanes = streams, _threads(streams)
+            self.streams, self.slots = streams, _threads(streams)
 
 
 def _threads(count: int) -> ThreadPoolExecutor:

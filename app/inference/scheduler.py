@@ -1,7 +1,7 @@
-"""The gate in front of the model: requests wait here, outside `@serve.batch`, until the model is free.
+"""The scheduler in front of the model: requests wait here, outside `@serve.batch`, until the model is free.
 
 `@serve.batch` closes a batch on its timer and only then waits for the model, so under load it would queue many
-small batches. The gate holds everything back and hands over as many micro-batches as the model runs at once, plus
+small batches. The scheduler holds everything back and hands over as many micro-batches as the model runs at once, plus
 one full micro-batch in reserve so that the model never waits for Python. It knows neither Ray nor the model.
 """
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class Work(Job):
+class EncodeJob(Job):
     """A job with its inputs and what has become of them.
 
     `rows` is (n, dimensions), filled as micro-batches finish; `errors` maps the index of a failed item; `inference_s`
@@ -68,12 +68,12 @@ RunAlone = Callable[[Slice], Awaitable[Vector]]
 
 
 @dataclass(slots=True, eq=False)
-class Gate:
+class Scheduler:
     """Feeds the model from the queue.
 
     Args:
         queue: Holds what waits and plans what runs next.
-        run: Runs one slice in a lane, 0 .. streams; what one lane is handed in one turn of the loop runs as one batch.
+        run: Runs one slice in a slot, 0 .. streams; what one slot is handed in one turn of the loop runs as one batch.
         run_alone: Runs one item with nothing beside it in its batch, with all that the model has.
         streams: Micro-batches that the model runs at once.
         clock: Seconds; the queue's deadlines are on it.
@@ -88,11 +88,11 @@ class Gate:
     items_run: int = 0
     batches_run: int = 0
     ran: Callable[[int, float], None] = lambda items, seconds: None
-    _busy: set[int] = field(default_factory=set)  # lanes
+    _busy: set[int] = field(default_factory=set)  # slots
     _quiet: bool = True  # nothing came while what was run last was running
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
-    async def submit(self, work: Work) -> None:
+    async def submit(self, work: EncodeJob) -> None:
         """Return when every item of `work` has its row or its error."""
         work.queued_at = self.clock()
         if not work.lengths:
@@ -114,33 +114,33 @@ class Gate:
                 return
             alone = not self._busy and self._quiet and not self.queue and sum(len(part.indices) for part in slices) == 1
             self._quiet = self._quiet or not self._busy
-            free = [lane for lane in range(self.streams + 1) if lane not in self._busy]
+            free = [slot for slot in range(self.streams + 1) if slot not in self._busy]
             # Of several streams none begins beside it, the reserve neither: they have threads of their own.
-            lanes = free if alone and self.streams > 1 else free[:1]
-            self._busy.update(lanes)
-            task = asyncio.get_running_loop().create_task(self._run(slices, lanes, alone))
+            slots = free if alone and self.streams > 1 else free[:1]
+            self._busy.update(slots)
+            task = asyncio.get_running_loop().create_task(self._run(slices, slots, alone))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     def _refuse_late(self) -> None:
         while self.queue.late:
             work = self.queue.late.pop()
-            if isinstance(work, Work) and not work.done.done():
+            if isinstance(work, EncodeJob) and not work.done.done():
                 work.done.set_exception(
                     DeadlineExceeded("The request's deadline passed while it waited for the model.")
                 )
 
-    async def _run(self, slices: list[Slice], lanes: list[int], alone: bool) -> None:
+    async def _run(self, slices: list[Slice], slots: list[int], alone: bool) -> None:
         started = self.clock()
         works = [_work(part) for part in slices]
         for work in works:
             work.begin(started)
-        beside = len(self._busy) - len(lanes)
-        runs = [self.run_alone(slices[0])] if alone else [self.run(part, lanes[0]) for part in slices]
+        beside = len(self._busy) - len(slots)
+        runs = [self.run_alone(slices[0])] if alone else [self.run(part, slots[0]) for part in slices]
         try:
             results = await asyncio.gather(*runs, return_exceptions=True)
         finally:
-            self._busy.difference_update(lanes)
+            self._busy.difference_update(slots)
         ended = self.clock()
         seconds = ended - started
         for work in works:
@@ -150,7 +150,7 @@ class Gate:
         self._observe(slices, seconds, seconds / (beside + 1) if in_turn else None)
         # The model is free: the next batch starts before this one's callers are served.
         self._pump()
-        failed: list[tuple[Work, Slice, Vector | BaseException]] = []
+        failed: list[tuple[EncodeJob, Slice, Vector | BaseException]] = []
         for work, part, result in zip(works, slices, results, strict=True):
             work.started_at = work.started_at or started
             work.batches += 1
@@ -170,7 +170,7 @@ class Gate:
         if cost_s is not None:
             self.queue.observe(len(lengths) * self.queue.bucket(max(lengths)), cost_s)
 
-    async def _isolate(self, work: Work, part: Slice, failure: Vector | BaseException) -> None:
+    async def _isolate(self, work: EncodeJob, part: Slice, failure: Vector | BaseException) -> None:
         """A failed batch is run again item by item: one bad item costs its own caller only."""
         if len(part.indices) == 1 and isinstance(failure, ServiceError):
             work.errors[part.indices[0]] = failure
@@ -188,8 +188,8 @@ class Gate:
                 work.errors[index] = failed_on_item(cause)
 
 
-def _work(part: Slice) -> Work:
-    assert isinstance(part.job, Work)  # noqa: S101 - only Work is ever pushed
+def _work(part: Slice) -> EncodeJob:
+    assert isinstance(part.job, EncodeJob)  # noqa: S101 - only EncodeJob is ever pushed
     return part.job
 
 
@@ -200,7 +200,7 @@ def failed_on_item(cause: BaseException | None) -> ServiceError:
     return InternalError(f"The model failed on this item ({type(cause).__name__ if cause else 'wrong shape'}).")
 
 
-def _placed(work: Work, indices: list[int], result: Vector | BaseException) -> bool:
+def _placed(work: EncodeJob, indices: list[int], result: Vector | BaseException) -> bool:
     """Put rows in their places; False when they are none, or not one row of the right length per item."""
     if not isinstance(result, np.ndarray) or result.shape != (len(indices), work.dimensions):
         return False

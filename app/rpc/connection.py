@@ -41,7 +41,7 @@ _LIVENESS: Final = [
 ]
 
 
-class LineLost(ConnectionError):
+class ConnectionLost(ConnectionError):
     """The connection ended with the call on it, or was never there."""
 
 
@@ -98,7 +98,7 @@ class Frames(asyncio.Protocol):
         del buffer[:at]
 
 
-class Line(Frames):
+class RpcConnection(Frames):
     """The calling end. `await connect(...)` makes one."""
 
     def __init__(self, secret: bytes) -> None:
@@ -127,16 +127,16 @@ class Line(Frames):
         waiting: list[asyncio.Future[Any]] = [self.welcomed, *lost.values()]
         for future in waiting:
             if not future.done():
-                future.set_exception(LineLost("the other end is gone"))
+                future.set_exception(ConnectionLost("the other end is gone"))
 
     def call(self, payload: bytes) -> "asyncio.Future[bytes]":
         """The answer's bytes. A cancelled future cancels the work at the other end.
 
         Raises:
-            LineLost: There is no connection any more; also set on the future, when it ends later.
+            ConnectionLost: There is no connection any more; also set on the future, when it ends later.
         """
         if not self.is_open:
-            raise LineLost("the other end is gone")
+            raise ConnectionLost("the other end is gone")
         future: asyncio.Future[bytes] = self._loop.create_future()
         number, sent_at = next(self._numbers), self._loop.time()
         self._calls[number] = future
@@ -174,11 +174,11 @@ class Line(Frames):
             self.transport.abort()
 
 
-async def connect(host: str, port: int, secret: bytes) -> Line:
-    """Raises OSError (LineLost is one, TimeoutError too): nobody is there, or nobody who knows the secret."""
+async def connect(host: str, port: int, secret: bytes) -> RpcConnection:
+    """Raises OSError (ConnectionLost is one, TimeoutError too): nobody is there, or nobody who knows the secret."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(CONNECT_S):
-        transport, line = await loop.create_connection(lambda: Line(secret), host, port)
+        transport, line = await loop.create_connection(lambda: RpcConnection(secret), host, port)
         try:
             await line.welcomed
         except BaseException:

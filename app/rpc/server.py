@@ -12,10 +12,10 @@ SECRET_S: Final = 5.0
 Answer = Callable[[bytes], Awaitable[bytes]]
 
 
-class _Served(Frames):
+class _ServerConnection(Frames):
     """The answering end of one connection. Its work ends with it."""
 
-    def __init__(self, server: "LineServer") -> None:
+    def __init__(self, server: "RpcServer") -> None:
         super().__init__(HALF)
         self._server = server
         self._known = False
@@ -56,7 +56,7 @@ class _Served(Frames):
         self.say(ANSWER, number, await self._server.answer(payload))
 
 
-class LineServer:
+class RpcServer:
     """Answers calls.
 
     Args:
@@ -68,13 +68,13 @@ class LineServer:
     def __init__(self, answer: Answer, secret: bytes) -> None:
         self.answer = answer
         self.secret = secret
-        self.connections: set[_Served] = set()
+        self.connections: set[_ServerConnection] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str) -> int:
         """Returns the port, which the system chooses."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Served(self), host, 0)
+        self._server = await loop.create_server(lambda: _ServerConnection(self), host, 0)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self, grace_s: float = 0.0) -> None:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from app.schemas.similarity import SimilarityOptions
 from app.schemas.wire import Float32, ImageEntry, ModelName, PromptName, Text, Wire
-from app.types import Metric
+from app.types import SimilarityMetric
 
 
 class TextItem(Wire):
@@ -64,7 +64,7 @@ class Found(Wire):
 
 class SearchResponse(Wire):
     results: list[Found] = Field(description="Best first; ties by index.")
-    metric: Metric = Field(description="The one used.")
+    metric: SimilarityMetric = Field(description="The one used.")
     model: str | None = Field(description="Full name of the model that embedded; null where all were vectors.")
     space: str | None = Field(description="Names the vector space; null where it is not known.")
     embedded: int = Field(description="Texts and images that a model embedded for this answer.")

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.schemas.wire import Count, Float32, Wire
-from app.types import Metric
+from app.types import SimilarityMetric
 
 
 class SimilarityOptions(Wire):
@@ -14,7 +14,7 @@ class SimilarityOptions(Wire):
         float | None,
         Field(description="cosine, dot: least score. euclidean: greatest distance. Inclusive."),
     ] = None
-    metric: Annotated[Metric, Field(description="euclidean scores are distances, ascending.")] = "cosine"
+    metric: Annotated[SimilarityMetric, Field(description="euclidean scores are distances, ascending.")] = "cosine"
 
 
 class SpacedOptions(SimilarityOptions):
@@ -47,6 +47,6 @@ class Ranked(Wire):
 
 class SimilarityResponse(Wire):
     results: list[Ranked] = Field(description="Best first; ties by index.")
-    metric: Metric = Field(description="The one used.")
+    metric: SimilarityMetric = Field(description="The one used.")
     space: str | None = Field(None, description="The vectors' space, where the request declared one.")
     processing_time: float = Field(description="Milliseconds from the whole request to the answer.")

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.errors import InvalidItem, PayloadTooLarge, ServiceError
-from app.service.embedding_service import PLAINLY, Embeddings, EmbeddingService
-from app.types import Kind, Reading
+from app.service.embedding_service import PLAINLY, EmbeddingResult, EmbeddingService
+from app.types import Modality, ReadOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    kind: Kind
+    kind: Modality
     content: object
     model: str | None
 
@@ -22,7 +22,7 @@ class Outcome:
 
     entry: bytes
     cached: bool
-    result: Embeddings
+    result: EmbeddingResult
 
 
 async def embed_mixed(
@@ -30,7 +30,7 @@ async def embed_mixed(
     items: Sequence[Item | ServiceError],
     batch_size: int,
     *,
-    reading: Reading = PLAINLY,
+    reading: ReadOptions = PLAINLY,
     names: Callable[[int], str] = "items.{}".format,
 ) -> tuple[list[Outcome | ServiceError], int]:
     """One outcome per item, in order, and how many batches went to a model.
@@ -44,7 +44,7 @@ async def embed_mixed(
     """
     group = _Group(service, items, reading, names)
     outcomes: list[Outcome | ServiceError | None] = [i if isinstance(i, ServiceError) else None for i in items]
-    groups: dict[tuple[Kind, str | None], list[int]] = {}
+    groups: dict[tuple[Modality, str | None], list[int]] = {}
     for index, item in enumerate(items):
         if isinstance(item, Item):
             groups.setdefault((item.kind, item.model), []).append(index)
@@ -65,10 +65,10 @@ async def embed_mixed(
 class _Group:
     service: EmbeddingService
     items: Sequence[Item | ServiceError]
-    reading: Reading
+    reading: ReadOptions
     names: Callable[[int], str]
 
-    async def embed(self, kind: Kind, model: str | None, indices: Sequence[int]) -> list[Outcome | ServiceError]:
+    async def embed(self, kind: Modality, model: str | None, indices: Sequence[int]) -> list[Outcome | ServiceError]:
         contents = [item.content for i in indices if isinstance(item := self.items[i], Item)]
         try:
             if kind == "text":
@@ -84,7 +84,7 @@ class _Group:
         ]
 
     async def _apart(
-        self, kind: Kind, model: str | None, indices: Sequence[int], error: ServiceError
+        self, kind: Modality, model: str | None, indices: Sequence[int], error: ServiceError
     ) -> list[Outcome | ServiceError]:
         """What one item did (a text too long) must not be its batch's fate: then each goes alone."""
         if not isinstance(error, (InvalidItem, PayloadTooLarge)) or len(indices) == 1:

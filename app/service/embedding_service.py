@@ -23,17 +23,17 @@ from app.errors import (
 from app.images.reader import ImageReader, ReadImage
 from app.service import prompts, request_context
 from app.service.encoder import Encoded, Encoder, ModelState, Stages, ready
-from app.service.result import Embeddings
-from app.service.single_flight import Flight, Flights
+from app.service.result import EmbeddingResult
+from app.service.single_flight import InFlight, SingleFlight
 from app.telemetry import tracing
 from app.telemetry.metrics import ITEMS_ANSWERED, STAGE_SECONDS
-from app.telemetry.registry import Recorder
-from app.types import Kind, ModelInfo, Prompted, Reading, TextInput, TokenIds
+from app.telemetry.registry import Registry
+from app.types import Modality, ModelInfo, Prompted, ReadOptions, TextInput, TokenIds
 
-__all__ = ["EmbeddingService", "Embeddings", "Encoded", "Encoder", "ModelState", "Stages"]
+__all__ = ["EmbeddingResult", "EmbeddingService", "Encoded", "Encoder", "ModelState", "Stages"]
 
 POLL_S = 0.02
-PLAINLY = Reading()
+PLAINLY = ReadOptions()
 
 
 class Found(Protocol):
@@ -58,7 +58,7 @@ class EmbeddingService:
         args: The settings; limits and defaults come from here.
         reader: Turns image entries into crops.
         patience_s: How long a request waits for a model that is still loading.
-        recorder: Counts what was answered.
+        registry: Counts what was answered.
     """
 
     encoders: dict[str, Encoder]
@@ -66,11 +66,11 @@ class EmbeddingService:
     args: AppArgs
     reader: ImageReader
     patience_s: float = 2.0
-    recorder: Recorder = field(default_factory=Recorder)
-    _flights: Flights = field(init=False)
+    registry: Registry = field(default_factory=Registry)
+    _flights: SingleFlight = field(init=False)
 
     def __post_init__(self) -> None:
-        self._flights = Flights(self.cache.put_many)
+        self._flights = SingleFlight(self.cache.put_many)
 
     @property
     def under_way(self) -> int:
@@ -81,11 +81,11 @@ class EmbeddingService:
     def limits(self) -> Limits:
         return self.args.limits
 
-    def default_model(self, kind: Kind) -> str | None:
+    def default_model(self, kind: Modality) -> str | None:
         models = self.args.text_models if kind == "text" else self.args.image_models
         return models[0].name if models else None
 
-    def encoder(self, name: str | None, kind: Kind) -> Encoder:
+    def encoder(self, name: str | None, kind: Modality) -> Encoder:
         """The encoder of a full or short model name that can read `kind`.
 
         Raises:
@@ -102,13 +102,13 @@ class EmbeddingService:
         names = ", ".join(able) or "none"
         raise ModelNotFound(f"No {kind} model named {wanted!r} is served here. Served: {names}.", "model")
 
-    def refusal(self, kind: Kind) -> Overloaded | None:
+    def refusal(self, kind: Modality) -> Overloaded | None:
         """What a request that needs a model of this kind hears now, whichever it names; None while one takes more."""
         told = [encoder.refusal(kind) for encoder in self.encoders.values() if kind in encoder.kinds]
         full = [refusal for refusal in told if refusal is not None]
         return min(full, key=lambda refusal: refusal.retry_after or 0) if full and len(full) == len(told) else None
 
-    async def _ready(self, name: str | None, kind: Kind) -> tuple[Encoder, ModelInfo]:
+    async def _ready(self, name: str | None, kind: Modality) -> tuple[Encoder, ModelInfo]:
         """The encoder once it serves: a replica that has only just begun hears of its models a moment later."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self.patience_s
@@ -128,8 +128,8 @@ class EmbeddingService:
         texts: Sequence[str],
         model: str | None = None,
         param: str = "texts",
-        reading: Reading = PLAINLY,
-    ) -> Embeddings:
+        reading: ReadOptions = PLAINLY,
+    ) -> EmbeddingResult:
         """One outcome per text, in order; equal texts are encoded once.
 
         Raises:
@@ -151,7 +151,7 @@ class EmbeddingService:
 
     async def embed_ids(
         self, arrays: Sequence[Sequence[int]], model: str | None = None, param: str = "input"
-    ) -> Embeddings:
+    ) -> EmbeddingResult:
         """One outcome per array of token ids, in order. Whether they are the model's own is for the encoder to say.
 
         Raises:
@@ -166,7 +166,7 @@ class EmbeddingService:
 
     async def embed_images(
         self, images: Sequence[object], model: str | None = None, param: str = "images"
-    ) -> Embeddings:
+    ) -> EmbeddingResult:
         """One outcome per image, in order. An image is its bytes or an entry as `app.images.sources` reads them.
 
         Raises:
@@ -181,15 +181,15 @@ class EmbeddingService:
         started = time.perf_counter()
         read = await self.reader.read(images, encoder.preprocessing, param)
         decode_ms = (time.perf_counter() - started) * 1e3
-        self.recorder.observe(STAGE_SECONDS, decode_ms / 1e3, info.id, "decode")
+        self.registry.observe(STAGE_SECONDS, decode_ms / 1e3, info.id, "decode")
         good = [image for image in read if isinstance(image, ReadImage)]
         keys = [make_key(image.digest) for image in good]
         result = await self._embed(encoder, info, "image", keys, [image.crop for image in good])
         return result.with_errors(read, decode_ms).named(param, RequestRejected)
 
     async def _embed(
-        self, encoder: Encoder, info: ModelInfo, kind: Kind, keys: Sequence[bytes], contents: Sequence[Any]
-    ) -> Embeddings:
+        self, encoder: Encoder, info: ModelInfo, kind: Modality, keys: Sequence[bytes], contents: Sequence[Any]
+    ) -> EmbeddingResult:
         span = tracing.child("cache")
         started = time.perf_counter()
 
@@ -214,24 +214,24 @@ class EmbeddingService:
         stages = Stages()
         if not all(hits):
             missing = [i for i, hit in enumerate(hits) if not hit]
-            flights = self._flights.board(encoder, kind, [(keys[i], contents[i]) for i in missing], found.epoch)
+            flights = self._flights.join(encoder, kind, [(keys[i], contents[i]) for i in missing], found.epoch)
             try:
                 async with asyncio.timeout(self.limits.deadline_s):
-                    await asyncio.wait({flight.landed for flight in flights})
+                    await asyncio.wait({flight.future for flight in flights})
             except TimeoutError:
                 raise DeadlineExceeded(f"The model did not answer within {self.limits.deadline_s:g} s.") from None
             finally:
                 self._flights.leave(flights, encoder)
             for i, flight in zip(missing, flights, strict=True):
-                encoded = flight.landed.result()
+                encoded = flight.future.result()
                 entries[i] = encoded.entry
                 stages = encoded.stages
             _tell_joined(flights)
         outcomes = [e for e in entries if e is not None]
         request_context.current().count(outcomes)
-        self.recorder.observe(STAGE_SECONDS, cache_ms / 1e3, info.id, "cache")
-        self.recorder.count(ITEMS_ANSWERED, info.id, kind, by=sum(isinstance(entry, bytes) for entry in outcomes))
-        return Embeddings(info, outcomes, hits, stages, cache_ms)
+        self.registry.observe(STAGE_SECONDS, cache_ms / 1e3, info.id, "cache")
+        self.registry.count(ITEMS_ANSWERED, info.id, kind, by=sum(isinstance(entry, bytes) for entry in outcomes))
+        return EmbeddingResult(info, outcomes, hits, stages, cache_ms)
 
     def _check_texts(self, texts: Sequence[str], param: str) -> None:
         limits = self.limits
@@ -246,12 +246,12 @@ class EmbeddingService:
                 )
 
 
-def _tell_joined(flights: Sequence[Flight]) -> None:
+def _tell_joined(flights: Sequence[InFlight]) -> None:
     """Name, in a traced request's span, the requests whose flights it joined: their traces have the encoder."""
     span = tracing.current()
     if span is None:
         return
-    for origin in dict.fromkeys(flight.landed.result().origin for flight in flights):
+    for origin in dict.fromkeys(flight.future.result().origin for flight in flights):
         if origin is not None and origin != span.traceparent:
             span.link(origin)
 

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.images.preprocessing import Preprocessing
-from app.types import Kind, ModelInfo, TextInput, Token
+from app.types import Modality, ModelInfo, TextInput, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class ModelState:
 
 
 class Encoder(Protocol):
-    kinds: tuple[Kind, ...]
+    kinds: tuple[Modality, ...]
 
     @property
     def state(self) -> ModelState: ...
@@ -65,7 +65,7 @@ class Encoder(Protocol):
         """How the model wants its images cropped; None before it is known, and for text models."""
         ...
 
-    def refusal(self, kind: Kind) -> Overloaded | None:
+    def refusal(self, kind: Modality) -> Overloaded | None:
         """What `encode_texts` or `encode_images` would raise for a single one, because of what waits already.
 
         Asked before anything is spent on a request, the shared cache's time included: under an overload most of what

@@ -1,13 +1,13 @@
 """Which of a model's prompts goes before a request's texts."""
 
 from app.errors import InvalidRequest
-from app.types import ModelInfo, Reading
+from app.types import ModelInfo, ReadOptions
 
 # As sentence-transformers' `encode_query` and `encode_document` look for them.
 INPUT_TYPES = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
 
-def choose(info: ModelInfo, reading: Reading) -> str | None:
+def choose(info: ModelInfo, reading: ReadOptions) -> str | None:
     """The prompt's text; None for the model's own default.
 
     An input type that the model has no prompt for is read as usual: such a model knows no difference.

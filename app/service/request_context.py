@@ -14,7 +14,7 @@ from app.errors import ServiceError
 
 
 @dataclass(slots=True, eq=False)
-class Caller:
+class RequestContext:
     """`cache_scope` sets its cache entries apart from others'; `tokens` is what it has used, where `counted`."""
 
     cache_scope: str = ""
@@ -26,16 +26,16 @@ class Caller:
             self.tokens += tokens_of(entries)
 
 
-ANYBODY = Caller()
-_current: ContextVar[Caller] = ContextVar("caller", default=ANYBODY)
+ANYBODY = RequestContext()
+_current: ContextVar[RequestContext] = ContextVar("caller", default=ANYBODY)
 
 
-def current() -> Caller:
+def current() -> RequestContext:
     return _current.get()
 
 
 @contextmanager
-def acting(caller: Caller) -> Iterator[None]:
+def acting(caller: RequestContext) -> Iterator[None]:
     """Within, `current` is `caller`."""
     token = _current.set(caller)
     try:

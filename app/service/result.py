@@ -1,4 +1,4 @@
-"""Embeddings: what the service answers, outcomes in the caller's order."""
+"""EmbeddingResult: what the service answers, outcomes in the caller's order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ from app.types import ModelInfo, Vector
 
 
 @dataclass(slots=True)
-class Embeddings:
+class EmbeddingResult:
     """`hits[i]`: the i-th came from the cache."""
 
     info: ModelInfo
@@ -44,14 +44,14 @@ class Embeddings:
             "cache_hits": sum(self.hits),
         }
 
-    def with_errors(self, read: "Sequence[ReadImage | ServiceError]", decode_ms: float) -> "Embeddings":
+    def with_errors(self, read: "Sequence[ReadImage | ServiceError]", decode_ms: float) -> "EmbeddingResult":
         """These outcomes, with those of the images that could not be read in their places."""
         rest = zip(self.entries, self.hits, strict=True)
         both = [next(rest) if isinstance(image, ReadImage) else (image, False) for image in read]
         stages = replace(self.stages, decode_ms=decode_ms)
-        return Embeddings(self.info, [e for e, _ in both], [hit for _, hit in both], stages, self.cache_ms)
+        return EmbeddingResult(self.info, [e for e, _ in both], [hit for _, hit in both], stages, self.cache_ms)
 
-    def named(self, param: str, which: type[ServiceError] = ServiceError) -> "Embeddings":
+    def named(self, param: str, which: type[ServiceError] = ServiceError) -> "EmbeddingResult":
         """The same, each error of a class that names no field naming its item as `param.index`."""
         for i, entry in enumerate(self.entries):
             if isinstance(entry, which) and entry.param is None:

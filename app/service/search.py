@@ -10,9 +10,9 @@ from app.service import prompts
 from app.service.batch import Item, Outcome, embed_mixed
 from app.service.embedding_service import EmbeddingService
 from app.service.encoder import ready
-from app.service.result import Embeddings
+from app.service.result import EmbeddingResult
 from app.service.search_request import Search, name_of
-from app.types import ModelInfo, Reading, Vector
+from app.types import ModelInfo, ReadOptions, Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Vectors:
     """(1 + n, d) rows, the query's first; `result` is one of those that embedded, None where nothing was."""
 
     rows: Vector
-    result: Embeddings | None
+    result: EmbeddingResult | None
     embedded: int
     hits: int
 
@@ -34,12 +34,12 @@ async def vectors(service: EmbeddingService, search: Search) -> Vectors:
     options = search.options
     places = [i for i, item in enumerate(search.items) if isinstance(item, Item)]
     given = {i: item for i, item in enumerate(search.items) if not isinstance(item, Item)}
-    result: Embeddings | None = None
+    result: EmbeddingResult | None = None
     rows: dict[int, Vector] = dict(given)
     hits = 0
     if places:
         model = options.model or service.default_model("image" if search.images else "text")
-        reading = Reading(options.prompt_name)
+        reading = ReadOptions(options.prompt_name)
         for needed in {item.kind for item in search.items if isinstance(item, Item)}:
             # Refused once, by the field's own name, and not with each item.
             prompts.choose(ready(service.encoder(model, needed)), reading)

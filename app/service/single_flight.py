@@ -11,27 +11,27 @@ from typing import Any
 
 from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.service.encoder import Encoded, Encoder, Stages
-from app.types import Kind
+from app.types import Modality
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class Flight:
-    """A miss that is being encoded; `passengers`: how many places of requests wait for it."""
+class InFlight:
+    """A miss that is being encoded; `waiters`: how many places of requests wait for it."""
 
     key: bytes
-    landed: "asyncio.Future[Encoded]"
+    future: "asyncio.Future[Encoded]"
     source: "asyncio.Future[Encoded] | None" = None
-    passengers: int = 0
+    waiters: int = 0
 
 
-class Flights:
-    """Those of one ingress replica. `store`: takes an epoch and what landed, by key."""
+class SingleFlight:
+    """Those of one ingress replica. `store`: takes an epoch and what future, by key."""
 
     def __init__(self, store: Callable[[str | None, Sequence[tuple[bytes, bytes]]], None]) -> None:
         self._store = store
-        self._under_way: dict[bytes, Flight] = {}
+        self._under_way: dict[bytes, InFlight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -41,25 +41,25 @@ class Flights:
         """Whether it is being encoded."""
         return key in self._under_way
 
-    def board(
-        self, encoder: Encoder, kind: Kind, misses: Sequence[tuple[bytes, Any]], epoch: str | None
-    ) -> list[Flight]:
+    def join(
+        self, encoder: Encoder, kind: Modality, misses: Sequence[tuple[bytes, Any]], epoch: str | None
+    ) -> list[InFlight]:
         """One flight per miss; a miss that is already under way is joined, not computed again.
 
         Raises:
             Overloaded: The encoder's.
         """
         loop = asyncio.get_running_loop()
-        flights: list[Flight] = []
-        fresh: list[Flight] = []
+        flights: list[InFlight] = []
+        fresh: list[InFlight] = []
         contents: list[Any] = []
         for key, content in misses:
             flight = self._under_way.get(key)
             if flight is None:
-                flight = self._under_way[key] = Flight(key, loop.create_future())
+                flight = self._under_way[key] = InFlight(key, loop.create_future())
                 fresh.append(flight)
                 contents.append(content)
-            flight.passengers += 1
+            flight.waiters += 1
             flights.append(flight)
         if fresh:
             try:
@@ -73,21 +73,21 @@ class Flights:
                 self.leave([flight for flight in flights if flight.key in self._under_way], encoder)
                 raise
             except Exception as error:  # noqa: BLE001 - it is the outcome of each
-                self._land(fresh, [error] * len(fresh), epoch)
+                self._resolve(fresh, [error] * len(fresh), epoch)
             else:
                 task = loop.create_task(self._follow(fresh, sources, epoch))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
         return flights
 
-    def leave(self, flights: Sequence[Flight], encoder: Encoder) -> None:
+    def leave(self, flights: Sequence[InFlight], encoder: Encoder) -> None:
         """A request waits no longer. What nobody else waits for either is not worked on any further."""
         given_up = False
         for flight in flights:
-            flight.passengers -= 1
-            if flight.passengers == 0 and not flight.landed.done():
+            flight.waiters -= 1
+            if flight.waiters == 0 and not flight.future.done():
                 self._under_way.pop(flight.key)
-                flight.landed.cancel()
+                flight.future.cancel()
                 if flight.source is not None:
                     flight.source.cancel()
                 given_up = True
@@ -95,22 +95,24 @@ class Flights:
             encoder.trim()
 
     async def _follow(
-        self, flights: Sequence[Flight], sources: "Sequence[asyncio.Future[Encoded]]", epoch: str | None
+        self, flights: Sequence[InFlight], sources: "Sequence[asyncio.Future[Encoded]]", epoch: str | None
     ) -> None:
         results: Sequence[Encoded | BaseException]
         try:
             results = await asyncio.gather(*sources, return_exceptions=True)
         except BaseException as error:  # noqa: BLE001 - a flight that never lands would hang its item for good
             results = [error] * len(flights)
-        self._land(flights, results, epoch)
+        self._resolve(flights, results, epoch)
 
-    def _land(self, flights: Sequence[Flight], results: Sequence[Encoded | BaseException], epoch: str | None) -> None:
+    def _resolve(
+        self, flights: Sequence[InFlight], results: Sequence[Encoded | BaseException], epoch: str | None
+    ) -> None:
         entries: list[tuple[bytes, bytes]] = []
         logged: BaseException | None = None
         for flight, result in zip(flights, results, strict=True):
             if isinstance(result, Encoded) and isinstance(result.entry, bytes):
                 entries.append((flight.key, result.entry))
-            if flight.landed.done():
+            if flight.future.done():
                 continue  # given up, and maybe begun anew
             if isinstance(result, BaseException):
                 if isinstance(result, ServiceError):
@@ -121,5 +123,5 @@ class Flights:
                         logged = result
                     result = Encoded(ModelUnavailable("The model could not be reached."), Stages())
             del self._under_way[flight.key]
-            flight.landed.set_result(result)
+            flight.future.set_result(result)
         self._store(epoch, entries)

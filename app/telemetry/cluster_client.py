@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.telemetry.cluster_metrics import Departed, Reading, Report, Word
-from app.telemetry.registry import Recorder
+from app.telemetry.registry import Registry
 
 RETRY_S = 1.0
 
@@ -32,7 +32,7 @@ class MetricsClient:
     """
 
     transport: MetricsTransport
-    recorder: Recorder
+    registry: Registry
     patience_s: float = 4.0
     deadline_s: float = 1.0
     source: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -60,7 +60,7 @@ class MetricsClient:
             async with asyncio.timeout(self.deadline_s):
                 return await self.transport.read(self._report())
         except Exception:  # noqa: BLE001 - a scrape is answered with what there is
-            return Reading(self.recorder.snapshot(), complete=False)
+            return Reading(self.registry.snapshot(), complete=False)
 
     async def close(self) -> None:
         """Leave the last numbers; best effort."""
@@ -74,7 +74,7 @@ class MetricsClient:
         self._number += 1
         departed = self._departed if self._hand_over else None
         known = (self._life, self._departed.version)
-        return Report(self.source, self._number, self.recorder.snapshot(), departed, known, last)
+        return Report(self.source, self._number, self.registry.snapshot(), departed, known, last)
 
     def _heard(self, word: Word) -> None:
         # An actor that begins anew has lost what the departed left; ours may know more than it was told since.

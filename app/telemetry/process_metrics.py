@@ -6,20 +6,20 @@ import time
 import psutil
 
 from app.telemetry.metrics import CPU_SECONDS, GC_RUNS, GC_SECONDS, MEMORY
-from app.telemetry.registry import Recorder
+from app.telemetry.registry import Registry
 
 
-class ProcessFigures:
-    """Once made it is in `recorder` with every snapshot, for the rest of the process's life."""
+class ProcessMetrics:
+    """Once made it is in `registry` with every snapshot, for the rest of the process's life."""
 
-    def __init__(self, recorder: Recorder, deployment: str, replica: str) -> None:
-        self._recorder = recorder
+    def __init__(self, registry: Registry, deployment: str, replica: str) -> None:
+        self._registry = registry
         self._labels = (deployment, replica)
         self._process = psutil.Process()
         self._gc_began = 0.0
         self._gc_seconds = 0.0
         gc.callbacks.append(self._gc)
-        recorder.collectors.append(self._collect)
+        registry.collectors.append(self._collect)
 
     def _gc(self, phase: str, info: dict[str, int]) -> None:
         if phase == "start":
@@ -28,9 +28,9 @@ class ProcessFigures:
             self._gc_seconds += time.perf_counter() - self._gc_began
 
     def _collect(self) -> None:
-        recorder, labels = self._recorder, self._labels
-        recorder.set(MEMORY, self._process.memory_info().rss, *labels)
-        recorder.set(CPU_SECONDS, time.process_time(), *labels)
-        recorder.set(GC_SECONDS, self._gc_seconds, *labels)
+        registry, labels = self._registry, self._labels
+        registry.set(MEMORY, self._process.memory_info().rss, *labels)
+        registry.set(CPU_SECONDS, time.process_time(), *labels)
+        registry.set(GC_SECONDS, self._gc_seconds, *labels)
         for generation, figures in enumerate(gc.get_stats()):
-            recorder.set(GC_RUNS, figures["collections"], *labels, str(generation))
+            registry.set(GC_RUNS, figures["collections"], *labels, str(generation))

@@ -1,4 +1,4 @@
-"""Recorder: one process's counts, and how the counts of several become one. Pure; one thread or event loop owns it."""
+"""Registry: one process's counts, and how the counts of several become one. Pure; one thread or event loop owns it."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
@@ -32,7 +32,7 @@ class Snapshot:
         return Snapshot(totals=self.totals)
 
 
-class Recorder:
+class Registry:
     """Counting costs about a microsecond: a dict look-up and an addition.
 
     `collectors` run before each snapshot; they `set` what is kept elsewhere.

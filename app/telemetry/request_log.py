@@ -19,7 +19,7 @@ MAX_LINES = 10_000  # more than a thread writes in half a second: the rest is co
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogRecord:
     """What is known of an answered request.
 
     Args:
@@ -69,13 +69,13 @@ class RequestLog:
     """Belongs to one event loop; `run` must be running for lines to be written."""
 
     mode: LogRequests = "errors"
-    _lines: list[Line] = field(default_factory=list)
+    _lines: list[LogRecord] = field(default_factory=list)
     _left_out: int = 0
 
     def wants(self, status: int) -> bool:
         return self.mode == "all" or (self.mode == "errors" and status >= 400)
 
-    def add(self, line: Line) -> None:
+    def add(self, line: LogRecord) -> None:
         if len(self._lines) < MAX_LINES:
             self._lines.append(line)
         else:
@@ -92,12 +92,12 @@ class RequestLog:
         """Write what there is, now."""
         self._write(*self._take())
 
-    def _take(self) -> tuple[list[Line], int]:
+    def _take(self) -> tuple[list[LogRecord], int]:
         taken = self._lines, self._left_out
         self._lines, self._left_out = [], 0
         return taken
 
-    def _write(self, lines: list[Line], left_out: int) -> None:
+    def _write(self, lines: list[LogRecord], left_out: int) -> None:
         for line in lines:
             # An error of ours is a warning: what broke has been logged with its traceback where it broke.
             level = logging.WARNING if line.status >= 500 else logging.INFO

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from app.config.args import Limits
 from app.schemas import MatrixOptions
-from app.types import Metric, Vector
+from app.types import SimilarityMetric, Vector
 from app.vectors.binary_body import matrix
 from app.vectors.json_body import parse
 from app.vectors.similarity import rank
@@ -19,7 +19,7 @@ class Ranking:
 
     indices: NDArray[np.int64]
     scores: Vector
-    metric: Metric
+    metric: SimilarityMetric
     space: str | None = None
 
 
@@ -41,7 +41,7 @@ def rank_matrix(
 
 
 def rank_vectors(
-    query: Vector, candidates: Vector, metric: Metric, top_k: int | None, threshold: float | None
+    query: Vector, candidates: Vector, metric: SimilarityMetric, top_k: int | None, threshold: float | None
 ) -> Ranking:
     """(d,) against (n, d), as `app.vectors.similarity.rank`."""
     ranked = rank(query, candidates, metric=metric, top_k=top_k, threshold=threshold)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from app.errors import InvalidRequest
-from app.types import Metric, Vector
+from app.types import SimilarityMetric, Vector
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 # Sums between these lost nothing that matters to underflow of small products, and did not overflow.
@@ -33,7 +33,7 @@ def rank(
     query: ArrayLike,
     candidates: ArrayLike,
     *,
-    metric: Metric = "cosine",
+    metric: SimilarityMetric = "cosine",
     top_k: int | None = None,
     threshold: float | None = None,
 ) -> Ranking:

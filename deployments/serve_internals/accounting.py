@@ -2,7 +2,7 @@
 them.
 
 Serve drains, scales and draws its charts by these. They are not part of its public interface: where they are not as
-expected, there is no ledger, and everything goes through Serve.
+expected, there is no accounting, and everything goes through Serve.
 """
 
 import time
@@ -21,7 +21,7 @@ _OF_METRICS: Final = (
 )
 
 
-class ReplicaLedger:
+class ReplicaAccounting:
     """One per replica."""
 
     def __init__(self, replica: Any) -> None:
@@ -73,7 +73,7 @@ class ReplicaLedger:
         )
 
 
-def ledger_beneath(app: Any) -> ReplicaLedger | None:
+def ledger_beneath(app: Any) -> ReplicaAccounting | None:
     """Of the replica whose HTTP server `app` is, beneath Serve's own middlewares; None if there is none such."""
     while (inner := getattr(app, "_app", None) or getattr(app, "app", None)) is not None:
         app = inner
@@ -82,19 +82,19 @@ def ledger_beneath(app: Any) -> ReplicaLedger | None:
     return _ledger_of(replica) if getattr(replica, "_route_prefix", None) == "/" else None
 
 
-def own_ledger() -> ReplicaLedger | None:
+def own_ledger() -> ReplicaAccounting | None:
     """Of the replica that this process is."""
     actors = getattr(worker.global_worker, "actors", {}).values()
     replicas = [actor._replica_impl for actor in actors if hasattr(actor, "_replica_impl")]  # noqa: SLF001
     return _ledger_of(replicas[0]) if replicas else None
 
 
-def _ledger_of(replica: Any) -> ReplicaLedger | None:
+def _ledger_of(replica: Any) -> ReplicaAccounting | None:
     metrics = getattr(replica, "_metrics_manager", None)
     wrapper = getattr(replica, "_user_callable_wrapper", None)
     if getattr(wrapper, "_run_user_code_in_separate_thread", True):
         # Ours belongs on another loop then than what would answer here.
         return None
     if all(hasattr(replica, name) for name in _OF_REPLICA) and all(hasattr(metrics, name) for name in _OF_METRICS):
-        return ReplicaLedger(replica)
+        return ReplicaAccounting(replica)
     return None

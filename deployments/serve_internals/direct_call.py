@@ -14,7 +14,7 @@ from ray.exceptions import ActorUnavailableError
 from ray.serve._private.constants import RAY_SERVE_COLLECT_AUTOSCALING_METRICS_ON_HANDLE
 from ray.serve.handle import DeploymentHandle
 
-from deployments.serve_internals.rpc_replica import LinedReplica
+from deployments.serve_internals.rpc_replica import RpcReplica
 
 # What is asked of a router of Serve's; one without these has changed.
 _OF_ROUTER: Final = ("_metrics_manager", "_process_finished_request", "request_router")
@@ -42,7 +42,7 @@ class ShortWay:
             return await self._method.remote(*args)
         return await self._call(replica, args)
 
-    def _replica(self) -> LinedReplica | None:
+    def _replica(self) -> RpcReplica | None:
         if self._serve is None:
             self._serve = _router_behind(self._method)
         chooser = getattr(self._serve, "request_router", None)
@@ -50,7 +50,7 @@ class ShortWay:
         known = all(hasattr(chooser, name) for name in _OF_CHOOSER)
         return chooser.at_once(self._name) if chooser is not None and known else None
 
-    async def _call(self, replica: LinedReplica, args: tuple[Any, ...]) -> Any:
+    async def _call(self, replica: RpcReplica, args: tuple[Any, ...]) -> Any:
         id_, actor_id, serve = replica.replica_id, replica.actor_id, self._serve
         router = serve.request_router
         result = replica.call(self._name, args)

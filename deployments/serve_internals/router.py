@@ -12,11 +12,11 @@ from ray.serve.request_router import (
     RunningReplica,
 )
 
-from app.dispatch.least_outstanding import CallsUnderWay
-from deployments.serve_internals.rpc_replica import LinedReplica
+from app.dispatch.least_outstanding import LeastOutstanding
+from deployments.serve_internals.rpc_replica import RpcReplica
 
 
-class FewestCallsRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc]
+class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc]
     """In place of Serve's "power of two choices", which takes the better of two replicas drawn at random.
 
     An ingress has only two calls under way per replica, each a whole batch: of two drawn at random both are often busy
@@ -25,10 +25,10 @@ class FewestCallsRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRouter)
     """
 
     def initialize_state(self) -> None:
-        self.calls: CallsUnderWay[ReplicaID] = CallsUnderWay()
+        self.calls: LeastOutstanding[ReplicaID] = LeastOutstanding()
 
     def create_replica_wrapper(self, replica_info: Any) -> RunningReplica:
-        return LinedReplica(replica_info)
+        return RpcReplica(replica_info)
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
@@ -42,14 +42,14 @@ class FewestCallsRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRouter)
         first = [self._replicas[self.calls.fewest(well)]] if well else []
         return [[*first, *unknown]] if near else []
 
-    def at_once(self, method: str) -> LinedReplica | None:
+    def at_once(self, method: str) -> RpcReplica | None:
         """The replica that a call would go to now, if nothing waits to be sent, Serve knows all of them to be well, and
         each has its line. The call must be made before anything else is done.
         """
         near = self.apply_locality_routing(PendingRequest(args=[], kwargs={}, metadata=None))
         ready = near and not self.num_pending_requests
         if ready and all(self._accepts(id_) and self._replicas[id_].is_lined(method) for id_ in near):
-            replica: LinedReplica = self._replicas[self.calls.fewest([*near])]
+            replica: RpcReplica = self._replicas[self.calls.fewest([*near])]
             return replica
         return None
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 from ray.util import get_node_ip_address
 
 from app.rpc.connection import HALF
-from app.rpc.server import LineServer
-from deployments.serve_internals.accounting import ReplicaLedger, own_ledger
+from app.rpc.server import RpcServer
+from deployments.serve_internals.accounting import ReplicaAccounting, own_ledger
 
 logger = logging.getLogger(__name__)
 
@@ -24,14 +24,14 @@ LINE: Final = "line"
 GRACE_S: Final = 2.0
 
 
-class CallsOnLines:
+class RpcEndpoint:
     """Answers for `target`, a deployment's object, by its `methods`."""
 
-    def __init__(self, target: Any, methods: Sequence[str], ledger: ReplicaLedger) -> None:
+    def __init__(self, target: Any, methods: Sequence[str], accounting: ReplicaAccounting) -> None:
         self._methods = {name: getattr(target, name) for name in methods}
-        self._ledger = ledger
+        self._accounting = accounting
         self._secret = secrets.token_bytes(2 * HALF)
-        self._server = LineServer(self.answer, self._secret)
+        self._server = RpcServer(self.answer, self._secret)
 
     async def start(self) -> dict[str, Any]:
         """What the other end has to know."""
@@ -41,7 +41,7 @@ class CallsOnLines:
 
     async def answer(self, call: bytes) -> bytes:
         """Pickled method and arguments -> pickled (whether it went well, result or error)."""
-        began, error = self._ledger.began(), True
+        began, error = self._accounting.began(), True
         try:
             # From whoever knows the secret, which only this cluster's routers are told.
             method, args = pickle.loads(call)  # noqa: S301
@@ -55,7 +55,7 @@ class CallsOnLines:
         except Exception as exc:  # noqa: BLE001 - the caller's to see
             outcome = (False, exc)
         finally:
-            self._ledger.called(began, error)
+            self._accounting.called(began, error)
         try:
             return pickle.dumps(outcome, pickle.HIGHEST_PROTOCOL)
         except Exception:
@@ -67,12 +67,12 @@ class CallsOnLines:
         await self._server.close(GRACE_S)
 
 
-async def open_line(target: Any, *methods: str) -> tuple[CallsOnLines | None, dict[str, Any]]:
+async def serve_rpc(target: Any, *methods: str) -> tuple[RpcEndpoint | None, dict[str, Any]]:
     """Of this process's replica, for `record_replica_metadata`; none where Serve's replica is not as expected, or the
     node's address can't be listened on."""
-    if (ledger := own_ledger()) is None:
+    if (accounting := own_ledger()) is None:
         return None, {}
-    calls = CallsOnLines(target, methods, ledger)
+    calls = RpcEndpoint(target, methods, accounting)
     try:
         return calls, {LINE: await calls.start()}
     except OSError as error:

@@ -13,7 +13,7 @@ from ray.serve._private.replica_result import ReplicaResult
 from ray.serve._private.request_router.replica_wrapper import RunningReplica
 from ray.serve.request_router import PendingRequest
 
-from app.rpc.connection import Line, LineLost, connect
+from app.rpc.connection import ConnectionLost, RpcConnection, connect
 from deployments.serve_internals.rpc import LINE
 
 logger = logging.getLogger(__name__)
@@ -22,14 +22,14 @@ logger = logging.getLogger(__name__)
 AGAIN_S: Final = 1.0
 
 
-class LinedReplica(RunningReplica):  # type: ignore[misc]
+class RpcReplica(RunningReplica):  # type: ignore[misc]
     """Connects when it is first called by a method of the line's."""
 
     def __init__(self, replica_info: Any) -> None:
         super().__init__(replica_info)
         self._end: dict[str, Any] = self.replica_metadata.get(LINE, {})
         self._methods = frozenset(self._end.get("methods", ()))
-        self._line: Line | None = None
+        self._line: RpcConnection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._not_before = 0.0
 
@@ -46,12 +46,12 @@ class LinedReplica(RunningReplica):  # type: ignore[misc]
         """Whether `call` can be used."""
         return method in self._methods and self._line is not None and self._line.is_open
 
-    def call(self, method: str, args: Sequence[Any]) -> "LineResult":
-        """Raises LineLost where there is no line."""
+    def call(self, method: str, args: Sequence[Any]) -> "RpcResult":
+        """Raises ConnectionLost where there is no line."""
         if self._line is None:
-            raise LineLost("there is no line yet")
+            raise ConnectionLost("there is no line yet")
         answer = self._line.call(pickle.dumps((method, args), pickle.HIGHEST_PROTOCOL))
-        return LineResult(answer, self.actor_id, len(self._line))
+        return RpcResult(answer, self.actor_id, len(self._line))
 
     def _reconnect(self) -> None:
         if (self._connecting is None or self._connecting.done()) and time.monotonic() >= self._not_before:
@@ -65,7 +65,7 @@ class LinedReplica(RunningReplica):  # type: ignore[misc]
             logger.info("no line to %s: %s", self.replica_id, error or type(error).__name__)
 
 
-class LineResult(ReplicaResult):  # type: ignore[misc]
+class RpcResult(ReplicaResult):  # type: ignore[misc]
     """One call's, as Serve's router and handles want it. For the loop that the call was made on."""
 
     def __init__(self, answer: "asyncio.Future[bytes]", actor_id: Any, under_way: int) -> None:
@@ -81,7 +81,7 @@ class LineResult(ReplicaResult):  # type: ignore[misc]
         """Raises what the method raised, or ActorUnavailableError where the replica is gone."""
         try:
             answer = await self._answer
-        except LineLost:
+        except ConnectionLost:
             raise ActorUnavailableError("Its line was lost.", self._actor_id.binary()) from None
         well, outcome = pickle.loads(answer)  # noqa: S301 - of a replica that knew the secret
         if well:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from app.api import create_app
 from app.api.backend import Backend
-from app.api.middleware.auth import Guard
+from app.api.middleware.auth import Authenticator
 from app.cache.shared import CacheStats
 from app.config.args import Limits
 from app.schemas import MatrixOptions
 from app.service.embedding_service import EmbeddingService
-from app.types import Metric, Vector
+from app.types import SimilarityMetric, Vector
 from app.vectors.ranking import Ranking, rank_json, rank_matrix, rank_vectors
 from tests.service_fakes import FakeEncoder, service_of
 
@@ -63,7 +63,7 @@ class LocalRanker:
         return rank_matrix(body, shape, options, Limits())
 
     async def rank(
-        self, query: Vector, candidates: Vector, metric: Metric, top_k: int | None, threshold: float | None
+        self, query: Vector, candidates: Vector, metric: SimilarityMetric, top_k: int | None, threshold: float | None
     ) -> Ranking:
         return rank_vectors(query, candidates, metric, top_k, threshold)
 
@@ -75,7 +75,7 @@ class Service:
         self,
         *encoders: FakeEncoder,
         names_answers: bool = True,
-        guard: Guard | None = None,
+        authenticator: Authenticator | None = None,
         settings: dict[str, Any] | None = None,
         **limits: Any,
     ) -> None:
@@ -83,7 +83,7 @@ class Service:
         self.ranker = LocalRanker()
         self.embeddings: EmbeddingService = service_of(*encoders or [FakeEncoder()], **limits)
         args = self.embeddings.args.model_copy(update=settings) if settings else self.embeddings.args
-        self.backend = Backend(self.embeddings, self.control, self.ranker, args, "replica-7", guard)
+        self.backend = Backend(self.embeddings, self.control, self.ranker, args, "replica-7", authenticator)
         self._app = create_app(self.backend, names_answers=names_answers)
 
     def transport(self) -> httpx.ASGITransport:

@@ -1,6 +1,6 @@
-"""A guard with one key for each thing that can be wrong with a key."""
+"""A authenticator with one key for each thing that can be wrong with a key."""
 
-from app.api.middleware.auth import Guard
+from app.api.middleware.auth import Authenticator
 from app.auth import api_keys
 from app.auth.key_file import KeyBook
 from app.auth.quota import Quotas
@@ -28,9 +28,9 @@ OTHER = _make("other", [*SCOPES])
 UNKNOWN = api_keys.make("nobody", SCOPES)[0]
 
 
-def guard_of(**args: object) -> Guard:
+def guard_of(**args: object) -> Authenticator:
     settings = AccessArgs.model_validate({"keys": LINES} | args)
-    return Guard(KeyBook(settings.keys, None, lambda: NOW), settings, Quotas(lambda: NOW))
+    return Authenticator(KeyBook(settings.keys, None, lambda: NOW), settings, Quotas(lambda: NOW))
 
 
 def bearer(secret: str) -> dict[str, str]:

@@ -73,7 +73,7 @@ def test_ranking() -> None:
     ("key", "raised"), [(None, Unauthorized), (UNKNOWN, Unauthorized), (ONE["read"], Forbidden), (ONE["embed"], None)]
 )
 def test_keys(key: str | None, raised: type[Exception] | None) -> None:
-    found, pauses = ask(Service(guard=guard_of()), "embed_texts", ["abc"], api_key=key)
+    found, pauses = ask(Service(authenticator=guard_of()), "embed_texts", ["abc"], api_key=key)
     assert pauses == []
     if raised is None:
         assert found.shape == (1, 3)
@@ -83,7 +83,7 @@ def test_keys(key: str | None, raised: type[Exception] | None) -> None:
 
 
 def test_a_quota_is_waited_for_as_long_as_it_asks() -> None:
-    service = Service(guard=guard_of(requests_per_minute=1))
+    service = Service(authenticator=guard_of(requests_per_minute=1))
     assert ask(service, "embed_texts", ["abc"], api_key=ALL)[0].shape == (1, 3)
     error, pauses = ask(service, "embed_texts", ["abc"], api_key=ALL)
     assert (type(error), error.status) == (TooManyRequests, 429)

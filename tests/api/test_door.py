@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.api.routes import ROUTES
-from app.dispatch.load_shedding import NEEDS, Shedder
+from app.dispatch.load_shedding import NEEDS, LoadShedder
 from app.errors import Overloaded
 from tests.aio import Clock
 from tests.api.calling import Service, error_of
@@ -26,7 +26,7 @@ with warnings.catch_warnings():
     from ray.serve._private.http_util import _apply_middlewares
 
     from deployments.client_headers import middlewares
-    from deployments.serve_internals.bypass_middleware import Door
+    from deployments.serve_internals.bypass_middleware import BypassMiddleware
 
 FULL = Overloaded("small-model has 5.0 s of work waiting.", retry_after=5)
 
@@ -88,7 +88,7 @@ class Inside:
 @pytest.fixture
 def encoder() -> Iterator[FakeEncoder]:
     yield FakeEncoder()
-    Door.answers = Door.keeper = None
+    BypassMiddleware.answers = BypassMiddleware.keeper = None
 
 
 def asked(inside: Inside, *requests: dict[str, Any]) -> list[httpx.Response]:
@@ -104,10 +104,10 @@ def asked(inside: Inside, *requests: dict[str, Any]) -> list[httpx.Response]:
 
 def keep(service: Service) -> None:
     """A door that lets nobody look."""
-    Door.answers = service._app  # noqa: SLF001 - as `Service` does
+    BypassMiddleware.answers = service._app  # noqa: SLF001 - as `Service` does
     clock = Clock()
-    Door.keeper = Shedder(service.embeddings.refusal, clock)
-    Door.keeper._looks, Door.keeper._at = 0.0, clock.now  # noqa: SLF001 - all were used just now
+    BypassMiddleware.keeper = LoadShedder(service.embeddings.refusal, clock)
+    BypassMiddleware.keeper._looks, BypassMiddleware.keeper._at = 0.0, clock.now  # noqa: SLF001 - all were used just now
 
 
 def text(**options: Any) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def test_a_full_model_refuses_at_the_door(encoder: FakeEncoder) -> None:
 
 def test_all_else_is_answered_at_the_door_too_and_serve_knows_of_it(encoder: FakeEncoder) -> None:
     inside = Inside()
-    Door.answers = Service(encoder, names_answers=False)._app  # noqa: SLF001 - as `Service` does
+    BypassMiddleware.answers = Service(encoder, names_answers=False)._app  # noqa: SLF001 - as `Service` does
     good, bad, lost = asked(
         inside,
         text(headers={"x-request-id": "mine-2", "x-request-timeout-seconds": "0"}),
@@ -151,7 +151,7 @@ def test_all_else_is_answered_at_the_door_too_and_serve_knows_of_it(encoder: Fak
 
 
 def test_what_serve_answers_itself_or_would_have_wait_goes_inside(encoder: FakeEncoder) -> None:
-    Door.answers = Service(encoder)._app  # noqa: SLF001
+    BypassMiddleware.answers = Service(encoder)._app  # noqa: SLF001
     roomy, full = Inside(), Inside(most=0)
     assert asked(roomy, {"method": "GET", "url": "/-/healthz"})[0].text == "inside"
     assert asked(full, text())[0].text == "inside"
@@ -160,7 +160,7 @@ def test_what_serve_answers_itself_or_would_have_wait_goes_inside(encoder: FakeE
 
 def test_a_serve_that_is_not_as_expected_gets_all_but_what_is_shed(encoder: FakeEncoder) -> None:
     service, others = Service(encoder), (Inside(prefix="/v2"), Inside().changed(), Inside(threads=True))
-    Door.answers = service._app  # noqa: SLF001
+    BypassMiddleware.answers = service._app  # noqa: SLF001
     assert [asked(inside, text())[0].text for inside in others] == ["inside"] * 3
     keep(service)
     encoder.overload = FULL
@@ -175,18 +175,18 @@ def test_no_more_are_under_way_than_may_be_and_whoever_is_shed_takes_no_place(en
         places.append(inside.is_full)
         await Inside().answers(scope, receive, send)
 
-    Door.answers = looks
+    BypassMiddleware.answers = looks
     asked(inside, text(), text())
     assert (places, inside.is_full, inside.paths) == ([True, True], False, [])
     keep(Service(encoder))
-    Door.answers = looks
+    BypassMiddleware.answers = looks
     encoder.overload = FULL
     asked(inside, text())
     assert (places, inside.is_full) == ([True, True, False], False)
 
 
 def test_where_paths_have_a_prefix_serve_takes_it_off(encoder: FakeEncoder) -> None:
-    Door.answers = Service(encoder)._app  # noqa: SLF001
+    BypassMiddleware.answers = Service(encoder)._app  # noqa: SLF001
     inside = Inside()
     app = _apply_middlewares(inside.answers, middlewares())
 
@@ -202,12 +202,12 @@ def test_an_application_that_fails_is_not_under_way_for_ever() -> None:
     async def fails(scope: Any, receive: Any, send: Any) -> None:
         raise RuntimeError("out of order")
 
-    inside, Door.answers = Inside(), fails
+    inside, BypassMiddleware.answers = Inside(), fails
     try:
         with pytest.raises(RuntimeError, match="out of order"):
             asked(inside, text())
     finally:
-        Door.answers = None
+        BypassMiddleware.answers = None
     assert (inside.metrics.most, inside.metrics.under_way) == (1, 0)
     assert inside.metrics.recorded == [("POST", "other", "499", True)]
 
@@ -225,7 +225,7 @@ def test_dialects_have_their_own_words(encoder: FakeEncoder) -> None:
 
 
 def test_a_bad_key_is_told_first(encoder: FakeEncoder) -> None:
-    keep(Service(encoder, guard=guard_of()))
+    keep(Service(encoder, authenticator=guard_of()))
     encoder.overload = FULL
     answers = asked(Inside(), text(), text(headers=bearer(ONE["embed"])))
     assert [answer.status_code for answer in answers] == [401, 429]

@@ -35,7 +35,7 @@ DECLARED = {
 
 
 def guarded(**args: object) -> Service:
-    return Service(FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"), guard=guard_of(**args))
+    return Service(FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"), authenticator=guard_of(**args))
 
 
 def call(service: Service, route: Route, headers: dict[str, str], method: str | None = None) -> Any:
@@ -197,7 +197,7 @@ def test_a_hit_is_the_tenants_own_and_so_is_what_is_under_way() -> None:
 )
 def test_every_route_that_embeds_keeps_tenants_apart_and_counts_tokens(path: str, body: dict[str, Any]) -> None:
     encoder = FakeEncoder()
-    service = Service(encoder, guard=guard_of(tokens_per_minute=1000))
+    service = Service(encoder, authenticator=guard_of(tokens_per_minute=1000))
     for runs, secret in enumerate((ALL, OTHER), 1):
         for _ in range(2):
             answer = service.post(path, json=body, headers=bearer(secret))
@@ -226,10 +226,10 @@ def test_quotas_are_told_and_end_in_429() -> None:
 
 
 def test_a_keys_own_limits_go_before_the_services() -> None:
-    guard = guard_of(requests_per_minute=1)
-    service = Service(guard=guard)
-    key = guard.book.ring.admit(ALL.encode(), "read", 0)
-    assert guard.limits(key) == {"requests": 1, "tokens": AccessArgs().tokens_per_minute}
+    authenticator = guard_of(requests_per_minute=1)
+    service = Service(authenticator=authenticator)
+    key = authenticator.book.ring.admit(ALL.encode(), "read", 0)
+    assert authenticator.limits(key) == {"requests": 1, "tokens": AccessArgs().tokens_per_minute}
     assert [service.get("/cache/stats", headers=bearer(ALL)).status_code for _ in range(2)] == [200, 429]
 
 

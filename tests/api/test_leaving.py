@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.middleware import disconnect
-from app.api.middleware.disconnect import Leaving
+from app.api.middleware.disconnect import Disconnect
 from app.api.middleware.request import RequestMiddleware
 from app.api.middleware.request_body import Body
 from tests.aio import run, turns, until
@@ -166,7 +166,7 @@ def test_leaving_raises_what_the_application_knows_already() -> None:
     async def main() -> None:
         client = Client()
         client.left.set()
-        with pytest.raises(ClientDisconnect), Leaving(Body(scope_of(), client.receive), client.receive):
+        with pytest.raises(ClientDisconnect), Disconnect(Body(scope_of(), client.receive), client.receive):
             await asyncio.Event().wait()
         task = asyncio.current_task()
         assert task is not None

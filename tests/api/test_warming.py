@@ -11,7 +11,7 @@ from app.cache.entry import pack, split
 from app.cache.keys import KeyMaker
 from app.errors import CacheUnavailable
 from app.service.cache_warming import ReadyVectors, warm
-from app.service.request_context import Caller, acting
+from app.service.request_context import RequestContext, acting
 from tests.api.calling import Service, error_of
 from tests.service_fakes import MODEL, entry_of
 
@@ -87,7 +87,7 @@ def test_a_tenants_entries_are_its_own() -> None:
     service = Service()
     rows = np.array([[3, 4, 0]], np.float32)
     ready = ReadyVectors(f"print of {MODEL}", ["one"], rows, [1], [False])
-    with acting(Caller("a tenant")):
+    with acting(RequestContext("a tenant")):
         assert asyncio.run(warm(service.embeddings, service.control, ready, None)) == (1, 1)
     assert list(service.control.warmed) == [KeyMaker("a tenant", f"print of {MODEL}", "text").text("one")]
 

@@ -19,7 +19,7 @@ class PoisonedTextEncoder(TextEncoder):
         super().__init__(*args)
         if self._texts is None:
             return
-        tower, checked = self._texts.tower, self._texts.tower._checked  # noqa: SLF001
+        engine, checked = self._texts.engine, self._texts.engine._checked  # noqa: SLF001
         [poison] = self._texts._read([POISON])  # noqa: SLF001
         assert isinstance(poison, TokenizedText)
 
@@ -28,7 +28,7 @@ class PoisonedTextEncoder(TextEncoder):
                 os.kill(os.getpid(), signal.SIGKILL)
             return checked(run, inputs)
 
-        setattr(tower, "_checked", checked_or_die)  # noqa: B010
+        setattr(engine, "_checked", checked_or_die)  # noqa: B010
 
 
 def _child(argv: list[str], **options: Any) -> "subprocess.Popen[bytes]":

@@ -17,7 +17,7 @@ import pytest
 
 from app.config.args import ModelArgs
 from app.encoders import load_text_model, resolve
-from app.encoders.self_test import Golden
+from app.encoders.self_test import SelfTest
 from tests.api.test_metrics import of, samples_of
 from tests.cluster.conftest import Oracle
 from tests.cluster.poison import POISON
@@ -48,8 +48,8 @@ def drifted_model(folder: Path, cache: Path) -> Path:
     (folder / "modules.json").write_text(json.dumps([m for m in modules if "Normalize" not in m["type"]]))
     load_text_model(ModelArgs(id=str(folder), cache_dir=str(cache)), threads=2, offline=True)
     [recording] = cache.glob("golden-*.json")
-    recorded = Golden.from_json(json.loads(recording.read_text()))
-    recording.write_text(json.dumps(Golden(recorded.texts[::-1]).to_json()))
+    recorded = SelfTest.from_json(json.loads(recording.read_text()))
+    recording.write_text(json.dumps(SelfTest(recorded.texts[::-1]).to_json()))
     return folder
 
 

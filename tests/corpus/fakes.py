@@ -12,7 +12,7 @@ from app.corpus.model import Encoded, LoadModel
 from app.corpus.run import Execute, in_process
 from app.corpus.source import Span
 from app.corpus.worker import CorpusJob, Receipt
-from app.types import Kind, ModelInfo, TokenizedText, Vector
+from app.types import Modality, ModelInfo, TokenizedText, Vector
 
 DIMENSIONS = 8
 
@@ -56,7 +56,7 @@ class CountingModel:
         failed = {i: "the model failed on it" for i, content in enumerate(contents) if b"poison" in content}
         return Encoded(rows, [len(content.split()) for content in contents], failed)
 
-    def load(self, args: ModelArgs, kind: Kind, threads: int, offline: bool) -> "CountingModel":
+    def load(self, args: ModelArgs, kind: Modality, threads: int, offline: bool) -> "CountingModel":
         return self
 
 

@@ -12,24 +12,24 @@ from sentence_transformers import SentenceTransformer
 
 from app.config.args import DEFAULT_TEXT_MODEL, SHAPES_CLIP
 from app.encoders import resolve, self_test
-from app.encoders.self_test import Golden
+from app.encoders.self_test import SelfTest
 from app.images.preprocessing import read_preprocessing
 from examples.shapes_reference import Reference
 
 FILE = Path(self_test.__file__).parents[1] / "assets" / "golden.json"
 
 
-def minilm() -> Golden:
+def minilm() -> SelfTest:
     model = SentenceTransformer(str(resolve(DEFAULT_TEXT_MODEL, offline=True).directory), device="cpu")
-    return Golden(np.asarray(model.encode(list(self_test.TEXTS)), np.float32))
+    return SelfTest(np.asarray(model.encode(list(self_test.TEXTS)), np.float32))
 
 
-def shapes_clip() -> Golden:
+def shapes_clip() -> SelfTest:
     folder = resolve(SHAPES_CLIP, offline=True).directory
     height, width = read_preprocessing(folder).output_size
     reference = Reference(folder)
     pictures = [Image.frombytes("RGB", (width, height), crop) for crop in self_test.images((height, width))]
-    return Golden(reference.encode_texts(self_test.TEXTS), reference.encode_images(pictures))
+    return SelfTest(reference.encode_texts(self_test.TEXTS), reference.encode_images(pictures))
 
 
 def made() -> list[dict[str, Any]]:

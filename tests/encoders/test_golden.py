@@ -9,7 +9,7 @@ import pytest
 
 from app.config.args import DEFAULT_TEXT_MODEL, SHAPES_CLIP, ModelArgs
 from app.encoders import load_clip_model, load_text_model, resolve, self_test
-from app.encoders.self_test import Golden
+from app.encoders.self_test import SelfTest
 from app.encoders.text import TextTower
 from app.encoders.weights import Weights
 from app.errors import ModelUnavailable
@@ -32,14 +32,14 @@ def turned(rows: Vector, row: int, cosine: float) -> Vector:
 
 
 def prove(rows: Vector, folder: Path, weights: Weights = UNKNOWN, images: Vector | None = None) -> None:
-    self_test.prove(Golden(rows, images), weights, info_of(fingerprint="print"), folder)
+    self_test.prove(SelfTest(rows, images), weights, info_of(fingerprint="print"), folder)
 
 
 def test_shipped_vectors_are_those_of_the_reference_libraries() -> None:
     from tests.encoders.make_golden import made
 
     for model in made():
-        reference, shipped = Golden.from_json(model), self_test.shipped()[model["name"]]
+        reference, shipped = SelfTest.from_json(model), self_test.shipped()[model["name"]]
         np.testing.assert_allclose(shipped.texts, reference.texts, atol=1e-5)
         if reference.images is not None:
             assert shipped.images is not None
@@ -83,7 +83,7 @@ def test_the_first_load_is_recorded_and_later_ones_are_compared(tmp_path: Path) 
     with pytest.raises(ModelUnavailable, match=r"lengths off by 5\.0%"):
         prove(ROWS * np.float32(1.05), tmp_path / "cache")
     # Another fingerprint is another model.
-    self_test.prove(Golden(-ROWS), UNKNOWN, info_of(fingerprint="other print"), tmp_path / "cache")
+    self_test.prove(SelfTest(-ROWS), UNKNOWN, info_of(fingerprint="other print"), tmp_path / "cache")
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
@@ -93,10 +93,10 @@ def test_the_same_weights_read_in_another_way_are_another_model(tmp_path: Path) 
     for pooling, normalized, message in ((("mean",), False, None), (("cls",), True, None), (("mean",), True, "cosine")):
         info = info_of(fingerprint=f"{pooling} {normalized}", pooling=pooling, normalized=normalized)
         if message is None:
-            self_test.prove(Golden(rows), known, info, tmp_path)
+            self_test.prove(SelfTest(rows), known, info, tmp_path)
         else:
             with pytest.raises(ModelUnavailable, match=message):
-                self_test.prove(Golden(rows), known, info, tmp_path)
+                self_test.prove(SelfTest(rows), known, info, tmp_path)
 
 
 def test_images_are_compared_too(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_what_is_no_vector_is_never_recorded(tmp_path: Path, value: float) -> No
     known = resolve(DEFAULT_TEXT_MODEL, offline=True)
     info = info_of(pooling=("mean",), normalized=True)
     with pytest.raises(ModelUnavailable, match="zero or not finite"):
-        self_test.prove(Golden(rows), known, info, tmp_path)
+        self_test.prove(SelfTest(rows), known, info, tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"texts": null, "images": null}', '{"texts": {"shape": [1]}}', "[1]"])
@@ -128,7 +128,7 @@ def test_a_damaged_recording_is_made_anew(tmp_path: Path, content: str, caplog: 
     with caplog.at_level(logging.WARNING):
         prove(ROWS, tmp_path)
     assert "recorded anew" in caplog.text
-    assert Golden.from_json(json.loads(file.read_text())).texts.tolist() == ROWS.tolist()
+    assert SelfTest.from_json(json.loads(file.read_text())).texts.tolist() == ROWS.tolist()
 
 
 def test_a_folder_that_cannot_be_written_is_no_reason_not_to_serve(

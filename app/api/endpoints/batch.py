@@ -17,7 +17,7 @@ from app.errors import InvalidItem, Overloaded, PayloadTooLarge, ServiceError
 from app.schemas import BatchItem, BatchRequest, Json
 from app.schemas.validation import as_invalid_request
 from app.service.batch import Item, Outcome, embed_mixed
-from app.types import Reading
+from app.types import ReadOptions
 
 
 async def embed_batch(request: Request) -> Response:
@@ -29,7 +29,7 @@ async def embed_batch(request: Request) -> Response:
         raise PayloadTooLarge(f"{len(body.items)} items; at most {limits.texts:,} in one request.", "items")
     items = [_item(given, i) for i, given in enumerate(body.items)]
     _check_images(items, limits)
-    reading = Reading(body.prompt_name, body.input_type)
+    reading = ReadOptions(body.prompt_name, body.input_type)
     outcomes, batches = await embed_mixed(backend.service, items, body.batch_size, reading=reading)
     _check_taken(outcomes)
     form = Form(body.normalize, body.output_type)

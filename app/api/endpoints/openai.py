@@ -18,15 +18,15 @@ from app.errors import ModelNotFound, PayloadTooLarge, ServiceError
 from app.schemas import Json, OpenAiEmbeddingRequest
 from app.service import matryoshka, prompts
 from app.service.batch import Item, embed_mixed
-from app.service.embedding_service import Embeddings
+from app.service.embedding_service import EmbeddingResult
 from app.service.encoder import ready
-from app.types import Reading
+from app.types import ReadOptions
 
 
 async def embed(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     body = bodies.parse(await bodies.read_json(request, backend.args.limits.image_body), OpenAiEmbeddingRequest)
-    reading = Reading(body.prompt_name, body.input_type, param="prompt_name")
+    reading = ReadOptions(body.prompt_name, body.input_type, param="prompt_name")
     asked = inputs.parse(body.input)
     if isinstance(asked, Texts):
         result = await backend.service.embed_texts(asked.texts, body.model, param="input", reading=reading)
@@ -99,7 +99,7 @@ def _models(backend: Backend) -> dict[str, Json]:
     return {id_: {"id": id_, "object": "model", "created": created, "owned_by": owner} for id_, owner in served.items()}
 
 
-async def _embed_objects(backend: Backend, items: Sequence[Item], model: str, reading: Reading) -> Embeddings:
+async def _embed_objects(backend: Backend, items: Sequence[Item], model: str, reading: ReadOptions) -> EmbeddingResult:
     """Texts and images of one model."""
     limits = backend.args.limits
     images = sum(item.kind == "image" for item in items)
@@ -112,7 +112,7 @@ async def _embed_objects(backend: Backend, items: Sequence[Item], model: str, re
         prompts.choose(ready(backend.service.encoder(model, kind)), reading)
     named = [Item(item.kind, item.content, model) for item in items]
     outcomes, _ = await embed_mixed(backend.service, named, limits.texts, reading=reading, names="input.{}".format)
-    result: Embeddings | None = None
+    result: EmbeddingResult | None = None
     entries: list[bytes | ServiceError] = []
     for outcome in outcomes:
         if isinstance(outcome, ServiceError):
@@ -120,4 +120,4 @@ async def _embed_objects(backend: Backend, items: Sequence[Item], model: str, re
         result = outcome.result
         entries.append(outcome.entry)
     assert result is not None  # noqa: S101 - there is at least one item
-    return Embeddings(result.info, entries, [False] * len(entries), result.stages, result.cache_ms)
+    return EmbeddingResult(result.info, entries, [False] * len(entries), result.stages, result.cache_ms)

@@ -16,7 +16,7 @@ from app.errors import InvalidItem, InvalidRequest, PayloadTooLarge
 from app.schemas import TeiEmbedRequest, TeiTokenizeRequest
 from app.service import prompts
 from app.service.encoder import Encoder, ready
-from app.types import Cut, Reading
+from app.types import Cut, ReadOptions
 
 DTYPES: Final = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 POOLINGS: Final = {"lasttoken": "last_token"}
@@ -28,7 +28,7 @@ async def embed(request: Request) -> Response:
     asked = inputs.texts_or_ids(body.inputs, "inputs")
     if isinstance(asked, Texts):
         cut: Cut = "end" if body.truncation_direction.lower() == "right" else "start"
-        reading = Reading(body.prompt_name, None, cut, "prompt_name")
+        reading = ReadOptions(body.prompt_name, None, cut, "prompt_name")
         result = await backend.service.embed_texts(asked.texts, body.model, param="inputs", reading=reading)
     elif body.prompt_name is not None:
         raise InvalidRequest("A prompt goes before a text: send texts with `prompt_name`, not ids.", "prompt_name")
@@ -53,7 +53,7 @@ async def tokenize(request: Request) -> Response:
     if len(asked.texts) > limits.texts:
         raise PayloadTooLarge(f"{len(asked.texts)} texts; at most {limits.texts:,} in one request.", "inputs")
     encoder = backend.service.encoder(body.model, "text")
-    prompt = prompts.choose(ready(encoder), Reading(body.prompt_name, param="prompt_name"))
+    prompt = prompts.choose(ready(encoder), ReadOptions(body.prompt_name, param="prompt_name"))
     return json_response(await encoder.tokens(asked.texts, prompt, body.add_special_tokens))
 
 

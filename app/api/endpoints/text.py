@@ -10,7 +10,7 @@ from app.api.wire import bodies
 from app.api.wire.embeddings import Form, embeddings_response, tell_times
 from app.api.wire.negotiation import wanted
 from app.schemas import TextRequest
-from app.types import Reading
+from app.types import ReadOptions
 
 
 async def embed_text(request: Request) -> Response:
@@ -18,7 +18,7 @@ async def embed_text(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     media = wanted(request)
     body = bodies.parse(await bodies.read_json(request, backend.args.limits.text_body), TextRequest)
-    reading = Reading(body.prompt_name, body.input_type)
+    reading = ReadOptions(body.prompt_name, body.input_type)
     result = await backend.service.embed_texts(body.texts, body.model, reading=reading)
     tell_times(request, result)
     return embeddings_response(result, Form(body.normalize, body.output_type), media, started=started)

@@ -21,7 +21,7 @@ from app.auth.quota import Quotas, seconds
 from app.cache.shared import CacheStats
 from app.config.args import AccessArgs
 from app.errors import Forbidden, Overloaded, TooManyRequests, Unauthorized
-from app.service.request_context import Caller, acting
+from app.service.request_context import RequestContext, acting
 from app.types import KeyScope
 
 COUNT_PERIOD_S: Final = 2.0
@@ -29,7 +29,7 @@ SMALL_BODY: Final = 2**16
 
 
 @dataclass(slots=True, eq=False)
-class Guard:
+class Authenticator:
     """One ingress replica's."""
 
     book: KeyBook
@@ -52,8 +52,8 @@ class Guard:
         common = {"requests": self.args.requests_per_minute, "tokens": self.args.tokens_per_minute}
         return {unit: common[unit] if limit is None else limit for unit, limit in own.items()}
 
-    def caller(self, key: ApiKey) -> Caller:
-        return Caller("" if self.args.share_cache else key.tenant, counted=True)
+    def caller(self, key: ApiKey) -> RequestContext:
+        return RequestContext("" if self.args.share_cache else key.tenant, counted=True)
 
     async def count_replicas(self, stats: Callable[[], Awaitable[CacheStats]]) -> None:
         """Keep the quotas' divisor true, until cancelled: every ingress replica is a client of the shared cache."""
@@ -68,33 +68,33 @@ def guarded(route: Route) -> Handler:
     """The route's handler, for those who may call it."""
 
     async def for_those_who_may(request: Request) -> Response:
-        guard: Guard | None = request.app.state.backend.guard
-        if guard is None or route.scope == "open":
+        authenticator: Authenticator | None = request.app.state.backend.authenticator
+        if authenticator is None or route.scope == "open":
             _refuse_foreign_pages(request)
             await _refuse_shed(request)
             return await route.handler(request)
-        key = guard.admit(request, route.scope)
+        key = authenticator.admit(request, route.scope)
         await _refuse_shed(request)
-        limits, caller = guard.limits(key), guard.caller(key)
+        limits, caller = authenticator.limits(key), authenticator.caller(key)
         try:
-            _take(guard, key, limits)
+            _take(authenticator, key, limits)
             with acting(caller):
                 return await route.handler(request)
         finally:
-            guard.quotas.charge(key.tenant, "tokens", caller.tokens)
-            request.state.quota_headers = quota_headers(guard.quotas.left(key.tenant, limits))
+            authenticator.quotas.charge(key.tenant, "tokens", caller.tokens)
+            request.state.quota_headers = quota_headers(authenticator.quotas.left(key.tenant, limits))
 
     return for_those_who_may
 
 
 def is_trusted(request: Request) -> bool:
     """Whether the caller may hear what is not for anybody: it may `read`, or nobody is asked for a key."""
-    guard: Guard | None = request.app.state.backend.guard
-    return guard is None or guard.may(request, "read")
+    authenticator: Authenticator | None = request.app.state.backend.authenticator
+    return authenticator is None or authenticator.may(request, "read")
 
 
-def _take(guard: Guard, key: ApiKey, limits: dict[str, int]) -> None:
-    exhausted = guard.quotas.take(key.tenant, limits)
+def _take(authenticator: Authenticator, key: ApiKey, limits: dict[str, int]) -> None:
+    exhausted = authenticator.quotas.take(key.tenant, limits)
     if exhausted is not None:
         wait = seconds(exhausted)
         words = f"The quota of {exhausted.limit:,} {exhausted.unit} a minute is used up; it is whole again in {wait} s."

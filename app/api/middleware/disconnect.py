@@ -13,7 +13,7 @@ from app.api.middleware.request_body import Body
 LOOKS_AFTER_S: Final = 0.05
 
 
-class Leaving:
+class Disconnect:
     """Ends what the current task does within it, by ClientDisconnect, once the client has gone."""
 
     __slots__ = ("_body", "_left", "_receive", "_task", "_timer", "_watch")

@@ -11,15 +11,15 @@ from contextlib import nullcontext
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.middleware.disconnect import Leaving
+from app.api.middleware.disconnect import Disconnect
 from app.api.middleware.request_body import Body
-from app.api.middleware.request_metrics import RequestRecorder
+from app.api.middleware.request_metrics import RequestMetrics
 from app.api.middleware.request_tracing import begin_request, end_request
 from app.api.wire.json_response import error_response
 from app.errors import InternalError, ServiceError
 from app.telemetry import tracing
 from app.telemetry.metrics import CLIENT_LEFT
-from app.telemetry.registry import Recorder
+from app.telemetry.registry import Registry
 from app.telemetry.request_id import VALID_ID
 
 logger = logging.getLogger(__name__)
@@ -29,12 +29,12 @@ class RequestMiddleware:
     """`names_answers`: whether the request's id is written on the answer here; Serve does that by itself."""
 
     def __init__(
-        self, app: ASGIApp, replica: str, *, names_answers: bool, recorder: RequestRecorder | None = None
+        self, app: ASGIApp, replica: str, *, names_answers: bool, registry: RequestMetrics | None = None
     ) -> None:
         self.app = app
         self.replica = replica.encode()
         self.names_answers = names_answers
-        self.recorder = recorder or RequestRecorder(Recorder(), ())
+        self.registry = registry or RequestMetrics(Registry(), ())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -73,9 +73,9 @@ class RequestMiddleware:
                 message = {"type": "http.response.body", "body": b""}
             await send(message)
 
-        leaving = Leaving(body, receive) if "at_door" in scope["state"] else nullcontext()
+        leaving = Disconnect(body, receive) if "at_door" in scope["state"] else nullcontext()
         within = nullcontext() if span is None else tracing.within(span)
-        self.recorder.began()
+        self.registry.began()
         try:
             with leaving, within:
                 await self.app(scope, body.receive, send_with_headers)
@@ -94,7 +94,7 @@ class RequestMiddleware:
             scope["state"]["error_code"] = failure.code
             await error_response(failure, request_id, scope["path"])(scope, body.receive, send_with_headers)
         finally:
-            route = self.recorder.ended(scope, status, time.perf_counter() - began)
+            route = self.registry.ended(scope, status, time.perf_counter() - began)
             scope["state"].update(route=route, status=status)
             if span is not None:
                 end_request(span, scope, route, status)

@@ -11,26 +11,26 @@ from starlette.types import Scope
 from app.api.route import Route
 from app.errors import DeadlineExceeded
 from app.telemetry.metrics import IN_PROGRESS, METHODS, OTHER, REJECTED, REQUEST_SECONDS, REQUESTS, TIMEOUTS
-from app.telemetry.registry import Recorder
-from app.telemetry.request_log import Line, RequestLog
+from app.telemetry.registry import Registry
+from app.telemetry.request_log import LogRecord, RequestLog
 
 
 class _Answered(Protocol):
     def counts(self) -> dict[str, object]: ...
 
 
-class RequestRecorder:
+class RequestMetrics:
     """One per ingress replica."""
 
-    def __init__(self, recorder: Recorder, routes: Sequence[Route], log: RequestLog | None = None) -> None:
-        self._recorder = recorder
+    def __init__(self, registry: Registry, routes: Sequence[Route], log: RequestLog | None = None) -> None:
+        self._registry = registry
         self._log = log or RequestLog("off")
         self._in_progress = 0
         self._known = {route.path: route.template for route in routes if not route.parameters}
         self._patterns: list[tuple[re.Pattern[str], str]] = [
             (compile_path(route.path)[0], route.template) for route in routes if route.parameters
         ]
-        recorder.collectors.append(self._collect)
+        registry.collectors.append(self._collect)
 
     def began(self) -> None:
         self._in_progress += 1
@@ -43,18 +43,18 @@ class RequestRecorder:
         method = scope["method"] if scope["method"] in METHODS else OTHER
         state = scope["state"]
         code: str | None = state.get("error_code")
-        recorder = self._recorder
-        recorder.count(REQUESTS, route, method, str(status))
-        recorder.observe(REQUEST_SECONDS, seconds, route)
+        registry = self._registry
+        registry.count(REQUESTS, route, method, str(status))
+        registry.observe(REQUEST_SECONDS, seconds, route)
         if code is not None:
-            recorder.count(REJECTED, code)
+            registry.count(REJECTED, code)
             if code == DeadlineExceeded.code:
-                recorder.count(TIMEOUTS, route)
+                registry.count(TIMEOUTS, route)
 
         if self._log.wants(status):
             answered: _Answered | None = state.get("answered")
             self._log.add(
-                Line(
+                LogRecord(
                     time.time(),
                     state["request_id"],
                     method,
@@ -76,4 +76,4 @@ class RequestRecorder:
         return next((template for pattern, template in self._patterns if pattern.match(path)), OTHER)
 
     def _collect(self) -> None:
-        self._recorder.set(IN_PROGRESS, self._in_progress)
+        self._registry.set(IN_PROGRESS, self._in_progress)

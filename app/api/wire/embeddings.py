@@ -14,7 +14,7 @@ from app.api.wire.json_response import json_response
 from app.api.wire.negotiation import JSON
 from app.errors import InvalidRequest
 from app.schemas import Json
-from app.service.embedding_service import Embeddings
+from app.service.embedding_service import EmbeddingResult
 from app.types import ModelInfo, OutputType, Vector
 from app.vectors.quantization import quantize, stated_range
 from app.vectors.similarity import normalize as to_length_one
@@ -55,7 +55,7 @@ class Form:
         return {"range": levels} if levels else {}
 
 
-def embeddings_response(result: Embeddings, form: Form, media: str, *, started: float) -> Response:
+def embeddings_response(result: EmbeddingResult, form: Form, media: str, *, started: float) -> Response:
     """`EmbeddingsResponse`, or the matrix alone where `media` is not JSON; `started` is on `time.perf_counter`."""
     rows, tokens, truncated = result.table()
     hits = sum(result.hits)
@@ -79,7 +79,7 @@ def embeddings_response(result: Embeddings, form: Form, media: str, *, started: 
     return json_response({"embeddings": vectors} | answer)
 
 
-def tell_times(request: Request, result: Embeddings) -> None:
+def tell_times(request: Request, result: EmbeddingResult) -> None:
     """For the `Server-Timing` header and the log, which the middleware writes. An answer from the cache has no
     encoder's times."""
     request.state.answered = result
