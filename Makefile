@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve dev test check format test-cache test-similarity test-corpus fuzz clean \
+.PHONY: help serve dev test test-fast check format test-cache test-similarity test-corpus fuzz clean \
 	bench load bench-batch bench-cache bench-peers bench-scaling bench-capacity bench-shards bench-plots dashboard-pictures bench-similarity \
 	bench-corpus bench-corpus-workers bench-corpus-search example-corpus \
 	example-text example-search example-clustering example-recommendation example-images \
@@ -38,8 +38,12 @@ serve: $(VENV)/.serve ## Start the service on PORT (default 3000); Ctrl-C stops 
 dev: $(VENV)/.serve ## The same, restarted when a source file changes
 	@exec $(BIN)/python -m app dev
 
-test: $(VENV)/.dev ## Run the whole test suite
-	@exec $(BIN)/python -m pytest
+test: $(VENV)/.dev ## Run the whole test suite: what is quick first, then what starts Ray or loads models
+	@$(BIN)/python -m pytest tests/unit tests/negative_controls
+	@exec $(BIN)/python -m pytest tests/models tests/cluster
+
+test-fast: $(VENV)/.dev ## Only pure logic and the API in process: no Ray, no real model
+	@exec $(BIN)/python -m pytest tests/unit tests/negative_controls
 
 check: $(VENV)/.dev ## Format, lint, types, import rules
 	@$(BIN)/ruff format --check .
@@ -51,10 +55,10 @@ format: $(VENV)/.dev ## Write the format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 test-cache: $(VENV)/.dev ## Only the cache's tests
-	@exec $(BIN)/python -m pytest tests/test_cache*.py tests/test_shared_cache*.py
+	@exec $(BIN)/python -m pytest tests/unit/cache
 
 test-similarity: $(VENV)/.dev ## Only the similarity tests
-	@exec $(BIN)/python -m pytest tests/test_similarity*.py
+	@exec $(BIN)/python -m pytest tests/unit/vectors
 
 bench: $(VENV)/.dev ## Core latencies, batch efficiency, cache impact; writes loadtests/results.json
 	@exec $(BIN)/python -m loadtests.bench
@@ -87,10 +91,10 @@ load: $(VENV)/.dev ## Locust against a service of its own: SHAPE=steady|step|spi
 	@exec $(BIN)/python -m loadtests.load --shape $(or $(SHAPE),step) --users $(or $(USERS),40) --length $(or $(LENGTH),60) $(CLASSES)
 
 test-page: $(VENV)/.dev ## Only the page's tests, in headless Chromium
-	@exec $(BIN)/python -m pytest tests/page tests/api/test_page.py
+	@exec $(BIN)/python -m pytest tests/cluster/page tests/unit/api/test_page.py
 
 screenshots: $(VENV)/.dev ## Take the pictures of the page in docs/ anew (needs Chromium)
-	@exec $(BIN)/python -m tests.page.screenshots
+	@exec $(BIN)/python -m tests.cluster.page.screenshots
 
 fuzz: $(VENV)/.dev ## 100,000 nearly right requests, hypothesis, schemathesis, 5,000 damaged images, broken HTTP
 	@exec $(BIN)/python -m loadtests.fuzz
@@ -111,7 +115,7 @@ bench-similarity: $(VENV)/.dev ## Milliseconds to rank 10,000 vectors
 	@exec $(BIN)/python -m loadtests.bench_similarity
 
 test-corpus: $(VENV)/.dev ## Only the tests of bulk embedding
-	@exec $(BIN)/python -m pytest tests/corpus
+	@exec $(BIN)/python -m pytest tests/unit/corpus tests/models/test_corpus_vectors.py tests/cluster/test_corpus.py
 
 bench-corpus: $(VENV)/.dev ## Bulk: rows/s, memory at 10,000 and 200,000 rows (ROWS="..."), against the model alone
 	@exec $(BIN)/python -m loadtests.bench_corpus $(ROWS)
@@ -145,7 +149,7 @@ example-pictures: $(VENV)/.dev ## ... pictures of groups of texts and of images 
 	@URL=$${URL:-http://localhost:3000} exec $(BIN)/python -m examples.pictures
 
 schemathesis: $(VENV)/.dev ## 5,000 and more requests made of the OpenAPI document, to localhost:3000 (or URL=...)
-	@exec $(BIN)/python -m tests.schema_fuzz.running $(URL)
+	@exec $(BIN)/python -m tests.support.schema_fuzz.running $(URL)
 
 train-shapes-clip: $(VENV)/.dev ## Train shapes-clip anew, into app/assets/shapes-clip
 	@exec $(BIN)/python -m examples.train_shapes_clip

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import islice
 
 from loadtests.fuzz_requests import Sent
-from tests.pictures import every_format, with_checksums
-from tests.test_image_fuzz import damaged
+from tests.support.pictures import every_format, with_checksums
+from tests.unit.images.test_fuzz import damaged
 
 KINDS = ["bit", "byte", "short", "long", "cut", "drop", "double"]
 VALUES = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 2**31 - 1, 2**32 - 1]

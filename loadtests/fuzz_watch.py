@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from tests.cluster.running import RunningService
+from tests.support.running import RunningService
 
 MB = 2**20
 

@@ -3,7 +3,7 @@
 import time
 
 from loadtests.faults.row import Row
-from tests.test_cache_model import TTL_MS, Pair, walk
+from tests.unit.cache.test_model import TTL_MS, Pair, walk
 
 NAME = "cache against its model"
 OPERATIONS = 1_000_000

@@ -21,7 +21,7 @@ from loadtests.faults.row import Row
 from loadtests.faults.run import Run, drive, for_seconds, row_of
 from loadtests.faults.service import faulty, processes_of
 from loadtests.workloads import body, data_uri, jpegs
-from tests.cluster.running import RunningService
+from tests.support.running import RunningService
 
 NAME = "soak"
 SECONDS = 3600.0

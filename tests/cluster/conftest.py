@@ -10,7 +10,7 @@ import pytest
 
 from app.encoders.weights import resolve
 from app.types import Vector
-from tests.cluster.running import RunningService
+from tests.support.running import RunningService
 
 Oracle = Callable[[Sequence[str]], Vector]
 

@@ -18,7 +18,7 @@ import pytest
 from loadtests import workloads
 from loadtests.http_load import Connection
 from loadtests.systems import stand_in_service
-from tests.cluster.running import wait_for
+from tests.support.running import wait_for
 
 # Named as in `loadtests.stand_in`, which needs Ray: imported by the service that it runs in, not here.
 ENCODER = "TextEncoder-stand-in"

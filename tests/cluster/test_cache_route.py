@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.cluster.running import wait_for
+from tests.support.running import wait_for
 
 
 def ask(client: httpx.Client, texts: list[str]) -> tuple[dict[str, Any], str]:

@@ -26,8 +26,8 @@ from app.client import (
 from app.errors import InvalidImage, InvalidItem, InvalidRequest, ModelNotFound, NotFound, PayloadTooLarge
 from app.types import Vector
 from tests.cluster.conftest import Oracle
-from tests.cluster.running import ROOT, RunningService, clean_environment
 from tests.cluster.test_image import file_of, fresh_seed, picture
+from tests.support.running import ROOT, RunningService, clean_environment
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 

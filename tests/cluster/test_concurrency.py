@@ -10,7 +10,7 @@ import numpy as np
 
 from loadtests.http_load import closed_loop
 from tests.cluster.conftest import Oracle
-from tests.cluster.running import RunningService, wait_for
+from tests.support.running import RunningService, wait_for
 
 CLIENTS = 64
 

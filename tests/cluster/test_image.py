@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from examples.shapes import held_out
-from tests.pictures import encode
+from tests.support.pictures import encode
 
 JPEG_LIMIT = 10 * 2**20
 

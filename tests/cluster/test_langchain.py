@@ -12,7 +12,7 @@ from langchain_openai import OpenAIEmbeddings
 from pydantic import SecretStr
 
 from tests.cluster.conftest import Oracle
-from tests.cluster.running import RunningService
+from tests.support.running import RunningService
 
 pytestmark = pytest.mark.usefixtures("forgotten_clients")
 

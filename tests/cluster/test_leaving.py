@@ -5,9 +5,9 @@ import uuid
 import httpx
 import pytest
 
-from tests.api.test_metrics import of, samples_of
-from tests.cluster.running import RunningService, wait_for
 from tests.cluster.test_concurrency import batches_of
+from tests.support.running import RunningService, wait_for
+from tests.unit.api.test_metrics import of, samples_of
 
 TEXTS = 2048
 

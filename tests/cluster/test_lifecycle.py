@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from app.system import ports
-from tests.cluster.running import ROOT, STOP_S, RunningService, clean_environment, running, wait_for, write_config
+from tests.support.running import ROOT, STOP_S, RunningService, clean_environment, running, wait_for, write_config
 
 
 def listening(processes: list[psutil.Process]) -> set[int]:

@@ -10,7 +10,7 @@ import pytest
 from llama_index.embeddings.openai import OpenAIEmbedding
 
 from tests.cluster.conftest import Oracle
-from tests.cluster.running import RunningService
+from tests.support.running import RunningService
 
 pytestmark = pytest.mark.usefixtures("forgotten_clients")
 

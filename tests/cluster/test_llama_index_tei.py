@@ -7,7 +7,7 @@ import pytest
 from llama_index.embeddings.text_embeddings_inference import TextEmbeddingsInference
 
 from tests.cluster.conftest import Oracle
-from tests.cluster.running import RunningService
+from tests.support.running import RunningService
 
 pytestmark = pytest.mark.usefixtures("forgotten_clients")
 

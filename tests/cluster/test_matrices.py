@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.cluster.conftest import Oracle
-from tests.cluster.running import wait_for
 from tests.cluster.test_image import b64, file_of, fresh_seed, picture
+from tests.support.running import wait_for
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 OCTETS, NPY = "application/octet-stream", "application/x-npy"

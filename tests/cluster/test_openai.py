@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from app.api.routes import PNG
 from app.encoders.weights import resolve
 from tests.cluster.conftest import Oracle
-from tests.cluster.running import RunningService
+from tests.support.running import RunningService
 
 pytestmark = pytest.mark.usefixtures("forgotten_clients")
 

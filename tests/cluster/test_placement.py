@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from tests.cluster.running import ROOT, clean_environment
+from tests.support.running import ROOT, clean_environment
 
 
 @pytest.mark.cluster
 def test_encoders_where_the_gpus_are_and_nothing_else_there() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.cluster.placement_probe"],
+        [sys.executable, "-m", "tests.support.placement_probe"],
         cwd=ROOT,
         env=clean_environment(RAY_USAGE_STATS_ENABLED="0", RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S="1"),
         capture_output=True,

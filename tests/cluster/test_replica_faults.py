@@ -18,10 +18,10 @@ import pytest
 from app.config.args import ModelArgs
 from app.encoders import load_text_model, resolve
 from app.encoders.self_test import SelfTest
-from tests.api.test_metrics import of, samples_of
 from tests.cluster.conftest import Oracle
-from tests.cluster.poison import POISON
-from tests.cluster.running import RunningService, running, wait_for, write_config
+from tests.support.poison import POISON
+from tests.support.running import RunningService, running, wait_for, write_config
+from tests.unit.api.test_metrics import of, samples_of
 
 TWO = {"autoscaling": {"min_replicas": 2, "max_replicas": 2}}
 
@@ -34,7 +34,7 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServic
     model["health_check_period_s"] = 1
     drifted = {"id": str(drifted_model(folder / "drifted", folder)), "cache_dir": str(folder), "num_cpus": 0.1}
     config = write_config(folder, text_models=[model, drifted], image_models=[], ingress={"num_cpus": 0.2, **TWO})
-    command = (sys.executable, "-m", "tests.cluster.poisoned", "--config", str(config))
+    command = (sys.executable, "-m", "tests.support.poisoned", "--config", str(config))
     with running(config, command) as service:
         wait_for(lambda: running_encoders(service) == 2, 120, "the second encoder")
         yield service

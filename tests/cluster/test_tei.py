@@ -10,7 +10,7 @@ from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
 from tests.cluster.conftest import Oracle
-from tests.cluster.running import RunningService
+from tests.support.running import RunningService
 
 pytestmark = pytest.mark.usefixtures("forgotten_clients")
 

@@ -2,15 +2,24 @@ from pathlib import Path
 
 import pytest
 
-from app.encoders.backends import conversion, openvino_runner
+from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
+from app.encoders import load_text_model
+from app.types import TextModel
 
 
-@pytest.fixture(autouse=True)
-def _convert_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The child process is tested with MiniLM; here torch is loaded anyway."""
-    monkeypatch.setattr(conversion, "convert", openvino_runner.write)
+@pytest.fixture(scope="session")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for converted models that starts empty and that all tests share."""
+    return tmp_path_factory.mktemp("converted")
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "converted"
+@pytest.fixture(scope="session")
+def minilm_args(converted: Path) -> ModelArgs:
+    return ModelArgs(id=DEFAULT_TEXT_MODEL, cache_dir=str(converted))
+
+
+@pytest.fixture(scope="session", params=["openvino", "torch"])
+def minilm(request: pytest.FixtureRequest, minilm_args: ModelArgs) -> TextModel:
+    """The real MiniLM, on each backend as the service would choose its precision."""
+    args = minilm_args.model_copy(update={"backend": request.param, "device": "cpu"})
+    return load_text_model(args, threads=2, offline=True)

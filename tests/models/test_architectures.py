@@ -9,9 +9,10 @@ from PIL import Image
 
 from app.config.args import ModelArgs
 from app.encoders import ClipModel, TextTower, load_clip_model, load_text_model
+from app.encoders.backends import conversion, openvino_runner
 from app.errors import ModelUnavailable
 from app.types import TextModel, Vector
-from tests.models.tiny import CLIP_MODELS, CORPUS, TEXT_MODELS, write_clip, write_dense, write_mpnet, write_pooling
+from tests.support.tiny import CLIP_MODELS, CORPUS, TEXT_MODELS, write_clip, write_dense, write_mpnet, write_pooling
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
@@ -19,6 +20,17 @@ pytestmark = [
 ]
 
 TEXTS = ["a", "", "The QUICK brown Fox", "Straße naïve 🙂 東京", *CORPUS, "word " * 200, " ".join(CORPUS * 40)]
+
+
+@pytest.fixture(autouse=True)
+def _convert_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child process is tested with MiniLM; here torch is loaded anyway."""
+    monkeypatch.setattr(conversion, "convert", openvino_runner.write)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "converted"
 
 
 def load_text(directory: Path, backend: str, cache: Path) -> TextTower:

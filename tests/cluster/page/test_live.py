@@ -1,0 +1,68 @@
+"""The live panel, on the service's own metrics."""
+
+import re
+
+import httpx
+from playwright.sync_api import expect
+
+from tests.cluster.page.visit import Visit
+
+NUMBER = re.compile(r"^[\d,.]+$")
+
+
+def test_figures_follow_the_work(visit: Visit, client: httpx.Client) -> None:
+    visit.open()
+    page = visit.page
+    expect(page.locator("#live-requests")).to_have_text(NUMBER)
+    for i in range(20):
+        client.post("/embed/text", json={"texts": [f"live {i}", f"live {i}", "always the same"]}).raise_for_status()
+    for name in ("p50", "p95", "p99", "batch"):
+        expect(page.locator(f"#live-{name}")).to_have_text(NUMBER)
+    expect(page.locator("#live-hits")).to_have_text(re.compile(r"^\d+%$"))
+    p50, p95, p99 = (
+        float(page.locator(f"#live-{name}").inner_text().replace(",", "")) for name in ("p50", "p95", "p99")
+    )
+    assert 0 < p50 <= p95 <= p99
+
+
+def test_charts_move(visit: Visit) -> None:
+    visit.open()
+    line = visit.page.locator("#chart-requests .line-1")
+    expect(line).to_have_attribute("d", re.compile("^M.*L.*L"))
+    before = line.get_attribute("d") or ""
+    expect(line).not_to_have_attribute("d", before)
+    after = line.get_attribute("d") or ""
+    # The newest value is at the right edge, and the older ones have moved to the left.
+    assert re.search(r"[ML]120 [\d.]+$", before)
+    assert re.search(r"[ML]120 [\d.]+$", after)
+    assert float(re.findall(r"[ML]([\d.]+)", after)[0]) < float(re.findall(r"[ML]([\d.]+)", before)[0])
+
+
+def test_replicas_and_models_are_listed(visit: Visit) -> None:
+    visit.open()
+    rows = visit.page.locator("#live-replicas li")
+    expect(rows).to_have_count(4)
+    counts = dict(zip(visit.texts("#live-replicas .name"), visit.texts("#live-replicas .count"), strict=True))
+    assert counts["Ingress"] == "2"
+    assert counts["TextEncoder-all-MiniLM-L6-v2"] == "1"
+    assert visit.texts("#live-models .name") == ["all-MiniLM-L6-v2", "clip-vit-base-patch32"]
+    assert visit.texts("#live-models .about") == ["text, 384 dimensions", "image, 64 dimensions, by a stand-in"]
+    expect(visit.page.locator("#health")).to_have_text("Degraded")
+    visit.page.get_by_text("Why degraded").click()
+    expect(visit.page.locator("#live-reasons")).to_contain_text("shapes-clip")
+
+
+def test_the_panel_can_be_paused(visit: Visit) -> None:
+    visit.open()
+    page = visit.page
+    expect(page.locator("#chart-requests .line-1")).to_have_count(1)
+    asked: list[str] = []
+    with page.expect_response("**/metrics"):
+        pass
+    page.get_by_role("button", name="Pause").click()
+    page.on("request", lambda request: asked.append(request.url))
+    # Two turns of the panel's own clock, waited for in the page.
+    page.evaluate("new Promise((done) => setTimeout(done, 4100))")
+    assert asked == []
+    with page.expect_response("**/metrics"):
+        page.get_by_role("button", name="Go on").click()

@@ -1,0 +1,98 @@
+"""The panel that searches lines by meaning."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Request, expect
+
+from tests.cluster.page.visit import Visit
+
+FOUND = "#search-results .found"
+
+
+def dropped(visit: Visit, zone: str, name: str, content: list[int], type_: str) -> None:
+    """Drops a file as a file manager does."""
+    script = """([name, content, type]) => { const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(content)], name, { type })); return data }"""
+    transfer = visit.page.evaluate_handle(script, [name, content, type_])
+    for event in ("dragenter", "dragover", "drop"):
+        visit.page.dispatch_event(zone, event, {"dataTransfer": transfer})
+
+
+def test_a_question_finds_the_passage_that_answers_it(visit: Visit) -> None:
+    visit.open()
+    visit.search("How long do I have to send something back?")
+    found = visit.texts(FOUND)
+    assert len(found) == 5
+    assert found[0] == "Returns are free within thirty days if the box is unopened."
+    expect(visit.page.locator("#search-status")).to_contain_text("12 passages searched in")
+    visit.search("insects")
+    assert visit.texts(FOUND)[0] == "Honeybees dance to tell each other where the flowers are."
+
+
+def test_order_and_scores_are_the_services_own(visit: Visit, client: httpx.Client) -> None:
+    passages = ["a violin", "the cello section", "rust on iron", "a bowl of soup", "drums", "snow", "a piano lesson"]
+    visit.open()
+    visit.search("musical instruments", passages)
+    body: dict[str, Any] = {
+        "query": {"text": "musical instruments"},
+        "candidates": [{"text": text} for text in passages],
+    }
+    expected = client.post("/search", json=body | {"topK": 5}).json()["results"]
+    assert visit.texts(FOUND) == [passages[it["index"]] for it in expected]
+    scores = [float(text.replace("−", "-")) for text in visit.texts("#search-results .score")]
+    assert scores == pytest.approx([it["score"] for it in expected], abs=0.0051)
+
+
+def test_a_chosen_file_is_searched_and_nothing_is_sent_twice(visit: Visit, tmp_path: Path) -> None:
+    file = tmp_path / "rivers.txt"
+    lines = [f"Note {i}: nothing of interest." for i in range(299)]
+    file.write_text("\n".join([*lines[:200], "The Danube flows into the Black Sea.", *lines[200:]]))
+    sent: list[int] = []
+
+    def count(request: Request) -> None:
+        if request.url.endswith("/embed/text"):
+            sent.append(len(json.loads(request.post_data or "")["texts"]))
+
+    visit.open()
+    visit.page.on("request", count)
+    visit.page.locator("#search-file").set_input_files(file)
+    expect(visit.page.locator("#search-status")).to_have_text("rivers.txt: 300 passages.")
+    visit.search("Where does that river end?")
+    assert visit.texts(FOUND)[0] == "The Danube flows into the Black Sea."
+    assert sent == [1, 128, 128, 44]
+    visit.search("Which sea?")
+    assert sent[4:] == [1]
+
+
+def test_a_file_is_dropped(visit: Visit) -> None:
+    visit.open()
+    dropped(
+        visit, "#search-zone", "notes.md", list("Käse reift im Keller.\r\nThe sun is a star.".encode()), "text/markdown"
+    )
+    expect(visit.page.locator("#search-status")).to_have_text("notes.md: 2 passages.")
+    assert visit.page.get_by_label("Passages, one a line").input_value() == "Käse reift im Keller.\nThe sun is a star."
+    visit.search("astronomy")
+    assert visit.texts(FOUND)[0] == "The sun is a star."
+
+
+def test_what_is_no_text_is_refused_in_words(visit: Visit) -> None:
+    visit.open()
+    dropped(visit, "#search-zone", "photo.jpg", [0xFF, 0xD8, 0xFF, 0xE0], "image/jpeg")
+    expect(visit.page.locator("#search-status")).to_have_text("photo.jpg is not a text file in UTF-8.")
+    dropped(visit, "#search-zone", "big.txt", [97] * (2 * 2**20 + 1), "text/plain")
+    expect(visit.page.locator("#search-status")).to_contain_text("big.txt is larger than 2 MB")
+
+
+def test_nothing_to_search_or_to_search_for(visit: Visit) -> None:
+    visit.open()
+    button = visit.page.locator("#search-form").get_by_role("button", name="Search")
+    visit.page.get_by_label("What are you looking for?").fill("  ")
+    button.click()
+    expect(visit.page.locator("#search-status")).to_have_text("Write what you are looking for.")
+    visit.page.get_by_label("Passages, one a line").fill("\n \n")
+    button.click()
+    expect(visit.page.locator("#search-status")).to_have_text("Paste some lines to search, or open a text file.")

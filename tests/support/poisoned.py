@@ -1,0 +1,45 @@
+"""The service with a text model that ends its process when it reads one text: `python -m tests.support.poisoned`."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import app.__main__ as command
+import app.main
+from app.types import TokenizedText, Vector
+from deployments.text_encoder import TextEncoder
+from tests.support.poison import POISON
+
+
+class PoisonedTextEncoder(TextEncoder):
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        if self._texts is None:
+            return
+        engine, checked = self._texts.engine, self._texts.engine._checked  # noqa: SLF001
+        [poison] = self._texts._read([POISON])  # noqa: SLF001
+        assert isinstance(poison, TokenizedText)
+
+        def checked_or_die(run: Callable[[Sequence[Any]], Vector], inputs: Sequence[Any]) -> Vector:
+            if any(list(ids) == list(poison.ids) for ids in inputs):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return checked(run, inputs)
+
+        setattr(engine, "_checked", checked_or_die)  # noqa: B010
+
+
+def _child(argv: list[str], **options: Any) -> "subprocess.Popen[bytes]":
+    return _popen([__spec__.name if part == "app" else part for part in argv], **options)
+
+
+if __name__ == "__main__":
+    # By its module's name, not as `__main__`: replicas import it.
+    from tests.support.poisoned import PoisonedTextEncoder as Poisoned
+
+    _popen = subprocess.Popen
+    setattr(subprocess, "Popen", _child)  # noqa: B010
+    setattr(app.main, "TextEncoder", Poisoned)  # noqa: B010
+    sys.exit(command.main())

@@ -1,0 +1,280 @@
+"""Keys, scopes and quotas over the whole route table. The same over real HTTP: tests/cluster/test_access.py."""
+
+import asyncio
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.types import Message
+
+from app.api.route import Route
+from app.api.routes import ROUTES, SERVE_ROUTES
+from app.config.args import AccessArgs
+from app.config.settings import AppArgs
+from tests.support.calling import Service, error_of
+from tests.support.keys import ALL, EXPIRED, LINES, ONE, OTHER, SCOPES, UNKNOWN, bearer, guard_of
+from tests.support.service_fakes import FakeEncoder
+
+SECURITY = Path(__file__).parents[3] / "SECURITY.md"
+GUARDED = [route for route in ROUTES if route.scope != "open"]
+# Every route is declared here a second time, so that a new one, or a route that is opened, is somebody's decision.
+DECLARED = {
+    "embed": {
+        *("/embed/text", "/embed/image", "/embed/batch", "/similarity", "/search", "/v1/embeddings"),
+        *("POST /", "/embed", "/tokenize"),
+    },
+    "read": {"/v1/models", "/v1/models/{model}", "/info", "/cache/stats", "/metrics"},
+    "admin": {"/cache/clear", "/cache/warm"},
+    "open": {
+        *("/health", "/livez", "/readyz", "/docs", "GET /", "/static/{file}", "/openapi.json"),
+        *("/-/healthz", "/-/routes"),  # answered by Serve
+    },
+}
+
+
+def guarded(**args: object) -> Service:
+    return Service(FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"), authenticator=guard_of(**args))
+
+
+def call(service: Service, route: Route, headers: dict[str, str], method: str | None = None) -> Any:
+    path = route.path.replace("{model:path}", "all-MiniLM-L6-v2").replace("{file:path}", "icon.svg")
+    body: dict[str, Any] = {} if route.example is None else {"json": route.example}
+    return service.request(method or route.method, path, headers=headers, **body)
+
+
+async def first_events(service: Service, path: str) -> list[str]:
+    """What happens to a request with a body and no key, up to the end."""
+    events: list[str] = []
+
+    async def receive() -> Message:
+        events.append("asked for the body")
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            events.append(f"status {message['status']}")
+
+    headers = [(b"content-length", b"2"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    await service.transport().app(scope, receive, send)
+    return events
+
+
+def methods(route: Route) -> list[str]:
+    # The framework answers HEAD wherever there is GET.
+    return ["GET", "HEAD"] if route.method == "GET" else [route.method]
+
+
+def test_every_route_has_the_scope_that_is_declared() -> None:
+    found: dict[str, set[str]] = {}
+    for route in ROUTES:
+        # One path of two methods: the page, and text-embeddings-inference's shortest route.
+        name = f"{route.method} /" if route.template == "/" else route.template
+        found.setdefault(route.scope, set()).add(name)
+    for path, scope in SERVE_ROUTES.items():
+        found.setdefault(scope, set()).add(path)
+    assert found == DECLARED
+
+
+def test_security_md_names_what_each_scope_opens() -> None:
+    about = SECURITY.read_text().partition("- **Scopes**")[2].partition("- **Sent**")[0]
+    named = {scope: set(re.findall(r"`(/[^`]*)`", rest)) for scope, rest in re.findall(r"`(\w+)`\s+\(([^)]*)\)", about)}
+    # What goes by a name is one route to a reader; /health is open, and whole for readers only.
+    assert named["read"] == DECLARED["read"] - {"/v1/models/{model}"} | {"/health"}
+    assert named["admin"] == DECLARED["admin"]
+    opened = set(re.findall(r"`(/[^`]*)`", about.partition("Open to all")[2])) | {"/static/{file}"}
+    assert opened == {path.removeprefix("GET ") for path in DECLARED["open"]}
+
+
+def test_a_route_without_a_scope_cannot_be_made() -> None:
+    route = ROUTES[0]
+    with pytest.raises(TypeError, match="scope"):
+        Route(route.method, route.path, route.handler, route.summary)  # type: ignore[call-arg]
+
+
+def test_the_application_has_no_route_beside_the_table() -> None:
+    routes = Service()._app.router.routes  # noqa: SLF001 - what the framework really serves
+    served = [(route.path, method) for route in routes for method in route.methods]  # type: ignore[attr-defined]
+    assert sorted(served) == sorted((route.path, method) for route in ROUTES for method in methods(route))
+
+
+def name_of(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=name_of)
+def test_no_success_without_the_right_key(route: Route) -> None:
+    service = guarded()
+    wrong = [({}, 401), (bearer(UNKNOWN), 401), ({"x-api-key": UNKNOWN}, 401), (bearer(ALL[:-1]), 401)]
+    wrong += [(bearer(EXPIRED[scope]), 401) for scope in SCOPES]
+    wrong += [(bearer(ONE[scope]), 403) for scope in SCOPES if scope != route.scope]
+    wrong += [({"authorization": ALL}, 401), ({"authorization": f"Basic {ALL}"}, 401), ({"cookie": f"key={ALL}"}, 401)]
+    wrong += [({"authorization": f"Bearer {ALL}", "x-api-key": OTHER}, 401)]
+    for headers, status in wrong:
+        for method in methods(route):
+            answer = call(service, route, headers, method)
+            assert answer.status_code == status, (method, headers)
+            assert ("www-authenticate" in answer.headers) == (status == 401)
+    assert service.control.clears == 0
+    assert service.ranker.bodies == []
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=name_of)
+def test_the_right_key_opens_either_way_it_is_sent(route: Route) -> None:
+    if route.path == "/embed/image":
+        pytest.skip("has no image model here")
+    service = guarded()
+    secret = ALL if route.scope == "open" else ONE[route.scope]
+    # Without an example there is no body here, which is the route's own business to refuse.
+    inside = 400 if route.request and route.example is None else 200
+    for headers in (bearer(secret), {"authorization": f"bearer  {secret} "}, {"x-api-key": secret}):
+        assert call(service, route, headers).status_code == inside
+    both = bearer(secret) | {"x-api-key": secret}
+    assert call(service, route, both).status_code == inside
+    assert call(service, route, {"x-api-key": secret, "authorization": "Basic YTpi"}).status_code == inside
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES if r.scope == "open"], ids=name_of)
+def test_open_routes_answer_anybody_and_tell_nothing(route: Route) -> None:
+    service = guarded()
+    for headers in ({}, bearer(UNKNOWN), bearer(ONE["embed"])):
+        answer = call(service, route, headers)
+        assert answer.status_code == 200
+        if route.path in ("/health", "/livez", "/readyz"):
+            assert list(answer.json()) == ["status"]
+
+
+def test_health_is_whole_for_readers_and_where_nobody_is_asked() -> None:
+    whole = Service().get("/health").json()
+    assert "details" in whole
+    assert guarded().get("/health", headers=bearer(ONE["read"])).json().keys() == whole.keys()
+
+
+def test_the_body_is_not_touched_before_the_key_is_known() -> None:
+    service = guarded()
+    answer = service.post("/embed/text", content=b"{nonsense", headers={"content-type": "text/plain"})
+    assert (answer.status_code, error_of(answer)["code"]) == (401, "unauthorized")
+    answer = service.post("/embed/text", content=b"{nonsense", headers=bearer(ONE["embed"]))
+    assert answer.status_code == 400
+    # What comes after the answer is drained, and never parsed.
+    assert asyncio.run(first_events(service, "/embed/text")) == ["status 401", "asked for the body"]
+
+
+def test_openai_routes_refuse_in_openais_words() -> None:
+    service = guarded(requests_per_minute=1)
+    body = {"model": "all-MiniLM-L6-v2", "input": "a"}
+    assert service.post("/v1/embeddings", json=body, headers=bearer(ALL)).status_code == 200
+    answers = [
+        service.post("/v1/embeddings", json=body, headers=headers) for headers in ({}, bearer(ONE["read"]), bearer(ALL))
+    ]
+    assert [(a.status_code, a.json()["error"]["type"], a.json()["error"]["code"]) for a in answers] == [
+        (401, "invalid_request_error", "invalid_api_key"),
+        (403, "invalid_request_error", "insufficient_permissions"),
+        (429, "rate_limit_error", "rate_limit_exceeded"),
+    ]
+
+
+def test_a_hit_is_the_tenants_own_and_so_is_what_is_under_way() -> None:
+    def cached(service: Service, *secrets: str) -> list[bool]:
+        answers = [service.post("/embed/text", json={"texts": ["a"]}, headers=bearer(secret)) for secret in secrets]
+        return [answer.json()["cached"] for answer in answers]
+
+    assert cached(guarded(), ALL, ALL, OTHER, OTHER) == [False, True, False, True]
+    assert cached(guarded(share_cache=True), ALL, ALL, OTHER, OTHER) == [False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/embed/text", {"texts": ["a b"]}),
+        ("/embed/batch", {"items": [{"text": "a b"}]}),
+        ("/v1/embeddings", {"model": "small-model", "input": "a b"}),
+        ("/v1/embeddings", {"model": "small-model", "input": [5, 6]}),
+        ("/search", {"query": {"text": "a b"}, "candidates": [{"text": "a b"}]}),
+    ],
+)
+def test_every_route_that_embeds_keeps_tenants_apart_and_counts_tokens(path: str, body: dict[str, Any]) -> None:
+    encoder = FakeEncoder()
+    service = Service(encoder, authenticator=guard_of(tokens_per_minute=1000))
+    for runs, secret in enumerate((ALL, OTHER), 1):
+        for _ in range(2):
+            answer = service.post(path, json=body, headers=bearer(secret))
+            assert answer.status_code == 200, answer.text
+        assert len(encoder.calls) == runs
+        used = 8 if path == "/search" else 4
+        assert answer.headers["x-ratelimit-remaining-tokens"] == str(1000 - used)
+
+
+def test_quotas_are_told_and_end_in_429() -> None:
+    service = guarded(requests_per_minute=3, tokens_per_minute=5)
+    answers = [service.post("/embed/text", json={"texts": ["a b c"]}, headers=bearer(ALL)) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    first, second, third = (answer.headers for answer in answers)
+    assert first["ratelimit-policy"] == '"requests";q=3;w=60, "tokens";q=5;w=60'
+    assert first["ratelimit"] == '"requests";r=2;t=60, "tokens";r=2;t=60'
+    assert (first["x-ratelimit-limit-requests"], first["x-ratelimit-limit-tokens"]) == ("3", "5")
+    assert (first["x-ratelimit-remaining-requests"], second["x-ratelimit-remaining-tokens"]) == ("2", "0")
+    assert first["x-ratelimit-reset-requests"] == "60.000s"
+    assert (third["retry-after"], error_of(answers[2])["code"]) == ("60", "too_many_requests")
+    assert "quota of 5 tokens a minute" in error_of(answers[2])["message"]
+    # Another tenant, open routes and refused callers are not concerned.
+    assert service.post("/embed/text", json={"texts": ["a"]}, headers=bearer(OTHER)).status_code == 200
+    assert service.get("/livez", headers=bearer(ALL)).status_code == 200
+    assert "ratelimit" not in service.get("/cache/stats").headers
+
+
+def test_a_keys_own_limits_go_before_the_services() -> None:
+    authenticator = guard_of(requests_per_minute=1)
+    service = Service(authenticator=authenticator)
+    key = authenticator.book.ring.admit(ALL.encode(), "read", 0)
+    assert authenticator.limits(key) == {"requests": 1, "tokens": AccessArgs().tokens_per_minute}
+    assert [service.get("/cache/stats", headers=bearer(ALL)).status_code for _ in range(2)] == [200, 429]
+
+
+def test_without_keys_there_is_no_quota() -> None:
+    service = Service()
+    answers = [service.get("/cache/stats") for _ in range(AccessArgs().requests_per_minute // 100)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert "ratelimit" not in answers[0].headers
+
+
+def test_settings_that_ask_for_keys_need_somebody_who_checks() -> None:
+    for settings in ({"auth": "required"}, {"access": AccessArgs(keys=(LINES[0],))}):
+        with pytest.raises(ValueError, match="nobody checks"):
+            Service(settings=settings)
+
+
+def test_secrets_are_never_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    service = guarded()
+    service.ranker.fault = RuntimeError("boom")
+    for secret in (ALL, UNKNOWN, EXPIRED["embed"]):
+        for headers in (bearer(secret), {"x-api-key": secret}):
+            answer = service.post("/similarity", json={"query": [1], "candidates": [[1]]}, headers=headers)
+            assert answer.status_code in (401, 500)
+            assert secret not in answer.text
+    assert "boom" in caplog.text
+    assert all(secret not in caplog.text for secret in (ALL, UNKNOWN, EXPIRED["embed"]))
+
+
+def test_the_description_names_schemes_scopes_and_refusals() -> None:
+    cases: list[tuple[Service, list[Any]]] = [(guarded(), []), (Service(), [{}])]
+    for service, anonymous in cases:
+        doc = service.get("/openapi.json").json()
+        assert doc["components"]["securitySchemes"].keys() == {"bearer", "apiKey"}
+        for route in ROUTES:
+            operation = doc["paths"][route.template][route.method.lower()]
+            if route.scope == "open":
+                assert "security" not in operation
+            else:
+                assert operation["security"] == [{"bearer": []}, {"apiKey": []}, *anonymous]
+                assert {"401", "403", "429"} <= operation["responses"].keys()
+            assert operation["x-scope"] == route.scope
+
+
+def test_yaml_spells_off_as_false() -> None:
+    assert AppArgs.model_validate({"auth": False}).auth == "off"
+    with pytest.raises(ValueError, match="auth"):
+        AppArgs.model_validate({"auth": True})

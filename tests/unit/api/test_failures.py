@@ -1,0 +1,50 @@
+"""What clients see when a model is overloaded, or an item has ended its replicas."""
+
+from app.errors import Overloaded, RequestRejected, Unavailable
+from tests.support.calling import Service, error_of
+from tests.support.service_fakes import FakeEncoder
+
+
+def service(**faults: Exception) -> Service:
+    encoder = FakeEncoder()
+    encoder.faults = dict(faults)
+    return Service(encoder)
+
+
+def test_overload_says_when_to_come_back() -> None:
+    full = service(a=Overloaded("The model has 4.2 s of work waiting.", retry_after=5))
+    for path, body in (("/embed/text", {"texts": ["a"]}), ("/embed/batch", {"items": [{"text": "a"}]})):
+        answer = full.post(path, json=body)
+        assert (answer.status_code, error_of(answer)["code"]) == (429, "overloaded")
+        assert answer.headers["retry-after"] == "5"
+
+
+def test_a_batch_that_was_taken_in_part_is_answered_in_part() -> None:
+    full = service(a=Overloaded("full", retry_after=5))
+    answer = full.post("/embed/batch", json={"items": [{"text": "a"}, {"text": "bb"}]})
+    assert answer.status_code == 200
+    assert [item.get("error", {}).get("code") for item in answer.json()["items"]] == ["overloaded", None]
+
+
+def test_a_rejected_item_is_named() -> None:
+    killed = service(bad=RequestRejected("Two replicas died."), lost=Unavailable("gone"))
+    answer = killed.post("/embed/text", json={"texts": ["a", "bad"]})
+    error = error_of(answer)
+    assert (answer.status_code, error["code"], error["param"]) == (503, "request_rejected", "texts.1")
+    answer = killed.post("/v1/embeddings", json={"model": "small-model", "input": ["bad"]})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (503, "input.0")
+    answer = killed.post("/embed/batch", json={"items": [{"text": "a"}, {"text": "bad"}]})
+    assert answer.status_code == 200
+    told = answer.json()
+    assert told["items"][1]["error"]["param"] == "items.1"
+    assert told["embeddings"][0] is not None
+    # What is nobody's fault names nobody.
+    assert error_of(killed.post("/embed/text", json={"texts": ["lost"]}))["param"] is None
+
+
+def test_every_route_that_encodes_declares_both() -> None:
+    described = service().get("/openapi.json").json()["paths"]
+    for path in ("/embed/text", "/embed/image", "/search", "/v1/embeddings", "/embed"):
+        told = described[path]["post"]["responses"]
+        assert {"429", "503"} <= set(told)
+        assert "request_rejected" in told["503"]["description"]

@@ -1,0 +1,79 @@
+import pytest
+from starlette.responses import HTMLResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from app.api.middleware.security_headers import POLICY, PageHeaders
+from tests.support.aio import run
+from tests.support.calling import Service, error_of
+
+PAGE = "https://page.example"
+PREFLIGHT = {"origin": PAGE, "access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
+
+
+def test_no_other_origin_by_default() -> None:
+    service = Service()
+    assert service.request("OPTIONS", "/embed/text", headers=PREFLIGHT).status_code == 405
+    answer = service.post("/embed/text", json={"texts": ["a"]}, headers={"origin": PAGE})
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_origins_of_the_settings_may_call_and_read_errors_too() -> None:
+    service = Service(settings={"cors_origins": (PAGE,)})
+    answer = service.request("OPTIONS", "/embed/text", headers=PREFLIGHT)
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, PAGE)
+    assert "access-control-allow-credentials" not in answer.headers
+    for body, status in (({"texts": ["a"]}, 200), ({}, 400)):
+        answer = service.post("/embed/text", json=body, headers={"origin": PAGE})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (status, PAGE)
+        assert "x-request-id" in answer.headers["access-control-expose-headers"]
+    other = service.post("/embed/text", json={"texts": ["a"]}, headers={"origin": "https://other.example"})
+    assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_foreign_page_empties_no_cache_where_nobody_is_asked_for_a_key(site: str) -> None:
+    service = Service()
+    answer = service.post("/cache/clear", headers={"sec-fetch-site": site, "origin": PAGE})
+    assert (answer.status_code, error_of(answer)["code"], service.control.clears) == (403, "forbidden", 0)
+    assert service.get("/health", headers={"sec-fetch-site": site}).status_code == 200
+    for fine in ({"sec-fetch-site": "same-origin"}, {"sec-fetch-site": "none"}, {}):
+        assert service.post("/cache/clear", headers=fine).status_code == 200
+    allowed = Service(settings={"cors_origins": (PAGE,)})
+    assert allowed.post("/cache/clear", headers={"sec-fetch-site": site, "origin": PAGE}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_pages_run_nothing_but_our_own_files(path: str) -> None:
+    page = Service().get(path)
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert page.headers["x-frame-options"] == "DENY"
+    assert page.headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("path", ["/health", "/nowhere", "/docs"])
+def test_types_are_never_guessed(path: str) -> None:
+    answer = Service().get(path)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert ("content-security-policy" in answer.headers) == (path == "/docs")
+
+
+def test_a_page_that_says_nothing_of_itself_gets_the_policy() -> None:
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        await HTMLResponse("<p>")(scope, receive, send)
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    run(PageHeaders(page)({"type": "http", "method": "GET", "path": "/", "headers": []}, receive, send))
+    headers = dict(sent[0]["headers"])
+    assert headers[b"content-security-policy"] == POLICY.encode()
+    assert "unsafe" not in POLICY
+    assert headers[b"x-frame-options"] == b"DENY"

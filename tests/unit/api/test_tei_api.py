@@ -1,0 +1,172 @@
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from app.errors import Overloaded, RequestRejected
+from tests.support.calling import Service
+from tests.support.service_fakes import MODEL, FakeEncoder
+
+LONG = "word " * 9
+
+
+def model(**about: Any) -> FakeEncoder:
+    """The fake makes [length, 4, 0] of a text, and reads 8 words of it."""
+    encoder = FakeEncoder()
+    assert encoder.state.info is not None
+    encoder.state = replace(encoder.state, info=replace(encoder.state.info, **about))
+    return encoder
+
+
+def embed(inputs: Any, encoder: FakeEncoder | None = None, path: str = "/embed", **fields: Any) -> httpx.Response:
+    service = Service(encoder or FakeEncoder(), texts=20, text_bytes=100)
+    return service.post(path, json={"inputs": inputs} | fields)
+
+
+@pytest.mark.parametrize("path", ["/embed", "/"])
+def test_bare_vectors_of_length_one(path: str) -> None:
+    answer = embed(["abc", "abc"], path=path)
+    assert answer.json() == [[0.6, 0.8, 0], [0.6, 0.8, 0]] == pytest.approx(np.array(answer.json()))
+    assert embed("abc", path=path).json() == answer.json()[:1]
+    assert answer.headers["server-timing"].startswith("decode")
+
+
+def test_options() -> None:
+    assert embed("abc", normalize=False).json() == [[3, 4, 0]]
+    assert embed("abc", normalize=False, dimensions=1).json() == [[3]]
+    assert embed("abc", dimensions=1).json() == [[1]]
+    assert embed("abc", dimensions=3, model="small-model").json() == [[pytest.approx(0.6), pytest.approx(0.8), 0]]
+    encoder = model(prompts={"query": "q: "})
+    assert embed("abc", encoder, prompt_name="query", normalize=False).json() == [[6, 4, 0]]
+    assert encoder.calls == [["q: abc"]]
+
+
+def test_a_text_too_long_is_cut_or_refused() -> None:
+    for fields in ({}, {"truncate": None}, {"truncate": True}):
+        assert len(embed(["a", LONG], **fields).json()) == 2
+    assert refused(embed(["a", LONG], truncate=False)) == (
+        422,
+        "`inputs.1` must have at most 8 tokens; leave `truncate` true to have it cut.",
+        "Validation",
+    )
+    assert refused(embed(LONG, truncate=False))[1].startswith("`inputs` must")
+
+
+def test_ids_of_the_models_own_tokenizer() -> None:
+    encoder = FakeEncoder()
+    assert len(embed([1, 22], encoder).json()) == 1
+    assert len(embed([[1], [22, 3]], encoder).json()) == 2
+    assert encoder.calls == [["1 22"], ["1", "22 3"]]
+
+
+def refused(answer: httpx.Response) -> tuple[int, str, str]:
+    body = answer.json()
+    assert list(body) == ["error", "error_type"]
+    return answer.status_code, body["error"], body["error_type"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "fields", "status", "words", "kind"),
+    [
+        ([], {}, 400, "`inputs` must be a string", "Empty"),
+        ("", {}, 400, "`inputs` must not be empty", "Empty"),
+        (["a", ""], {}, 400, "`inputs.1` must not be empty", "Empty"),
+        (["a", 7], {}, 422, "`inputs.1` must be a string", "Validation"),
+        ([{"text": "a"}], {}, 422, "`inputs.0` is of no kind", "Validation"),
+        (5, {}, 422, "`inputs` must be a string", "Validation"),
+        ([[1], "a"], {}, 422, "`inputs.1` must be a list of token ids", "Validation"),
+        (["a"] * 21, {}, 422, "at most 20", "Validation"),
+        (["a" * 101], {}, 422, "`inputs.0` has 101 bytes", "Validation"),
+        ("a", {"truncation_direction": "middle"}, 422, "'left'", "Validation"),
+        ("a", {"prompt_name": "no"}, 422, "no prompt 'no'", "Validation"),
+        ([1], {"prompt_name": "no"}, 422, "before a text", "Validation"),
+        ("a", {"dimensions": 4}, 422, "have 3", "Validation"),
+        ("a", {"dimensions": 0}, 422, "`dimensions`", "Validation"),
+        ("a", {"truncat": False}, 422, "Known fields: dimensions", "Validation"),
+        ("a", {"model": "no"}, 404, "No text model named 'no'", "Validation"),
+    ],
+)
+def test_what_is_wrong_is_told_in_teis_shape(
+    inputs: Any, fields: dict[str, Any], status: int, words: str, kind: str
+) -> None:
+    got, error, error_type = refused(embed(inputs, **fields))
+    assert (got, error_type) == (status, kind)
+    assert words in error
+
+
+def test_other_errors_in_teis_shape() -> None:
+    busy = FakeEncoder()
+    busy.faults = {"a": Overloaded("Later.", retry_after=1), "b": RequestRejected("No."), "c": RuntimeError("?")}
+    assert refused(embed("a", busy)) == (429, "Later.", "Overloaded")
+    assert refused(embed("b", busy)) == (503, "No.", "Unhealthy")
+    service = Service(text_body=10)
+    assert refused(service.post("/embed", json={"inputs": "a" * 10}))[::2] == (413, "Validation")
+    assert refused(service.post("/embed", content=b"{"))[::2] == (422, "Validation")
+    assert refused(service.get("/embed"))[::2] == (405, "Validation")
+    answer = service.post("/embed", content=b"x", headers={"content-type": "text/plain"})
+    assert refused(answer)[::2] == (415, "Validation")
+
+
+def test_an_unknown_failure_is_the_backends(caplog: pytest.LogCaptureFixture) -> None:
+    service = Service()
+    service.embeddings.cache = None  # type: ignore[assignment]
+    assert refused(service.post("/embed", json={"inputs": "a"}))[::2] == (500, "Backend")
+    assert len(caplog.records) == 1
+
+
+def test_info_tells_true_values() -> None:
+    service = Service(model(revision="abc", precision="bf16", pooling=("cls", "lasttoken")), texts=77)
+    args = service.backend.args
+    assert service.get("/info").json() == {
+        "model_id": MODEL,
+        "model_sha": "abc",
+        "model_dtype": "bfloat16",
+        "served_model_name": MODEL,
+        "model_type": {"embedding": {"pooling": "cls+last_token"}},
+        "max_concurrent_requests": args.ingress.max_ongoing_requests,
+        "max_input_length": 8,
+        "max_batch_tokens": args.text_models[0].batch_tokens,
+        "max_batch_requests": args.text_models[0].batch_size,
+        "max_client_batch_size": 77,
+        "auto_truncate": True,
+        "tokenization_workers": args.text_models[0].workers,
+        "version": "0.1.0",
+        "sha": None,
+        "docker_label": None,
+    }
+
+
+def tokenize(inputs: Any, **fields: Any) -> httpx.Response:
+    service = Service(model(prompts={"query": "q: "}), texts=20, tokenize_body=400)
+    return service.post("/tokenize", json={"inputs": inputs} | fields)
+
+
+def test_tokens() -> None:
+    word = {"id": 2, "text": "to", "special": False, "start": 0, "stop": 2}
+    first = {"id": 0, "text": "", "special": True, "start": None, "stop": None}
+    assert tokenize("to").json() == [[first, word]]
+    assert tokenize(["to", "to to"], add_special_tokens=False).json() == [[word], [word, word]]
+    assert tokenize("to", prompt_name="query").json()[0][0]["text"] == "q: "
+
+
+@pytest.mark.parametrize(
+    ("inputs", "fields", "status", "words", "kind"),
+    [
+        ([], {}, 400, "`inputs` must be", "Empty"),
+        ([""], {}, 400, "`inputs.0` must not be empty", "Empty"),
+        ([1, 2], {}, 422, "a string or a list of strings", "Validation"),
+        (["a"] * 21, {}, 422, "at most 20", "Validation"),
+        ("a" * 400, {}, 413, "400 bytes", "Validation"),
+        ("a", {"prompt_name": "no"}, 422, "no prompt 'no'", "Validation"),
+        ("a", {"add_special_tokens": "yes"}, 422, "boolean", "Validation"),
+        ("a", {"model": "no"}, 404, "No text model named 'no'", "Validation"),
+    ],
+)
+def test_what_is_wrong_with_texts_to_tokenize(
+    inputs: Any, fields: dict[str, Any], status: int, words: str, kind: str
+) -> None:
+    got, error, error_type = refused(tokenize(inputs, **fields))
+    assert (got, error_type) == (status, kind)
+    assert words in error

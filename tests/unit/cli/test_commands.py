@@ -1,0 +1,299 @@
+"""`python -m app embed` and `search` in a file, against a service that one can read; the real one is in `cluster`."""
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from app.__main__ import main
+from app.config.settings import ClientSettings
+from tests.support.serving import served
+from tests.support.talking import SPACE, FakeService, error, vector_of
+
+LINES = [f"{'abcdefgh'[i % 8] * (i % 13 + 1)}{i}" for i in range(700)]
+ROOT = Path(__file__).parents[3]
+
+
+class World:
+    def __init__(self, service: FakeService, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+        self.service = service
+        self.url = url
+        self.capsys = capsys
+
+    def __call__(self, *argv: object) -> tuple[int, str, str]:
+        """(exit code, stdout, stderr)"""
+        code = main([*map(str, argv), "--url", self.url])
+        out, err = self.capsys.readouterr()
+        return code, out, err
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[World]:
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    service = FakeService()
+    with served(service) as url:
+        yield World(service, url, capsys)
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    (tmp_path / "in.txt").write_text("\n".join(LINES))
+    return tmp_path / "in.txt"
+
+
+EXPECTED = np.array([vector_of(line) for line in LINES], np.float32)
+
+
+def test_lines_to_a_matrix(world: World, lines: Path) -> None:
+    code, out, err = world("embed", lines, "--out", "v.npy")
+    assert code == 0, err
+    np.testing.assert_array_equal(np.load("v.npy"), EXPECTED)
+    assert json.loads(out) == {
+        "rows": 700, "skipped": 0, "model": "makers/small", "space": SPACE, "dimensions": 3, "outputType": "float32",
+        "tokens": 1400, "truncated": 0, "cacheHits": 3, "out": "v.npy",
+    }  # fmt: skip
+    assert err.startswith("700 rows in ")
+    assert world.service.sizes("texts") == [256, 256, 188]
+
+
+def test_lines_to_parquet(world: World, lines: Path) -> None:
+    assert world("embed", lines, "--out", "v.parquet")[0] == 0
+    table = pq.read_table("v.parquet")
+    assert table["text"].to_pylist() == LINES
+    assert table["line"].to_pylist() == list(range(1, 701))
+    np.testing.assert_array_equal(np.stack(table["embedding"].to_numpy()), EXPECTED)
+    assert table.schema.metadata[b"embedding_space"] == SPACE.encode()
+
+
+def test_columns_of_json_lines_are_kept(world: World, tmp_path: Path) -> None:
+    rows = [{"id": i, "title": line} for i, line in enumerate(LINES[:5])]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert world("embed", "in.jsonl", "--column", "title", "--out", "v.jsonl", "--model", "m")[0] == 0
+    found = [json.loads(line) for line in Path("v.jsonl").read_text().splitlines()]
+    assert [{"id": row["id"], "title": row["title"]} for row in found] == rows
+    np.testing.assert_array_equal([row["embedding"] for row in found], EXPECTED[:5])
+    assert world.service.body(world.service.requests[0])["model"] == "m"
+
+
+def test_csv_and_parquet_are_read(world: World, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text('id,text\n1,"a, b"\n2,c\n')
+    pq.write_table(pa.table({"text": ["a, b", "c"]}), "in.parquet")
+    for name in ("in.csv", "in.parquet"):
+        assert world("embed", name, "--out", "v.npy")[0] == 0
+        np.testing.assert_array_equal(np.load("v.npy"), [vector_of("a, b"), vector_of("c")])
+
+
+def test_a_folder_of_images(world: World, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for i in range(20):
+        (tmp_path / "pictures" / f"{i:02}.png").write_bytes(bytes([65 + i]) * (i + 1))
+    code, out, err = world("embed", "pictures", "--out", "v.parquet")
+    assert (code, json.loads(out)["rows"]) == (0, 20), err
+    table = pq.read_table("v.parquet")
+    assert table["path"].to_pylist() == [f"{i:02}.png" for i in range(20)]
+    np.testing.assert_array_equal(
+        np.stack(table["embedding"].to_numpy()), [vector_of(bytes([65 + i]) * (i + 1)) for i in range(20)]
+    )
+
+
+def test_stdin(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\ntwo\n")))
+    assert world("embed", "-", "--out", "v.npy")[0] == 0
+    np.testing.assert_array_equal(np.load("v.npy"), [vector_of("one"), vector_of("two")])
+
+
+def test_bad_rows_stop_or_are_left_out(world: World, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "one"}\n{bad\n{"text": ""}\n{"text": "four"}\n')
+    code, out, err = world("embed", "in.jsonl", "--out", "v.npy")
+    assert (code, out) == (1, "")
+    assert "in.jsonl, line 2: not valid JSON" in err
+    assert not Path("v.npy").exists()
+    code, out, _ = world("embed", "in.jsonl", "--out", "v.npy", "--skip-bad")
+    assert (code, json.loads(out)["rows"], json.loads(out)["skipped"]) == (0, 2, 2)
+    np.testing.assert_array_equal(np.load("v.npy"), [vector_of("one"), vector_of("four")])
+
+
+def test_what_the_service_refuses_is_placed(world: World, lines: Path) -> None:
+    refusal = error(413, "payload_too_large", "`texts.3` has 80,000 bytes.", "texts.3")
+    world.service.script.append(lambda request: None)
+    lines.write_text("\n".join([*LINES[:400], ""]))
+    world.service.script[0] = lambda request: refusal if LINES[300] in request.content.decode() else None
+    world.service.script.append(world.service.script[0])
+    code, out, err = world("embed", lines, "--out", "v.npy")
+    assert (code, out) == (1, "")
+    assert f"{lines}, line 260: `texts.259` has 80,000 bytes. (request request-7)" in err
+    assert not Path("v.npy").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "script", "code", "words"),
+    [
+        (["embed", "none.txt", "--out", "v.npy"], [], 2, "none.txt does not exist"),
+        (["embed", "in.txt", "--out", "v.csv"], [], 2, "must end in .parquet, .jsonl, .npy"),
+        (["embed", "in.txt", "--out", "none/v.npy"], [], 2, "no folder none"),
+        (["embed", "in.jsonl", "--out", "v.npy", "--column", "t"], [], 2, "There is no column 't'"),
+        (
+            ["embed", "in.txt", "--out", "v.npy"],
+            [error(401, "unauthorized", "A key, please.")] * 2,
+            2,
+            "A key, please.",
+        ),
+        (["embed", "in.txt", "--out", "v.npy"], [error(500, "internal_error", "Ours.")] * 2, 1, "Ours."),
+        (["search", "x", "in.txt"], [error(404, "model_not_found", "No such.", "model")], 2, "No such."),
+        (["search", "x", "in.txt", "--format", "csv"], [], 2, "There is no column 'text'"),
+    ],
+)
+def test_failures_in_words(
+    argv: list[str], script: list[httpx.Response], code: int, words: str, world: World, lines: Path
+) -> None:
+    Path("in.jsonl").write_text('{"text": "one"}\n')
+    world.service.script.extend(script)
+    found, out, err = world(*argv)
+    assert (found, out) == (code, "")
+    assert words in err
+    assert "Traceback" not in err
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["in.jsonl", "in.txt"]
+
+
+def test_no_service_there(lines: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.client.AsyncEmbeddingClient._pause", staticmethod(_at_once))
+    for url, words in [("http://127.0.0.1:9", "can't be reached"), ("127.0.0.1:9", "must begin with http")]:
+        code = main(["embed", str(lines), "--out", str(lines.with_name("v.npy")), "--url", url])
+        assert (code, words in capsys.readouterr().err) == (1 if "reached" in words else 2, True)
+    assert [path.name for path in lines.parent.iterdir()] == ["in.txt"]
+
+
+async def _at_once(seconds: float) -> None:
+    pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_leaves_nothing(number: int, lines: Path, tmp_path: Path) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(request: httpx.Request) -> httpx.Response:
+        asked.set()
+        go_on.wait(60)
+        return httpx.Response(503)
+
+    with served(slow) as url:
+        argv = [sys.executable, "-m", "app", "embed", str(lines), "--out", str(tmp_path / "v.npy"), "--url", url]
+        # A shell that put the tests into the background has them ignore Ctrl-C.
+        process = subprocess.Popen(
+            argv, cwd=ROOT, stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+        )
+        assert asked.wait(60)
+        assert [path.suffix for path in tmp_path.iterdir() if path.name != "in.txt"] == [".tmp"]
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        go_on.set()
+    assert process.returncode == 128 + number
+    assert b"Traceback" not in err
+    assert (b"Interrupted; nothing was written." in err) == (number == signal.SIGINT)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
+
+
+def test_search_in_lines(world: World, lines: Path) -> None:
+    code, out, err = world("search", LINES[123], lines, "--top-k", "3")
+    assert code == 0, err
+    equal = [line for line in LINES if vector_of(line) == vector_of(LINES[123])]
+    assert len(equal) > 3
+    assert out.splitlines() == [f"1.0000  {line}" for line in equal[:3]]
+    assert err.startswith("700 rows in ")
+    kinds = [world.service.body(request)["inputType"] for request in world.service.requests]
+    assert sorted(kinds) == ["document", "document", "document", "query"]
+
+
+def test_search_in_parts_is_search_as_a_whole(world: World, lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = world("search", "abc", lines, "--json", "--top-k", "20")[1]
+    monkeypatch.setattr("app.cli.rows.PIECE_ROWS", 50)
+    assert world("search", "abc", lines, "--json", "--top-k", "20")[1] == whole
+    rows = [json.loads(line) for line in whole.splitlines()]
+    assert [row["text"] for row in rows] == [LINES[row["line"] - 1] for row in rows]
+    scores = [row["score"] for row in rows]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_search_in_json_lines_and_stdin(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = '{"t": "one", "id": 1}\n{bad\n{"t": "three\\nlines", "id": 2}\n'
+    Path("in.jsonl").write_text(data)
+    code, out, err = world("search", "three\nlines", "in.jsonl", "--column", "t", "--top-k", "1", "--json")
+    assert (code, json.loads(out)) == (0, {"score": 1.0, "t": "three\nlines", "id": 2})
+    assert "1 rows can't be read and were left out" in err
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data.encode())))
+    out = world("search", "three\nlines", "-", "--column", "t", "--format", "jsonl", "--top-k", "1")[1]
+    assert out == "1.0000  three lines\n"
+
+
+def test_search_in_what_embed_wrote(world: World, lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = world("search", LINES[123], lines, "--json", "--top-k", "9")[1]
+    assert world("embed", lines, "--out", "v.parquet")[0] == 0
+    world.service.requests.clear()
+    monkeypatch.setattr("app.corpus.embedded_file._ROWS", 100)
+    code, out, err = world("search", LINES[123], "v.parquet", "--json", "--top-k", "9")
+    assert (code, out) == (0, fresh), err
+    # Only the query was embedded, by the file's own model.
+    [request] = world.service.requests
+    assert world.service.body(request) == {"texts": [LINES[123]], "model": "makers/small", "inputType": "query"}
+    world.service.space = "makers/small@2"
+    code, out, err = world("search", LINES[123], "v.parquet")
+    assert (code, out) == (2, "")
+    assert "Embed the file anew" in err
+
+
+def test_search_in_vectors_that_are_no_floats(world: World, tmp_path: Path) -> None:
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array([1, 2, 3], pa.int8()), 3)
+    about = {"embedding_model": "m", "embedding_space": "s"}
+    pq.write_table(pa.table({"text": ["a"], "embedding": vectors}).replace_schema_metadata(about), "v.parquet")
+    code, _, err = world("search", "a", "v.parquet")
+    assert (code, "holds int8 vectors; search needs float32" in err) == (2, True)
+    (tmp_path / "w.parquet").write_text("nothing of the kind")
+    code, _, err = world("search", "a", "w.parquet")
+    assert (code, "w.parquet is no Parquet file" in err, "Traceback" in err) == (2, True, False)
+
+
+def test_a_corpus_is_still_searched_as_one(world: World, tmp_path: Path) -> None:
+    (tmp_path / "serve_config.yaml").write_text("applications: [{}]")
+    code, _, err = world("search", "x", tmp_path)
+    assert (code, "no finished corpus" in err, world.service.requests) == (2, True, [])
+
+
+def test_address_and_key(monkeypatch: pytest.MonkeyPatch, world: World, lines: Path) -> None:
+    for name in ("EMBEDDING_URL", "EMBEDDING_API_KEY", "HOST", "PORT"):
+        monkeypatch.delenv(name, raising=False)
+    assert ClientSettings.from_environment() == ClientSettings(url="http://127.0.0.1:3000", api_key=None)
+    monkeypatch.setenv("PORT", "3999")
+    assert ClientSettings.from_environment().url == "http://127.0.0.1:3999"
+    monkeypatch.setenv("EMBEDDING_URL", world.url)
+    monkeypatch.setenv("EMBEDDING_API_KEY", "from-environment")
+    assert main(["search", "x", str(lines)]) == 0
+    assert main(["search", "x", str(lines), "--api-key", "from-flag"]) == 0
+    keys = {request.headers["authorization"] for request in world.service.requests}
+    assert keys == {"Bearer from-environment", "Bearer from-flag"}
+    assert "from-environment" not in repr(ClientSettings.from_environment())
+
+
+def test_commands_work_anywhere(world: World, lines: Path) -> None:
+    """No Serve config is needed to ask a service; the folder has none."""
+    assert [path.name for path in Path.cwd().iterdir()] == ["in.txt"]
+    assert world("embed", "in.txt", "--out", "v.npy")[0] == 0
+
+
+def test_the_bar_is_for_terminals_or_on_demand(world: World, lines: Path) -> None:
+    assert "it/s" not in (plain := world("embed", lines, "--out", "v.npy")[2])
+    assert "700/700" not in plain
+    shown: Any = world("embed", lines, "--out", "v.npy", "--progress")[2]
+    assert "700/700" in shown

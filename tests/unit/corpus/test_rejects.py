@@ -1,0 +1,85 @@
+"""Bad rows: left out and told, or the end of a strict run."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from app.errors import InvalidItem
+from tests.support.corpus_fakes import CountingModel
+from tests.unit.corpus.conftest import Embed, written
+
+LINES = [
+    '{"text": "good"}',
+    "{not json",
+    '["a list"]',
+    '{"text": ""}',
+    '{"other": 1}',
+    '{"text": 7}',
+    '{"text": "poison"}',
+    json.dumps({"text": "x" * 70_000}),
+    '{"text": "also good"}',
+]
+REASONS = {
+    2: "not valid JSON",
+    3: "not a JSON object",
+    4: "'text' is empty",
+    5: "'text' is missing",
+    6: "'text' is not text",
+    7: "the model failed on it",
+    8: "'text' has more than 65536 bytes",
+}
+
+
+def rejects(folder: Path) -> dict[int, str]:
+    records = [json.loads(line) for line in (folder / "_rejects.jsonl").read_text().splitlines()]
+    return {record["row"]: record["reason"] for record in records}
+
+
+def test_bad_lines_are_told_with_their_place_and_reason(embed: Embed, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text("\n".join(LINES))
+    for _ in range(2):  # the second run finds everything done and tells the same
+        summary = embed(tmp_path / "in.jsonl", tmp_path / "out", part_rows=4)
+        found = rejects(tmp_path / "out")
+        assert found.keys() == REASONS.keys()
+        assert all(found[row].startswith(words) for row, words in REASONS.items())
+        assert (summary["rows"], summary["rejects"]) == (2, 7)
+        assert [row["text"] for row in written(tmp_path / "out")] == ["good", "also good"]
+
+
+def test_bad_bytes_and_fields_of_a_csv(embed: Embed, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_bytes(b"id,text\n1,fine\n2\n3,\xff\xfe\n4,good\n5,too,many\n")
+    embed(tmp_path / "in.csv", tmp_path / "out")
+    assert rejects(tmp_path / "out") == {
+        3: "1 fields, the header has 2",
+        4: "not UTF-8",
+        6: "3 fields, the header has 2",
+    }
+    assert [row["text"] for row in written(tmp_path / "out")] == ["fine", "good"]
+
+
+def test_rows_of_parquet_are_counted_through_the_file(embed: Embed, tmp_path: Path) -> None:
+    texts = [None if i in (3, 17, 24) else f"t{i}" for i in range(30)]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet", row_group_size=14)
+    embed(tmp_path / "in.parquet", tmp_path / "out", part_rows=5)
+    assert set(rejects(tmp_path / "out")) == {3, 17, 24}
+    assert [row["text"] for row in written(tmp_path / "out")] == [text for text in texts if text]
+
+
+def test_strict_stops_and_a_mended_corpus_goes_on(embed: Embed, model: CountingModel, tmp_path: Path) -> None:
+    good = [json.dumps({"text": f"t{i}"}) for i in range(10)]
+    (tmp_path / "in.jsonl").write_text("\n".join([*good, "{bad"]))
+    with pytest.raises(InvalidItem, match=r"in.jsonl, row 11: not valid JSON"):
+        embed(tmp_path / "in.jsonl", tmp_path / "out", strict=True)
+    assert not (tmp_path / "out/_manifest.json").exists()
+    (tmp_path / "in.jsonl").write_text("\n".join([*good, '{"text": "mended"}']))
+    assert embed(tmp_path / "in.jsonl", tmp_path / "out", strict=True)["rows"] == 11
+    assert sorted(model.seen) == sorted([*(f"t{i}" for i in range(10)), "mended"])
+
+
+def test_strict_stops_at_what_the_model_fails_on(embed: Embed, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "good"}\n{"text": "poison"}')
+    with pytest.raises(InvalidItem, match="row 2: the model failed"):
+        embed(tmp_path / "in.jsonl", tmp_path / "out", strict=True)

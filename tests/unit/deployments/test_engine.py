@@ -1,0 +1,102 @@
+"""Towers beside each other on one event loop and one threads, as those of a CLIP model are.
+
+The imports of Ray warn, and warnings are errors here.
+"""
+
+import asyncio
+import gc
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+
+from app.cache.entry import unpack
+from app.inference.batch_queue import BatchQueue
+from app.inference.model_threads import ModelThreads
+from app.telemetry.registry import Registry
+from app.types import ModelInfo, Vector
+from tests.support.aio import run
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from deployments.engine import Engine
+
+INFO = ModelInfo("two", "f" * 32, 2, 8, ("text", "image"), "fake", "f32")
+
+
+class Graph:
+    """Makes (number, item) of an item, and keeps what it was given."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.runs: list[list[int]] = []
+
+    def __call__(self, items: Sequence[int]) -> Vector:
+        self.runs.append([*items])
+        return np.array([[self.number, item] for item in items], np.float32)
+
+
+async def rows(engine: Engine, items: Sequence[int]) -> list[list[float]]:
+    """What a call brings; no item of it may fail."""
+    count = len(items)
+    deadline = asyncio.get_running_loop().time() + 10
+    reply = await engine.encode(
+        items, [1] * count, deadline, tokens=[0] * count, truncated=[False] * count, prepare_ms=5.0
+    )
+    assert reply.errors == {}
+    assert reply.took_ms > reply.prepare_ms + reply.queue_ms > 5
+    size = len(reply.packed) // count
+    made: list[list[float]] = unpack([reply.packed[i * size : (i + 1) * size] for i in range(count)])[0].tolist()
+    return made
+
+
+@pytest.fixture(autouse=True)
+def no_replica_around(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # It only compares two settings of the replica, and there is none here.
+    check = "_BatchQueue._warn_if_max_batch_size_exceeds_max_ongoing_requests"
+    monkeypatch.setattr(f"ray.serve.batching.{check}", lambda self: None)
+    # Collected when its loop is gone, a queue would begin one of its own, and leave it.
+    monkeypatch.setattr("ray.serve.batching._BatchQueue.__del__", lambda self: None)
+    yield
+    gc.collect()
+
+
+def tower_of(graph: Graph, threads: ModelThreads, most: int = 4) -> Engine:
+    return Engine(INFO, graph, BatchQueue(most, most, int), threads, "r1", Registry(), "tokenize", nullcontext)
+
+
+def test_no_tower_runs_what_came_to_another_in_the_same_moment() -> None:
+    async def main() -> None:
+        threads, texts, images = ModelThreads(), Graph(1), Graph(2)
+        towers = [tower_of(graph, threads) for graph in (texts, images)]
+        for turn in range(10):
+            of_text, of_image = await asyncio.gather(rows(towers[0], [turn, 0]), rows(towers[1], [10, 20, 30]))
+            assert (of_text, of_image) == ([[1, turn], [1, 0]], [[2, 10], [2, 20], [2, 30]])
+        assert (texts.runs, images.runs) == ([[turn, 0] for turn in range(10)], [[10, 20, 30]] * 10)
+
+    run(main())
+
+
+def test_batches_that_leave_in_the_same_moment_stay_apart() -> None:
+    async def main() -> None:
+        threads, graph = ModelThreads(), Graph(1)
+        threads.widen(2)
+        assert await rows(tower_of(graph, threads), [1, 2, 3, 4]) == [[1, 1], [1, 2], [1, 3], [1, 4]]
+        assert sorted(graph.runs) == [[1, 2], [3, 4]]
+
+    run(main())
+
+
+def test_one_item_by_itself_runs_as_what_runs_alone() -> None:
+    async def main() -> None:
+        batches, alone = Graph(1), Graph(2)
+        engine = Engine(
+            INFO, batches, BatchQueue(4, 4, int), ModelThreads(), "r1", Registry(), "tokenize", nullcontext, alone
+        )
+        assert await rows(engine, [7]) == [[2, 7]]
+        assert await rows(engine, [8, 9]) == [[1, 8], [1, 9]]
+        assert (batches.runs, alone.runs) == ([[8, 9]], [[7]])
+
+    run(main())

@@ -1,0 +1,134 @@
+"""`deployments.remote_call` over handles that fail as Ray's do. The imports of Ray warn, and warnings are errors
+here."""
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from app.dispatch.adaptive_timeout import AdaptiveTimeout
+from app.dispatch.retry import ReplicaLost
+from app.errors import DeadlineExceeded, InvalidItem, Overloaded, Unavailable
+from tests.support.aio import run
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import grpc
+    from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
+    from ray.serve.exceptions import BackPressureError
+
+    from deployments.remote_call import again, alone, once
+
+HANGS = "hangs"
+BROKEN = grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata())
+DEATHS = [ActorDiedError(), ActorUnavailableError("gone", b"0" * 16), BROKEN]
+
+
+async def _outcome(step: Any) -> Any:
+    if step == HANGS:
+        await asyncio.Event().wait()
+    if isinstance(step, Exception):
+        raise step
+    return step
+
+
+class Method:
+    """Each call ends as the next of `ends` says."""
+
+    def __init__(self, *ends: Any) -> None:
+        self.ends = list(ends)
+        self.calls: list[tuple[Any, ...]] = []
+
+    async def remote(self, *args: Any) -> Any:
+        self.calls.append(args)
+        return await _outcome(self.ends.pop(0))
+
+
+class Stream:
+    """What a generator's handle gives: the steps one after the other."""
+
+    def __init__(self, *steps: Any) -> None:
+        self.steps = steps
+        self.cancelled = False
+
+    def remote(self, item: Any) -> "Stream":
+        return self
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        for step in self.steps:
+            yield await _outcome(step)
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+def raised(coroutine: Any) -> Exception:
+    with pytest.raises(Exception) as failure:  # noqa: PT011 - looked at by the caller
+        run(coroutine)
+    return failure.value
+
+
+def test_an_answer_is_an_answer() -> None:
+    method = Method(7)
+    assert run(once(method, "m", AdaptiveTimeout(5.0), "a", "b")) == 7
+    assert method.calls == [("a", "b")]
+
+
+@pytest.mark.parametrize("death", DEATHS, ids=lambda death: type(death).__name__)
+def test_a_replica_that_dies_is_lost_and_not_silent(death: Exception) -> None:
+    lost = raised(once(Method(death), "m", AdaptiveTimeout(5.0)))
+    assert isinstance(lost, ReplicaLost)
+    assert (lost.silent, lost.begun) == (False, False)
+
+
+def test_a_replica_that_does_not_answer_is_silent() -> None:
+    lost = raised(once(Method(HANGS), "m", AdaptiveTimeout(0.01)))
+    assert isinstance(lost, ReplicaLost)
+    assert lost.silent
+    assert lost.after_s >= 0.01
+
+
+def test_the_deployments_own_errors_pass() -> None:
+    own = InvalidItem("no good", "texts.1")
+    told = RayTaskError("encode", "a traceback", own).as_instanceof_cause()
+    assert raised(once(Method(told), "m", AdaptiveTimeout(5.0))) is own
+    other = RayTaskError("encode", "a traceback", ValueError("odd")).as_instanceof_cause()
+    assert raised(once(Method(other), "m", AdaptiveTimeout(5.0))) is other
+    full = raised(
+        once(Method(BackPressureError(num_queued_requests=1, max_queued_requests=1)), "m", AdaptiveTimeout(5.0))
+    )
+    assert isinstance(full, Overloaded)
+
+
+def test_the_outcome_of_an_item_alone() -> None:
+    stream = Stream(None, "outcome")
+    assert run(alone(stream, "m", 5.0, "item")) == "outcome"
+    assert stream.cancelled
+
+
+@pytest.mark.parametrize("death", DEATHS, ids=lambda death: type(death).__name__)
+def test_who_is_to_blame_is_who_had_begun(death: Exception) -> None:
+    for steps, begun in (((death,), False), ((None, death), True)):
+        lost = raised(alone(Stream(*steps), "m", 5.0, "item"))
+        assert isinstance(lost, ReplicaLost)
+        assert (lost.begun, lost.silent) == (begun, False)
+
+
+def test_silence_blames_nobody() -> None:
+    stream = Stream(None, HANGS)
+    lost = raised(alone(stream, "m", 0.01, "item"))
+    assert isinstance(lost, ReplicaLost)
+    assert (lost.begun, lost.silent, stream.cancelled) == (False, True, True)
+
+
+def test_calls_that_may_be_made_again_are_a_few_times() -> None:
+    method = Method(DEATHS[0], DEATHS[1], "third")
+    assert run(again(method, "m", 5.0, "a")) == "third"
+    assert method.calls == [("a",)] * 3
+    assert isinstance(raised(again(Method(*DEATHS), "m", 5.0)), Unavailable)
+    assert isinstance(raised(again(Method(HANGS, HANGS, HANGS), "m", 0.05)), DeadlineExceeded)
+    own = InvalidItem("no good")
+    failed = Method(RayTaskError("rank", "a traceback", own).as_instanceof_cause(), 1)
+    assert raised(again(failed, "m", 5.0)) is own

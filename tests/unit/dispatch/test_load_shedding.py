@@ -1,0 +1,66 @@
+"""Who is looked at while a model's queue is full."""
+
+import pytest
+
+from app.dispatch.load_shedding import LOOKS_AT_ONCE, LOOKS_PER_S, NEEDS, LoadShedder
+from app.errors import Overloaded
+from app.types import Modality
+from tests.support.aio import Clock
+
+FULL = Overloaded("small-model has 5.0 s of work waiting.", retry_after=5)
+
+
+class Queues:
+    def __init__(self, *full: Modality) -> None:
+        self.full = full
+
+    def __call__(self, kind: Modality) -> Overloaded | None:
+        return FULL if kind in self.full else None
+
+
+def looked_at(shedder: LoadShedder, requests: int, path: str = "/embed/text") -> int:
+    return sum(shedder.shed("POST", path) is None for _ in range(requests))
+
+
+def test_all_are_looked_at_while_there_is_room() -> None:
+    assert looked_at(LoadShedder(Queues("image"), Clock()), 1000) == 1000
+
+
+def test_of_a_flood_so_many_a_second_are_looked_at_and_the_rest_hear_why_not() -> None:
+    clock = Clock()
+    shedder = LoadShedder(Queues("text"), clock)
+    assert looked_at(shedder, 1000) == LOOKS_AT_ONCE
+    assert shedder.shed("POST", "/v1/embeddings") is FULL
+    clock.now += 0.5
+    assert looked_at(shedder, 1000) == LOOKS_PER_S / 2
+    clock.now += 3600
+    assert looked_at(shedder, 1000) == LOOKS_AT_ONCE
+
+
+def test_once_there_is_room_all_are_looked_at_again() -> None:
+    queues = Queues("text")
+    shedder = LoadShedder(queues, Clock())
+    assert looked_at(shedder, 1000) == LOOKS_AT_ONCE
+    queues.full = ()
+    assert looked_at(shedder, 1000) == 1000
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/embed/text"),
+        ("POST", "/search"),
+        ("POST", "/embed/batch"),
+        ("POST", "/cache/clear"),
+        ("GET", "/health"),
+    ],
+)
+def test_what_may_need_no_model_is_always_looked_at(method: str, path: str) -> None:
+    shedder = LoadShedder(Queues("text", "image"), Clock())
+    assert [shedder.shed(method, path) for _ in range(1000)] == [None] * 1000
+
+
+def test_each_route_asks_for_its_own_kind_of_model() -> None:
+    shedder = LoadShedder(Queues("image"), Clock())
+    kinds = {path: kind for path, kind in NEEDS.items() if looked_at(shedder, 1000, path) < 1000}
+    assert kinds == {"/embed/image": "image"}

@@ -1,0 +1,70 @@
+"""The overlays as `kubectl kustomize` renders them, and what the tests look for in them."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+OVERLAYS = ("cpu", "dev", "gpu", "ha")
+
+Manifest = dict[str, Any]
+
+
+@cache
+def render(overlay: str) -> tuple[Manifest, ...]:
+    """Every object of the overlay."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        assert not os.environ.get("CI"), "CI needs kubectl; .ci/run says how"
+        pytest.skip("no kubectl on the PATH: the manifests were not rendered")
+    command = [kubectl, "kustomize", str(ROOT / "k8s" / "overlays" / overlay)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return tuple(yaml.load_all(done.stdout, Loader=yaml.CSafeLoader))
+
+
+def of_kind(overlay: str, kind: str) -> list[Manifest]:
+    return [manifest for manifest in render(overlay) if manifest["kind"] == kind]
+
+
+def rayservice(overlay: str) -> Manifest:
+    (service,) = of_kind(overlay, "RayService")
+    return service
+
+
+def cluster(overlay: str) -> Manifest:
+    config: Manifest = rayservice(overlay)["spec"]["rayClusterConfig"]
+    return config
+
+
+def groups(overlay: str) -> dict[str, Manifest]:
+    """Head and worker groups of the Ray cluster, by name."""
+    config = cluster(overlay)
+    return {"head": config["headGroupSpec"]} | {group["groupName"]: group for group in config["workerGroupSpecs"]}
+
+
+def pods(overlay: str) -> Iterator[tuple[str, Manifest]]:
+    """Every pod template, Ray's and others', with its name."""
+    for name, group in groups(overlay).items():
+        yield name, group["template"]
+    for manifest in of_kind(overlay, "StatefulSet"):
+        yield manifest["metadata"]["name"], manifest["spec"]["template"]
+
+
+def serve_config(overlay: str) -> Manifest:
+    config: Manifest = yaml.safe_load(rayservice(overlay)["spec"]["serveConfigV2"])
+    return config
+
+
+def flags(overlay: str) -> dict[str, str]:
+    """Environment of the Ray nodes."""
+    (config,) = (c for c in of_kind(overlay, "ConfigMap") if c["metadata"]["name"].startswith("serve-flags-"))
+    data: dict[str, str] = config["data"]
+    return data

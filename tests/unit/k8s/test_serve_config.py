@@ -1,0 +1,205 @@
+"""serveConfigV2 of every overlay: `serve_config.yaml` and the differences stated here, nothing else."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.config.args import ModelArgs, Placement
+from app.config.settings import AppArgs
+from app.local.serve_environment import LocalPorts, environment
+from tests.unit.k8s.manifests import OVERLAYS, ROOT, flags, groups, serve_config
+from tests.unit.k8s.serve import ServeDeploySchema
+
+# Everywhere: all interfaces, KubeRay's port, logs for machines.
+COMMON: dict[str, Any] = {
+    "http_options": {"host": "0.0.0.0", "port": 8000},  # noqa: S104 - a comparison
+    "logging_config": {"encoding": "JSON"},
+}
+
+
+def _scale(low: int, high: int, **more: int) -> dict[str, Any]:
+    return {"autoscaling": {"min_replicas": low, "max_replicas": high, **more}}
+
+
+CPU = {"num_cpus": 3, "inference_threads": 3}
+GPU = {"num_cpus": 1.5, "num_gpus": 0.5, "backend": "torch", "device": "cuda", "precision": "f16"}
+CPU_NODE = {"resources": {"cpu_node": 1}}
+
+# By overlay: what every text model, every image model and the application's arguments have beside the file's own.
+TEXT: dict[str, dict[str, Any]] = {
+    "cpu": CPU | _scale(1, 8),
+    "dev": {"inference_threads": 2},
+    "gpu": GPU | {"batch_size": 128, "batch_tokens": 16384} | _scale(1, 4),
+    "ha": CPU | _scale(2, 12),
+}
+IMAGE: dict[str, dict[str, Any]] = {
+    "cpu": CPU | _scale(1, 4),
+    "dev": {"inference_threads": 2},
+    "gpu": GPU | {"batch_size": 64, "batch_tokens": 16384, "workers": 4} | _scale(1, 4),
+    "ha": CPU | _scale(2, 6),
+}
+INGRESS = {"num_cpus": 1, "max_ongoing_requests": 2048}
+SIMILARITY = {"num_cpus": 1}
+ARGS: dict[str, dict[str, Any]] = {
+    "cpu": {
+        "ingress": INGRESS | _scale(1, 4, target_ongoing_requests=64),
+        "similarity": SIMILARITY | _scale(1, 4),
+    },
+    "dev": {},
+    "gpu": {
+        "ingress": INGRESS | CPU_NODE | _scale(1, 8, target_ongoing_requests=64),
+        "similarity": SIMILARITY | CPU_NODE | _scale(1, 4),
+    },
+    "ha": {
+        "ingress": INGRESS | _scale(3, 8, target_ongoing_requests=64),
+        "similarity": SIMILARITY | _scale(2, 6),
+    },
+}
+# Everywhere: nobody without a key.
+ACCESS: dict[str, Any] = {"auth": "required", "access": {"keys_file": "/etc/embeddings/keys"}}
+APPLICATION: dict[str, dict[str, Any]] = {
+    "ha": {"deployments": [{"name": "Ingress", "max_replicas_per_node": 1}]},
+}
+
+# What only a local service sets: its ports, files and loopback, its quick stop, and the token mode, which KubeRay sets.
+LOCAL_ONLY = {
+    "EMBEDDING_RUN_FOLDER",
+    "RAY_AUTH_MODE",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER",
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S",
+    "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S",
+}
+
+
+def _args(overlay: str) -> AppArgs:
+    return AppArgs.model_validate(serve_config(overlay)["applications"][0]["args"])
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_equals_the_file_with_the_stated_differences(overlay: str) -> None:
+    expected = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    for section, values in COMMON.items():
+        expected[section] |= values
+    (application,) = expected["applications"]
+    for model in application["args"]["text_models"]:
+        model |= TEXT[overlay]
+    for model in application["args"]["image_models"]:
+        model |= IMAGE[overlay]
+    application["args"] |= ARGS[overlay] | ACCESS
+    application |= APPLICATION.get(overlay, {})
+    assert serve_config(overlay) == expected
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_serve_and_the_application_take_it(overlay: str) -> None:
+    config = serve_config(overlay)
+    ServeDeploySchema.model_validate(deepcopy(config))
+    assert [model.id for model in _args(overlay).text_models] == ["sentence-transformers/all-MiniLM-L6-v2"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_misspelt_argument_would_be_found(overlay: str) -> None:
+    args = serve_config(overlay)["applications"][0]["args"] | {"text_model": []}
+    with pytest.raises(ValueError, match="text_model"):
+        AppArgs.model_validate(args)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_inference_threads_are_stated_on_cpu(overlay: str) -> None:
+    # Unstated they follow the CPUs of the machine, of which the pod has a part.
+    args = _args(overlay)
+    for model in (*args.text_models, *args.image_models):
+        assert model.device == "cuda" or 0 < model.inference_threads <= _cpus(overlay, "cpu")
+
+
+def _cpus(overlay: str, group: str) -> float:
+    return float(groups(overlay)[group]["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"])
+
+
+def _node(overlay: str, name: str) -> dict[str, float]:
+    """What one node of a worker group offers Ray."""
+    group = groups(overlay)[name]
+    limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
+    custom = json.loads(json.loads(group["rayStartParams"].get("resources", '"{}"')))
+    return {"CPU": float(limits["cpu"]), "GPU": float(limits.get("nvidia.com/gpu", 0)), **custom}
+
+
+def _demand(placement: Placement) -> dict[str, float]:
+    return {"CPU": placement.num_cpus, "GPU": placement.num_gpus, **placement.resources}
+
+
+def _fits(demand: dict[str, float], offer: dict[str, float]) -> bool:
+    return all(amount <= offer.get(name, 0) for name, amount in demand.items())
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_smallest_cluster_holds_the_smallest_application(overlay: str) -> None:
+    """First fit over the minimum of nodes, largest first: nothing waits for the autoscaler at the start."""
+    args = _args(overlay)
+    models: tuple[ModelArgs, ...] = (*args.text_models, *args.image_models)
+    placements: list[Placement] = sorted([*models, args.ingress, args.similarity], key=lambda p: -p.num_cpus)
+    workers = [
+        (name, _node(overlay, name))
+        for name, group in groups(overlay).items()
+        if name != "head"
+        for _ in range(group["minReplicas"])
+    ]
+    placed: list[tuple[Placement, str]] = []
+    for placement in placements:
+        demand = _demand(placement)
+        for _ in range(placement.autoscaling.min_replicas):
+            name, node = next((name, node) for name, node in workers if _fits(demand, node))
+            for resource, amount in demand.items():
+                if amount:
+                    node[resource] -= amount
+            placed.append((placement, name))
+    if overlay == "gpu":
+        assert {name for placement, name in placed if placement in models} == {"gpu"}
+
+
+def test_ingress_and_similarity_stay_off_gpu_nodes() -> None:
+    args = _args("gpu")
+    offer = _node("gpu", "gpu")
+    assert offer == {"CPU": 4, "GPU": 1}
+    assert not _fits(_demand(args.ingress), offer)
+    assert not _fits(_demand(args.similarity), offer)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_flags_are_those_of_a_local_service(overlay: str) -> None:
+    local = environment(LocalPorts(1, 2, 3, 4, 5), Path("/run/local"), Path("/run/local/haproxy"))
+    shared = {
+        name: value
+        for name, value in local.items()
+        if name not in LOCAL_ONLY and not name.endswith(("_PORT", "_PATH", "_LOC", "_BASE", "_FILE"))
+    }
+    assert {"RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_THROUGHPUT_OPTIMIZED"} <= shared.keys()
+    ours = flags(overlay)
+    path = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
+    assert ours[path] == local[path]
+    assert shared.items() <= ours.items()
+    assert ours.keys() - shared.keys() == {
+        "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH",
+        "HF_HUB_OFFLINE",
+        "HOME",
+        "XDG_CACHE_HOME",
+    }
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_node_has_the_same_flags(overlay: str) -> None:
+    sources = [group["template"]["spec"]["containers"][0]["envFrom"] for group in groups(overlay).values()]
+    assert len(sources) >= 2
+    assert all(source == sources[0] for source in sources)
+    # The name carries a hash of the content: changed flags make a new cluster, as they must.
+    assert sources[0][0]["configMapRef"]["name"].startswith("serve-flags-")
+
+
+@pytest.mark.parametrize(("overlay", "offline"), [("cpu", True), ("dev", False), ("gpu", True), ("ha", True)])
+def test_only_dev_asks_the_hub(overlay: str, offline: bool) -> None:
+    assert _args(overlay).with_environment(flags(overlay)).offline == offline
