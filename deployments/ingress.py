@@ -12,7 +12,7 @@ from ray.serve.handle import DeploymentHandle
 from app.api import create_app
 from app.api.backend import Backend
 from app.api.middleware.auth import Authenticator
-from app.auth.key_file import open_book
+from app.auth.key_file import open_key_file
 from app.cache.client import CacheClient
 from app.cache.lru import LruTtlCache
 from app.cache.sharded import CacheShards
@@ -104,7 +104,7 @@ def _caches(args: CacheArgs) -> list[CacheClient]:
 
 
 def _authenticator(args: AppArgs) -> Authenticator | None:
-    return Authenticator(open_book(args.access), args.access) if args.asks_for_keys else None
+    return Authenticator(open_key_file(args.access), args.access) if args.asks_for_keys else None
 
 
 def _reader(args: AppArgs) -> ImageReader:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from app.api.middleware.rate_limit_headers import quota_headers
 from app.api.route import Handler, Route
 from app.auth.api_keys import ApiKey
-from app.auth.key_file import KeyBook
+from app.auth.key_file import KeyFile
 from app.auth.quota import Quotas, seconds
 from app.cache.shared import CacheStats
 from app.config.args import AccessArgs
@@ -32,7 +32,7 @@ SMALL_BODY: Final = 2**16
 class Authenticator:
     """One ingress replica's."""
 
-    book: KeyBook
+    book: KeyFile
     args: AccessArgs
     quotas: Quotas = field(default_factory=lambda: Quotas(time.monotonic))
 
@@ -129,7 +129,7 @@ async def _refuse_shed(request: Request) -> None:
         return
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) <= SMALL_BODY:
-        # It is here by now. Left unread it would cost the connection, and the next request a new one.
+        # It is here by now. Remaining unread it would cost the connection, and the next request a new one.
         async for _ in request.stream():
             pass
     raise refusal

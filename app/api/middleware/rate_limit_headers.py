@@ -1,11 +1,11 @@
 """How much is left, in headers: the IETF's fields, and those that OpenAI's clients read."""
 
-from app.auth.quota import WINDOW_S, Left, seconds
+from app.auth.quota import WINDOW_S, Remaining, seconds
 
 Headers = list[tuple[bytes, bytes]]
 
 
-def quota_headers(quotas: list[Left]) -> Headers:
+def quota_headers(quotas: list[Remaining]) -> Headers:
     """`RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), and `x-ratelimit-*`."""
     if not quotas:
         return []

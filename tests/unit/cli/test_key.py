@@ -32,8 +32,8 @@ def test_the_key_that_is_printed_is_the_one_of_the_line(capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--tenant", "a b"], "a tenant is"),
-        (["--tenant", "a", "--scopes", "write"], "scopes are"),
+        (["--tenant", "a b"], "a tenant must be"),
+        (["--tenant", "a", "--scopes", "write"], "scopes must be"),
         (["--tenant", "a", "--days", "0"], "--days"),
         (["--tenant", "a", "--days", "nan"], "--days"),
         (["--tenant", "a", "--days", "1e300"], "--days"),
