@@ -11,7 +11,7 @@ from app.cli.rows import Rows, opened
 from app.cli.session import talk
 from app.client import AsyncEmbeddingClient, Embeddings, Images, Texts
 from app.client.embeddings import check_space
-from app.client.progress import Tell, bar
+from app.client.progress import OnProgress, bar
 from app.config.settings import ClientSettings
 from app.corpus.embedded_file import MODEL, SPACE
 from app.corpus.rows import Piece
@@ -28,9 +28,9 @@ def run(options: argparse.Namespace, settings: ClientSettings) -> int:
         with (
             written(Path(options.out)) as file,
             opened(options.source, options.column, options.format) as rows,
-            bar(rows.total, "images" if rows.images else "texts", options.progress, delay_s=0) as tell,
+            bar(rows.total, "images" if rows.images else "texts", options.progress, delay_s=0) as on_progress,
         ):
-            summary = await _embed(client, rows, file, options, tell)
+            summary = await _embed(client, rows, file, options, on_progress)
         seconds = time.perf_counter() - started
         sys.stderr.write(f"{summary['rows']:,} rows in {seconds:.1f} s\n")
         sys.stdout.write(json.dumps(summary | {"out": options.out}, indent=2) + "\n")
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace, settings: ClientSettings) -> int:
 
 
 async def _embed(
-    client: AsyncEmbeddingClient, rows: Rows, file: VectorFile, options: argparse.Namespace, tell: Tell
+    client: AsyncEmbeddingClient, rows: Rows, file: VectorFile, options: argparse.Namespace, on_progress: OnProgress
 ) -> dict[str, Any]:
     first: Embeddings | None = None
     count = tokens = hits = truncated = skipped = 0
@@ -47,11 +47,11 @@ async def _embed(
         if piece.rejects and not options.skip_bad:
             raise rows.refuse(piece.rejects[0])
         skipped += len(piece.rejects)
-        tell(len(piece.rejects))
+        on_progress(len(piece.rejects))
         if not piece.origins:
             continue
         try:
-            found = await client.run(_work(piece, rows, options), tell)
+            found = await client.run(_work(piece, rows, options), on_progress)
         except ServiceError as error:
             raise rows.located(error, piece) from error
         first = first or found

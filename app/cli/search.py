@@ -17,7 +17,7 @@ from app.cli.rows import STDIN, Rows, opened
 from app.cli.session import talk
 from app.client import AsyncEmbeddingClient, Texts
 from app.client.embeddings import check_space
-from app.client.progress import Tell, bar
+from app.client.progress import OnProgress, bar
 from app.config.settings import ClientSettings
 from app.corpus.embedded_file import EmbeddedFile, embedded_file
 from app.errors import InvalidRequest, ServiceError, SpaceMismatch
@@ -43,8 +43,8 @@ def run(options: argparse.Namespace, settings: ClientSettings) -> int:
             with opened(options.destination, options.column, options.format) as rows:
                 if rows.images:
                     raise InvalidRequest("Images are searched in a corpus: run `embed-corpus` first.")
-                with bar(rows.total, "texts", options.progress, delay_s=0) as tell:
-                    best, count = await _lines(client, rows, options, tell), rows.total
+                with bar(rows.total, "texts", options.progress, delay_s=0) as on_progress:
+                    best, count = await _lines(client, rows, options, on_progress), rows.total
         for score, row in best.rows:
             sys.stdout.write(_line(score, row, options) + "\n")
         sys.stderr.write(f"{count:,} rows in {time.perf_counter() - started:.1f} s\n")
@@ -69,17 +69,19 @@ class Best:
         self.rows = [rows[i] for i in order]
 
 
-async def _lines(client: AsyncEmbeddingClient, rows: Rows, options: argparse.Namespace, tell: Tell) -> Best:
+async def _lines(
+    client: AsyncEmbeddingClient, rows: Rows, options: argparse.Namespace, on_progress: OnProgress
+) -> Best:
     query = await client.run(Texts([options.query], model=options.model, input_type="query"))
     best = Best(query.vectors[0], options.top_k)
     skipped = 0
     for piece in rows.pieces():
         skipped += len(piece.rejects)
-        tell(len(piece.rejects))
+        on_progress(len(piece.rejects))
         if not piece.texts:
             continue
         try:
-            found = await client.run(Texts(piece.texts, model=options.model, input_type="document"), tell)
+            found = await client.run(Texts(piece.texts, model=options.model, input_type="document"), on_progress)
         except ServiceError as error:
             raise rows.located(error, piece) from error
         check_space(query.space, found.space)

@@ -18,7 +18,7 @@ from app.corpus.progress import Progress
 from app.corpus.source import Span, plan
 from app.corpus.worker import CorpusEncoder, CorpusJob, Receipt
 from app.errors import InvalidItem
-from app.vectors.corpus_vectors import Dtype
+from app.vectors.quantization import Dtype
 
 Execute = Callable[[CorpusJob, Sequence[Span]], Generator[Receipt]]
 

@@ -19,7 +19,7 @@ from app.corpus.parts import Manifest, read_manifest
 from app.corpus.source import VECTORS
 from app.errors import InvalidRequest, SpaceMismatch
 from app.types import Modality, SimilarityMetric, Vector
-from app.vectors.similarity import Ranking, rank, top_k_order
+from app.vectors.similarity import ScoredIndices, rank, top_k_order
 
 BLOCK_BYTES = 16 * 2**20
 
@@ -90,7 +90,7 @@ def encode_query(
     return row
 
 
-def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> Ranking:
+def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> ScoredIndices:
     """The `top_k` best by cosine, best first, equal ones by index.
 
     Args:
@@ -108,8 +108,8 @@ def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> Rankin
     with ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(best, range(0, len(vectors), step)))
     if not found:
-        return Ranking(np.empty(0, np.int64), np.empty(0, np.float32))
+        return ScoredIndices(np.empty(0, np.int64), np.empty(0, np.float32))
     indices = np.concatenate([index for index, _ in found])
     scores = np.concatenate([score for _, score in found])
     order = top_k_order(scores, top_k, largest=True)
-    return Ranking(indices[order], scores[order])
+    return ScoredIndices(indices[order], scores[order])

@@ -18,7 +18,7 @@ from app.corpus.rows import Piece, Reject, pieces
 from app.corpus.source import Source, Span
 from app.errors import InvalidRequest
 from app.types import Modality
-from app.vectors.corpus_vectors import Dtype, finished
+from app.vectors.quantization import Dtype, corpus_vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +111,9 @@ class CorpusEncoder:
         inputs: list[Any] = [*(piece.images or piece.texts)]
         model = self._model
         encoded = (model.images if piece.images else model.texts)([inputs[i] for i in new])
-        form = finished(encoded.rows, self._job.dtype, self._dimensions, normalized=model.info.normalized)
-        vectors = np.zeros((len(contents), self._dimensions), form.dtype)
-        vectors[new] = form
+        fresh = corpus_vectors(encoded.rows, self._job.dtype, self._dimensions, normalized=model.info.normalized)
+        vectors = np.zeros((len(contents), self._dimensions), fresh.dtype)
+        vectors[new] = fresh
         for j, vector in known.items():
             vectors[unique[j]] = vector
         vectors = vectors[[first[content] for content in contents]]
