@@ -33,7 +33,7 @@ def _strict(schema: Any) -> Any:
 
 @cache
 def _rayservice_schema() -> jsonschema.Draft202012Validator:
-    crd = yaml.load((ROOT / "tests/k8s/crd/ray.io_rayservices.yaml").read_text(), Loader=yaml.CSafeLoader)
+    crd = yaml.load((ROOT / "tests/unit/k8s/crd/ray.io_rayservices.yaml").read_text(), Loader=yaml.CSafeLoader)
     (version,) = crd["spec"]["versions"]
     schema = _strict(version["schema"]["openAPIV3Schema"])
     # The CRD leaves this one to the API server.
