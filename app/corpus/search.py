@@ -1,4 +1,4 @@
-"""The nearest of a written corpus to a query: exact, over memory-mapped vectors, block by block."""
+"""Exact nearest-neighbour search in a written corpus, block by block over memory-mapped vectors."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -26,14 +26,14 @@ BLOCK_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WrittenCorpus:
-    """Vectors (n, d) as they lie on disk, and where their rows are."""
+    """The memory-mapped vectors (n, d) of a corpus, and the parts with their rows."""
 
     manifest: Manifest
     folder: Place
     vectors: Any
 
     def rows(self, indices: list[int]) -> list[dict[str, Any]]:
-        """The source's columns of some rows, in the order asked for."""
+        """The source columns of these rows, in the order of `indices`."""
         ends = list(accumulate(rows for _, rows in self.manifest.parts))
         found = []
         for index in indices:
@@ -47,10 +47,10 @@ class WrittenCorpus:
 
 
 def open_corpus(destination: str) -> WrittenCorpus:
-    """What `embed_corpus` wrote. The first search of a Parquet folder lays its vectors out in `_vectors-*.npy`.
+    """Open the output of `embed_corpus`. The first search of a Parquet folder writes its vectors to `_vectors-*.npy`.
 
     Raises:
-        InvalidRequest: No finished corpus on a local disk.
+        InvalidRequest: It is not a finished corpus on a local disk.
     """
     folder = locate(npy.parts_folder(destination))
     if folder.local is None:
@@ -72,10 +72,10 @@ def open_corpus(destination: str) -> WrittenCorpus:
 def encode_query(
     corpus: WrittenCorpus, query: str, args: AppArgs, threads: int, load: LoadModel = load_model
 ) -> Vector:
-    """The query as the corpus' model reads it, (d,).
+    """The query's vector (d,), embedded with the corpus' model.
 
     Raises:
-        SpaceMismatch: That model has changed since: its vectors would not compare.
+        SpaceMismatch: The model has changed since the corpus was embedded.
     """
     manifest = corpus.manifest
     kind: Modality = "image" if manifest.kind == "image" else "text"
@@ -84,14 +84,15 @@ def encode_query(
     model = load(named, kind, threads, args.offline)
     if model.info.fingerprint != manifest.fingerprint:
         raise SpaceMismatch(
-            f"{manifest.model} is not the model any more that the corpus was embedded with; embed anew."
+            f"{manifest.model} has changed since the corpus was embedded, so its vectors can't be compared. Embed it "
+            "again."
         )
     row: Vector = model.texts([query]).rows[0][: manifest.dimensions]
     return row
 
 
 def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> ScoredIndices:
-    """The `top_k` best by cosine, best first, equal ones by index.
+    """The `top_k` best by cosine, best first, ties by index.
 
     Args:
         vectors: (n, d) float32, float16 or int8; float32 rows have length 1, as `embed_corpus` writes them.

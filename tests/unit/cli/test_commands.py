@@ -232,7 +232,7 @@ def test_search_in_json_lines_and_stdin(world: World, monkeypatch: pytest.Monkey
     Path("in.jsonl").write_text(data)
     code, out, err = world("search", "three\nlines", "in.jsonl", "--column", "t", "--top-k", "1", "--json")
     assert (code, json.loads(out)) == (0, {"score": 1.0, "t": "three\nlines", "id": 2})
-    assert "1 rows can't be read and were left out" in err
+    assert "1 rows could not be read and were skipped" in err
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data.encode())))
     out = world("search", "three\nlines", "-", "--column", "t", "--format", "jsonl", "--top-k", "1")[1]
     assert out == "1.0000  three lines\n"
@@ -242,7 +242,7 @@ def test_search_in_what_embed_wrote(world: World, lines: Path, monkeypatch: pyte
     fresh = world("search", LINES[123], lines, "--json", "--top-k", "9")[1]
     assert world("embed", lines, "--out", "v.parquet")[0] == 0
     world.service.requests.clear()
-    monkeypatch.setattr("app.corpus.embedded_file._ROWS", 100)
+    monkeypatch.setattr("app.corpus.vector_file._ROWS", 100)
     code, out, err = world("search", LINES[123], "v.parquet", "--json", "--top-k", "9")
     assert (code, out) == (0, fresh), err
     # Only the query was embedded, by the file's own model.
@@ -251,7 +251,7 @@ def test_search_in_what_embed_wrote(world: World, lines: Path, monkeypatch: pyte
     world.service.space = "makers/small@2"
     code, out, err = world("search", LINES[123], "v.parquet")
     assert (code, out) == (2, "")
-    assert "Embed the file anew" in err
+    assert "Embed the file again" in err
 
 
 def test_search_in_vectors_that_are_no_floats(world: World, tmp_path: Path) -> None:
@@ -262,13 +262,13 @@ def test_search_in_vectors_that_are_no_floats(world: World, tmp_path: Path) -> N
     assert (code, "holds int8 vectors; search needs float32" in err) == (2, True)
     (tmp_path / "w.parquet").write_text("nothing of the kind")
     code, _, err = world("search", "a", "w.parquet")
-    assert (code, "w.parquet is no Parquet file" in err, "Traceback" in err) == (2, True, False)
+    assert (code, "w.parquet is not a Parquet file" in err, "Traceback" in err) == (2, True, False)
 
 
 def test_a_corpus_is_still_searched_as_one(world: World, tmp_path: Path) -> None:
     (tmp_path / "serve_config.yaml").write_text("applications: [{}]")
     code, _, err = world("search", "x", tmp_path)
-    assert (code, "no finished corpus" in err, world.service.requests) == (2, True, [])
+    assert (code, "not a finished corpus" in err, world.service.requests) == (2, True, [])
 
 
 def test_address_and_key(monkeypatch: pytest.MonkeyPatch, world: World, lines: Path) -> None:

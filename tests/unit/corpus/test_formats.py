@@ -116,7 +116,7 @@ def test_fewer_dimensions_have_length_one_again(embed: Embed, tmp_path: Path) ->
     [
         ("in.jsonl", '{"body": "x"}', "no column 'text'. Columns: body"),
         ("in.jsonl", '{"text": "x", "embedding": [1]}', "'embedding' already"),
-        ("in.docx", "x", "Known endings"),
+        ("in.docx", "x", "Known suffixes"),
     ],
 )
 def test_what_wont_do_is_told_before_anything_is_written(

@@ -79,4 +79,4 @@ def test_a_flood_is_cut_and_said(caplog: pytest.LogCaptureFixture) -> None:
         log.add(line_of())
     log.close()
     assert len(caplog.records) == MAX_LINES + 1
-    assert caplog.records[-1].getMessage() == "3 requests were not logged: there were too many"
+    assert caplog.records[-1].getMessage() == "3 requests were not logged because there were too many"

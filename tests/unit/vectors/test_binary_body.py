@@ -70,7 +70,9 @@ def test_shape_and_length_must_agree(body: bytes, shape: tuple[int, int], words:
 
 def test_candidates_are_limited_and_the_query_does_not_count() -> None:
     assert len(matrix(received(ROWS.tobytes()), (3, 2), Limits(vector_elements=4))) == 3
-    assert "The candidates have 2 × 2 numbers; the limit is 3" in complaint(ROWS.tobytes(), (3, 2), vector_elements=3)[0]
+    assert (
+        "The candidates have 2 × 2 numbers; the limit is 3" in complaint(ROWS.tobytes(), (3, 2), vector_elements=3)[0]
+    )
     assert "The candidates have 2 × 2 numbers; the limit is 3" in complaint(file_of(ROWS), None, vector_elements=3)[0]
 
 
