@@ -20,7 +20,7 @@ from app.errors import (
     RequestRejected,
     ServiceError,
 )
-from app.images.reader import ImageReader, ReadImage
+from app.images.reader import DecodedImage, ImageReader
 from app.service import prompts, request_context
 from app.service.encoder import Encoded, Encoder, ModelState, Stages, ready
 from app.service.result import EmbeddingResult
@@ -182,7 +182,7 @@ class EmbeddingService:
         read = await self.reader.read(images, encoder.preprocessing, param)
         decode_ms = (time.perf_counter() - started) * 1e3
         self.registry.observe(STAGE_SECONDS, decode_ms / 1e3, info.id, "decode")
-        good = [image for image in read if isinstance(image, ReadImage)]
+        good = [image for image in read if isinstance(image, DecodedImage)]
         keys = [make_key(image.digest) for image in good]
         result = await self._embed(encoder, info, "image", keys, [image.crop for image in good])
         return result.with_errors(read, decode_ms).named(param, RequestRejected)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from app.cache.entry import unpack
 from app.errors import ServiceError
-from app.images.reader import ReadImage
+from app.images.reader import DecodedImage
 from app.service.encoder import Stages
 from app.types import ModelInfo, Vector
 
@@ -44,10 +44,10 @@ class EmbeddingResult:
             "cache_hits": sum(self.hits),
         }
 
-    def with_errors(self, read: "Sequence[ReadImage | ServiceError]", decode_ms: float) -> "EmbeddingResult":
+    def with_errors(self, read: "Sequence[DecodedImage | ServiceError]", decode_ms: float) -> "EmbeddingResult":
         """These outcomes, with those of the images that could not be read in their places."""
         rest = zip(self.entries, self.hits, strict=True)
-        both = [next(rest) if isinstance(image, ReadImage) else (image, False) for image in read]
+        both = [next(rest) if isinstance(image, DecodedImage) else (image, False) for image in read]
         stages = replace(self.stages, decode_ms=decode_ms)
         return EmbeddingResult(self.info, [e for e, _ in both], [hit for _, hit in both], stages, self.cache_ms)
 
