@@ -24,7 +24,7 @@ from app.schemas.operations import (
     ModelHealth,
     ReadyResponse,
 )
-from app.schemas.search import SearchItem, SearchOptions, SearchRequest, SearchResponse
+from app.schemas.search import SearchItem, SearchRequest, SearchRequestOptions, SearchResponse
 from app.schemas.similarity import (
     MatrixOptions,
     Ranked,
@@ -93,8 +93,8 @@ __all__ = [
     "Ranked",
     "ReadyResponse",
     "SearchItem",
-    "SearchOptions",
     "SearchRequest",
+    "SearchRequestOptions",
     "SearchResponse",
     "SimilarityOptions",
     "SimilarityRequest",

@@ -32,7 +32,7 @@ class VectorItem(Wire):
 SearchItem = TextItem | ImageItem | VectorItem
 
 
-class SearchOptions(SimilarityOptions):
+class SearchRequestOptions(SimilarityOptions):
     model: Annotated[
         ModelName,
         Field(
@@ -48,7 +48,7 @@ class SearchOptions(SimilarityOptions):
     prompt_name: PromptName = None
 
 
-class SearchRequest(SearchOptions):
+class SearchRequest(SearchRequestOptions):
     query: Annotated[SearchItem, Field(description="What to look for.")]
     candidates: Annotated[
         list[SearchItem],

@@ -66,7 +66,7 @@ WHAT_MAY: Final = [
     M("number of images", "app/service/embedding_service.py", "if len(images) > self.limits.images:", "if False:", "tests/unit/api/test_counts.py"),
     M("elements of a matrix", "app/vectors/binary_body.py", "if (rows - 1) * columns > limits.vector_elements:", "if False:", "tests/unit/vectors/test_binary_body.py"),
     M("elements of JSON vectors", "app/vectors/json_body.py", "if len(value) * dimensions > limits.vector_elements:", "if False:", "tests/unit/vectors/test_json_body.py"),
-    M("candidates of a search", "app/service/search_request.py", "if len(candidates) > limits.search_candidates:", "if False:", "tests/unit/api/test_search.py"),
+    M("candidates of a search", "app/service/search.py", "if len(candidates) > limits.search_candidates:", "if False:", "tests/unit/api/test_search.py"),
     M("parts of files", "app/api/endpoints/pages.py", 'if header[0] != b"range"', "if True", "tests/unit/api/test_page.py"),
     M("bytes of an image", "app/images/decoder.py", "if len(data) > limits.image_bytes:", "if False:", "tests/unit/images/test_bombs.py tests/unit/images/test_decoder.py tests/unit/images/test_formats.py"),
     M("pixels of an image", "app/images/decoder.py", "if header.pixels > limits.image_pixels:", "if False:", "tests/unit/images/test_bombs.py"),

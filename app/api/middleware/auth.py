@@ -21,7 +21,7 @@ from app.auth.quota import Quotas, seconds
 from app.cache.shared import CacheStats
 from app.config.args import AccessArgs
 from app.errors import Forbidden, Overloaded, TooManyRequests, Unauthorized
-from app.service.request_context import RequestContext, acting
+from app.service.request_context import RequestContext, use
 from app.types import KeyScope
 
 COUNT_PERIOD_S: Final = 2.0
@@ -78,7 +78,7 @@ def guarded(route: Route) -> Handler:
         limits, caller = authenticator.limits(key), authenticator.caller(key)
         try:
             _take(authenticator, key, limits)
-            with acting(caller):
+            with use(caller):
                 return await route.handler(request)
         finally:
             authenticator.quotas.charge(key.tenant, "tokens", caller.tokens)
