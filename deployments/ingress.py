@@ -71,7 +71,7 @@ class Ingress:
         )
         self._background: list[Any] = [cache.run, self._backend.log.run, *(encoder.watch for encoder in encoders)]
         if authenticator := self._backend.authenticator:
-            self._background.append(partial(authenticator.book.watch, args.access.reload_s))
+            self._background.append(partial(authenticator.keys.watch, args.access.reload_s))
             self._background.append(partial(authenticator.count_replicas, cache.stats))
         self._tasks: list[asyncio.Task[None]] = []
 

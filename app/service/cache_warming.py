@@ -116,6 +116,6 @@ async def _verify_sample(
         if (ready.tokens[i], ready.truncated[i]) != (int(tokens[position]), bool(truncated[position])):
             state = "truncated" if truncated[position] else "not truncated"
             raise InvalidRequest(
-                f"For {info.id}, text {i} has {tokens[position]} tokens and is {state}. Correct `tokens` or `truncated`.",
+                f"For {info.id}, text {i} has {tokens[position]} tokens and is {state}; correct `tokens`, `truncated`.",
                 "tokens",
             )

@@ -90,7 +90,7 @@ OVERLOAD: Final = [
     M("a rate of late", "app/dispatch/admission.py", "self._work * keep", "self._work", BACKLOG),
     M("images that can't be decoded in time", "app/dispatch/admission.py", "        self.check(items, now - next(iter(self._taken.values()), now))\n", "", "tests/unit/images/test_reader.py"),
     M("a deadline of decoding", "app/images/reader.py", "async with asyncio.timeout(deadline_s):", "async with asyncio.timeout(None):", "tests/unit/images/test_reader.py"),
-    M("a batch refused is a 429", "app/api/endpoints/batch.py", "    _check_taken(outcomes)\n", "", TROUBLE),
+    M("a batch refused is a 429", "app/api/endpoints/batch.py", "    _check_overloaded(outcomes)\n", "", TROUBLE),
 ]  # fmt: skip
 
 MODELS: Final = [

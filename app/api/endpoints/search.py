@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app.api.backend import Backend
 from app.api.wire import bodies
-from app.api.wire.embeddings import milliseconds, tell_times
+from app.api.wire.embeddings import milliseconds, record_times
 from app.api.wire.json_response import json_response
 from app.schemas import Json
 from app.service.search import embed, parse
@@ -22,7 +22,7 @@ async def search(request: Request) -> Response:
     query = await asyncio.to_thread(parse, body, limits)
     vectors = await embed(backend.service, query)
     if vectors.result:
-        tell_times(request, vectors.result)
+        record_times(request, vectors.result)
     options, rows = query.options, vectors.rows
     ranking = await backend.ranker.rank(rows[0], rows[1:], options.metric, options.top_k, options.threshold)
     results: list[Json] = []

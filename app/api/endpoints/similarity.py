@@ -1,4 +1,4 @@
-"""`POST /similarity`: the body goes to the similarity deployment as it came, JSON or a matrix of bytes."""
+"""`POST /similarity`: forwards the body (JSON or binary) unparsed to the similarity deployment."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What is counted and logged of every request. Routes go by templates: a stranger's paths must not make series."""
+"""Counts and logs every request. Routes are labelled by template, so that clients' paths can't create series."""
 
 import re
 import time
@@ -15,7 +15,7 @@ from app.telemetry.registry import Registry
 from app.telemetry.request_log import LogRecord, RequestLog
 
 
-class _Answered(Protocol):
+class _HasCounts(Protocol):
     def counts(self) -> dict[str, object]: ...
 
 
@@ -36,8 +36,8 @@ class RequestMetrics:
         self._in_progress += 1
 
     def ended(self, scope: Scope, status: int, seconds: float) -> str:
-        """The scope's state has the error's code, the embeddings and their times, where there are such. Returns the
-        route's template."""
+        """Record a finished request; return its route's template. The scope's state may hold the error code, the result
+        and the times."""
         self._in_progress -= 1
         route = self.template(scope["path"])
         method = scope["method"] if scope["method"] in METHODS else OTHER
@@ -52,7 +52,7 @@ class RequestMetrics:
                 registry.count(TIMEOUTS, route)
 
         if self._log.wants(status):
-            answered: _Answered | None = state.get("answered")
+            answered: _HasCounts | None = state.get("answered")
             self._log.add(
                 LogRecord(
                     time.time(),
@@ -69,7 +69,7 @@ class RequestMetrics:
         return route
 
     def template(self, path: str) -> str:
-        """The route's, or `OTHER`."""
+        """The template of a path's route, or `OTHER`."""
         known = self._known.get(path)
         if known is not None:
             return known

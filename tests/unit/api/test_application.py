@@ -35,7 +35,7 @@ def test_an_unknown_exception_is_a_constant_text_and_a_logged_traceback(
     assert answer.status_code == 500
     assert error_of(answer) == {
         "code": "internal_error",
-        "message": "Something went wrong on our side. The request id finds it in the log.",
+        "message": "Internal error. The log has the details under this request id.",
         "param": None,
         "requestId": "id-1",
     }
@@ -82,7 +82,7 @@ def test_a_wrong_method_is_told_the_right_one(route: Any) -> None:
         assert answer.headers["allow"] == route.method
         error = error_of(answer)
         assert error["code"] == "method_not_allowed"
-        assert error["message"] == f"{route.path} takes {route.method}, not {method}."
+        assert error["message"] == f"{route.path} allows {route.method}, not {method}."
 
 
 def test_the_clients_request_id_comes_back_once() -> None:

@@ -218,7 +218,7 @@ def test_quotas_are_told_and_end_in_429() -> None:
     assert (first["x-ratelimit-remaining-requests"], second["x-ratelimit-remaining-tokens"]) == ("2", "0")
     assert first["x-ratelimit-reset-requests"] == "60.000s"
     assert (third["retry-after"], error_of(answers[2])["code"]) == ("60", "too_many_requests")
-    assert "quota of 5 tokens a minute" in error_of(answers[2])["message"]
+    assert "quota of 5 tokens per minute" in error_of(answers[2])["message"]
     # Another tenant, open routes and refused callers are not concerned.
     assert service.post("/embed/text", json={"texts": ["a"]}, headers=bearer(OTHER)).status_code == 200
     assert service.get("/livez", headers=bearer(ALL)).status_code == 200
@@ -228,7 +228,7 @@ def test_quotas_are_told_and_end_in_429() -> None:
 def test_a_keys_own_limits_go_before_the_services() -> None:
     authenticator = guard_of(requests_per_minute=1)
     service = Service(authenticator=authenticator)
-    key = authenticator.book.ring.admit(ALL.encode(), "read", 0)
+    key = authenticator.keys.ring.admit(ALL.encode(), "read", 0)
     assert authenticator.limits(key) == {"requests": 1, "tokens": AccessArgs().tokens_per_minute}
     assert [service.get("/cache/stats", headers=bearer(ALL)).status_code for _ in range(2)] == [200, 429]
 
@@ -242,7 +242,7 @@ def test_without_keys_there_is_no_quota() -> None:
 
 def test_settings_that_ask_for_keys_need_somebody_who_checks() -> None:
     for settings in ({"auth": "required"}, {"access": AccessArgs(keys=(LINES[0],))}):
-        with pytest.raises(ValueError, match="nobody checks"):
+        with pytest.raises(ValueError, match="no authenticator"):
             Service(settings=settings)
 
 

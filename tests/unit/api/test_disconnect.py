@@ -48,7 +48,7 @@ def scope_of(*headers: tuple[bytes, bytes], **state: Any) -> Scope:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disconnect, "LOOKS_AFTER_S", 0.0)
+    monkeypatch.setattr(disconnect, "WATCH_AFTER_S", 0.0)
 
 
 class Works:
@@ -95,7 +95,7 @@ def test_a_client_that_leaves_ends_the_work(parts: tuple[bytes, ...]) -> None:
 
 @pytest.mark.parametrize("watched_after_s", [0.0, 60.0])
 def test_a_client_that_stays_gets_its_answer(monkeypatch: pytest.MonkeyPatch, watched_after_s: float) -> None:
-    monkeypatch.setattr(disconnect, "LOOKS_AFTER_S", watched_after_s)
+    monkeypatch.setattr(disconnect, "WATCH_AFTER_S", watched_after_s)
 
     async def main() -> None:
         client, works, tasks = Client(b"a"), Works(), asyncio.all_tasks()

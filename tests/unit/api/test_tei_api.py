@@ -48,7 +48,7 @@ def test_a_text_too_long_is_cut_or_refused() -> None:
         assert len(embed(["a", LONG], **fields).json()) == 2
     assert refused(embed(["a", LONG], truncate=False)) == (
         422,
-        "`inputs.1` must have at most 8 tokens; leave `truncate` true to have it cut.",
+        "`inputs.1` must have at most 8 tokens; set `truncate` to true to truncate it.",
         "Validation",
     )
     assert refused(embed(LONG, truncate=False))[1].startswith("`inputs` must")
@@ -74,14 +74,14 @@ def refused(answer: httpx.Response) -> tuple[int, str, str]:
         ("", {}, 400, "`inputs` must not be empty", "Empty"),
         (["a", ""], {}, 400, "`inputs.1` must not be empty", "Empty"),
         (["a", 7], {}, 422, "`inputs.1` must be a string", "Validation"),
-        ([{"text": "a"}], {}, 422, "`inputs.0` is of no kind", "Validation"),
+        ([{"text": "a"}], {}, 422, "`inputs.0` has an unsupported type", "Validation"),
         (5, {}, 422, "`inputs` must be a string", "Validation"),
         ([[1], "a"], {}, 422, "`inputs.1` must be a list of token ids", "Validation"),
         (["a"] * 21, {}, 422, "at most 20", "Validation"),
         (["a" * 101], {}, 422, "`inputs.0` has 101 bytes", "Validation"),
         ("a", {"truncation_direction": "middle"}, 422, "'left'", "Validation"),
         ("a", {"prompt_name": "no"}, 422, "no prompt 'no'", "Validation"),
-        ([1], {"prompt_name": "no"}, 422, "before a text", "Validation"),
+        ([1], {"prompt_name": "no"}, 422, "needs texts", "Validation"),
         ("a", {"dimensions": 4}, 422, "have 3", "Validation"),
         ("a", {"dimensions": 0}, 422, "`dimensions`", "Validation"),
         ("a", {"truncat": False}, 422, "Known fields: dimensions", "Validation"),
