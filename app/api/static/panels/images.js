@@ -1,4 +1,4 @@
-// Images, searched by words or by one of them.
+// Image search by text or by another image.
 
 import { ranked } from "../math/cosine.js";
 import { byId, counted, score } from "../parts/dom.js";
@@ -109,8 +109,8 @@ export function setUp(items) {
 }
 
 function about(detail) {
-  if (!detail) return "This service has no image model. Name one with IMAGE_MODEL.";
+  if (!detail) return "This service has no image model. Set one with IMAGE_MODEL.";
   if (detail.status === "loading") return `${detail.id} is still loading.`;
-  if (detail.status === "unavailable") return `${detail.id} can't serve: ${detail.reason}`;
-  return detail.note ?? `${detail.id} reads images and words alike.`;
+  if (detail.status === "unavailable") return `${detail.id} is unavailable: ${detail.reason}`;
+  return detail.note ?? `${detail.id} embeds images and texts.`;
 }

@@ -1,4 +1,4 @@
-// The line below a panel's controls: what is going on, how it went, and errors in words.
+// The status line below a panel's controls: progress, results and errors.
 
 import * as key from "./key.js";
 import { el } from "./dom.js";
