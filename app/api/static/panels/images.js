@@ -75,12 +75,12 @@ export function setUp(items) {
     return status.during("Searching …", () => rank(picture.vector, picture.name, picture));
   }
 
-  function rank(vector, words, without = null) {
+  function rank(vector, label, without = null) {
     const pictures = gallery.pictures.filter((picture) => picture !== without);
     const order = ranked(vector, pictures.map((picture) => picture.vector));
     gallery.order(order.map(({ index, score }) => ({ picture: pictures[index], score })), without);
     if (order.length === 0) return "There is no other image yet.";
-    return `Nearest to ${words}: ${pictures[order[0].index].name}, ${score(order[0].score)}.`;
+    return `Nearest to ${label}: ${pictures[order[0].index].name}, ${score(order[0].score)}.`;
   }
 
   byId("images-query").value = IMAGE_QUERY;
