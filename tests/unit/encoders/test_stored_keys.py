@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.encoders.backends import openvino_runner
+from app.encoders.backends import openvino_models
 from app.encoders.backends.contract import Graph
 from app.encoders.model_config import Step
 from app.encoders.text import fingerprint
@@ -14,18 +14,18 @@ from app.encoders.weights import resolve
 ASSETS = Path(__file__).parents[3] / "app" / "assets"
 
 
-def graph_of(tower: str) -> Graph:
+def graph_of(encoder: str) -> Graph:
     folder = str(ASSETS / "shapes-clip")
     weights = resolve("shapes-clip", offline=True).sha256
-    if tower == "text":
+    if encoder == "text":
         steps = (Step("Dense", "2_Dense", features=(64, 32)), Step("Normalize"))
         return Graph(folder, folder, weights, "text", 32, ("cls", "mean"), steps)
-    size = (64, 64) if tower == "clip_image" else (0, 0)
-    return Graph(folder, folder, weights, tower, 64, image_size=size)  # type: ignore[arg-type]
+    size = (64, 64) if encoder == "clip_image" else (0, 0)
+    return Graph(folder, folder, weights, encoder, 64, image_size=size)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("tower", "name"),
+    ("encoder", "name"),
     [
         ("text", "text-812ef9e5f293e02833630b04"),
         ("clip_text", "clip_text-fdf46fc749a331985b0e4e1c"),
@@ -33,10 +33,10 @@ def graph_of(tower: str) -> Graph:
     ],
 )
 def test_a_known_model_keeps_the_folder_of_its_conversion(
-    tower: str, name: str, monkeypatch: pytest.MonkeyPatch
+    encoder: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openvino_runner.ov, "__version__", "2026.1.0")
-    assert openvino_runner.key(graph_of(tower)) == name
+    monkeypatch.setattr("openvino.__version__", "2026.1.0")
+    assert openvino_models.key(graph_of(encoder)) == name
 
 
 def test_a_known_model_keeps_its_fingerprint() -> None:
