@@ -21,11 +21,11 @@ from typing import IO
 
 from app.cli.corpus_flags import EMBED, SEARCH
 from app.config.args import ModelArgs
+from app.config.model_names import ModelName
 from app.config.settings import AppArgs, client_key, process_environment
 from app.corpus import cache_warming, search
 from app.corpus.model import load_model
 from app.corpus.run import CorpusOptions, embed_corpus
-from app.encoders.catalog import canonical
 from app.errors import InvalidItem, InvalidRequest, ServiceError
 from app.system import processes
 
@@ -168,7 +168,7 @@ def _model(options: argparse.Namespace, args: AppArgs, *, image: bool) -> ModelA
     configured = args.image_models if image else args.text_models
     model = configured[0] if configured else ModelArgs(id="none")
     if options.model is not None:
-        named = (entry for entry in configured if canonical(entry.id) == canonical(options.model))
+        named = (entry for entry in configured if ModelName(entry.id).means(ModelName(options.model)))
         model = next(named, ModelArgs(id=options.model, **args.encoder.model_dump()))
     size, tokens = (GPU_BATCH_SIZE, TOKENS_PER_ITEM) if options.num_gpus else (CPU_BATCH_SIZE, CPU_TOKENS_PER_ITEM)
     if options.batch_size is not None:

@@ -29,8 +29,8 @@ from app.config.args import (
     RetryArgs,
     Settings,
     TracingArgs,
-    public_name,
 )
+from app.config.model_names import ModelName
 
 
 def _one_or_many(value: Any) -> Any:
@@ -101,10 +101,9 @@ class AppArgs(Settings):
         data["encoder"] |= encoder
         data["cache"] |= cache
         for field, variable in (("text_models", "TEXT_MODEL"), ("image_models", "IMAGE_MODEL")):
-            known = {model["id"]: model for model in data[field]}
             if variable in env:
                 ids = [part.strip() for part in env[variable].split(",") if part.strip()]
-                data[field] = [known.get(id_, data["encoder"] | {"id": id_}) for id_ in ids]
+                data[field] = [_entry(id_, data[field]) or data["encoder"] | {"id": id_} for id_ in ids]
             data[field] = [model | encoder for model in data[field]]
         for field, variable in (
             ("text_fallback", "TEXT_MODEL_FALLBACK"),
@@ -145,10 +144,15 @@ def _tracing(env: Mapping[str, str]) -> dict[str, Any]:
     return given
 
 
+def _entry(id_: str, models: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The file's entry of the model that the environment names."""
+    return next((model for model in models if ModelName(model["id"]).means(ModelName(id_))), None)
+
+
 def _backup(model: ModelArgs, id_: str | None) -> Backup | None:
-    if id_ is None or id_ == model.id:
+    if id_ is None or (name := ModelName(id_)).means(ModelName(model.id)):
         return None
-    return Backup(model=model.model_copy(update={"id": id_}), note=f"the backup {public_name(id_)} serves in its place")
+    return Backup(model=model.model_copy(update={"id": id_}), note=f"the backup {name.public} serves in its place")
 
 
 def image_model_is_chosen(environ: Mapping[str, str] | None = None) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from app.config.args import ModelArgs, public_name
+from app.config.args import ModelArgs
+from app.config.model_names import ModelName
 from app.config.settings import converted_models
 from app.encoders import self_test, shapes
 from app.encoders.backends import contract
@@ -58,7 +59,7 @@ def load_text_model(
     options = contract.options_for(args, threads, cache, streams, or_alone)
     runner = contract.load(graph, options, contract.choose(args.backend, args.device))
     info = ModelInfo(
-        id=public_name(weights.id),
+        id=ModelName(weights.id).public,
         fingerprint=fingerprint(
             weights,
             runner.precision,

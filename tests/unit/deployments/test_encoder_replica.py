@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config.args import Backup, ModelArgs, public_name
+from app.config.args import Backup, ModelArgs
 from app.errors import ModelUnavailable
 from deployments.encoder_replica import load_with_backup, without_paths
 
@@ -11,7 +11,9 @@ from deployments.encoder_replica import load_with_backup, without_paths
     ("id_", "name"),
     [
         ("sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
-        ("all-MiniLM-L6-v2", "all-MiniLM-L6-v2"),
+        ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
+        ("mini", "mini"),
+        ("models/mini/", "models/mini"),
         ("/srv/secret/models/mini/", "mini"),
         ("./mini", "mini"),
         ("../models/mini", "mini"),
@@ -20,7 +22,7 @@ from deployments.encoder_replica import load_with_backup, without_paths
     ],
 )
 def test_a_path_shows_as_its_folders_name(id_: str, name: str) -> None:
-    assert public_name(id_) == ModelArgs(id=id_).name == name
+    assert ModelArgs(id=id_).name == name
 
 
 @pytest.mark.parametrize(
