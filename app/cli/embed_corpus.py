@@ -21,7 +21,6 @@ from typing import IO
 
 from app.cli.corpus_flags import EMBED, SEARCH
 from app.config.args import ModelArgs
-from app.config.model_names import ModelName
 from app.config.settings import AppArgs, client_key, process_environment
 from app.corpus import cache_warming, search
 from app.corpus.model import load_model
@@ -168,8 +167,7 @@ def _model(options: argparse.Namespace, args: AppArgs, *, image: bool) -> ModelA
     configured = args.image_models if image else args.text_models
     model = configured[0] if configured else ModelArgs(id="none")
     if options.model is not None:
-        named = (entry for entry in configured if ModelName(entry.id).means(ModelName(options.model)))
-        model = next(named, ModelArgs(id=options.model, **args.encoder.model_dump()))
+        model = args.entry(options.model, configured)
     size, tokens = (GPU_BATCH_SIZE, TOKENS_PER_ITEM) if options.num_gpus else (CPU_BATCH_SIZE, CPU_TOKENS_PER_ITEM)
     if options.batch_size is not None:
         size, tokens = options.batch_size, TOKENS_PER_ITEM

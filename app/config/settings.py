@@ -72,6 +72,11 @@ class AppArgs(Settings):
     def asks_for_keys(self) -> bool:
         return self.auth == "required" or (self.auth is None and bool(self.access.keys or self.access.keys_file))
 
+    def entry(self, id_: str, models: Sequence[ModelArgs]) -> ModelArgs:
+        """The entry of the model that is named so, among `models`; else a new one with the common options."""
+        named = (model for model in models if ModelName(model.id).means(ModelName(id_)))
+        return next(named, None) or ModelArgs(id=id_, **self.encoder.model_dump())
+
     def text_backup(self, model: ModelArgs) -> "Backup | None":
         """What serves when `model` can't be had."""
         return _backup(model, self.text_fallback)
@@ -103,7 +108,7 @@ class AppArgs(Settings):
         for field, variable in (("text_models", "TEXT_MODEL"), ("image_models", "IMAGE_MODEL")):
             if variable in env:
                 ids = [part.strip() for part in env[variable].split(",") if part.strip()]
-                data[field] = [_entry(id_, data[field]) or data["encoder"] | {"id": id_} for id_ in ids]
+                data[field] = [self.entry(id_, getattr(self, field)).model_dump() for id_ in ids]
             data[field] = [model | encoder for model in data[field]]
         for field, variable in (
             ("text_fallback", "TEXT_MODEL_FALLBACK"),
@@ -142,11 +147,6 @@ def _tracing(env: Mapping[str, str]) -> dict[str, Any]:
         pairs = [part.partition("=") for part in env["OTEL_EXPORTER_OTLP_HEADERS"].split(",") if part.strip()]
         given["headers"] = {name.strip(): unquote(value.strip()) for name, _, value in pairs}
     return given
-
-
-def _entry(id_: str, models: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The file's entry of the model that the environment names."""
-    return next((model for model in models if ModelName(model["id"]).means(ModelName(id_))), None)
 
 
 def _backup(model: ModelArgs, id_: str | None) -> Backup | None:

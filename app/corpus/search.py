@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from app.config.args import ModelArgs
 from app.config.settings import AppArgs
 from app.corpus import npy
 from app.corpus.filesystem import SCRATCH, Place, locate
@@ -79,9 +78,7 @@ def encode_query(
     """
     manifest = corpus.manifest
     kind: Modality = "image" if manifest.kind == "image" else "text"
-    configured = {entry.id: entry for entry in (*args.text_models, *args.image_models)}
-    named = configured.get(manifest.model, ModelArgs(id=manifest.model, **args.encoder.model_dump()))
-    model = load(named, kind, threads, args.offline)
+    model = load(args.entry(manifest.model, (*args.text_models, *args.image_models)), kind, threads, args.offline)
     if model.info.fingerprint != manifest.fingerprint:
         raise SpaceMismatch(
             f"{manifest.model} is not the model any more that the corpus was embedded with; embed anew."
