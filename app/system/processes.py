@@ -5,6 +5,7 @@ process adopts such orphans ("child subreaper", prctl(2)), so that the whole tre
 """
 
 import ctypes
+import os
 import signal
 import sys
 import time
@@ -25,6 +26,26 @@ def adopt_orphans() -> None:
 def die_with_parent() -> None:
     """Have the kernel send this process SIGTERM when its parent is gone. Linux only."""
     _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def reap_orphans(spared: int) -> list[int]:
+    """Collect the exit codes of adopted processes that have ended, which stay as zombies until then. Linux only.
+
+    Args:
+        spared: A child that somebody else waits for.
+
+    Returns:
+        Their pids.
+    """
+    reaped: list[int] = []
+    with suppress(ChildProcessError):
+        while sys.platform == "linux":
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None or ended.si_pid == spared:
+                break
+            os.waitpid(ended.si_pid, 0)
+            reaped.append(ended.si_pid)
+    return reaped
 
 
 def descendants() -> list[psutil.Process]:
