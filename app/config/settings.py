@@ -179,7 +179,6 @@ class LaunchSettings(Settings):
     port: int = Field(3000, ge=1, le=65535)
     allow_anonymous: bool = Field(False, description="Serve other machines without keys.")
     log_format: Literal["text", "json"] = Field("text", description="Of the replicas' logs (LOG_FORMAT).")
-    run_folder: Path | None = Field(None, description="The launcher's own, for its child (EMBEDDING_RUN_FOLDER).")
 
     @property
     def is_loopback(self) -> bool:
@@ -201,7 +200,6 @@ class LaunchSettings(Settings):
             "port": "PORT",
             "log_format": "LOG_FORMAT",
             "allow_anonymous": "ALLOW_ANONYMOUS",
-            "run_folder": "EMBEDDING_RUN_FOLDER",
         }
         given = {field: os.environ.get(variable, "") for field, variable in names.items()}
         return cls.model_validate({name: value for name, value in given.items() if value.strip()})

@@ -51,8 +51,9 @@ def test_an_address_of_another_machine_is_named() -> None:
 CHILD = """#!/bin/sh
 if [ -z "$RAY_SERVE_HAPROXY_BINARY_PATH" ]; then echo "plain proxy at $HOST" >&2; exit 3; fi
 echo "HAProxy at $HOST" >&2
-printf 'frontend f\\n    bind *:81 ssl\\n    bind 127.0.0.1:%s\\n' "$PORT" > "$EMBEDDING_RUN_FOLDER/cfg"
-"$RAY_SERVE_HAPROXY_BINARY_PATH" -f "$EMBEDDING_RUN_FOLDER/cfg"
+file=$RAY_SERVE_HAPROXY_CONFIG_FILE_LOC
+printf 'frontend f\\n    bind *:81 ssl\\n    bind 127.0.0.1:%s\\n' "$PORT" > "$file"
+"$RAY_SERVE_HAPROXY_BINARY_PATH" -f "$file"
 exec sleep 60
 """
 LAUNCHER = """
