@@ -114,10 +114,12 @@ async def _embed_objects(backend: Backend, items: Sequence[Item], model: str, re
     outcomes, _ = await embed_mixed(backend.service, named, limits.texts, reading=reading, names="input.{}".format)
     result: EmbeddingResult | None = None
     entries: list[bytes | ServiceError] = []
+    hits: list[bool] = []
     for outcome in outcomes:
         if isinstance(outcome, ServiceError):
             raise outcome
         result = outcome.result
         entries.append(outcome.entry)
+        hits.append(outcome.cached)
     assert result is not None  # noqa: S101 - there is at least one item
-    return EmbeddingResult(result.info, entries, [False] * len(entries), result.stages, result.cache_ms)
+    return EmbeddingResult(result.info, entries, hits, result.stages, result.cache_ms)
