@@ -26,8 +26,13 @@ def reporter() -> Reporter:
 
 def begin_traces(args: TracingArgs) -> None:
     """This replica's spans go where the settings say, if they say so."""
+    if args.endpoint is None:
+        return
+    # Imported here: with nowhere to send traces to, OpenTelemetry is not loaded.
+    from app.telemetry import otlp
+
     context = serve.get_replica_context()
-    tracing.start(args, context.deployment, str(context.replica_id.unique_id))
+    otlp.start(args, context.deployment, str(context.replica_id.unique_id))
 
 
 async def end_traces() -> None:

@@ -8,13 +8,12 @@ import argparse
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from types import FrameType
 from typing import IO
@@ -43,9 +42,8 @@ TOKENS_PER_ITEM = 64
 def run(options: argparse.Namespace, args: AppArgs, argv: Sequence[str]) -> int:
     """The exit code: 0, 1 for a run that failed or stopped at a bad row, 2 for a mistake in the command."""
     if options.command == EMBED and options.here is None:
-        return _watch_over(
-            [sys.executable, "-m", "app", *argv, "--here", str(os.getpid())], own_ray=options.address is None
-        )
+        command = [sys.executable, "-m", "app", *argv, "--here", str(os.getpid())]
+        return processes.watch_over(command, _environment(own_ray=options.address is None), GRACE_S)
     if options.command == SEARCH:
         return _ended(lambda: _search(options, args))
     return _ended(lambda: _embed(options, args))
@@ -187,7 +185,8 @@ def _search(options: argparse.Namespace, args: AppArgs) -> int:
     return 0
 
 
-def _watch_over(command: list[str], *, own_ray: bool) -> int:
+def _environment(own_ray: bool) -> dict[str, str]:
+    """Of the process that runs the driver."""
     env = process_environment()
     if own_ray:
         # An address of another cluster must not lead this run astray; ports of its own ask for a token.
@@ -195,23 +194,7 @@ def _watch_over(command: list[str], *, own_ray: bool) -> int:
         env |= {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
         # Ray would run the encoders at niceness 15, behind whatever else this machine does.
         env["RAY_worker_niceness"] = "0"
-    processes.adopt_orphans()
-    child = subprocess.Popen(command, env=env, start_new_session=True)  # noqa: S603 - our own module
-    stopping: list[float] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopping.append(time.monotonic())
-        child.terminate()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
-    while child.poll() is None:
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(0.5)
-        if stopping and time.monotonic() - stopping[0] > GRACE_S:
-            child.kill()
-    processes.end_descendants()
-    return child.returncode if child.returncode >= 0 else 128 - child.returncode
+    return env
 
 
 class _Teller:

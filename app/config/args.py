@@ -13,7 +13,8 @@ from app.config.model_names import ModelName
 DEFAULT_TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_IMAGE_MODEL = "openai/clip-vit-base-patch32"
 SHAPES_CLIP = "shapes-clip"
-
+# Of one file of an embedded corpus.
+PART_ROWS = 2048
 
 LogRequests = Literal["off", "errors", "all"]
 

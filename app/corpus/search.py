@@ -1,6 +1,5 @@
 """The nearest of a written corpus to a query: exact, over memory-mapped vectors, block by block."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
@@ -17,6 +16,7 @@ from app.corpus.model import LoadModel, load_model
 from app.corpus.parts import Manifest, read_manifest
 from app.corpus.source import VECTORS
 from app.errors import InvalidRequest, SpaceMismatch
+from app.system.atomic_file import replacing
 from app.types import Modality, SimilarityMetric, Vector
 from app.vectors.similarity import Ranking, rank, top_k_order
 
@@ -59,12 +59,11 @@ def open_corpus(destination: str) -> WrittenCorpus:
         return WrittenCorpus(manifest, folder, npy.local_matrix(Path(destination)))
     path = folder.local / f"_vectors-{manifest.key()}.npy"
     if not path.exists():
-        scratch = folder.local / f"{SCRATCH}{path.name}.{os.getpid()}"
-        with scratch.open("wb") as file:
-            npy.write_matrix(file, folder, manifest)
-        for old in folder.local.glob("_vectors-*.npy"):
-            old.unlink()
-        scratch.replace(path)
+        with replacing(path, SCRATCH) as scratch:
+            with scratch.open("wb") as file:
+                npy.write_matrix(file, folder, manifest)
+            for old in folder.local.glob("_vectors-*.npy"):
+                old.unlink()
     return WrittenCorpus(manifest, folder, npy.local_matrix(path))
 
 

@@ -7,10 +7,12 @@ process adopts such orphans ("child subreaper", prctl(2)), so that the whole tre
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from types import FrameType
 
 import psutil
 
@@ -63,6 +65,31 @@ def end_descendants(patience_s: float = 3.0, spared: Collection[int] = ()) -> li
                 process.kill()
         psutil.wait_procs(left, timeout=1.0)
     return killed
+
+
+def watch_over(command: Sequence[str], env: Mapping[str, str], grace_s: float) -> int:
+    """Run a command in a session of its own and leave nothing of it behind, whoever is killed; its exit code.
+
+    Args:
+        grace_s: How long it may take to end, once this process was told to stop.
+    """
+    adopt_orphans()
+    child = subprocess.Popen(command, env=env, start_new_session=True)  # noqa: S603 - the caller's own
+    stopping: list[float] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.append(time.monotonic())
+        child.terminate()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    while child.poll() is None:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(0.5)
+        if stopping and time.monotonic() - stopping[0] > grace_s:
+            child.kill()
+    end_descendants()
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
 def _alive(process: psutil.Process) -> bool:

@@ -153,6 +153,32 @@ child.wait()
     assert gone(int(grandchild))
 
 
+@pytest.mark.parametrize(("code", "told"), [("raise SystemExit(3)", "3"), ("os.kill(os.getpid(), 9)", "137")])
+def test_a_command_that_is_watched_over_tells_its_code_and_leaves_nothing(code: str, told: str) -> None:
+    orphan, exit_code, left = python(
+        """
+import sys
+from app.system.processes import descendants, watch_over
+print(watch_over([sys.executable, "-c", sys.argv[1]], {"OF": "the caller"}, 5.0))
+print(descendants())
+""",
+        f"import os\nassert 'PATH' not in os.environ and os.environ['OF']\n{LEAVES_AN_ORPHAN}\n{code}",
+    )
+    assert (exit_code, left) == (told, "[]")
+    assert gone(int(orphan))
+
+
+def test_a_stop_reaches_the_command_that_is_watched_over() -> None:
+    assert python(
+        """
+import sys
+from app.system.processes import watch_over
+print(watch_over([sys.executable, "-c", sys.argv[1]], {}, 60.0))
+""",
+        "import os, signal\nos.kill(os.getppid(), signal.SIGTERM)\nsignal.pause()",
+    ) == ["143"]
+
+
 def test_nothing_to_end() -> None:
     assert python("from app.system.processes import end_descendants; print(end_descendants())") == ["[]"]
 
