@@ -28,10 +28,9 @@ from app.service.embedding_service import EmbeddingService, Encoder
 from app.types import Modality
 from deployments.cache import ActorTransport
 from deployments.ingress_metrics import record_ingress
-from deployments.logs import join_serve_log
 from deployments.remote_encoder import RemoteEncoder, RemoteRanker
 from deployments.serve_internals.bypass_middleware import BypassMiddleware
-from deployments.telemetry import ClusterMetrics, begin_traces, end_traces, reporter
+from deployments.telemetry import ClusterMetrics, begin_traces, end_traces, join_serve_log, reporter
 
 
 @serve.ingress()

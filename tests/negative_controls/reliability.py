@@ -79,11 +79,12 @@ OVERLOAD: Final = [
     M("the fewest calls", "app/dispatch/least_outstanding.py", "if counts[receiver] == least", "if True", "tests/unit/dispatch/test_least_outstanding.py tests/unit/deployments/serve_internals/test_router.py"),
     M("promised calls", "app/dispatch/least_outstanding.py", "        self._promised.append((now, chosen))\n", "", "tests/unit/dispatch/test_least_outstanding.py"),
     M("calls that ended", "deployments/serve_internals/router.py", "        self.calls.ended(replica_id)\n", "", "tests/unit/deployments/serve_internals/test_router.py"),
-    M("a queue for each tower", "deployments/engine.py", "self._slots = [self", "self._slots = Tower.shared = getattr(Tower, 'shared', None) or [self", "tests/unit/deployments/test_engine.py"),
+    M("a queue for each engine", "deployments/engine.py", "self._slots = [self", "self._slots = Engine.shared = getattr(Engine, 'shared', None) or [self", "tests/unit/deployments/test_engine.py"),
     M("a queue for each slot", "deployments/engine.py", "await self._slots[slot](part)", "await self._slots[0](part)", "tests/unit/deployments/test_engine.py"),
-    M("alone only where it is quiet", "app/inference/scheduler.py", "not self._busy and self._quiet and", "not self._busy and", "tests/unit/inference/test_scheduler_streams.py"),
-    M("nothing beside what runs alone", "app/inference/scheduler.py", "free if alone and self.streams > 1 else free[:1]", "free[:1]", "tests/unit/inference/test_scheduler_streams.py"),
-    M("every form proves itself", "app/encoders/text.py", ", *([self.run_alone(batch)] if self._runner.alone is not self._runner else [])", "", "tests/models/test_forms.py"),
+    M("exclusive only where it is quiet", "app/inference/scheduler.py", "not self._busy and self._quiet and", "not self._busy and", "tests/unit/inference/test_scheduler_streams.py"),
+    M("nothing beside an exclusive run", "app/inference/scheduler.py", "free if exclusive and self.streams > 1 else free[:1]", "free[:1]", "tests/unit/inference/test_scheduler_streams.py"),
+    M("every profile is tested", "app/encoders/text.py", "for exclusive in model.profiles:", "for exclusive in (False,):", "tests/models/test_contract.py"),
+    M("every profile is probed", "deployments/engine.py", "for exclusive in self._model.profiles:", "for exclusive in (False,):", "tests/unit/deployments/test_engine.py"),
     M("the last batches in even parts", "app/inference/batch_queue.py", "(parts := max(least, free)) > 1", "(parts := 1) > 1", "tests/unit/inference/test_batch_queue.py"),
     M("who is not alone is not waited for", "app/cache/client.py", "            if word.sole:\n", "            if True:\n", "tests/unit/cache/test_client_gathering.py"),
     M("calls overlap", "app/dispatch/admission.py", "max(began, self._answered_at)", "began", BACKLOG),
@@ -94,9 +95,9 @@ OVERLOAD: Final = [
 ]  # fmt: skip
 
 MODELS: Final = [
-    M("golden vectors", "app/encoders/self_test.py", "if cosine < LEAST_COSINE or ratio > LENGTH_TOLERANCE:", "if False:", GOLDEN),
+    M("self-test vectors", "app/encoders/self_test.py", "if cosine < LEAST_COSINE or ratio > LENGTH_TOLERANCE:", "if False:", GOLDEN),
     M("no recording of nonsense", "app/encoders/self_test.py", "    _sane(made, weights.id)\n", "", GOLDEN),
-    M("golden vectors of one reading", "app/encoders/self_test.py", "[weights.sha256, *pooling,", "[weights.sha256,", GOLDEN),
+    M("self-test vectors of one reading", "app/encoders/self_test.py", "[weights.sha256, *pooling,", "[weights.sha256,", GOLDEN),
     M("faults of the device", "app/inference/health_probe.py", "            probe.result()\n", "", PROBE),
     M("one probe at a time", "app/inference/health_probe.py", "if self._probe is None:", "if True:", PROBE),
     M("a run that hangs beside others", "app/inference/health_probe.py", "self.clock() - began > HUNG_S", "False", PROBE),
