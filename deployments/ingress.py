@@ -12,6 +12,7 @@ from ray.serve.handle import DeploymentHandle
 from app.api import create_app
 from app.api.backend import Backend
 from app.api.middleware.auth import Authenticator
+from app.api.routes import NEEDS
 from app.auth.key_file import open_book
 from app.cache.client import CacheClient
 from app.cache.lru import LruTtlCache
@@ -78,7 +79,7 @@ class Ingress:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(run()) for run in self._background]
         app = create_app(self._backend, names_answers=False)
-        BypassMiddleware.answers, BypassMiddleware.keeper = app, LoadShedder(self._backend.service.refusal)
+        BypassMiddleware.answers, BypassMiddleware.keeper = app, LoadShedder(self._backend.service.refusal, NEEDS)
         return app
 
     async def __del__(self) -> None:

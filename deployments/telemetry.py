@@ -47,7 +47,12 @@ def reporter() -> Reporter:
 
 def begin_traces(args: TracingArgs) -> None:
     """Send this replica's spans where the settings say."""
-    tracing.start(args, serve.get_replica_context().deployment, replica_name())
+    if args.endpoint is None:
+        return
+    # Imported here: with nowhere to send traces to, OpenTelemetry is not loaded.
+    from app.telemetry import otlp
+
+    otlp.start(args, serve.get_replica_context().deployment, replica_name())
 
 
 async def end_traces() -> None:

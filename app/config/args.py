@@ -8,19 +8,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
 
+from app.config.model_names import ModelName
+
 DEFAULT_TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_IMAGE_MODEL = "openai/clip-vit-base-patch32"
 SHAPES_CLIP = "shapes-clip"
-
+# Of one file of an embedded corpus.
+PART_ROWS = 2048
 
 LogRequests = Literal["off", "errors", "all"]
-
-
-def public_name(id_: str) -> str:
-    """A model's id, or its folder's name where that is a path: how this machine's disk is laid out is nobody's
-    business."""
-    is_path = id_.startswith(("/", "./", "../", "~")) or id_.strip("/").count("/") > 1
-    return id_.rstrip("/").rsplit("/", 1)[-1] if is_path else id_
 
 
 class Settings(BaseModel):
@@ -78,11 +74,11 @@ class ModelArgs(EncoderOptions):
     @property
     def name(self) -> str:
         """What answers call it."""
-        return public_name(self.id)
+        return ModelName(self.id).public
 
     @property
     def short_name(self) -> str:
-        return self.id.rstrip("/").rsplit("/", 1)[-1]
+        return ModelName(self.id).short
 
 
 class CacheArgs(Settings):

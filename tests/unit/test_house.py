@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,14 @@ def test_constraints_pin_every_version_plainly() -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line) for line in lines)
     assert "torch==2.13.0" in lines
     assert any(line.startswith("ray==2.60.") for line in lines)
+
+
+def test_every_package_has_its_place_in_ten_layers() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    named = [name.strip() for layer in layers for name in layer.split("|")]
+    children = {f"app.{path.stem}" for path in ROOT.glob("app/*.py")}
+    children |= {f"app.{path.parent.name}" for path in ROOT.glob("app/*/__init__.py")}
+    assert len(layers) <= 10
+    assert sorted(named) == sorted(children - {"app.__init__"} | {"deployments"})
+    assert len(list(ROOT.glob("app/*.py"))) <= 8

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.routes import ROUTES
-from app.dispatch.load_shedding import NEEDS, LoadShedder
+from app.api.routes import NEEDS
+from app.dispatch.load_shedding import LoadShedder
 from app.errors import Overloaded
 from tests.support.aio import Clock
 from tests.support.calling import Service, error_of
@@ -106,7 +106,7 @@ def keep(service: Service) -> None:
     """A door that lets nobody look."""
     BypassMiddleware.answers = service._app  # noqa: SLF001 - as `Service` does
     clock = Clock()
-    BypassMiddleware.keeper = LoadShedder(service.embeddings.refusal, clock)
+    BypassMiddleware.keeper = LoadShedder(service.embeddings.refusal, NEEDS, clock)
     BypassMiddleware.keeper._looks, BypassMiddleware.keeper._at = 0.0, clock.now  # noqa: SLF001 - all were used just now
 
 
@@ -236,7 +236,3 @@ def test_a_large_body_is_not_waited_for(encoder: FakeEncoder) -> None:
     encoder.overload = FULL
     [answer] = asked(Inside(), text(content=b" " * 100_000, json=None))
     assert (answer.status_code, answer.headers["connection"]) == (429, "close")
-
-
-def test_the_doors_routes_are_the_services() -> None:
-    assert set(NEEDS) <= {route.path for route in ROUTES if route.method == "POST"}
