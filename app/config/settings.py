@@ -224,3 +224,8 @@ class ClientSettings(Settings):
 def process_environment() -> dict[str, str]:
     """A copy of this process's variables, for a child process."""
     return dict(os.environ)
+
+
+def ray_uses_tls() -> bool:
+    """Whether Ray's own connections are encrypted, as Ray reads its variable."""
+    return os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")

@@ -38,6 +38,11 @@ class ReplicaAccounting:
         """Whether Serve would have the next one wait."""
         return bool(self._replica._semaphore.locked())  # noqa: SLF001
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether Serve would have the router send the next one to another replica, since this one ends."""
+        return bool(getattr(self._replica, "_quiescing", False))
+
     async def enter(self) -> None:
         """Take a place among those that may be under way; does not wait unless they are full."""
         await self._replica._semaphore.acquire()  # noqa: SLF001

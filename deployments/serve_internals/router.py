@@ -42,16 +42,13 @@ class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRo
         first = [self._replicas[self.calls.fewest(well)]] if well else []
         return [[*first, *unknown]] if near else []
 
-    def at_once(self, method: str) -> RpcReplica | None:
-        """The replica that a call would go to now, if nothing waits to be sent, Serve knows all of them to be well, and
-        each has its line. The call must be made before anything else is done.
-        """
-        near = self.apply_locality_routing(PendingRequest(args=[], kwargs={}, metadata=None))
-        ready = near and not self.num_pending_requests
-        if ready and all(self._accepts(id_) and self._replicas[id_].is_lined(method) for id_ in near):
-            replica: RpcReplica = self._replicas[self.calls.fewest([*near])]
-            return replica
-        return None
+    def update_replicas(self, replicas: list[RunningReplica]) -> None:
+        """The RPC connection of a replica that is no longer among them ends with its last call."""
+        for replica in self.curr_replicas.values():
+            # Not by its class, of which Serve makes another in each process.
+            if replica not in replicas and hasattr(replica, "close"):
+                replica.close()
+        super().update_replicas(replicas)
 
     def on_send_request(self, replica_id: ReplicaID) -> None:
         super().on_send_request(replica_id)

@@ -34,11 +34,13 @@ def test_a_replica_knows_its_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
         _metrics_manager=metrics,
         _deployment_id=None,
         _semaphore=asyncio.Semaphore(0),
+        _quiescing=True,
         _user_callable_wrapper=SimpleNamespace(_run_user_code_in_separate_thread=False),
     )
     monkeypatch.setattr(worker.global_worker, "actors", {1: SimpleNamespace(_replica_impl=replica)})
     accounting = own_ledger()
     assert isinstance(accounting, ReplicaAccounting)
     assert accounting.is_full
+    assert accounting.is_draining
     accounting.called(accounting.began(), error=True)
     assert (counted, [(one["route"], one["is_error"]) for one in recorded]) == ([1, -1], [("", True)])

@@ -1,0 +1,62 @@
+"""Calls of encoders and their replies, as the heads (JSON) and bodies (raw bytes) of RPC frames."""
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import Any
+
+import orjson
+
+from app.rpc.errors import error_fields, error_from
+from app.telemetry.tracing import Origins
+from app.types import Prompted, TextInput, TokenIds
+from deployments.messages import VERSION, EncodeReply, require
+
+
+def pack_call(method: str, args: Sequence[Any]) -> tuple[bytes, bytes]:
+    """Raises TypeError or ValueError where the call is none of these, or its texts are no Unicode."""
+    items, timeout_s, origins = args
+    fields: dict[str, Any] = {"version": VERSION, "method": method, "timeout_s": timeout_s, "origins": origins}
+    if method == "encode_images":
+        return orjson.dumps(fields | {"sizes": [len(crop) for crop in items]}), b"".join(items)
+    return orjson.dumps(fields | {"texts": items}), b""
+
+
+def unpack_call(head: bytes, body: bytes) -> tuple[str, list[TextInput] | list[bytes], float, Origins | None]:
+    """The method and its arguments.
+
+    Raises:
+        Unavailable: A field is missing.
+        Exception: The call is malformed.
+    """
+    fields = orjson.loads(head)
+    method: str = fields.get("method")
+    require("A call", fields, "method", "timeout_s", "sizes" if method == "encode_images" else "texts")
+    items: Any
+    if method == "encode_images":
+        items = [body[begin:end] for begin, end in pairwise(accumulate(fields["sizes"], initial=0))]
+    else:
+        items = [text if isinstance(text, str) else _text(text) for text in fields["texts"]]
+    origins = fields.get("origins")
+    return method, items, fields["timeout_s"], origins and [(position, times) for position, times in origins]
+
+
+def pack_reply(reply: EncodeReply) -> tuple[bytes, bytes]:
+    fields = reply.fields()
+    packed: bytes = fields.pop("packed")
+    fields["errors"] = [(index, error_fields(error)) for index, error in reply.errors.items()]
+    return orjson.dumps(fields), packed
+
+
+def unpack_reply(head: bytes, body: bytes) -> EncodeReply:
+    """Raises Unavailable where a field is missing."""
+    fields = orjson.loads(head)
+    require("EncodeReply", fields, "errors")
+    errors = {index: error_from(error) for index, error in fields["errors"]}
+    return EncodeReply.from_fields(fields | {"packed": body, "errors": errors})
+
+
+def _text(fields: dict[str, Any]) -> TextInput:
+    if "ids" in fields:
+        return TokenIds(tuple(fields["ids"]))
+    require("A text", fields, "text")
+    return Prompted(fields["text"], fields.get("prompt"), fields.get("cut", "end"))
