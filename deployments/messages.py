@@ -6,6 +6,7 @@ that lacks one is refused in words.
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from typing import Any, Final, Self
 
 from app.errors import ServiceError, Unavailable
@@ -26,15 +27,19 @@ class Message:
     @classmethod
     def from_fields(cls, given: Mapping[str, Any]) -> Self:
         """Raises Unavailable where a field without a default is missing."""
-        own = fields(cls)  # type: ignore[arg-type]
-        require(cls.__name__, given, *(field.name for field in own if field.default is MISSING))
-        return cls(**{field.name: given[field.name] for field in own if field.name in given})
+        require(cls.__name__, given, _without_default(cls))  # type: ignore[arg-type]
+        return cls(**{name: given[name] for name in cls.__slots__ if name in given})
 
     def __reduce__(self) -> Any:
         return type(self).from_fields, (self.fields(),)
 
 
-def require(name: str, given: Mapping[str, Any], *needed: str) -> None:
+@cache
+def _without_default(cls: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls) if field.default is MISSING)
+
+
+def require(name: str, given: Mapping[str, Any], needed: tuple[str, ...]) -> None:
     """Raises Unavailable where a message lacks a field."""
     if missing := [field for field in needed if field not in given]:
         raise Unavailable(

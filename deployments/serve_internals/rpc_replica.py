@@ -12,6 +12,7 @@ from ray.serve._private.replica_result import ReplicaResult
 from ray.serve._private.request_router.replica_wrapper import RunningReplica
 from ray.serve.request_router import PendingRequest
 
+from app.errors import ServiceError
 from app.rpc.connection import Answer, RpcConnection, connect
 from app.rpc.frames import PROTOCOL, CallRefused, ConnectionLost
 from deployments.call_codec import pack_call, unpack_reply
@@ -105,11 +106,15 @@ class RpcResult(ReplicaResult):  # type: ignore[misc]
         A call that was lost with its replica counts as taken, since it may be what ended it: whether another replica
         gets it is not Serve's router's decision.
         """
-        await asyncio.wait([self._answer])
-        refused = not self._answer.cancelled() and isinstance(self._answer.exception(), CallRefused)
-        # Serve counts this one until its callback is run. A replica that refuses looks full: the router asks others.
-        ongoing = self._max_ongoing if refused else len(self._connection) + 1
-        return ReplicaQueueLengthInfo(accepted=not refused, num_ongoing_requests=ongoing)
+        try:
+            await self._answer
+        except CallRefused:
+            # It looks full, so that the router asks others.
+            return ReplicaQueueLengthInfo(accepted=False, num_ongoing_requests=self._max_ongoing)
+        except (ServiceError, ConnectionLost):
+            pass  # for `get_async`
+        # Serve counts this one until its callback is run.
+        return ReplicaQueueLengthInfo(accepted=True, num_ongoing_requests=len(self._connection) + 1)
 
     async def get_async(self) -> Any:
         """Raises the ServiceError that was answered, or ActorUnavailableError where the replica is gone."""

@@ -87,7 +87,11 @@ def test_only_who_knows_the_secret_is_connected() -> None:
         b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     ],
 )
-def test_who_begins_with_anything_but_a_hello_hears_nothing(sent: bytes) -> None:
+def test_who_begins_with_anything_but_a_hello_hears_nothing_and_is_not_kept(
+    sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rpc_server_module, "HANDSHAKE_S", 3600.0)
+
     async def main() -> None:
         async with rpc_server(never) as (server, port):
             assert await answer_of(port, sent) == b""
@@ -120,9 +124,15 @@ def test_a_proof_that_was_overheard_or_sent_back_is_worth_nothing() -> None:
             writer.write(overheard)
             assert await read_frame(reader) == (WELCOME, b"")
             await closed(writer)
-            # The same on a second connection, whose nonce is another; and the server's own proof.
+            # The same on a second connection, whose nonce is another.
             assert len(await answer_of(port, hello(), overheard)) == HEADER.size + 48
-            assert len(await answer_of(port, hello(), frame(PROOF, shown))) == HEADER.size + 48
+            # The server's own proof, sent back to it.
+            reader, writer = await asyncio.open_connection(HOST, port)
+            writer.write(hello())
+            writer.write(frame(PROOF, (await read_frame(reader))[1][16:]))
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+            await closed(writer)
 
     run(main())
 
