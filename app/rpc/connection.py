@@ -10,30 +10,9 @@ import secrets
 from itertools import count
 from typing import Any, Final
 
+from app.rpc import frames
 from app.rpc.errors import error_from_head
-from app.rpc.frames import (
-    ANSWER,
-    CALL,
-    CANCEL,
-    CHALLENGE,
-    CLIENT,
-    ERROR,
-    HELLO,
-    HELLO_HEAD,
-    MAGIC,
-    MAX_BYTES,
-    NONCE_BYTES,
-    PING,
-    PROOF,
-    PROTOCOL,
-    REFUSED,
-    SERVER,
-    WELCOME,
-    CallRefused,
-    ConnectionLost,
-    Frames,
-    proof,
-)
+from app.rpc.frames import CallRefused, ConnectionLost, Frames, proof
 
 CONNECT_S: Final = 2.0
 # After a call was given up so long after it was sent, with nothing from the other end since, the other end is asked
@@ -48,9 +27,9 @@ class RpcConnection(Frames):
     """The calling end. `await connect(...)` makes one."""
 
     def __init__(self, secret: bytes) -> None:
-        super().__init__(MAX_BYTES)
+        super().__init__(frames.MAX_BYTES)
         self._secret = secret
-        self._nonce = secrets.token_bytes(NONCE_BYTES)
+        self._nonce = secrets.token_bytes(frames.NONCE_BYTES)
         self._is_proved = False
         self._is_closing = False
         self._numbers = count(1)
@@ -66,7 +45,7 @@ class RpcConnection(Frames):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.write(HELLO, 0, HELLO_HEAD.pack(MAGIC, PROTOCOL, self._nonce))
+        self.write(frames.HELLO, 0, frames.HELLO_HEAD.pack(frames.MAGIC, frames.PROTOCOL, self._nonce))
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -95,7 +74,7 @@ class RpcConnection(Frames):
         number, sent_at = next(self._numbers), self._loop.time()
         self._calls[number] = future
         future.add_done_callback(lambda done: self._ended(number, sent_at, done))
-        self.write(CALL, number, head, body)
+        self.write(frames.CALL, number, head, body)
         return future
 
     def close(self) -> None:
@@ -112,24 +91,24 @@ class RpcConnection(Frames):
         future = self._calls.get(number)
         if future is None or future.done():
             return
-        if kind == ANSWER:
+        if kind == frames.ANSWER:
             future.set_result((head, body))
-        elif kind == ERROR:
+        elif kind == frames.ERROR:
             future.set_exception(error_from_head(head))
-        elif kind == REFUSED:
+        elif kind == frames.REFUSED:
             future.set_exception(CallRefused("the other end took no call"))
 
     def _shake_hands(self, kind: int, head: bytes) -> None:
-        nonce, shown = head[:NONCE_BYTES], head[NONCE_BYTES:]
-        if kind == WELCOME and self._is_proved:
+        nonce, shown = head[: frames.NONCE_BYTES], head[frames.NONCE_BYTES :]
+        if kind == frames.WELCOME and self._is_proved:
             self.welcomed.set_result(None)
         elif (
-            kind == CHALLENGE
+            kind == frames.CHALLENGE
             and not self._is_proved
-            and hmac.compare_digest(shown, proof(self._secret, SERVER, self._nonce, nonce))
+            and hmac.compare_digest(shown, proof(self._secret, frames.SERVER, self._nonce, nonce))
         ):
             self._is_proved = True
-            self.write(PROOF, 0, proof(self._secret, CLIENT, self._nonce, nonce))
+            self.write(frames.PROOF, 0, proof(self._secret, frames.CLIENT, self._nonce, nonce))
         else:
             self.welcomed.set_exception(ConnectionLost("the other end does not know the secret"))
             self.abort()
@@ -139,9 +118,9 @@ class RpcConnection(Frames):
         if not future.cancelled():
             future.exception()  # seen: whoever gave the call up has nobody to tell
         elif waits:
-            self.write(CANCEL, number)
+            self.write(frames.CANCEL, number)
             if self._doubt is None and self._heard_at <= sent_at <= self._loop.time() - SILENT_S:
-                self.write(PING, 0)
+                self.write(frames.PING, 0)
                 self._doubt = self._loop.call_later(PONG_S, self._decide, self._loop.time())
         if self._is_closing and not self._calls:
             self.transport.close()

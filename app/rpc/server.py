@@ -8,31 +8,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from app.errors import ServiceError
+from app.rpc import frames
 from app.rpc.errors import error_head
-from app.rpc.frames import (
-    ANSWER,
-    CALL,
-    CANCEL,
-    CHALLENGE,
-    CLIENT,
-    ERROR,
-    HELLO,
-    HELLO_HEAD,
-    MAGIC,
-    MAX_BYTES,
-    MAX_HANDSHAKE_BYTES,
-    NONCE_BYTES,
-    PING,
-    PONG,
-    PROOF,
-    PROTOCOL,
-    REFUSED,
-    SERVER,
-    WELCOME,
-    CallRefused,
-    Frames,
-    proof,
-)
+from app.rpc.frames import CallRefused, Frames, proof
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +27,7 @@ class _ServerConnection(Frames):
     """The answering end of one connection. Its work ends with it."""
 
     def __init__(self, server: "RpcServer") -> None:
-        super().__init__(MAX_HANDSHAKE_BYTES)
+        super().__init__(frames.MAX_HANDSHAKE_BYTES)
         self._server = server
         self._is_known = False
         self._expected = b""
@@ -74,33 +52,33 @@ class _ServerConnection(Frames):
     def frame_received(self, kind: int, number: int, head: bytes, body: bytes) -> None:
         if not self._is_known:
             self._shake_hands(kind, head)
-        elif kind == CALL:
+        elif kind == frames.CALL:
             if number in self.tasks:
                 self.refuse("used the number of a call that is under way")
                 return
             task = asyncio.get_running_loop().create_task(self._answer(number, head, body))
             self.tasks[number] = task
             task.add_done_callback(lambda _: self.tasks.pop(number, None))
-        elif kind == PING:
-            self.write(PONG, number)
-        elif kind == CANCEL and (task_ := self.tasks.get(number)) is not None:
+        elif kind == frames.PING:
+            self.write(frames.PONG, number)
+        elif kind == frames.CANCEL and (task_ := self.tasks.get(number)) is not None:
             task_.cancel()
 
     def _shake_hands(self, kind: int, head: bytes) -> None:
-        if kind == HELLO and not self._expected and len(head) == HELLO_HEAD.size:
-            magic, protocol, nonce = HELLO_HEAD.unpack(head)
-            if (magic, protocol) != (MAGIC, PROTOCOL):
-                self.refuse(f"does not speak protocol {PROTOCOL}")
+        if kind == frames.HELLO and not self._expected and len(head) == frames.HELLO_HEAD.size:
+            magic, protocol, nonce = frames.HELLO_HEAD.unpack(head)
+            if (magic, protocol) != (frames.MAGIC, frames.PROTOCOL):
+                self.refuse(f"does not speak protocol {frames.PROTOCOL}")
                 return
-            own, secret = secrets.token_bytes(NONCE_BYTES), self._server.secret
-            self._expected = proof(secret, CLIENT, nonce, own)
-            self.write(CHALLENGE, 0, own + proof(secret, SERVER, nonce, own))
-        elif kind == PROOF and self._expected and hmac.compare_digest(head, self._expected):
+            own, secret = secrets.token_bytes(frames.NONCE_BYTES), self._server.secret
+            self._expected = proof(secret, frames.CLIENT, nonce, own)
+            self.write(frames.CHALLENGE, 0, own + proof(secret, frames.SERVER, nonce, own))
+        elif kind == frames.PROOF and self._expected and hmac.compare_digest(head, self._expected):
             self._is_known = True
             self._timeout.cancel()
             self._server.authenticated(self)
-            self.max_bytes = MAX_BYTES
-            self.write(WELCOME, 0)
+            self.max_bytes = frames.MAX_BYTES
+            self.write(frames.WELCOME, 0)
         else:
             self.refuse("does not know the secret")
 
@@ -110,7 +88,7 @@ class _ServerConnection(Frames):
                 raise CallRefused
             answer = await self._server.answer(head, body)
         except CallRefused:
-            self.write(REFUSED, number)
+            self.write(frames.REFUSED, number)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -119,12 +97,12 @@ class _ServerConnection(Frames):
         except Exception as error:  # noqa: BLE001 - the caller's to see
             self._answer_error(number, error)
         else:
-            self.write(ANSWER, number, *answer)
+            self.write(frames.ANSWER, number, *answer)
 
     def _answer_error(self, number: int, error: BaseException) -> None:
         if not isinstance(error, ServiceError):
             logger.error("a call failed", exc_info=error)
-        self.write(ERROR, number, error_head(error))
+        self.write(frames.ERROR, number, error_head(error))
 
 
 class RpcServer:

@@ -130,20 +130,7 @@ class RpcResult(ReplicaResult):  # type: ignore[misc]
     def cancel(self) -> None:
         self._answer.cancel()
 
-    def get(self, timeout_s: float | None) -> Any:
-        raise NotImplementedError("an RPC call is awaited")
+    def _only_awaited(self, *_: Any) -> Any:
+        raise NotImplementedError("an RPC call is awaited: it does not block or stream, and has no objects")
 
-    def __next__(self) -> Any:
-        raise NotImplementedError("an RPC call does not stream")
-
-    async def __anext__(self) -> Any:
-        raise NotImplementedError("an RPC call does not stream")
-
-    def to_object_ref(self) -> Any:
-        raise NotImplementedError("an RPC call has no objects")
-
-    async def to_object_ref_async(self) -> Any:
-        raise NotImplementedError("an RPC call has no objects")
-
-    def to_object_ref_gen(self) -> Any:
-        raise NotImplementedError("an RPC call has no objects")
+    get = __next__ = __anext__ = to_object_ref = to_object_ref_async = to_object_ref_gen = _only_awaited
