@@ -35,16 +35,17 @@ class RpcReplica(RunningReplica):  # type: ignore[misc]
 
     def try_send_request(self, pr: PendingRequest, with_rejection: bool) -> ReplicaResult:
         metadata = pr.metadata
-        plain = not (metadata.is_streaming or metadata._on_separate_loop or pr.kwargs)  # noqa: SLF001
+        plain = not (metadata.is_streaming or metadata._on_separate_loop or pr.kwargs)
         if metadata.call_method in self._methods and plain:
-            if self.is_lined(metadata.call_method):
+            if self.is_connected:
                 return self.call(metadata.call_method, pr.args)
             self._reconnect()
         return super().try_send_request(pr, with_rejection)
 
-    def is_lined(self, method: str) -> bool:
-        """Whether `call` can be used."""
-        return method in self._methods and self._line is not None and self._line.is_open
+    @property
+    def is_connected(self) -> bool:
+        """Whether calls go by RPC now."""
+        return self._line is not None and self._line.is_open
 
     def call(self, method: str, args: Sequence[Any]) -> "RpcResult":
         """Raises ConnectionLost where there is no line."""

@@ -23,7 +23,7 @@ with warnings.catch_warnings():
     from ray.serve._private.request_router.replica_wrapper import RunningReplica
 
     from deployments.clip import Clip
-    from deployments.serve_internals import rpc, rpc_replica
+    from deployments.serve_internals import probe, rpc, rpc_replica
     from deployments.serve_internals.router import LeastOutstandingRouter
     from deployments.serve_internals.rpc import RpcEndpoint
     from deployments.serve_internals.rpc_replica import RpcReplica, RpcResult
@@ -169,7 +169,7 @@ def test_only_the_lines_own_methods_and_plain_calls_go_by_it() -> None:
         async with lined() as pair:
             await pair.connected()
             connecting = pair.replica._connecting  # noqa: SLF001
-            assert (pair.replica.is_lined("twice"), pair.replica.is_lined("secret")) == (True, False)
+            assert pair.replica.is_connected
             assert pair.send("secret") == GRPC
             assert pair.send("twice", 1, "m", is_streaming=True) == GRPC
             assert pair.send("twice", 1, "m", _on_separate_loop=True) == GRPC
@@ -268,31 +268,41 @@ def test_work_that_others_cancelled_is_answered() -> None:
 def test_encoders_tell_serve_of_their_line(monkeypatch: pytest.MonkeyPatch, deployment: Any) -> None:
     opened: list[tuple[str, ...]] = []
 
-    async def opens(target: Any, *methods: str) -> tuple[None, dict[str, Any]]:
-        opened.append(methods)
+    async def opens(target: Any, *methods: str, setting: str) -> tuple[None, dict[str, Any]]:
+        opened.append((setting, *methods))
         assert all(callable(getattr(target, method)) for method in methods)
         return None, {"line": {}}
 
-    monkeypatch.setattr(f"{deployment.__module__}.open_line", opens)
+    monkeypatch.setattr(f"{deployment.__module__}.serve_rpc", opens)
     # Not one of its own: Serve awaits an encoder's end.
-    target = SimpleNamespace(encode_texts=deployment.encode_texts, encode_images=len)
+    target = SimpleNamespace(encode_texts=deployment.encode_texts, encode_images=len, _serve_bypass="require")
     assert run(deployment.record_replica_metadata(target)) == {"line": {}}
-    assert opened == [("encode_texts",) if deployment is TextEncoder else ("encode_texts", "encode_images")]
+    assert opened == [("require", "encode_texts", *(() if deployment is TextEncoder else ("encode_images",)))]
 
 
 def test_an_address_that_is_not_this_nodes_makes_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpc, "get_node_ip_address", lambda: "203.0.113.7")
-    monkeypatch.setattr(rpc, "own_ledger", Ledger)
+    monkeypatch.setattr(rpc, "own_accounting", Ledger)
+    monkeypatch.setattr(probe, "why_not", lambda part: None)
     assert run(rpc.serve_rpc(Target(), "twice")) == (None, {})
+    with pytest.raises(RuntimeError, match="require"):
+        run(rpc.serve_rpc(Target(), "twice", setting="require"))
 
 
-def test_the_router_has_lined_replicas() -> None:
-    router = object.__new__(LeastOutstandingRouter)
-    assert isinstance(router.create_replica_wrapper(info_of({})), RpcReplica)
+def test_the_router_has_replicas_that_are_called_by_rpc_and_they_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "why_not", lambda part: None)
+    replica = object.__new__(LeastOutstandingRouter).create_replica_wrapper(info_of({}))
+    assert isinstance(replica, RpcReplica)
+    assert replica in probe.rpc_replicas
+
+
+@pytest.mark.parametrize("setting", ["off", ("middleware",)])
+def test_no_port_is_opened_where_the_setting_says_so(monkeypatch: pytest.MonkeyPatch, setting: Any) -> None:
+    monkeypatch.setattr(probe, "why_not", lambda part: None)
+    assert run(rpc.serve_rpc(Target(), "twice", setting=setting)) == (None, {})
 
 
 def test_a_process_that_is_no_replica_of_serves_opens_no_line() -> None:
-    async def main() -> None:
-        assert await rpc.serve_rpc(Target(), "twice") == (None, {})
-
-    run(main())
+    assert run(rpc.serve_rpc(Target(), "twice")) == (None, {})
+    with pytest.raises(RuntimeError, match="no replica of Serve's"):
+        run(rpc.serve_rpc(Target(), "twice", setting="require"))
