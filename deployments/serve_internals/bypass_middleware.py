@@ -4,18 +4,11 @@ Serve's part is nearly half of what a cache hit would cost this process. The mid
 servers; it does nothing in a process whose ingress has not registered its application here, and leaves Serve's own
 routes (`/-/healthz`), and what Serve would have wait, to Serve.
 
-What the bypass skips of Serve, and what does it instead:
-
-- the request's context and id: the application makes ids, and takes a client's that `client_headers` let through;
-- Serve's request timeout: the application has deadlines of its own (`limits.deadline_s`, then 504);
-- the watch for clients that leave: the application watches itself (`app.api.middleware.disconnect`);
-- the counts of requests under way, by which Serve drains and scales, its latency and error metrics, and
-  `max_ongoing_requests`: kept by `accounting`;
-- Serve's access log (off as shipped; the application has its own), and Serve's trace spans;
-- multiplexed models, sessions and `x-request-…` headers for load balancers, which nobody uses here.
-
-`max_queued_requests` applies: a full replica's requests go Serve's way, and queue there. While a replica drains, Serve
-answers what still comes, and so does the bypass.
+It skips, of Serve: the request timeout and the watch for clients that leave (the application has deadlines, and
+watches itself: `app.api.middleware.disconnect`), ids and the request's context (the application makes ids), the access
+log and trace spans (the application has its own), sessions, multiplexed models and `x-request-…` headers (not used
+here). Kept, by `accounting`: the counts of requests under way, by which Serve drains and scales, its latency and error
+metrics, and `max_ongoing_requests`. The table is in SECURITY.md, "What the bypass skips".
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping

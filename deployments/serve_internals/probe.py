@@ -42,11 +42,7 @@ def decide(setting: ServeBypass, parts: Iterable[BypassPart] = BYPASS_PARTS) -> 
     if setting == "require" and lacking:
         raise RuntimeError(f"serve_bypass: require, but this can't be used: {'; '.join(lacking)}")
     used = frozenset(part for part, reason in reasons.items() if reason is None)
-    logger.info(
-        "Serve bypass: in use: %s%s",
-        ", ".join(sorted(used)) or "none",
-        f"; not {'; '.join(lacking)}" if lacking else "",
-    )
+    logger.info("Serve bypass: in use: %s; not: %s", ", ".join(sorted(used)) or "none", "; ".join(lacking) or "none")
     return used
 
 
@@ -67,20 +63,19 @@ def _reason(setting: ServeBypass, part: BypassPart) -> str | None:
 def why_not(part: BypassPart) -> str | None:
     """Why this process can't use the part; None if it can."""
     try:
-        _check_version(ray.__version__)
+        if not ray.__version__.startswith(KNOWN_RAY):
+            raise Unusable(f"Ray {ray.__version__} is not among the known releases ({', '.join(KNOWN_RAY)}x)")
         _CHECKS[part]()
+        check_replica(own_replica())
     except Exception as error:  # noqa: BLE001 - a Ray that has changed may fail in any way
         return str(error) or type(error).__name__
     return None
 
 
-def _check_version(version: str) -> None:
-    if not version.startswith(KNOWN_RAY):
-        raise Unusable(f"Ray {version} is not among the known releases ({', '.join(KNOWN_RAY)}x)")
-
-
 def check_replica(replica: Any) -> None:
     """Raises if Serve's counts of this replica can't be kept."""
+    from ray.serve._private.common import RequestMetadata, RequestProtocol
+
     if replica is None:
         raise Unusable("this process is no replica of Serve's")
     if attrgetter("_user_callable_wrapper._run_user_code_in_separate_thread")(replica):
@@ -88,6 +83,8 @@ def check_replica(replica: Any) -> None:
     attrgetter("_deployment_id.app_name", "_deployment_id.name")(replica)
     for path, positional, keywords in CALLS:
         check_call(attrgetter(path)(replica), *range(positional), **dict.fromkeys(keywords))
+    http = {"_request_protocol": RequestProtocol.HTTP, "is_direct_ingress": True}
+    check_call(RequestMetadata, request_id="", internal_request_id="", **http)
 
 
 def check_call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
@@ -104,21 +101,12 @@ def check_implemented(cls: type[Any]) -> None:
         raise Unusable(f"{cls.__name__} lacks what its base class asks for: {', '.join(lacking)}")
 
 
-def _check_request() -> None:
-    from ray.serve._private.common import RequestMetadata, RequestProtocol
-
-    check_replica(own_replica())
-    known = {"request_id": "", "internal_request_id": "", "_request_protocol": RequestProtocol.HTTP}
-    check_call(RequestMetadata, **known, is_direct_ingress=True)
-
-
 def _check_rpc() -> None:
     from ray.serve._private.common import ReplicaQueueLengthInfo, RequestMetadata
     from ray.serve.request_router import RunningReplica
 
     from deployments.serve_internals.rpc_replica import RpcReplica, RpcResult
 
-    _check_request()
     attrgetter("call_method", "is_streaming", "_on_separate_loop")(RequestMetadata("", ""))
     check_call(RunningReplica, None)
     check_call(RunningReplica.try_send_request, None, None, True)
@@ -130,7 +118,6 @@ def _check_rpc() -> None:
 def _check_middleware() -> None:
     from ray.serve._private import constants
 
-    _check_request()
     if not constants.RAY_SERVE_ENABLE_DIRECT_INGRESS:
         raise Unusable("the ingress replicas have no HTTP servers of their own (RAY_SERVE_ENABLE_HA_PROXY is off)")
     if not constants.RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH:
