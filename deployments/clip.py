@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from app.config.args import Backup, ModelArgs, TracingArgs
+from app.config.args import Backup, ModelArgs, ServeBypass, TracingArgs
 from app.encoders import ClipModel, load_clip_model
 from app.errors import ModelUnavailable
 from app.inference.batch_queue import BatchQueue
@@ -35,8 +35,10 @@ class Clip:
         offline: bool,
         backup: Backup | None = None,
         traces: TracingArgs = OFF,
+        serve_bypass: ServeBypass = "auto",
     ) -> None:
         self._id = args.name
+        self._serve_bypass = serve_bypass
         self._replica = replica_name()
         self._calls: RpcEndpoint | None = None
         self._suspects = asyncio.Lock()
@@ -68,7 +70,7 @@ class Clip:
 
     async def record_replica_metadata(self) -> dict[str, Any]:
         """As `TextEncoder`'s."""
-        self._calls, end = await serve_rpc(self, "encode_texts", "encode_images")
+        self._calls, end = await serve_rpc(self, "encode_texts", "encode_images", setting=self._serve_bypass)
         return end
 
     async def __del__(self) -> None:

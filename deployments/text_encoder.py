@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from app.config.args import Backup, ModelArgs, TracingArgs
+from app.config.args import Backup, ModelArgs, ServeBypass, TracingArgs
 from app.encoders import TextTower, load_text_model, shapes
 from app.errors import InvalidItem, ModelUnavailable, ServiceError
 from app.inference.batch_queue import BatchQueue
@@ -42,8 +42,10 @@ class TextEncoder:
         offline: bool,
         backup: Backup | None = None,
         traces: TracingArgs = OFF,
+        serve_bypass: ServeBypass = "auto",
     ) -> None:
         self._id = args.name
+        self._serve_bypass = serve_bypass
         self._replica = replica_name()
         join_serve_log()
         begin_traces(traces)
@@ -60,7 +62,7 @@ class TextEncoder:
 
     async def record_replica_metadata(self) -> dict[str, Any]:
         """What Serve tells those who call this replica."""
-        self._calls, end = await serve_rpc(self, "encode_texts")
+        self._calls, end = await serve_rpc(self, "encode_texts", setting=self._serve_bypass)
         return end
 
     async def __del__(self) -> None:

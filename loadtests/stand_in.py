@@ -77,6 +77,7 @@ class SleepingModel:
 class StandIn(TextEncoder):
     def __init__(self, args: ModelArgs) -> None:
         self._id = args.id
+        self._serve_bypass = "auto"
         self._replica = replica_name()
         self._reporter = reporter()
         self._reason = None

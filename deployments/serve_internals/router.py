@@ -1,4 +1,8 @@
-"""Which replica a call goes to: the one that has the fewest calls from here."""
+"""Which replica a call goes to: the one that has the fewest calls from here.
+
+All that it is made of is Serve's public, if young, interface of request routers (`ray.serve.request_router`, alpha):
+the router is there with every setting of `serve_bypass`. Only the replicas that it hands out may be our own.
+"""
 
 from typing import Any
 
@@ -13,7 +17,7 @@ from ray.serve.request_router import (
 )
 
 from app.dispatch.least_outstanding import LeastOutstanding
-from deployments.serve_internals.rpc_replica import RpcReplica
+from deployments.serve_internals import probe
 
 
 class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc]
@@ -28,7 +32,13 @@ class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRo
         self.calls: LeastOutstanding[ReplicaID] = LeastOutstanding()
 
     def create_replica_wrapper(self, replica_info: Any) -> RunningReplica:
-        return RpcReplica(replica_info)
+        if probe.why_not("rpc") is not None:
+            return RunningReplica(replica_info)
+        from deployments.serve_internals.rpc_replica import RpcReplica
+
+        replica = RpcReplica(replica_info)
+        probe.rpc_replicas.add(replica)
+        return replica
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None

@@ -12,11 +12,12 @@ from typing import Any, Final
 
 from ray.util import get_node_ip_address
 
-from app.config.settings import ray_uses_tls
+from app.config.args import ServeBypass
 from app.rpc.frames import PROTOCOL, SECRET_BYTES, CallRefused
 from app.rpc.server import RpcServer
 from deployments.call_codec import pack_reply, unpack_call
-from deployments.serve_internals.accounting import ReplicaAccounting, own_ledger
+from deployments.serve_internals import probe
+from deployments.serve_internals.accounting import ReplicaAccounting, own_accounting
 
 logger = logging.getLogger(__name__)
 
@@ -62,18 +63,23 @@ class RpcEndpoint:
         await self._server.close(GRACE_S)
 
 
-async def serve_rpc(target: Any, *methods: str) -> tuple[RpcEndpoint | None, dict[str, Any]]:
-    """Of this process's replica, for `record_replica_metadata`; none where Serve's replica is not as expected, Ray
-    is told to use TLS, or the node's address can't be listened on."""
-    if (accounting := own_ledger()) is None:
+async def serve_rpc(
+    target: Any, *methods: str, setting: ServeBypass = "auto"
+) -> tuple[RpcEndpoint | None, dict[str, Any]]:
+    """Of this process's replica, for `record_replica_metadata`; none where `probe` says so, or the node's address can't
+    be listened on.
+
+    Raises:
+        RuntimeError: It is required and can't be had.
+    """
+    if "rpc" not in probe.decide(setting, ("rpc",)):
         return None, {}
-    if ray_uses_tls():
-        logger.warning("RAY_USE_TLS is set, and RPC connections have no TLS: calls of this replica go by gRPC")
-        return None, {}
-    endpoint = RpcEndpoint(target, methods, accounting)
+    endpoint = RpcEndpoint(target, methods, own_accounting())
     try:
         return endpoint, {RPC: await endpoint.start()}
     except OSError as error:
+        if setting == "require":
+            raise RuntimeError(f"serve_bypass: require, but no RPC port can be opened on this node: {error}") from None
         # The node's address may be one that only others know it by.
         logger.warning("no RPC server can be opened on this node: %s", error)
         return None, {}

@@ -42,7 +42,7 @@ class RpcReplica(RunningReplica):  # type: ignore[misc]
 
     def try_send_request(self, pr: PendingRequest, with_rejection: bool) -> ReplicaResult:
         metadata = pr.metadata
-        plain = not (metadata.is_streaming or metadata._on_separate_loop or pr.kwargs)  # noqa: SLF001
+        plain = not (metadata.is_streaming or metadata._on_separate_loop or pr.kwargs)
         if metadata.call_method in self._methods and plain:
             if self._connection is None or not self.is_connected:
                 self._reconnect()

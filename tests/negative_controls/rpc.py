@@ -48,7 +48,7 @@ RPC: Final = [
     M("RPC: a call has a place", ENDPOINT, "        await accounting.enter()", "        pass", SERVE),
     M("RPC: a place is given back", ENDPOINT, "            accounting.leave()\n", "", SERVE),
     M("RPC: calls are under way", ENDPOINT, "            accounting.called(began, error)\n", "", SERVE),
-    M("RPC: no server beside Ray's TLS", ENDPOINT, "if ray_uses_tls():", "if False:", SERVE),
+    M("RPC: no server beside Ray's TLS", "deployments/serve_internals/probe.py", "if ray_uses_tls():", "if False:", "tests/unit/deployments/serve_internals/test_probe.py"),
     M("RPC: attempts back off", REPLICA, "self._retry_s = min(2 * self._retry_s, MAX_RETRY_S)", "pass", SERVE),
     M("RPC: attempts are some time apart", REPLICA, "is_free and self._clock() >= self._not_before", "is_free", SERVE),
     M("RPC: one protocol", REPLICA, 'server if server.get("protocol") == PROTOCOL else {}', "server", SERVE),

@@ -26,7 +26,7 @@ with warnings.catch_warnings():
     from ray.serve.request_router import RequestRouter
 
     from deployments.clip import Clip
-    from deployments.serve_internals import rpc, rpc_replica
+    from deployments.serve_internals import probe, rpc, rpc_replica
     from deployments.serve_internals.router import LeastOutstandingRouter
     from deployments.serve_internals.rpc import RpcEndpoint
     from deployments.serve_internals.rpc_replica import RpcReplica, RpcResult
@@ -453,44 +453,25 @@ def test_work_that_others_cancelled_is_answered() -> None:
 def test_encoders_tell_serve_of_their_server(monkeypatch: pytest.MonkeyPatch, deployment: Any) -> None:
     opened: list[tuple[str, ...]] = []
 
-    async def opens(target: Any, *methods: str) -> tuple[None, dict[str, Any]]:
-        opened.append(methods)
+    async def opens(target: Any, *methods: str, setting: str) -> tuple[None, dict[str, Any]]:
+        opened.append((setting, *methods))
         assert all(callable(getattr(target, method)) for method in methods)
         return None, {"rpc": {}}
 
     monkeypatch.setattr(f"{deployment.__module__}.serve_rpc", opens)
     # Not one of its own: Serve awaits an encoder's end.
-    target = SimpleNamespace(encode_texts=deployment.encode_texts, encode_images=len)
+    target = SimpleNamespace(encode_texts=deployment.encode_texts, encode_images=len, _serve_bypass="require")
     assert run(deployment.record_replica_metadata(target)) == {"rpc": {}}
-    assert opened == [("encode_texts",) if deployment is TextEncoder else METHODS]
+    assert opened == [("require", *(("encode_texts",) if deployment is TextEncoder else METHODS))]
 
 
 def test_an_address_that_is_not_this_nodes_makes_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpc, "get_node_ip_address", lambda: "203.0.113.7")
-    monkeypatch.setattr(rpc, "own_ledger", Accounting)
+    monkeypatch.setattr(rpc, "own_accounting", Accounting)
+    monkeypatch.setattr(probe, "why_not", lambda part: None)
     assert run(rpc.serve_rpc(Target(), "encode_texts")) == (None, {})
-
-
-@pytest.mark.parametrize(("value", "is_opened"), [("1", False), ("True", False), ("0", True), ("", True), (None, True)])
-def test_where_ray_has_tls_no_server_is_opened_and_the_log_says_so(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, value: str | None, is_opened: bool
-) -> None:
-    monkeypatch.setattr(rpc, "own_ledger", Accounting)
-    if value is None:
-        monkeypatch.delenv("RAY_USE_TLS", raising=False)
-    else:
-        monkeypatch.setenv("RAY_USE_TLS", value)
-
-    async def main() -> dict[str, Any]:
-        endpoint, metadata = await rpc.serve_rpc(Target(), "encode_texts")
-        assert (endpoint is not None) == is_opened
-        if endpoint is not None:
-            await endpoint.close()
-        return metadata
-
-    with caplog.at_level(logging.WARNING, rpc.__name__):
-        assert [*run(main())] == (["rpc"] if is_opened else [])
-    assert ["RAY_USE_TLS" in record.getMessage() for record in caplog.records] == ([] if is_opened else [True])
+    with pytest.raises(RuntimeError, match="require"):
+        run(rpc.serve_rpc(Target(), "encode_texts", setting="require"))
 
 
 def test_a_server_on_the_loopback_address_of_ipv6_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -505,13 +486,20 @@ def test_a_server_on_the_loopback_address_of_ipv6_is_called(monkeypatch: pytest.
     run(main())
 
 
-def test_the_router_has_replicas_that_are_called_by_rpc() -> None:
-    router = object.__new__(LeastOutstandingRouter)
-    assert isinstance(router.create_replica_wrapper(info_of({})), RpcReplica)
+def test_the_router_has_replicas_that_are_called_by_rpc_and_they_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "why_not", lambda part: None)
+    replica = object.__new__(LeastOutstandingRouter).create_replica_wrapper(info_of({}))
+    assert isinstance(replica, RpcReplica)
+    assert replica in probe.rpc_replicas
+
+
+@pytest.mark.parametrize("setting", ["off", ("middleware",)])
+def test_no_port_is_opened_where_the_setting_says_so(monkeypatch: pytest.MonkeyPatch, setting: Any) -> None:
+    monkeypatch.setattr(probe, "why_not", lambda part: None)
+    assert run(rpc.serve_rpc(Target(), "encode_texts", setting=setting)) == (None, {})
 
 
 def test_a_process_that_is_no_replica_of_serves_opens_no_server() -> None:
-    async def main() -> None:
-        assert await rpc.serve_rpc(Target(), "encode_texts") == (None, {})
-
-    run(main())
+    assert run(rpc.serve_rpc(Target(), "encode_texts")) == (None, {})
+    with pytest.raises(RuntimeError, match="no replica of Serve's"):
+        run(rpc.serve_rpc(Target(), "encode_texts", setting="require"))
