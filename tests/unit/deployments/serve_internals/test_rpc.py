@@ -458,7 +458,7 @@ def test_encoders_tell_serve_of_their_server(monkeypatch: pytest.MonkeyPatch, de
         assert all(callable(getattr(target, method)) for method in methods)
         return None, {"rpc": {}}
 
-    monkeypatch.setattr(f"{deployment.__module__}.serve_rpc", opens)
+    monkeypatch.setattr(f"{deployment.record_replica_metadata.__module__}.serve_rpc", opens)
     # Not one of its own: Serve awaits an encoder's end.
     target = SimpleNamespace(encode_texts=deployment.encode_texts, encode_images=len, _serve_bypass="require")
     assert run(deployment.record_replica_metadata(target)) == {"rpc": {}}
