@@ -29,6 +29,8 @@ from app.types import Modality
 from deployments.cache import ActorTransport
 from deployments.ingress_metrics import record_ingress
 from deployments.remote_encoder import RemoteEncoder, RemoteRanker
+from deployments.serve_internals import probe
+from deployments.serve_internals.accounting import own_accounting
 from deployments.serve_internals.bypass_middleware import BypassMiddleware
 from deployments.telemetry import ClusterMetrics, begin_traces, end_traces, join_serve_log, reporter
 
@@ -58,6 +60,7 @@ class Ingress:
         by_id: dict[str, Encoder] = dict(zip([*text, *images], encoders, strict=True))
         join_serve_log()
         begin_traces(args.tracing)
+        self._bypass = probe.decide(args.serve_bypass)
         self._reporter = reporter()
         record_ingress(self._reporter.registry, caches, encoders)
         self._backend = Backend(
@@ -79,7 +82,8 @@ class Ingress:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(run()) for run in self._background]
         app = create_app(self._backend, names_answers=False)
-        BypassMiddleware.answers, BypassMiddleware.keeper = app, LoadShedder(self._backend.service.refusal, NEEDS)
+        if "middleware" in self._bypass:
+            BypassMiddleware.register(app, own_accounting(), LoadShedder(self._backend.service.refusal, NEEDS))
         return app
 
     async def __del__(self) -> None:

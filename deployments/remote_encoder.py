@@ -29,7 +29,6 @@ from app.types import Modality, ModelInfo, SimilarityMetric, TextInput, Token, V
 from app.vectors.ranking import Ranking
 from deployments.messages import EncodeReply, EncoderStatus
 from deployments.remote_call import again, alone, once
-from deployments.serve_internals.direct_call import ShortWay
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +138,7 @@ class RemoteEncoder:
         return CALLS_PER_REPLICA * max(1, len(self._replicas))
 
     def _lane(self, kind: Modality, cost: Callable[[Sequence[Any]], int], **sizes: int) -> Coalescer[Any, Encoded]:
-        method = ShortWay(self._handle, f"encode_{kind}s", **PICKLED)
+        method = self._handle.options(method_name=f"encode_{kind}s", **PICKLED)
         one = self._handle.options(method_name=f"encode_{kind}_alone", stream=True)
         deadline_s = self._limits.deadline_s
 

@@ -4,7 +4,7 @@ where they come together, is `app.config.settings`'s.
 Unknown names are refused: a misspelt setting that silently does nothing is worse than a failed start.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
 
@@ -134,6 +134,20 @@ def _auth(value: Any) -> Any:
 
 
 Auth = Annotated[Literal["off", "required"], BeforeValidator(_auth)]
+
+
+BypassPart = Literal["rpc", "middleware"]
+BYPASS_PARTS: Final[tuple[BypassPart, ...]] = get_args(BypassPart)
+
+
+def _bypass(value: Any) -> Any:
+    value = _auth(value)
+    if isinstance(value, str) and value not in ("auto", "off", "require"):
+        return [part.strip() for part in value.split(",")]
+    return value
+
+
+ServeBypass = Annotated[Literal["auto", "off", "require"] | tuple[BypassPart, ...], BeforeValidator(_bypass)]
 
 
 _HOST_PATTERN = r"^(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])$"
