@@ -127,15 +127,6 @@ class LruTtlCache:
             self._remove(key)
         return len(cleared)
 
-    def keys(self) -> list[bytes]:
-        """All keys, the least recently used first. O(n)."""
-        self._sweep()
-        keys, entry = [], self._recency.newer
-        while entry is not self._recency:
-            keys.append(entry.key)
-            entry = entry.newer
-        return keys
-
     def __len__(self) -> int:
         self._sweep()
         return len(self._entries)

@@ -33,7 +33,7 @@ LABELS = ("/embed/text", "POST", "200")
 
 async def until(condition: Callable[[], Any], what: str) -> None:
     give_up = time.monotonic() + WAIT_S
-    while not condition():  # noqa: ASYNC110 - another process is waited for
+    while not condition():
         if time.monotonic() > give_up:
             raise TimeoutError(what)
         await asyncio.sleep(0.05)
@@ -101,30 +101,28 @@ async def settings() -> dict[str, Any]:
 
 async def stopped_gcs() -> dict[str, Any]:
     """The cache is lost while GCS does not answer: near hits go on, and this loop never waits for it."""
-    [gcs] = [p for p in psutil.process_iter() if p.name() == "gcs_server" and p.ppid() in _family()]
-    async with polling("d", near_bytes=10**6, lease_s=60) as client:
+    [gcs] = [process for process in _family() if process.name() == "gcs_server"]
+    async with polling("d", near_bytes=10**6, lease_s=20) as client:
         await client.warm([(K[0], b"v")])
-        [actor] = [p for p in psutil.process_iter() if p.pid in _family() and "CacheActor" in " ".join(p.cmdline())]
+        actors = [process for process in _family() if "CacheActor" in " ".join(process.cmdline())]
+        actor = max(actors, key=lambda process: process.create_time())
         gcs.send_signal(signal.SIGSTOP)
         try:
             actor.kill()
             await until(lambda: not client.reachable, "the loss of the actor")
-            longest, asked_at = 0.0, time.monotonic()
+            # The actor is looked up, in vain, all the while. A loop that waited for that would outlast the lease.
             near = []
-            while time.monotonic() - asked_at < 3:
-                began = time.monotonic()
+            for _ in range(300):
                 near.append(await found(client, K[:1]) == [0])
                 await asyncio.sleep(0.01)
-                longest = max(longest, time.monotonic() - began)
         finally:
             gcs.send_signal(signal.SIGCONT)
         await until(lambda: client.reachable, "another actor")
-    return {"near": all(near) and len(near) > 10, "longest_s": longest}
+    return {"near_hits": sum(near)}
 
 
-def _family() -> set[int]:
-    me = psutil.Process()
-    return {me.pid, *(child.pid for child in me.children(recursive=True))}
+def _family() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
 
 
 def main() -> None:
@@ -133,7 +131,7 @@ def main() -> None:
     for part in (applications, settings, stopped_gcs):
         began = time.monotonic()
         told[part.__name__] = asyncio.run(part())
-        sys.stderr.write(f"{part.__name__}: {time.monotonic() - began:.1f} s\n")
+        sys.stderr.write(f"{time.monotonic() - began:.1f} s: {part.__name__} {told[part.__name__]}\n")
     sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()
     ray.shutdown()

@@ -12,6 +12,7 @@ from app.cache.shared import Counts
 from app.errors import Overloaded
 from tests.support.aio import Clock, run, turns
 from tests.support.cache_transport import LARGE, K, answer_polls, client_of, polling, shared_of, store, values
+from tests.support.lru import keys_of
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +125,7 @@ def test_the_sole_writer_does_not_ask_for_what_both_caches_had_no_entry_for() ->
         shared = shared_of()
         client, wire = client_of(shared, "a")
         async with polling(client):
-            many = [number.to_bytes(16) for number in range(101)]
+            many = [b"one of many %4d" % number for number in range(101)]
             await store(client, *many)
             assert await values(client, many[0]) == [None]
             assert (wire.count("lookup"), client.near.evictions, shared.store.evictions) == (0, 1, 1)
@@ -194,7 +195,7 @@ def test_near_hits_are_reported_with_the_next_poll() -> None:
             await values(client, K[0], K[1])
             await answer_polls(shared)
             assert wire.polls[-1].touched == [K[1], K[0]]
-            assert shared.store.keys() == [K[2], K[1], K[0]]
+            assert keys_of(shared.store) == [K[2], K[1], K[0]]
             assert wire.polls[-1].counts == Counts(hits=3, near_hits=3, misses=4)
             await answer_polls(shared)
             assert wire.polls[-1].touched == []

@@ -12,6 +12,7 @@ from app.cache.lru import LruTtlCache
 from app.errors import CacheUnavailable
 from tests.support.aio import run, turns, until
 from tests.support.cache_transport import K, Wire, answer_polls, client_of, polling, shared_of, store, values
+from tests.support.lru import keys_of
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +95,7 @@ def test_a_put_that_fails_opens_the_breaker_and_nothing_else() -> None:
             await answer_polls(shared)
             await store(client, K[2])
             assert wire.puts == [[K[0]], [K[2]]]
-            assert shared.store.keys() == [K[2]]
+            assert keys_of(shared.store) == [K[2]]
 
     run(main())
 
@@ -145,7 +146,7 @@ def test_a_put_overtaken_by_a_clear_is_refused() -> None:
             await store(a, K[2])
             await wire.release("put")
             assert wire.puts == [[K[0]], [K[2]]]
-            assert shared.store.keys() == [K[2]]
+            assert keys_of(shared.store) == [K[2]]
             assert [await values(client, *K[:3]) for client in (a, b)] == [[None, None, b"v"]] * 2
 
     run(main())
@@ -239,7 +240,7 @@ def test_a_restarted_cache_is_a_new_epoch_and_old_copies_go() -> None:
             a.put_many(old_epoch, [(K[0], b"old")])
             await store(b, K[1])
             assert await values(a, K[0], K[1]) == [None, b"v"]
-            assert new.store.keys() == [K[1]]
+            assert keys_of(new.store) == [K[1]]
             await answer_polls(new)
             assert (await new.stats(patience_s=0)).misses == 4  # with what was counted before
 

@@ -9,6 +9,7 @@ import pytest
 from app.cache import shared as shared_cache
 from tests.support.aio import run, turns, until
 from tests.support.cache_transport import K, Wire, client_of, polling, shared_of, store, values
+from tests.support.lru import keys_of
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,7 @@ def test_what_comes_while_a_put_is_under_way_goes_together() -> None:
             assert wire.puts == [[K[0]]]
             await wire.release("put")
             assert wire.puts == [[K[0]], K[1:4]]
-            assert shared.store.keys() == K[:4]
+            assert keys_of(shared.store) == K[:4]
 
     run(main())
 
@@ -63,7 +64,7 @@ def test_what_the_near_cache_could_not_keep_is_not_gathered_for_long() -> None:
         async with polling(client):
             for key in K[:3]:
                 await store(client, key)
-            await until(lambda: len(shared.store.keys()) == 3)
+            await until(lambda: len(keys_of(shared.store)) == 3)
             assert await values(client, *K[:3]) == [b"v"] * 3
 
     run(main())
@@ -83,7 +84,7 @@ def test_what_comes_soon_after_a_put_goes_together() -> None:
         async with polling(client):
             for key in K[4:8]:
                 await store(client, key)
-            await until(lambda: len(shared.store.keys()) == 5)
+            await until(lambda: len(keys_of(shared.store)) == 5)
             assert [key for put in wire.puts for key in put] == K[4:8]
 
     run(main())
@@ -117,7 +118,7 @@ def test_what_cancels_one_request_does_not_end_the_put_of_another() -> None:
                 call.cancel()
             await turns()
             await wire.release("put")
-            assert shared.store.keys() == K[:2]
+            assert keys_of(shared.store) == K[:2]
             assert list(calls) == [None]
 
     run(main())

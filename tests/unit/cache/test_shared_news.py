@@ -8,6 +8,7 @@ from app.cache import shared
 from app.cache.lru import ENTRY_OVERHEAD
 from app.cache.shared import CacheStats, Counts, PollResponse
 from tests.support.aio import Clock, run, turns
+from tests.support.lru import keys_of
 from tests.support.polling import LARGE, Client, K, cache_of
 
 
@@ -94,7 +95,7 @@ def test_touched_keys_are_used_keys() -> None:
         cache.put("a", cache.epoch, [(key, b"v") for key in K[:3]])
         await Client("a", cache).poll([K[0], K[7]])
         cache.put("a", cache.epoch, [(K[3], b"v")])
-        assert cache.store.keys() == [K[2], K[0], K[3]]
+        assert keys_of(cache.store) == [K[2], K[0], K[3]]
 
     run(main())
 
