@@ -27,6 +27,7 @@ LOST: Final = [
     M("what was squeezed out is asked for", "app/cache/client.py", " and self.near.squeezed_out == self._squeezed_out", "", "tests/unit/cache/test_client.py"),
     M("a put of many requests", "app/cache/write_behind.py", "create_task(work, context=contextvars.Context())", "create_task(work)", "tests/unit/cache/test_client_gathering.py"),
     M("a look-up of many requests", "deployments/named_actor.py", "await asyncio.shield(self._resolving)", "await self._resolving", "tests/unit/deployments/test_named_actor.py"),
+    M("blocking calls beside the loop", "deployments/named_actor.py", "await asyncio.get_running_loop().run_in_executor(_gcs_thread, call)", "call()", "tests/unit/deployments/test_named_actor.py"),
     M("an end of blocking calls", "deployments/named_actor.py", "async with asyncio.timeout(deadline_s):", "async with asyncio.timeout(None):", "tests/unit/deployments/test_named_actor.py"),
     M("a lost actor is looked up", "deployments/named_actor.py", "                self._handle = None\n", "                pass\n", "tests/unit/deployments/test_named_actor.py"),
     M("an actor for each lease", "deployments/cache.py", "(bounds, args.lease_s), shard)", "bounds, shard)", "tests/unit/deployments/test_cache.py"),
