@@ -40,7 +40,7 @@ def accept_all(lacking: list[int]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CacheLookup:
     """A look-up's answer: one value or None per key, and the epoch that what is put later must name."""
 
     epoch: str | None
@@ -110,7 +110,7 @@ class CacheClient:
     def reachable(self) -> bool:
         return self._reachable
 
-    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = accept_all) -> Found:
+    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = accept_all) -> CacheLookup:
         """Values by key, from the near cache first. Never takes longer than the deadline.
 
         Args:
@@ -139,7 +139,7 @@ class CacheClient:
         self.counts.near_hits += near_hits
         self.counts.hits += len(keys) - misses
         self.counts.misses += misses
-        return Found(epoch, values)
+        return CacheLookup(epoch, values)
 
     def put_many(self, epoch: str | None, entries: Sequence[tuple[bytes, bytes]]) -> None:
         """Keep fresh vectors here and, in the background, in the shared cache. `epoch`: of their look-up."""

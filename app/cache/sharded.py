@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from app.cache.client import CacheClient, Found, accept_all
+from app.cache.client import CacheClient, CacheLookup, accept_all
 from app.cache.shared import CacheStats
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ class CacheShards:
     def reachable(self) -> bool:
         return all(shard.reachable for shard in self.shards)
 
-    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = accept_all) -> Found:
+    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = accept_all) -> CacheLookup:
         """Values by key. Takes as long as the slowest shard that is asked, which has a deadline.
 
         Args:
@@ -82,7 +82,7 @@ class CacheShards:
             epochs[number] = found.epoch or ""
             for index, value in zip(asked[number], found.values, strict=True):
                 values[index] = value
-        return Found(_BETWEEN.join(epochs), values)
+        return CacheLookup(_BETWEEN.join(epochs), values)
 
     def put_many(self, epoch: str | None, entries: Sequence[tuple[bytes, bytes]]) -> None:
         """Keep fresh vectors. `epoch`: of their look-up."""

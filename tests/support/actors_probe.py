@@ -25,7 +25,7 @@ from app.telemetry.registry import Registry
 from deployments.cache import CacheTransport
 from deployments.metrics import MetricsTransport
 
-WAIT_S = 60.0
+WAIT_S = 120.0
 LEASE_S = 0.5
 K = [bytes([number]) * 16 for number in range(5)]
 LABELS = ("/embed/text", "POST", "200")

@@ -7,7 +7,7 @@ import pytest
 from app.cache import client as cache_client
 from app.cache import shared as shared_cache
 from app.cache import write_behind
-from app.cache.client import Found
+from app.cache.client import CacheLookup
 from app.cache.shared import Counts
 from app.errors import Overloaded
 from tests.support.aio import Clock, run, turns
@@ -25,7 +25,7 @@ def test_a_miss_here_is_a_hit_there_and_then_near() -> None:
         shared = shared_of()
         (a, _), (b, wire) = client_of(shared, "a"), client_of(shared, "b")
         async with polling(a, b):
-            assert await a.get_many([K[0], K[1]]) == Found(shared.epoch, [None, None])
+            assert await a.get_many([K[0], K[1]]) == CacheLookup(shared.epoch, [None, None])
             a.put_many(shared.epoch, [(K[0], b"zero"), (K[1], b"one")])
             await turns()
             assert await values(b, K[1], K[2], K[0]) == [b"one", None, b"zero"]
@@ -78,7 +78,7 @@ def test_who_minds_what_is_lacking_is_heard_before_the_shared_cache_is_asked() -
 def test_before_the_first_poll_all_is_a_miss_and_nothing_is_kept() -> None:
     async def main() -> None:
         client, wire = client_of(shared_of(), "a")
-        assert await client.get_many([K[0]]) == Found(None, [None])
+        assert await client.get_many([K[0]]) == CacheLookup(None, [None])
         client.put_many(None, [(K[0], b"v")])
         await turns()
         assert (wire.calls, len(client.near), client.reachable) == ([], 0, False)

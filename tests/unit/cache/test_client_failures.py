@@ -7,7 +7,7 @@ import pytest
 
 from app.cache import client as cache_client
 from app.cache import shared as shared_cache
-from app.cache.client import CacheClient, Found
+from app.cache.client import CacheClient, CacheLookup
 from app.cache.lru import LruTtlCache
 from app.errors import CacheUnavailable
 from tests.support.aio import run, turns, until
@@ -129,7 +129,7 @@ def test_what_was_looked_up_before_a_clear_is_not_kept_after_it() -> None:
             client.put_many(found.epoch, [(K[0], b"old")])
             await turns()
             assert (wire.count("put"), len(client.near), len(shared.store)) == (0, 0, 0)
-            assert await client.get_many([K[0]]) == Found(shared.epoch, [None])
+            assert await client.get_many([K[0]]) == CacheLookup(shared.epoch, [None])
 
     run(main())
 
@@ -164,10 +164,10 @@ def test_an_answer_older_than_a_clear_brings_nothing_back() -> None:
             await turns()
             assert await b.clear() == 1
             await wire.release("lookup back")
-            assert await asking == Found(before, [b"v"])  # it was asked before the clear
+            assert await asking == CacheLookup(before, [b"v"])  # it was asked before the clear
             a.put_many(before, [(K[0], b"v")])
             await turns()
-            assert await a.get_many([K[0]]) == Found(shared.epoch, [None])
+            assert await a.get_many([K[0]]) == CacheLookup(shared.epoch, [None])
             assert len(a.near) == 0
 
     run(main())
@@ -236,7 +236,7 @@ def test_a_restarted_cache_is_a_new_epoch_and_old_copies_go() -> None:
                 await wire.drop()
             await until(lambda: a.reachable and b.reachable)
             await turns()
-            assert await a.get_many([K[0]]) == Found(new.epoch, [None])
+            assert await a.get_many([K[0]]) == CacheLookup(new.epoch, [None])
             a.put_many(old_epoch, [(K[0], b"old")])
             await store(b, K[1])
             assert await values(a, K[0], K[1]) == [None, b"v"]
