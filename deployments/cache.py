@@ -14,10 +14,12 @@ from app.config.args import CacheArgs
 from app.telemetry.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_EVICTIONS, CACHE_EXPIRATIONS
 from app.telemetry.registry import Registry
 from deployments.metrics import Reporter
-from deployments.named_actor import ABANDONED_S, NAMESPACE, NamedActor, actor_name, ask_gcs, other_settings
+from deployments.named_actor import NAMESPACE, NamedActor, actor_name, ask_gcs, other_settings
 
 # A detached actor outlives redeploys with the code that it began with: a new protocol needs a new kind.
 KIND = "cache-v3"
+# A cache that nobody has polled for so long belongs to an application that is gone.
+ABANDONED_S = 3600.0
 
 
 class CacheActor:

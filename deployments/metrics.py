@@ -2,18 +2,14 @@
 
 import asyncio
 
-import ray
-from ray.actor import exit_actor
-
 from app.telemetry.cluster_client import MetricsClient
 from app.telemetry.cluster_metrics import ClusterReading, MetricsReport, SharedMetrics
 from app.telemetry.process_metrics import ProcessMetrics
 from app.telemetry.registry import Registry
-from deployments.named_actor import ABANDONED_S, NamedActor, actor_name
+from deployments.named_actor import NamedActor, actor_name
 
 # A detached actor outlives redeploys with the code that it began with: a new protocol needs a new kind.
 KIND = "metrics-v2"
-LOOK_S = 60.0
 
 
 class MetricsActor:
@@ -21,15 +17,6 @@ class MetricsActor:
 
     def __init__(self) -> None:
         self._metrics = SharedMetrics()
-        # The constructor has no event loop.
-        ray.get_runtime_context().current_actor.watch.remote()
-
-    async def watch(self) -> None:
-        """Exit once the application is gone."""
-        while True:
-            await asyncio.sleep(LOOK_S)
-            if self._metrics.idle_s > ABANDONED_S:
-                exit_actor()
 
     async def report(self, report: MetricsReport) -> None:
         await self._metrics.report(report)

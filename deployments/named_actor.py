@@ -19,8 +19,6 @@ NAMESPACE: Final = "embedding-service"
 # Every client keeps a call parked.
 MAX_CONCURRENCY: Final = 1000
 GCS_S: Final = 5.0
-# An actor that nobody has called for so long belongs to an application that is gone.
-ABANDONED_S: Final = 3600.0
 
 # Ray's control store (GCS) is asked by blocking calls, which take up to a minute when it does not answer.
 _gcs_thread = ThreadPoolExecutor(1, "gcs")

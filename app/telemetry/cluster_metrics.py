@@ -61,7 +61,6 @@ class SharedMetrics:
 
     clock: Callable[[], float] = time.monotonic
     _began: float = field(init=False)
-    _heard_at: float = field(init=False)
     _totals: Snapshot = field(default_factory=Snapshot)
     _sequences: dict[str, int] = field(default_factory=dict)
     _live: dict[str, _Process] = field(default_factory=dict)
@@ -70,12 +69,7 @@ class SharedMetrics:
     _heard: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self._began = self._heard_at = self.clock()
-
-    @property
-    def idle_s(self) -> float:
-        """Since the last report."""
-        return self.clock() - self._heard_at
+        self._began = self.clock()
 
     async def report(self, report: MetricsReport) -> None:
         """Take a process's numbers; park until somebody reads, at most `PARK_S`."""
@@ -110,7 +104,6 @@ class SharedMetrics:
             add(self._totals, Snapshot(totals=report.snapshot.totals))
         if len(self._sequences) > MAX_SOURCES:
             del self._sequences[next(iter(self._sequences))]
-        self._heard_at = now
         if report.last:
             self._live.pop(source, None)
         elif report.sequence >= before:

@@ -131,19 +131,6 @@ def test_it_is_complete_once_everybody_has_been_heard() -> None:
     run(main())
 
 
-def test_it_is_idle_since_the_last_report() -> None:
-    async def main() -> None:
-        clock = Clock()
-        metrics = SharedMetrics(clock)
-        clock.now += 7
-        assert metrics.idle_s == 7
-        await metrics.report(Process("a").says(1))
-        clock.now += 2
-        assert metrics.idle_s == 2
-
-    run(main())
-
-
 def test_reading_calls_everybody_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_metrics, "PARK_S", 60.0)
 
