@@ -26,7 +26,7 @@ from app.images.fetcher import Fetcher
 from app.images.reader import ImageReader
 from app.service.embedding_service import EmbeddingService, Encoder
 from app.types import Modality
-from deployments.cache import ActorTransport
+from deployments.cache import CacheTransport
 from deployments.ingress_metrics import record_ingress
 from deployments.remote_encoder import RemoteEncoder, RemoteRanker
 from deployments.serve_internals import probe
@@ -54,7 +54,7 @@ class Ingress:
 
         encoders = [encoder(id_, handle, "text") for id_, handle in text.items()]
         encoders += [encoder(id_, handle, "text", "image") for id_, handle in images.items()]
-        caches = _caches(args.cache)
+        caches = _caches(serve.get_replica_context().app_name, args.cache)
         # With one shard nothing stands before its client.
         cache = caches[0] if len(caches) == 1 else CacheShards(caches)
         by_id: dict[str, Encoder] = dict(zip([*text, *images], encoders, strict=True))
@@ -93,12 +93,12 @@ class Ingress:
         await end_traces()
 
 
-def _caches(args: CacheArgs) -> list[CacheClient]:
+def _caches(application: str, args: CacheArgs) -> list[CacheClient]:
     """One client for each shard, with its part of the near cache."""
     entries, size = -(-args.max_size // args.shards), max(1, args.near_max_bytes // args.shards)
     return [
         CacheClient(
-            ActorTransport(args, shard),
+            CacheTransport(application, args, shard),
             LruTtlCache(entries, size, args.ttl_ms),
             deadline_s=args.deadline_ms / 1e3,
             lease_s=args.lease_s,
