@@ -6,6 +6,7 @@ What lands is stored, whoever waits for it; what was given up leaves nothing beh
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,7 @@ class SingleFlight:
             except Exception as error:  # noqa: BLE001 - it is the outcome of each
                 self._resolve(fresh, [error] * len(fresh), epoch)
             else:
-                task = loop.create_task(self._follow(fresh, sources, epoch))
+                task = loop.create_task(self._follow(fresh, sources, epoch), context=Context())
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
         return flights
