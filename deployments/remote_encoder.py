@@ -176,11 +176,11 @@ class RemoteEncoder:
         self._budget.earn(len(items))
         sent = admission.clock()
         plain, origins = tracing.carried(items)
-        timeout = AdaptiveTimeout(min(seconds, admission.call_timeout_s()), seconds, self._replicas.all_get_on)
+        timeout = AdaptiveTimeout(min(seconds, admission.call_timeout_s()), seconds, self._replicas.all_progress)
         try:
             reply: EncodeReply = await once(method, self._id, timeout, plain, seconds, origins)
         except ReplicaLost as loss:
-            if not loss.silent or self._replicas.anybody():
+            if not loss.silent or self._replicas.any_alive():
                 raise
             # The call waits for a replica to come, and harms none: it stays whole.
             seconds -= loss.after_s

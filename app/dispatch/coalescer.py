@@ -140,7 +140,7 @@ class Coalescer(Generic[T, R]):
         return self._items
 
     def trim(self) -> None:
-        """Futures were cancelled: forget items that nobody waits for, and end calls that have no others."""
+        """Futures were cancelled: forget their items, and end calls that have no others."""
         for call, batch in self._calls.items():
             if all(entry.result.done() for entry in batch):
                 call.cancel()

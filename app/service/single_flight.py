@@ -1,6 +1,6 @@
-"""Misses that are being encoded: one flight each, joined by whoever asks meanwhile, given up when nobody waits.
+"""Single-flight: a miss that is being encoded is joined by later requests for it, not encoded again.
 
-What lands is stored, whoever waits for it; what was given up leaves nothing behind.
+What was encoded is stored, whether or not a request still waits for it. A miss without waiters is cancelled.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class SingleFlight:
     def join(
         self, encoder: Encoder, kind: Modality, misses: Sequence[tuple[bytes, Any]], epoch: str | None
     ) -> list[InFlight]:
-        """One flight per miss; a miss that is already under way is joined, not computed again.
+        """One future per miss; a miss that is already under way is joined, not computed again.
 
         Raises:
             Overloaded: The encoder's.
@@ -68,7 +68,7 @@ class SingleFlight:
                 for flight, source in zip(fresh, sources, strict=True):
                     flight.source = source
             except Overloaded:
-                # Nobody can have joined yet: nothing to wait for, and no time to lose.
+                # None can have joined yet.
                 for flight in fresh:
                     del self._under_way[flight.key]
                 self.leave([flight for flight in flights if flight.key in self._under_way], encoder)
@@ -82,7 +82,7 @@ class SingleFlight:
         return flights
 
     def leave(self, flights: Sequence[InFlight], encoder: Encoder) -> None:
-        """A request waits no longer. What nobody else waits for either is not worked on any further."""
+        """A request waits no longer. What has no other waiters is cancelled."""
         given_up = False
         for flight in flights:
             flight.waiters -= 1
@@ -101,7 +101,7 @@ class SingleFlight:
         results: Sequence[Encoded | BaseException]
         try:
             results = await asyncio.gather(*sources, return_exceptions=True)
-        except BaseException as error:  # noqa: BLE001 - a flight that never lands would hang its item for good
+        except BaseException as error:  # noqa: BLE001 - a future that is never resolved would hang its item for good
             results = [error] * len(flights)
         self._resolve(flights, results, epoch)
 

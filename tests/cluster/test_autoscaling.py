@@ -1,4 +1,4 @@
-"""Autoscaling on a real Ray: up under load, down after it, and nobody's request fails meanwhile.
+"""Autoscaling on a real Ray: up under load, down after it, and no request fails meanwhile.
 
 The model only sleeps (`loadtests.stand_in`), so that three replicas fit a machine with two cores; everything else is
 the product's own. What Serve decides is read from its own status.

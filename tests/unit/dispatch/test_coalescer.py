@@ -293,7 +293,7 @@ def test_too_much_is_refused_before_it_waits() -> None:
         coalescer = Coalescer(line.send, lambda: 1, account)
         await submit(coalescer, [1])
         clock.now += 1
-        await submit(coalescer, [2])  # nobody waits in the queue
+        await submit(coalescer, [2])  # nothing waits in the queue
         clock.now += 1
         with pytest.raises(Overloaded):
             coalescer.submit([3])
