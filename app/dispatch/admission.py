@@ -31,7 +31,7 @@ WAITED_SHARE = 0.25
 # No call takes so long to get to a replica that is there.
 OUTAGE_S = 1.0
 # The rate is that of so many busy seconds, and of two calls at least.
-RECENT_S, MOST_CALLS = 0.9, 64
+RECENT_S, MOST_CALLS = 2.0, 64
 
 
 @dataclass(slots=True, eq=False)

@@ -459,15 +459,13 @@ def test_a_request_is_refused_for_what_waits_before_it_only() -> None:
         account.waiting = 0
         coalescer = Coalescer(line.send, lambda: 1, account, max_items=1)
         await submit(coalescer, [0])
-        for _ in range(2):
-            await submit(coalescer, range(5000))
+        large = coalescer.submit(range(5000)) + coalescer.submit(range(5000))
         clock.now += 2
         with pytest.raises(Overloaded, match=r"10\.0 s"):
             coalescer.submit(range(5000))
         assert coalescer.refusal() is None
         [small] = await submit(coalescer, [1])
-        for _ in range(400):
-            coalescer.submit(range(10))
+        others = [future for _ in range(400) for future in coalescer.submit(range(10))]
         # Now there are 4 s of small ones before the next, and it is refused too.
         with pytest.raises(Overloaded, match=r"4\.0 s"):
             coalescer.submit([2])
@@ -476,6 +474,10 @@ def test_a_request_is_refused_for_what_waits_before_it_only() -> None:
         assert line.calls == [[0], [1]]
         await line.answer(1)
         assert await small == 2
-        await line.answer(2)
+        for future in large + others:
+            future.cancel()
+        coalescer.trim()
+        await turns()
+        assert (len(coalescer), coalescer.calls, account.waiting) == (0, 0, 0)
 
     run(main())
