@@ -26,7 +26,7 @@ def threads_of(executor: Executor, runs: int) -> set[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere niceness is a process's")
-@pytest.mark.parametrize("executor", ["alone", "slots"])
+@pytest.mark.parametrize("executor", ["exclusive", "slots"])
 def test_the_models_threads_and_what_they_start_stand_behind_the_event_loop(executor: str) -> None:
     found: list[int] = []
     device = ModelThreads()

@@ -273,7 +273,7 @@ def test_encoders_tell_serve_of_their_line(monkeypatch: pytest.MonkeyPatch, depl
         assert all(callable(getattr(target, method)) for method in methods)
         return None, {"line": {}}
 
-    monkeypatch.setattr(f"{deployment.__module__}.open_line", opens)
+    monkeypatch.setattr(f"{deployment.__module__}.serve_rpc", opens)
     # Not one of its own: Serve awaits an encoder's end.
     target = SimpleNamespace(encode_texts=deployment.encode_texts, encode_images=len)
     assert run(deployment.record_replica_metadata(target)) == {"line": {}}
