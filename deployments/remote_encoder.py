@@ -24,7 +24,6 @@ from app.telemetry.tracing import Origins, Traced
 from app.types import Modality, ModelInfo, TextInput, Token
 from deployments.messages import EncodeReply, EncoderStatus
 from deployments.remote_call import again, alone, once
-from deployments.serve_internals.direct_call import ShortWay
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +148,7 @@ class RemoteEncoder:
     def _coalescer(
         self, kind: Modality, cost: Callable[[Sequence[Any]], int], full: int, max_items: int
     ) -> Coalescer[Any, Encoded]:
-        method = ShortWay(self._handle, f"encode_{kind}s", **PICKLED)
+        method = self._handle.options(method_name=f"encode_{kind}s", **PICKLED)
         alone = self._handle.options(method_name=f"encode_{kind}_alone", stream=True)
 
         def cost_plain(items: Sequence[Any]) -> int:

@@ -57,7 +57,7 @@ class EmbeddingService:
         cache: Near and shared cache.
         args: The settings; limits and defaults come from here.
         reader: Turns image entries into crops.
-        loading_wait_s: How long a request waits for a model that is still loading.
+        patience_s: How long a request waits for a model that is still loading.
         registry: Counts what was answered.
     """
 
@@ -65,17 +65,17 @@ class EmbeddingService:
     cache: EmbeddingCache
     args: AppArgs
     reader: ImageReader
-    loading_wait_s: float = 2.0
+    patience_s: float = 2.0
     registry: Registry = field(default_factory=Registry)
-    _single_flight: SingleFlight = field(init=False)
+    _flights: SingleFlight = field(init=False)
 
     def __post_init__(self) -> None:
-        self._single_flight = SingleFlight(self.cache.put_many)
+        self._flights = SingleFlight(self.cache.put_many)
 
     @property
     def under_way(self) -> int:
         """Items that are being encoded."""
-        return len(self._single_flight)
+        return len(self._flights)
 
     @property
     def limits(self) -> Limits:
@@ -111,7 +111,7 @@ class EmbeddingService:
     async def _ready(self, name: str | None, kind: Modality) -> tuple[Encoder, ModelInfo]:
         """The encoder once it serves: a replica that has only just begun hears of its models a moment later."""
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + self.loading_wait_s
+        give_up = loop.time() + self.patience_s
         while True:
             try:
                 encoder = self.encoder(name, kind)
@@ -196,7 +196,7 @@ class EmbeddingService:
         def admit(lacking: list[int]) -> None:
             refusal = encoder.refusal(kind)
             # What these cost is not known yet: some may be in the shared cache.
-            if refusal is not None and not all(keys[i] in self._single_flight for i in lacking):
+            if refusal is not None and not all(keys[i] in self._flights for i in lacking):
                 raise refusal
 
         try:
@@ -214,19 +214,19 @@ class EmbeddingService:
         stages = Stages()
         if not all(hits):
             missing = [i for i, hit in enumerate(hits) if not hit]
-            joined = self._single_flight.join(encoder, kind, [(keys[i], contents[i]) for i in missing], found.epoch)
+            flights = self._flights.join(encoder, kind, [(keys[i], contents[i]) for i in missing], found.epoch)
             try:
                 async with asyncio.timeout(self.limits.deadline_s):
-                    await asyncio.wait({flight.future for flight in joined})
+                    await asyncio.wait({flight.future for flight in flights})
             except TimeoutError:
                 raise DeadlineExceeded(f"The model did not answer within {self.limits.deadline_s:g} s.") from None
             finally:
-                self._single_flight.leave(joined, encoder)
-            for i, flight in zip(missing, joined, strict=True):
+                self._flights.leave(flights, encoder)
+            for i, flight in zip(missing, flights, strict=True):
                 encoded = flight.future.result()
                 entries[i] = encoded.entry
                 stages = encoded.stages
-            _link_joined(joined)
+            _tell_joined(flights)
         outcomes = [e for e in entries if e is not None]
         request_context.current().count(outcomes)
         self.registry.observe(STAGE_SECONDS, cache_ms / 1e3, info.id, "cache")
@@ -246,12 +246,12 @@ class EmbeddingService:
                 )
 
 
-def _link_joined(joined: Sequence[InFlight]) -> None:
-    """Name, in a traced request's span, the requests whose work it joined: their traces have the encoder."""
+def _tell_joined(flights: Sequence[InFlight]) -> None:
+    """Name, in a traced request's span, the requests whose flights it joined: their traces have the encoder."""
     span = tracing.current()
     if span is None:
         return
-    for origin in dict.fromkeys(flight.future.result().origin for flight in joined):
+    for origin in dict.fromkeys(flight.future.result().origin for flight in flights):
         if origin is not None and origin != span.traceparent:
             span.link(origin)
 

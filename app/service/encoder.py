@@ -80,7 +80,7 @@ class Encoder(Protocol):
 
     def encode_images(self, crops: Sequence[bytes]) -> "Sequence[asyncio.Future[Encoded]]": ...
     def trim(self) -> None:
-        """Futures were cancelled: end the work that has no waiters any more."""
+        """Futures were cancelled: end the work that nobody waits for any more."""
         ...
 
 
