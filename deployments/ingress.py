@@ -20,7 +20,7 @@ from app.cache.sharded import CacheShards
 from app.config.args import CacheArgs
 from app.config.settings import AppArgs
 from app.dispatch.load_shedding import LoadShedder
-from app.dispatch.retry_budget import RetryBudget
+from app.dispatch.retry import RetryBudget
 from app.images.decode_pool import DecodePool
 from app.images.fetcher import Fetcher
 from app.images.reader import ImageReader
@@ -28,7 +28,8 @@ from app.service.embedding_service import EmbeddingService, Encoder
 from app.types import Modality
 from deployments.cache import CacheTransport
 from deployments.ingress_metrics import record_ingress
-from deployments.remote_encoder import RemoteEncoder, RemoteRanker
+from deployments.remote_encoder import RemoteEncoder
+from deployments.remote_ranker import RemoteRanker
 from deployments.serve_internals import probe
 from deployments.serve_internals.accounting import own_accounting
 from deployments.serve_internals.bypass_middleware import BypassMiddleware
@@ -47,10 +48,12 @@ class Ingress:
         similarity: DeploymentHandle,
     ) -> None:
         budget = RetryBudget(args.retries)
-        sizes = {model.name: model.batch_size for model in (*args.text_models, *args.image_models)}
+        models = {model.name: model for model in (*args.text_models, *args.image_models)}
 
         def encoder(id_: str, handle: DeploymentHandle, *kinds: Modality) -> RemoteEncoder:
-            return RemoteEncoder(id_, kinds, handle, args.limits, budget, sizes[id_])
+            model = models[id_]
+            most = model.autoscaling.max_replicas
+            return RemoteEncoder(id_, kinds, handle, args.limits, budget, model.batch_size, most)
 
         encoders = [encoder(id_, handle, "text") for id_, handle in text.items()]
         encoders += [encoder(id_, handle, "text", "image") for id_, handle in images.items()]
@@ -66,7 +69,7 @@ class Ingress:
         self._backend = Backend(
             service=EmbeddingService(by_id, cache, args, _reader(args), registry=self._reporter.registry),
             cache=cache,
-            ranker=RemoteRanker(similarity, args.limits.deadline_s),
+            ranker=RemoteRanker(similarity, args.limits, budget),
             args=args,
             replica=str(serve.get_replica_context().replica_id.unique_id),
             authenticator=_authenticator(args),

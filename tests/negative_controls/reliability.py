@@ -6,21 +6,28 @@ from tests.negative_controls.mutation import Mutation
 
 M = Mutation
 
-RESCUE: Final = "tests/unit/dispatch/test_retry.py"
+RETRY: Final = "tests/unit/dispatch/test_retry.py"
 COALESCING: Final = "tests/unit/dispatch/test_coalescer.py"
-BACKLOG: Final = "tests/unit/dispatch/test_admission.py"
+ADMISSION: Final = "tests/unit/dispatch/test_admission.py"
 PROBE: Final = "tests/unit/inference/test_health_probe.py"
 SERVICE: Final = "tests/unit/service/test_embedding_service.py"
 TROUBLE: Final = "tests/unit/api/test_failures.py"
 GOLDEN: Final = "tests/models/test_self_test.py"
 
 LOST: Final = [
-    M("who killed twice is rejected", "app/dispatch/retry.py", "if loss.begun:", "if False:", RESCUE),
-    M("a budget of retries", "app/dispatch/retry.py", "elif not self.budget.spend():", "elif False:", RESCUE),
-    M("few retries at once", "app/dispatch/retry.py", "len(self._attempts) < self.width", "True", RESCUE),
-    M("no retry after the deadline", "app/dispatch/retry.py", "if lost.ends <= self.clock():", "if False:", RESCUE),
-    M("no retry for nobody", "app/dispatch/retry.py", "                attempt.cancel()", "                pass", RESCUE),
-    M("the budget's end", "app/dispatch/retry_budget.py", "if self._level < 1:", "if False:", "tests/unit/dispatch/test_retry_budget.py"),
+    M("who killed twice is rejected", "app/dispatch/retry.py", "    if not loss.begun:\n", "    if True:\n", RETRY),
+    M("a budget of retries", "app/dispatch/retry.py", "elif not self.budget.spend():", "elif False:", RETRY),
+    M("few retries at once", "app/dispatch/retry.py", "len(self._attempts) < self.width", "True", RETRY),
+    M("no retry after the deadline", "app/dispatch/retry.py", "if lost.ends <= self.clock():", "if False:", RETRY),
+    M("no retry for nobody", "app/dispatch/retry.py", "                task.cancel()", "                pass", RETRY),
+    M("the budget's end", "app/dispatch/retry.py", "if self._level < 1:", "if False:", RETRY),
+    M("two replicas an item", "app/dispatch/retry.py", "if attempt.alone and not loss.begun:", "if True:", RETRY),
+    M("micro-batches of what is silent", "app/dispatch/retry.py", "size = self.batch if loss.silent else 1", "size = 1", RETRY),
+    M("each alone after a death", "app/dispatch/retry.py", "size = self.batch if loss.silent else 1", "size = self.batch", "tests/unit/deployments/test_remote_encoder.py"),
+    M("retries of no request", "app/dispatch/retry.py", "self._try(attempt), context=Context()", "self._try(attempt)", RETRY),
+    M("calls of no request", "app/dispatch/coalescer.py", "self._call(batch), context=Context()", "self._call(batch)", COALESCING),
+    M("two replicas a body", "deployments/remote_call.py", "        if not budget.spend():\n", "        if False:\n", "tests/unit/deployments/test_remote_call.py"),
+    M("bodies that wait", "deployments/remote_ranker.py", "if size and self._bytes and self._bytes + size > self._most_bytes:", "if False:", "tests/unit/deployments/test_remote_ranker.py"),
     M("lost items are taken", "app/dispatch/coalescer.py", "if not self.retry(error, wanted):", "if True:", COALESCING),
     M("who froze is missed", "app/dispatch/replica_liveness.py", "        return bool(self._known) and all(replica", "        return bool(self._known) and any(replica", "tests/unit/dispatch/test_replica_liveness.py"),
     M("who hangs does not get on", "app/dispatch/replica_liveness.py", "        if batches != replica.batches:\n", "        if True:\n", "tests/unit/dispatch/test_replica_liveness.py"),
@@ -42,7 +49,7 @@ LOST: Final = [
 ]  # fmt: skip
 
 OVERLOAD: Final = [
-    M("the queue is looked at", "app/dispatch/coalescer.py", "            self.admission.check(items, self._waited_s())\n", "            pass\n", COALESCING),
+    M("the queue is looked at", "app/dispatch/coalescer.py", "            self.admission.check(units, waited_s, lambda: self._ahead(place))\n", "            pass\n", COALESCING),
     M("a flood is refused at the door", "app/dispatch/load_shedding.py", "if self._looks < 1:", "if False:", "tests/unit/dispatch/test_load_shedding.py"),
     M("requests past Serve are under way", "deployments/serve_internals/accounting.py", "        self._metrics.inc_num_ongoing_requests(self._kind)\n", "", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
     M("requests past Serve end", "deployments/serve_internals/accounting.py", "began) * 1e3\n        self._metrics.dec_num_ongoing_requests(self._kind)\n", "began) * 1e3\n", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
@@ -57,17 +64,17 @@ OVERLOAD: Final = [
     M("who leaves ends his work", "app/api/middleware/disconnect.py", "        self._task.cancel()\n", "", "tests/unit/api/test_disconnect.py"),
     M("who is cancelled did not leave", "app/api/middleware/disconnect.py", "and self._task.uncancel() == 0", "and (self._task.uncancel(), True)[1]", "tests/unit/api/test_disconnect.py"),
     M("a place past Serve", "deployments/serve_internals/bypass_middleware.py", "            await accounting.enter()\n", "            pass\n", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
-    M("large calls leave others enough", "app/dispatch/coalescer.py", "len(self._queue) >= DEEP * self.full * width and ", "", COALESCING),
+    M("large calls leave others enough", "app/dispatch/coalescer.py", "self._items >= DEEP * self.full * width and ", "", COALESCING),
     M("nothing is spent on what is refused", "app/service/embedding_service.py", "                raise refusal\n", "                pass\n", "tests/unit/service/test_embedding_service.py"),
     M("answered work waits no longer", "app/dispatch/coalescer.py", "            admission.waiting -= units\n", "            pass\n", COALESCING),
     M("a measured rate", "app/dispatch/coalescer.py", "            admission.ran(units, began)\n", "", COALESCING),
-    M("the longest queue", "app/dispatch/admission.py", "wait > self.queue_s or ", "", BACKLOG),
-    M("the deadline of a queue", "app/dispatch/admission.py", " or wait + self.cost(items) / self.rate > self.deadline_s", "", BACKLOG),
-    M("no refusal on an estimate", "app/dispatch/admission.py", "waited_s < WAITED_SHARE * self.queue_s", "False", BACKLOG),
-    M("idle models are not slow", "app/dispatch/admission.py", "self.waiting > units - CALL_UNITS or units / seconds > self.rate", "True", BACKLOG),
+    M("the longest queue", "app/dispatch/admission.py", "wait_s > self.queue_s or ", "", ADMISSION),
+    M("the deadline of a queue", "app/dispatch/admission.py", " or wait_s + units / self.rate > self.deadline_s", "", ADMISSION),
+    M("no refusal on an estimate", "app/dispatch/admission.py", "waited_s < WAITED_SHARE * self.queue_s or ", "", ADMISSION),
+    M("idle models are not slow", "app/dispatch/admission.py", "if is_busy or units / seconds > self.rate:", "if True:", ADMISSION),
     M("an outage is told", "deployments/remote_encoder.py", "        admission.ignore_outage(sent, admission.clock() - reply.took_ms / 1e3)\n", "", "tests/unit/deployments/test_remote_encoder.py"),
-    M("an outage is no slowness", "app/dispatch/admission.py", "if begun - sent > NOBODY_S:", "if False:", BACKLOG),
-    M("a slow arrival counts", "app/dispatch/admission.py", "if begun - sent > NOBODY_S:", "if True:", BACKLOG),
+    M("an outage is no slowness", "app/dispatch/admission.py", "if begun - sent > OUTAGE_S:", "if False:", ADMISSION),
+    M("a slow arrival counts", "app/dispatch/admission.py", "if begun - sent > OUTAGE_S:", "if True:", ADMISSION),
     M("calls of a batch", "app/dispatch/coalescer.py", "if len(batch) >= full and", "if False and", COALESCING),
     M("small jobs one after the other", "app/inference/batch_queue.py", "if items == self.max_items or (items and tokens + padded > self.max_tokens):", "if True:", "tests/unit/inference/test_batch_queue.py"),
     M("the fewest calls", "app/dispatch/least_outstanding.py", "if counts[receiver] == least", "if True", "tests/unit/dispatch/test_least_outstanding.py tests/unit/deployments/serve_internals/test_router.py"),
@@ -81,9 +88,13 @@ OVERLOAD: Final = [
     M("every profile is probed", "deployments/engine.py", "for exclusive in self._model.profiles:", "for exclusive in (False,):", "tests/unit/deployments/test_engine.py"),
     M("the last batches in even parts", "app/inference/batch_queue.py", "(parts := max(least, free)) > 1", "(parts := 1) > 1", "tests/unit/inference/test_batch_queue.py"),
     M("only a sole client gathers for long", "app/cache/client.py", "            if response.sole_client:\n", "            if True:\n", "tests/unit/cache/test_client_gathering.py"),
-    M("calls overlap", "app/dispatch/admission.py", "max(began, self._answered_at)", "began", BACKLOG),
-    M("a rate of late", "app/dispatch/admission.py", "self._work * keep", "self._work", BACKLOG),
-    M("images that can't be decoded in time", "app/dispatch/admission.py", "        self.check(items, now - next(iter(self._taken.values()), now))\n", "", "tests/unit/images/test_reader.py"),
+    M("one slow call", "app/dispatch/admission.py", "units, seconds = _without_slowest([*self._calls])", "units, seconds = map(sum, zip(*self._calls, strict=True))", ADMISSION),
+    M("what is done before", "app/dispatch/admission.py", "before = self.waiting if ahead is None else ahead()", "before = self.waiting", ADMISSION),
+    M("a fair queue", "app/dispatch/coalescer.py", "(units if len(items) > self.full else 0)", "0", COALESCING),
+    M("calls that Serve sees", "app/dispatch/coalescer.py", "min(self.max_width - len(self._calls), self._items // self.full)", "0", COALESCING),
+    M("calls overlap", "app/dispatch/admission.py", "max(began, self._answered_at) if is_busy", "began if is_busy", ADMISSION),
+    M("a rate of late", "app/dispatch/admission.py", "            self._calls.popleft()\n", "            break\n", ADMISSION),
+    M("images that can't be decoded in time", "app/dispatch/admission.py", "        self.check(units, now - next(iter(self._tracked.values()), now))\n", "", "tests/unit/images/test_reader.py"),
     M("a deadline of decoding", "app/images/reader.py", "async with asyncio.timeout(deadline_s):", "async with asyncio.timeout(None):", "tests/unit/images/test_reader.py"),
     M("a batch refused is a 429", "app/api/endpoints/batch.py", "    _check_taken(outcomes)\n", "", TROUBLE),
 ]  # fmt: skip
