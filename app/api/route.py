@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.wire.error_formats import ErrorFormat, error_format_of
+from app.api.wire.error_formats import ErrorFormat
 from app.errors import (
     DeadlineExceeded,
     Forbidden,
@@ -26,7 +26,7 @@ from app.errors import (
     UnsupportedMediaType,
 )
 from app.schemas import Json, Wire
-from app.types import KeyScope
+from app.types import KeyScope, Modality
 
 Scope = KeyScope | Literal["open"]
 Handler = Callable[[Request], Awaitable[Response]]
@@ -55,6 +55,9 @@ class Route:
         matrix_body: Whether it accepts a binary matrix.
         body_limit: The field of `Limits` that limits the size of the body.
         is_file: Whether the response has an ETag and may be a 304.
+        needs: The kind of model that all its requests need; if all of these are overloaded, most are rejected unread.
+        errors_as: The format of its errors.
+        is_traced: False for routes that machines poll every few seconds; their traces would hide the others.
     """
 
     method: str
@@ -76,6 +79,9 @@ class Route:
     matrix_body: bool = False
     body_limit: str = ""
     is_file: bool = False
+    needs: Modality | None = None
+    errors_as: ErrorFormat = "native"
+    is_traced: bool = True
 
     @property
     def template(self) -> str:
@@ -86,10 +92,6 @@ class Route:
     def refusals(self) -> tuple[type[ServiceError], ...]:
         """The errors of the authenticator."""
         return () if self.scope == "open" else (Unauthorized, Forbidden, TooManyRequests)
-
-    @property
-    def errors_as(self) -> ErrorFormat:
-        return error_format_of(self.path)
 
     @property
     def parameters(self) -> list[str]:

@@ -1,9 +1,10 @@
-"""The flags of `embed`, `embed-corpus` and `search`. Imports nothing, so that every `python -m app` starts fast."""
+"""The flags of `embed`, `embed-corpus` and `search`. Imports little, so that every `python -m app` starts fast."""
 
 import argparse
 
+from app.config.args import PART_ROWS
+
 EMBED, EMBED_CORPUS, SEARCH = "embed", "embed-corpus", "search"
-PART_ROWS = 2048
 DTYPES = ("float32", "float16", "int8")
 FORMATS = ("text", "jsonl", "csv", "parquet")
 OUTPUTS = ("float32", "int8", "uint8", "binary", "ubinary")

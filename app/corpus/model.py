@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from app.config.args import Limits, ModelArgs
-from app.encoders import ClipModel, TextTower, load_clip_model, load_text_model, shapes
+from app.encoders import ClipModel, TextModel, load_clip_model, load_text_model, shapes
 from app.errors import ServiceError
 from app.images import decoder
 from app.inference.batch_queue import BatchQueue, Job, Slice
@@ -59,7 +59,7 @@ class ServingModel:
     A stream that finishes one thread's texts continues with the next thread's without waiting for other streams.
     """
 
-    def __init__(self, info: ModelInfo, text: TextTower, clip: ClipModel | None, args: ModelArgs) -> None:
+    def __init__(self, info: ModelInfo, text: TextModel, clip: ClipModel | None, args: ModelArgs) -> None:
         self.info = info
         self._text = text
         self._clip = clip

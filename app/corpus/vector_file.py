@@ -3,7 +3,6 @@
 Files are written atomically: to a temporary file in the same folder, which is renamed at the end or deleted on failure.
 """
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from app.corpus.known_vectors import matrix
 from app.corpus.source import VECTORS
 from app.errors import InvalidRequest
+from app.system.atomic_file import replacing
 from app.types import Vector
 
 MODEL, SPACE = "embedding_model", "embedding_space"
@@ -110,18 +110,13 @@ def create_vector_file(path: Path) -> Iterator[VectorFile]:
         raise InvalidRequest(f"--out must end in {', '.join(FORMATS)}, not {path.name!r}.")
     if not path.parent.is_dir():
         raise InvalidRequest(f"There is no folder {path.parent} to write to.")
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with scratch.open("wb") as file:
-            target = kind(file)
-            try:
-                yield target
-            finally:
-                # Also on failure: an open Parquet writer would write when it is garbage-collected.
-                target.finish()
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with replacing(path) as scratch, scratch.open("wb") as file:
+        target = kind(file)
+        try:
+            yield target
+        finally:
+            # Also on failure: an open Parquet writer would write when it is garbage-collected.
+            target.finish()
 
 
 @dataclass(frozen=True, slots=True)

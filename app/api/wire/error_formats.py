@@ -1,4 +1,4 @@
-"""Error formats: this API's own, OpenAI's and TEI's. The path determines the format."""
+"""Error formats: this API's own, OpenAI's and TEI's."""
 
 from typing import Literal
 
@@ -6,12 +6,10 @@ from app.errors import EmptyInput, InvalidRequest, Overloaded, PayloadTooLarge, 
 from app.schemas import Json
 
 ErrorFormat = Literal["native", "openai", "tei"]
-TEI_PATHS = frozenset({"/", "/embed", "/info", "/tokenize"})
 
 
-def error_format_of(path: str) -> ErrorFormat:
-    if path in TEI_PATHS:
-        return "tei"
+def error_format_of_unknown(path: str) -> ErrorFormat:
+    """The format for a path without a route: below /v1/ the clients are OpenAI's."""
     return "openai" if path.startswith("/v1/") else "native"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from app.api.wire.error_formats import error_body, error_format_of, status_of
+from app.api.wire.error_formats import ErrorFormat, error_body, status_of
 from app.errors import ServiceError, Unauthorized
 from app.schemas import Wire
 
@@ -19,9 +19,7 @@ def wire_response(model: Wire, status: int = 200) -> Response:
     return json_response(model.model_dump(by_alias=True, mode="json"), status)
 
 
-def error_response(error: ServiceError, request_id: str, path: str) -> Response:
-    """The error in the format of the path."""
-    format_ = error_format_of(path)
+def error_response(error: ServiceError, request_id: str, format_: ErrorFormat) -> Response:
     headers = {}
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = 'Bearer realm="embeddings"'

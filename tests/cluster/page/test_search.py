@@ -74,7 +74,9 @@ def test_a_file_is_dropped(visit: Visit) -> None:
         visit, "#search-zone", "notes.md", list("Käse reift im Keller.\r\nThe sun is a star.".encode()), "text/markdown"
     )
     expect(visit.page.locator("#search-status")).to_have_text("notes.md: 2 passages.")
-    assert visit.page.get_by_label("Passages, one per line").input_value() == "Käse reift im Keller.\nThe sun is a star."
+    assert (
+        visit.page.get_by_label("Passages, one per line").input_value() == "Käse reift im Keller.\nThe sun is a star."
+    )
     visit.search("astronomy")
     assert visit.texts(FOUND)[0] == "The sun is a star."
 
