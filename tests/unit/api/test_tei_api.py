@@ -40,7 +40,7 @@ def test_bare_vectors_of_length_one(path: str) -> None:
     assert answer.headers["server-timing"].startswith("decode")
 
 
-def test_options() -> None:
+def test_tei_embed_options() -> None:
     assert embed("abc", normalize=False).json() == [[3, 4, 0]]
     assert embed("abc", normalize=False, dimensions=1).json() == [[3]]
     assert embed("abc", dimensions=1).json() == [[1]]
@@ -95,7 +95,7 @@ def refused(answer: httpx.Response) -> tuple[int, str, str]:
         ("a", {"model": "no"}, 404, "No text model named 'no'", "Validation"),
     ],
 )
-def test_what_is_wrong_is_told_in_teis_shape(
+def test_validation_errors_in_teis_format(
     inputs: Any, fields: dict[str, Any], status: int, words: str, kind: str
 ) -> None:
     got, error, error_type = refused(embed(inputs, **fields))
@@ -103,7 +103,7 @@ def test_what_is_wrong_is_told_in_teis_shape(
     assert words in error
 
 
-def test_other_errors_in_teis_shape() -> None:
+def test_other_errors_in_teis_format() -> None:
     busy = FakeEncoder()
     busy.faults = {"a": Overloaded("Later.", retry_after=1), "b": RequestRejected("No."), "c": RuntimeError("?")}
     assert refused(embed("a", busy)) == (429, "Later.", "Overloaded")
@@ -123,7 +123,7 @@ def test_an_unknown_failure_is_the_backends(caplog: pytest.LogCaptureFixture) ->
     assert len(caplog.records) == 1
 
 
-def test_info_tells_true_values() -> None:
+def test_tei_info() -> None:
     service = Service(model(revision="abc", precision="bf16", pooling=("cls", "lasttoken")), texts=77)
     args = service.backend.args
     assert service.get("/info").json() == {
@@ -150,7 +150,7 @@ def tokenize(inputs: Any, **fields: Any) -> httpx.Response:
     return service.post("/tokenize", json={"inputs": inputs} | fields)
 
 
-def test_tokens() -> None:
+def test_tei_tokenize() -> None:
     word = {"id": 2, "text": "to", "special": False, "start": 0, "stop": 2}
     first = {"id": 0, "text": "", "special": True, "start": None, "stop": None}
     assert tokenize("to").json() == [[first, word]]

@@ -79,7 +79,7 @@ def test_a_few_of_many_are_checked() -> None:
         ({"model": "nobody/none"}, 404, "model", "No text model named"),
     ],
 )
-def test_what_is_not_the_models_is_refused(changes: dict[str, Any], status: int, param: str, words: str) -> None:
+def test_vectors_of_another_model_are_rejected(changes: dict[str, Any], status: int, param: str, words: str) -> None:
     service = Service()
     answer = service.post("/cache/warm", json=body_of(**changes))
     error = error_of(answer)
@@ -97,7 +97,7 @@ def test_a_tenants_entries_are_its_own() -> None:
     assert list(service.control.warmed) == [KeyMaker("a tenant", f"print of {MODEL}", "text").text("one")]
 
 
-def test_limits() -> None:
+def test_cache_warm_limits() -> None:
     assert Service(texts=2).post("/cache/warm", json=body_of()).status_code == 413
     assert Service(text_body=100).post("/cache/warm", json=body_of()).status_code == 413
 

@@ -48,7 +48,7 @@ def test_keys_of_the_settings_and_of_the_file_and_a_rotation(tmp_path: Path) -> 
     assert tenants(keys, fixed, old, new) == ["fixed", None, None]
 
 
-def test_a_change_is_seen_whatever_the_files_time_says(tmp_path: Path) -> None:
+def test_reload_compares_content_not_mtime(tmp_path: Path) -> None:
     (one, first), (two, second) = made("a"), made("b")
     file = tmp_path / "keys"
     file.write_text(first)

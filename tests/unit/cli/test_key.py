@@ -39,7 +39,7 @@ def test_the_key_that_is_printed_is_the_one_of_the_line(capsys: pytest.CaptureFi
         (["--tenant", "a", "--days", "1e300"], "--days"),
     ],
 )
-def test_mistakes_are_told(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_tenant_scopes_and_days(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["key", *arguments]) == 2
     told = capsys.readouterr()
     assert words in told.err

@@ -62,7 +62,7 @@ def test_a_pipe_with_a_name_is_read_once(tmp_path: Path) -> None:
         (None, "none.txt", "none.txt does not exist"),
     ],
 )
-def test_nothing_there(content: str | None, name: str, words: str, stdin: Any) -> None:
+def test_missing_and_empty_files(content: str | None, name: str, words: str, stdin: Any) -> None:
     stdin((content or "").encode())
     with pytest.raises(InvalidRequest, match=words):
         texts(name)

@@ -37,7 +37,7 @@ def write(
 
 @pytest.mark.parametrize("sizes", [[1], [4, 7, 2], [5000]])
 @pytest.mark.parametrize("dtype", [np.float32, np.int8, np.uint8])
-def test_matrix(tmp_path: Path, sizes: list[int], dtype: type) -> None:
+def test_npy_vector_file(tmp_path: Path, sizes: list[int], dtype: type) -> None:
     vectors = write(tmp_path / "v.npy", sizes, dtype)
     found = np.load(tmp_path / "v.npy")
     assert found.dtype == dtype
@@ -46,7 +46,7 @@ def test_matrix(tmp_path: Path, sizes: list[int], dtype: type) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int8])
-def test_parquet(tmp_path: Path, dtype: type) -> None:
+def test_parquet_vector_file(tmp_path: Path, dtype: type) -> None:
     vectors = write(tmp_path / "v.parquet", [4, 7], dtype)
     table = pq.read_table(tmp_path / "v.parquet")
     assert table.column_names == ["line", "text", "embedding"]
@@ -56,7 +56,7 @@ def test_parquet(tmp_path: Path, dtype: type) -> None:
     assert table.schema.metadata == {k.encode(): v.encode() for k, v in ABOUT.items()}
 
 
-def test_json_lines(tmp_path: Path) -> None:
+def test_json_lines_vector_file(tmp_path: Path) -> None:
     vectors = write(tmp_path / "v.jsonl", [4, 7])
     rows = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text().splitlines()]
     assert [row["text"] for row in rows] == [f"t{i}" for i in range(11)]

@@ -14,27 +14,27 @@ def cut(sizes: list[int], **limits: int) -> list[tuple[int, list[int]]]:
     ]
 
 
-def test_by_number() -> None:
+def test_chunks_by_item_count() -> None:
     assert cut([1] * 7, max_items=3) == [(0, [0, 1, 2]), (3, [3, 4, 5]), (6, [6])]
     assert cut([1] * 6, max_items=3) == [(0, [0, 1, 2]), (3, [3, 4, 5])]
     assert cut([]) == []
 
 
-def test_by_bytes() -> None:
+def test_chunks_by_bytes() -> None:
     assert cut([40, 60, 1, 99, 2], max_bytes=100) == [(0, [0, 1]), (2, [2, 3]), (4, [4])]
 
 
-def test_what_is_too_large_goes_alone() -> None:
+def test_oversized_item_gets_its_own_chunk() -> None:
     assert cut([1, 500, 1, 1], max_bytes=100) == [(0, [0]), (1, [1]), (2, [2, 3])]
 
 
-def test_by_images() -> None:
+def test_chunks_by_image_count() -> None:
     items = [Sized(i, 1, images=int(i % 2 == 0)) for i in range(7)]
     found = [list(chunk.items) for chunk in chunks(items, max_items=100, max_bytes=100, max_images=2)]
     assert found == [[0, 1, 2, 3], [4, 5, 6]]
 
 
-def test_read_as_needed() -> None:
+def test_chunks_are_lazy() -> None:
     read = []
 
     def items() -> Iterator[Sized[int]]:

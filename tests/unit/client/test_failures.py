@@ -66,7 +66,7 @@ def test_codes_not_known_here_go_by_status(status: int, kind: type[ServiceError]
 @pytest.mark.parametrize(
     "content", [b"<html><body><h1>503</h1> No server is\n available</body>", b"", b"[]", b'{"error": 3}']
 )
-def test_answers_of_gateways(content: bytes) -> None:
+def test_gateway_error_responses(content: bytes) -> None:
     found = error_of(httpx.Response(503, content=content, headers={"x-request-id": "gate-1", "retry-after": "2"}))
     assert (type(found), found.param, found.request_id, found.retry_after) == (Unavailable, None, "gate-1", 2.0)
     assert found.message.startswith("The response is 503 Service Unavailable: ")
@@ -86,7 +86,7 @@ def test_answers_of_gateways(content: bytes) -> None:
         (httpx.UnsupportedProtocol("what"), UnreadableAnswer),
     ],
 )
-def test_no_answer(raised: httpx.RequestError, kind: type[ServiceError]) -> None:
+def test_connection_failures_and_timeouts(raised: httpx.RequestError, kind: type[ServiceError]) -> None:
     found = failure_of(raised, "http://here")
     assert type(found) is kind
     assert "http://here" in found.message

@@ -151,7 +151,7 @@ def url() -> Iterator[str]:
         thread.join()
 
 
-def test_later_means_again_and_refusals_come_in_words(url: str) -> None:
+def test_retries_on_503_and_error_messages(url: str) -> None:
     refusal = json.dumps({"error": {"message": "Another model serves here."}}).encode()
     Answering.answers = [(503, b""), (429, b""), (200, b'{"stored": 3}'), (409, refusal), (403, b"not JSON")]
     Answering.keys.clear()
@@ -165,7 +165,7 @@ def test_later_means_again_and_refusals_come_in_words(url: str) -> None:
     assert Answering.answers == []
 
 
-def test_nobody_there() -> None:
+def test_unreachable_service() -> None:
     with pytest.raises(Unavailable, match="can't be reached"):
         service_at("http://127.0.0.1:1", None)("/cache/stats", None)
     with pytest.raises(InvalidRequest, match="needs the URL"):

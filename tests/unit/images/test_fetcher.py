@@ -240,7 +240,7 @@ def test_the_time_counts_for_all_hops_and_for_the_wait(net: Internet) -> None:
     run(go())
 
 
-def test_so_many_at_once(net: Internet) -> None:
+def test_concurrent_fetches_limit(net: Internet) -> None:
     under_way, most = 0, 0
     go_on = asyncio.Event()
 

@@ -208,7 +208,7 @@ def test_the_deadline_passes_and_the_work_is_given_up() -> None:
     run(main())
 
 
-def test_a_caller_that_goes_takes_its_work_along_and_leaves_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_cancelled_request_cancels_its_items(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         encoder, cache, tasks = FakeEncoder(), FakeCache(), len(asyncio.all_tasks())
         encoder.held = True
@@ -300,7 +300,7 @@ def test_what_was_done_before_the_caller_left_is_kept() -> None:
     run(main())
 
 
-def test_a_caller_that_goes_leaves_the_others_their_answer() -> None:
+def test_cancelled_request_keeps_items_that_others_wait_for() -> None:
     async def main() -> None:
         encoder = FakeEncoder()
         encoder.held = True

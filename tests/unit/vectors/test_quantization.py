@@ -15,7 +15,7 @@ def rows() -> Vector:
 
 
 @pytest.mark.parametrize("output", ["float32", "int8", "uint8", "binary", "ubinary"])
-def test_it_is_what_sentence_transformers_makes(rows: Vector, output: OutputType) -> None:
+def test_quantize_equals_sentence_transformers(rows: Vector, output: OutputType) -> None:
     from sentence_transformers import quantize_embeddings
 
     limit = bound(384)
