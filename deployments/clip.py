@@ -4,13 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
-from app.config.args import Backup, ModelArgs, TracingArgs
-from app.encoders import ImageModel, load_clip_model
+from app.config.args import ModelArgs
+from app.encoders import ClipModel, load_clip_model
 from app.inference.batch_queue import BatchQueue
-from app.telemetry.tracing import OFF, Origins
-from app.types import Vector
+from app.telemetry.tracing import Origins
+from app.types import ModelInfo, Vector
 from deployments.encoder_replica import EncoderReplica
 from deployments.engine import Engine
 from deployments.messages import EncodeReply
@@ -19,36 +18,38 @@ from deployments.messages import EncodeReply
 class Clip(EncoderReplica):
     rpc_methods = ("encode_texts", "encode_images")
 
-    def __init__(
-        self,
-        args: ModelArgs,
-        threads: int,
-        offline: bool,
-        backup: Backup | None = None,
-        traces: TracingArgs = OFF,
-    ) -> None:
-        super().__init__(args, traces)
-        model = self._load(partial(load_clip_model, threads=threads, offline=offline), backup)
-        if model is None:
-            return
-        self._threads.exclusive.submit(model.image.warm, args.batch_size).result()
-        texts = self._begin(model.text, model.info)
-        self._preprocessing = model.image.preprocessing
+    def _load(self, args: ModelArgs, threads: int, offline: bool) -> ClipModel:
+        return load_clip_model(args, threads=threads, offline=offline)
+
+    def _begin(self, model: ClipModel, info: ModelInfo) -> None:
+        images, args = model.image, self._args
+        self._threads.exclusive.submit(images.warm, args.batch_size).result()
+        watch = self._begin_texts(model.text, info).probe.watch
+        self._preprocessing = images.preprocessing
         # An image is one item whatever its size was: all are scaled to what the model reads.
         queue = BatchQueue(args.batch_size, args.batch_size, lambda length: length)
         registry = self._reporter.registry
-        self._images = Engine(
-            model.info, model.image, queue, self._threads, self._replica, registry, "normalize", texts.probe.watch
-        )
+        self._images = Engine(info, images, queue, self._threads, self._replica, registry, "normalize", watch)
         self._engines.append(self._images)
         self._workers = ThreadPoolExecutor(args.workers, "normalize")
-        self._normalize = partial(_normalize, model.image)
 
     async def encode_images(
-        self, crops: Sequence[bytes], timeout_s: float, origins: Origins | None = None, *, exclusive: bool = False
+        self, crops: Sequence[bytes], timeout_s: float, origins: Origins | None = None
     ) -> EncodeReply:
         """One outcome per image, in order; each is the RGB bytes of the crop that the model reads."""
         self._require()
+        return await self._encode(crops, timeout_s, origins)
+
+    async def encode_image_alone(self, crop: bytes) -> AsyncGenerator[EncodeReply | None]:
+        """As `encode_text_alone`, of an image."""
+        self._require()
+        async with self._suspects:
+            yield None
+            yield await self._encode([crop], float("inf"), exclusive=True)
+
+    async def _encode(
+        self, crops: Sequence[bytes], timeout_s: float, origins: Origins | None = None, *, exclusive: bool = False
+    ) -> EncodeReply:
         arrived = time.monotonic()
         pixels = await asyncio.get_running_loop().run_in_executor(self._workers, self._normalize, crops)
         return await self._images.encode(
@@ -62,13 +63,6 @@ class Clip(EncoderReplica):
             exclusive=exclusive,
         )
 
-    async def encode_image_alone(self, crop: bytes) -> AsyncGenerator[EncodeReply | None]:
-        """As `encode_text_alone`, of an image."""
-        self._require()
-        async with self._suspects:
-            yield None
-            yield await self.encode_images([crop], float("inf"), exclusive=True)
-
-
-def _normalize(model: ImageModel, crops: Sequence[bytes]) -> list[Vector]:
-    return [model.preprocessing.normalize(crop) for crop in crops]
+    def _normalize(self, crops: Sequence[bytes]) -> list[Vector]:
+        assert self._preprocessing is not None  # noqa: S101 - there is a model
+        return [self._preprocessing.normalize(crop) for crop in crops]

@@ -5,14 +5,15 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol, TypeVar
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 
 from app.config.args import Backup, ModelArgs, TracingArgs
 from app.encoders import TextModel
 from app.errors import ModelUnavailable
 from app.images.preprocessing import Preprocessing
 from app.inference.model_threads import ModelThreads
-from app.telemetry.tracing import Origins
+from app.telemetry.tracing import OFF, Origins
 from app.types import ModelInfo, TextInput, Token
 from deployments.engine import Engine
 from deployments.messages import EncodeReply, EncoderStatus
@@ -23,12 +24,7 @@ from deployments.text_engine import TextEngine
 logger = logging.getLogger(__name__)
 
 
-class Loaded(Protocol):
-    info: ModelInfo
-
-
 M = TypeVar("M")
-L = TypeVar("L", bound=Loaded)
 # Begins with / ~/ ./ or ../ where no name, address or other path goes on.
 PATH = re.compile(r"(?<![\w.:/~-])(?:~|\.{1,2})?/[^\s'\"`,;:()]*[^\s'\"`,;:().]")
 
@@ -42,29 +38,40 @@ class EncoderReplica:
 
     rpc_methods: ClassVar[tuple[str, ...]] = ("encode_texts",)
 
-    def __init__(self, args: ModelArgs, traces: TracingArgs) -> None:
+    def __init__(
+        self,
+        args: ModelArgs,
+        threads: int,
+        offline: bool,
+        backup: Backup | None = None,
+        traces: TracingArgs = OFF,
+    ) -> None:
         self._args = args
         self._replica = replica_name()
         join_serve_log()
         begin_traces(traces)
         self._reporter = reporter()
         self._threads = ModelThreads()
-        self._reason: str | None = None
         self._texts: TextEngine | None = None
         self._engines: list[Engine] = []
         self._preprocessing: Preprocessing | None = None
         self._calls: RpcEndpoint | None = None
         self._suspects = asyncio.Lock()
-
-    def _load(self, load: Callable[[ModelArgs], L], backup: Backup | None) -> L | None:
-        loading = self._threads.exclusive.submit(load_with_backup, load, self._args, backup)
+        load = partial(self._load, threads=threads, offline=offline)
+        loading = self._threads.exclusive.submit(load_with_backup, load, args, backup)
         model, note, self._reason = loading.result()
-        if model is not None and note:
-            model.info = replace(model.info, note=note)
-        return model
+        if model is not None:
+            self._begin(model, replace(model.info, note=note) if note else model.info)
 
-    def _begin(self, model: TextModel, info: ModelInfo) -> TextEngine:
-        """From now on texts are answered."""
+    def _load(self, args: ModelArgs, threads: int, offline: bool) -> Any:
+        """The model, or ModelUnavailable."""
+        raise NotImplementedError
+
+    def _begin(self, model: Any, info: ModelInfo) -> None:
+        """Make the model's engines."""
+        raise NotImplementedError
+
+    def _begin_texts(self, model: TextModel, info: ModelInfo) -> TextEngine:
         self._texts = TextEngine(model, info, self._args, self._threads, self._replica, self._reporter.registry)
         self._engines.append(self._texts.engine)
         return self._texts

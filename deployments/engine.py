@@ -138,9 +138,13 @@ class Engine:
 
     def _batched(self) -> Callable[[Slice], Awaitable[Vector]]:
         # Made for each slot of each engine: a decorated method would have one queue for all, and with it texts in the
-        # batches of images. The scheduler decides what is in a batch and hands all of it over in one turn of the
-        # event loop; the wrapper only gathers it (hence no waiting time) and keeps Serve's batch metrics.
-        @serve.batch(max_batch_size=128, batch_wait_timeout_s=0)  # type: ignore[untyped-decorator]
+        # batches of images. The scheduler decides what is in a batch and releases all of it in one turn of the event
+        # loop, hence no waiting time. Serve counts the items of a batch, not the slices that they come in.
+        @serve.batch(  # type: ignore[untyped-decorator]
+            max_batch_size=self.scheduler.queue.max_items,
+            batch_wait_timeout_s=0,
+            batch_size_fn=lambda slices: sum(len(part.indices) for part in slices),
+        )
         async def run_batch(slices: list[Slice]) -> list[Vector]:
             return await self._run_slices(slices)
 

@@ -41,8 +41,9 @@ def join_serve_log() -> None:
 
 
 def reporter() -> Reporter:
-    """This replica's; to be made on its event loop."""
-    return Reporter(serve.get_replica_context().deployment, replica_name())
+    """This replica's; made on its event loop."""
+    context = serve.get_replica_context()
+    return Reporter(context.deployment, str(context.replica_id.unique_id))
 
 
 def begin_traces(args: TracingArgs) -> None:

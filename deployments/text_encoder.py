@@ -1,10 +1,8 @@
 """TextEncoder: one replica of one text model."""
 
-from functools import partial
-
-from app.config.args import Backup, ModelArgs, TracingArgs
-from app.encoders import load_text_model
-from app.telemetry.tracing import OFF
+from app.config.args import ModelArgs
+from app.encoders import TextModel, load_text_model
+from app.types import ModelInfo
 from deployments.encoder_replica import EncoderReplica
 
 # Two streams keep each other's CPUs busy. With more, each would have few threads, and memory of its own.
@@ -12,15 +10,8 @@ STREAMS = 2
 
 
 class TextEncoder(EncoderReplica):
-    def __init__(
-        self,
-        args: ModelArgs,
-        threads: int,
-        offline: bool,
-        backup: Backup | None = None,
-        traces: TracingArgs = OFF,
-    ) -> None:
-        super().__init__(args, traces)
-        load = partial(load_text_model, threads=threads, offline=offline, streams=STREAMS, latency_profile=True)
-        if (model := self._load(load, backup)) is not None:
-            self._begin(model, model.info)
+    def _load(self, args: ModelArgs, threads: int, offline: bool) -> TextModel:
+        return load_text_model(args, threads=threads, offline=offline, streams=STREAMS, latency_profile=True)
+
+    def _begin(self, model: TextModel, info: ModelInfo) -> None:
+        self._begin_texts(model, info)

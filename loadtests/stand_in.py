@@ -19,10 +19,8 @@ from ray.serve import Application
 from app.config.args import Autoscaling, CacheArgs, ModelArgs, Placement
 from app.config.settings import AppArgs, LaunchSettings
 from app.main import called_options, options
-from app.telemetry.tracing import OFF
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 from deployments import local
-from deployments.encoder_replica import EncoderReplica
 from deployments.ingress import Ingress
 from deployments.similarity import Similarity
 from deployments.text_encoder import TextEncoder
@@ -72,10 +70,8 @@ class SleepingModel:
 
 
 class StandIn(TextEncoder):
-    def __init__(self, args: ModelArgs) -> None:
-        EncoderReplica.__init__(self, args, OFF)
-        model: Any = SleepingModel()
-        self._begin(model, model.info)
+    def _load(self, args: ModelArgs, threads: int, offline: bool) -> Any:
+        return SleepingModel()
 
 
 def build(
@@ -106,7 +102,7 @@ def build(
     )
     similar = Placement(num_cpus=0.2, resources=beside or {})
     args = AppArgs(text_models=(model,), image_models=(), ingress=ingress, similarity=similar, **settings)
-    encoder = serve.deployment(StandIn, name=f"TextEncoder-{NAME}", **called_options(model)).bind(model)
+    encoder = serve.deployment(StandIn, name=f"TextEncoder-{NAME}", **called_options(model)).bind(model, 1, True)
     similarity = serve.deployment(Similarity, name="Similarity", **called_options(args.similarity)).bind(args.limits)
     return serve.deployment(Ingress, name="Ingress", **options(ingress)).bind(args, {NAME: encoder}, {}, similarity)
 

@@ -1,7 +1,7 @@
 """Encoders: models that turn texts and images into vectors. No Ray, no web framework.
 
 Importing this imports no inference library; loading a model imports the one of its backend. The names below are
-imported when they are asked for: a process that only asks for the catalog needs no tokenizer.
+imported when they are asked for: `python -m app pull` needs no tokenizer.
 """
 
 from importlib import import_module

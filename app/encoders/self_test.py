@@ -29,7 +29,7 @@ TEXTS = (
     "Naïve Straße: 12.5 % of 3,000 € — 東京, 🚀",
     "Which of the two roads leads to the harbour, asked the traveller, and the old man pointed to neither of them.",
 )
-# Other precisions and batch shapes stay well within both.
+# Other precisions and batch shapes differ by much less.
 LEAST_COSINE, LENGTH_TOLERANCE = 0.999, 0.02
 
 
@@ -109,8 +109,8 @@ def _compare(made: SelfTest, wanted: SelfTest, id_: str) -> None:
         ratio = float(np.abs(lengths / right - 1).max())
         if cosine < LEAST_COSINE or ratio > LENGTH_TOLERANCE:
             raise ModelUnavailable(
-                f"{id_} failed its self-test: of known {kind}s it makes other vectors than it must (cosine "
-                f"{cosine:.4f}, at least {LEAST_COSINE:g} is right; lengths off by {ratio:.1%})."
+                f"{id_} failed its self-test: its vectors of known {kind}s are not the expected ones (cosine "
+                f"{cosine:.4f} instead of at least {LEAST_COSINE:g}; lengths off by {ratio:.1%})."
             )
 
 

@@ -98,28 +98,28 @@ class Scheduler:
     _quiet: bool = True  # nothing arrived while the last micro-batch was running
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
-    async def submit(self, work: EncodeJob, *, exclusive: bool = False) -> None:
-        """Return when every item of `work` has its row or its error.
+    async def submit(self, job: EncodeJob, *, exclusive: bool = False) -> None:
+        """Return when every item of `job` has its row or its error.
 
         Args:
             exclusive: Each item runs in a batch of its own, past the queue: one of them may be why a replica ended.
         """
-        work.queued_at = self.clock()
-        if not work.lengths:
+        job.queued_at = self.clock()
+        if not job.lengths:
             return
         if exclusive:
-            work.started_at = work.queued_at
-            for index in range(len(work.lengths)):
-                work.batches += 1
-                await self._run_item(work, index)
+            job.started_at = job.queued_at
+            for index in range(len(job.lengths)):
+                job.batches += 1
+                await self._run_item(job, index)
             return
         self._quiet = self._quiet and not self._busy
-        self.queue.push(work, work.queued_at)
+        self.queue.push(job, job.queued_at)
         self._pump()
         try:
-            await work.done
+            await job.done
         except asyncio.CancelledError:
-            self.queue.drop(work)
+            self.queue.drop(job)
             raise
 
     def _pump(self) -> None:
@@ -141,17 +141,15 @@ class Scheduler:
 
     def _refuse_late(self) -> None:
         while self.queue.late:
-            work = self.queue.late.pop()
-            if isinstance(work, EncodeJob) and not work.done.done():
-                work.done.set_exception(
-                    DeadlineExceeded("The request's deadline passed while it waited for the model.")
-                )
+            job = self.queue.late.pop()
+            if isinstance(job, EncodeJob) and not job.done.done():
+                job.done.set_exception(DeadlineExceeded("The request's deadline passed while it waited for the model."))
 
     async def _run(self, slices: list[Slice], slots: list[int], exclusive: bool) -> None:
         started = self.clock()
-        works = [_work(part) for part in slices]
-        for work in works:
-            work.begin(started)
+        jobs = [_job(part) for part in slices]
+        for job in jobs:
+            job.begin(started)
         beside = len(self._busy) - len(slots)
         runs = [self.run(part, slots[0], exclusive=exclusive) for part in slices]
         try:
@@ -160,24 +158,24 @@ class Scheduler:
             self._busy.difference_update(slots)
         ended = self.clock()
         seconds = ended - started
-        for work in works:
-            work.end(ended)
+        for job in jobs:
+            job.end(ended)
         # The time of a batch that waited in reserve, or ran beside one that did, is not its own cost.
         in_turn = max(beside, len(self._busy)) < self.streams
         self._observe(slices, seconds, seconds / (beside + 1) if in_turn else None)
         # The model is free: the next batch starts before this one's callers are served.
         self._pump()
         failed: list[tuple[EncodeJob, Slice, Vector | BaseException]] = []
-        for work, part, result in zip(works, slices, results, strict=True):
-            work.started_at = work.started_at or started
-            work.batches += 1
-            if _placed(work, part.indices, result):
-                work.settle(len(part.indices))
+        for job, part, result in zip(jobs, slices, results, strict=True):
+            job.started_at = job.started_at or started
+            job.batches += 1
+            if _placed(job, part.indices, result):
+                job.settle(len(part.indices))
             else:
-                failed.append((work, part, result))
-        for work, part, result in failed:
-            await self._isolate(work, part, result)
-            work.settle(len(part.indices))
+                failed.append((job, part, result))
+        for job, part, result in failed:
+            await self._isolate(job, part, result)
+            job.settle(len(part.indices))
 
     def _observe(self, slices: list[Slice], seconds: float, cost_s: float | None) -> None:
         lengths = [part.job.lengths[index] for part in slices for index in part.indices]
@@ -187,38 +185,38 @@ class Scheduler:
         if cost_s is not None:
             self.queue.observe(len(lengths) * self.queue.bucket(max(lengths)), cost_s)
 
-    async def _isolate(self, work: EncodeJob, part: Slice, failure: Vector | BaseException) -> None:
+    async def _isolate(self, job: EncodeJob, part: Slice, failure: Vector | BaseException) -> None:
         """A failed batch is run again item by item: one bad item costs its own caller only."""
         if len(part.indices) == 1 and isinstance(failure, ServiceError):
-            work.errors[part.indices[0]] = failure
+            job.errors[part.indices[0]] = failure
             return
         for index in part.indices:
-            if work.done.done():
+            if job.done.done():
                 return  # its caller is gone
-            await self._run_item(work, index)
+            await self._run_item(job, index)
 
-    async def _run_item(self, work: EncodeJob, index: int) -> None:
-        work.begin(self.clock())
+    async def _run_item(self, job: EncodeJob, index: int) -> None:
+        job.begin(self.clock())
         # Gathered, as in `_run`: whatever the model raises is this item's result, a cancellation too.
-        [result] = await asyncio.gather(self.run(Slice(work, [index]), exclusive=True), return_exceptions=True)
-        work.end(self.clock())
+        [result] = await asyncio.gather(self.run(Slice(job, [index]), exclusive=True), return_exceptions=True)
+        job.end(self.clock())
         if isinstance(result, ServiceError):
-            work.errors[index] = result
-        elif not _placed(work, [index], result):
+            job.errors[index] = result
+        elif not _placed(job, [index], result):
             cause = result if isinstance(result, BaseException) else None
             logger.error("the model failed on one item", exc_info=cause)
             kind = type(cause).__name__ if cause else "wrong shape"
-            work.errors[index] = InternalError(f"The model failed on this item ({kind}).")
+            job.errors[index] = InternalError(f"The model failed on this item ({kind}).")
 
 
-def _work(part: Slice) -> EncodeJob:
+def _job(part: Slice) -> EncodeJob:
     assert isinstance(part.job, EncodeJob)  # noqa: S101 - only EncodeJob is ever pushed
     return part.job
 
 
-def _placed(work: EncodeJob, indices: list[int], result: Vector | BaseException) -> bool:
+def _placed(job: EncodeJob, indices: list[int], result: Vector | BaseException) -> bool:
     """Put rows in their places; False if they are not one row of the right length per item."""
-    if not isinstance(result, np.ndarray) or result.shape != (len(indices), work.dimensions):
+    if not isinstance(result, np.ndarray) or result.shape != (len(indices), job.dimensions):
         return False
-    work.rows[indices] = result
+    job.rows[indices] = result
     return True

@@ -8,6 +8,7 @@ import gc
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,4 +111,27 @@ def test_each_profile_is_probed_once(profiles: tuple[bool, ...], exclusive: list
         engine_of(model).probe([7])
         assert (model.runs, model.exclusive) == ([[7]], exclusive)
 
+    run(main())
+
+
+def test_serves_metric_of_batch_sizes_counts_the_items_that_the_model_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, list[float]] = {}
+
+    class Histogram:
+        def __init__(self, name: str, **_: Any) -> None:
+            self.values = seen.setdefault(name, [])
+
+        def observe(self, value: float, tags: dict[str, str]) -> None:
+            self.values.append(value)
+
+    async def main() -> None:
+        model = FakeModel(1)
+        engine = engine_of(model)
+        await asyncio.gather(rows(engine, [0]), rows(engine, [1]), rows(engine, [2, 3, 4]), rows(engine, [5, 6]))
+        assert (model.runs, model.exclusive) == ([[1, 2, 3, 4], [5, 6]], [[0]])
+        # The exclusive run is not a batch of `@serve.batch`.
+        assert seen["serve_actual_batch_size"] == [4, 2]
+        assert seen["serve_batch_utilization_percent"] == [100, 50]
+
+    monkeypatch.setattr("ray.serve.batching.Histogram", Histogram)
     run(main())

@@ -4,7 +4,7 @@ import pytest
 
 from app.errors import DeadlineExceeded
 from tests.support.aio import Clock, run, turns
-from tests.support.gated import Model, scheduler_of, submit, work_of
+from tests.support.scheduling import Model, scheduler_of, submit, work_of
 
 
 def test_batches_grow_while_the_model_is_busy() -> None:

@@ -11,7 +11,7 @@ from app.inference.batch_queue import BatchQueue, Slice
 from app.inference.scheduler import Scheduler
 from app.types import Vector
 from tests.support.aio import Clock, run
-from tests.support.gated import Model, scheduler_of, submit, work_of
+from tests.support.scheduling import Model, scheduler_of, submit, work_of
 
 
 def test_a_failing_item_costs_only_its_own_caller(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.support.aio import Clock, run, turns
-from tests.support.gated import Model, scheduler_of, submit, work_of
+from tests.support.scheduling import Model, scheduler_of, submit, work_of
 
 
 @pytest.mark.parametrize("streams", [1, 2, 3])
