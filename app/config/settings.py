@@ -27,6 +27,7 @@ from app.config.args import (
     ModelArgs,
     Placement,
     RetryArgs,
+    ServeBypass,
     Settings,
     TracingArgs,
 )
@@ -65,6 +66,10 @@ class AppArgs(Settings):
     image_folder: str | None = Field(None, description="Folder that `./paths` may name; unset: none.")
     image_urls: ImageUrls = ImageUrls()
     tracing: TracingArgs = TracingArgs()
+    serve_bypass: ServeBypass = Field(
+        "auto",
+        description="Past Serve where that can be: `off`, `require` or a list of rpc, middleware (SERVE_BYPASS).",
+    )
     offline: bool = Field(False, description="Never ask the model hub.")
     shapes_clip_may_serve: bool = Field(False, description="Set by the local launcher; see shapes-clip in README.md.")
 
@@ -115,6 +120,7 @@ class AppArgs(Settings):
             ("image_fallback", "IMAGE_MODEL_FALLBACK"),
             ("image_folder", "IMAGE_FOLDER"),
             ("auth", "AUTH"),
+            ("serve_bypass", "SERVE_BYPASS"),
         ):
             if variable in env:
                 data[field] = env[variable]
@@ -226,3 +232,8 @@ class ClientSettings(Settings):
 def process_environment() -> dict[str, str]:
     """A copy of this process's variables, for a child process."""
     return dict(os.environ)
+
+
+def ray_uses_tls() -> bool:
+    """Whether Ray's own connections are encrypted, as Ray reads its variable."""
+    return os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")

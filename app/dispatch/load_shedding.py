@@ -1,4 +1,4 @@
-"""Which requests are refused at the door, before anything is spent on them: pure.
+"""Which requests are refused before anything is spent on them: pure.
 
 While a model's queue is full, a request may still be answered from the cache, or join others that wait for the same
 text, so it is looked at. To look at one costs more than to refuse it, and a flood of them would take the CPU from

@@ -63,8 +63,8 @@ class RequestMiddleware:
                 message["headers"].append((b"server-timing", times.encode()))
                 if trace is not None:
                     message["headers"].append((b"traceparent", trace))
-                # What is answered at the door never goes through Serve, which names the rest.
-                if self.names_answers or "at_door" in scope["state"]:
+                # What the bypass answers never goes through Serve, which names the rest.
+                if self.names_answers or "bypass" in scope["state"]:
                     message["headers"].append((b"x-request-id", request_id.encode()))
                 if not body.is_read:
                     # What is left after draining is not worth reading, and must not be taken for a next request.
@@ -76,7 +76,7 @@ class RequestMiddleware:
                 message = {"type": "http.response.body", "body": b""}
             await send(message)
 
-        leaving = Disconnect(body, receive) if "at_door" in scope["state"] else nullcontext()
+        leaving = Disconnect(body, receive) if "bypass" in scope["state"] else nullcontext()
         within = nullcontext() if span is None else tracing.within(span)
         self.registry.began()
         try:

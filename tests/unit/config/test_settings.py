@@ -152,6 +152,11 @@ def test_wrong_values_are_refused_by_name(data: dict[str, Any], where: str) -> N
     assert [name for name, _ in refused(data)] == [where]
 
 
+def test_scaling_to_zero_is_refused_with_the_reason() -> None:
+    with pytest.raises(ValidationError, match="must be at least 1: there is no scaling to zero, as every ingress asks"):
+        AppArgs.model_validate({"text_models": [{"id": "m", "autoscaling": {"min_replicas": 0}}]})
+
+
 @pytest.mark.parametrize(
     ("name", "value", "where"),
     [
