@@ -1,7 +1,7 @@
 """`embed-corpus` and `search`: what they do, and the process that sees to it that no Ray is left behind.
 
-Embedding runs in a child (`--here`), for Ray reads its environment when it is imported, and so that somebody is
-there to sweep up when the driver is killed.
+Embedding runs in a child (`--here`): Ray reads its environment when it is imported, and if the driver is killed, the
+parent ends what is left of it.
 """
 
 import argparse
@@ -29,10 +29,10 @@ from app.system import processes
 
 GRACE_S = 8.0
 LINE_EVERY_S = 2.0
-LAST_WORDS = 8000
+LAST_OUTPUT = 8000
 # Seconds: an idle machine takes 5, one with ten times the work it can do has taken 60.
 START_S = 240.0
-# Nobody waits for a single vector here: larger batches than a service's, which CPUs run faster too.
+# Throughput counts here, not latency: larger batches than a service's, which CPUs run faster too.
 CPU_BATCH_SIZE, CPU_TOKENS_PER_ITEM = 128, 32
 # GPUs like large batches; not measured, as none was at hand.
 GPU_BATCH_SIZE = 256
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, args: AppArgs, argv: Sequence[str]) -> int:
 
 
 def _ended(command: Callable[[], int]) -> int:
-    """The exit code, and the words for what failed."""
+    """The exit code; what failed is written to stderr."""
     try:
         return command()
     except InvalidItem as error:
@@ -64,11 +64,11 @@ def _ended(command: Callable[[], int]) -> int:
 def _embed(options: argparse.Namespace, args: AppArgs) -> int:
     processes.die_with_parent()
     if os.getppid() != options.here:
-        return 1  # the parent was killed before it could be heard of
+        return 1  # the parent was killed before its death could be signalled
     # Its own sweeper too: a parent that was killed sweeps nothing.
     processes.adopt_orphans()
     try:
-        with _native_words() as answer:
+        with _native_output() as answer:
             code = _embed_on_ray(options, args, answer)
     finally:
         processes.end_descendants()
@@ -100,7 +100,7 @@ def _embed_on_ray(options: argparse.Namespace, args: AppArgs, answer: IO[str]) -
     if options.warm_cache:
         cache_warming.check_form(options.dtype, options.dimensions)
         service = cache_warming.service_at(options.warm_cache, client_key())
-        service("/cache/stats", None)  # told before the work, not after it
+        service("/cache/stats", None)  # fails before the work, not after it
     with bounded_start(START_S) as started, cluster(options.address):
         started()
         # Again: `ray.init` has set handlers of its own.
@@ -111,7 +111,7 @@ def _embed_on_ray(options: argparse.Namespace, args: AppArgs, answer: IO[str]) -
                 raise InvalidRequest(lack)
             sys.stderr.write(f"{lack} Waiting for one that has; Ctrl-C ends it.\n")
         execute = on_ray(options.concurrency, cpus, options.num_gpus)
-        summary = embed_corpus(options.source, options.out, corpus, execute, _Teller())
+        summary = embed_corpus(options.source, options.out, corpus, execute, _Progress())
     try:
         if options.warm_cache:
             model = load_model(corpus.models[0], "text", cores, args.offline)
@@ -140,13 +140,13 @@ def bounded_start(seconds: float, leave: Callable[[int], None] = os._exit) -> It
 
 
 @contextmanager
-def _native_words() -> Iterator[IO[str]]:
-    """Yields stdout, which is the summary's alone, and keeps what Ray's C++ writes past Python out of sight.
+def _native_output() -> Iterator[IO[str]]:
+    """Yields stdout, which is for the summary only, and hides what Ray's C++ code writes to it and to stderr.
 
-    It speaks of its own affairs at every start; it is shown when a run ends in a way that nobody foresaw.
+    That code logs at every start. Its output is shown only if a run ends with an unexpected error.
     """
-    answer, words = os.dup(1), os.dup(2)
-    sys.stderr = os.fdopen(words, "w", buffering=1)
+    answer, errors = os.dup(1), os.dup(2)
+    sys.stderr = os.fdopen(errors, "w", buffering=1)
     with tempfile.TemporaryFile() as native, os.fdopen(answer, "w") as out:
         os.dup2(native.fileno(), 1)
         os.dup2(native.fileno(), 2)
@@ -156,7 +156,7 @@ def _native_words() -> Iterator[IO[str]]:
             raise
         except BaseException:
             native.seek(0)
-            sys.stderr.write(native.read().decode(errors="replace")[-LAST_WORDS:])
+            sys.stderr.write(native.read().decode(errors="replace")[-LAST_OUTPUT:])
             raise
 
 
@@ -197,7 +197,7 @@ def _environment(own_ray: bool) -> dict[str, str]:
     return env
 
 
-class _Teller:
+class _Progress:
     """Progress on stderr: one line that changes on a terminal, else a line now and then."""
 
     def __init__(self) -> None:
