@@ -32,6 +32,7 @@ class ReplicaAccounting:
     def __init__(self, replica: Any) -> None:
         from ray.serve._private.common import RequestMetadata, RequestProtocol
 
+        self._replica = replica
         self._semaphore = replica._semaphore
         self._metrics = replica._metrics_manager
         self._names = replica._deployment_id
@@ -45,6 +46,11 @@ class ReplicaAccounting:
     def is_full(self) -> bool:
         """Whether Serve would have the next one wait."""
         return bool(self._semaphore.locked())
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether Serve would have the router send the next call to another replica, since this one ends."""
+        return bool(self._replica._quiescing)
 
     async def enter(self) -> None:
         """Take a place among those that may be under way; does not wait unless they are full."""

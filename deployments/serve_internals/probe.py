@@ -80,7 +80,7 @@ def check_replica(replica: Any) -> None:
         raise Unusable("this process is no replica of Serve's")
     if attrgetter("_user_callable_wrapper._run_user_code_in_separate_thread")(replica):
         raise Unusable("Serve runs the replica's code in a thread of its own (RAY_SERVE_THROUGHPUT_OPTIMIZED is off)")
-    attrgetter("_deployment_id.app_name", "_deployment_id.name")(replica)
+    attrgetter("_deployment_id.app_name", "_deployment_id.name", "_quiescing")(replica)
     for path, positional, keywords in CALLS:
         check_call(attrgetter(path)(replica), *range(positional), **dict.fromkeys(keywords))
     http = {"_request_protocol": RequestProtocol.HTTP, "is_direct_ingress": True}

@@ -44,6 +44,7 @@ class Inside:
         self._metrics_manager = Metrics()
         self._deployment_id = DeploymentID("Ingress", "app")
         self._route_prefix = prefix
+        self._quiescing = False
 
     @property
     def is_full(self) -> bool:

@@ -83,7 +83,9 @@ def test_a_name_with_another_signature_is_no_match(replica: Inside, metrics: Met
         assert named in reason
 
 
-@pytest.mark.parametrize("name", ["_semaphore", "_metrics_manager", "_deployment_id", "_user_callable_wrapper"])
+@pytest.mark.parametrize(
+    "name", ["_semaphore", "_metrics_manager", "_deployment_id", "_user_callable_wrapper", "_quiescing"]
+)
 def test_a_replica_without_one_of_its_parts(replica: Inside, name: str) -> None:
     delattr(replica, name)
     assert name in str(probe.why_not("rpc"))
