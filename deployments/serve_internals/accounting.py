@@ -49,7 +49,7 @@ class ReplicaAccounting:
 
     @property
     def is_draining(self) -> bool:
-        """Whether Serve would have the router send the next call to another replica, since this one ends."""
+        """Whether Serve would have the router send the next one to another replica, since this one ends."""
         return bool(self._replica._quiescing)
 
     async def enter(self) -> None:
