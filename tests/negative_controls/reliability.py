@@ -45,7 +45,7 @@ OVERLOAD: Final = [
     M("private calls by signature", "deployments/serve_internals/probe.py", "        inspect.signature(function).bind(*args, **kwargs)\n", "        pass\n", "tests/unit/deployments/serve_internals/test_probe.py"),
     M("abstract methods of Ray's", "deployments/serve_internals/probe.py", 'sorted(getattr(cls, "__abstractmethods__", ()))', "[]", "tests/unit/deployments/serve_internals/test_probe.py"),
     M("a bypass that is required", "deployments/serve_internals/probe.py", 'if setting == "require" and lacking:', "if False:", "tests/unit/deployments/serve_internals/test_probe.py"),
-    M("a bypass that is off", "deployments/serve_internals/probe.py", 'if setting in ("auto", "require") or part in setting:', "if True:", "tests/unit/deployments/serve_internals/test_probe.py"),
+    M("a bypass that is off", "deployments/serve_internals/probe.py", ' if setting in ("auto", "require") or part in setting}', "}", "tests/unit/deployments/serve_internals/test_probe.py"),
     M("no RPC port where it is off", "deployments/serve_internals/rpc.py", 'if "rpc" not in probe.decide(setting, ("rpc",)):', "if False:", "tests/unit/deployments/serve_internals/test_rpc.py"),
     M("who leaves ends his work", "app/api/middleware/disconnect.py", "        self._task.cancel()\n", "", "tests/unit/api/test_disconnect.py"),
     M("who is cancelled did not leave", "app/api/middleware/disconnect.py", "and self._task.uncancel() == 0", "and (self._task.uncancel(), True)[1]", "tests/unit/api/test_disconnect.py"),
