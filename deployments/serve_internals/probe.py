@@ -15,6 +15,7 @@ from weakref import WeakSet
 import ray
 
 from app.config.args import BYPASS_PARTS, BypassPart, ServeBypass
+from app.config.settings import ray_uses_tls
 from deployments.serve_internals.accounting import CALLS, own_replica
 from deployments.serve_internals.bypass_middleware import BypassMiddleware
 
@@ -106,6 +107,8 @@ def _check_rpc() -> None:
 
     from deployments.serve_internals.rpc_replica import RpcReplica, RpcResult
 
+    if ray_uses_tls():
+        raise Unusable("RAY_USE_TLS is set, and RPC connections have no TLS")
     attrgetter("call_method", "is_streaming", "_on_separate_loop")(RequestMetadata("", ""))
     check_call(RunningReplica, None)
     check_call(RunningReplica.try_send_request, None, None, True)

@@ -52,6 +52,14 @@ class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRo
         first = [self._replicas[self.calls.fewest(well)]] if well else []
         return [[*first, *unknown]] if near else []
 
+    def update_replicas(self, replicas: list[RunningReplica]) -> None:
+        """The RPC connection of a replica that is no longer among them ends with its last call."""
+        for replica in self.curr_replicas.values():
+            # Not by its class, of which Serve makes another in each process.
+            if replica not in replicas and hasattr(replica, "close"):
+                replica.close()
+        super().update_replicas(replicas)
+
     def on_send_request(self, replica_id: ReplicaID) -> None:
         super().on_send_request(replica_id)
         self.calls.left(replica_id)

@@ -22,7 +22,7 @@ OF_RAY = {
     "ray.data._internal": "a logger, set to be quiet; an unknown name would change nothing",
 }
 # What Python itself asks a class for.
-OF_PYTHON = {"__init__", "__call__", "__del__"}
+OF_PYTHON = {"__init__", "__call__", "__del__", "__reduce__"}
 
 
 def _reads_environment(tree: ast.AST) -> bool:
@@ -100,3 +100,14 @@ def test_constraints_pin_every_version_plainly() -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line) for line in lines)
     assert "torch==2.13.0" in lines
     assert any(line.startswith("ray==2.60.") for line in lines)
+
+
+def test_every_package_has_its_place_in_ten_layers() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    named = [name.strip() for layer in layers for name in layer.split("|")]
+    children = {f"app.{path.stem}" for path in ROOT.glob("app/*.py")}
+    children |= {f"app.{path.parent.name}" for path in ROOT.glob("app/*/__init__.py")}
+    assert len(layers) <= 10
+    assert sorted(named) == sorted(children - {"app.__init__"} | {"deployments"})
+    assert len(list(ROOT.glob("app/*.py"))) <= 8

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.routes import ROUTES
-from app.dispatch.load_shedding import NEEDS, LoadShedder
+from app.api.routes import NEEDS
+from app.dispatch.load_shedding import LoadShedder
 from app.errors import Overloaded
 from tests.support.aio import Clock
 from tests.support.calling import Service, error_of
@@ -51,7 +51,7 @@ def asked(inside: Inside, *requests: dict[str, Any]) -> list[httpx.Response]:
 def register(inside: Inside, application: Any, *, shedding: Service | None = None) -> None:
     """`shedding`: a service whose shedder lets nobody look; without it nothing is shed."""
     clock = Clock()
-    shedder = LoadShedder(shedding.embeddings.refusal if shedding else lambda kind: None, clock)
+    shedder = LoadShedder(shedding.embeddings.refusal if shedding else lambda kind: None, NEEDS, clock)
     shedder._looks, shedder._at = 0.0, clock.now  # noqa: SLF001 - all were used just now
     BypassMiddleware.register(application, ReplicaAccounting(inside), shedder)
 
@@ -176,7 +176,3 @@ def test_a_large_body_is_not_waited_for(encoder: FakeEncoder) -> None:
     encoder.overload = FULL
     [answer] = asked(inside, text(content=b" " * 100_000, json=None))
     assert (answer.status_code, answer.headers["connection"]) == (429, "close")
-
-
-def test_the_shedders_routes_are_the_services() -> None:
-    assert set(NEEDS) <= {route.path for route in ROUTES if route.method == "POST"}

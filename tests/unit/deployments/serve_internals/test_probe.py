@@ -98,6 +98,13 @@ def test_code_in_a_thread_of_its_own(replica: Inside) -> None:
     assert "RAY_SERVE_THROUGHPUT_OPTIMIZED" in str(probe.why_not("middleware"))
 
 
+@pytest.mark.parametrize(("value", "is_on"), [("1", True), ("True", True), ("0", False), ("", False)])
+def test_no_rpc_beside_rays_tls(monkeypatch: pytest.MonkeyPatch, replica: Inside, value: str, is_on: bool) -> None:
+    monkeypatch.setenv("RAY_USE_TLS", value)
+    assert ("RAY_USE_TLS" in str(probe.why_not("rpc"))) == is_on
+    assert probe.why_not("middleware") is None
+
+
 def test_what_only_the_middleware_needs(monkeypatch: pytest.MonkeyPatch, replica: Inside) -> None:
     def reason() -> str | None:
         probe.why_not.cache_clear()
