@@ -50,7 +50,7 @@ LOST: Final = [
 
 OVERLOAD: Final = [
     M("the queue is looked at", "app/dispatch/coalescer.py", "            self.admission.check(units, waited_s, lambda: self._ahead(place))\n", "            pass\n", COALESCING),
-    M("a flood is refused at the door", "app/dispatch/load_shedding.py", "if self._looks < 1:", "if False:", "tests/unit/dispatch/test_load_shedding.py"),
+    M("a flood is refused unseen", "app/dispatch/load_shedding.py", "if self._looks < 1:", "if False:", "tests/unit/dispatch/test_load_shedding.py"),
     M("requests past Serve are under way", "deployments/serve_internals/accounting.py", "        self._metrics.inc_num_ongoing_requests(self._kind)\n", "", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
     M("requests past Serve end", "deployments/serve_internals/accounting.py", "began) * 1e3\n        self._metrics.dec_num_ongoing_requests(self._kind)\n", "began) * 1e3\n", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
     M("Serve's own routes are its own", "deployments/serve_internals/bypass_middleware.py", 'bool(scope["path"].startswith(SERVES_OWN) or', "bool(", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
