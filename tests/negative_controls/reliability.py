@@ -50,7 +50,7 @@ LOST: Final = [
 
 OVERLOAD: Final = [
     M("the queue is looked at", "app/dispatch/coalescer.py", "            self.admission.check(units, waited_s, lambda: self._ahead(place))\n", "            pass\n", COALESCING),
-    M("a flood is refused at the door", "app/dispatch/load_shedding.py", "if self._looks < 1:", "if False:", "tests/unit/dispatch/test_load_shedding.py"),
+    M("a flood is refused unseen", "app/dispatch/load_shedding.py", "if self._looks < 1:", "if False:", "tests/unit/dispatch/test_load_shedding.py"),
     M("requests past Serve are under way", "deployments/serve_internals/accounting.py", "        self._metrics.inc_num_ongoing_requests(self._kind)\n", "", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
     M("requests past Serve end", "deployments/serve_internals/accounting.py", "began) * 1e3\n        self._metrics.dec_num_ongoing_requests(self._kind)\n", "began) * 1e3\n", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
     M("Serve's own routes are its own", "deployments/serve_internals/bypass_middleware.py", 'bool(scope["path"].startswith(SERVES_OWN) or', "bool(", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
@@ -59,7 +59,7 @@ OVERLOAD: Final = [
     M("private calls by signature", "deployments/serve_internals/probe.py", "        inspect.signature(function).bind(*args, **kwargs)\n", "        pass\n", "tests/unit/deployments/serve_internals/test_probe.py"),
     M("abstract methods of Ray's", "deployments/serve_internals/probe.py", 'sorted(getattr(cls, "__abstractmethods__", ()))', "[]", "tests/unit/deployments/serve_internals/test_probe.py"),
     M("a bypass that is required", "deployments/serve_internals/probe.py", 'if setting == "require" and lacking:', "if False:", "tests/unit/deployments/serve_internals/test_probe.py"),
-    M("a bypass that is off", "deployments/serve_internals/probe.py", 'if setting in ("auto", "require") or part in setting:', "if True:", "tests/unit/deployments/serve_internals/test_probe.py"),
+    M("a bypass that is off", "deployments/serve_internals/probe.py", ' if setting in ("auto", "require") or part in setting}', "}", "tests/unit/deployments/serve_internals/test_probe.py"),
     M("no RPC port where it is off", "deployments/serve_internals/rpc.py", 'if "rpc" not in probe.decide(setting, ("rpc",)):', "if False:", "tests/unit/deployments/serve_internals/test_rpc.py"),
     M("who leaves ends his work", "app/api/middleware/disconnect.py", "        self._task.cancel()\n", "", "tests/unit/api/test_disconnect.py"),
     M("who is cancelled did not leave", "app/api/middleware/disconnect.py", "and self._task.uncancel() == 0", "and (self._task.uncancel(), True)[1]", "tests/unit/api/test_disconnect.py"),
