@@ -133,7 +133,7 @@ def serves_router(chooser: Chooser) -> Any:
     class Router(AsyncioRouter):  # type: ignore[misc]
         request_router = chooser
 
-    router = object.__new__(Router)
+    router: Any = object.__new__(Router)
     counts = SimpleNamespace(
         wrap_queued_request=lambda *_: nullcontext(),
         inc_num_running_requests_for_replica=lambda _: None,
