@@ -39,6 +39,13 @@ def test_places_are_those_of_the_replica() -> None:
     run(main())
 
 
+def test_a_replica_that_drains_says_so() -> None:
+    accounting = ReplicaAccounting(inside := Inside())
+    assert not accounting.is_draining
+    vars(inside).update(_quiescing=True)
+    assert accounting.is_draining
+
+
 def test_calls_and_requests_are_under_way_until_they_end() -> None:
     accounting = ReplicaAccounting(inside := Inside())
     accounting.called(accounting.began(), error=False)
