@@ -32,9 +32,6 @@ def test_places_are_those_of_the_replica() -> None:
         assert (accounting.is_full, inside.is_full) == (True, True)
         accounting.leave()
         assert (accounting.is_full, inside.is_full) == (False, False)
-        assert not accounting.is_draining
-        vars(inside).update(_quiescing=True)
-        assert accounting.is_draining
 
     run(main())
 
