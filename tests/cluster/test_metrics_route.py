@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.support.running import RunningService, wait_for
+from tests.support.running import RunningService, chosen_way, wait_for
 from tests.unit.api.test_metrics import Samples, of, samples_of
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -112,6 +112,16 @@ def test_the_clusters_state_is_told(service: RunningService) -> None:
     assert all(2**20 < size < 2**34 for size in memory.values())
     assert set(of(samples, "embedding_cache_entries")) == {("near",), ("shared",)}
     wait_for(lambda: of(scrape(service)[1], "embedding_metrics_complete") == {(): 1}, what="the whole cluster")
+
+
+@pytest.mark.skipif(chosen_way() != "shipped", reason="it is not the shipped way")
+def test_as_shipped_both_parts_of_the_bypass_are_in_use(service: RunningService) -> None:
+    def in_use() -> bool:
+        # RPC connections are made when there is something to call for.
+        httpx.post(f"{service.url}/embed/text", json={"texts": [uuid.uuid4().hex]}, timeout=30)
+        return of(scrape(service)[1], "embedding_serve_bypass") == {("middleware",): 1, ("rpc",): 1}
+
+    wait_for(in_use, what="both parts")
 
 
 @pytest.mark.skipif(
