@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
-from app.config.args import Backup, ModelArgs, TracingArgs
+from app.config.args import Backup, ModelArgs, ServeBypass, TracingArgs
 from app.encoders import TextModel
 from app.errors import ModelUnavailable
 from app.images.preprocessing import Preprocessing
@@ -45,8 +45,10 @@ class EncoderReplica:
         offline: bool,
         backup: Backup | None = None,
         traces: TracingArgs = OFF,
+        serve_bypass: ServeBypass = "auto",
     ) -> None:
         self._args = args
+        self._serve_bypass = serve_bypass
         self._replica = replica_name()
         join_serve_log()
         begin_traces(traces)
@@ -78,7 +80,7 @@ class EncoderReplica:
 
     async def record_replica_metadata(self) -> dict[str, Any]:
         """What Serve tells the callers of this replica."""
-        self._calls, end = await serve_rpc(self, *self.rpc_methods)
+        self._calls, end = await serve_rpc(self, *self.rpc_methods, setting=self._serve_bypass)
         return end
 
     async def __del__(self) -> None:

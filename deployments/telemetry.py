@@ -41,14 +41,19 @@ def join_serve_log() -> None:
 
 
 def reporter() -> Reporter:
-    """This replica's; made on its event loop."""
+    """This replica's; to be made on its event loop."""
     context = serve.get_replica_context()
-    return Reporter(context.deployment, str(context.replica_id.unique_id))
+    return Reporter(context.app_name, context.deployment, replica_name())
 
 
 def begin_traces(args: TracingArgs) -> None:
     """Send this replica's spans where the settings say."""
-    tracing.start(args, serve.get_replica_context().deployment, replica_name())
+    if args.endpoint is None:
+        return
+    # Imported here: with nowhere to send traces to, OpenTelemetry is not loaded.
+    from app.telemetry import otlp
+
+    otlp.start(args, serve.get_replica_context().deployment, replica_name())
 
 
 async def end_traces() -> None:
@@ -61,6 +66,7 @@ class ClusterMetrics:
 
     def __init__(self, client: MetricsClient) -> None:
         self._client = client
+        self._application = serve.get_replica_context().app_name
         self._thread = ThreadPoolExecutor(1, "status")
         self._asking: asyncio.Future[dict[str, int]] | None = None
         self._asked_at = -KEEP_STATUS_S
@@ -77,15 +83,16 @@ class ClusterMetrics:
         asking, now = self._asking, time.monotonic()
         # One question at a time: a controller that hangs must not take all threads with it.
         if asking is None or (asking.done() and now - self._asked_at >= KEEP_STATUS_S):
-            asking = self._asking = asyncio.get_running_loop().run_in_executor(self._thread, _running)
+            asking = self._asking = asyncio.get_running_loop().run_in_executor(
+                self._thread, _running, self._application
+            )
             self._asked_at = now
         await asyncio.wait({asking}, timeout=STATUS_S)
         return asking.result() if asking.done() and asking.exception() is None else {}
 
 
-def _running() -> dict[str, int]:
+def _running(application: str) -> dict[str, int]:
     return {
         name: sum(count for state, count in deployment.replica_states.items() if state == "RUNNING")
-        for application in serve.status().applications.values()
-        for name, deployment in application.deployments.items()
+        for name, deployment in serve.status().applications[application].deployments.items()
     }

@@ -16,7 +16,7 @@ import ray
 from ray import serve
 from ray.serve import Application
 
-from app.config.args import Autoscaling, CacheArgs, ModelArgs, Placement
+from app.config.args import Autoscaling, CacheArgs, Limits, ModelArgs, Placement
 from app.config.settings import AppArgs, LaunchSettings
 from app.main import called_options, options
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
@@ -115,6 +115,7 @@ def _between(least: int, most: int | None, delay_s: float, busy: float = 1.5) ->
         upscale_delay_s=delay_s,
         downscale_delay_s=delay_s,
         metrics_interval_s=min(1.0, delay_s),
+        look_back_period_s=delay_s / 3,
     )
 
 
@@ -142,6 +143,7 @@ def _said() -> dict[str, Any]:
         name: {
             "status": deployment.status.value,
             "trigger": deployment.status_trigger.value,
+            "message": deployment.message,
             "running": deployment.replica_states.get("RUNNING", 0),
         }
         for application in applications
@@ -156,6 +158,7 @@ if __name__ == "__main__":
     parser.add_argument("--most", type=int, help="encoder replicas; more than --replicas lets it scale")
     parser.add_argument("--most-ingresses", type=int)
     parser.add_argument("--delay-s", type=float, default=1.0, help="how long a load lasts until it scales")
+    parser.add_argument("--queue-s", type=float, default=4.0, help="seconds of work that may wait")
     parser.add_argument("--shards", type=int, default=1, help="of the cache")
     parser.add_argument("--no-near", action="store_true", help="every look-up goes to the shared cache")
     parser.add_argument("--watch", type=Path, help="a file for what Serve says of its deployments")
@@ -170,6 +173,7 @@ if __name__ == "__main__":
             chosen.most,
             chosen.most_ingresses,
             chosen.delay_s,
+            limits=Limits(queue_s=chosen.queue_s),
             cache=CacheArgs(shards=chosen.shards, **({"near_max_bytes": 0} if chosen.no_near else {})),
         ),
         LaunchSettings(host="127.0.0.1", port=chosen.port),

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from app.config.args import ModelArgs, public_name
+from app.config.args import ModelArgs
+from app.config.model_names import ModelName
 from app.encoders import self_test, shapes
 from app.encoders.backends import registry
 from app.encoders.backends.contract import EncoderType, Graph, Runner
@@ -111,7 +112,7 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
     file = tokenizer_file(folder, cache)
     texts, images = runner("clip_text"), runner("clip_image")
     info = ModelInfo(
-        id=public_name(weights.id),
+        id=ModelName(weights.id).public,
         fingerprint=fingerprint(
             weights,
             texts.precision,

@@ -7,7 +7,6 @@ on this machine, so that later changes show.
 import base64
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +18,7 @@ import numpy as np
 
 from app.encoders.weights import Weights
 from app.errors import ModelUnavailable
+from app.system.atomic_file import replacing
 from app.types import ModelInfo, Vector
 
 logger = logging.getLogger(__name__)
@@ -134,9 +134,8 @@ def _record(made: SelfTest, file: Path) -> None:
     """Appears complete or not at all; not at all where the folder can't be written."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        scratch = file.with_name(f".{file.name}-{os.getpid()}")
-        scratch.write_text(json.dumps(made.to_json()), encoding="utf-8")
-        scratch.replace(file)
+        with replacing(file) as scratch:
+            scratch.write_text(json.dumps(made.to_json()), encoding="utf-8")
     except OSError as error:
         logger.warning("%s can't be written (%s); later loads are not compared with this one", file, error)
 

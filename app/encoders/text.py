@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from app.config.args import ModelArgs, public_name
+from app.config.args import ModelArgs
+from app.config.model_names import ModelName
 from app.config.settings import converted_models
 from app.encoders import self_test, shapes
 from app.encoders.backends import registry
@@ -17,6 +18,7 @@ from app.encoders.model_config import model_type, text_layout
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import Weights, resolve
 from app.errors import InvalidItem, ModelUnavailable
+from app.system.atomic_file import replacing
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 
 # Part of every fingerprint: raise it when a change here makes other vectors of the same files.
@@ -56,7 +58,7 @@ def load_text_model(
     options = registry.options_for(args, threads, cache, streams, latency_profile)
     runner = registry.load(graph, options, registry.choose(args.backend, args.device))
     info = ModelInfo(
-        id=public_name(weights.id),
+        id=ModelName(weights.id).public,
         fingerprint=fingerprint(
             weights,
             runner.precision,
@@ -167,9 +169,8 @@ def tokenizer_file(folder: Path, cache: Path) -> Path:
         from app.encoders.backends import torch_runner
 
         cache.mkdir(parents=True, exist_ok=True)
-        scratch = made.with_suffix(f".{id(state)}.tmp")
-        torch_runner.save_tokenizer(folder, scratch)
-        scratch.replace(made)
+        with replacing(made) as scratch:
+            torch_runner.save_tokenizer(folder, scratch)
     return made
 
 
