@@ -85,6 +85,7 @@ OVERLOAD: Final = [
     M("exclusive only where it is quiet", "app/inference/scheduler.py", "not self._busy and self._quiet and", "not self._busy and", "tests/unit/inference/test_scheduler_streams.py"),
     M("nothing beside an exclusive run", "app/inference/scheduler.py", "free if exclusive and self.streams > 1 else free[:1]", "free[:1]", "tests/unit/inference/test_scheduler_streams.py"),
     M("every profile is tested", "app/encoders/text.py", "for exclusive in model.profiles:", "for exclusive in (False,):", "tests/models/test_contract.py"),
+    M("batch sizes in items", "deployments/engine.py", "sum(len(part.indices) for part in slices)", "len(slices)", "tests/unit/deployments/test_engine.py"),
     M("every profile is probed", "deployments/engine.py", "for exclusive in self._model.profiles:", "for exclusive in (False,):", "tests/unit/deployments/test_engine.py"),
     M("the last batches in even parts", "app/inference/batch_queue.py", "(parts := max(least, free)) > 1", "(parts := 1) > 1", "tests/unit/inference/test_batch_queue.py"),
     M("only a sole client gathers for long", "app/cache/client.py", "            if response.sole_client:\n", "            if True:\n", "tests/unit/cache/test_client_gathering.py"),
