@@ -45,7 +45,7 @@ def build(args: AppArgs) -> Application:
 def _encoder(cls: type[Any], prefix: str, model: ModelArgs, backup: Backup | None, args: AppArgs) -> Application:
     name = f"{prefix}-{_slug(model.short_name)}"
     deployment = serve.deployment(cls, name=name, **called_options(model))
-    return deployment.bind(model, _threads(model), args.offline, backup, args.tracing)
+    return deployment.bind(model, _threads(model), args.offline, backup, args.tracing, args.serve_bypass)
 
 
 def options(placement: Placement) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,33 +95,3 @@ class ReadOptions:
     input_type: InputType | None = None
     cut: Cut = "end"
     param: str = "promptName"
-
-
-class TextModel(Protocol):
-    """A loaded text encoder. `tokenize` is thread-safe; `run` is called from as many threads as it has streams."""
-
-    info: ModelInfo
-
-    def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]: ...
-
-    def run(self, batch: Sequence[Sequence[int]]) -> Vector:
-        """Token ids, one sequence per text -> (n, dimensions), rows in the order given."""
-        ...
-
-    def warm(self, shapes: Sequence[tuple[int, int]]) -> None:
-        """Compile (batch, length) shapes ahead of traffic."""
-        ...
-
-
-class ImageModel(Protocol):
-    """A loaded image tower. `preprocess` is thread-safe; `run` is called from one thread at a time."""
-
-    info: ModelInfo
-
-    def preprocess(self, image: Any) -> Vector:
-        """An RGB `PIL.Image` -> (3, height, width) as the model reads it."""
-        ...
-
-    def run(self, pixels: Sequence[Vector]) -> Vector:
-        """(3, height, width) each -> (n, dimensions), rows in the order given."""
-        ...

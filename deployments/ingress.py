@@ -12,6 +12,7 @@ from ray.serve.handle import DeploymentHandle
 from app.api import create_app
 from app.api.backend import Backend
 from app.api.middleware.auth import Authenticator
+from app.api.routes import NEEDS
 from app.auth.key_file import open_book
 from app.cache.client import CacheClient
 from app.cache.lru import LruTtlCache
@@ -25,13 +26,14 @@ from app.images.fetcher import Fetcher
 from app.images.reader import ImageReader
 from app.service.embedding_service import EmbeddingService, Encoder
 from app.types import Modality
-from deployments.cache import ActorTransport
+from deployments.cache import CacheTransport
 from deployments.ingress_metrics import record_ingress
-from deployments.logs import join_serve_log
 from deployments.remote_encoder import RemoteEncoder
 from deployments.remote_ranker import RemoteRanker
+from deployments.serve_internals import probe
+from deployments.serve_internals.accounting import own_accounting
 from deployments.serve_internals.bypass_middleware import BypassMiddleware
-from deployments.telemetry import ClusterMetrics, begin_traces, end_traces, reporter
+from deployments.telemetry import ClusterMetrics, begin_traces, end_traces, join_serve_log, reporter
 
 
 @serve.ingress()
@@ -55,12 +57,13 @@ class Ingress:
 
         encoders = [encoder(id_, handle, "text") for id_, handle in text.items()]
         encoders += [encoder(id_, handle, "text", "image") for id_, handle in images.items()]
-        caches = _caches(args.cache)
+        caches = _caches(serve.get_replica_context().app_name, args.cache)
         # With one shard nothing stands before its client.
         cache = caches[0] if len(caches) == 1 else CacheShards(caches)
         by_id: dict[str, Encoder] = dict(zip([*text, *images], encoders, strict=True))
         join_serve_log()
         begin_traces(args.tracing)
+        self._bypass = probe.decide(args.serve_bypass)
         self._reporter = reporter()
         record_ingress(self._reporter.registry, caches, encoders)
         self._backend = Backend(
@@ -82,7 +85,8 @@ class Ingress:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(run()) for run in self._background]
         app = create_app(self._backend, names_answers=False)
-        BypassMiddleware.answers, BypassMiddleware.keeper = app, LoadShedder(self._backend.service.refusal)
+        if "middleware" in self._bypass:
+            BypassMiddleware.register(app, own_accounting(), LoadShedder(self._backend.service.refusal, NEEDS))
         return app
 
     async def __del__(self) -> None:
@@ -92,12 +96,12 @@ class Ingress:
         await end_traces()
 
 
-def _caches(args: CacheArgs) -> list[CacheClient]:
+def _caches(application: str, args: CacheArgs) -> list[CacheClient]:
     """One client for each shard, with its part of the near cache."""
     entries, size = -(-args.max_size // args.shards), max(1, args.near_max_bytes // args.shards)
     return [
         CacheClient(
-            ActorTransport(args, shard),
+            CacheTransport(application, args, shard),
             LruTtlCache(entries, size, args.ttl_ms),
             deadline_s=args.deadline_ms / 1e3,
             lease_s=args.lease_s,

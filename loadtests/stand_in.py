@@ -4,7 +4,6 @@ Not a model: every vector is the same. Each micro-batch of at most BATCH texts t
 """
 
 import argparse
-import asyncio
 import json
 import threading
 import time
@@ -19,15 +18,12 @@ from ray.serve import Application
 
 from app.config.args import Autoscaling, CacheArgs, Limits, ModelArgs, Placement
 from app.config.settings import AppArgs, LaunchSettings
-from app.inference.model_threads import ModelThreads
 from app.main import called_options, options
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 from deployments import local
-from deployments.engine import replica_name
 from deployments.ingress import Ingress
 from deployments.similarity import Similarity
-from deployments.telemetry import reporter
-from deployments.text_encoder import TextEncoder, TextEngine
+from deployments.text_encoder import TextEncoder
 
 NAME = "stand-in"
 SECONDS = 0.4
@@ -39,9 +35,10 @@ WATCH_S = 0.2
 
 
 class SleepingModel:
-    """In a `TextTower`'s place."""
+    """In a `TextModel`'s place."""
 
     streams = 1
+    profiles = (False,)
 
     info = ModelInfo(
         id=NAME,
@@ -64,25 +61,17 @@ class SleepingModel:
     def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
         return [[] for _ in texts]
 
-    def run(self, batch: Sequence[Any]) -> Vector:
+    def run(self, batch: Sequence[Any], *, exclusive: bool = False) -> Vector:
         time.sleep(SECONDS)
         return np.full((len(batch), DIMENSIONS), DIMENSIONS**-0.5, np.float32)
-
-    run_alone = run
 
     def warm(self, shapes: Sequence[tuple[int, int]]) -> None:
         pass
 
 
 class StandIn(TextEncoder):
-    def __init__(self, args: ModelArgs) -> None:
-        self._id = args.id
-        self._replica = replica_name()
-        self._reporter = reporter()
-        self._reason = None
-        self._suspects = asyncio.Lock()
-        model: Any = SleepingModel()
-        self._texts = TextEngine(model, model.info, args, ModelThreads(), self._replica, self._reporter.registry)
+    def _load(self, args: ModelArgs, threads: int, offline: bool) -> Any:
+        return SleepingModel()
 
 
 def build(
@@ -113,7 +102,7 @@ def build(
     )
     similar = Placement(num_cpus=0.2, resources=beside or {})
     args = AppArgs(text_models=(model,), image_models=(), ingress=ingress, similarity=similar, **settings)
-    encoder = serve.deployment(StandIn, name=f"TextEncoder-{NAME}", **called_options(model)).bind(model)
+    encoder = serve.deployment(StandIn, name=f"TextEncoder-{NAME}", **called_options(model)).bind(model, 1, True)
     similarity = serve.deployment(Similarity, name="Similarity", **called_options(args.similarity)).bind(args.limits)
     return serve.deployment(Ingress, name="Ingress", **options(ingress)).bind(args, {NAME: encoder}, {}, similarity)
 

@@ -64,7 +64,7 @@ async def _framework_error(request: Request, error: Exception) -> Response:
         allowed = ", ".join(sorted({r.method for r, path_regex in _PATHS if path_regex.match(path)}))
         failure = MethodNotAllowed(f"{path} takes {allowed}, not {request.method}.")
         request.state.error_code = failure.code
-        response = error_response(failure, request.state.request_id, path)
+        response = error_response(failure, request.state.request_id, request.state.dialect)
         response.headers["allow"] = allowed
         return response
     if error.status_code == 404:
@@ -73,4 +73,4 @@ async def _framework_error(request: Request, error: Exception) -> Response:
     else:
         failure = InvalidRequest(str(error.detail))
     request.state.error_code = failure.code
-    return error_response(failure, request.state.request_id, path)
+    return error_response(failure, request.state.request_id, request.state.dialect)

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.wire.error_formats import Dialect, dialect_of
+from app.api.wire.error_formats import Dialect
 from app.errors import (
     DeadlineExceeded,
     Forbidden,
@@ -26,7 +26,7 @@ from app.errors import (
     UnsupportedMediaType,
 )
 from app.schemas import Json, Wire
-from app.types import KeyScope
+from app.types import KeyScope, Modality
 
 Scope = KeyScope | Literal["open"]
 Handler = Callable[[Request], Awaitable[Response]]
@@ -55,6 +55,9 @@ class Route:
         matrix_body: It takes a matrix of bytes as well.
         body_limit: The field of `Limits` that its handler holds the body against.
         is_file: Its answer has an ETag, and is a 304 for who has it already.
+        needs: All its requests need a model of this kind: while every one of these is full, most are refused unread.
+        errors_as: Whose clients read its errors.
+        is_traced: False where machines ask every few seconds: a trace of each would hide the others.
     """
 
     method: str
@@ -76,6 +79,9 @@ class Route:
     matrix_body: bool = False
     body_limit: str = ""
     is_file: bool = False
+    needs: Modality | None = None
+    errors_as: Dialect = "native"
+    is_traced: bool = True
 
     @property
     def template(self) -> str:
@@ -86,10 +92,6 @@ class Route:
     def refusals(self) -> tuple[type[ServiceError], ...]:
         """What the authenticator can answer in its place."""
         return () if self.scope == "open" else (Unauthorized, Forbidden, TooManyRequests)
-
-    @property
-    def errors_as(self) -> Dialect:
-        return dialect_of(self.path)
 
     @property
     def parameters(self) -> list[str]:

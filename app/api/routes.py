@@ -84,6 +84,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         scope="embed",
         body_limit="text_body",
         matrix_answer=True,
+        needs="text",
     ),
     Route(
         "POST",
@@ -98,6 +99,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         scope="embed",
         body_limit="image_body",
         matrix_answer=True,
+        needs="image",
     ),
     Route(
         "POST",
@@ -152,6 +154,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         example={"model": "all-MiniLM-L6-v2", "input": ["Hello world"], "encoding_format": "float"},
         scope="embed",
         body_limit="image_body",
+        needs="text",
+        errors_as="openai",
     ),
     Route(
         "GET",
@@ -161,6 +165,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         None,
         OpenAiModels,
         scope="read",
+        errors_as="openai",
     ),
     Route(
         "GET",
@@ -171,6 +176,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         OpenAiModel,
         errors=(ModelNotFound,),
         scope="read",
+        errors_as="openai",
     ),
     *(
         Route(
@@ -184,6 +190,8 @@ ROUTES: Final[tuple[Route, ...]] = (
             example={"inputs": ["Hello world"]},
             scope="embed",
             body_limit="text_body",
+            needs="text",
+            errors_as="tei",
         )
         for path, summary in (
             ("/embed", "Embed texts, as text-embeddings-inference does."),
@@ -199,6 +207,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         TeiInfo,
         errors=(ModelNotFound, ModelUnavailable),
         scope="read",
+        errors_as="tei",
     ),
     Route(
         "POST",
@@ -211,6 +220,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         example={"inputs": "Hello world"},
         scope="embed",
         body_limit="tokenize_body",
+        errors_as="tei",
     ),
     Route("GET", "/cache/stats", cache.stats, "The cache's figures.", None, CacheStatsResponse, scope="read"),
     Route(
@@ -247,12 +257,32 @@ ROUTES: Final[tuple[Route, ...]] = (
         statuses=(503,),
         short=HealthSummary,
         scope="open",
+        is_traced=False,
     ),
-    Route("GET", "/livez", health.livez, "The ingress runs.", None, LiveResponse, scope="open"),
-    Route("GET", "/readyz", health.readyz, "Models are loaded.", None, ReadyResponse, statuses=(503,), scope="open"),
+    Route("GET", "/livez", health.livez, "The ingress runs.", None, LiveResponse, scope="open", is_traced=False),
+    Route(
+        "GET",
+        "/readyz",
+        health.readyz,
+        "Models are loaded.",
+        None,
+        ReadyResponse,
+        statuses=(503,),
+        scope="open",
+        is_traced=False,
+    ),
     Route("GET", "/openapi.json", docs.openapi, "This description, OpenAPI 3.1.", scope="open"),
     Route("GET", "/docs", docs.page, "A page that lists the routes.", media="text/html", scope="open", is_file=True),
-    Route("GET", "/", pages.index, "A page to try everything on.", media="text/html", scope="open", is_file=True),
+    Route(
+        "GET",
+        "/",
+        pages.index,
+        "A page to try everything on.",
+        media="text/html",
+        scope="open",
+        is_file=True,
+        errors_as="tei",
+    ),
     Route(
         "GET",
         "/static/{file:path}",
@@ -270,8 +300,12 @@ ROUTES: Final[tuple[Route, ...]] = (
         "The whole cluster's figures, as Prometheus reads them.",
         media="text/plain",
         scope="read",
+        is_traced=False,
     ),
 )
+
+# By method and path, the kind of model that all of a route's requests need.
+NEEDS: Final = {(route.method, route.path): route.needs for route in ROUTES if route.needs is not None}
 
 # What Serve answers by itself, before a request reaches this application: that a replica is well, and its name.
 SERVE_ROUTES: Final[dict[str, Scope]] = {"/-/healthz": "open", "/-/routes": "open"}

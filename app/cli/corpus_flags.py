@@ -1,10 +1,11 @@
-"""The flags of `embed-corpus` and `search`. Imports nothing, as every start of `python -m app` reads this."""
+"""The flags of `embed-corpus` and `search`. Imports little, as every start of `python -m app` reads this."""
 
 import argparse
 
+from app.config.args import PART_ROWS
+
 EMBED, SEARCH = "embed-corpus", "search"
 COMMANDS = (EMBED, SEARCH)
-PART_ROWS = 2048
 DTYPES = ("float32", "float16", "int8")
 
 

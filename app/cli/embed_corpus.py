@@ -8,13 +8,12 @@ import argparse
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from types import FrameType
 from typing import IO
@@ -25,7 +24,6 @@ from app.config.settings import AppArgs, client_key, process_environment
 from app.corpus import cache_warming, search
 from app.corpus.model import load_model
 from app.corpus.run import CorpusOptions, embed_corpus
-from app.encoders.catalog import canonical
 from app.errors import InvalidItem, InvalidRequest, ServiceError
 from app.system import processes
 
@@ -44,9 +42,8 @@ TOKENS_PER_ITEM = 64
 def run(options: argparse.Namespace, args: AppArgs, argv: Sequence[str]) -> int:
     """The exit code: 0, 1 for a run that failed or stopped at a bad row, 2 for a mistake in the command."""
     if options.command == EMBED and options.here is None:
-        return _watch_over(
-            [sys.executable, "-m", "app", *argv, "--here", str(os.getpid())], own_ray=options.address is None
-        )
+        command = [sys.executable, "-m", "app", *argv, "--here", str(os.getpid())]
+        return processes.watch_over(command, _environment(own_ray=options.address is None), GRACE_S)
     if options.command == SEARCH:
         return _ended(lambda: _search(options, args))
     return _ended(lambda: _embed(options, args))
@@ -168,8 +165,7 @@ def _model(options: argparse.Namespace, args: AppArgs, *, image: bool) -> ModelA
     configured = args.image_models if image else args.text_models
     model = configured[0] if configured else ModelArgs(id="none")
     if options.model is not None:
-        named = (entry for entry in configured if canonical(entry.id) == canonical(options.model))
-        model = next(named, ModelArgs(id=options.model, **args.encoder.model_dump()))
+        model = args.entry(options.model, configured)
     size, tokens = (GPU_BATCH_SIZE, TOKENS_PER_ITEM) if options.num_gpus else (CPU_BATCH_SIZE, CPU_TOKENS_PER_ITEM)
     if options.batch_size is not None:
         size, tokens = options.batch_size, TOKENS_PER_ITEM
@@ -189,7 +185,8 @@ def _search(options: argparse.Namespace, args: AppArgs) -> int:
     return 0
 
 
-def _watch_over(command: list[str], *, own_ray: bool) -> int:
+def _environment(own_ray: bool) -> dict[str, str]:
+    """Of the process that runs the driver."""
     env = process_environment()
     if own_ray:
         # An address of another cluster must not lead this run astray; ports of its own ask for a token.
@@ -197,23 +194,7 @@ def _watch_over(command: list[str], *, own_ray: bool) -> int:
         env |= {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
         # Ray would run the encoders at niceness 15, behind whatever else this machine does.
         env["RAY_worker_niceness"] = "0"
-    processes.adopt_orphans()
-    child = subprocess.Popen(command, env=env, start_new_session=True)  # noqa: S603 - our own module
-    stopping: list[float] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopping.append(time.monotonic())
-        child.terminate()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
-    while child.poll() is None:
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(0.5)
-        if stopping and time.monotonic() - stopping[0] > GRACE_S:
-            child.kill()
-    processes.end_descendants()
-    return child.returncode if child.returncode >= 0 else 128 - child.returncode
+    return env
 
 
 class _Teller:

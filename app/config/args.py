@@ -4,23 +4,19 @@ where they come together, is `app.config.settings`'s.
 Unknown names are refused: a misspelt setting that silently does nothing is worse than a failed start.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+
+from app.config.model_names import ModelName
 
 DEFAULT_TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_IMAGE_MODEL = "openai/clip-vit-base-patch32"
 SHAPES_CLIP = "shapes-clip"
-
+# Of one file of an embedded corpus.
+PART_ROWS = 2048
 
 LogRequests = Literal["off", "errors", "all"]
-
-
-def public_name(id_: str) -> str:
-    """A model's id, or its folder's name where that is a path: how this machine's disk is laid out is nobody's
-    business."""
-    is_path = id_.startswith(("/", "./", "../", "~")) or id_.strip("/").count("/") > 1
-    return id_.rstrip("/").rsplit("/", 1)[-1] if is_path else id_
 
 
 class Settings(BaseModel):
@@ -91,11 +87,11 @@ class ModelArgs(EncoderOptions):
     @property
     def name(self) -> str:
         """What answers call it."""
-        return public_name(self.id)
+        return ModelName(self.id).public
 
     @property
     def short_name(self) -> str:
-        return self.id.rstrip("/").rsplit("/", 1)[-1]
+        return ModelName(self.id).short
 
 
 class CacheArgs(Settings):
@@ -151,6 +147,20 @@ def _auth(value: Any) -> Any:
 
 
 Auth = Annotated[Literal["off", "required"], BeforeValidator(_auth)]
+
+
+BypassPart = Literal["rpc", "middleware"]
+BYPASS_PARTS: Final[tuple[BypassPart, ...]] = get_args(BypassPart)
+
+
+def _bypass(value: Any) -> Any:
+    value = _auth(value)
+    if isinstance(value, str) and value not in ("auto", "off", "require"):
+        return [part.strip() for part in value.split(",")]
+    return value
+
+
+ServeBypass = Annotated[Literal["auto", "off", "require"] | tuple[BypassPart, ...], BeforeValidator(_bypass)]
 
 
 _HOST_PATTERN = r"^(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])$"

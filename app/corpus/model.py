@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from app.config.args import Limits, ModelArgs
-from app.encoders import ClipModel, TextTower, load_clip_model, load_text_model, shapes
+from app.encoders import ClipModel, TextModel, load_clip_model, load_text_model, shapes
 from app.errors import ServiceError
 from app.images import decoder
 from app.inference.batch_queue import BatchQueue, Job, Slice
@@ -54,12 +54,12 @@ def load_model(args: ModelArgs, kind: Modality, threads: int, offline: bool) -> 
 
 
 class ServingModel:
-    """A `CorpusModel` of the service's own towers. Threads may share it: one runs the model while others prepare.
+    """A `CorpusModel` of the service's own models. Threads may share it: one runs the model while others prepare.
 
     A stream that finds nothing left of one thread's texts goes on with the next one's: it never waits for the other.
     """
 
-    def __init__(self, info: ModelInfo, text: TextTower, clip: ClipModel | None, args: ModelArgs) -> None:
+    def __init__(self, info: ModelInfo, text: TextModel, clip: ClipModel | None, args: ModelArgs) -> None:
         self.info = info
         self._text = text
         self._clip = clip

@@ -8,8 +8,7 @@ from typing import Any
 
 import orjson
 
-from app.cli.corpus_flags import PART_ROWS
-from app.config.args import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelArgs
+from app.config.args import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, PART_ROWS, ModelArgs
 from app.corpus import npy, parts
 from app.corpus.filesystem import Place, locate
 from app.corpus.model import LoadModel, load_model

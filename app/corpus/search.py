@@ -1,6 +1,5 @@
 """The nearest of a written corpus to a query: exact, over memory-mapped vectors, block by block."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from app.config.args import ModelArgs
 from app.config.settings import AppArgs
 from app.corpus import npy
 from app.corpus.filesystem import SCRATCH, Place, locate
@@ -18,6 +16,7 @@ from app.corpus.model import LoadModel, load_model
 from app.corpus.parts import Manifest, read_manifest
 from app.corpus.source import VECTORS
 from app.errors import InvalidRequest, SpaceMismatch
+from app.system.atomic_file import replacing
 from app.types import Modality, SimilarityMetric, Vector
 from app.vectors.similarity import Ranking, rank, top_k_order
 
@@ -60,12 +59,11 @@ def open_corpus(destination: str) -> WrittenCorpus:
         return WrittenCorpus(manifest, folder, npy.local_matrix(Path(destination)))
     path = folder.local / f"_vectors-{manifest.key()}.npy"
     if not path.exists():
-        scratch = folder.local / f"{SCRATCH}{path.name}.{os.getpid()}"
-        with scratch.open("wb") as file:
-            npy.write_matrix(file, folder, manifest)
-        for old in folder.local.glob("_vectors-*.npy"):
-            old.unlink()
-        scratch.replace(path)
+        with replacing(path, SCRATCH) as scratch:
+            with scratch.open("wb") as file:
+                npy.write_matrix(file, folder, manifest)
+            for old in folder.local.glob("_vectors-*.npy"):
+                old.unlink()
     return WrittenCorpus(manifest, folder, npy.local_matrix(path))
 
 
@@ -79,9 +77,7 @@ def encode_query(
     """
     manifest = corpus.manifest
     kind: Modality = "image" if manifest.kind == "image" else "text"
-    configured = {entry.id: entry for entry in (*args.text_models, *args.image_models)}
-    named = configured.get(manifest.model, ModelArgs(id=manifest.model, **args.encoder.model_dump()))
-    model = load(named, kind, threads, args.offline)
+    model = load(args.entry(manifest.model, (*args.text_models, *args.image_models)), kind, threads, args.offline)
     if model.info.fingerprint != manifest.fingerprint:
         raise SpaceMismatch(
             f"{manifest.model} is not the model any more that the corpus was embedded with; embed anew."

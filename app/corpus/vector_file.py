@@ -3,7 +3,6 @@
 What is written goes to a file beside it, which takes the name at the end and is removed if there is none.
 """
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from app.corpus.source import VECTORS
 from app.errors import InvalidRequest
+from app.system.atomic_file import replacing
 
 
 class VectorFile(ABC):
@@ -104,15 +104,10 @@ def written(path: Path) -> Iterator[VectorFile]:
         raise InvalidRequest(f"--out must end in {', '.join(FORMATS)}, not {path.name!r}.")
     if not path.parent.is_dir():
         raise InvalidRequest(f"There is no folder {path.parent} to write to.")
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with scratch.open("wb") as file:
-            target = kind(file)
-            try:
-                yield target
-            finally:
-                # Also where it is in vain: a Parquet writer that is left open writes when it is collected.
-                target.finish()
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with replacing(path) as scratch, scratch.open("wb") as file:
+        target = kind(file)
+        try:
+            yield target
+        finally:
+            # Also where it is in vain: a Parquet writer that is left open writes when it is collected.
+            target.finish()

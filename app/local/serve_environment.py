@@ -48,7 +48,6 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
         haproxy: What Serve is to start as HAProxy.
     """
     variables = {
-        "EMBEDDING_RUN_FOLDER": str(run_folder),
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": CLIENT_HEADERS,
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports.fallback_http),
         "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(ports.fallback_grpc),

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from app.cache.keys import KeyMaker
-from app.config.args import Limits, public_name
+from app.config import model_names
+from app.config.args import Limits
 from app.config.settings import AppArgs
 from app.errors import (
     DeadlineExceeded,
@@ -91,16 +92,18 @@ class EmbeddingService:
         Raises:
             ModelNotFound: No such model, or it can't read `kind`.
         """
-        wanted = public_name(self.args.model_aliases.get(name or "", name) or self.default_model(kind) or "")
+        wanted = self.args.model_aliases.get(name or "", name) or self.default_model(kind) or ""
         able = {id_: encoder for id_, encoder in self.encoders.items() if kind in encoder.kinds}
         if wanted in able:
             return able[wanted]
-        for id_, encoder in able.items():
-            info = encoder.state.info
-            if wanted in {_short(id_), *((info.id, _short(info.id)) if info else ())}:
-                return encoder
+        # A backup answers to its own name as well.
+        backups = {encoder.state.info.id: encoder for encoder in able.values() if encoder.state.info}
+        known = backups | able
+        if (found := model_names.find(wanted, known)) is not None:
+            return known[found]
         names = ", ".join(able) or "none"
-        raise ModelNotFound(f"No {kind} model named {wanted!r} is served here. Served: {names}.", "model")
+        public = model_names.ModelName(wanted).public
+        raise ModelNotFound(f"No {kind} model named {public!r} is served here. Served: {names}.", "model")
 
     def refusal(self, kind: Modality) -> Overloaded | None:
         """What a request that needs a model of this kind hears now, whichever it names; None while one takes more."""
@@ -254,7 +257,3 @@ def _tell_joined(flights: Sequence[InFlight]) -> None:
     for origin in dict.fromkeys(flight.future.result().origin for flight in flights):
         if origin is not None and origin != span.traceparent:
             span.link(origin)
-
-
-def _short(id_: str) -> str:
-    return id_.rstrip("/").rsplit("/", 1)[-1]

@@ -29,6 +29,5 @@ KNOWN = frozenset(
 
 
 def is_trained_for_it(info: ModelInfo, args: AppArgs) -> bool:
-    names = {info.id, info.id.rstrip("/").rsplit("/", 1)[-1]}
-    told = any(model.matryoshka and model.id in names for model in (*args.text_models, *args.image_models))
+    told = any(model.matryoshka and model.name == info.id for model in (*args.text_models, *args.image_models))
     return told or info.id.lower() in KNOWN

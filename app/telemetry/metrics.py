@@ -102,6 +102,12 @@ CACHE_EXPIRATIONS = _counter("embedding_cache_expirations_total", "Entries whose
 CACHE_ENTRIES = _gauge("embedding_cache_entries", "Entries kept; near: of all ingress replicas together.", "tier")
 CACHE_BYTES = _gauge("embedding_cache_bytes", "Bytes of keys, values and bookkeeping, by tier.", "tier")
 
+BYPASS = _gauge(
+    "embedding_serve_bypass",
+    "1: an ingress replica uses this part of the bypass of Ray Serve now. 0: none does.",
+    "part",
+    merge="max",
+)
 REPLICAS = _gauge("embedding_replicas", "Replicas that run, as Ray Serve counts them.", "deployment")
 COMPLETE = _gauge(
     "embedding_metrics_complete",
@@ -137,6 +143,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     CACHE_EXPIRATIONS,
     CACHE_ENTRIES,
     CACHE_BYTES,
+    BYPASS,
     REPLICAS,
     COMPLETE,
     MEMORY,

@@ -101,6 +101,17 @@ class OtlpTracer:
         self._provider.shutdown()
 
 
+def start(args: TracingArgs, part: str, replica: str) -> None:
+    """From now on this process makes spans and sends them to `args.endpoint`.
+
+    Args:
+        part: The deployment.
+        replica: Its name.
+    """
+    if tracing.tracer() is None:
+        tracing.use(OtlpTracer(args, part, replica))
+
+
 def _position(traceparent: str) -> SpanContext:
     _, trace_id, span_id, flags = traceparent.split("-")
     return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.telemetry.metrics import METRICS, Metric
 
@@ -27,9 +27,18 @@ class Snapshot:
     peaks: dict[str, Series] = field(default_factory=dict)
     own: dict[str, Series] = field(default_factory=dict)
 
-    def lasting(self) -> "Snapshot":
-        """What is left of it when the process has ended."""
-        return Snapshot(totals=self.totals)
+    def since(self, totals: dict[str, Series]) -> "Snapshot":
+        """The same with what was counted since `totals`; a series that has not changed is left out."""
+        counted: dict[str, Series] = {}
+        for name, series in self.totals.items():
+            before = totals.get(name, {})
+            for labels, cells in series.items():
+                old = before.get(labels)
+                if old is None:
+                    counted.setdefault(name, {})[labels] = cells
+                elif old != cells:
+                    counted.setdefault(name, {})[labels] = [x - y for x, y in zip(cells, old, strict=True)]
+        return replace(self, totals=counted)
 
 
 class Registry:
@@ -82,11 +91,16 @@ def merged(snapshots: Iterable[Snapshot]) -> Snapshot:
     """The cluster's snapshot; what was given stays as it is."""
     whole = Snapshot()
     for one in snapshots:
-        _add(whole.totals, one.totals, _sum)
-        _add(whole.sums, one.sums, _sum)
-        _add(whole.peaks, one.peaks, _max)
-        _add(whole.own, one.own, _sum)
+        add(whole, one)
     return whole
+
+
+def add(whole: Snapshot, part: Snapshot) -> None:
+    """`whole` changes, `part` stays as it is."""
+    _add(whole.totals, part.totals, _sum)
+    _add(whole.sums, part.sums, _sum)
+    _add(whole.peaks, part.peaks, _max)
+    _add(whole.own, part.own, _sum)
 
 
 def _part(snapshot: Snapshot, metric: Metric) -> dict[str, Series]:

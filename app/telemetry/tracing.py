@@ -1,8 +1,7 @@
 """Traces as the rest of the service knows them: spans by name, the one that is current, what carries them along.
 
-A position in a trace is its W3C `traceparent`, within a process and between processes. Nothing is made and nothing
-of OpenTelemetry is imported until `start` is called with somewhere to send traces to; who writes them is
-`app.telemetry.otlp`.
+A position in a trace is its W3C `traceparent`, within a process and between processes. No span is made until `use`
+has put a tracer in place; the one that sends them, and OpenTelemetry with it, is `app.telemetry.otlp`.
 """
 
 import re
@@ -52,20 +51,6 @@ class Tracer(Protocol):
 
 _tracer: Tracer | None = None
 _current: ContextVar[Span | None] = ContextVar("span", default=None)
-
-
-def start(args: TracingArgs, part: str, replica: str) -> None:
-    """From now on this process makes spans, if the settings name somewhere to send them.
-
-    Args:
-        part: The deployment.
-        replica: Its name.
-    """
-    global _tracer
-    if args.endpoint is not None and _tracer is None:
-        from app.telemetry.otlp import OtlpTracer
-
-        _tracer = OtlpTracer(args, part, replica)
 
 
 def stop() -> None:

@@ -4,6 +4,7 @@ from typing import Final
 
 from tests.negative_controls.mutation import Mutation
 from tests.negative_controls.reliability import RELIABILITY
+from tests.negative_controls.rpc import RPC
 
 __all__ = ["MUTATIONS", "Mutation"]
 
@@ -46,9 +47,10 @@ WHO_MAY: Final = [
     M("Serve's headers", "deployments/client_headers.py", "if plain in FOR_LOAD_BALANCERS or plain.startswith(OF_ROUTERS):", "if False:", "tests/unit/deployments/test_client_headers.py"),
     M("request ids", "deployments/client_headers.py", "if named or not VALID_ID.fullmatch(value):", "if False:", "tests/unit/deployments/test_client_headers.py"),
     M("gRPC of replicas on loopback", "deployments/serve_internals/loopback.py", "if address.startswith(EVERYWHERE) and ip_address(node).is_loopback:", "if False:", "tests/unit/deployments/serve_internals/test_loopback.py"),
-    M("HAProxy's statistics on loopback", "app/local/haproxy.py", "\\\\1127.0.0.1:\\\\2", "\\\\1*:\\\\2", "tests/unit/local/test_haproxy.py"),
-    M("a request that HAProxy has whole", "app/local/haproxy.py", 'wait-for-body time {BODY_S}s', 'set-var(txn.a) int(1)', "tests/unit/local/test_haproxy_standin.py"),
-    M("a port that outlives HAProxy", "app/local/haproxy.py", '"bound": f"fd@{listening_socket.DESCRIPTOR}"', '"bound": f"127.0.0.1:{port}"', "tests/unit/local/test_haproxy_standin.py"),
+    M("HAProxy's statistics on loopback", "app/local/haproxy.sh", "\\1127.0.0.1:\\2", "\\1*:\\2", "tests/unit/local/test_haproxy.py"),
+    M("a request that HAProxy has whole", "app/local/haproxy.py", 'wait-for-body time {BODY_S}s', 'set-var(txn.a) int(1)', "tests/unit/local/test_haproxy_running.py"),
+    M("a configuration of another kind", "app/local/launcher.py", "                self._haproxy = None\n", "                return 1\n", "tests/unit/local/test_launcher.py"),
+    M("zombies of adopted processes", "app/system/processes.py", "            os.waitpid(ended.si_pid, 0)\n            reaped", "            break\n            reaped", "tests/unit/system/test_processes.py"),
 ]  # fmt: skip
 
 WHAT_MAY: Final = [
@@ -109,4 +111,4 @@ WHAT_MAY: Final = [
     M("known weights by checksum", "app/encoders/weights.py", "if actual != expected:", "if False:", "tests/unit/encoders/test_weights.py"),
 ]  # fmt: skip
 
-MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *RELIABILITY]
+MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *RELIABILITY, *RPC]

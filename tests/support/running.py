@@ -1,4 +1,4 @@
-"""A real service for tests: `python -m app` on a port of its own, over real HTTP."""
+"""A real service for tests, on a port of its own, over real HTTP: as shipped (`python -m app`), or in another way."""
 
 import os
 import signal
@@ -7,10 +7,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
 import httpx
 import psutil
@@ -20,6 +20,9 @@ from app.system import ports
 
 ROOT = Path(__file__).parents[2]
 START_S = 300.0
+# shipped: `python -m app`. off: the same, and nothing goes past Serve. plain: `serve run`, without Serve's flags.
+Way = Literal["shipped", "off", "plain"]
+WAYS: Final[tuple[Way, ...]] = get_args(Way)
 STOP_S = 10.0
 
 
@@ -87,17 +90,39 @@ def write_config(folder: Path, **args: Any) -> Path:
 def clean_environment(**variables: str) -> dict[str, str]:
     """This process's variables without those that set up the service."""
     ours = {"PORT", "HOST", "TEXT_MODEL", "IMAGE_MODEL", "CACHE_MAX_SIZE", "CACHE_TTL", "BATCH_SIZE", "MAX_WORKERS"}
-    ours |= {"AUTH", "API_KEYS_FILE", "ALLOW_ANONYMOUS", "CORS_ORIGINS"}
+    ours |= {"SERVE_BYPASS", "TEST_WAY", "AUTH", "API_KEYS_FILE", "ALLOW_ANONYMOUS", "CORS_ORIGINS"}
     return {k: v for k, v in os.environ.items() if k not in ours and not k.startswith(("RAY_", "OTEL_"))} | variables
+
+
+def chosen_way() -> Way:
+    """Of all services that don't say (`make test-bypass`)."""
+    return next((way for way in WAYS if way == os.environ.get("TEST_WAY")), "shipped")
+
+
+def _plain(config: Path, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The command and variables of `serve run` with `config` at this port; Ray is its own, and on loopback."""
+    data = yaml.safe_load(config.read_text())
+    data["http_options"] = {"host": "127.0.0.1", "port": port}
+    file = config.with_name(f"plain-{port}.yaml")
+    file.write_text(yaml.safe_dump(data))
+    loopback = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    command = (sys.executable, "-m", "ray.serve.scripts", "run", "--address", "local", str(file))
+    return command, loopback | {"PYTHONPATH": str(ROOT)}
 
 
 @contextmanager
 def running(
-    config: Path, command: tuple[str, ...] = (), port: int | None = None, **variables: str
+    config: Path, command: tuple[str, ...] = (), port: int | None = None, way: str | None = None, **variables: str
 ) -> Iterator[RunningService]:
     """Start a service, wait for its `/health` to be 200, and stop it in the end."""
     port = port or ports.free(1)[0]
     marker = f"{os.getpid()}-{port}"
+    way = way or chosen_way()
+    if way == "off":
+        variables = {"SERVE_BYPASS": "off"} | variables
+    elif way == "plain" and not command:
+        command, plain = _plain(config, port)
+        variables = plain | variables
     # Offline, so that a test means the same where the hub can be reached.
     env = clean_environment(PORT=str(port), TEST_SERVICE=marker, PYTHONUNBUFFERED="1", HF_HUB_OFFLINE="1", **variables)
     argv = [*(command or (sys.executable, "-m", "app", "--config", str(config)))]
@@ -120,8 +145,12 @@ def running(
         wait_for(lambda: _healthy(service), START_S, lambda: f"health of the service; it printed:\n{service.output()}")
         yield service
     finally:
+        left = service.processes() if way == "plain" else []  # the launcher sees to its own
         if process.poll() is None:
             service.stop()
+        for survivor in left:
+            with suppress(psutil.Error):
+                survivor.kill()
         reader.join(10)
         process.stdout.close()
 

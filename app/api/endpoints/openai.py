@@ -13,7 +13,7 @@ from app.api.wire import bodies, inputs
 from app.api.wire.embeddings import Form, tell_times
 from app.api.wire.inputs import Objects, Texts
 from app.api.wire.json_response import json_response
-from app.config.args import public_name
+from app.config import model_names
 from app.errors import ModelNotFound, PayloadTooLarge, ServiceError
 from app.schemas import Json, OpenAiEmbeddingRequest
 from app.service import matryoshka, prompts
@@ -76,12 +76,9 @@ async def model(request: Request) -> Response:
     name = request.path_params["model"]
     backend: Backend = request.app.state.backend
     known = _models(backend)
-    if name not in known:
-        short = [id_ for id_ in known if id_.rstrip("/").rsplit("/", 1)[-1] == name]
-        if not short:
-            raise ModelNotFound(f"The model {name!r} is not served here. Served: {', '.join(known)}.", "model")
-        name = short[0]
-    return json_response(known[name])
+    if (found := model_names.find(name, known)) is None:
+        raise ModelNotFound(f"The model {name!r} is not served here. Served: {', '.join(known)}.", "model")
+    return json_response(known[found])
 
 
 def _models(backend: Backend) -> dict[str, Json]:
@@ -93,9 +90,12 @@ def _models(backend: Backend) -> dict[str, Json]:
             # A backup serves under its own name: a model is never replaced silently.
             id_ = encoder.state.info.id if encoder.state.info else encoder.state.id
             served[id_] = id_.split("/", 1)[0] if "/" in id_.strip("/") else "local"
-    for alias, target in ((a, public_name(t)) for a, t in backend.args.model_aliases.items()):
-        if any(target in (id_, id_.rstrip("/").rsplit("/", 1)[-1]) for id_ in [*served]):
-            served[alias] = target
+    aliases = {
+        alias: target
+        for alias, name in backend.args.model_aliases.items()
+        if (target := model_names.find(name, served))
+    }
+    served |= aliases
     return {id_: {"id": id_, "object": "model", "created": created, "owned_by": owner} for id_, owner in served.items()}
 
 
@@ -114,10 +114,12 @@ async def _embed_objects(backend: Backend, items: Sequence[Item], model: str, re
     outcomes, _ = await embed_mixed(backend.service, named, limits.texts, reading=reading, names="input.{}".format)
     result: EmbeddingResult | None = None
     entries: list[bytes | ServiceError] = []
+    hits: list[bool] = []
     for outcome in outcomes:
         if isinstance(outcome, ServiceError):
             raise outcome
         result = outcome.result
         entries.append(outcome.entry)
+        hits.append(outcome.cached)
     assert result is not None  # noqa: S101 - there is at least one item
-    return EmbeddingResult(result.info, entries, [False] * len(entries), result.stages, result.cache_ms)
+    return EmbeddingResult(result.info, entries, hits, result.stages, result.cache_ms)

@@ -85,4 +85,4 @@ async def info(request: Request) -> Response:
 
 def _settings(backend: Backend, encoder: Encoder) -> ModelArgs:
     """Those of the encoder's configured model."""
-    return next(model for model in backend.args.text_models if model.id == encoder.state.id)
+    return next(model for model in backend.args.text_models if model.name == encoder.state.id)

@@ -15,10 +15,11 @@ from app.api.middleware.disconnect import Disconnect
 from app.api.middleware.request_body import Body
 from app.api.middleware.request_metrics import RequestMetrics
 from app.api.middleware.request_tracing import begin_request, end_request
+from app.api.wire.error_formats import dialect_of_unknown
 from app.api.wire.json_response import error_response
 from app.errors import InternalError, ServiceError
 from app.telemetry import tracing
-from app.telemetry.metrics import CLIENT_LEFT
+from app.telemetry.metrics import CLIENT_LEFT, OTHER
 from app.telemetry.registry import Registry
 from app.telemetry.request_id import VALID_ID
 
@@ -41,8 +42,10 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
-        span, trace = begin_request(scope, request_id)
+        facts = self.registry.route(scope["path"])
+        dialect = dialect_of_unknown(scope["path"]) if facts is None else facts.errors_as
+        scope.setdefault("state", {}).update(request_id=request_id, dialect=dialect)
+        span, trace = begin_request(scope, request_id, is_traced=facts is None or facts.is_traced)
         began = time.perf_counter()
         started = False
         body = Body(scope, receive)
@@ -60,8 +63,8 @@ class RequestMiddleware:
                 message["headers"].append((b"server-timing", times.encode()))
                 if trace is not None:
                     message["headers"].append((b"traceparent", trace))
-                # What is answered at the door never goes through Serve, which names the rest.
-                if self.names_answers or "at_door" in scope["state"]:
+                # What the bypass answers never goes through Serve, which names the rest.
+                if self.names_answers or "bypass" in scope["state"]:
                     message["headers"].append((b"x-request-id", request_id.encode()))
                 if not body.is_read:
                     # What is left after draining is not worth reading, and must not be taken for a next request.
@@ -73,7 +76,7 @@ class RequestMiddleware:
                 message = {"type": "http.response.body", "body": b""}
             await send(message)
 
-        leaving = Disconnect(body, receive) if "at_door" in scope["state"] else nullcontext()
+        leaving = Disconnect(body, receive) if "bypass" in scope["state"] else nullcontext()
         within = nullcontext() if span is None else tracing.within(span)
         self.registry.began()
         try:
@@ -85,16 +88,17 @@ class RequestMiddleware:
             if started:
                 raise
             scope["state"]["error_code"] = error.code
-            await error_response(error, request_id, scope["path"])(scope, body.receive, send_with_headers)
+            await error_response(error, request_id, dialect)(scope, body.receive, send_with_headers)
         except Exception:
             logger.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
             if started:
                 raise
             failure = InternalError("Something went wrong on our side. The request id finds it in the log.")
             scope["state"]["error_code"] = failure.code
-            await error_response(failure, request_id, scope["path"])(scope, body.receive, send_with_headers)
+            await error_response(failure, request_id, dialect)(scope, body.receive, send_with_headers)
         finally:
-            route = self.registry.ended(scope, status, time.perf_counter() - began)
+            route = OTHER if facts is None else facts.template
+            self.registry.ended(scope, route, status, time.perf_counter() - began)
             scope["state"].update(route=route, status=status)
             if span is not None:
                 end_request(span, scope, route, status)

@@ -5,11 +5,8 @@ from starlette.types import Scope
 from app.telemetry import tracing
 from app.telemetry.tracing import TRACEPARENT, Span
 
-# Asked every few seconds by machines: a trace of each would hide the others.
-UNTRACED = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 
-
-def begin_request(scope: Scope, request_id: str) -> tuple[Span | None, bytes | None]:
+def begin_request(scope: Scope, request_id: str, *, is_traced: bool) -> tuple[Span | None, bytes | None]:
     """The request's span, if it is traced, and the `traceparent` that the answer is to have."""
     given = None
     for name, value in scope["headers"]:
@@ -19,7 +16,7 @@ def begin_request(scope: Scope, request_id: str) -> tuple[Span | None, bytes | N
     if given is not None and not TRACEPARENT.fullmatch(given):
         given = None
     tracer = tracing.tracer()
-    if tracer is None or scope["path"] in UNTRACED:
+    if tracer is None or not is_traced:
         return None, given.encode() if given else None
     span = tracer.begin(scope["method"], "server", given)
     if span is None:

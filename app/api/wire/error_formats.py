@@ -1,4 +1,4 @@
-"""How an error is written: in our words, or as the clients of another service expect it. A path has one dialect."""
+"""How an error is written: in our words, or as the clients of another service expect it."""
 
 from typing import Literal
 
@@ -6,12 +6,10 @@ from app.errors import EmptyInput, InvalidRequest, Overloaded, PayloadTooLarge, 
 from app.schemas import Json
 
 Dialect = Literal["native", "openai", "tei"]
-TEI_PATHS = frozenset({"/", "/embed", "/info", "/tokenize"})
 
 
-def dialect_of(path: str) -> Dialect:
-    if path in TEI_PATHS:
-        return "tei"
+def dialect_of_unknown(path: str) -> Dialect:
+    """Of a path that is no route's: below /v1/ only OpenAI's clients ask."""
     return "openai" if path.startswith("/v1/") else "native"
 
 

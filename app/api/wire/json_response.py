@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from app.api.wire.error_formats import dialect_of, status_of, written
+from app.api.wire.error_formats import Dialect, status_of, written
 from app.errors import ServiceError, Unauthorized
 from app.schemas import Wire
 
@@ -19,9 +19,7 @@ def wire_response(model: Wire, status: int = 200) -> Response:
     return json_response(model.model_dump(by_alias=True, mode="json"), status)
 
 
-def error_response(error: ServiceError, request_id: str, path: str) -> Response:
-    """In the dialect of the path."""
-    dialect = dialect_of(path)
+def error_response(error: ServiceError, request_id: str, dialect: Dialect) -> Response:
     headers = {}
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = 'Bearer realm="embeddings"'

@@ -42,7 +42,7 @@ def scope_of(*headers: tuple[bytes, bytes], **state: Any) -> Scope:
         "method": "POST",
         "path": "/x",
         "headers": list(headers),
-        "state": {"at_door": True} | state,
+        "state": {"bypass": True} | state,
     }
 
 
@@ -116,7 +116,7 @@ def test_what_goes_through_serve_is_left_to_it() -> None:
     async def main() -> None:
         client, works = Client(b"a"), Works()
         scope = scope_of(BODY)
-        del scope["state"]["at_door"]
+        del scope["state"]["bypass"]
         task = begun(works, scope, client)
         await until(lambda: works.body is not None)
         client.left.set()

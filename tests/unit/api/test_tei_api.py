@@ -5,6 +5,7 @@ import httpx
 import numpy as np
 import pytest
 
+from app.config.args import ModelArgs
 from app.errors import Overloaded, RequestRejected
 from tests.support.calling import Service
 from tests.support.service_fakes import MODEL, FakeEncoder
@@ -20,8 +21,14 @@ def model(**about: Any) -> FakeEncoder:
     return encoder
 
 
-def embed(inputs: Any, encoder: FakeEncoder | None = None, path: str = "/embed", **fields: Any) -> httpx.Response:
-    service = Service(encoder or FakeEncoder(), texts=20, text_bytes=100)
+def embed(
+    inputs: Any,
+    encoder: FakeEncoder | None = None,
+    path: str = "/embed",
+    service: Service | None = None,
+    **fields: Any,
+) -> httpx.Response:
+    service = service or Service(encoder or FakeEncoder(), texts=20, text_bytes=100)
     return service.post(path, json={"inputs": inputs} | fields)
 
 
@@ -170,3 +177,22 @@ def test_what_is_wrong_with_texts_to_tokenize(
     got, error, error_type = refused(tokenize(inputs, **fields))
     assert (got, error_type) == (status, kind)
     assert words in error
+
+
+@pytest.mark.parametrize(
+    ("configured", "served"),
+    [
+        ("models/foo", "models/foo"),
+        ("./models/foo/", "foo"),
+        ("/srv/models/foo", "foo"),
+        ("all-mpnet-base-v2", "sentence-transformers/all-mpnet-base-v2"),
+    ],
+)
+def test_info_of_a_model_under_any_form_of_its_name(configured: str, served: str) -> None:
+    args = ModelArgs(id=configured, batch_size=7)
+    service = Service(FakeEncoder(args.name), settings={"text_models": (args,)})
+    service.embeddings.args = service.backend.args
+    answer = service.get("/info")
+    assert (answer.status_code, answer.json()["model_id"], answer.json()["max_batch_requests"]) == (200, served, 7)
+    for name in (configured, served):
+        assert embed("abc", path="/embed", model=name, service=service).status_code == 200, name

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from app.cache.lru import ENTRY_OVERHEAD, LruTtlCache
+from tests.support.lru import keys_of
 
 KEYS = [bytes([number]) * 16 for number in range(12)]
 MAX_ENTRIES, MAX_BYTES, TTL_MS = 6, 5 * (16 + ENTRY_OVERHEAD + 60), 1000
@@ -82,7 +83,7 @@ class Pair:
         # The counter first, so that no other question sweeps for it.
         assert cache.expirations == model.expirations
         assert cache.evictions == model.evictions
-        assert cache.keys() == [entry[0] for entry in model.entries]
+        assert keys_of(cache) == [entry[0] for entry in model.entries]
         assert len(cache) == len(model.entries) <= MAX_ENTRIES
         assert cache.bytes == model.bytes() <= MAX_BYTES
 

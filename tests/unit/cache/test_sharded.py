@@ -7,8 +7,7 @@ from hashlib import blake2b
 import pytest
 
 from app.cache import shared
-from app.cache.rendezvous import shard_of
-from app.cache.sharded import CacheShards
+from app.cache.sharded import CacheShards, shard_of
 from app.cache.shared import SharedCache
 from app.errors import CacheUnavailable
 from tests.support.aio import run, turns

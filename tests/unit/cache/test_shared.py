@@ -55,12 +55,12 @@ def test_the_first_poll_is_answered_at_once_and_the_next_parks_until_news() -> N
     async def main() -> None:
         cache = cache_of()
         client = Client("a", cache)
-        assert await client.poll() == PollResponse(cache.epoch, alone=True, sole=True)
+        assert await client.poll() == PollResponse(cache.epoch, sole_writer=True, sole_client=True)
         assert await client.poll() is None
         assert client.parked
         clearing = asyncio.get_running_loop().create_task(cache.clear())
         await turns()
-        assert await client.hear() == PollResponse(cache.epoch, alone=True, sole=True)
+        assert await client.hear() == PollResponse(cache.epoch, sole_writer=True, sole_client=True)
         await client.poll()
         await clearing
 
@@ -74,7 +74,7 @@ def test_a_poll_returns_without_news_after_a_while(monkeypatch: pytest.MonkeyPat
         cache = cache_of()
         client = Client("a", cache)
         await client.poll()
-        assert await client.poll() == PollResponse(cache.epoch, alone=True, sole=True)
+        assert await client.poll() == PollResponse(cache.epoch, sole_writer=True, sole_client=True)
 
     run(main())
 
@@ -85,7 +85,7 @@ def test_a_client_of_another_epoch_does_not_park() -> None:
         client = Client("a", cache)
         await client.poll()
         client.epoch = "an older cache's"
-        assert await client.poll() == PollResponse(cache.epoch, alone=True, sole=True)
+        assert await client.poll() == PollResponse(cache.epoch, sole_writer=True, sole_client=True)
 
     run(main())
 

@@ -8,6 +8,7 @@ from app.cache import shared
 from app.cache.lru import ENTRY_OVERHEAD
 from app.cache.shared import CacheStats, Counts, PollResponse
 from tests.support.aio import Clock, run, turns
+from tests.support.lru import keys_of
 from tests.support.polling import LARGE, Client, K, cache_of
 
 
@@ -23,16 +24,16 @@ def test_a_new_writer_wakes_the_others() -> None:
         cache.put("a", cache.epoch, [(K[0], b"v")])
         await turns()
         assert (await a.poll(), await b.poll()) == (None, None)
-        assert [client.words[-1].alone for client in (a, b)] == [True, False]
+        assert [client.answers[-1].sole_writer for client in (a, b)] == [True, False]
         cache.put("a", cache.epoch, [(K[1], b"v")])  # no news
         await turns()
         assert (a.parked, b.parked) == (True, True)
         cache.put("b", cache.epoch, [(K[2], b"v")])
         await turns()
         await a.hear()
-        assert a.words[-1].alone is False
+        assert a.answers[-1].sole_writer is False
         newcomer = Client("c", cache)
-        assert await newcomer.poll() == PollResponse(cache.epoch, alone=False, sole=False)
+        assert await newcomer.poll() == PollResponse(cache.epoch, sole_writer=False, sole_client=False)
 
     run(main())
 
@@ -42,20 +43,20 @@ def test_who_was_the_only_one_hears_of_a_newcomer_at_once_and_of_its_end() -> No
         clock = Clock()
         cache = cache_of(clock)
         first = await Client("a", cache).join()
-        assert first.words[-1] == PollResponse(cache.epoch, alone=True, sole=True)
+        assert first.answers[-1] == PollResponse(cache.epoch, sole_writer=True, sole_client=True)
         newcomer = Client("b", cache)
-        assert await newcomer.poll() == PollResponse(cache.epoch, alone=True, sole=False)
-        assert await first.hear() == PollResponse(cache.epoch, alone=True, sole=False)
+        assert await newcomer.poll() == PollResponse(cache.epoch, sole_writer=True, sole_client=False)
+        assert await first.hear() == PollResponse(cache.epoch, sole_writer=True, sole_client=False)
         clock.now += cache.lease_s
         assert await first.poll() is None  # its lease just lasts
         clock.now += 0.001
         cache.put("a", cache.epoch, [(K[0], b"v")])  # ends the parked poll
         await turns()
-        assert await first.hear() == PollResponse(cache.epoch, alone=True, sole=True)
+        assert await first.hear() == PollResponse(cache.epoch, sole_writer=True, sole_client=True)
         assert await first.poll() is None
         # It was away for so long that it was not counted any more.
-        assert await newcomer.poll() == PollResponse(cache.epoch, alone=False, sole=False)
-        assert await first.hear() == PollResponse(cache.epoch, alone=True, sole=False)
+        assert await newcomer.poll() == PollResponse(cache.epoch, sole_writer=False, sole_client=False)
+        assert await first.hear() == PollResponse(cache.epoch, sole_writer=True, sole_client=False)
 
     run(main())
 
@@ -64,9 +65,9 @@ def test_news_between_two_polls_is_not_lost() -> None:
     async def main() -> None:
         cache = cache_of()
         client = Client("a", cache)
-        assert await client.poll() == PollResponse(cache.epoch, alone=True, sole=True)
+        assert await client.poll() == PollResponse(cache.epoch, sole_writer=True, sole_client=True)
         cache.put("b", cache.epoch, [(K[0], b"v")])  # while the first answer is on its way
-        assert await client.poll() == PollResponse(cache.epoch, alone=False, sole=True)
+        assert await client.poll() == PollResponse(cache.epoch, sole_writer=False, sole_client=True)
         assert await client.poll() is None
 
     run(main())
@@ -78,10 +79,10 @@ def test_after_a_clear_everybody_is_alone_again() -> None:
         for name in "ab":
             cache.put(name, cache.epoch, [(K[0], b"v")])
         client = Client("a", cache)
-        assert await client.poll() == PollResponse(cache.epoch, alone=False, sole=True)
+        assert await client.poll() == PollResponse(cache.epoch, sole_writer=False, sole_client=True)
         clearing = asyncio.get_running_loop().create_task(cache.clear())
         await turns()
-        assert await client.poll() == PollResponse(cache.epoch, alone=True, sole=True)
+        assert await client.poll() == PollResponse(cache.epoch, sole_writer=True, sole_client=True)
         await client.poll()
         await clearing
 
@@ -94,7 +95,7 @@ def test_touched_keys_are_used_keys() -> None:
         cache.put("a", cache.epoch, [(key, b"v") for key in K[:3]])
         await Client("a", cache).poll([K[0], K[7]])
         cache.put("a", cache.epoch, [(K[3], b"v")])
-        assert cache.store.keys() == [K[2], K[0], K[3]]
+        assert keys_of(cache.store) == [K[2], K[0], K[3]]
 
     run(main())
 

@@ -73,6 +73,27 @@ def test_a_model_of_the_file_keeps_its_options_and_others_get_the_common_ones() 
     assert (a.batch_size, b.batch_size, a.revision) == (8, 8, "v1")
 
 
+@pytest.mark.parametrize(
+    ("in_file", "in_environment"),
+    [
+        ("all-mpnet-base-v2", "sentence-transformers/all-mpnet-base-v2"),
+        ("sentence-transformers/all-mpnet-base-v2", "all-mpnet-base-v2"),
+        ("./models/foo", "models/foo"),
+        ("models/foo", "./models/foo/"),
+        ("/models/foo/", "/models/foo"),
+    ],
+)
+def test_a_model_of_the_file_keeps_its_options_under_another_form_of_its_name(
+    in_file: str, in_environment: str
+) -> None:
+    other = {"id": "other/foo", "batch_size": 8}
+    file = {"text_models": [other, {"id": in_file, "batch_size": 64, "matryoshka": True}], "text_fallback": in_file}
+    args = AppArgs.model_validate(file).with_environment({"TEXT_MODEL": in_environment})
+    [model] = args.text_models
+    assert (model.id, model.batch_size, model.matryoshka) == (in_file, 64, True)
+    assert args.text_backup(ModelArgs(id=in_environment)) is None  # a model is no backup of itself
+
+
 def test_models_may_be_one_id_many_or_mappings() -> None:
     for given in ("a/b", ["a/b"], {"id": "a/b"}, [{"id": "a/b"}]):
         assert AppArgs.model_validate({"text_models": given}).text_models == (ModelArgs(id="a/b"),)

@@ -1,10 +1,10 @@
-"""Keys and their shards: fixed for ever, even, and moved as little as can be."""
+"""`app.cache.sharded.shard_of`: fixed for ever, even, and moves as few keys as can be."""
 
 from hashlib import blake2b
 
 import pytest
 
-from app.cache.rendezvous import parts, shard_of
+from app.cache.sharded import parts, shard_of
 
 KEYS = [blake2b(str(number).encode(), digest_size=16).digest() for number in range(20_000)]
 EXPECTED = [1, 3, 3, 0, 1, 2, 3, 0, 0, 2, 3, 1]

@@ -1,4 +1,4 @@
-"""A real HAProxy is killed: who answers meanwhile, and who takes over from whom."""
+"""A real HAProxy, started with the script as Serve does: lost requests, reloads, its death."""
 
 import fcntl
 import json
@@ -9,17 +9,14 @@ import termios
 import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
-import psutil
 import pytest
 
 from app.local import haproxy, serve_environment
 from app.system import ports
-from loadtests.faults.overload import Probe
 from tests.support.running import wait_for
 
 CONFIG = """global
@@ -31,10 +28,7 @@ defaults
     timeout server 5s
 frontend http_frontend
     bind 127.0.0.1:{port}
-    {routes}
-    default_backend default_backend
-backend default_backend
-    http-request return status 503 content-type text/plain string "nobody knows"
+    default_backend service
 backend service
     retries 2
     retry-on conn-failure empty-response
@@ -75,29 +69,19 @@ class Serve:
         [self.port, self._stats] = ports.free(2)
         self.folder = folder
         self._replica = replica
-        self._script = haproxy.write(folder, binary, self.port)
-        self.kept = haproxy.keep(folder, "127.0.0.1", self.port)
+        self._script = haproxy.write(folder, binary, "127.0.0.1", self.port)
         self.children: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *arguments: str, knows: bool = True) -> "subprocess.Popen[bytes]":
-        """Up, as its admin socket tells, which a stand-in has none of."""
-        routes = "use_backend service if { path_beg / }" if knows else ""
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Up, as its admin socket tells."""
         file = self.folder / "haproxy.cfg"
-        file.write_text(
-            CONFIG.format(folder=self.folder, port=self.port, stats=self._stats, replica=self._replica, routes=routes)
-        )
-        child = self.run(*arguments)
-        wait_for(lambda: f"Pid: {child.pid}" in self.admin(), 20, "HAProxy's admin socket")
-        return child
-
-    def run(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        """With the configuration as it is."""
-        command: list[str | Path] = [self._script, "-db", "-f", self.folder / "haproxy.cfg", "-dR", *arguments]
-        child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        file.write_text(CONFIG.format(folder=self.folder, port=self.port, stats=self._stats, replica=self._replica))
+        child = subprocess.Popen([self._script, "-db", "-f", file, "-dR", *arguments], stderr=subprocess.DEVNULL)
         self.children.append(child)
+        wait_for(lambda: f"Pid: {child.pid}" in self._admin(), 20, "HAProxy's admin socket")
         return child
 
-    def admin(self) -> str:
+    def _admin(self) -> str:
         with socket.socket(socket.AF_UNIX) as asked:
             try:
                 asked.connect(str(self.folder / "admin.sock"))
@@ -114,38 +98,10 @@ class Serve:
         except OSError:
             return ""
 
-    def kill(self, child: "subprocess.Popen[bytes]") -> None:
-        child.kill()
-        child.wait()
-
-    def standin(self) -> psutil.Process:
-        """The one that stands in, once it answers."""
-        wait_for(lambda: (self.folder / "haproxy.cfg.standin").exists(), 10, "a stand-in")
-        wait_for(lambda: self.answer() == "the service", 10, "its answer")
-        return psutil.Process(int((self.folder / "haproxy.cfg.standin").read_text()))
-
-    def watchers(self) -> list[psutil.Process]:
-        return [
-            each for each in psutil.process_iter() if "--watch" in (words := _words(each)) and str(self.folder) in words
-        ]
-
     def end(self) -> None:
-        self.kept.close()
-        for watcher in self.watchers():
-            with suppress(psutil.NoSuchProcess):
-                below = watcher.children(recursive=True)
-                watcher.kill()
-                for process in below:
-                    process.kill()
         for child in self.children:
-            self.kill(child)
-
-
-def _words(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
+            child.kill()
+            child.wait()
 
 
 @pytest.fixture
@@ -162,27 +118,17 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             thread.join(30)
 
 
-def test_a_standin_answers_until_one_that_knows_the_service_takes_over(serve: Serve) -> None:
+def test_the_next_one_answers_at_the_same_address(serve: Serve) -> None:
     first = serve.start()
     assert serve.answer() == "the service"
-    with Probe(serve.port, "/livez", 0.01) as client:
-        wait_for(lambda: client.asked > 20, 30, "some requests")
-        serve.kill(first)
-        standin = serve.standin()
-        assert serve.admin() == ""
-        # Serve starts the next one before it has heard of any replica.
-        second = serve.start(knows=False)
-        third = serve.start("-sf", str(second.pid), "-x", str(serve.folder / "admin.sock"))
-        standin.wait(10)
-        second.wait(10)
-        asked = client.asked
-        wait_for(lambda: client.asked > asked + 20, 30, "some more requests")
-    # The one that was under way: it asks for one thing after the other, and nobody turned it away.
-    assert len(client.faults) <= 1, client.faults
+    second = serve.start("-sf", str(first.pid), "-x", str(serve.folder / "admin.sock"))  # a reload
+    first.wait(10)
     assert serve.answer() == "the service"
-    wait_for(lambda: not (serve.folder / "haproxy.cfg.standin").exists(), 10, "the end of its watcher")
-    serve.kill(third)
-    assert serve.standin().pid != standin.pid
+    second.kill()
+    second.wait()
+    assert serve.answer() == ""
+    serve.start()
+    assert serve.answer() == "the service"
 
 
 def in_pieces(port: int, *pieces: bytes) -> bytes:
@@ -228,39 +174,3 @@ def test_what_every_replica_loses_is_told_in_the_services_words(serve: Serve, mo
     assert b"retry-after: 1" in headers
     assert json.loads(body)["error"]["code"] == "unavailable"
     assert len(Replica.bodies) == 3
-
-
-def test_a_successor_that_fails_changes_nothing(serve: Serve) -> None:
-    serve.kill(serve.start())
-    standin = serve.standin()
-    file = serve.folder / "haproxy.cfg"
-    good = file.read_text()
-    file.write_text(good + "nonsense\n")
-    assert serve.run().wait(10) != 0
-    wait_for(lambda: len(serve.watchers()) == 1, 10, "the end of its watcher")
-    assert (serve.folder / "haproxy.cfg.standin").read_text().strip() == str(standin.pid)
-    assert serve.answer() == "the service"
-    serve.start()
-    standin.wait(10)
-    assert serve.answer() == "the service"
-
-
-def test_nobody_stands_in_for_one_that_was_replaced(serve: Serve, tmp_path: Path) -> None:
-    first = serve.start()
-    [watcher] = wait_for(serve.watchers, 10, "its watcher")
-    second = serve.start("-sf", str(first.pid), "-x", str(tmp_path / "admin.sock"))
-    first.wait(10)
-    watcher.wait(10)
-    assert not (tmp_path / "haproxy.cfg.standin").exists()
-    assert serve.answer() == "the service"
-    assert second.poll() is None
-
-
-def test_nobody_stands_in_at_the_services_end(serve: Serve, tmp_path: Path) -> None:
-    first = serve.start()
-    [watcher] = wait_for(serve.watchers, 10, "its watcher")
-    haproxy.end(tmp_path)
-    serve.kept.close()
-    serve.kill(first)
-    watcher.wait(10)
-    assert serve.answer() == ""

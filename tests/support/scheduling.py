@@ -15,27 +15,24 @@ from tests.support.aio import Clock, turns
 class Model:
     """Answers [number, 0.5] for an input; while `busy` it waits for `finish`. `faults` says what goes wrong.
 
-    `alone` has what ran in a batch of its own, `slots` the slot of each other slice.
+    `exclusive` has the items of exclusive runs, `slots` the slot of each other slice.
     """
 
     def __init__(self, *, busy: bool = True, faults: dict[int, BaseException] | None = None) -> None:
         self.busy = busy
         self.faults = faults or {}
         self.started: list[list[int]] = []
-        self.alone: list[list[int]] = []
+        self.exclusive: list[list[int]] = []
         self.slots: list[int] = []
         self._held: list[asyncio.Future[None]] = []
 
-    async def run(self, part: Slice, slot: int) -> Vector:
-        self.slots.append(slot)
-        return await self._run(_numbers(part))
-
-    async def run_alone(self, part: Slice) -> Vector:
-        numbers = _numbers(part)
-        self.alone.append(numbers)
-        return await self._run(numbers)
-
-    async def _run(self, numbers: list[int]) -> Vector:
+    async def run(self, part: Slice, slot: int = 0, *, exclusive: bool = False) -> Vector:
+        assert isinstance(part.job, EncodeJob)
+        numbers = [cast(int, part.job.inputs[index]) for index in part.indices]
+        if exclusive:
+            self.exclusive.append(numbers)
+        else:
+            self.slots.append(slot)
         self.started.append(numbers)
         if self.busy:
             held = asyncio.get_running_loop().create_future()
@@ -57,16 +54,11 @@ class Model:
         return sum(map(len, self.started))
 
 
-def _numbers(part: Slice) -> list[int]:
-    assert isinstance(part.job, EncodeJob)
-    return [cast(int, part.job.inputs[index]) for index in part.indices]
-
-
-def gate_of(
+def scheduler_of(
     model: Model, clock: Clock | None = None, max_items: int = 16, max_tokens: int = 10_000, streams: int = 1
 ) -> Scheduler:
     queue = BatchQueue(max_items, max_tokens, lambda length: length)
-    return Scheduler(queue, model.run, model.run_alone, streams, clock or Clock())
+    return Scheduler(queue, model.run, streams, clock or Clock())
 
 
 def work_of(inputs: Sequence[int], lengths: Sequence[int] | None = None, deadline: float = float("inf")) -> EncodeJob:
