@@ -29,16 +29,16 @@ def main(argv: list[str] | None = None) -> int:
         try:
             return ask(options, ClientSettings.from_environment())
         except ValidationError as error:
-            return _complain(_words(error))
+            return _complain(_message(error))
     try:
         settings = LaunchSettings.from_environment()
-        # Read by the child too; a mistake in it is told before anything starts.
+        # Read by the child too; a mistake in it is reported before anything starts.
         args = read_args(Path(options.config)).with_environment()
         if options.command in ("serve", "dev"):
             key_file.check(args)
             notice = access_notice(args, settings)
     except (OSError, ValueError) as error:
-        return _complain(_words(error))
+        return _complain(_message(error))
     if options.command in (flags.EMBED_CORPUS, flags.SEARCH):
         return _corpus(options, args, sys.argv[1:] if argv is None else argv)
     if options.command != SERVE_HERE:
@@ -107,7 +107,7 @@ def _corpus(options: argparse.Namespace, args: AppArgs, argv: list[str]) -> int:
     return run(options, args, argv)
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return "\n".join(
             f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}, not {e['input']!r}" for e in error.errors()

@@ -206,9 +206,8 @@ class CacheClient:
         return values
 
     def _shared_may_have_more(self) -> bool:
-        """Whether the shared cache can hold a key that the near one lacks. While only this replica has written, it
-        can't: what came to more entries than the shared cache has left that one, too. Having fewer bytes than the
-        shared cache changes that."""
+        """Whether the shared cache can hold a key that the near one lacks. While only this replica has written, that
+        takes a near cache that had too few bytes: one entry too many here is one too many there."""
         near_has_all = self._sole_writer and self.near.squeezed_out == self._squeezed_out
         return not near_has_all or self.clock() >= self._leased_until
 

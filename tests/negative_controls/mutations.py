@@ -49,6 +49,8 @@ WHO_MAY: Final = [
     M("gRPC of replicas on loopback", "deployments/serve_internals/loopback.py", "if address.startswith(EVERYWHERE) and ip_address(node).is_loopback:", "if False:", "tests/unit/deployments/serve_internals/test_loopback.py"),
     M("HAProxy's statistics on loopback", "app/local/haproxy.sh", "\\1127.0.0.1:\\2", "\\1*:\\2", "tests/unit/local/test_haproxy.py"),
     M("a request that HAProxy has whole", "app/local/haproxy.py", 'wait-for-body time {BODY_S}s', 'set-var(txn.a) int(1)', "tests/unit/local/test_haproxy_running.py"),
+    M("other forms of a model's name", "app/config/settings.py", "if ModelName(model.id).means(ModelName(id_)))", "if model.id == id_)", "tests/unit/config/test_settings.py"),
+    M("the alias of /embed is shed", "app/api/routes.py", "if route.needs is not None}", "if route.needs is not None and route.path != '/'}", "tests/unit/dispatch/test_load_shedding.py"),
     M("a configuration of another kind", "app/local/launcher.py", "                self._haproxy = None\n", "                return 1\n", "tests/unit/local/test_launcher.py"),
     M("zombies of adopted processes", "app/system/processes.py", "            os.waitpid(ended.si_pid, 0)\n            reaped", "            break\n            reaped", "tests/unit/system/test_processes.py"),
 ]  # fmt: skip

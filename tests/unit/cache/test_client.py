@@ -16,7 +16,7 @@ from tests.support.lru import keys_of
 
 
 @pytest.fixture(autouse=True)
-def polls_park_until_news(monkeypatch: pytest.MonkeyPatch) -> None:
+def polls_park_until_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_cache, "PARK_S", 60.0)
 
 
@@ -52,7 +52,7 @@ def test_only_what_is_not_near_is_asked_for() -> None:
     run(main())
 
 
-def test_who_minds_what_is_lacking_is_heard_before_the_shared_cache_is_asked() -> None:
+def test_a_look_up_can_be_refused_before_the_shared_cache_is_asked() -> None:
     async def main() -> None:
         shared = shared_of()
         (a, _), (b, wire) = client_of(shared, "a"), client_of(shared, "b")

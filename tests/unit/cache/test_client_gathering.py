@@ -13,7 +13,7 @@ from tests.support.lru import keys_of
 
 
 @pytest.fixture(autouse=True)
-def polls_park_until_news(monkeypatch: pytest.MonkeyPatch) -> None:
+def polls_park_until_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_cache, "PARK_S", 60.0)
 
 

@@ -19,7 +19,7 @@ ENTRIES = [(key, b"of " + key) for key in KEYS]
 
 
 @pytest.fixture(autouse=True)
-def polls_park_until_news(monkeypatch: pytest.MonkeyPatch) -> None:
+def polls_park_until_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "PARK_S", 60.0)
 
 

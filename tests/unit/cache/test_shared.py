@@ -11,7 +11,7 @@ from tests.support.polling import LARGE, Client, K, cache_of, knock
 
 
 @pytest.fixture(autouse=True)
-def polls_park_until_news(monkeypatch: pytest.MonkeyPatch) -> None:
+def polls_park_until_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "PARK_S", 60.0)
 
 
@@ -51,7 +51,7 @@ def test_no_two_caches_and_no_two_clears_share_an_epoch() -> None:
     run(main())
 
 
-def test_the_first_poll_is_answered_at_once_and_the_next_parks_until_news() -> None:
+def test_the_first_poll_is_answered_at_once_and_the_next_parks_until_something_changes() -> None:
     async def main() -> None:
         cache = cache_of()
         client = Client("a", cache)
@@ -67,7 +67,7 @@ def test_the_first_poll_is_answered_at_once_and_the_next_parks_until_news() -> N
     run(main())
 
 
-def test_a_poll_returns_without_news_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_poll_returns_after_a_while_where_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "PARK_S", 0.0)
 
     async def main() -> None:

@@ -13,7 +13,7 @@ from tests.support.polling import LARGE, Client, K, cache_of
 
 
 @pytest.fixture(autouse=True)
-def polls_park_until_news(monkeypatch: pytest.MonkeyPatch) -> None:
+def polls_park_until_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "PARK_S", 60.0)
 
 
@@ -25,7 +25,7 @@ def test_a_new_writer_wakes_the_others() -> None:
         await turns()
         assert (await a.poll(), await b.poll()) == (None, None)
         assert [client.answers[-1].sole_writer for client in (a, b)] == [True, False]
-        cache.put("a", cache.epoch, [(K[1], b"v")])  # no news
+        cache.put("a", cache.epoch, [(K[1], b"v")])  # nothing changes
         await turns()
         assert (a.parked, b.parked) == (True, True)
         cache.put("b", cache.epoch, [(K[2], b"v")])
@@ -38,7 +38,7 @@ def test_a_new_writer_wakes_the_others() -> None:
     run(main())
 
 
-def test_who_was_the_only_one_hears_of_a_newcomer_at_once_and_of_its_end() -> None:
+def test_the_sole_client_hears_of_another_at_once_and_of_its_end() -> None:
     async def main() -> None:
         clock = Clock()
         cache = cache_of(clock)
@@ -61,7 +61,7 @@ def test_who_was_the_only_one_hears_of_a_newcomer_at_once_and_of_its_end() -> No
     run(main())
 
 
-def test_news_between_two_polls_is_not_lost() -> None:
+def test_a_change_between_two_polls_is_not_lost() -> None:
     async def main() -> None:
         cache = cache_of()
         client = Client("a", cache)
@@ -73,7 +73,7 @@ def test_news_between_two_polls_is_not_lost() -> None:
     run(main())
 
 
-def test_after_a_clear_everybody_is_alone_again() -> None:
+def test_after_a_clear_every_client_is_a_sole_writer_again() -> None:
     async def main() -> None:
         cache = cache_of()
         for name in "ab":
@@ -120,7 +120,7 @@ def test_stats_collect_what_every_client_counted_up_to_now() -> None:
     run(main())
 
 
-def test_stats_do_not_wait_for_the_silent_nor_forget_the_departed() -> None:
+def test_stats_do_not_wait_for_the_silent_nor_forget_the_expired() -> None:
     async def main() -> None:
         clock = Clock()
         cache = cache_of(clock)
