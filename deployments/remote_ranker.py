@@ -13,7 +13,7 @@ from ray.serve.handle import DeploymentHandle
 from app.config.args import Limits
 from app.dispatch.retry import RetryBudget
 from app.errors import Overloaded
-from app.schemas import MatrixOptions
+from app.schemas.similarity import MatrixOptions
 from app.types import SimilarityMetric, Vector
 from app.vectors.ranking import Ranking
 from deployments.remote_call import again

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.config.args import Limits
-from app.schemas import MatrixOptions
+from app.schemas.similarity import MatrixOptions
 from app.types import SimilarityMetric, Vector
 from app.vectors.ranking import Ranking, rank_json, rank_matrix, rank_vectors
 from deployments.telemetry import join_serve_log, reporter

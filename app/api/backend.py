@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from app.api.middleware.auth import Authenticator
 from app.cache.shared import CacheStats
 from app.config.settings import AppArgs
-from app.schemas import MatrixOptions
+from app.schemas.similarity import MatrixOptions
 from app.service.embedding_service import EmbeddingService
 from app.telemetry.registry import Registry, Snapshot
 from app.telemetry.request_log import RequestLog

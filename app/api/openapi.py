@@ -13,7 +13,10 @@ from app.api.route import Route
 from app.api.wire.error_formats import ErrorFormat, statuses_of
 from app.config.args import Limits
 from app.errors import InternalError, ServiceError
-from app.schemas import ErrorResponse, Json, OpenAiErrorResponse, TeiErrorResponse
+from app.schemas.error import ErrorResponse
+from app.schemas.openai import OpenAiErrorResponse
+from app.schemas.tei import TeiErrorResponse
+from app.schemas.wire import Json
 
 REFS = "#/components/schemas/{model}"
 ERROR_MODELS: dict[ErrorFormat, type[BaseModel]] = {

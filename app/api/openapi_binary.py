@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 from app.api.wire.negotiation import NPY, OCTETS
-from app.schemas import Json, MatrixOptions
+from app.schemas.similarity import MatrixOptions
+from app.schemas.wire import Json
 from app.vectors.binary_body import SHAPE
 
 

@@ -25,7 +25,7 @@ from app.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
-from app.schemas import Json, Wire
+from app.schemas.wire import Json, Wire
 from app.types import KeyScope, Modality
 
 Scope = KeyScope | Literal["open"]

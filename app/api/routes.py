@@ -15,35 +15,22 @@ from app.errors import (
     NotFound,
     SpaceMismatch,
 )
-from app.schemas import (
-    BatchRequest,
-    BatchResponse,
+from app.schemas.batch import BatchRequest, BatchResponse
+from app.schemas.embeddings import EmbeddingsResponse, ImageRequest, TextRequest
+from app.schemas.openai import OpenAiEmbeddingRequest, OpenAiEmbeddingResponse, OpenAiModel, OpenAiModels
+from app.schemas.operations import (
     CacheClearRequest,
     CacheClearResponse,
     CacheStatsResponse,
-    CacheWarmRequest,
-    CacheWarmResponse,
-    EmbeddingsResponse,
     HealthResponse,
     HealthSummary,
-    ImageRequest,
     LiveResponse,
-    OpenAiEmbeddingRequest,
-    OpenAiEmbeddingResponse,
-    OpenAiModel,
-    OpenAiModels,
     ReadyResponse,
-    SearchRequest,
-    SearchResponse,
-    SimilarityRequest,
-    SimilarityResponse,
-    TeiEmbedRequest,
-    TeiEmbedResponse,
-    TeiInfo,
-    TeiTokenizeRequest,
-    TeiTokenizeResponse,
-    TextRequest,
 )
+from app.schemas.search import SearchRequest, SearchResponse
+from app.schemas.similarity import SimilarityRequest, SimilarityResponse
+from app.schemas.tei import TeiEmbedRequest, TeiEmbedResponse, TeiInfo, TeiTokenizeRequest, TeiTokenizeResponse
+from app.schemas.warming import CacheWarmRequest, CacheWarmResponse
 from app.types import OutputType
 
 # A red square, 8 x 8.

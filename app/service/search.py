@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from app.cache.entry import unpack
 from app.config.args import Limits
 from app.errors import InvalidRequest, PayloadTooLarge, ServiceError, SpaceMismatch
-from app.schemas import SearchRequest, SearchRequestOptions
+from app.schemas.search import SearchRequest, SearchRequestOptions
 from app.schemas.validation import as_invalid_request, json_object
 from app.service import prompts
 from app.service.batch import Item, Outcome, embed_mixed

@@ -127,31 +127,4 @@ GC_SECONDS = _counter(
     "embedding_gc_pause_seconds_total", "Time spent in Python's garbage collector.", "deployment", "replica"
 )
 
-METRICS: Final[tuple[Metric, ...]] = (
-    REQUESTS,
-    REQUEST_SECONDS,
-    IN_PROGRESS,
-    REJECTED,
-    TIMEOUTS,
-    ITEMS_ANSWERED,
-    TOKENS,
-    STAGE_SECONDS,
-    BATCH_SIZE,
-    QUEUED,
-    RETRIED,
-    READY,
-    STATE,
-    CACHE_LOOKUPS,
-    CACHE_FAILURES,
-    CACHE_EVICTIONS,
-    CACHE_EXPIRATIONS,
-    CACHE_ENTRIES,
-    CACHE_BYTES,
-    BYPASS,
-    REPLICAS,
-    COMPLETE,
-    MEMORY,
-    CPU_SECONDS,
-    GC_RUNS,
-    GC_SECONDS,
-)
+METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from app.config.args import Limits
 from app.errors import InvalidRequest, SpaceMismatch
-from app.schemas import SimilarityRequest, SpacedOptions
+from app.schemas.similarity import SimilarityRequest, SpacedOptions
 from app.schemas.validation import as_invalid_request, json_object
 from app.types import Vector
 

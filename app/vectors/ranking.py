@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.config.args import Limits
-from app.schemas import MatrixOptions
+from app.schemas.similarity import MatrixOptions
 from app.types import SimilarityMetric, Vector
 from app.vectors.binary_body import matrix
 from app.vectors.json_body import parse

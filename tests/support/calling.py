@@ -14,7 +14,7 @@ from app.api.backend import Backend
 from app.api.middleware.auth import Authenticator
 from app.cache.shared import CacheStats
 from app.config.args import Limits
-from app.schemas import MatrixOptions
+from app.schemas.similarity import MatrixOptions
 from app.service.embedding_service import EmbeddingService
 from app.types import SimilarityMetric, Vector
 from app.vectors.ranking import Ranking, rank_json, rank_matrix, rank_vectors

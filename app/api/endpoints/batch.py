@@ -14,8 +14,9 @@ from app.api.wire.json_response import json_response
 from app.cache.entry import unpack
 from app.config.args import Limits
 from app.errors import InvalidItem, Overloaded, PayloadTooLarge, ServiceError
-from app.schemas import BatchItem, BatchRequest, Json
+from app.schemas.batch import BatchItem, BatchRequest
 from app.schemas.validation import as_invalid_request
+from app.schemas.wire import Json
 from app.service.batch import Item, Outcome, embed_mixed
 from app.types import ReadOptions
 

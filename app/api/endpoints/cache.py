@@ -13,13 +13,8 @@ from app.api.wire import bodies
 from app.api.wire.embeddings import milliseconds
 from app.api.wire.json_response import wire_response
 from app.errors import InvalidRequest
-from app.schemas import (
-    CacheClearRequest,
-    CacheClearResponse,
-    CacheStatsResponse,
-    CacheWarmRequest,
-    CacheWarmResponse,
-)
+from app.schemas.operations import CacheClearRequest, CacheClearResponse, CacheStatsResponse
+from app.schemas.warming import CacheWarmRequest, CacheWarmResponse
 from app.service import cache_warming
 from app.service.cache_warming import ReadyVectors
 from app.types import Vector

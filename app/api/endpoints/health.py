@@ -14,7 +14,7 @@ from starlette.responses import Response
 from app.api.backend import Backend
 from app.api.middleware.auth import may_read
 from app.api.wire.json_response import json_response, wire_response
-from app.schemas import CacheHealth, HealthResponse, HealthSummary, ModelHealth
+from app.schemas.operations import CacheHealth, HealthResponse, HealthSummary, ModelHealth
 from app.service.embedding_service import EmbeddingService, Encoder
 
 VERSION = version("ray-embedding-service")

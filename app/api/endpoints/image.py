@@ -16,7 +16,7 @@ from app.api.wire.embeddings import VectorFormat, embeddings_response, record_ti
 from app.api.wire.negotiation import negotiate
 from app.config.args import Limits
 from app.errors import InvalidRequest, PayloadTooLarge
-from app.schemas import ImageRequest
+from app.schemas.embeddings import ImageRequest
 from app.types import OutputType
 
 FILES = "images"

@@ -15,7 +15,8 @@ from app.api.wire.inputs import ObjectInputs, TextInputs
 from app.api.wire.json_response import json_response
 from app.config import model_names
 from app.errors import ModelNotFound, PayloadTooLarge, ServiceError
-from app.schemas import Json, OpenAiEmbeddingRequest
+from app.schemas.openai import OpenAiEmbeddingRequest
+from app.schemas.wire import Json
 from app.service import matryoshka, prompts
 from app.service.batch import Item, embed_mixed
 from app.service.embedding_service import EmbeddingResult

@@ -10,7 +10,7 @@ from app.api.backend import Backend
 from app.api.wire import bodies
 from app.api.wire.embeddings import milliseconds, record_times
 from app.api.wire.json_response import json_response
-from app.schemas import Json
+from app.schemas.wire import Json
 from app.service.search import embed, parse
 
 

@@ -11,8 +11,9 @@ from app.api.wire import bodies
 from app.api.wire.json_response import json_response
 from app.api.wire.negotiation import NPY, OCTETS
 from app.errors import InvalidRequest
-from app.schemas import Json, MatrixOptions
+from app.schemas.similarity import MatrixOptions
 from app.schemas.validation import as_invalid_request
+from app.schemas.wire import Json
 from app.vectors.binary_body import SHAPE, parse_shape
 from app.vectors.ranking import Ranking
 

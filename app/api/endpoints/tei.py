@@ -13,7 +13,7 @@ from app.api.wire.inputs import TextInputs
 from app.api.wire.json_response import json_response
 from app.config.args import ModelArgs
 from app.errors import InvalidItem, InvalidRequest, PayloadTooLarge
-from app.schemas import TeiEmbedRequest, TeiTokenizeRequest
+from app.schemas.tei import TeiEmbedRequest, TeiTokenizeRequest
 from app.service import prompts
 from app.service.encoder import Encoder, ready
 from app.types import Cut, ReadOptions

@@ -9,7 +9,7 @@ from app.api.backend import Backend
 from app.api.wire import bodies
 from app.api.wire.embeddings import VectorFormat, embeddings_response, record_times
 from app.api.wire.negotiation import negotiate
-from app.schemas import TextRequest
+from app.schemas.embeddings import TextRequest
 from app.types import ReadOptions
 
 

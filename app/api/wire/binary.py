@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from app.api.wire.negotiation import NPY
 from app.errors import NotAcceptable
-from app.schemas import Json
+from app.schemas.wire import Json
 
 # Few and short enough header lines for all clients and proxies.
 INDICES_PER_LINE: Final = 1000

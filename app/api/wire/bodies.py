@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from app.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
-from app.schemas import Wire
 from app.schemas.validation import as_invalid_request
+from app.schemas.wire import Wire
 
 W = TypeVar("W", bound=Wire)
 

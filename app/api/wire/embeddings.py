@@ -13,7 +13,7 @@ from app.api.wire.binary import matrix_response
 from app.api.wire.json_response import json_response
 from app.api.wire.negotiation import JSON
 from app.errors import InvalidRequest
-from app.schemas import Json
+from app.schemas.wire import Json
 from app.service.embedding_service import EmbeddingResult
 from app.types import ModelInfo, OutputType, Vector
 from app.vectors.quantization import quantize, stated_range

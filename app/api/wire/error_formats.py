@@ -3,7 +3,7 @@
 from typing import Literal
 
 from app.errors import EmptyInput, InvalidRequest, Overloaded, PayloadTooLarge, ServiceError, Unavailable
-from app.schemas import Json
+from app.schemas.wire import Json
 
 ErrorFormat = Literal["native", "openai", "tei"]
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from app.api.wire.error_formats import ErrorFormat, error_body, status_of
 from app.errors import ServiceError, Unauthorized
-from app.schemas import Wire
+from app.schemas.wire import Wire
 
 
 def json_response(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -10,7 +10,9 @@ from app import errors
 from app.api import create_app
 from app.api.routes import ROUTES
 from app.errors import ServiceError
-from app.schemas import CacheClearResponse, CacheStatsResponse, EmbeddingsResponse, HealthResponse, SimilarityResponse
+from app.schemas.embeddings import EmbeddingsResponse
+from app.schemas.operations import CacheClearResponse, CacheStatsResponse, HealthResponse
+from app.schemas.similarity import SimilarityResponse
 from tests.support.calling import Service, error_of
 from tests.support.service_fakes import MODEL, FakeEncoder
 

@@ -18,7 +18,7 @@ from app.errors import (
     Unauthorized,
     Unavailable,
 )
-from app.schemas import TextRequest
+from app.schemas.embeddings import TextRequest
 from tests.support.talking import SPACE, Caller, FakeService, Outcome, both, error, matrix, vector_of
 
 WORDS = [f"word {'x' * (i % 17)}{i}" for i in range(103)]

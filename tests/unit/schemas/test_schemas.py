@@ -3,7 +3,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from app.schemas import BatchRequest, OpenAiEmbeddingRequest, SimilarityOptions
+from app.schemas.batch import BatchRequest
+from app.schemas.openai import OpenAiEmbeddingRequest
+from app.schemas.similarity import SimilarityOptions
 from app.schemas.wire import Wire
 
 

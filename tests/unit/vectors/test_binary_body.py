@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from app.config.args import Limits
 from app.errors import InvalidRequest
-from app.schemas import MatrixOptions
+from app.schemas.similarity import MatrixOptions
 from app.vectors.binary_body import matrix, parse_shape
 from app.vectors.ranking import rank_matrix
 
