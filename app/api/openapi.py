@@ -92,8 +92,7 @@ def document(routes: Sequence[Route], limits: Limits, version: str, *, keys: boo
         "paths": dict(paths),
         "components": {"schemas": schemas.get("$defs", {}), "securitySchemes": SECURITY},
     }
-    filled: Json = _with_limits(whole, limits.model_dump())
-    return filled
+    return _with_limits(whole, limits.model_dump())  # type: ignore[no-any-return]
 
 
 def _operation(route: Route, named: dict[tuple[Any, Any], Json], keys: bool) -> Json:
@@ -163,22 +162,15 @@ def _responses(route: Route, named: dict[tuple[Any, Any], Json]) -> Json:
     return responses
 
 
-def _with_limits(node: Any, limits: Json) -> Any:
+def _with_limits(node: Any, limits: Json, key: str = "") -> Any:
     """Replace `<name of a limit>` in descriptions and in `maxItems` by its value."""
-    if isinstance(node, dict):
-        return {key: _with_limits_in(key, value, limits) for key, value in node.items()}
-    return [_with_limits(value, limits) for value in node] if isinstance(node, list) else node
-
-
-def _with_limits_in(key: str, value: Any, limits: Json) -> Any:
-    match key, value:
-        case "description", str():
-            return _fill_in(value, limits)
-        case "maxItems", str():
-            return limits[value.strip("<>")]
-        case _:
-            return _with_limits(value, limits)
-
-
-def _fill_in(text: str, limits: Json) -> str:
-    return re.sub(r"<([a-z_]+)>", lambda found: f"{limits[found[1]]:,}", text)
+    match node:
+        case dict():
+            return {name: _with_limits(value, limits, name) for name, value in node.items()}
+        case list():
+            return [_with_limits(value, limits) for value in node]
+        case str() if key == "description":
+            return re.sub(r"<([a-z_]+)>", lambda found: f"{limits[found[1]]:,}", node)
+        case str() if key == "maxItems":
+            return limits[node.strip("<>")]
+    return node

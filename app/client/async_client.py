@@ -9,11 +9,11 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 from numpy.typing import ArrayLike, NDArray
 
-from app.client.base import BaseClient, error_in
+from app.client.base import BaseClient
 from app.client.batch import Batch, BatchOptions, ItemResult
 from app.client.chunks import Chunk
 from app.client.embeddings import ImageOptions, Images, TextOptions, Texts
-from app.client.failures import failure_of
+from app.client.failures import error_of, failure_of
 from app.client.items import Image, Item
 from app.client.operation import Call, Operation
 from app.client.progress import OnProgress
@@ -95,14 +95,13 @@ class AsyncEmbeddingClient(BaseClient[httpx.AsyncBaseTransport]):
     async def _send(self, call: Call) -> httpx.Response:
         attempts = self._attempts()
         while True:
-            failure: ServiceError | None
             try:
                 response = await self._http.send(self._request(self._http, call, attempts))
-                failure = error_in(response)
+                if response.status_code == 200:
+                    return response
+                failure = error_of(response)
             except httpx.RequestError as error:
                 failure = failure_of(error, self.base_url)
-            if failure is None:
-                return response
             await self._pause(attempts.pause_s(failure, self._clock()))
 
     _pause: Callable[[float], Awaitable[None]] = staticmethod(asyncio.sleep)

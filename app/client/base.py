@@ -10,12 +10,10 @@ from typing import Any, Generic, TypeVar
 import httpx
 
 from app.client.chunks import Chunking
-from app.client.failures import error_of
 from app.client.operation import Call, Operation
 from app.client.progress import OnProgress, bar
 from app.client.retry import Attempts, Retry
 from app.client.vectors import average_embeddings, find_similar
-from app.errors import ServiceError
 
 DEFAULT_URL = "http://127.0.0.1:3000"
 CONNECT_S = 5.0
@@ -108,8 +106,3 @@ def _is_http_url(url: str) -> bool:
     except httpx.InvalidURL:
         return False
     return parsed.scheme in ("http", "https") and bool(parsed.host)
-
-
-def error_in(response: httpx.Response) -> ServiceError | None:
-    """The error that a response carries, if any."""
-    return None if response.status_code == 200 else error_of(response)

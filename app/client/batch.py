@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.client.chunks import Chunk, Chunking, chunks
 from app.client.embeddings import wire_options
 from app.client.failures import error_class, with_shifted_index
-from app.client.items import Item, require_list, sized_items
+from app.client.items import Item, sized_items
 from app.client.operation import Call, Operation, json_of, unreadable
 from app.errors import InvalidRequest, ServiceError
 from app.types import InputType, OutputType
@@ -66,13 +66,6 @@ class Batch(Operation[orjson.Fragment, list[ItemResult]]):
     input_type: InputType | None = None
 
     field = unit = "items"
-
-    def __post_init__(self) -> None:
-        require_list(self.items, self.field)
-
-    @property
-    def total(self) -> int:
-        return len(self.items)
 
     def chunks(self, limits: Chunking) -> Iterator[Chunk[orjson.Fragment]]:
         items = sized_items(self.items, self.field)

@@ -12,7 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 from app.client.chunks import Chunk, Chunking, chunks
-from app.client.items import Image, base64_of, require_list, sized_images, sized_texts
+from app.client.items import Image, base64_of, sized_images, sized_texts
 from app.client.operation import NPY, Call, Operation, unreadable
 from app.errors import InvalidRequest, SpaceMismatch
 from app.types import InputType, OutputType
@@ -100,13 +100,6 @@ class Texts(_Embed):
 
     field = unit = "texts"
 
-    def __post_init__(self) -> None:
-        require_list(self.texts, self.field)
-
-    @property
-    def total(self) -> int:
-        return len(self.texts)
-
     def chunks(self, limits: Chunking) -> Iterator[Chunk[orjson.Fragment]]:
         return chunks(sized_texts(self.texts), max_items=limits.texts, max_bytes=limits.text_bytes)
 
@@ -123,13 +116,6 @@ class Images(_Embed):
     output_type: OutputType = "float32"
 
     field = unit = "images"
-
-    def __post_init__(self) -> None:
-        require_list(self.images, self.field)
-
-    @property
-    def total(self) -> int:
-        return len(self.images)
 
     def chunks(self, limits: Chunking) -> Iterator[Chunk[bytes | str]]:
         return chunks(sized_images(self.images), max_items=limits.images, max_bytes=limits.image_bytes)

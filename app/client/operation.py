@@ -13,6 +13,7 @@ import orjson
 
 from app.client.chunks import Chunk, Chunking
 from app.client.failures import UnreadableAnswer, with_shifted_index
+from app.client.items import require_list
 from app.errors import PayloadTooLarge, ServiceError
 
 T = TypeVar("T")
@@ -42,10 +43,13 @@ class Operation(ABC, Generic[T, R]):
     unit: str
     """The unit of the progress bar."""
 
+    def __post_init__(self) -> None:
+        require_list(getattr(self, self.field), self.field)
+
     @property
-    @abstractmethod
     def total(self) -> int:
         """Number of items."""
+        return len(getattr(self, self.field))
 
     @abstractmethod
     def chunks(self, limits: Chunking) -> Iterator[Chunk[T]]:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from app.client.chunks import Chunk, Chunking, Sized, chunks
 from app.client.embeddings import check_space, wire_options
-from app.client.items import Item, require_list, sized_item, sized_items
+from app.client.items import Item, sized_item, sized_items
 from app.client.operation import NPY, Call, Operation, json_of, unreadable
 from app.errors import InvalidRequest
 from app.types import SimilarityMetric, Vector
@@ -94,13 +94,6 @@ class Search(_Rank):
     model: str | None = None
     space: str | None = None
     prompt_name: str | None = None
-
-    def __post_init__(self) -> None:
-        require_list(self.candidates, self.field)
-
-    @property
-    def total(self) -> int:
-        return len(self.candidates)
 
     def chunks(self, limits: Chunking) -> Iterator[Chunk[Any]]:
         return chunks(

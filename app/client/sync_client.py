@@ -11,11 +11,11 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 from numpy.typing import ArrayLike, NDArray
 
-from app.client.base import BaseClient, error_in
+from app.client.base import BaseClient
 from app.client.batch import Batch, BatchOptions, ItemResult
 from app.client.chunks import Chunk
 from app.client.embeddings import ImageOptions, Images, TextOptions, Texts
-from app.client.failures import failure_of
+from app.client.failures import error_of, failure_of
 from app.client.items import Image, Item
 from app.client.operation import Call, Operation
 from app.client.progress import OnProgress
@@ -108,14 +108,13 @@ class EmbeddingClient(BaseClient[httpx.BaseTransport]):
     def _send(self, call: Call, stop: threading.Event) -> httpx.Response:
         attempts = self._attempts()
         while True:
-            failure: ServiceError | None
             try:
                 response = self._http.send(self._request(self._http, call, attempts))
-                failure = error_in(response)
+                if response.status_code == 200:
+                    return response
+                failure = error_of(response)
             except httpx.RequestError as error:
                 failure = failure_of(error, self.base_url)
-            if failure is None:
-                return response
             if self._pause(stop, attempts.pause_s(failure, self._clock())):
                 raise failure
 

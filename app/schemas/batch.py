@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from app.schemas.wire import ImageEntry, ModelName, Normalize, Output, PromptName, Purpose, Text, Whole, Wire
+from app.schemas.wire import ImageEntry, ModelName, Normalize, Output, PromptName, Purpose, Text, Whole, Wire, closed
 
 
 class BatchItem(Wire):
@@ -21,19 +21,17 @@ AnyItem = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {
-                    "type": "object",
-                    "title": f"Batch{kind.capitalize()}",
-                    "properties": {
+                closed(
+                    {
                         kind: about,
                         "model": {
                             "type": ["string", "null"],
                             "description": f"Full or short name of a served model; default: the first {kind} model.",
                         },
                     },
-                    "required": [kind],
-                    "additionalProperties": False,
-                }
+                    kind,
+                    title=f"Batch{kind.capitalize()}",
+                )
                 for kind, about in (
                     ("text", {"type": "string", "minLength": 1, "description": "Text to embed; as in TextRequest."}),
                     ("image", {"description": "As an entry of `images` in ImageRequest."}),

@@ -4,18 +4,15 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from app.schemas.wire import Count, Json, Output, PromptName, Purpose, SnakeWire
+from app.schemas.wire import TEXT, TEXTS_OR_IDS, Count, Json, Output, PromptName, Purpose, SnakeWire, closed
 from app.types import OutputType
 
-ID: Final[Json] = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
 OBJECTS: Final[list[Json]] = [
-    {
-        "type": "object",
-        "description": "Extension: for CLIP models, images as in ImageRequest.",
-        "properties": {kind: {"type": "string", "minLength": 1, "description": "What to embed."}},
-        "required": [kind],
-        "additionalProperties": False,
-    }
+    closed(
+        {kind: {**TEXT, "description": "What to embed."}},
+        kind,
+        description="Extension: for CLIP models, images as in ImageRequest.",
+    )
     for kind in ("text", "image")
 ]
 
@@ -25,19 +22,8 @@ Input = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "minLength": 1},
-                {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
-                {"type": "array", "minItems": 1, "items": ID},
-                {
-                    "type": "array",
-                    "minItems": 1,
-                    "items": {"type": "array", "minItems": 1, "items": ID},
-                },
-                {
-                    "type": "array",
-                    "minItems": 1,
-                    "items": {"anyOf": [{"type": "string", "minLength": 1}, *OBJECTS]},
-                },
+                *TEXTS_OR_IDS,
+                {"type": "array", "minItems": 1, "items": {"anyOf": [TEXT, *OBJECTS]}},
             ],
             "description": "A text, 1 to <texts> texts of at most <text_bytes> bytes, or token ids of the model's own "
             "tokenizer with its special tokens. Extension: {text} and {image} objects.",

@@ -4,22 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, RootModel, WithJsonSchema
 
-from app.schemas.wire import Count, ModelName, PromptName, SnakeWire
-
-_TEXT = {"type": "string", "minLength": 1}
-_IDS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}}
+from app.schemas.wire import TEXTS_OR_IDS, Count, ModelName, PromptName, SnakeWire
 
 # Parsed in `app.api.wire.inputs`: pydantic's messages for a union would list every variant.
 Inputs = Annotated[
     Any,
     WithJsonSchema(
         {
-            "anyOf": [
-                _TEXT,
-                {"type": "array", "minItems": 1, "items": _TEXT},
-                _IDS,
-                {"type": "array", "minItems": 1, "items": _IDS},
-            ],
+            "anyOf": TEXTS_OR_IDS,
             "description": "A text, 1 to <texts> texts of at most <text_bytes> bytes, or token ids of the model's own "
             "tokenizer with its special tokens.",
         }
@@ -55,7 +47,7 @@ class TeiTokenizeRequest(SnakeWire):
         Any,
         WithJsonSchema(
             {
-                "anyOf": [_TEXT, {"type": "array", "minItems": 1, "items": _TEXT}],
+                "anyOf": TEXTS_OR_IDS[:2],
                 "description": "A text or 1 to <texts> texts, at most <tokenize_body> bytes of body; never truncated.",
             }
         ),

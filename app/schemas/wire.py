@@ -72,6 +72,28 @@ Count = Annotated[int, Field(ge=1), Whole]
 FLOAT32: Final = 3.4028234663852886e38
 Float32 = Annotated[float, Field(ge=-FLOAT32, le=FLOAT32)]
 
+TEXT: Final[Json] = {"type": "string", "minLength": 1}
+IDS: Final[Json] = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+}
+TEXTS_OR_IDS: Final[list[Json]] = [
+    TEXT,
+    {"type": "array", "minItems": 1, "items": TEXT},
+    IDS,
+    {"type": "array", "minItems": 1, "items": IDS},
+]
+
+
+def closed(properties: Json, required: str, **more: Any) -> Json:
+    """The schema of an object that has no other properties."""
+    return {"type": "object", "properties": properties, "required": [required], "additionalProperties": False, **more}
+
+
+_OPENAI_URL = closed(
+    {"url": {"type": "string", "description": "As {url}."}, "detail": {"description": "Accepted and ignored."}}, "url"
+)
 # Parsed and checked by `app.images.sources`.
 ImageEntry = Annotated[
     Any,
@@ -79,42 +101,16 @@ ImageEntry = Annotated[
         {
             "anyOf": [
                 {"type": "string", "minLength": 1},
-                {
-                    "type": "object",
-                    "properties": {"path": {"type": "string", "description": "A file beneath the image folder."}},
-                    "required": ["path"],
-                    "additionalProperties": False,
-                },
-                {
-                    "type": "object",
-                    "properties": {"url": {"type": "string", "description": "https://… of an allowed host, or data:…"}},
-                    "required": ["url"],
-                    "additionalProperties": False,
-                },
-                {
-                    "type": "object",
-                    "description": "As in OpenAI's API.",
-                    "properties": {
+                closed({"path": {"type": "string", "description": "A file beneath the image folder."}}, "path"),
+                closed({"url": {"type": "string", "description": "https://… of an allowed host, or data:…"}}, "url"),
+                closed(
+                    {
                         "type": {"const": "image_url", "description": "Always this."},
-                        "image_url": {
-                            "anyOf": [
-                                {"type": "string"},
-                                {
-                                    "type": "object",
-                                    "properties": {
-                                        "url": {"type": "string", "description": "As {url}."},
-                                        "detail": {"description": "Accepted and ignored."},
-                                    },
-                                    "required": ["url"],
-                                    "additionalProperties": False,
-                                },
-                            ],
-                            "description": "As {url}.",
-                        },
+                        "image_url": {"anyOf": [{"type": "string"}, _OPENAI_URL], "description": "As {url}."},
                     },
-                    "required": ["image_url"],
-                    "additionalProperties": False,
-                },
+                    "image_url",
+                    description="As in OpenAI's API.",
+                ),
             ],
             "description": "Data URI, base64, a path (`./…` or {path}) or a URL (`https://…`, {url} or {image_url}). "
             "At most <image_bytes> bytes and <image_pixels> pixels. Paths need IMAGE_FOLDER to be set, URLs "

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from app.telemetry.registry import Snapshot, add, merged
+from app.telemetry.registry import Snapshot, add_to, merged
 
 PARK_S = 1.0
 # The gauges of a process that was silent for so long expire, until it is heard again.
@@ -101,7 +101,7 @@ class SharedMetrics:
         before = self._sequences.pop(source, 0)
         self._sequences[source] = max(before, report.sequence)
         if report.sequence > before:
-            add(self._totals, Snapshot(totals=report.snapshot.totals))
+            add_to(self._totals, Snapshot(totals=report.snapshot.totals))
         if len(self._sequences) > MAX_SOURCES:
             del self._sequences[next(iter(self._sequences))]
         if report.last:

@@ -26,9 +26,6 @@ class _Collector(Collector):
     def __init__(self, snapshot: Snapshot) -> None:
         self._values = snapshot.totals | snapshot.sums | snapshot.peaks | snapshot.own
 
-    def describe(self) -> list[Family]:
-        return []
-
     def collect(self) -> Iterator[Family]:
         for metric in METRICS:
             if series := self._values.get(metric.name):
@@ -46,11 +43,8 @@ def _family(metric: Metric, series: Series) -> Family:
             counts = list(zip(bounds, accumulate(cells[:-1]), strict=True))
             histogram.add_metric(labels, counts, cells[-1])
         return histogram
-    family: CounterMetricFamily | GaugeMetricFamily
-    if metric.kind == "counter":
-        family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
-    else:
-        family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    family = kind(metric.name, metric.help, labels=metric.labels)
     for labels, cells in rows:
         family.add_metric(labels, cells[0])
     return family

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from operator import add
 
 from app.telemetry.metrics import METRICS, Metric
 
@@ -82,8 +83,7 @@ class Registry:
         taken = Snapshot()
         for metric in METRICS:
             if series := self._values[metric.name]:
-                copy = {labels: list(cells) for labels, cells in series.items()}
-                _part(taken, metric)[metric.name] = copy
+                _part(taken, metric)[metric.name] = {labels: list(cells) for labels, cells in series.items()}
         return taken
 
 
@@ -91,16 +91,16 @@ def merged(snapshots: Iterable[Snapshot]) -> Snapshot:
     """Merge snapshots into the cluster's, without modifying them."""
     whole = Snapshot()
     for one in snapshots:
-        add(whole, one)
+        add_to(whole, one)
     return whole
 
 
-def add(whole: Snapshot, part: Snapshot) -> None:
+def add_to(whole: Snapshot, part: Snapshot) -> None:
     """`whole` changes, `part` stays as it is."""
-    _add(whole.totals, part.totals, _sum)
-    _add(whole.sums, part.sums, _sum)
-    _add(whole.peaks, part.peaks, _max)
-    _add(whole.own, part.own, _sum)
+    _add(whole.totals, part.totals, add)
+    _add(whole.sums, part.sums, add)
+    _add(whole.peaks, part.peaks, max)
+    _add(whole.own, part.own, add)
 
 
 def _part(snapshot: Snapshot, metric: Metric) -> dict[str, Series]:
@@ -111,20 +111,10 @@ def _part(snapshot: Snapshot, metric: Metric) -> dict[str, Series]:
     return snapshot.sums if metric.merge == "sum" else snapshot.peaks
 
 
-def _add(
-    whole: dict[str, Series], part: dict[str, Series], join: Callable[[list[float], list[float]], list[float]]
-) -> None:
+def _add(whole: dict[str, Series], part: dict[str, Series], join: Callable[[float, float], float]) -> None:
     for name, series in part.items():
         known = whole.setdefault(name, {})
         for labels, cells in series.items():
             have = known.get(labels)
             # Histograms of another code version may have other buckets, which can't be added.
-            known[labels] = list(cells) if have is None or len(have) != len(cells) else join(have, cells)
-
-
-def _sum(a: list[float], b: list[float]) -> list[float]:
-    return [x + y for x, y in zip(a, b, strict=True)]
-
-
-def _max(a: list[float], b: list[float]) -> list[float]:
-    return [max(x, y) for x, y in zip(a, b, strict=True)]
+            known[labels] = list(cells) if have is None or len(have) != len(cells) else list(map(join, have, cells))

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import time
+from dataclasses import asdict
 
 import numpy as np
 from starlette.requests import Request
@@ -23,22 +24,7 @@ from app.types import Vector
 async def stats(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     stats = await backend.cache.stats()
-    return wire_response(
-        CacheStatsResponse(
-            size=stats.size,
-            max_size=stats.max_size,
-            bytes=stats.bytes,
-            max_bytes=stats.max_bytes,
-            hits=stats.hits,
-            near_hits=stats.near_hits,
-            misses=stats.misses,
-            hit_rate=round(stats.hit_rate, 4),
-            evictions=stats.evictions,
-            expirations=stats.expirations,
-            clients=stats.clients,
-            available=stats.available,
-        )
-    )
+    return wire_response(CacheStatsResponse(**asdict(stats), hit_rate=round(stats.hit_rate, 4)))
 
 
 async def clear(request: Request) -> Response:
@@ -62,9 +48,7 @@ async def warm(request: Request) -> Response:
         body.fingerprint, body.texts, _rows(body.embeddings, count), body.tokens, [i in truncated for i in range(count)]
     )
     stored, checked = await cache_warming.warm(backend.service, backend.cache, ready, body.model)
-    return wire_response(
-        CacheWarmResponse(stored=stored, checked=checked, processing_time=milliseconds(started)),
-    )
+    return wire_response(CacheWarmResponse(stored=stored, checked=checked, processing_time=milliseconds(started)))
 
 
 def _rows(encoded: str, count: int) -> Vector:

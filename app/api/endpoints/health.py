@@ -49,10 +49,7 @@ async def health(request: Request) -> Response:
         uptime=round(time.monotonic() - backend.started, 3),
         models={"text": service.default_model("text"), "image": service.default_model("image")},
         cache=CacheHealth(
-            size=stats.size,
-            max_size=stats.max_size,
-            hit_rate=round(stats.hit_rate, 4),
-            available=stats.available,
+            size=stats.size, max_size=stats.max_size, hit_rate=round(stats.hit_rate, 4), available=stats.available
         ),
         details=details,
         reasons=reasons,
