@@ -40,7 +40,7 @@ class CorpusWorker:
     def __init__(self, job: CorpusJob, load: LoadModel) -> None:
         self._trouble: ServiceError | None = None
         try:
-            self._encode = CorpusEncoder(job, load(job.model, job.kind, job.threads, job.offline))
+            self._encode = CorpusEncoder(job, load(job.model, job.kind, job.options.threads, job.options.offline))
         except ServiceError as error:
             self._trouble = error
 

@@ -15,7 +15,7 @@ from app.dispatch.retry import RetryBudget
 from app.errors import Overloaded
 from app.schemas.similarity import MatrixOptions
 from app.types import SimilarityMetric, Vector
-from app.vectors.ranking import Ranking
+from app.vectors.similarity import Ranking
 from deployments.remote_call import again
 
 NAME = "similarity"

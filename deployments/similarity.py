@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from app.config.args import Limits
 from app.schemas.similarity import MatrixOptions
 from app.types import SimilarityMetric, Vector
-from app.vectors.ranking import Ranking, rank_json, rank_matrix, rank_vectors
+from app.vectors.ranking import rank_json, rank_matrix, rank_vectors
+from app.vectors.similarity import Ranking
 from deployments.telemetry import join_serve_log, reporter
 
 

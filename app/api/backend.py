@@ -16,7 +16,7 @@ from app.service.embedding_service import EmbeddingService
 from app.telemetry.registry import Registry, Snapshot
 from app.telemetry.request_log import RequestLog
 from app.types import SimilarityMetric, Vector
-from app.vectors.ranking import Ranking
+from app.vectors.similarity import Ranking
 
 
 class Ranker(Protocol):

@@ -15,16 +15,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from types import FrameType
 from typing import IO
 
 from app.cli.flags import EMBED_CORPUS, SEARCH
+from app.cli.session import exit_on_signal, report
 from app.config.args import ModelArgs
 from app.config.settings import AppArgs, client_key, process_environment
 from app.corpus import cache_warming, search
 from app.corpus.model import load_model
 from app.corpus.run import CorpusOptions, embed_corpus
-from app.errors import InvalidItem, InvalidRequest, ServiceError
+from app.errors import InvalidRequest, ServiceError
 from app.system import processes
 
 GRACE_S = 8.0
@@ -44,21 +44,10 @@ def run(options: argparse.Namespace, args: AppArgs, argv: Sequence[str]) -> int:
     if options.command == EMBED_CORPUS and options.here is None:
         command = [sys.executable, "-m", "app", *argv, "--here", str(os.getpid())]
         return processes.watch_over(command, _environment(own_ray=options.address is None), GRACE_S)
-    if options.command == SEARCH:
-        return _exit_code(lambda: _search(options, args))
-    return _exit_code(lambda: _embed(options, args))
-
-
-def _exit_code(command: Callable[[], int]) -> int:
-    """Run a command; print its error and return its exit code."""
     try:
-        return command()
-    except InvalidItem as error:
-        sys.stderr.write(f"{error.message}\n")
-        return 1
+        return _search(options, args) if options.command == SEARCH else _embed(options, args)
     except ServiceError as error:
-        sys.stderr.write(f"{error.message}\n")
-        return 2 if error.status < 500 else 1
+        return report(error)
 
 
 def _embed(options: argparse.Namespace, args: AppArgs) -> int:
@@ -78,8 +67,8 @@ def _embed(options: argparse.Namespace, args: AppArgs) -> int:
 
 
 def _embed_on_ray(options: argparse.Namespace, args: AppArgs, stdout: IO[str]) -> int:
-    signal.signal(signal.SIGTERM, _exit_on_signal)
-    signal.signal(signal.SIGINT, _exit_on_signal)
+    signal.signal(signal.SIGTERM, exit_on_signal)
+    signal.signal(signal.SIGINT, exit_on_signal)
     # Imported here: Ray is slow to import, and `search` does not need it.
     from deployments.corpus import cluster, lacking, on_ray
 
@@ -104,8 +93,8 @@ def _embed_on_ray(options: argparse.Namespace, args: AppArgs, stdout: IO[str]) -
     with bounded_start(START_S) as started, cluster(options.address):
         started()
         # Again: `ray.init` has replaced the handlers.
-        signal.signal(signal.SIGTERM, _exit_on_signal)
-        signal.signal(signal.SIGINT, _exit_on_signal)
+        signal.signal(signal.SIGTERM, exit_on_signal)
+        signal.signal(signal.SIGINT, exit_on_signal)
         if lack := lacking(cpus, options.num_gpus):
             if options.address is None:
                 raise InvalidRequest(lack)
@@ -211,7 +200,3 @@ class _ProgressPrinter:
         self._last = now
         sys.stderr.write(f"\r\x1b[K{line}" if self._terminal else f"{line}\n")
         sys.stderr.flush()
-
-
-def _exit_on_signal(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)

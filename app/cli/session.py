@@ -21,11 +21,11 @@ Command = Callable[[AsyncEmbeddingClient], Coroutine[Any, Any, None]]
 
 def run_with_client(options: argparse.Namespace, settings: ClientSettings, command: Command) -> int:
     """Run a command. The exit code is 0; 1 for bad data or a failing service; 2 for usage errors; 130 for Ctrl-C."""
-    signal.signal(signal.SIGTERM, _exit_on_signal)
+    signal.signal(signal.SIGTERM, exit_on_signal)
     try:
         asyncio.run(_run(options, settings, command))
     except ServiceError as error:
-        return _fail(_message(error), _code(error))
+        return report(error)
     except OSError as error:
         return _fail(str(error), USAGE)
     except KeyboardInterrupt:
@@ -44,14 +44,11 @@ async def _run(options: argparse.Namespace, settings: ClientSettings, command: C
         await command(client)
 
 
-def _code(error: ServiceError) -> int:
-    if isinstance(error, (InvalidItem, InvalidImage)):
-        return FAILED
-    return USAGE if error.status < 500 else FAILED
-
-
-def _message(error: ServiceError) -> str:
-    return f"{error.message} (request {error.request_id})" if error.request_id else error.message
+def report(error: ServiceError) -> int:
+    """Print an error; return the exit code."""
+    is_usage = error.status < 500 and not isinstance(error, (InvalidItem, InvalidImage))
+    request = f" (request {error.request_id})" if error.request_id else ""
+    return _fail(error.message + request, USAGE if is_usage else FAILED)
 
 
 def _fail(message: str, code: int) -> int:
@@ -59,6 +56,6 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _exit_on_signal(number: int, frame: FrameType | None) -> None:
+def exit_on_signal(number: int, frame: FrameType | None) -> None:
     # An exception unwinds the stack, so that incomplete files are removed.
     raise SystemExit(128 + number)

@@ -48,7 +48,7 @@ _BY_STATUS = {class_.status: class_ for class_ in reversed(_CLASSES)}
 
 def error_of(response: httpx.Response) -> ServiceError:
     """The error of this response, with its status, code and request id."""
-    body = _error_body(response)
+    body = error_body(response)
     code, status = body.get("code"), response.status_code
     message = body.get("message") or _default_message(response)
     error = error_class(code, status)(message, body.get("param"), retry_after_s(response.headers))
@@ -123,7 +123,8 @@ def with_shifted_index(error: ServiceError, field: str, by: int) -> ServiceError
     return shifted
 
 
-def _error_body(response: httpx.Response) -> dict[str, Any]:
+def error_body(response: httpx.Response) -> dict[str, Any]:
+    """The `error` object of a response; {} if it has none."""
     try:
         error = orjson.loads(response.content)["error"]
     except (orjson.JSONDecodeError, KeyError, TypeError):

@@ -5,10 +5,7 @@ per row and one part at a time.
 """
 
 import base64
-import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -16,17 +13,16 @@ from typing import Any
 
 import httpx
 import numpy as np
-import orjson
-import pyarrow.parquet as pq
 
-from app.client.failures import retry_after_s
+from app.client.failures import error_body, retry_after_s
+from app.client.operation import json_of
 from app.corpus import npy
 from app.corpus.filesystem import locate
 from app.corpus.known_vectors import hashes, matrix
 from app.corpus.model import CorpusModel
 from app.corpus.parts import Manifest, read_manifest
 from app.corpus.source import VECTORS
-from app.errors import InvalidRequest, ServiceError, SpaceMismatch, Unavailable
+from app.errors import InvalidRequest, SpaceMismatch, Unavailable
 
 Call = Callable[[str, dict[str, Any] | None], dict[str, Any]]
 """Path and JSON body (None: GET) -> the JSON response; raises ServiceError."""
@@ -71,8 +67,7 @@ def warm_cache(destination: str, model: CorpusModel, call: Call) -> Warmed:
     ends = list(accumulate(rows for _, rows in manifest.parts))
 
     def part(number: int, columns: list[str]) -> Any:
-        with (folder / manifest.parts[number][0]).open() as file:
-            return pq.read_table(file, columns=columns)
+        return (folder / manifest.parts[number][0]).read_table(columns)
 
     keys = [hashes(part(i, [manifest.column])[manifest.column].to_pylist()) for i in range(len(ends))]
     _, first, counts = np.unique(np.concatenate([np.empty(0, np.uint64), *keys]), return_index=True, return_counts=True)
@@ -109,21 +104,21 @@ def service_at(url: str, key: str | None) -> Call:
         raise InvalidRequest(f"--warm-cache needs the URL of a service, like http://localhost:3000, not {url!r}.")
 
     def call(path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
-        content = None if body is None else orjson.dumps(body)
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        method = "GET" if body is None else "POST"
         for left in reversed(range(TRIES)):
-            request = urllib.request.Request(url.rstrip("/") + path, content, headers)  # noqa: S310 - checked above
             try:
-                with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
-                    data: dict[str, Any] = json.load(response)
-                    return data
-            except urllib.error.HTTPError as error:
-                if error.code not in (429, 503) or not left:
-                    raise _service_error(error, path) from error
-                retry_after = retry_after_s(httpx.Headers(dict(error.headers)))
-                time.sleep(min(10.0, 1.0 if retry_after is None else retry_after))
-            except OSError as error:
+                response = httpx.request(method, url.rstrip("/") + path, json=body, headers=headers, timeout=TIMEOUT_S)
+            except (httpx.RequestError, httpx.InvalidURL) as error:
                 raise Unavailable(f"{url} can't be reached: {error}") from error
+            if response.status_code == 200:
+                return json_of(response)
+            if response.status_code not in (429, 503) or not left:
+                message = error_body(response).get("message") or response.reason_phrase
+                error_class = SpaceMismatch if response.status_code == 409 else Unavailable
+                raise error_class(f"The service refused {path} ({response.status_code}): {message}")
+            retry_after = retry_after_s(response.headers)
+            time.sleep(min(10.0, 1.0 if retry_after is None else retry_after))
         raise AssertionError
 
     return call
@@ -148,12 +143,3 @@ def _by_part(rows: Any, ends: list[int]) -> Iterator[tuple[int, list[int]]]:
     for number in np.unique(numbers).tolist():
         start = ends[number - 1] if number else 0
         yield number, (rows[numbers == number] - start).tolist()
-
-
-def _service_error(error: urllib.error.HTTPError, path: str) -> ServiceError:
-    try:
-        message = json.loads(error.read())["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        message = error.reason
-    error_class = SpaceMismatch if error.code == 409 else Unavailable
-    return error_class(f"The service refused {path} ({error.code}): {message}")

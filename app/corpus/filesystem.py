@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 
 from app.errors import InvalidRequest
 
@@ -26,6 +27,10 @@ class Place:
     @property
     def name(self) -> str:
         return PurePosixPath(self.path).name
+
+    @property
+    def parent(self) -> "Place":
+        return Place(self.filesystem, str(PurePosixPath(self.path).parent))
 
     @property
     def local(self) -> Path | None:
@@ -63,13 +68,17 @@ class Place:
             data: bytes = file.read()
             return data
 
+    def read_table(self, columns: list[str]) -> Any:
+        """These columns of a Parquet file, as a `pyarrow.Table`."""
+        with self.open() as file:
+            return pq.read_table(file, columns=columns)
+
     def make_folder(self) -> None:
         self.filesystem.create_dir(self.path, recursive=True)
 
     def write(self, data: Any) -> None:
         """Write atomically: the file appears under its name when it is complete."""
-        parent = Place(self.filesystem, str(PurePosixPath(self.path).parent))
-        scratch = parent / f"{SCRATCH}{uuid.uuid4().hex}"
+        scratch = self.parent / f"{SCRATCH}{uuid.uuid4().hex}"
         with self.filesystem.open_output_stream(scratch.path) as file:
             file.write(data)
         self.filesystem.move(scratch.path, self.path)

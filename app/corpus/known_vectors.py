@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from app.corpus.filesystem import Place
 from app.corpus.source import VECTORS
@@ -29,7 +28,7 @@ class KnownVectors:
         keys: list[Any] = [np.empty(0, np.uint64)]
         places: list[Any] = [np.empty((0, 2), np.uint32)]
         for number, part in enumerate(self._parts):
-            contents = _column(part, column)
+            contents = part.read_table([column])[column].to_pylist()
             keys.append(hashes(contents))
             rows = np.arange(len(contents), dtype=np.uint32)
             places.append(np.stack([np.full_like(rows, number), rows], axis=1))
@@ -54,24 +53,14 @@ class KnownVectors:
             part = self._parts[int(number)]
             here = places[:, 0] == number
             try:
-                known, vectors = _column(part, self._column), _vectors(part)
+                table = part.read_table([self._column, VECTORS])
             except FileNotFoundError:
                 continue  # another run has deleted the part: embed these again
+            known, vectors = table[self._column].to_pylist(), matrix(table)
             for index, row in zip(hits[here], places[here, 1], strict=True):
                 if known[row] == contents[index]:
                     found[int(index)] = vectors[row]
         return found
-
-
-def _column(part: Place, column: str) -> list[str]:
-    with part.open() as file:
-        values: list[str] = pq.read_table(file, columns=[column])[column].to_pylist()
-        return values
-
-
-def _vectors(part: Place) -> Any:
-    with part.open() as file:
-        return matrix(pq.read_table(file, columns=[VECTORS]))
 
 
 def matrix(table: Any) -> Any:

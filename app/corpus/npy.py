@@ -4,12 +4,10 @@ The parts stay beside it in `_x.parts`, so that a second run can reuse them. Wit
 """
 
 import tempfile
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import orjson
-import pyarrow.parquet as pq
 from numpy.lib import format as npy
 
 from app.corpus.filesystem import Place
@@ -37,8 +35,6 @@ def write(place: Place, folder: Place, manifest: Manifest, id_column: str | None
     Args:
         id_column: The column with the ids; None: an image's path, or the row's index.
     """
-    parent = Place(place.filesystem, str(PurePosixPath(place.path).parent))
-    base = place.name.removesuffix(".npy")
     with tempfile.TemporaryFile() as scratch:
         write_matrix(scratch, folder, manifest)
         size = scratch.tell()
@@ -49,13 +45,13 @@ def write(place: Place, folder: Place, manifest: Manifest, id_column: str | None
         column = id_column or ("path" if manifest.kind == "image" else None)
         values: list[Any] = list(range(len(ids), len(ids) + rows))
         if column is not None:
-            with (folder / name).open() as file:
-                if column not in pq.read_schema(file).names:
-                    raise InvalidRequest(f"There is no column {column!r} for the ids.")
-                values = pq.read_table(file, columns=[column])[column].to_pylist()
+            table = (folder / name).read_table([column])
+            if column not in table.column_names:
+                raise InvalidRequest(f"There is no column {column!r} for the ids.")
+            values = table[column].to_pylist()
         ids.extend(orjson.dumps(value, default=str) + b"\n" for value in values)
     data = b"".join(ids)
-    (parent / f"{base}.ids.jsonl").write(data)
+    (place.parent / f"{place.name.removesuffix('.npy')}.ids.jsonl").write(data)
     return size + len(data)
 
 
@@ -66,20 +62,13 @@ def write_matrix(file: Any, folder: Place, manifest: Manifest) -> None:
     npy.write_array_header_2_0(file, header)
     for name, rows in manifest.parts:
         if rows:
-            with (folder / name).open() as part:
-                vectors = matrix(pq.read_table(part, columns=[VECTORS]))
+            vectors = matrix((folder / name).read_table([VECTORS]))
             file.write(np.ascontiguousarray(vectors, manifest.dtype).tobytes())
 
 
 def stream_to(place: Place, source: Any) -> None:
-    parent = Place(place.filesystem, str(PurePosixPath(place.path).parent))
-    scratch = parent / f"_tmp-{place.name}"
+    scratch = place.parent / f"_tmp-{place.name}"
     with place.filesystem.open_output_stream(scratch.path) as out:
         while block := source.read(1 << 22):
             out.write(block)
     place.filesystem.move(scratch.path, place.path)
-
-
-def local_matrix(path: Path) -> Any:
-    """Memory-mapped, read-only."""
-    return np.load(path, mmap_mode="r")

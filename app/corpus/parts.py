@@ -95,14 +95,12 @@ def write_part(place: Place, piece: Piece, vectors: Any, stats: PartStats) -> in
 
 
 def read_stats(place: Place) -> PartStats:
-    with place.open() as file:
-        return PartStats(**orjson.loads(pq.read_schema(file).metadata[_FACTS]))
+    return PartStats(**_read_metadata(place, _FACTS))
 
 
-def read_rejects(place: Place) -> list[dict[str, Any]]:
+def _read_metadata(place: Place, key: bytes) -> Any:
     with place.open() as file:
-        found: list[dict[str, Any]] = orjson.loads(pq.read_schema(file).metadata[_REJECTS])
-        return found
+        return orjson.loads(pq.read_schema(file).metadata[key])
 
 
 def parts(folder: Place) -> list[Place]:
@@ -120,7 +118,7 @@ def parts(folder: Place) -> list[Place]:
 
 def finish(folder: Place, manifest: Manifest, rejected: Iterable[str]) -> None:
     """Write the manifest, then delete parts that are not in it. `rejected`: parts from which rows were left out."""
-    lines = [orjson.dumps(reject) for name in rejected for reject in read_rejects(folder / name)]
+    lines = [orjson.dumps(reject) for name in rejected for reject in _read_metadata(folder / name, _REJECTS)]
     (folder / REJECTS).write(b"".join(line + b"\n" for line in lines))
     (folder / MANIFEST).write(orjson.dumps(asdict(manifest)))
     current = {name for name, _ in manifest.parts}
@@ -145,4 +143,4 @@ def read_manifest(folder: Place) -> Manifest:
 
 
 def _as_json(piece: Piece) -> bytes:
-    return orjson.dumps([reject.to_dict() for reject in piece.rejects])
+    return orjson.dumps([asdict(reject) for reject in piece.rejects])

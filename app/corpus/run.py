@@ -8,32 +8,16 @@ from typing import Any
 
 import orjson
 
-from app.config.args import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, PART_ROWS, ModelArgs
 from app.corpus import npy, parts
 from app.corpus.filesystem import Place, locate
 from app.corpus.model import LoadModel, load_model
 from app.corpus.parts import MANIFEST, SUMMARY, Manifest
 from app.corpus.source import RowSpan, plan
 from app.corpus.worker import CorpusEncoder, CorpusJob, Receipt
+from app.corpus.worker import CorpusOptions as CorpusOptions
 from app.errors import InvalidItem
-from app.vectors.quantization import Dtype
 
 Execute = Callable[[CorpusJob, Sequence[RowSpan]], Generator[Receipt]]
-
-
-@dataclass(frozen=True, slots=True)
-class CorpusOptions:
-    """The settings of a run. `models`: the text model and the image model."""
-
-    column: str = "text"
-    id_column: str | None = None
-    models: tuple[ModelArgs, ModelArgs] = (ModelArgs(id=DEFAULT_TEXT_MODEL), ModelArgs(id=DEFAULT_IMAGE_MODEL))
-    dtype: Dtype = "float32"
-    dimensions: int | None = None
-    part_rows: int = PART_ROWS
-    threads: int = 1
-    offline: bool = False
-    strict: bool = False
 
 
 @dataclass(slots=True)
@@ -97,7 +81,7 @@ def in_process(load: LoadModel = load_model) -> Execute:
     """Run all spans one after the other in this process, without Ray."""
 
     def execute(job: CorpusJob, spans: Sequence[RowSpan]) -> Generator[Receipt]:
-        encoder = CorpusEncoder(job, load(job.model, job.kind, job.threads, job.offline))
+        encoder = CorpusEncoder(job, load(job.model, job.kind, job.options.threads, job.options.offline))
         for span in spans:
             yield from encoder(span)
 
@@ -129,17 +113,7 @@ def embed_corpus(
     folder = locate(npy.parts_folder(destination))
     folder.make_folder()
     parts.parts(folder)  # raises if the folder contains other files
-    job = CorpusJob(
-        source=planned,
-        folder=npy.parts_folder(destination),
-        model=options.models[planned.format == "image"],
-        dtype=options.dtype,
-        dimensions=options.dimensions,
-        part_rows=options.part_rows,
-        threads=options.threads,
-        offline=options.offline,
-        strict=options.strict,
-    )
+    job = CorpusJob(planned, npy.parts_folder(destination), options)
     progress = Progress(planned.rows, began)
     # Closed here, so that a run that stops early ends before the Ray cluster that it runs on.
     with closing(execute(job, planned.spans)) if planned.spans else nullcontext(()) as receipts:
@@ -166,7 +140,7 @@ def _manifest(job: CorpusJob, receipts: Iterable[Receipt]) -> Manifest:
         fingerprint=first.fingerprint if first else "",
         kind=job.kind,
         column=job.source.column,
-        dtype=job.dtype,
+        dtype=job.options.dtype,
         dimensions=first.dimensions if first else 0,
         settings=first.settings if first else "",
         parts=[(receipt.part, receipt.rows) for receipt in ordered],

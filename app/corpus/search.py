@@ -18,7 +18,7 @@ from app.corpus.source import VECTORS
 from app.errors import InvalidRequest, SpaceMismatch
 from app.system.atomic_file import replacing
 from app.types import Modality, SimilarityMetric, Vector
-from app.vectors.similarity import ScoredIndices, rank, top_k_order
+from app.vectors.similarity import Ranking, rank, top_k_order
 
 BLOCK_BYTES = 16 * 2**20
 
@@ -55,16 +55,14 @@ def open_corpus(destination: str) -> WrittenCorpus:
     if folder.local is None:
         raise InvalidRequest("Search maps vectors into memory: copy the corpus to a local disk first.")
     manifest = read_manifest(folder)
-    if npy.is_npy(destination):
-        return WrittenCorpus(manifest, folder, npy.local_matrix(Path(destination)))
-    path = folder.local / f"_vectors-{manifest.key()}.npy"
-    if not path.exists():
+    path = Path(destination) if npy.is_npy(destination) else folder.local / f"_vectors-{manifest.key()}.npy"
+    if not npy.is_npy(destination) and not path.exists():
         with replacing(path, SCRATCH) as scratch:
             with scratch.open("wb") as file:
                 npy.write_matrix(file, folder, manifest)
             for old in folder.local.glob("_vectors-*.npy"):
                 old.unlink()
-    return WrittenCorpus(manifest, folder, npy.local_matrix(path))
+    return WrittenCorpus(manifest, folder, np.load(path, mmap_mode="r"))
 
 
 def encode_query(
@@ -87,7 +85,7 @@ def encode_query(
     return row
 
 
-def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> ScoredIndices:
+def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> Ranking:
     """The `top_k` best by cosine, best first, ties by index.
 
     Args:
@@ -105,8 +103,8 @@ def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> Scored
     with ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(best, range(0, len(vectors), step)))
     if not found:
-        return ScoredIndices(np.empty(0, np.int64), np.empty(0, np.float32))
+        return Ranking(np.empty(0, np.int64), np.empty(0, np.float32), metric)
     indices = np.concatenate([index for index, _ in found])
     scores = np.concatenate([score for _, score in found])
     order = top_k_order(scores, top_k, largest=True)
-    return ScoredIndices(indices[order], scores[order])
+    return Ranking(indices[order], scores[order], metric)

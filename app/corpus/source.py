@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -49,7 +49,7 @@ class Source:
     format: Format
     column: str
     spans: tuple[RowSpan, ...]
-    types: dict[str, Any] | None = field(default=None)
+    types: dict[str, Any] | None = None
 
     @property
     def rows(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from app.config.args import Limits, ModelArgs
+from app.config.args import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, PART_ROWS, Limits, ModelArgs
 from app.corpus import parts
 from app.corpus.filesystem import locate
 from app.corpus.known_vectors import KnownVectors
@@ -22,22 +22,35 @@ from app.vectors.quantization import Dtype, corpus_vectors
 
 
 @dataclass(frozen=True, slots=True)
+class CorpusOptions:
+    """The settings of a run. `models`: the text model and the image model."""
+
+    column: str = "text"
+    id_column: str | None = None
+    models: tuple[ModelArgs, ModelArgs] = (ModelArgs(id=DEFAULT_TEXT_MODEL), ModelArgs(id=DEFAULT_IMAGE_MODEL))
+    dtype: Dtype = "float32"
+    dimensions: int | None = None
+    part_rows: int = PART_ROWS
+    threads: int = 1
+    offline: bool = False
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CorpusJob:
-    """The settings of all workers. `folder`: where the parts are written."""
+    """The work of all workers. `folder`: where the parts are written."""
 
     source: Source
     folder: str
-    model: ModelArgs
-    dtype: Dtype
-    dimensions: int | None
-    part_rows: int
-    threads: int
-    offline: bool
-    strict: bool
+    options: CorpusOptions
 
     @property
     def kind(self) -> Modality:
         return "image" if self.source.format == "image" else "text"
+
+    @property
+    def model(self) -> ModelArgs:
+        return self.options.models[self.kind == "image"]
 
     @property
     def content_column(self) -> str:
@@ -71,31 +84,32 @@ class CorpusEncoder:
     """Holds the model and the vectors that existed when this worker started."""
 
     def __init__(self, job: CorpusJob, model: CorpusModel) -> None:
-        full = model.info.dimensions
-        if job.dimensions is not None and job.dimensions > full:
-            raise InvalidRequest(f"{model.info.id} makes vectors of {full} dimensions, not {job.dimensions}.")
+        full, options = model.info.dimensions, job.options
+        if options.dimensions is not None and options.dimensions > full:
+            raise InvalidRequest(f"{model.info.id} makes vectors of {full} dimensions, not {options.dimensions}.")
         self._job = job
+        self._options = options
         self._model = model
-        self._dimensions = job.dimensions or full
-        self._settings = parts.settings_key(model.info.fingerprint, job.dtype, self._dimensions, job.content_column)
+        self._dimensions = options.dimensions or full
+        self._settings = parts.settings_key(model.info.fingerprint, options.dtype, self._dimensions, job.content_column)
         self._folder = locate(job.folder)
         own = [p for p in parts.parts(self._folder) if parts.settings_of(p.name) == self._settings]
         self._known = KnownVectors(own, job.content_column)
 
     def __call__(self, span: RowSpan) -> Iterator[Receipt]:
-        for piece in pieces(self._job.source, span, self._job.part_rows, Limits()):
+        for piece in pieces(self._job.source, span, self._options.part_rows, Limits()):
             yield self._embed_piece(span, piece)
 
     def _embed_piece(self, span: RowSpan, piece: Piece) -> Receipt:
         started = time.time()
-        if self._job.strict and piece.rejects:
+        if self._options.strict and piece.rejects:
             return self._receipt("", PartStats(0, 1, 0), 0, False, started, piece.rejects[0])
         name = parts.part_name(span.number, piece, self._settings)
         place = self._folder / name
         if place.exists():
             return self._receipt(name, parts.read_stats(place), 0, False, started)
         piece, vectors, tokens, embedded = self._vectors(piece)
-        if self._job.strict and piece.rejects:
+        if self._options.strict and piece.rejects:
             return self._receipt("", PartStats(0, 1, 0), embedded, False, started, piece.rejects[0])
         stats = PartStats(len(piece.table), len(piece.rejects), tokens)
         parts.write_part(place, piece, vectors, stats)
@@ -111,7 +125,7 @@ class CorpusEncoder:
         inputs: list[Any] = [*(piece.images or piece.texts)]
         model = self._model
         encoded = (model.images if piece.images else model.texts)([inputs[i] for i in new])
-        fresh = corpus_vectors(encoded.rows, self._job.dtype, self._dimensions, normalized=model.info.normalized)
+        fresh = corpus_vectors(encoded.rows, self._options.dtype, self._dimensions, normalized=model.info.normalized)
         vectors = np.zeros((len(contents), self._dimensions), fresh.dtype)
         vectors[new] = fresh
         for j, vector in known.items():

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urljoin
@@ -76,7 +77,7 @@ class Fetcher:
         self._slots = asyncio.Semaphore(self.allowed.fetches)
         if self.resolve is None:
             # Own threads, so that a slow name server does not block the default executor.
-            self.resolve = _SystemResolver(ThreadPoolExecutor(self.allowed.fetches, "resolve"))
+            self.resolve = partial(_resolve, ThreadPoolExecutor(self.allowed.fetches, "resolve"))
 
     async def fetch(self, url: str, *, budget: Budget, param: str) -> bytes:
         """The content of `url`, at most `limits.image_bytes`.
@@ -104,7 +105,7 @@ class Fetcher:
             if isinstance(result, bytes):
                 return result
             try:
-                target = image_url.parse(urljoin(str(target), result.location), self.allowed, param=param)
+                target = image_url.parse(urljoin(str(target), result), self.allowed, param=param)
             except InvalidImage as error:
                 raise FetchError(f"redirected to a URL that is not allowed: {error}") from error
         raise FetchError("too many redirects")
@@ -123,9 +124,8 @@ class Fetcher:
                 raise FetchError(f"{address} is not a public address")
         return addresses[:_MAX_ATTEMPTS]
 
-    async def _get(
-        self, target: ImageUrl, addresses: Sequence[Address], budget: Budget, param: str
-    ) -> "bytes | _Redirect":
+    async def _get(self, target: ImageUrl, addresses: Sequence[Address], budget: Budget, param: str) -> bytes | str:
+        """The image, or the location of a redirect."""
         origin = httpcore.Origin(target.scheme.encode(), str(target.host).encode(), target.port)
         pinned = _Pinned(self.backend, addresses)
         connection = httpcore.AsyncHTTPConnection(origin, ssl_context=self.tls, network_backend=pinned)
@@ -143,7 +143,7 @@ class Fetcher:
         try:
             response = await connection.handle_async_request(request)
             if response.status in _REDIRECTS:
-                return _Redirect(_header(response, b"location"))
+                return _header(response, b"location")
             if response.status != 200:
                 raise FetchError(f"status {response.status}")
             return await self._read(response, budget, param)
@@ -164,11 +164,6 @@ class Fetcher:
             budget.take(len(chunk), param)
             chunks.append(chunk)
         return b"".join(chunks)
-
-
-@dataclass(frozen=True, slots=True)
-class _Redirect:
-    location: str
 
 
 class _Pinned(httpcore.AsyncNetworkBackend):
@@ -208,19 +203,13 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         await self._backend.sleep(seconds)
 
 
-class _SystemResolver:
-    def __init__(self, threads: ThreadPoolExecutor) -> None:
-        self._threads = threads
-
-    async def __call__(self, host: str, port: int) -> Sequence[Address]:
-        loop = asyncio.get_running_loop()
+async def _resolve(threads: ThreadPoolExecutor, host: str, port: int) -> Sequence[Address]:
+    def addresses() -> list[Address]:
         # The trailing dot disables search domains: "images" must not become "images.default.svc".
-        addresses = await loop.run_in_executor(self._threads, _getaddrinfo, f"{host}.", port)
-        return list(dict.fromkeys(ip_address(address) for address in addresses))
+        found = socket.getaddrinfo(f"{host}.", port, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
 
-
-def _getaddrinfo(host: str, port: int) -> list[str]:
-    return [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    return await asyncio.get_running_loop().run_in_executor(threads, addresses)
 
 
 def _header(response: httpcore.Response, name: bytes) -> str:

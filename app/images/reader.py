@@ -14,8 +14,6 @@ from app.images.decoder import DecodedImage, Decoder, decode_crop, read_header
 from app.images.fetcher import Budget, Fetcher
 from app.images.preprocessing import Preprocessing
 
-__all__ = ["DecodedImage", "ImageReader"]
-
 
 @dataclass(slots=True, eq=False)
 class ImageReader:

@@ -21,7 +21,8 @@ from app.errors import (
     RequestRejected,
     ServiceError,
 )
-from app.images.reader import DecodedImage, ImageReader
+from app.images.decoder import DecodedImage
+from app.images.reader import ImageReader
 from app.service import prompts, request_context
 from app.service.encoder import Encoded, Encoder, ModelState, Stages, ready
 from app.service.result import EmbeddingResult

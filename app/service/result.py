@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from app.cache.entry import unpack
 from app.errors import ServiceError
-from app.images.reader import DecodedImage
+from app.images.decoder import DecodedImage
 from app.service.encoder import Stages
 from app.types import ModelInfo, Vector
 

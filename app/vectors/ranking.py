@@ -1,6 +1,6 @@
 """Ranks the vectors of a `/similarity` body. No HTTP, no Ray."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,17 +10,7 @@ from app.schemas.similarity import MatrixOptions
 from app.types import SimilarityMetric, Vector
 from app.vectors.binary_body import matrix
 from app.vectors.json_body import parse
-from app.vectors.similarity import rank
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """Best first: (k,) indices into the request's candidates, (k,) float32 scores."""
-
-    indices: NDArray[np.int64]
-    scores: Vector
-    metric: SimilarityMetric
-    space: str | None = None
+from app.vectors.similarity import Ranking, rank
 
 
 def rank_json(body: bytes, limits: Limits) -> Ranking:
@@ -43,6 +33,5 @@ def rank_matrix(
 def rank_vectors(
     query: Vector, candidates: Vector, metric: SimilarityMetric, top_k: int | None, threshold: float | None
 ) -> Ranking:
-    """Rank (n, d) candidates against a (d,) query; see `app.vectors.similarity.rank`."""
-    best = rank(query, candidates, metric=metric, top_k=top_k, threshold=threshold)
-    return Ranking(best.indices, best.scores, metric)
+    """`app.vectors.similarity.rank` with positional arguments, for executors."""
+    return rank(query, candidates, metric=metric, top_k=top_k, threshold=threshold)

@@ -22,11 +22,13 @@ _BLOCK_BYTES = 256 * 1024  # differences are computed in blocks that fit the CPU
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ScoredIndices:
+class Ranking:
     """Best first: `indices` int64 (k,) into the candidates, `scores` float32 (k,), always finite."""
 
     indices: NDArray[np.int64]
     scores: Vector
+    metric: SimilarityMetric
+    space: str | None = None
 
 
 def rank(
@@ -36,7 +38,7 @@ def rank(
     metric: SimilarityMetric = "cosine",
     top_k: int | None = None,
     threshold: float | None = None,
-) -> ScoredIndices:
+) -> Ranking:
     """Order candidates by their score against the query, ties by index.
 
     Args:
@@ -70,7 +72,7 @@ def rank(
         kept = np.flatnonzero(scores >= limit if largest else scores <= limit)
         scores = scores[kept]
     order = top_k_order(scores, len(scores) if top_k is None else top_k, largest=largest)
-    return ScoredIndices(order if kept is None else kept[order], scores[order])
+    return Ranking(order if kept is None else kept[order], scores[order], metric)
 
 
 def top_k_order(scores: Vector, k: int, *, largest: bool) -> NDArray[np.int64]:

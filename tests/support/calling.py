@@ -17,7 +17,8 @@ from app.config.args import Limits
 from app.schemas.similarity import MatrixOptions
 from app.service.embedding_service import EmbeddingService
 from app.types import SimilarityMetric, Vector
-from app.vectors.ranking import Ranking, rank_json, rank_matrix, rank_vectors
+from app.vectors.ranking import rank_json, rank_matrix, rank_vectors
+from app.vectors.similarity import Ranking
 from tests.support.service_fakes import FakeEncoder, service_of
 
 FIGURES = CacheStats(5, 10, 2000, 4000, hits=3, near_hits=2, misses=1, evictions=6, expirations=7, clients=2)

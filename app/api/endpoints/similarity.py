@@ -15,7 +15,7 @@ from app.schemas.similarity import MatrixOptions
 from app.schemas.validation import as_invalid_request
 from app.schemas.wire import Json
 from app.vectors.binary_body import SHAPE, parse_shape
-from app.vectors.ranking import Ranking
+from app.vectors.similarity import Ranking
 
 
 async def rank(request: Request) -> Response:

@@ -14,9 +14,9 @@ import pytest
 from app.config.args import Limits
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError
 from app.images.decode_pool import DecodePool
-from app.images.decoder import decode_crop
+from app.images.decoder import DecodedImage, decode_crop
 from app.images.preprocessing import Preprocessing
-from app.images.reader import DecodedImage, ImageReader
+from app.images.reader import ImageReader
 from tests.support.fragile_decoder import DIE, DIE_ONCE, HANG, HOARD, LIE
 from tests.support.pictures import blocks, encode, every_format, limits
 from tests.support.running import wait_for

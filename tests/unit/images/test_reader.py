@@ -10,8 +10,9 @@ import pytest
 
 from app.config.args import ImageUrls
 from app.errors import DeadlineExceeded, InvalidImage, Overloaded, PayloadTooLarge, ServiceError
+from app.images.decoder import DecodedImage
 from app.images.preprocessing import Preprocessing
-from app.images.reader import DecodedImage, ImageReader
+from app.images.reader import ImageReader
 from tests.support.aio import Clock, run, turns
 from tests.support.far_servers import HERE, Internet, ok
 from tests.support.pictures import blocks, encode, limits, noise
