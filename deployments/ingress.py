@@ -9,7 +9,7 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from app.api import create_app
+from app.api.application import create_app
 from app.api.backend import Backend
 from app.api.middleware.auth import Authenticator
 from app.api.routes import NEEDS

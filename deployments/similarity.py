@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from app.config.args import Limits
 from app.schemas.similarity import MatrixOptions
 from app.types import SimilarityMetric, Vector
-from app.vectors.ranking import rank_json, rank_matrix, rank_vectors
-from app.vectors.similarity import Ranking
+from app.vectors.ranking import rank_json, rank_matrix
+from app.vectors.similarity import Ranking, rank
 from deployments.telemetry import join_serve_log, reporter
 
 
@@ -46,4 +46,4 @@ class Similarity:
     ) -> Ranking:
         """(d,) against (n, d). Raises InvalidRequest."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, rank_vectors, query, candidates, metric, top_k, threshold)
+        return await loop.run_in_executor(self._threads, rank, query, candidates, metric, top_k, threshold)

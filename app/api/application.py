@@ -59,18 +59,17 @@ async def _framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
     path = request.url.path
     failure: ServiceError
+    # Not Starlette's own list, which contains the implied HEAD as well.
+    allowed = ", ".join(sorted({r.method for r, path_regex in _PATHS if path_regex.match(path)}))
     if error.status_code == 405:
-        # Not Starlette's own list, which contains the implied HEAD as well.
-        allowed = ", ".join(sorted({r.method for r, path_regex in _PATHS if path_regex.match(path)}))
         failure = MethodNotAllowed(f"{path} allows {allowed}, not {request.method}.")
-        request.state.error_code = failure.code
-        response = error_response(failure, request.state.request_id, request.state.dialect)
-        response.headers["allow"] = allowed
-        return response
-    if error.status_code == 404:
+    elif error.status_code == 404:
         known = dict.fromkeys(r.template for r in ROUTES)
         failure = NotFound(f"There is no route {path}. Routes: {', '.join(known)}.")
     else:
         failure = InvalidRequest(str(error.detail))
     request.state.error_code = failure.code
-    return error_response(failure, request.state.request_id, request.state.dialect)
+    response = error_response(failure, request.state.request_id, request.state.dialect)
+    if error.status_code == 405:
+        response.headers["allow"] = allowed
+    return response

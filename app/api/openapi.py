@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.api import openapi_binary
+from app.api.openapi_binary import header
 from app.api.route import Route
 from app.api.wire.error_formats import ErrorFormat, statuses_of
 from app.config.args import Limits
@@ -25,13 +26,10 @@ ERROR_MODELS: dict[ErrorFormat, type[BaseModel]] = {
     "tei": TeiErrorResponse,
 }
 ANSWER_HEADERS: Json = {
-    "x-request-id": {"description": "Yours, if you sent a valid one.", "schema": {"type": "string"}},
-    "server-timing": {
-        "description": "Milliseconds: decode, cache, tokenize, queue, inference (if a model was used) and total.",
-        "schema": {"type": "string"},
-    },
-    "traceparent": {"description": "Yours, if you sent a valid one.", "schema": {"type": "string"}},
-    "x-served-by": {"description": "The replica that answered.", "schema": {"type": "string"}},
+    "x-request-id": header("Yours, if you sent a valid one."),
+    "server-timing": header("Milliseconds: decode, cache, tokenize, queue, inference (if a model was used) and total."),
+    "traceparent": header("Yours, if you sent a valid one."),
+    "x-served-by": header("The replica that answered."),
 }
 PATH_PARAMETERS: dict[str, Json] = {
     "model": {
@@ -40,19 +38,15 @@ PATH_PARAMETERS: dict[str, Json] = {
     },
     "file": {"description": "A file of the page.", "example": "main.js"},
 }
-RETRY_AFTER: Json = {"description": "Seconds after which a retry makes sense.", "schema": {"type": "integer"}}
-
-
+RETRY_AFTER = header("Seconds after which a retry makes sense.", "integer")
 QUOTA: Json = {
-    "ratelimit-policy": {
-        "description": 'Your quotas, e.g. "requests";q=600;w=60: 600 in 60 s (IETF draft, RateLimit header fields).',
-        "schema": {"type": "string"},
-    },
-    "ratelimit": {
-        "description": 'Your remaining quotas, e.g. "requests";r=599;t=60: 599 left, reset in 60 s. The same values '
-        "are in x-ratelimit-limit-requests, -remaining-requests, -reset-requests, and -tokens.",
-        "schema": {"type": "string"},
-    },
+    "ratelimit-policy": header(
+        'Your quotas, e.g. "requests";q=600;w=60: 600 in 60 s (IETF draft, RateLimit header fields).'
+    ),
+    "ratelimit": header(
+        'Your remaining quotas, e.g. "requests";r=599;t=60: 599 left, reset in 60 s. The same values '
+        "are in x-ratelimit-limit-requests, -remaining-requests, -reset-requests, and -tokens."
+    ),
 }
 ABOUT = (
     "Text and image embeddings. Times are in milliseconds, vectors in float32. An unknown path is a 404 and an unknown "
@@ -62,7 +56,7 @@ ABOUT = (
     "at most some hundreds of levels deep; of duplicate fields the last one counts. Bodies must be uncompressed: a "
     "`Content-Encoding` other than `identity` is a 415, as is a wrong `Content-Type`."
 )
-CHALLENGE: Json = {"www-authenticate": {"description": "Bearer.", "schema": {"type": "string"}}}
+CHALLENGE: Json = {"www-authenticate": header("Bearer.")}
 SECURITY: Json = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key as `Authorization: Bearer KEY`."},
     "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same key in a header."},

@@ -26,8 +26,12 @@ BODY: Final = _content("(1 + n, d) float32, the query's row first, then n · d a
 BODY[NPY]["schema"]["description"] += " float32 or float64, at most <vector_body> bytes."
 
 
+def header(description: str, kind: str = "string") -> Json:
+    return {"description": description, "schema": {"type": kind}}
+
+
 def _header(kind: str, text: str, example: Any) -> Json:
-    return {"description": f"Binary responses only: {text}", "schema": {"type": kind}, "example": example}
+    return header(f"Binary responses only: {text}", kind) | {"example": example}
 
 
 ANSWER_HEADERS: Final[Json] = {
@@ -55,15 +59,16 @@ ANSWER_HEADERS: Final[Json] = {
 def body_parameters() -> list[Json]:
     """The query and header parameters of a binary request, which has no body fields."""
     properties = MatrixOptions.model_json_schema()["properties"]
+    only = "Binary bodies only (JSON has a field of this name)."
     parameters: list[Json] = [
         {
             "name": name,
             "in": "query",
             "required": False,
-            "description": _binary_only(schema["description"]),
-            "schema": schema,
+            "schema": field,
+            "description": f"{only} {field['description']}",
         }
-        for name, schema in properties.items()
+        for name, field in properties.items()
     ]
     shape = {
         "name": SHAPE,
@@ -74,7 +79,3 @@ def body_parameters() -> list[Json]:
         "example": "10001,384",
     }
     return [*parameters, shape]
-
-
-def _binary_only(description: str) -> str:
-    return f"Binary bodies only (JSON has a field of this name). {description}"

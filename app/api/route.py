@@ -64,8 +64,8 @@ class Route:
     path: str
     handler: Handler
     summary: str
-    request: type[Wire] | None = None
     response: type[BaseModel] | None = None
+    request: type[Wire] | None = None
     errors: tuple[type[ServiceError], ...] = ()
     example: Json | None = None
     statuses: tuple[int, ...] = ()

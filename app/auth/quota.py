@@ -30,11 +30,7 @@ class _Window:
 
 
 class Quotas:
-    """One per ingress replica. A replica sees only its share of the requests, so each one counts `replicas` times.
-
-    Args:
-        clock: Seconds, monotonic.
-    """
+    """One per ingress replica. A replica sees only its share of the requests, so each one counts `replicas` times."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

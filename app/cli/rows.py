@@ -66,8 +66,7 @@ class Rows:
 def open_rows(name: str, column: str, format_: Format | None) -> Iterator[Rows]:
     """The rows of a path, or of standard input (`-`), which is copied to a temporary file.
 
-    Args:
-        format_: None: by the file's suffix; text lines for stdin and unknown suffixes.
+    The format is that of the file's suffix by default; text lines for stdin and unknown suffixes.
 
     Raises:
         InvalidRequest: The path or the column does not exist, formats are mixed, or there are no rows.

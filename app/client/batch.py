@@ -17,13 +17,8 @@ from app.client.operation import Call, Operation, json_of, unreadable
 from app.errors import InvalidRequest, ServiceError
 from app.types import InputType, OutputType
 
-_DTYPES: dict[OutputType, type] = {
-    "float32": np.float32,
-    "int8": np.int8,
-    "uint8": np.uint8,
-    "binary": np.int8,
-    "ubinary": np.uint8,
-}
+# The number types of packed vectors; other output types are NumPy's own names.
+_PACKED = {"binary": "int8", "ubinary": "uint8"}
 
 
 class BatchOptions(TypedDict, total=False):
@@ -94,7 +89,7 @@ class Batch(Operation[orjson.Fragment, list[ItemResult]]):
             error.code = body["code"]
             return ItemResult(None, with_shifted_index(error, self.field, start))
         return ItemResult(
-            vector=np.array(row, _DTYPES[self.output_type]),
+            vector=np.array(row, _PACKED.get(self.output_type, self.output_type)),
             model=metadata["model"],
             space=metadata.get("space"),
             dimensions=metadata["dimensions"],

@@ -48,7 +48,6 @@ class Operation(ABC, Generic[T, R]):
 
     @property
     def total(self) -> int:
-        """Number of items."""
         return len(getattr(self, self.field))
 
     @abstractmethod

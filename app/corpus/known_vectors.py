@@ -15,12 +15,7 @@ from app.corpus.source import VECTORS
 
 
 class KnownVectors:
-    """An index of the vectors in parts with equal settings.
-
-    Args:
-        parts: The parts to index.
-        column: The column that was embedded: the text, or the hash of the image file.
-    """
+    """An index of the vectors in parts with equal settings. `column`: the text, or the hash of the image file."""
 
     def __init__(self, parts: Sequence[Place], column: str) -> None:
         self._parts = list(parts)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow.parquet as pq
 from numpy.lib import format as npy
 
 from app.corpus.filesystem import Place
@@ -30,11 +31,7 @@ def parts_folder(destination: str) -> str:
 
 
 def write(place: Place, folder: Place, manifest: Manifest, id_column: str | None) -> int:
-    """Write vectors and ids, each atomically; return the number of bytes.
-
-    Args:
-        id_column: The column with the ids; None: an image's path, or the row's index.
-    """
+    """Write vectors and ids, each atomically; return the bytes. No `id_column`: images' paths, or rows' indices."""
     with tempfile.TemporaryFile() as scratch:
         write_matrix(scratch, folder, manifest)
         size = scratch.tell()
@@ -45,10 +42,10 @@ def write(place: Place, folder: Place, manifest: Manifest, id_column: str | None
         column = id_column or ("path" if manifest.kind == "image" else None)
         values: list[Any] = list(range(len(ids), len(ids) + rows))
         if column is not None:
-            table = (folder / name).read_table([column])
-            if column not in table.column_names:
-                raise InvalidRequest(f"There is no column {column!r} for the ids.")
-            values = table[column].to_pylist()
+            with (folder / name).open() as file:
+                if column not in pq.read_schema(file).names:
+                    raise InvalidRequest(f"There is no column {column!r} for the ids.")
+            values = (folder / name).read_table([column])[column].to_pylist()
         ids.extend(orjson.dumps(value, default=str) + b"\n" for value in values)
     data = b"".join(ids)
     (place.parent / f"{place.name.removesuffix('.npy')}.ids.jsonl").write(data)

@@ -118,13 +118,7 @@ def _lines(file: Place, span: RowSpan, source: Source, limits: Limits) -> Piece:
 
 
 def _checked(
-    number: int,
-    table: Any,
-    numbers: Sequence[int],
-    column: str,
-    file: str,
-    rejects: list[Reject],
-    limits: Limits,
+    number: int, table: Any, numbers: Sequence[int], column: str, file: str, rejects: list[Reject], limits: Limits
 ) -> Piece:
     texts: list[str] = []
     keep = np.zeros(len(table), np.bool_)

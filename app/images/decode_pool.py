@@ -94,7 +94,6 @@ class DecodePool:
             self._idle.put(worker)
 
     def close(self) -> None:
-        """End all idle workers."""
         idle: list[_Worker | None] = []
         with suppress(queue.Empty):
             while True:
@@ -139,10 +138,7 @@ def _start(argv: Sequence[str]) -> _Worker | None:
         environment = process_environment() | _ENVIRONMENT
         try:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-                [*argv, str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                env=environment,
+                [*argv, str(theirs.fileno())], pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, env=environment
             )
         except OSError:
             ours.close()

@@ -44,10 +44,7 @@ def send_request(to: socket.socket, request: Request, data: bytes) -> None:
 
 
 def receive_response(source: socket.socket, crop_size: int) -> DecodedImage:
-    """The result of a request.
-
-    Args:
-        crop_size: Expected bytes of the crop.
+    """The result of a request. `crop_size`: expected bytes of the crop.
 
     Raises:
         InvalidImage, PayloadTooLarge: The decoder's error.

@@ -54,6 +54,9 @@ class FetchError(Exception):
     """Why an image could not be fetched; for the log only."""
 
 
+_FAILURES = (FetchError, httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError, ValueError)
+
+
 @dataclass(slots=True, eq=False)
 class Fetcher:
     """One per ingress replica.
@@ -90,13 +93,10 @@ class Fetcher:
         try:
             async with asyncio.timeout(self.allowed.timeout_s), self._slots:
                 return await self._follow(target, budget, param)
-        except (FetchError, TimeoutError, httpcore.TimeoutException) as error:
-            reason: Exception = error
-        except (httpcore.NetworkError, httpcore.ProtocolError, OSError, ValueError) as error:
-            reason = error
-        # Only the log has the address and the reason: they would let a client map the internal network.
-        logger.info("no image from %s: %s: %s", target.authority, type(reason).__name__, reason)
-        raise InvalidImage("No image can be fetched from this URL.", param) from reason
+        except _FAILURES as reason:
+            # Only the log has the address and the reason: they would let a client map the internal network.
+            logger.info("no image from %s: %s: %s", target.authority, type(reason).__name__, reason)
+            raise InvalidImage("No image can be fetched from this URL.", param) from reason
 
     async def _follow(self, target: ImageUrl, budget: Budget, param: str) -> bytes:
         for _ in range(self.allowed.redirects + 1):

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from app.schemas.similarity import SimilarityOptions
+from app.schemas.similarity import Ranked, SimilarityOptions
 from app.schemas.wire import Float32, ImageEntry, ModelName, PromptName, Text, Wire
 from app.types import SimilarityMetric
 
@@ -56,9 +56,7 @@ class SearchRequest(SearchRequestOptions):
     ]
 
 
-class Found(Wire):
-    index: int = Field(description="Index of the candidate in the request.")
-    score: float = Field(description="cosine: -1 to 1. dot: any number. euclidean: the distance, 0 or more.")
+class Found(Ranked):
     candidate: Annotated[Any, Field(description="The candidate as in the request, if returnCandidates is true.")] = None
 
 

@@ -73,11 +73,7 @@ FLOAT32: Final = 3.4028234663852886e38
 Float32 = Annotated[float, Field(ge=-FLOAT32, le=FLOAT32)]
 
 TEXT: Final[Json] = {"type": "string", "minLength": 1}
-IDS: Final[Json] = {
-    "type": "array",
-    "minItems": 1,
-    "items": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
-}
+IDS: Final[Json] = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}}
 TEXTS_OR_IDS: Final[list[Json]] = [
     TEXT,
     {"type": "array", "minItems": 1, "items": TEXT},

@@ -18,11 +18,7 @@ CLIENT_LEFT: Final = 499
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Metric:
-    """One metric.
-
-    Args:
-        merge: How the values of several processes are merged into the cluster's.
-    """
+    """One metric. `merge`: how the values of several processes are merged into the cluster's."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]

@@ -88,11 +88,7 @@ class OtlpTracer:
         # Never None: what other libraries hold for current is not our parent.
         context = set_span_in_context(NonRecordingSpan(_position(parent))) if parent else Context()
         span = self._tracer.start_span(
-            name,
-            context,
-            _KINDS[kind],
-            links=[Link(_position(link)) for link in links],
-            start_time=started_ns,
+            name, context, _KINDS[kind], links=[Link(_position(link)) for link in links], start_time=started_ns
         )
         return OtlpSpan(span) if span.is_recording() else None
 
@@ -102,12 +98,7 @@ class OtlpTracer:
 
 
 def start(args: TracingArgs, part: str, replica: str) -> None:
-    """From now on this process makes spans and sends them to `args.endpoint`.
-
-    Args:
-        part: The deployment.
-        replica: Its name.
-    """
+    """From now on this process makes spans and sends them to `args.endpoint`. `part`: the deployment."""
     if tracing.tracer() is None:
         tracing.use(OtlpTracer(args, part, replica))
 

@@ -50,20 +50,16 @@ def parse(body: bytes, limits: Limits) -> SimilarityQuery:
     return SimilarityQuery(query, candidates, options)
 
 
-def vector_of(value: list[Any], param: str) -> Vector:
-    """A JSON list -> (d,) float32. Raises InvalidRequest naming `param`."""
-    return _vector(value, param, exact=True)
-
-
 def _query(value: Any, exact: bool) -> Vector:
     if value is None:
         raise InvalidRequest("`query` is missing: send a vector as a list of numbers.", "query")
     if not isinstance(value, list) or not value:
         raise InvalidRequest("`query` must be a list of at least one number.", "query")
-    return _vector(value, "query", exact)
+    return vector_of(value, "query", exact)
 
 
-def _vector(value: list[Any], param: str, exact: bool) -> Vector:
+def vector_of(value: list[Any], param: str, exact: bool = True) -> Vector:
+    """A JSON list -> (d,) float32. Raises InvalidRequest naming `param`. `exact`: whether to look for booleans."""
     row = _array(value)
     if row is None or row.ndim != 1 or (exact and any(isinstance(x, bool) for x in value)):
         raise InvalidRequest(f"`{param}` must be a list of numbers.", param)
@@ -95,11 +91,10 @@ def _by_row(value: list[Any], dimensions: int) -> Vector:
         param = f"candidates.{i}"
         if not isinstance(row, list):
             raise InvalidRequest(f"`{param}` must be a list of numbers.", param)
-        vector = _vector(row, param, exact=True)
+        vector = vector_of(row, param)
         if len(vector) != dimensions:
             raise InvalidRequest(
-                f"`{param}` has {len(vector)} numbers, but `query` has {dimensions}: they must be equal.",
-                param,
+                f"`{param}` has {len(vector)} numbers, but `query` has {dimensions}: they must be equal.", param
             )
         rows.append(vector)
     return np.stack(rows)

@@ -34,7 +34,6 @@ class Ranking:
 def rank(
     query: ArrayLike,
     candidates: ArrayLike,
-    *,
     metric: SimilarityMetric = "cosine",
     top_k: int | None = None,
     threshold: float | None = None,

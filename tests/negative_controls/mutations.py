@@ -60,7 +60,7 @@ WHAT_MAY: Final = [
     M("counted size of a body", "app/api/wire/bodies.py", "        if size > limit:\n            raise _too_large(limit)\n", "", "tests/unit/api/test_bodies.py"),
     M("size of a matrix as it comes", "app/api/wire/bodies.py", "        if size + len(chunk) > len(array):\n            raise _too_large(len(array))\n", "", "tests/unit/api/test_binary.py tests/unit/api/test_similarity_matrix.py tests/unit/api/test_bodies.py"),
     M("draining", "app/api/middleware/request.py", "                await body.drain()\n", "", "tests/unit/api/test_request_body.py"),
-    M("draining ends", "app/api/middleware/request_body.py", " and received <= max_bytes", "", "tests/unit/api/test_request_body.py"),
+    M("draining ends", "app/api/middleware/request_body.py", " and received <= MAX_BYTES", "", "tests/unit/api/test_request_body.py"),
     M("content encoding", "app/api/wire/bodies.py", 'if encoding not in ("", "identity"):', "if False:", "tests/unit/api/test_json_edges.py"),
     M("content type", "app/api/wire/bodies.py", 'if declared != "application/json" and not declared.endswith("+json"):', "if False:", "tests/unit/api/test_json_edges.py"),
     M("NaN and Infinity", "app/schemas/wire.py", "allow_inf_nan=False,", "allow_inf_nan=True,", "tests/unit/api/test_json_edges.py tests/unit/schemas/test_schemas.py tests/unit/api/test_search.py"),

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from app.api import create_app
+from app.api.application import create_app
 from app.api.backend import Backend
 from app.api.middleware.auth import Authenticator
 from app.cache.shared import CacheStats
@@ -17,8 +17,8 @@ from app.config.args import Limits
 from app.schemas.similarity import MatrixOptions
 from app.service.embedding_service import EmbeddingService
 from app.types import SimilarityMetric, Vector
-from app.vectors.ranking import rank_json, rank_matrix, rank_vectors
-from app.vectors.similarity import Ranking
+from app.vectors.ranking import rank_json, rank_matrix
+from app.vectors.similarity import Ranking, rank
 from tests.support.service_fakes import FakeEncoder, service_of
 
 FIGURES = CacheStats(5, 10, 2000, 4000, hits=3, near_hits=2, misses=1, evictions=6, expirations=7, clients=2)
@@ -66,7 +66,7 @@ class LocalRanker:
     async def rank(
         self, query: Vector, candidates: Vector, metric: SimilarityMetric, top_k: int | None, threshold: float | None
     ) -> Ranking:
-        return rank_vectors(query, candidates, metric, top_k, threshold)
+        return rank(query, candidates, metric, top_k, threshold)
 
 
 class Service:

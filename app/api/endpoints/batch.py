@@ -68,10 +68,8 @@ class _BatchCounts:
 
 def _check_overloaded(outcomes: list[Outcome | ServiceError]) -> None:
     """Raises Overloaded if all items were rejected for it, so that the response has this status."""
-    for outcome in outcomes:
-        if not isinstance(outcome, Overloaded):
-            return
-    raise outcomes[0]  # type: ignore[misc]
+    if all(isinstance(outcome, Overloaded) for outcome in outcomes):
+        raise outcomes[0]  # type: ignore[misc]
 
 
 def _check_images(items: list[Item | ServiceError], limits: Limits) -> None:

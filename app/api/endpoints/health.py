@@ -18,6 +18,8 @@ from app.schemas.operations import CacheHealth, HealthResponse, HealthSummary, M
 from app.service.embedding_service import EmbeddingService, Encoder
 
 VERSION = version("ray-embedding-service")
+# What is reported of a model that is ready.
+FACTS = ("dimensions", "max_tokens", "backend", "precision", "device", "fingerprint", "note")
 Status = Literal["healthy", "degraded", "starting"]
 
 
@@ -66,19 +68,12 @@ def _is_ready(service: EmbeddingService) -> bool:
 
 def _detail(encoder: Encoder) -> ModelHealth:
     state = encoder.state
-    info = state.info
     return ModelHealth(
         id=state.id,
         kind="image" if "image" in encoder.kinds else "text",
         status=state.status,
-        dimensions=info.dimensions if info else None,
-        max_tokens=info.max_tokens if info else None,
-        backend=info.backend if info else None,
-        precision=info.precision if info else None,
-        device=info.device if info else None,
-        fingerprint=info.fingerprint if info else None,
         items=state.items,
         batches=state.batches,
         reason=state.reason,
-        note=info.note if info else None,
+        **{name: getattr(state.info, name) for name in FACTS if state.info},
     )

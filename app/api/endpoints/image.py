@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import get_args
+from typing import cast, get_args
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -102,7 +102,6 @@ def _boolean(text: str) -> bool:
 
 
 def _output(text: str) -> OutputType:
-    for known in get_args(OutputType):
-        if text == known:
-            return known  # type: ignore[no-any-return]
-    raise InvalidRequest(f"`outputType` must be one of {', '.join(get_args(OutputType))}.", "outputType")
+    if text not in get_args(OutputType):
+        raise InvalidRequest(f"`outputType` must be one of {', '.join(get_args(OutputType))}.", "outputType")
+    return cast(OutputType, text)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from app.api.backend import Backend
 from app.api.wire import bodies
+from app.api.wire.embeddings import milliseconds
 from app.api.wire.json_response import json_response
 from app.api.wire.negotiation import NPY, OCTETS
 from app.errors import InvalidRequest
@@ -28,11 +29,9 @@ async def rank(request: Request) -> Response:
         alternative = f"or a matrix as {OCTETS} or {NPY}"
         ranking = await backend.ranker.rank_json(await bodies.read_json(request, limit, alternative))
     answer: Json = {
-        "results": [
-            {"index": index, "score": score} for index, score in zip(ranking.indices, ranking.scores, strict=True)
-        ],
+        "results": [{"index": i, "score": score} for i, score in zip(ranking.indices, ranking.scores, strict=True)],
         "metric": ranking.metric,
-        "processingTime": round((time.perf_counter() - started) * 1e3, 3),
+        "processingTime": milliseconds(started),
     }
     if ranking.space is not None:
         answer["space"] = ranking.space

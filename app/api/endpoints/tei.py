@@ -11,11 +11,10 @@ from app.api.wire import bodies, inputs
 from app.api.wire.embeddings import VectorFormat, record_times
 from app.api.wire.inputs import TextInputs
 from app.api.wire.json_response import json_response
-from app.config.args import ModelArgs
 from app.errors import InvalidItem, InvalidRequest, PayloadTooLarge
 from app.schemas.tei import TeiEmbedRequest, TeiTokenizeRequest
 from app.service import prompts
-from app.service.encoder import Encoder, ready
+from app.service.encoder import ready
 from app.types import Cut, ReadOptions
 
 DTYPES: Final = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
@@ -61,7 +60,7 @@ async def info(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     encoder = backend.service.encoder(None, "text")
     about = ready(encoder)
-    settings = _settings(backend, encoder)
+    settings = next(model for model in backend.args.text_models if model.name == encoder.state.id)
     return json_response(
         {
             "model_id": about.id,
@@ -81,8 +80,3 @@ async def info(request: Request) -> Response:
             "docker_label": None,
         }
     )
-
-
-def _settings(backend: Backend, encoder: Encoder) -> ModelArgs:
-    """The settings of the encoder's model."""
-    return next(model for model in backend.args.text_models if model.name == encoder.state.id)

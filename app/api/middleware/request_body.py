@@ -6,6 +6,7 @@ whose chunks it has rejected.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 from starlette.types import Message, Receive, Scope
@@ -47,15 +48,13 @@ class Body:
             self.is_read = True
         return message
 
-    async def drain(self, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECONDS) -> None:
-        """Receive and discard the rest of the body, within both limits."""
+    async def drain(self, max_seconds: float = MAX_SECONDS) -> None:
+        """Receive and discard the rest of the body, within limits of time and size."""
         received = 0
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(max_seconds):
-                while not self.is_read and received <= max_bytes:
+                while not self.is_read and received <= MAX_BYTES:
                     received += len((await self._next()).get("body", b""))
-        except TimeoutError:
-            pass
 
 
 def _has_body(scope: Scope) -> bool:

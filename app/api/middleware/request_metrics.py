@@ -52,25 +52,15 @@ class RequestMetrics:
 
         if self._log.wants(status):
             answered: _HasCounts | None = state.get("answered")
+            counts = answered.counts() if answered else {}
+            stages = state.get("stages", {})
+            total_ms = seconds * 1e3
             self._log.add(
-                LogRecord(
-                    time.time(),
-                    state["request_id"],
-                    method,
-                    route,
-                    status,
-                    seconds * 1e3,
-                    code,
-                    answered.counts() if answered else {},
-                    state.get("stages", {}),
-                )
+                LogRecord(time.time(), state["request_id"], method, route, status, total_ms, code, counts, stages)
             )
 
     def route(self, path: str) -> Route | None:
-        known = self._known.get(path)
-        if known is not None:
-            return known
-        return next((route for pattern, route in self._patterns if pattern.match(path)), None)
+        return self._known.get(path) or next((route for pattern, route in self._patterns if pattern.match(path)), None)
 
     def _collect(self) -> None:
         self._registry.set(IN_PROGRESS, self._in_progress)

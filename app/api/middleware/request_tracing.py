@@ -8,19 +8,12 @@ from app.telemetry.tracing import TRACEPARENT, Span
 
 def begin_request(scope: Scope, request_id: str, *, is_traced: bool) -> tuple[Span | None, bytes | None]:
     """The request's span, if it is traced, and the `traceparent` header of its response."""
-    given = None
-    for name, value in scope["headers"]:
-        if name == b"traceparent":
-            given = str(value, "latin-1")
-            break
-    if given is not None and not TRACEPARENT.fullmatch(given):
-        given = None
+    given = next((str(value, "latin-1") for name, value in scope["headers"] if name == b"traceparent"), "")
+    parent = given if TRACEPARENT.fullmatch(given) else None
     tracer = tracing.tracer()
-    if tracer is None or not is_traced:
-        return None, given.encode() if given else None
-    span = tracer.begin(scope["method"], "server", given)
+    span = tracer.begin(scope["method"], "server", parent) if tracer is not None and is_traced else None
     if span is None:
-        return None, given.encode() if given else None
+        return None, parent.encode() if parent else None
     span.set(request_id=request_id)
     return span, span.traceparent.encode()
 

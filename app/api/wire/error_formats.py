@@ -32,9 +32,7 @@ def error_body(error: ServiceError, request_id: str, format_: ErrorFormat) -> Js
         return {"error": _as_openai(error)}
     if format_ == "tei":
         return {"error": error.message, "error_type": _tei_type(error)}
-    return {
-        "error": {"code": error.code, "message": error.message, "param": error.param, "requestId": request_id},
-    }
+    return {"error": {"code": error.code, "message": error.message, "param": error.param, "requestId": request_id}}
 
 
 def _as_openai(error: ServiceError) -> Json:

@@ -13,8 +13,8 @@ NPY: Final = "application/x-npy"
 VECTORS: Final = (JSON, OCTETS, NPY)
 
 
-def negotiate(request: Request, offered: Sequence[str] = VECTORS) -> str:
-    """The offered type that the client prefers; the first one if it has no preference.
+def negotiate(request: Request) -> str:
+    """The type of `VECTORS` that the client prefers; the first one if it has no preference.
 
     With equal weights, an exact type takes precedence over a wildcard, then the type that is listed first.
 
@@ -24,10 +24,10 @@ def negotiate(request: Request, offered: Sequence[str] = VECTORS) -> str:
     header = ",".join(request.headers.getlist("accept"))
     ranges = list(_ranges(header))
     if not ranges:
-        return offered[0]
-    best, weight = max(((type_, _weight(type_, ranges)) for type_ in offered), key=lambda one: one[1])
+        return JSON
+    best, weight = max(((type_, _weight(type_, ranges)) for type_ in VECTORS), key=lambda one: one[1])
     if weight[0] <= 0:
-        raise NotAcceptable(f"This route returns {', '.join(offered)}, but `Accept` is {header[:80]}.", "accept")
+        raise NotAcceptable(f"This route returns {', '.join(VECTORS)}, but `Accept` is {header[:80]}.", "accept")
     return best
 
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app import errors
-from app.api import create_app
+from app.api.application import create_app
 from app.api.routes import ROUTES
 from app.errors import ServiceError
 from app.schemas.embeddings import EmbeddingsResponse

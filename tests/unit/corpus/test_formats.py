@@ -104,6 +104,11 @@ def test_npy_with_ids(dtype: str, tolerance: float, embed: Embed, tmp_path: Path
     assert summary["bytes"] > vectors.nbytes
 
 
+def test_npy_without_the_column_of_ids(embed: Embed, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="There is no column 'key' for the ids"):
+        embed(write_jsonl(tmp_path), tmp_path / "out.npy", id_column="key")
+
+
 def test_fewer_dimensions_have_length_one_again(embed: Embed, tmp_path: Path) -> None:
     embed(write_jsonl(tmp_path), tmp_path / "out.npy", dimensions=4)
     vectors = np.load(tmp_path / "out.npy")
