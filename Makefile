@@ -149,7 +149,7 @@ example-pictures: $(VENV)/.dev ## ... pictures of groups of texts and of images 
 	@URL=$${URL:-http://localhost:3000} exec $(BIN)/python -m examples.pictures
 
 schemathesis: $(VENV)/.dev ## 5,000 and more requests made of the OpenAPI document, to localhost:3000 (or URL=...)
-	@exec $(BIN)/python -m tests.support.schema_fuzz.running $(URL)
+	@exec $(BIN)/python -m loadtests.schema_fuzz.running $(URL)
 
 train-shapes-clip: $(VENV)/.dev ## Train shapes-clip anew, into app/assets/shapes-clip
 	@exec $(BIN)/python -m examples.train_shapes_clip

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loadtests import autogroup
-from tests.support.running import RunningService, running, write_config
+from loadtests.running import RunningService, running, write_config
 
 
 @pytest.fixture(scope="session", autouse=True)

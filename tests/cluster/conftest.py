@@ -2,7 +2,7 @@
 
 import gc
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import httpx
 import numpy as np
@@ -10,9 +10,8 @@ import pytest
 
 from app.encoders.weights import resolve
 from app.types import Vector
-from tests.support.running import RunningService
-
-Oracle = Callable[[Sequence[str]], Vector]
+from loadtests.running import RunningService
+from tests.support.oracle import Oracle
 
 
 @pytest.fixture

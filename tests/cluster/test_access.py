@@ -13,9 +13,8 @@ import pytest
 from app.api.route import Route
 from app.api.routes import ROUTES, SERVE_ROUTES
 from app.auth import api_keys
-from tests.cluster.test_lifecycle import listening
+from loadtests.running import RunningService, listening, running, wait_for, write_config
 from tests.support import outside
-from tests.support.running import RunningService, running, wait_for, write_config
 
 SCOPES = ("embed", "read", "admin")
 SECURITY = Path(__file__).parents[2] / "SECURITY.md"

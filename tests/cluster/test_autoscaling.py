@@ -17,8 +17,8 @@ import pytest
 
 from loadtests import workloads
 from loadtests.http_load import Connection
+from loadtests.running import wait_for
 from loadtests.systems import stand_in_service
-from tests.support.running import wait_for
 
 # Named as in `loadtests.stand_in`, which needs Ray: imported by the service that it runs in, not here.
 ENCODER = "TextEncoder-stand-in"

@@ -15,7 +15,7 @@ from app.corpus.known_vectors import matrix
 from app.corpus.model import CorpusModel, load_model
 from app.corpus.run import CorpusOptions, embed_corpus, in_process
 from app.types import Vector
-from tests.support.running import RunningService
+from loadtests.running import RunningService
 
 ATTEMPTS = 3
 

@@ -22,8 +22,8 @@ from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus.known_vectors import matrix
 from app.encoders import load_text_model
 from app.vectors.similarity import normalize
-from tests.support.running import ROOT, clean_environment, wait_for
-from tests.unit.corpus.conftest import written
+from loadtests.running import ROOT, clean_environment, wait_for
+from tests.support.corpus_fakes import written
 
 pytestmark = pytest.mark.cluster
 

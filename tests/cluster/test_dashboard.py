@@ -11,7 +11,7 @@ import pytest
 
 from loadtests import prometheus, workloads
 from loadtests.prometheus import Prometheus
-from tests.support.running import RunningService, wait_for
+from loadtests.running import RunningService, wait_for
 
 pytestmark = pytest.mark.skipif(
     not prometheus.installed() and os.environ.get("CI") != "true",

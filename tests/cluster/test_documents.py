@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.running import ROOT, RunningService
+from loadtests.running import ROOT, RunningService
 
 BLOCK = re.compile(r"^```(sh|python) run\n(.*?)^```\n(?:^```json\n(.*?)^```)?", re.MULTILINE | re.DOTALL)
 # An answer that is an error fails the block.

@@ -9,7 +9,7 @@ from loadtests.faults import cache_actor, encoder, overload
 from loadtests.faults.oracle import Book, book
 from loadtests.faults.row import Row
 from loadtests.faults.service import faulty
-from tests.support.running import RunningService
+from loadtests.running import RunningService
 
 NO_RETRIES = {"share": 0, "per_s": 0, "burst": 0}
 

@@ -8,18 +8,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
-import psutil
 import pytest
 import yaml
 
 from app.system import ports
-from tests.support.running import ROOT, STOP_S, RunningService, clean_environment, running, wait_for, write_config
-
-
-def listening(processes: list[psutil.Process]) -> set[int]:
-    pids = {process.pid for process in processes}
-    listeners = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.pid in pids]
-    return {address.port for c in listeners if (address := c.laddr)}
+from loadtests.running import (
+    ROOT,
+    STOP_S,
+    RunningService,
+    clean_environment,
+    listening,
+    running,
+    wait_for,
+    write_config,
+)
 
 
 def serves(service: RunningService) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.running import ROOT, RunningService, clean_environment
+from loadtests.running import ROOT, RunningService, clean_environment
 
 
 def load(service: RunningService, out: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.support.running import ROOT, clean_environment
+from loadtests.running import ROOT, clean_environment
 
 
 @pytest.mark.cluster

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from loadtests.running import running, wait_for, write_config
 from tests.support.otlp_collector import Collector, Received, collecting
-from tests.support.running import running, wait_for, write_config
 
 REQUESTS = 12
 

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, expect, sync_playwright
 
+from loadtests.running import RunningService
 from tests.cluster.page import chromium
 from tests.cluster.page.visit import Visit
-from tests.support.running import RunningService
 
 # What is waited for comes soon; this is for busy machines.
 expect.set_options(timeout=30_000)

@@ -12,9 +12,9 @@ import httpx
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from loadtests.running import ROOT, running, write_config
 from tests.cluster.page import chromium
 from tests.cluster.page.visit import Visit
-from tests.support.running import ROOT, running, write_config
 
 FOLDER = ROOT / "docs"
 MOST_BYTES = 200_000

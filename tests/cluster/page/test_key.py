@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import Request, expect
 
 from app.auth import api_keys
+from loadtests.running import running, write_config
 from tests.cluster.page.visit import Visit
-from tests.support.running import running, write_config
 
 CELLS = "#heatmap td[data-level]"
 

@@ -7,7 +7,7 @@ from app.auth.api_keys import parse
 from app.config.args import AccessArgs
 from app.config.settings import AppArgs, LaunchSettings
 from app.local.launcher import access_notice
-from tests.unit.auth.test_api_keys import NOW, line
+from tests.support.keys import NOW, line
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:

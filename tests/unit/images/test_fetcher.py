@@ -5,9 +5,9 @@ import pytest
 
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError
 from app.images.fetcher import Budget
+from loadtests.pictures import limits
 from tests.support.aio import run, until
 from tests.support.far_servers import HERE, Internet, moved, ok
-from tests.support.pictures import limits
 
 URL = "http://img.example.org/a.png?b=1"
 NOTHING = "No image can be fetched from this URL."

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.errors import InvalidImage, InvalidItem, PayloadTooLarge, ServiceError
 from app.images import sources
 from app.images.sources import ImageSource
-from tests.support.pictures import encode, limits, noise
+from loadtests.pictures import encode, limits, noise
 
 LIMITS = limits()
 JPEG = encode(noise(), "JPEG")

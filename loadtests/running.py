@@ -18,7 +18,7 @@ import yaml
 
 from app.system import ports
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 START_S = 300.0
 STOP_S = 10.0
 
@@ -136,3 +136,9 @@ def _healthy(service: RunningService) -> bool:
         return httpx.get(f"{service.url}/health", timeout=5).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def listening(processes: list[psutil.Process]) -> set[int]:
+    pids = {process.pid for process in processes}
+    listeners = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.pid in pids]
+    return {address.port for c in listeners if (address := c.laddr)}
