@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from loadtests import workloads
 from loadtests.http_load import Connection
 from loadtests.running import wait_for
@@ -74,7 +72,6 @@ def running(file: Path, deployment: str) -> int:
     return int(lines[-1]["running"]) if lines else 0
 
 
-@pytest.mark.cluster
 def test_up_under_load_and_down_after_it_without_a_failure(tmp_path: Path) -> None:
     file = tmp_path / "status.jsonl"
     flags = ("--most", str(MOST), "--most-ingresses", str(MOST_INGRESSES), "--delay-s", "1", "--watch", str(file))

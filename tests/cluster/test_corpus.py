@@ -25,8 +25,6 @@ from app.vectors.similarity import normalize
 from loadtests.running import ROOT, clean_environment, wait_for
 from tests.support.corpus_fakes import written
 
-pytestmark = pytest.mark.cluster
-
 WORDS = ["river", "bends", "where", "old", "stones", "keep", "quiet", "records", "of", "winter", "floods"]
 # So many that a quick machine is still at work when it is interrupted.
 ROWS, PART = 3_000, 100

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Request, expect
 
-from tests.cluster.page.visit import Visit, dropped
+from tests.support.visit import Visit, dropped
 
 FOUND = "#search-results .found"
 

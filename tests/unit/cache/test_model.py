@@ -56,7 +56,5 @@ class CacheMachine(RuleBasedStateMachine):
         self.pair.check()
 
 
-CacheMachine.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, derandomize=True, database=None
-)
+CacheMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=40)
 TestCacheMachine = CacheMachine.TestCase

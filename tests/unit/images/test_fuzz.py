@@ -3,7 +3,7 @@
 import warnings
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import ServiceError
@@ -33,7 +33,7 @@ CHANGES = st.lists(
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_damage(name: str) -> None:
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES)
     @given(changes=CHANGES, repaired=st.booleans())
     def check(changes: list[Change], repaired: bool) -> None:
         data = damaged(SAMPLES[name], changes)

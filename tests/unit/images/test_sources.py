@@ -191,7 +191,7 @@ TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300)
 @given(TEXTS)
 def test_any_text_is_bytes_or_a_refusal(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     try:

@@ -207,7 +207,7 @@ PARTS = st.sampled_from(
 )
 
 
-@settings(max_examples=500, deadline=None, database=None)
+@settings(max_examples=500)
 @given(st.one_of(st.text(max_size=40), st.lists(st.one_of(PARTS, st.text(max_size=2)), max_size=9).map("".join)))
 def test_any_text_is_an_allowed_url_or_a_refusal(text: str) -> None:
     for url in (text, f"https://{text}", f"https://img.example.org{text}"):

@@ -42,7 +42,7 @@ def test_thresholds_are_inclusive_in_float32() -> None:
 grid = st.integers(-2, 2).map(float)  # few values, hence many exact ties
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@settings(max_examples=150)
 @given(
     data=st.data(),
     metric=st.sampled_from(METRICS),
@@ -69,7 +69,7 @@ def test_order_ties_threshold_and_top_k(
     assert ranking.scores.tolist() == [scores[index] for index in order[:top_k]]
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@settings(max_examples=150)
 @given(scores=st.lists(st.integers(-3, 3).map(float), max_size=40), k=st.integers(0, 45), largest=st.booleans())
 def test_top_k_order(scores: list[float], k: int, largest: bool) -> None:
     order: NDArray[np.int64] = top_k_order(np.array(scores, np.float32), k, largest=largest)

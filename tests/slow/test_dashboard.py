@@ -52,7 +52,6 @@ def empty(server: Prometheus) -> list[str]:
     ]
 
 
-@pytest.mark.cluster
 def test_no_panel_is_empty(service: RunningService) -> None:
     with loaded(service), prometheus.scraping(f"127.0.0.1:{service.port}") as server:
         wait_for(lambda: server.scrapes() >= 12, 120, "twelve scrapes")

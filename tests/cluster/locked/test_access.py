@@ -2,8 +2,6 @@
 
 import json
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,55 +11,13 @@ import pytest
 from app.api.route import Route
 from app.api.routes import ROUTES, SERVE_ROUTES
 from app.auth import api_keys
-from loadtests.running import RunningService, listening, running, wait_for, write_config
+from loadtests.pictures import b64, file_of, fresh_seed, picture
+from loadtests.running import RunningService, listening, wait_for
 from tests.support import outside
+from tests.support.locked import SCOPES, Locked, bearer
 
-SCOPES = ("embed", "read", "admin")
-SECURITY = Path(__file__).parents[2] / "SECURITY.md"
+SECURITY = Path(__file__).parents[3] / "SECURITY.md"
 TEXT = {"texts": ["a key opens a door"]}
-
-
-@dataclass
-class Locked:
-    service: RunningService
-    file: Path
-    keys: dict[str, str]
-    direct: int  # port of the ingress replica itself
-
-    def urls(self) -> list[str]:
-        return [self.service.url, f"http://127.0.0.1:{self.direct}"]
-
-
-def bearer(secret: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {secret}"}
-
-
-@pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
-    folder = tmp_path_factory.mktemp("locked")
-    made = {scope: api_keys.make(f"one-{scope}", [scope]) for scope in SCOPES}
-    made |= {"all": api_keys.make("all", SCOPES), "other": api_keys.make("other", SCOPES)}
-    made |= {"late": api_keys.make("late", SCOPES, 1.0), "few": api_keys.make("few", SCOPES)}
-    lines = [key.line + (" requests=2" if name == "few" else "") for name, (_, key) in made.items()]
-    file = folder / "keys"
-    file.write_text("\n".join(lines))
-    config = write_config(folder, access={"keys_file": str(file), "reload_s": 0.2}, image_models=[])
-    with running(config, HOST="0.0.0.0") as service:  # noqa: S104 - who gets in is the point
-        yield Locked(service, file, {name: secret for name, (secret, _) in made.items()}, _replica_port(service))
-
-
-def _replica_port(service: RunningService) -> int:
-    [ingress] = service.named("ServeReplica:embedding-service:Ingress")
-    found = [port for port in listening([ingress]) if _answers(port)]
-    assert len(found) == 1
-    return found[0]
-
-
-def _answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/livez", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def call(url: str, route: Route, headers: dict[str, str]) -> httpx.Response:
@@ -79,9 +35,8 @@ def test_no_route_answers_without_the_right_key(locked: Locked, route: Route) ->
         wrong = [({}, 401), (bearer(api_keys.make("x", ["embed"])[0]), 401), (bearer(locked.keys["late"]), 401)]
         wrong += [(bearer(locked.keys[scope]), 403) for scope in SCOPES if scope != route.scope]
         assert [call(url, route, headers).status_code for headers, _ in wrong] == [status for _, status in wrong]
-        if route.path != "/embed/image":  # no image model here
-            inside = 400 if route.request and route.example is None else 200
-            assert call(url, route, bearer(locked.keys[route.scope])).status_code == inside
+        inside = 400 if route.request and route.example is None else 200
+        assert call(url, route, bearer(locked.keys[route.scope])).status_code == inside
 
 
 def test_what_serve_answers_itself_is_as_declared(locked: Locked) -> None:
@@ -100,11 +55,14 @@ def test_anonymous_health_is_short(locked: Locked) -> None:
 
 
 def test_hits_are_a_tenants_own(locked: Locked) -> None:
-    def cached(name: str) -> bool:
-        headers = bearer(locked.keys[name])
-        return bool(httpx.post(f"{locked.service.url}/embed/text", json=TEXT, headers=headers).json()["cached"])
+    def cached(path: str, body: Any, name: str) -> bool:
+        answer = httpx.post(locked.service.url + path, json=body, headers=locked.bearer(name), timeout=30)
+        return bool(answer.json()["cached"])
 
-    assert [cached("all"), cached("all"), cached("other"), cached("other")] == [False, True, False, True]
+    image = b64(file_of(picture(fresh_seed())))
+    for path, body in (("/embed/text", TEXT), ("/embed/image", {"images": [image]})):
+        hits = [cached(path, body, name) for name in ("all", "all", "other", "other")]
+        assert hits == [False, True, False, True], path
 
 
 def test_a_quota_ends_in_429_with_a_time_to_wait(locked: Locked) -> None:
