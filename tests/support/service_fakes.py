@@ -135,4 +135,5 @@ def service_of(*encoders: FakeEncoder, cache: FakeCache | None = None, **limits:
     by_id: dict[str, Encoder] = {encoder.state.id: encoder for encoder in encoders}
     # Its thread is only started by the first image.
     reader = ImageReader(ThreadPoolExecutor(1), args.limits, None)
-    return EmbeddingService(by_id, cache or FakeCache(), args, reader)
+    # No model here comes to be ready by itself.
+    return EmbeddingService(by_id, cache or FakeCache(), args, reader, patience_s=0)
