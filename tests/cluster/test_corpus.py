@@ -117,7 +117,7 @@ def test_whatever_is_killed_no_row_is_lost_and_none_comes_twice(source: Path, tm
         # Right away: what the first left is still being swept, or writes its last part.
         with running(source, out) as second:
             started(second, len(first.parts()) + 2)
-            [driver] = second.named("--here")
+            [driver] = wait_for(lambda: second.named("--here"), what="the second driver")
             driver.send_signal(signal.SIGKILL)
             reader = threading.Thread(target=second.process.communicate, daemon=True)
             reader.start()

@@ -161,9 +161,11 @@ def test_no_secret_and_no_path_is_in_log_or_answer(locked: Locked) -> None:
             assert answer.status_code >= 400
             assert secret not in answer.text
             assert not any(word in answer.text for word in ("Traceback", ".py", "/work", "/home", "site-packages"))
-    logged = locked.service.output() + "".join(
-        path.read_text(errors="replace") for path in _logs(locked.service) if path.is_file()
-    )
+    # The logs are those of this service's replicas, with what failed in it.
+    failed = httpx.post(f"{locked.service.url}/embed/text", json={}, headers=locked.bearer("all"))
+    id_ = failed.headers["x-request-id"]
+    wait_for(lambda: any(id_ in path.read_text(errors="replace") for path in _logs(locked.service)), what="the logs")
+    logged = locked.service.output() + "".join(path.read_text(errors="replace") for path in _logs(locked.service))
     assert "embedding-service" in logged
     assert not [name for name, secret in locked.keys.items() if secret in logged]
     assert unknown not in logged
@@ -173,7 +175,7 @@ def _logs(service: RunningService) -> list[Path]:
     """Ray's logs of this service."""
     [server] = [p for p in service.processes() if p.name() == "gcs_server"]
     [folder] = [word.partition("=")[2] for word in server.cmdline() if word.startswith("--log_dir=")]
-    return [*Path(folder).rglob("*.log"), *Path(folder).rglob("*.out"), *Path(folder).rglob("*.err")]
+    return [path for path in Path(folder).rglob("*") if path.suffix in (".log", ".out", ".err") and path.is_file()]
 
 
 def test_exactly_the_ports_that_security_md_names_answer_from_another_machine(locked: Locked) -> None:

@@ -64,12 +64,15 @@ def test_other_schemes(scheme: str) -> None:
     assert refused(f"{scheme}://img.example.org/a.png") == "Image URLs must begin with https://."
 
 
-@pytest.mark.parametrize("port", ["0", "22", "25", "81", "8080", "6379", "65535", "65536", "99999", "00443x"])
+@pytest.mark.parametrize("port", ["0", "22", "25", "81", "8080", "6379", "65535", "65536", "99999"])
 def test_other_ports(port: str) -> None:
-    assert refused(f"https://img.example.org:{port}/") in (
-        "Image URLs may name the ports 443, 80 only.",
-        "The URL's host is malformed: send a plain name, without a user name.",
-    )
+    assert refused(f"https://img.example.org:{port}/") == "Image URLs may name the ports 443, 80 only."
+
+
+@pytest.mark.parametrize("port", ["00443x", "x", "-1"])
+def test_what_is_no_port(port: str) -> None:
+    words = "The URL's host is malformed: send a plain name, without a user name."
+    assert refused(f"https://img.example.org:{port}/") == words
 
 
 @pytest.mark.parametrize(
