@@ -28,6 +28,7 @@ WHO_MAY: Final = [
     M("tenants in the hash", "app/cache/keys.py", "for field in (tenant, fingerprint, kind):", "for field in (fingerprint, kind):", "tests/unit/cache/test_keys.py"),
     M("quota of requests", "app/api/middleware/auth.py", "            _take(authenticator, key, limits)\n", "", "tests/unit/api/test_auth.py"),
     M("tenants of images", "app/service/embedding_service.py", 'KeyMaker(request_context.current().cache_scope, info.fingerprint, "image")', 'KeyMaker("", info.fingerprint, "image")', "tests/unit/api/test_auth.py"),
+    M("lifetimes of keys", "app/cli/key.py", "time.time() + days * DAY_S", "time.time() + DAY_S", "tests/unit/cli/test_key.py"),
     M("quota of tokens", "app/api/middleware/auth.py", 'authenticator.quotas.charge(key.tenant, "tokens", caller.tokens)', "pass", "tests/unit/api/test_auth.py"),
     M("end of a quota", "app/auth/quota.py", "if limit and window.used.get(unit, 0) + price > limit:", "if False:", "tests/unit/auth/test_quota.py"),
     M("quota headers", "app/api/middleware/auth.py", "quota_headers(authenticator.quotas.left(key.tenant, limits))", "[]", "tests/unit/api/test_auth.py"),
