@@ -105,10 +105,11 @@ def clean_environment(**variables: str) -> dict[str, str]:
         "HF_HOME": "home/huggingface",
         "XDG_CACHE_HOME": "cache",
         "RAY_TMPDIR": "ray",
-        "TMPDIR": "tmp",
     }
     own = {name: str(folder(path)) for name, path in folders.items()}
     # Programs run where no `.env` is, and still find this checkout.
+    # HAProxy's sockets are in a folder of their own below the temporary one, and need all of their 107 characters.
+    own["TMPDIR"] = str(_scratch().parent)
     return known | own | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"} | variables
 
 
