@@ -107,9 +107,8 @@ def clean_environment(**variables: str) -> dict[str, str]:
         "RAY_TMPDIR": "ray",
     }
     own = {name: str(folder(path)) for name, path in folders.items()}
-    # Programs run where no `.env` is, and still find this checkout.
-    # HAProxy's sockets are in a folder of their own below the temporary one, and need all of their 107 characters.
     own["TMPDIR"] = str(_scratch().parent)
+    # Programs run where no `.env` is, and still find this checkout.
     return known | own | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"} | variables
 
 
@@ -123,8 +122,8 @@ def folder(name: str) -> Path:
 
 @cache
 def _scratch() -> Path:
-    # The path of a Unix socket has 107 characters at most, and Ray's own part of it takes 68.
-    short = tempfile.gettempdir() if len(tempfile.gettempdir()) <= 16 else "/tmp"  # noqa: S108
+    # The path of a Unix socket has 107 characters at most; Ray's own part of it takes 68, and that of HAProxy more.
+    short = tempfile.gettempdir() if len(tempfile.gettempdir()) <= 8 else "/tmp"  # noqa: S108
     path = Path(tempfile.mkdtemp(prefix="t", dir=short))
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     return path
