@@ -84,9 +84,8 @@ ENTRYPOINT ["tini", "-g", "--"]
 CMD ["python", "-m", "app"]
 
 FROM runtime AS cuda
-# What the NVIDIA container runtime reads.
-ENV NVIDIA_VISIBLE_DEVICES=all \
-    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+# What the NVIDIA container runtime reads. Which GPUs a container sees is its scheduler's to say (`--gpus` by hand).
+ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=cuda-packages /opt/venv /opt/venv
 USER 10001:10001
 

@@ -17,7 +17,7 @@ import yaml
 
 from app.system import ports
 
-DASHBOARD = Path(__file__).resolve().parent.parent / "k8s/base/dashboard.json"
+DASHBOARD = Path(__file__).resolve().parent.parent / "k8s/components/monitoring/dashboard.json"
 SCRAPE_S = 1
 START_S = 60.0
 # What Grafana puts in its place: enough scrapes for a rate.

@@ -13,6 +13,9 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 OVERLAYS = ("cpu", "dev", "gpu", "ha")
+PUBLIC = ("cpu", "gpu", "ha")
+# Those that add objects; `gpu-workers` only changes one.
+COMPONENTS = tuple(sorted(p.name for p in (ROOT / "k8s/components").iterdir() if p.name != "gpu-workers"))
 
 Manifest = dict[str, Any]
 
@@ -20,11 +23,25 @@ Manifest = dict[str, Any]
 @cache
 def render(overlay: str) -> tuple[Manifest, ...]:
     """Every object of the overlay."""
+    return _rendered(_kubectl(), ROOT / "k8s" / "overlays" / overlay)
+
+
+@cache
+def render_component(component: str) -> tuple[Manifest, ...]:
+    """Every object that the component adds."""
+    return _rendered(_kubectl(), ROOT / "k8s" / "components" / component)
+
+
+def _kubectl() -> str:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         assert not os.environ.get("CI"), "CI needs kubectl; .ci/run says how"
         pytest.skip("no kubectl on the PATH: the manifests were not rendered")
-    command = [kubectl, "kustomize", str(ROOT / "k8s" / "overlays" / overlay)]
+    return kubectl
+
+
+def _rendered(kubectl: str, folder: Path) -> tuple[Manifest, ...]:
+    command = [kubectl, "kustomize", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return tuple(yaml.load_all(done.stdout, Loader=yaml.CSafeLoader))

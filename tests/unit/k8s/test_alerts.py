@@ -14,7 +14,7 @@ from app.api.routes import ROUTES
 from app.telemetry.metrics import METRICS, SECONDS
 from tests.unit.k8s.manifests import ROOT
 
-MANIFEST = yaml.safe_load((ROOT / "k8s/base/alerts.yaml").read_text())
+MANIFEST = yaml.safe_load((ROOT / "k8s/components/monitoring/alerts.yaml").read_text())
 RULES: list[dict[str, Any]] = [rule for group in MANIFEST["spec"]["groups"] for rule in group["rules"]]
 
 pytestmark = pytest.mark.skipif(

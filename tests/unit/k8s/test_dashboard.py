@@ -10,14 +10,14 @@ import yaml
 from app.api.routes import ROUTES
 from app.telemetry.metrics import METRICS
 from loadtests.prometheus import panels
-from tests.unit.k8s.manifests import OVERLAYS, ROOT, of_kind
+from tests.unit.k8s.manifests import PUBLIC, ROOT, of_kind
 
-DASHBOARD: dict[str, Any] = json.loads((ROOT / "k8s/base/dashboard.json").read_text())
+DASHBOARD: dict[str, Any] = json.loads((ROOT / "k8s/components/monitoring/dashboard.json").read_text())
 BY_NAME = {metric.name: metric for metric in METRICS}
 EXPRESSIONS = [expression for panel in panels() for expression, _ in panel.queries]
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", PUBLIC)
 def test_every_cluster_has_it(overlay: str) -> None:
     (found,) = (c for c in of_kind(overlay, "ConfigMap") if "grafana_dashboard" in c["metadata"].get("labels", {}))
     assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
@@ -58,6 +58,6 @@ def test_every_metric_is_shown() -> None:
 
 
 def test_alerts_and_dashboard_read_the_same_job() -> None:
-    config = yaml.safe_load((ROOT / "k8s/base/scrapeconfig.yaml").read_text())
+    config = yaml.safe_load((ROOT / "k8s/components/monitoring/scrapeconfig.yaml").read_text())
     assert config["spec"]["jobName"] == "embeddings"
     assert all("job=" not in expression for expression in EXPRESSIONS)

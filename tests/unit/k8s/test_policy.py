@@ -1,6 +1,8 @@
 """What a platform engineer would ask of the manifests before merging them."""
 
 import re
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -10,7 +12,9 @@ from app.auth import key_file
 from app.config.args import Limits
 from app.config.settings import AppArgs
 from tests.unit.k8s.manifests import (
+    COMPONENTS,
     OVERLAYS,
+    PUBLIC,
     ROOT,
     Manifest,
     cluster,
@@ -19,13 +23,14 @@ from tests.unit.k8s.manifests import (
     of_kind,
     pods,
     rayservice,
+    render,
+    render_component,
     serve_config,
 )
 from tests.unit.k8s.serve import DRAINING_S
 
 DASHBOARD, GCS, STATS = 8265, 6379, 8404
 TMP, SHM, KEYS = "/tmp", "/dev/shm", "/etc/embeddings"  # noqa: S108 - mount points in a pod
-PUBLIC = [overlay for overlay in OVERLAYS if overlay != "dev"]
 
 
 def _containers(overlay: str) -> list[tuple[str, Manifest]]:
@@ -55,16 +60,40 @@ def test_pods_share_nothing_with_their_host(overlay: str) -> None:
         assert spec["securityContext"]["runAsNonRoot"], name
         assert spec["securityContext"]["runAsUser"] > 0, name
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
-        # Only the head's autoscaler speaks with the Kubernetes API.
-        assert spec.get("automountServiceAccountToken", True) == (name == "head"), name
+        # Only the autoscaler speaks with the Kubernetes API: its token is mounted there and nowhere else.
+        assert spec["automountServiceAccountToken"] is False, name
+        mounted = [c["name"] for c in spec["containers"] for m in c["volumeMounts"] if "token" in m["name"]]
+        assert mounted == [], name
+    token = {"name": "autoscaler-token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True}
+    assert token in cluster(overlay)["autoscalerOptions"]["volumeMounts"]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_limits_are_set_and_requests_equal_them(overlay: str) -> None:
+def test_memory_is_limited_to_what_is_requested(overlay: str) -> None:
     for name, container in _containers(overlay):
-        resources = container["resources"]
-        assert {"cpu", "memory"} <= resources["limits"].keys(), name
-        assert resources["requests"] == resources["limits"], name
+        requests, limits = container["resources"]["requests"], container["resources"]["limits"]
+        assert {"cpu", "memory"} <= requests.keys(), name
+        assert {kind: amount for kind, amount in requests.items() if kind != "cpu"} == {
+            kind: amount for kind, amount in limits.items() if kind != "cpu"
+        }, name
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_workers_have_cpus_beside_what_ray_gives_away_and_are_not_throttled(overlay: str) -> None:
+    for name, group in groups(overlay).items():
+        resources = group["template"]["spec"]["containers"][0]["resources"]
+        if name != "head":
+            assert "cpu" not in resources["limits"], name
+            # Stated: Ray would count the CPUs of the whole machine.
+            assert "num-cpus" in group["rayStartParams"], name
+            # `dev`'s two are for Ray's accounts on a laptop.
+            assert overlay == "dev" or float(group["rayStartParams"]["num-cpus"]) < _cpus(resources["requests"]["cpu"])
+            # A node of 4 or 8 CPUs has some for its system.
+            assert _cpus(resources["requests"]["cpu"]) not in (4, 8), name
+
+
+def _cpus(quantity: str) -> float:
+    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -181,20 +210,23 @@ def test_everything_is_closed_at_first(overlay: str) -> None:
     assert denied == [{"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}]
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_only_the_service_port_is_open(overlay: str) -> None:
+MONITORING, EDGE, OPERATOR = "monitoring", "envoy-gateway-system", "kuberay-system"
+
+
+@pytest.mark.parametrize("overlay", PUBLIC)
+def test_who_may_reach_what(overlay: str) -> None:
     for name in groups(overlay):
         opened = _opened(overlay, name)
-        assert opened["own pods"] == {"all"}
         if name == "head":
-            assert opened["monitoring"] == {8080, 9101}
-            assert opened.keys() == {"own pods", "monitoring", "kuberay-system"}
-            assert opened["kuberay-system"] == {DASHBOARD, 8000}
+            assert opened == {"own pods": {"all"}, MONITORING: {8080, 9101}, OPERATOR: {DASHBOARD, 8000}}
         else:
-            assert opened["monitoring"] == {8080, 9101, 8000}
-            assert opened.keys() == {"own pods", "monitoring", "ingress-nginx"}
-            assert opened["ingress-nginx"] == {8000}
+            assert opened == {"own pods": {"all"}, MONITORING: {8080, 9101, 8000}, EDGE: {8000}}
         assert not {GCS, STATS} & {port for who, ports in opened.items() if who != "own pods" for port in ports}
+
+
+def test_without_components_only_the_operator_reaches_the_head() -> None:
+    assert _opened("dev", "head") == {"own pods": {"all"}, OPERATOR: {DASHBOARD, 8000}}
+    assert _opened("dev", "cpu") == {"own pods": {"all"}}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -206,10 +238,11 @@ def test_the_dashboard_is_the_operator_pods_only(overlay: str) -> None:
         if DASHBOARD in {port["port"] for port in rule.get("ports", [])}
         for peer in rule["from"]
     ]
-    assert [peer["podSelector"]["matchLabels"] for peer in peers] == [{"app.kubernetes.io/name": "kuberay-operator"}]
+    label = {"app.kubernetes.io/component": "kuberay-operator"}
+    assert [peer["podSelector"]["matchLabels"] for peer in peers] == [label]
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", PUBLIC)
 def test_traces_have_a_way_to_a_collector(overlay: str) -> None:
     ways = [
         {port["port"] for port in rule["ports"]}
@@ -221,33 +254,68 @@ def test_traces_have_a_way_to_a_collector(overlay: str) -> None:
     assert ways == [{4318}]
 
 
+METADATA = ip_address("169.254.169.254")
+
+
+def _blocks(policies: Iterable[Manifest]) -> Iterator[tuple[str, Any, list[Any], set[int]]]:
+    """(policy, range, exceptions, ports) of every way out to addresses."""
+    for policy in policies:
+        for rule in policy["spec"].get("egress", []):
+            for peer in rule["to"]:
+                if "ipBlock" in peer:
+                    excepted = [ip_network(block) for block in peer["ipBlock"].get("except", [])]
+                    ports = {port["port"] for port in rule["ports"]}
+                    yield policy["metadata"]["name"], ip_network(peer["ipBlock"]["cidr"]), excepted, ports
+
+
+def test_no_way_leads_to_credentials_of_the_cloud() -> None:
+    policies = [p for overlay in OVERLAYS for p in of_kind(overlay, "NetworkPolicy")]
+    policies += [m for name in COMPONENTS for m in render_component(name) if m["kind"] == "NetworkPolicy"]
+    found = list(_blocks(policies))
+    assert {name for name, *_ in found} >= {"head-to-api-server", "workers-to-hub", "workers-to-image-urls"}
+    for name, block, excepted, ports in found:
+        open_ = METADATA in block and not any(METADATA in each for each in excepted)
+        # Cloud DNS answers at the same address, on another port than credentials.
+        assert not open_ or ports == {53}, name
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_no_way_leads_to_credentials_of_the_cloud(overlay: str) -> None:
-    blocks = [
-        peer["ipBlock"]
-        for policy in of_kind(overlay, "NetworkPolicy")
-        for rule in policy["spec"].get("egress", [])
-        for peer in rule["to"]
-        if "ipBlock" in peer
-    ]
+def test_the_head_does_not_reach_the_internet(overlay: str) -> None:
+    head = dict(pods(overlay))["head"]
+    chosen = [p for p in of_kind(overlay, "NetworkPolicy") if _selects(p["spec"]["podSelector"], _labels("head", head))]
+    blocks = list(_blocks(chosen))
     assert blocks
-    assert all("169.254.169.254/32" in block["except"] for block in blocks)
+    assert all(block.is_private or block == ip_network("100.64.0.0/10") for _, block, _, _ in blocks)
+
+
+def test_image_urls_lead_to_public_addresses_only() -> None:
+    [(_, _, excepted, ports)] = _blocks(render_component("image-urls"))
+    assert ports == {443}
+    for address in ("10.1.2.3", "172.20.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "127.0.0.1"):
+        assert any(ip_address(address) in block for block in excepted), address
 
 
 @pytest.mark.parametrize("overlay", PUBLIC)
 def test_the_edge_lets_through_what_the_service_takes(overlay: str) -> None:
-    (ingress,) = of_kind(overlay, "Ingress")
-    annotations = {name.partition("/")[2]: value for name, value in ingress["metadata"]["annotations"].items()}
     limits = Limits()
-    body = int(annotations["proxy-body-size"].removesuffix("m")) * 2**20
+    (gateway,), (route,) = of_kind(overlay, "Gateway"), of_kind(overlay, "HTTPRoute")
+    (clients,), (backend,) = of_kind(overlay, "ClientTrafficPolicy"), of_kind(overlay, "BackendTrafficPolicy")
+    # A key never crosses in clear: there is no other listener.
+    (listener,) = gateway["spec"]["listeners"]
+    assert (listener["protocol"], listener["port"], listener["tls"]["mode"]) == ("HTTPS", 443, "Terminate")
+    assert route["spec"]["hostnames"] == [listener["hostname"]]
+    [parent] = route["spec"]["parentRefs"]
+    assert parent == {"name": gateway["metadata"]["name"], "sectionName": listener["name"]}
+    [rule] = route["spec"]["rules"]
+    service = rayservice(overlay)["metadata"]["name"] + "-serve-svc"
+    assert rule["backendRefs"] == [{"name": service, "port": 8000}]
+    for timeout in rule["timeouts"].values():
+        assert limits.deadline_s < int(timeout.removesuffix("s")) <= 2 * limits.deadline_s
+    body = int(backend["spec"]["requestBuffer"]["limit"].removesuffix("Mi")) * 2**20
     assert max(limits.text_body, limits.image_body, limits.vector_body) <= body <= 2 * limits.vector_body
-    assert limits.deadline_s < int(annotations["proxy-read-timeout"]) <= 2 * limits.deadline_s
-    # The edge's own password would take the header that the key comes in.
-    assert not [name for name in annotations if name.startswith("auth-")]
-    assert ingress["spec"]["tls"][0]["hosts"] == [ingress["spec"]["rules"][0]["host"]]
-    (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
-    service = path["backend"]["service"]
-    assert service == {"name": rayservice(overlay)["metadata"]["name"] + "-serve-svc", "port": {"number": 8000}}
+    for policy, target in ((clients, gateway), (backend, route)):
+        [ref] = policy["spec"]["targetRefs"]
+        assert (ref["kind"], ref["name"]) == (target["kind"], target["metadata"]["name"])
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -305,7 +373,14 @@ def test_flags_are_written_down_once() -> None:
 
 
 def test_kustomizations_name_every_file() -> None:
-    for folder in [ROOT / "k8s" / "base", *(ROOT / "k8s" / "overlays" / overlay for overlay in OVERLAYS)]:
+    k8s = ROOT / "k8s"
+    for folder in [k8s / "base", *(k8s / "overlays").iterdir(), *(k8s / "components").iterdir()]:
         written = (folder / "kustomization.yaml").read_text()
-        assert yaml.safe_load(written)["kind"] == "Kustomization"
+        assert yaml.safe_load(written)["kind"] == ("Component" if "components" in folder.parts else "Kustomization")
         assert [path.name for path in folder.iterdir() if path.name not in (written + "kustomization.yaml")] == []
+
+
+def test_every_object_is_in_the_namespace() -> None:
+    for overlay in OVERLAYS:
+        for manifest in render(overlay):
+            assert manifest["kind"] == "Namespace" or manifest["metadata"]["namespace"] == "embeddings", overlay

@@ -1,19 +1,38 @@
-"""Every rendered object is what its API server would take: built-in kinds, and KubeRay's strictly."""
+"""Every rendered object is what its API server would take: built-in kinds and custom ones, strictly."""
 
+import json
+import time
 from copy import deepcopy
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import kubernetes_validate
 import pytest
-import yaml
 
+from app.api.middleware.auth import Authenticator
 from app.api.routes import ROUTES
-from tests.unit.k8s.manifests import OVERLAYS, ROOT, Manifest, pods, rayservice, render
+from app.auth import api_keys
+from app.auth.key_file import open_book
+from app.auth.quota import Quotas
+from app.config.settings import AppArgs
+from tests.support.calling import Service
+from tests.unit.k8s.manifests import (
+    COMPONENTS,
+    OVERLAYS,
+    PUBLIC,
+    ROOT,
+    Manifest,
+    pods,
+    rayservice,
+    render,
+    render_component,
+    serve_config,
+)
 
 KUBERNETES = "1.35"
-CUSTOM = {"RayService", "PodMonitor", "ScrapeConfig", "PrometheusRule"}
+CRDS = ROOT / "tests/unit/k8s/crd"
 
 
 def _strict(schema: Any) -> Any:
@@ -32,30 +51,45 @@ def _strict(schema: Any) -> Any:
 
 
 @cache
-def _rayservice_schema() -> jsonschema.Draft202012Validator:
-    crd = yaml.load((ROOT / "tests/unit/k8s/crd/ray.io_rayservices.yaml").read_text(), Loader=yaml.CSafeLoader)
-    (version,) = crd["spec"]["versions"]
-    schema = _strict(version["schema"]["openAPIV3Schema"])
-    # The CRD leaves this one to the API server.
-    schema["properties"]["metadata"] = {"type": "object"}
-    return jsonschema.Draft202012Validator(schema)
+def _schemas() -> dict[tuple[str, str], jsonschema.Draft202012Validator]:
+    """By apiVersion and kind."""
+    found = {}
+    for path in sorted(CRDS.glob("*.json")):
+        crd = json.loads(path.read_text())
+        schema = _strict(crd["schema"])
+        # A CRD leaves this one to the API server.
+        schema["properties"]["metadata"] = {"type": "object"}
+        found[f"{crd['group']}/{crd['version']}", crd["kind"]] = jsonschema.Draft202012Validator(schema)
+    return found
 
 
-def _complaints(service: Manifest) -> list[str]:
-    return [f"{error.json_path}: {error.message}" for error in _rayservice_schema().iter_errors(service)]
+def _complaints(manifest: Manifest) -> list[str]:
+    schema = _schemas()[manifest["apiVersion"], manifest["kind"]]
+    return [f"{error.json_path}: {error.message}" for error in schema.iter_errors(manifest)]
+
+
+def _check(manifests: tuple[Manifest, ...]) -> None:
+    for manifest in manifests:
+        if (manifest["apiVersion"], manifest["kind"]) in _schemas():
+            assert _complaints(manifest) == [], manifest["kind"]
+        else:
+            kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_builtin_kinds_are_valid(overlay: str) -> None:
-    builtin = [manifest for manifest in render(overlay) if manifest["kind"] not in CUSTOM]
-    assert len(builtin) >= 8
-    for manifest in builtin:
-        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+def test_objects_of_every_overlay_are_valid(overlay: str) -> None:
+    assert len(render(overlay)) >= 8
+    _check(render(overlay))
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_ray_service_is_valid(overlay: str) -> None:
-    assert _complaints(rayservice(overlay)) == []
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_objects_of_every_component_are_valid(component: str) -> None:
+    assert render_component(component)
+    _check(render_component(component))
+
+
+def test_dev_needs_no_custom_resource_but_kuberays() -> None:
+    assert {manifest["kind"] for manifest in render("dev")} & {kind for _, kind in _schemas()} == {"RayService"}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -66,7 +100,7 @@ def test_pod_templates_are_valid_pods(overlay: str) -> None:
         kubernetes_validate.validate(pod, KUBERNETES, strict=True)
 
 
-def test_schema_finds_typos_and_wrong_types() -> None:
+def test_schemas_find_typos_and_wrong_types() -> None:
     service = deepcopy(rayservice("cpu"))
     service["spec"]["excludeHeadPodFromServeService"] = True
     group = service["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]
@@ -77,10 +111,21 @@ def test_schema_finds_typos_and_wrong_types() -> None:
         "$.spec.rayClusterConfig.workerGroupSpecs[0].maxReplicas",
         "$.spec.rayClusterConfig.workerGroupSpecs[0].template.spec",
     ]
+    for kind, path, value in (
+        ("HTTPRoute", "timeout", "35s"),
+        ("Gateway", "gatewayClass", "envoy"),
+        ("BackendTrafficPolicy", "rateLimits", {}),
+        ("ClientTrafficPolicy", "timeouts", {}),
+        ("ScrapeConfig", "jobname", "x"),
+        ("PodMonitor", "podMetricsEndpoint", []),
+        ("PrometheusRule", "group", []),
+    ):
+        [manifest] = [deepcopy(m) for m in render("cpu") if m["kind"] == kind]
+        manifest["spec"][path] = value
+        assert [complaint.split(":")[0] for complaint in _complaints(manifest)] == ["$.spec"], kind
 
 
 def test_pod_monitor_names_ports_that_exist() -> None:
-    # No schema here: the Prometheus operator's CRD is not part of this repository.
     (monitor,) = [manifest for manifest in render("cpu") if manifest["kind"] == "PodMonitor"]
     ports = {endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]}
     for _, template in pods("cpu"):
@@ -89,12 +134,34 @@ def test_pod_monitor_names_ports_that_exist() -> None:
         assert wanted.items() <= (template["metadata"]["labels"] | {"ray.io/is-ray-node": "yes"}).items()
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_clusters_page_is_scraped_through_the_service(overlay: str) -> None:
-    # No schema here either; the fields are those of the operator's v1alpha1.
-    (scrape,) = [manifest for manifest in render(overlay) if manifest["kind"] == "ScrapeConfig"]
-    service = rayservice(overlay)["metadata"]
-    assert scrape["metadata"]["namespace"] == service["namespace"]
-    target = f"{service['name']}-serve-svc.{service['namespace']}.svc:8000"
-    assert scrape["spec"]["staticConfigs"] == [{"targets": [target]}]
-    assert scrape["spec"]["metricsPath"] in {route.path for route in ROUTES if route.method == "GET"}
+def test_the_clusters_page_is_scraped_through_the_service() -> None:
+    for overlay in PUBLIC:
+        (scrape,) = [manifest for manifest in render(overlay) if manifest["kind"] == "ScrapeConfig"]
+        service = rayservice(overlay)["metadata"]
+        assert scrape["metadata"]["namespace"] == service["namespace"]
+        target = f"{service['name']}-serve-svc.{service['namespace']}.svc:8000"
+        assert scrape["spec"]["staticConfigs"] == [{"targets": [target]}]
+        assert scrape["spec"]["metricsPath"] in {route.path for route in ROUTES if route.method == "GET"}
+
+
+def test_the_scrape_has_the_key_that_the_settings_ask_for(tmp_path: Path) -> None:
+    """An overlay's own settings and the request that its ScrapeConfig describes, with the key that README makes."""
+    secret, key = api_keys.make("metrics", ["read"])
+    (tmp_path / "keys").write_text(key.line + "\n")
+    args = AppArgs.model_validate(serve_config("cpu")["applications"][0]["args"])
+    access = args.access.model_copy(update={"keys_file": str(tmp_path / "keys")})
+    authenticator = Authenticator(open_book(access), access, Quotas(time.monotonic))
+    service = Service(authenticator=authenticator, settings={"auth": args.auth, "access": access})
+    (scrape,) = [manifest for manifest in render("cpu") if manifest["kind"] == "ScrapeConfig"]
+    authorization = scrape["spec"]["authorization"]
+    assert authorization["credentials"] == {"name": "embeddings-metrics-key", "key": "key"}
+    path, headers = scrape["spec"]["metricsPath"], {"authorization": f"{authorization['type']} {secret}"}
+    assert service.get(path, headers=headers).status_code == 200
+    assert service.get(path).status_code == 401
+
+
+def test_prometheus_finds_what_is_for_it() -> None:
+    kinds = {"PodMonitor", "ScrapeConfig", "PrometheusRule"}
+    ours = [manifest for manifest in render("cpu") if manifest["kind"] in kinds]
+    assert {manifest["kind"] for manifest in ours} == kinds
+    assert all(m["metadata"]["labels"]["release"] == "kube-prometheus-stack" for m in ours)

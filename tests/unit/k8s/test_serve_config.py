@@ -25,8 +25,8 @@ def _scale(low: int, high: int, **more: int) -> dict[str, Any]:
     return {"autoscaling": {"min_replicas": low, "max_replicas": high, **more}}
 
 
-CPU = {"num_cpus": 3, "inference_threads": 3}
-GPU = {"num_cpus": 1.5, "num_gpus": 0.5, "backend": "torch", "device": "cuda", "precision": "f16"}
+CPU = {"num_cpus": 2, "inference_threads": 2}
+GPU = {"num_cpus": 1.5, "num_gpus": 1, "backend": "torch", "device": "cuda", "precision": "f16"}
 CPU_NODE = {"resources": {"cpu_node": 1}}
 
 # By overlay: what every text model, every image model and the application's arguments have beside the file's own.
@@ -117,7 +117,7 @@ def test_inference_threads_are_stated_on_cpu(overlay: str) -> None:
 
 
 def _cpus(overlay: str, group: str) -> float:
-    return float(groups(overlay)[group]["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"])
+    return float(groups(overlay)[group]["rayStartParams"]["num-cpus"])
 
 
 def _node(overlay: str, name: str) -> dict[str, float]:
@@ -125,7 +125,7 @@ def _node(overlay: str, name: str) -> dict[str, float]:
     group = groups(overlay)[name]
     limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
     custom = json.loads(json.loads(group["rayStartParams"].get("resources", '"{}"')))
-    return {"CPU": float(limits["cpu"]), "GPU": float(limits.get("nvidia.com/gpu", 0)), **custom}
+    return {"CPU": float(group["rayStartParams"]["num-cpus"]), "GPU": float(limits.get("nvidia.com/gpu", 0)), **custom}
 
 
 def _demand(placement: Placement) -> dict[str, float]:
@@ -164,7 +164,7 @@ def test_the_smallest_cluster_holds_the_smallest_application(overlay: str) -> No
 def test_ingress_and_similarity_stay_off_gpu_nodes() -> None:
     args = _args("gpu")
     offer = _node("gpu", "gpu")
-    assert offer == {"CPU": 4, "GPU": 1}
+    assert offer == {"CPU": 3, "GPU": 1}
     assert not _fits(_demand(args.ingress), offer)
     assert not _fits(_demand(args.similarity), offer)
 
