@@ -21,6 +21,7 @@ import yaml
 from app.local import haproxy as haproxy_wrapper
 from app.local.serve_environment import LocalPorts, environment, haproxy_binary
 from app.system import ports, processes
+from loadtests.running import clean_environment
 from loadtests.workloads import body
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,7 +102,7 @@ def _beside_us(module: str, flags: list[str]) -> Iterator[tuple[int, int]]:
         if binary is not None:
             haproxy = haproxy_wrapper.write(Path(folder), binary, port)
             kept.enter_context(haproxy_wrapper.keep(Path(folder), "127.0.0.1", port))
-        env = _environment() | environment(LocalPorts.choose(), Path(folder), haproxy)
+        env = clean_environment(**environment(LocalPorts.choose(), Path(folder), haproxy))
         argv = [sys.executable, "-m", module, "--port", str(port), *flags]
         with _running(argv, env, port, "/health", ROOT) as process:
             try:

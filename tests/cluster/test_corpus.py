@@ -22,7 +22,7 @@ from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus.known_vectors import matrix
 from app.encoders import load_text_model
 from app.vectors.similarity import normalize
-from loadtests.running import ROOT, clean_environment, wait_for
+from loadtests.running import ROOT, clean_environment, folder, wait_for
 from tests.support.corpus_fakes import written
 
 WORDS = ["river", "bends", "where", "old", "stones", "keep", "quiet", "records", "of", "winter", "floods"]
@@ -74,12 +74,12 @@ class Run:
 @contextmanager
 def running(source: Path, out: Path, *flags: str) -> Iterator[Run]:
     marker = f"{os.getpid()}-{random.random()}"
-    env = clean_environment(TEST_CORPUS=marker, HF_HUB_OFFLINE="1")
+    env = clean_environment(TEST_CORPUS=marker)
     command = [sys.executable, "-m", "app", "embed-corpus", str(source), "--out", str(out), "--part-rows", str(PART)]
     process = subprocess.Popen(
         [*command, *flags],
         env=env,
-        cwd=ROOT,
+        cwd=folder("work"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -28,6 +28,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
         running(
             config,
             HOST="0.0.0.0",  # noqa: S104 - who gets in is the point
+            LOG_FORMAT="json",
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
             OTEL_EXPORTER_OTLP_HEADERS="x-team=search",
         ) as service,

@@ -1,6 +1,7 @@
 """API keys on a real service that other machines could reach: through HAProxy, and past it to a replica's own port."""
 
 import json
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,20 @@ def test_no_secret_and_no_path_is_in_log_or_answer(locked: Locked) -> None:
     assert "embedding-service" in logged
     assert not [name for name, secret in locked.keys.items() if secret in logged]
     assert unknown not in logged
+
+
+def test_logs_are_json_where_the_owner_asks_for_it(locked: Locked) -> None:
+    failed = httpx.post(f"{locked.service.url}/embed/text", json={}, headers=locked.bearer("all"))
+    id_ = failed.headers["x-request-id"]
+
+    def lines() -> list[str]:
+        files = [path for path in _logs(locked.service) if path.name.startswith("replica_")]
+        return [line for path in files for line in path.read_text().splitlines() if id_ in line]
+
+    [line] = wait_for(lines, what="the line of a request that failed")
+    told = json.loads(line)
+    assert told["levelname"] == "INFO"
+    assert re.search(r"POST /embed/text 400 [0-9.]+ms invalid_request$", told["message"])
 
 
 def _logs(service: RunningService) -> list[Path]:
