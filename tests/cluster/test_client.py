@@ -26,7 +26,7 @@ from app.client import (
 from app.errors import InvalidImage, InvalidItem, InvalidRequest, ModelNotFound, NotFound, PayloadTooLarge
 from app.types import Vector
 from loadtests.pictures import file_of, fresh_seed, picture
-from loadtests.running import RunningService, clean_environment, folder
+from loadtests.running import ROOT, RunningService, clean_environment, folder
 from tests.support.oracle import Oracle
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
