@@ -128,10 +128,10 @@ class FakeCache:
 
 
 def args_of(*encoders: FakeEncoder, **limits: Any) -> AppArgs:
-    def models(kind: Modality) -> tuple[ModelArgs, ...]:
-        return tuple(ModelArgs(id=encoder.state.id) for encoder in encoders if kind in encoder.kinds)
-
-    return AppArgs(text_models=models("text"), image_models=models("image"), limits=Limits(**limits))
+    """Who reads nothing but images is configured as an image model."""
+    texts = tuple(ModelArgs(id=encoder.state.id) for encoder in encoders if "text" in encoder.kinds)
+    images = tuple(ModelArgs(id=encoder.state.id) for encoder in encoders if "text" not in encoder.kinds)
+    return AppArgs(text_models=texts, image_models=images, limits=Limits(**limits))
 
 
 def service_of(*encoders: FakeEncoder, cache: FakeCache | None = None, **limits: Any) -> EmbeddingService:
