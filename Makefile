@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve dev test test-fast test-slow check format test-cache test-similarity test-corpus fuzz clean \
-	bench load bench-batch bench-cache bench-peers bench-scaling bench-capacity bench-shards bench-plots dashboard-pictures bench-similarity \
+.PHONY: help serve dev test test-fast test-slow test-bypass check format test-cache test-similarity test-corpus fuzz clean \
+	bench load bench-batch bench-cache bench-peers bench-scaling bench-capacity bench-shards bench-bypass bench-plots dashboard-pictures bench-similarity \
 	bench-corpus bench-corpus-workers bench-corpus-search example-corpus \
 	example-text example-search example-clustering example-recommendation example-images \
 	example-pictures schemathesis train-shapes-clip test-page screenshots \
@@ -57,6 +57,9 @@ check: $(VENV)/.dev ## Format, lint, types, import rules
 format: $(VENV)/.dev ## Write the format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
+test-bypass: $(VENV)/.dev ## The cluster's tests as shipped, with nothing past Serve, and under plain `serve run`
+	@for way in shipped off plain; do echo "== $$way"; TEST_WAY=$$way $(BIN)/python -m pytest tests/cluster || exit 1; done
+
 test-cache: $(VENV)/.dev ## Only the cache's tests
 	@exec $(BIN)/python -m pytest tests/unit/cache
 
@@ -80,6 +83,9 @@ bench-scaling: $(VENV)/.dev ## 1, 2, 4, 8 encoder replicas with a stand-in model
 
 bench-capacity: $(VENV)/.dev ## What a request costs each part, and whether docs/scaling.md's model foretells a run
 	@exec $(BIN)/python -m loadtests.bench_capacity
+
+bench-bypass: $(VENV)/.dev ## What each part of the bypass of Serve earns, in pairs of services (TURNS=5 SCALE=1)
+	@exec $(BIN)/python -m loadtests.bench_bypass --turns $${TURNS:-5} --scale $${SCALE:-1}
 
 bench-shards: $(VENV)/.dev ## The shared cache over 1, 2 and 4 shards
 	@exec $(BIN)/python -m loadtests.bench_shards

@@ -24,8 +24,7 @@ def build(args: AppArgs) -> Application:
     """Serve's builder: one typed argument, overridden by the owner's environment variables.
 
     Raises:
-        ValueError: Keys are asked for and there are none: a service that nobody may use, or one that somebody
-            believes to be closed.
+        ValueError: The settings ask for keys and there are none, or two models have the same name.
     """
     args = args.with_environment()
     key_file.check(args)
@@ -45,7 +44,7 @@ def build(args: AppArgs) -> Application:
 def _encoder(cls: type[Any], prefix: str, model: ModelArgs, backup: Backup | None, args: AppArgs) -> Application:
     name = f"{prefix}-{_slug(model.short_name)}"
     deployment = serve.deployment(cls, name=name, **called_options(model))
-    return deployment.bind(model, _threads(model), args.offline, backup, args.tracing)
+    return deployment.bind(model, _threads(model), args.offline, backup, args.tracing, args.serve_bypass)
 
 
 def options(placement: Placement) -> dict[str, Any]:

@@ -1,31 +1,50 @@
-"""CacheActor, the cluster-wide cache (or one shard of it) as a named Ray actor, and the ingress's way to it."""
+"""CacheActor, an application's shared cache (or one shard of it) as a named Ray actor, and the ingress's way to it."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import ray
+from ray.actor import exit_actor
 from ray.exceptions import RayActorError
 
 from app.cache.lru import LruTtlCache
 from app.cache.shared import CacheStats, PollRequest, PollResponse, SharedCache
 from app.config.args import CacheArgs
 from app.telemetry.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_EVICTIONS, CACHE_EXPIRATIONS
+from app.telemetry.registry import Registry
 from deployments.metrics import Reporter
-from deployments.named_actor import shared_actor
+from deployments.named_actor import NAMESPACE, NamedActor, actor_name, ask_gcs, other_settings
 
-# A detached actor outlives redeploys with the code that it began with: a new protocol needs a new name.
-ACTOR_NAME = "embedding-cache-v2"
-NAMESPACE = "embedding-service"
-MAX_PARKED = 1000
+# A detached actor outlives redeploys with the code that it began with: a new protocol needs a new kind.
+KIND = "cache-v3"
+# A cache that nobody has polled for so long belongs to an application that is gone.
+ABANDONED_S = 3600.0
 
 
 class CacheActor:
-    """All logic is `SharedCache`'s; async methods put it on one event loop."""
+    """All logic is `SharedCache`'s; async methods put it on one event loop.
 
-    def __init__(self, args: CacheArgs) -> None:
-        entries, size = -(-args.max_size // args.shards), -(-args.max_bytes // args.shards)
-        self._cache = SharedCache(LruTtlCache(entries, size, args.ttl_ms), args.lease_s)
-        self._reporter: Reporter | None = None
+    Args:
+        bounds: The store's.
+    """
+
+    def __init__(self, name: str, bounds: tuple[int, int, int], lease_s: float) -> None:
+        self._name = name
+        self._cache = SharedCache(LruTtlCache(*bounds), lease_s)
+        # The constructor has no event loop.
+        ray.get_runtime_context().current_actor.watch.remote()
+
+    async def watch(self) -> None:
+        """Report the metrics, and exit once this actor has been replaced or abandoned."""
+        application = self._name.rsplit(":", 3)[0]
+        reporter = Reporter(application, "CacheActor", ray.get_runtime_context().get_actor_id() or "")
+        reporter.registry.collectors.append(lambda: self._collect(reporter.registry))
+        while True:
+            await asyncio.sleep(self._cache.lease_s / 2)
+            if await self._is_retired():
+                await reporter.close()
+                exit_actor()
 
     async def lookup(self, keys: Sequence[bytes]) -> tuple[str, list[tuple[bytes, float | None] | None]]:
         return self._cache.lookup(keys)
@@ -33,11 +52,8 @@ class CacheActor:
     async def put(self, client: str, epoch: str, entries: Sequence[tuple[bytes, bytes]]) -> bool:
         return self._cache.put(client, epoch, entries)
 
-    async def poll(self, report: PollRequest) -> PollResponse:
-        if self._reporter is None:  # the constructor has no event loop
-            self._reporter = Reporter("CacheActor", ray.get_runtime_context().get_actor_id() or "")
-            self._reporter.registry.collectors.append(self._collect)
-        return await self._cache.poll(report)
+    async def poll(self, request: PollRequest) -> PollResponse:
+        return await self._cache.poll(request)
 
     async def clear(self) -> int:
         return await self._cache.clear()
@@ -45,56 +61,63 @@ class CacheActor:
     async def stats(self) -> CacheStats:
         return await self._cache.stats()
 
-    def _collect(self) -> None:
-        assert self._reporter is not None  # noqa: S101 - it is the reporter's own collector
-        registry, store = self._reporter.registry, self._cache.store
+    async def _is_retired(self) -> bool:
+        """Whether nobody polls, and there are caches of other settings to poll instead. A cache that only waits for
+        the next replica stays warm."""
+        idle_s = self._cache.idle_s
+        if idle_s <= 2 * self._cache.lease_s:
+            return False
+        try:
+            return idle_s > ABANDONED_S or bool(await ask_gcs(lambda: other_settings(self._name)))
+        except Exception:  # noqa: BLE001 - Ray can't be asked now; it will be again
+            return False
+
+    def _collect(self, registry: Registry) -> None:
+        store = self._cache.store
         registry.set(CACHE_EVICTIONS, store.evictions, "shared")
         registry.set(CACHE_EXPIRATIONS, store.expirations, "shared")
         registry.set(CACHE_ENTRIES, len(store), "shared")
         registry.set(CACHE_BYTES, store.bytes, "shared")
 
 
-class ActorTransport:
-    """Calls on the actor, whichever process it lives in now.
+class CacheTransport:
+    """Calls on the actor of one shard of the application's cache. Its name has a hash of what it was started with."""
 
-    A handle survives a restart of the actor but not its re-creation, so it is looked up again after a failure.
-    """
-
-    def __init__(self, args: CacheArgs, shard: int = 0) -> None:
-        self._args = args
+    def __init__(self, application: str, args: CacheArgs, shard: int = 0) -> None:
+        bounds = (-(-args.max_size // args.shards), -(-args.max_bytes // args.shards), args.ttl_ms)
+        name = actor_name(application, KIND, (bounds, args.lease_s), shard)
+        self.actor = NamedActor(CacheActor, name, name, bounds, args.lease_s, place=shard)
         self._shard = shard
-        self._handle: Any = None
 
     async def lookup(self, keys: Sequence[bytes]) -> tuple[str, list[tuple[bytes, float | None] | None]]:
-        return await self._call("lookup", keys)  # type: ignore[no-any-return]
+        return await self.actor.call("lookup", keys)  # type: ignore[no-any-return]
 
     async def put(self, client: str, epoch: str, entries: Sequence[tuple[bytes, bytes]]) -> bool:
-        return await self._call("put", client, epoch, entries)  # type: ignore[no-any-return]
+        return await self.actor.call("put", client, epoch, entries)  # type: ignore[no-any-return]
 
-    async def poll(self, report: PollRequest) -> PollResponse:
-        return await self._call("poll", report)  # type: ignore[no-any-return]
+    async def poll(self, request: PollRequest) -> PollResponse:
+        return await self.actor.call("poll", request)  # type: ignore[no-any-return]
 
     async def clear(self) -> int:
-        return await self._call("clear")  # type: ignore[no-any-return]
+        """The first shard clears the application's actors of other settings too: old replicas may use them still."""
+        others = await ask_gcs(self._others) if self._shard == 0 else []
+        return sum(await asyncio.gather(self.actor.call("clear"), *map(_clear, others)))
 
     async def stats(self) -> CacheStats:
-        return await self._call("stats")  # type: ignore[no-any-return]
+        return await self.actor.call("stats")  # type: ignore[no-any-return]
 
-    async def _call(self, method: str, *args: Any) -> Any:
-        if self._handle is None:
-            self._handle = _actor(self._args, self._shard)
-        try:
-            return await getattr(self._handle, method).remote(*args)
-        except RayActorError:
-            self._handle = None
-            raise
-
-
-def actor_name(shard: int) -> str:
-    """Without the number of shards: when there is one more, the others keep their names and their entries."""
-    return f"{ACTOR_NAME}-{shard}" if shard else ACTOR_NAME
+    def _others(self) -> list[Any]:
+        found = []
+        for name in other_settings(self.actor.name):
+            try:
+                found.append(ray.get_actor(name, NAMESPACE))
+            except ValueError:  # it has just exited
+                continue
+        return found
 
 
-def _actor(args: CacheArgs, shard: int) -> Any:
-    """The cluster's cache actor of this shard; the first to ask creates it."""
-    return shared_actor(CacheActor, actor_name(shard), NAMESPACE, MAX_PARKED, args, place=shard)
+async def _clear(actor: Any) -> int:
+    try:
+        return await actor.clear.remote()  # type: ignore[no-any-return]
+    except RayActorError:  # it has just exited, and its entries with it
+        return 0

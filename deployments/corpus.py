@@ -4,23 +4,23 @@ import logging
 import socket
 import warnings
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import cloudpickle
 import pyarrow as pa
 import ray
 import ray.data
-from ray._private import auto_init_hook
 from ray.util.annotations import RayDeprecationWarning
 
 from app.corpus.filesystem import locate
 from app.corpus.model import LoadModel, load_model
 from app.corpus.run import Execute
-from app.corpus.source import Span
+from app.corpus.source import RowSpan
 from app.corpus.worker import CorpusEncoder, CorpusJob, Receipt
 from app.errors import InvalidRequest, ServiceError, Unavailable
 from deployments.ray_cluster import start_ray
+from deployments.serve_internals import ray_data
 
 OBJECT_STORE_BYTES = 128 * 2**20  # spans in, receipts out: rows and vectors never pass through it
 MOST_BLOCKS = 4096
@@ -48,7 +48,7 @@ class CorpusWorker:
         for outcome in self._outcomes(cloudpickle.loads(row["span"])):
             yield {"outcome": cloudpickle.dumps(outcome)}
 
-    def _outcomes(self, span: Span) -> Iterator[Receipt | ServiceError]:
+    def _outcomes(self, span: RowSpan) -> Iterator[Receipt | ServiceError]:
         if self._trouble is not None:
             yield self._trouble
             return
@@ -71,8 +71,7 @@ def cluster(address: str | None) -> Iterator[None]:
             _join(address)
         yield
     finally:
-        # A thread of Ray Data that is still at work would call Ray after its end, join any other one, and wait there.
-        auto_init_hook.enable_auto_connect = False
+        ray_data.forbid_auto_connect()
         ray.shutdown()
 
 
@@ -103,7 +102,7 @@ def lacking(num_cpus: float, num_gpus: float) -> str | None:
 def on_ray(concurrency: int, num_cpus: float, num_gpus: float, load: LoadModel = load_model) -> Execute:
     """Workers as actors: `concurrency` of them, each asking for so much."""
 
-    def execute(job: CorpusJob, spans: Sequence[Span]) -> Generator[Receipt]:
+    def execute(job: CorpusJob, spans: Sequence[RowSpan]) -> Generator[Receipt]:
         for uri in (job.source.uri, job.folder):
             if locate(uri).in_memory:
                 raise InvalidRequest(f"{uri} is the memory of one process; workers are others. Use a shared place.")
@@ -129,16 +128,9 @@ def on_ray(concurrency: int, num_cpus: float, num_gpus: float, load: LoadModel =
                 max_restarts=-1,
                 max_task_retries=SPAN_RETRIES,
             )
-        # Not `iter_rows`: its threads outlive a run that stops early, and one that calls Ray after its end takes this
-        # process with it.
-        bundles, _, executor = rows._execute_to_iterator()  # noqa: SLF001 - nothing public tells the executor
-        try:
-            for bundle in bundles:
-                for block in bundle.blocks:
-                    yield from _receipts(ray.get(block.ref))
-        finally:
-            if executor is not None:
-                executor.shutdown(force=True)
+        with closing(ray_data.blocks(rows)) as blocks:
+            for block in blocks:
+                yield from _receipts(ray.get(block))
 
     return execute
 

@@ -1,20 +1,130 @@
-"""Loading a model, or its backup when it can't be had. Which models these are is the settings' business."""
+"""EncoderReplica: what the replicas of text models and of CLIP models have in common."""
 
+import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 
-from app.config.args import Backup, ModelArgs
+from app.config.args import Backup, ModelArgs, ServeBypass, TracingArgs
+from app.encoders import TextModel
 from app.errors import ModelUnavailable
-from app.types import ModelInfo
+from app.images.preprocessing import Preprocessing
+from app.inference.model_threads import ModelThreads
+from app.telemetry.tracing import OFF, Origins
+from app.types import ModelInfo, TextInput, Token
+from deployments.engine import Engine
+from deployments.messages import EncodeReply, EncoderStatus
+from deployments.serve_internals.rpc import RpcEndpoint, serve_rpc
+from deployments.telemetry import begin_traces, end_traces, join_serve_log, replica_name, reporter
+from deployments.text_engine import TextEngine
 
 logger = logging.getLogger(__name__)
+
 
 M = TypeVar("M")
 # Begins with / ~/ ./ or ../ where no name, address or other path goes on.
 PATH = re.compile(r"(?<![\w.:/~-])(?:~|\.{1,2})?/[^\s'\"`,;:()]*[^\s'\"`,;:().]")
+
+
+class EncoderReplica:
+    """Loads its model before it takes traffic.
+
+    If the model can't be had, the replica answers every call with the reason, and other models are not affected.
+    After any other failure the replica ends, and Serve starts another.
+    """
+
+    rpc_methods: ClassVar[tuple[str, ...]] = ("encode_texts",)
+
+    def __init__(
+        self,
+        args: ModelArgs,
+        threads: int,
+        offline: bool,
+        backup: Backup | None = None,
+        traces: TracingArgs = OFF,
+        serve_bypass: ServeBypass = "auto",
+    ) -> None:
+        self._args = args
+        self._serve_bypass = serve_bypass
+        self._replica = replica_name()
+        join_serve_log()
+        begin_traces(traces)
+        self._reporter = reporter()
+        self._threads = ModelThreads()
+        self._texts: TextEngine | None = None
+        self._engines: list[Engine] = []
+        self._preprocessing: Preprocessing | None = None
+        self._calls: RpcEndpoint | None = None
+        self._suspects = asyncio.Lock()
+        load = partial(self._load, threads=threads, offline=offline)
+        loading = self._threads.exclusive.submit(load_with_backup, load, args, backup)
+        model, note, self._reason = loading.result()
+        if model is not None:
+            self._begin(model, replace(model.info, note=note) if note else model.info)
+
+    def _load(self, args: ModelArgs, threads: int, offline: bool) -> Any:
+        """The model, or ModelUnavailable."""
+        raise NotImplementedError
+
+    def _begin(self, model: Any, info: ModelInfo) -> None:
+        """Make the model's engines."""
+        raise NotImplementedError
+
+    def _begin_texts(self, model: TextModel, info: ModelInfo) -> TextEngine:
+        self._texts = TextEngine(model, info, self._args, self._threads, self._replica, self._reporter.registry)
+        self._engines.append(self._texts.engine)
+        return self._texts
+
+    async def record_replica_metadata(self) -> dict[str, Any]:
+        """What Serve tells the callers of this replica."""
+        self._calls, end = await serve_rpc(self, *self.rpc_methods, setting=self._serve_bypass)
+        return end
+
+    async def __del__(self) -> None:
+        if self._calls is not None:
+            await self._calls.close()
+        await self._reporter.close()
+        await end_traces()
+
+    async def encode_texts(
+        self, texts: Sequence[TextInput], timeout_s: float, origins: Origins | None = None
+    ) -> EncodeReply:
+        """One outcome per text, in order. After `timeout_s` nobody waits for the rest."""
+        return await self._require().encode(texts, timeout_s, origins)
+
+    async def encode_text_alone(self, text: TextInput) -> AsyncGenerator[EncodeReply | None]:
+        """None when it begins, with nothing else of this kind beside it, then the outcome."""
+        texts = self._require()
+        async with self._suspects:
+            yield None
+            yield await texts.encode([text], float("inf"), exclusive=True)
+
+    async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
+        """The tokens of each text, in order."""
+        return await self._require().tokens(texts, prompt, special)
+
+    async def check_health(self) -> None:
+        """Called by Serve, which replaces a replica for which this raises time and again."""
+        if self._texts is not None:
+            await self._texts.probe.check()
+
+    async def status(self) -> EncoderStatus:
+        return EncoderStatus(
+            self._replica,
+            self._texts.engine.info if self._texts is not None else None,
+            self._reason,
+            sum(engine.scheduler.items_run for engine in self._engines),
+            sum(engine.scheduler.batches_run for engine in self._engines),
+            self._preprocessing,
+        )
+
+    def _require(self) -> TextEngine:
+        if self._texts is None:
+            raise ModelUnavailable(f"{self._args.name} is unavailable: {self._reason}", "model")
+        return self._texts
 
 
 def load_with_backup(
@@ -35,11 +145,6 @@ def load_with_backup(
         return None, None, f"{reason} Its backup neither: {without_paths(error.message)}"
 
 
-def without_paths(words: str) -> str:
+def without_paths(message: str) -> str:
     """Paths in a message cut to their last parts; ids of the hub and URLs stay."""
-    return PATH.sub(lambda found: found[0].rstrip("/").rsplit("/", 1)[-1], words)
-
-
-def noted(info: ModelInfo, note: str | None) -> ModelInfo:
-    """The same model, with what clients should know of it."""
-    return replace(info, note=note) if note else info
+    return PATH.sub(lambda found: found[0].rstrip("/").rsplit("/", 1)[-1], message)

@@ -1,20 +1,18 @@
-"""One graph of a model behind its scheduler: what TextEncoder and Clip have in common."""
+"""A model behind its scheduler: what `TextEngine` and Clip's images have in common."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from ray import serve
 
 from app.cache.entry import pack
-from app.errors import ServiceError
 from app.inference.batch_queue import BatchQueue, Slice
 from app.inference.model_threads import ModelThreads
-from app.inference.scheduler import EncodeJob, Scheduler, failed_on_item
+from app.inference.scheduler import EncodeJob, Scheduler
 from app.inference.spans import EncoderSpans
 from app.telemetry.metrics import BATCH_SIZE, QUEUED, STAGE_SECONDS, TOKENS
 from app.telemetry.registry import Registry
@@ -22,43 +20,47 @@ from app.telemetry.tracing import Origins
 from app.types import ModelInfo, Vector
 from deployments.messages import EncodeReply
 
-logger = logging.getLogger(__name__)
+
+class Model(Protocol):
+    """What an engine runs. `profiles` and `exclusive` are as in `app.encoders.backends.contract.Runner`."""
+
+    profiles: tuple[bool, ...]
+
+    def run(self, batch: Sequence[Any], /, *, exclusive: bool = False) -> Vector:
+        """Items -> (n, dimensions)."""
+        ...
 
 
 class Engine:
-    """Runs items of many calls in shared batches.
+    """Runs the items of many calls in shared batches.
 
     Args:
-        info: The model's.
-        run: Items -> (n, dimensions); called on the threads's threads only.
-        run_alone: The same, for an item with nothing beside it.
+        model: Called on `threads` only.
         queue: Plans the batches.
-        threads: Towers of one model share it.
-        replica: This replica's name, told in replies.
+        threads: Shared by the engines of one replica.
+        replica: This replica's name, for replies.
         registry: Counts calls and runs.
-        watch: Entered on the threads's thread for each run.
-        stage: What comes before the queue.
+        stage: The name of what comes before the queue.
+        watch: Entered on the model's thread for each run.
     """
 
     def __init__(
         self,
         info: ModelInfo,
-        run: Callable[[Sequence[Any]], Vector],
+        model: Model,
         queue: BatchQueue,
         threads: ModelThreads,
         replica: str,
         registry: Registry,
         stage: str,
         watch: Callable[[], AbstractContextManager[None]],
-        run_alone: Callable[[Sequence[Any]], Vector] | None = None,
     ) -> None:
         self.info = info
-        self.scheduler = Scheduler(queue, self._run_slice, self._run_slice_alone, threads.streams, ran=self._ran)
+        self.scheduler = Scheduler(queue, self._run_slice, threads.streams, ran=self._ran)
+        self._model = model
         self._registry = registry
         self._stage = stage
         registry.collectors.append(self._collect)
-        self._run = run
-        self._run_alone = run_alone or run
         self._watch = watch
         self._spans = EncoderSpans(info.id)
         self._threads = threads
@@ -75,6 +77,7 @@ class Engine:
         truncated: Sequence[bool],
         prepare_ms: float,
         origins: Origins | None = None,
+        exclusive: bool = False,
     ) -> EncodeReply:
         """One outcome per input, in order.
 
@@ -83,50 +86,41 @@ class Engine:
             deadline: On the monotonic clock.
             tokens: What usage counts, per input.
             origins: Whose the inputs are, where they are traced.
+            exclusive: As in `Scheduler.submit`.
         """
-        work = EncodeJob(lengths=lengths, deadline=deadline, inputs=inputs, dimensions=self.info.dimensions)
-        with self._spans.call(work, origins, prepare_ms):
-            await self.scheduler.submit(work)
-        queue_s = work.started_at - work.queued_at
+        job = EncodeJob(lengths=lengths, deadline=deadline, inputs=inputs, dimensions=self.info.dimensions)
+        with self._spans.call(job, origins, prepare_ms):
+            await self.scheduler.submit(job, exclusive=exclusive)
+        queue_s = job.started_at - job.queued_at
         registry, model = self._registry, self.info.id
         registry.observe(STAGE_SECONDS, prepare_ms / 1e3, model, self._stage)
         registry.observe(STAGE_SECONDS, queue_s, model, "queue")
         registry.count(TOKENS, model, by=sum(tokens))
         return EncodeReply(
-            packed=pack(work.rows, tokens, truncated),
-            errors=work.errors,
+            packed=pack(job.rows, tokens, truncated),
+            errors=job.errors,
             fingerprint=self.info.fingerprint,
             replica=self._replica,
             prepare_ms=prepare_ms,
             queue_ms=queue_s * 1e3,
-            inference_ms=work.inference_s * 1e3,
-            took_ms=prepare_ms + (time.monotonic() - work.queued_at) * 1e3,
-            batches=work.batches,
+            inference_ms=job.inference_s * 1e3,
+            took_ms=prepare_ms + (time.monotonic() - job.queued_at) * 1e3,
+            batches=job.batches,
         )
 
-    async def encode_alone(self, given: Any, *, tokens: int, truncated: bool, prepare_ms: float) -> EncodeReply:
-        """One input in a run of its own, past the queue: it may be what ended another replica."""
-        began = time.monotonic()
-        rows: Vector = np.zeros((1, self.info.dimensions), np.float32)
-        errors: dict[int, ServiceError] = {}
-        try:
-            rows = await asyncio.get_running_loop().run_in_executor(self._threads.exclusive, self.run_alone, [given])
-        except Exception as error:
-            logger.exception("the model failed on one item")
-            errors[0] = failed_on_item(error)
-        self._registry.count(TOKENS, self.info.id, by=tokens)
-        inference_ms = (time.monotonic() - began) * 1e3
-        return EncodeReply(
-            packed=pack(rows, [tokens], [truncated]),
-            errors=errors,
-            fingerprint=self.info.fingerprint,
-            replica=self._replica,
-            prepare_ms=prepare_ms,
-            queue_ms=0.0,
-            inference_ms=inference_ms,
-            took_ms=prepare_ms + inference_ms,
-            batches=1,
-        )
+    def run(self, inputs: Sequence[Any], *, exclusive: bool = False) -> Vector:
+        """On one of the model's threads. Raises RuntimeError if the model gives something else than finite rows."""
+        with self._watch():
+            rows = self._model.run(inputs, exclusive=exclusive)
+            if len(rows) != len(inputs) or not np.isfinite(rows).all():
+                wrong = f"the model gave {rows.shape} for {len(inputs)} items, or numbers that are not finite"
+                raise RuntimeError(wrong)
+        return rows
+
+    def probe(self, inputs: Sequence[Any]) -> None:
+        """As `run`, once in each profile of the model."""
+        for exclusive in self._model.profiles:
+            self.run(inputs, exclusive=exclusive)
 
     def _ran(self, items: int, seconds: float) -> None:
         self._registry.observe(BATCH_SIZE, items, self.info.id)
@@ -135,51 +129,34 @@ class Engine:
     def _collect(self) -> None:
         self._registry.count(QUEUED, self.info.id, "encoder", by=len(self.scheduler.queue))
 
-    async def _run_slice(self, part: Slice, slot: int) -> Vector:
-        rows: Vector = await self._slots[slot](part)
-        return rows
-
-    async def _run_slice_alone(self, part: Slice) -> Vector:
-        # Past `@serve.batch`, which would put what else comes in this turn of the loop beside it.
-        inputs = [part.job.inputs[index] for index in part.indices]  # type: ignore[attr-defined]
-        with self._spans.batch([part]):
-            return await asyncio.get_running_loop().run_in_executor(self._threads.exclusive, self.run_alone, inputs)
+    async def _run_slice(self, part: Slice, slot: int = 0, *, exclusive: bool = False) -> Vector:
+        if not exclusive:
+            rows: Vector = await self._slots[slot](part)
+            return rows
+        # Past `@serve.batch`, which would add whatever else comes in this turn of the event loop.
+        return (await self._run_slices([part], exclusive=True))[0]
 
     def _batched(self) -> Callable[[Slice], Awaitable[Vector]]:
         # Made for each slot of each engine: a decorated method would have one queue for all, and with it texts in the
-        # batches of images. The scheduler decides what is in a batch and hands all of it over in one turn of the
-        # loop; the wrapper only gathers it (hence no waiting time) and keeps Serve's batch metrics.
-        @serve.batch(max_batch_size=128, batch_wait_timeout_s=0)  # type: ignore[untyped-decorator]
+        # batches of images. The scheduler decides what is in a batch and releases all of it in one turn of the event
+        # loop, hence no waiting time. Serve counts the items of a batch, not the slices that they come in.
+        @serve.batch(  # type: ignore[untyped-decorator]
+            max_batch_size=self.scheduler.queue.max_items,
+            batch_wait_timeout_s=0,
+            batch_size_fn=lambda slices: sum(len(part.indices) for part in slices),
+        )
         async def run_batch(slices: list[Slice]) -> list[Vector]:
-            with self._spans.batch(slices):
-                return await asyncio.get_running_loop().run_in_executor(self._threads.slots, self._run_model, slices)
+            return await self._run_slices(slices)
 
         return run_batch  # type: ignore[no-any-return]
 
-    def _run_model(self, slices: list[Slice]) -> list[Vector]:
+    async def _run_slices(self, slices: Sequence[Slice], *, exclusive: bool = False) -> list[Vector]:
         inputs = [part.job.inputs[index] for part in slices for index in part.indices]  # type: ignore[attr-defined]
-        rows = self._checked(self._run, inputs)
-        return np.split(rows, np.cumsum([len(part.indices) for part in slices])[:-1])
+        threads = self._threads.exclusive if exclusive else self._threads.slots
 
-    def run_alone(self, inputs: Sequence[Any]) -> Vector:
-        """On the threads's thread. Raises RuntimeError on rows that are none."""
-        return self._checked(self._run_alone, inputs)
+        def run() -> list[Vector]:
+            rows = self.run(inputs, exclusive=exclusive)
+            return np.split(rows, np.cumsum([len(part.indices) for part in slices])[:-1])
 
-    def run_each(self, inputs: Sequence[Any]) -> None:
-        """The same in each form that the model has."""
-        self._checked(self._run, inputs)
-        if self._run_alone is not self._run:
-            self._checked(self._run_alone, inputs)
-
-    def _checked(self, run: Callable[[Sequence[Any]], Vector], inputs: Sequence[Any]) -> Vector:
-        with self._watch():
-            rows = run(inputs)
-            if len(rows) != len(inputs) or not np.isfinite(rows).all():
-                wrong = f"the model gave {rows.shape} for {len(inputs)} items, or numbers that are not finite"
-                raise RuntimeError(wrong)
-        return rows
-
-
-def replica_name() -> str:
-    """This replica's unique name, as Serve's own log and status have it."""
-    return str(serve.get_replica_context().replica_id.unique_id)
+        with self._spans.batch(slices):
+            return await asyncio.get_running_loop().run_in_executor(threads, run)

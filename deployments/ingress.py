@@ -12,25 +12,28 @@ from ray.serve.handle import DeploymentHandle
 from app.api import create_app
 from app.api.backend import Backend
 from app.api.middleware.auth import Authenticator
-from app.auth.key_file import open_book
+from app.api.routes import NEEDS
+from app.auth.key_file import open_key_file
 from app.cache.client import CacheClient
 from app.cache.lru import LruTtlCache
 from app.cache.sharded import CacheShards
 from app.config.args import CacheArgs
 from app.config.settings import AppArgs
 from app.dispatch.load_shedding import LoadShedder
-from app.dispatch.retry_budget import RetryBudget
+from app.dispatch.retry import RetryBudget
 from app.images.decode_pool import DecodePool
 from app.images.fetcher import Fetcher
 from app.images.reader import ImageReader
 from app.service.embedding_service import EmbeddingService, Encoder
 from app.types import Modality
-from deployments.cache import ActorTransport
+from deployments.cache import CacheTransport
 from deployments.ingress_metrics import record_ingress
-from deployments.logs import join_serve_log
-from deployments.remote_encoder import RemoteEncoder, RemoteRanker
+from deployments.remote_encoder import RemoteEncoder
+from deployments.remote_ranker import RemoteRanker
+from deployments.serve_internals import probe
+from deployments.serve_internals.accounting import own_accounting
 from deployments.serve_internals.bypass_middleware import BypassMiddleware
-from deployments.telemetry import ClusterMetrics, begin_traces, end_traces, reporter
+from deployments.telemetry import ClusterMetrics, begin_traces, end_traces, join_serve_log, reporter
 
 
 @serve.ingress()
@@ -45,25 +48,28 @@ class Ingress:
         similarity: DeploymentHandle,
     ) -> None:
         budget = RetryBudget(args.retries)
-        sizes = {model.name: model.batch_size for model in (*args.text_models, *args.image_models)}
+        models = {model.name: model for model in (*args.text_models, *args.image_models)}
 
         def encoder(id_: str, handle: DeploymentHandle, *kinds: Modality) -> RemoteEncoder:
-            return RemoteEncoder(id_, kinds, handle, args.limits, budget, sizes[id_])
+            model = models[id_]
+            most = model.autoscaling.max_replicas
+            return RemoteEncoder(id_, kinds, handle, args.limits, budget, model.batch_size, most)
 
         encoders = [encoder(id_, handle, "text") for id_, handle in text.items()]
         encoders += [encoder(id_, handle, "text", "image") for id_, handle in images.items()]
-        caches = _caches(args.cache)
+        caches = _caches(serve.get_replica_context().app_name, args.cache)
         # With one shard nothing stands before its client.
         cache = caches[0] if len(caches) == 1 else CacheShards(caches)
         by_id: dict[str, Encoder] = dict(zip([*text, *images], encoders, strict=True))
         join_serve_log()
         begin_traces(args.tracing)
+        self._bypass = probe.decide(args.serve_bypass)
         self._reporter = reporter()
         record_ingress(self._reporter.registry, caches, encoders)
         self._backend = Backend(
             service=EmbeddingService(by_id, cache, args, _reader(args), registry=self._reporter.registry),
             cache=cache,
-            ranker=RemoteRanker(similarity, args.limits.deadline_s),
+            ranker=RemoteRanker(similarity, args.limits, budget),
             args=args,
             replica=str(serve.get_replica_context().replica_id.unique_id),
             authenticator=_authenticator(args),
@@ -71,7 +77,7 @@ class Ingress:
         )
         self._background: list[Any] = [cache.run, self._backend.log.run, *(encoder.watch for encoder in encoders)]
         if authenticator := self._backend.authenticator:
-            self._background.append(partial(authenticator.book.watch, args.access.reload_s))
+            self._background.append(partial(authenticator.keys.watch, args.access.reload_s))
             self._background.append(partial(authenticator.count_replicas, cache.stats))
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -79,7 +85,8 @@ class Ingress:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(run()) for run in self._background]
         app = create_app(self._backend, names_answers=False)
-        BypassMiddleware.answers, BypassMiddleware.keeper = app, LoadShedder(self._backend.service.refusal)
+        if "middleware" in self._bypass:
+            BypassMiddleware.register(app, own_accounting(), LoadShedder(self._backend.service.refusal, NEEDS))
         return app
 
     async def __del__(self) -> None:
@@ -89,12 +96,12 @@ class Ingress:
         await end_traces()
 
 
-def _caches(args: CacheArgs) -> list[CacheClient]:
+def _caches(application: str, args: CacheArgs) -> list[CacheClient]:
     """One client for each shard, with its part of the near cache."""
     entries, size = -(-args.max_size // args.shards), max(1, args.near_max_bytes // args.shards)
     return [
         CacheClient(
-            ActorTransport(args, shard),
+            CacheTransport(application, args, shard),
             LruTtlCache(entries, size, args.ttl_ms),
             deadline_s=args.deadline_ms / 1e3,
             lease_s=args.lease_s,
@@ -104,7 +111,7 @@ def _caches(args: CacheArgs) -> list[CacheClient]:
 
 
 def _authenticator(args: AppArgs) -> Authenticator | None:
-    return Authenticator(open_book(args.access), args.access) if args.asks_for_keys else None
+    return Authenticator(open_key_file(args.access), args.access) if args.asks_for_keys else None
 
 
 def _reader(args: AppArgs) -> ImageReader:

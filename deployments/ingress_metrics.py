@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from app.cache.client import CacheClient
+from app.config.args import BYPASS_PARTS
 from app.service.encoder import Encoder
 from app.telemetry.metrics import (
+    BYPASS,
     CACHE_BYTES,
     CACHE_ENTRIES,
     CACHE_EVICTIONS,
@@ -17,6 +19,7 @@ from app.telemetry.metrics import (
     STATE,
 )
 from app.telemetry.registry import Registry
+from deployments.serve_internals import probe
 
 STATES = ("loading", "ready", "unavailable")
 
@@ -27,6 +30,8 @@ def record_ingress(registry: Registry, caches: Sequence[CacheClient], encoders: 
 
     def collect() -> None:
         _cache(registry, caches)
+        for part in BYPASS_PARTS:
+            registry.set(BYPASS, probe.in_use(part), part)
         for encoder in known:
             _model(registry, encoder)
 

@@ -10,7 +10,6 @@ from ray.serve import Application
 from ray.serve.schema import LoggingConfig, ServeStatus
 
 from app.config.settings import LaunchSettings
-from app.local import haproxy
 from app.system.processes import die_with_parent
 from deployments.ray_cluster import start_ray
 
@@ -33,8 +32,6 @@ def run(application: Application, settings: LaunchSettings) -> None:
     serve.start(http_options={"host": settings.host, "port": settings.port}, logging_config=quiet)
     _deploy(application, quiet, stop)
     stop.wait()
-    if settings.run_folder is not None:
-        haproxy.end(settings.run_folder)
     serve.shutdown()
     ray.shutdown()
 

@@ -1,20 +1,15 @@
-"""MetricsActor, the cluster's counts as a named Ray actor, and every replica's way to it."""
+"""MetricsActor, an application's counts as a named Ray actor, and every replica's way to it."""
 
 import asyncio
-from typing import Any
-
-from ray.exceptions import RayActorError
 
 from app.telemetry.cluster_client import MetricsClient
-from app.telemetry.cluster_metrics import Reading, Report, SharedMetrics, Word
+from app.telemetry.cluster_metrics import ClusterReading, MetricsReport, SharedMetrics
 from app.telemetry.process_metrics import ProcessMetrics
 from app.telemetry.registry import Registry
-from deployments.named_actor import shared_actor
+from deployments.named_actor import NamedActor, actor_name
 
-# A detached actor outlives redeploys with the code that it began with: a new protocol needs a new name.
-ACTOR_NAME = "embedding-metrics-v1"
-NAMESPACE = "embedding-service"
-MAX_PARKED = 1000
+# A detached actor outlives redeploys with the code that it began with: a new protocol needs a new kind.
+KIND = "metrics-v2"
 
 
 class MetricsActor:
@@ -23,50 +18,36 @@ class MetricsActor:
     def __init__(self) -> None:
         self._metrics = SharedMetrics()
 
-    async def report(self, report: Report) -> Word:
-        return await self._metrics.report(report)
+    async def report(self, report: MetricsReport) -> None:
+        await self._metrics.report(report)
 
-    async def read(self, report: Report) -> Reading:
-        return await self._metrics.read(report)
+    async def read(self) -> ClusterReading:
+        return await self._metrics.read()
 
 
-class MetricsActorTransport:
-    """Calls on the actor, whichever process it lives in now; see `deployments.cache.ActorTransport`."""
+class MetricsTransport:
+    """Calls on the application's metrics actor."""
 
-    def __init__(self) -> None:
-        self._handle: Any = None
+    def __init__(self, application: str) -> None:
+        self._actor = NamedActor(MetricsActor, actor_name(application, KIND))
 
-    async def report(self, report: Report) -> Word:
-        return await self._call("report", report)  # type: ignore[no-any-return]
+    async def report(self, report: MetricsReport) -> None:
+        await self._actor.call("report", report)
 
-    async def read(self, report: Report) -> Reading:
-        return await self._call("read", report)  # type: ignore[no-any-return]
-
-    async def _call(self, method: str, report: Report) -> Any:
-        if self._handle is None:
-            self._handle = _actor()
-        try:
-            return await getattr(self._handle, method).remote(report)
-        except RayActorError:
-            self._handle = None
-            raise
+    async def read(self) -> ClusterReading:
+        return await self._actor.call("read")  # type: ignore[no-any-return]
 
 
 class Reporter:
-    """A replica's registry, and its way to the cluster's counts. Made on the event loop that it reports from."""
+    """A replica's registry, and its way to the application's counts. Made on the event loop that it reports from."""
 
-    def __init__(self, deployment: str, replica: str) -> None:
+    def __init__(self, application: str, deployment: str, replica: str) -> None:
         self.registry = Registry()
-        self.client = MetricsClient(MetricsActorTransport(), self.registry)
+        self.client = MetricsClient(MetricsTransport(application), self.registry)
         ProcessMetrics(self.registry, deployment, replica)
         self._task = asyncio.get_running_loop().create_task(self.client.run())
 
     async def close(self) -> None:
-        """The replica ends: leave its last numbers."""
+        """The replica ends: send its last numbers."""
         self._task.cancel()
         await self.client.close()
-
-
-def _actor() -> Any:
-    """The cluster's metrics actor; the first to ask creates it."""
-    return shared_actor(MetricsActor, ACTOR_NAME, NAMESPACE, MAX_PARKED)

@@ -12,20 +12,21 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError
 
 from app.dispatch.adaptive_timeout import AdaptiveTimeout
-from app.dispatch.retry import ReplicaLost
+from app.dispatch.retry import ReplicaLost, RetryBudget
 from app.errors import DeadlineExceeded, Overloaded, ServiceError, Unavailable
 
 logger = logging.getLogger(__name__)
 
-ATTEMPTS = 3
-# A replica that nobody can reach any more answers nothing at all: the others get what it leaves of the time.
+# A replica that can't be reached any more answers nothing at all: another one gets what it leaves of the time.
 ATTEMPT_SHARE = 0.5
+# Until Serve knows of a replica that died.
+PAUSE_S = 0.2
 
 # A replica that dies ends its calls in one of these, depending on where they were.
 LOSSES = (RayActorError, grpc.aio.AioRpcError)
 
 
-async def once(method: Any, name: str, patience: AdaptiveTimeout, *args: Any) -> Any:
+async def once(method: Any, name: str, limit: AdaptiveTimeout, *args: Any) -> Any:
     """Call a deployment.
 
     Raises:
@@ -34,7 +35,7 @@ async def once(method: Any, name: str, patience: AdaptiveTimeout, *args: Any) ->
     """
     began = time.monotonic()
     try:
-        async with _in_our_words(name), patience.limit():
+        async with _in_our_words(name), limit.limit():
             return await method.remote(*args)
     except LOSSES:
         logger.warning("a replica of %s died with a call in it", name)
@@ -64,28 +65,34 @@ async def alone(method: Any, name: str, timeout_s: float, item: Any) -> Any:
         raise ReplicaLost(begun=begun) from None
     except TimeoutError:
         logger.warning("a replica of %s did not answer within %.3g s", name, timeout_s)
-        raise ReplicaLost(timeout_s, silent=True) from None
+        raise ReplicaLost(timeout_s, begun=begun, silent=True) from None
     finally:
         stream.cancel()
     return outcome
 
 
-async def again(method: Any, name: str, deadline_s: float, *args: Any) -> Any:
-    """Call a deployment; a call that was lost is made again, within the deadline. All we do is idempotent.
+async def again(method: Any, name: str, deadline_s: float, budget: RetryBudget, *args: Any) -> Any:
+    """Call a deployment; a call that was lost is made once more, within deadline and budget. All we do is idempotent.
 
     Raises:
         ServiceError: The deployment's own, or what its failure means to a client.
     """
     loop = asyncio.get_running_loop()
     ends = loop.time() + deadline_s
-    for _ in range(ATTEMPTS):
-        try:
-            return await once(method, name, AdaptiveTimeout(max(0.0, ATTEMPT_SHARE * (ends - loop.time()))), *args)
-        except ReplicaLost:
-            continue
-    if loop.time() >= ends - deadline_s * ATTEMPT_SHARE**ATTEMPTS:
-        raise DeadlineExceeded(f"{name} did not answer within {deadline_s:g} s.")
-    raise Unavailable(f"{name} lost its replica {ATTEMPTS} times with this request in it.", retry_after=1)
+    budget.earn(1)
+    try:
+        return await once(method, name, AdaptiveTimeout(ATTEMPT_SHARE * deadline_s), *args)
+    except ReplicaLost:
+        if not budget.spend():
+            words = f"{name} lost its replica, and too much is being tried again already."
+            raise Unavailable(words, retry_after=1) from None
+    await asyncio.sleep(PAUSE_S)
+    try:
+        return await once(method, name, AdaptiveTimeout(max(0.0, ends - loop.time())), *args)
+    except ReplicaLost as loss:
+        if loss.silent:
+            raise DeadlineExceeded(f"{name} did not answer within {deadline_s:g} s.") from None
+        raise Unavailable(f"{name} lost two replicas with this request in them.", retry_after=1) from None
 
 
 @asynccontextmanager

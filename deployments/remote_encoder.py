@@ -1,4 +1,4 @@
-"""The ingress's side of the other deployments: encoders and ranker as `app` knows them, calls on handles below."""
+"""The ingress's side of an encoder deployment: an encoder as `app` knows it, calls on handles below."""
 
 import asyncio
 import logging
@@ -6,9 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-import ray
-from numpy.typing import NDArray
 from ray.serve.handle import DeploymentHandle
 
 from app.cache.entry import split
@@ -16,27 +13,22 @@ from app.config.args import Limits
 from app.dispatch.adaptive_timeout import AdaptiveTimeout
 from app.dispatch.admission import AdmissionControl, image_units, text_units
 from app.dispatch.coalescer import Coalescer
+from app.dispatch.pending import Pending
 from app.dispatch.replica_liveness import ReplicaLiveness
-from app.dispatch.retry import ReplicaLost, Retrier
-from app.dispatch.retry_budget import RetryBudget
+from app.dispatch.retry import ReplicaLost, Retrier, RetryBudget
 from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.images.preprocessing import Preprocessing
-from app.schemas import MatrixOptions
 from app.service.embedding_service import Encoded, ModelState, Stages
 from app.telemetry import tracing
 from app.telemetry.tracing import Origins, Traced
-from app.types import Modality, ModelInfo, SimilarityMetric, TextInput, Token, Vector
-from app.vectors.ranking import Ranking
+from app.types import Modality, ModelInfo, TextInput, Token
 from deployments.messages import EncodeReply, EncoderStatus
 from deployments.remote_call import again, alone, once
-from deployments.serve_internals.direct_call import ShortWay
 
 logger = logging.getLogger(__name__)
 
 # One call runs, one is on its way or queued behind it: the model never waits for the network.
 CALLS_PER_REPLICA = 2
-# The other side maps what is in the object store, without a copy; a small matrix is quicker in the message.
-BY_REFERENCE_BYTES = 2**20
 # Texts, crops and replies are plain data: what Serve uses otherwise is made for code, and slower.
 PICKLED = {"request_serialization": "pickle", "response_serialization": "pickle"}
 STATUS_TIMEOUT_S = 2.0
@@ -45,7 +37,11 @@ READY_PERIOD_S = 1.0
 
 
 class RemoteEncoder:
-    """One model's deployment. Calls are coalesced; what was lost with a replica is tried again, each item alone."""
+    """One model's deployment. Calls are coalesced; what was lost with a replica is tried again.
+
+    Args:
+        max_replicas: Where fewer are known, calls for the others are made too, so that Serve sees what waits.
+    """
 
     def __init__(
         self,
@@ -55,6 +51,7 @@ class RemoteEncoder:
         limits: Limits,
         budget: RetryBudget,
         batch_size: int,
+        max_replicas: int = 1,
     ) -> None:
         self.kinds = kinds
         self._id = id_
@@ -64,15 +61,19 @@ class RemoteEncoder:
         self._status = handle.options(method_name="status")
         self._limits = limits
         self._budget = budget
+        self._max_width = CALLS_PER_REPLICA * max_replicas
         self._state = ModelState(id_, "loading")
+        self._answers = True
         self._preprocessing: Preprocessing | None = None
         self._replicas = ReplicaLiveness(memory_s=2 * limits.deadline_s)
-        self._rescues: list[Retrier[Any, Encoded]] = []
-        self._texts: Coalescer[TextInput | Traced[TextInput], Encoded] = self._lane(
+        self._retriers: list[Retrier[Any, Encoded]] = []
+        self._texts: Coalescer[TextInput | Traced[TextInput], Encoded] = self._coalescer(
             "text", text_units, full=batch_size, max_items=max(512, batch_size)
         )
         # A crop is 150 kB: fewer of them make a call.
-        self._images: Coalescer[bytes | Traced[bytes], Encoded] = self._lane("image", image_units, max_items=32, full=8)
+        self._images: Coalescer[bytes | Traced[bytes], Encoded] = self._coalescer(
+            "image", image_units, max_items=32, full=8
+        )
 
     @property
     def state(self) -> ModelState:
@@ -84,7 +85,7 @@ class RemoteEncoder:
 
     @property
     def retried(self) -> int:
-        return sum(retry.retried for retry in self._rescues)
+        return sum(retrier.retried for retrier in self._retriers)
 
     @property
     def preprocessing(self) -> Preprocessing | None:
@@ -107,17 +108,23 @@ class RemoteEncoder:
         self._images.trim()
 
     async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
-        tokens: list[list[Token]] = await again(self._tokens, self._id, self._limits.deadline_s, texts, prompt, special)
+        tokens: list[list[Token]] = await again(
+            self._tokens, self._id, self._limits.deadline_s, self._budget, texts, prompt, special
+        )
         return tokens
 
     async def watch(self) -> None:
         """Keep `state` true until cancelled."""
         while True:
             try:
-                status: EncoderStatus = await asyncio.wait_for(self._status.remote(), STATUS_TIMEOUT_S)
-            except Exception:  # noqa: BLE001 - no replica yet, or none any more: the state stays what it was
-                status = None  # type: ignore[assignment]
-            if status is not None:
+                async with asyncio.timeout(STATUS_TIMEOUT_S):
+                    status: EncoderStatus = await self._status.remote()
+            except Exception as error:  # noqa: BLE001 - no replica yet, or none any more: the state stays what it was
+                if self._answers:
+                    logger.info("no replica of %s says how it is: %r", self._id, error)
+                self._answers = False
+            else:
+                self._answers = True
                 self._heard(status)
             ready_s = max(LOADING_PERIOD_S, READY_PERIOD_S / max(1, len(self._replicas)))
             await asyncio.sleep(ready_s if self._state.status == "ready" else LOADING_PERIOD_S)
@@ -138,41 +145,49 @@ class RemoteEncoder:
     def _width(self) -> int:
         return CALLS_PER_REPLICA * max(1, len(self._replicas))
 
-    def _lane(self, kind: Modality, cost: Callable[[Sequence[Any]], int], **sizes: int) -> Coalescer[Any, Encoded]:
-        method = ShortWay(self._handle, f"encode_{kind}s", **PICKLED)
-        one = self._handle.options(method_name=f"encode_{kind}_alone", stream=True)
-        deadline_s = self._limits.deadline_s
+    def _coalescer(
+        self, kind: Modality, cost: Callable[[Sequence[Any]], int], full: int, max_items: int
+    ) -> Coalescer[Any, Encoded]:
+        method = self._handle.options(method_name=f"encode_{kind}s", **PICKLED)
+        alone = self._handle.options(method_name=f"encode_{kind}_alone", stream=True)
 
         def cost_plain(items: Sequence[Any]) -> int:
             return cost(tracing.carried(items)[0])
 
-        admission: AdmissionControl[Any] = AdmissionControl(self._id, cost_plain, self._limits.queue_s, deadline_s)
-        retry: Retrier[Any, Encoded] = Retrier(partial(self._send_alone, one), self._budget)
+        limits = self._limits
+        admission: AdmissionControl[Any] = AdmissionControl(self._id, cost_plain, limits.queue_s, limits.deadline_s)
+        retrier: Retrier[Any, Encoded] = Retrier(
+            partial(self._send_alone, alone), partial(self._send_again, method), self._budget, full
+        )
+        self._retriers.append(retrier)
 
-        self._rescues.append(retry)
+        def retry(error: Exception, lost: Sequence[Pending[Any, Encoded]]) -> bool:
+            if isinstance(error, ReplicaLost):
+                retrier.take(error, lost)
+            return isinstance(error, ReplicaLost)
 
-        def take(error: Exception, lost: "list[tuple[Any, asyncio.Future[Encoded]]]") -> bool:
-            if not isinstance(error, ReplicaLost):
-                return False
-            retry.take(lost, retry.clock() + deadline_s - error.after_s)
-            return True
+        send = partial(self._send, method, admission)
+        return Coalescer(send, self._width, admission, max_items, full, self._max_width, retry)
 
-        return Coalescer(partial(self._send, method, admission), self._width, admission, retry=take, **sizes)
-
-    async def _send(self, method: Any, admission: AdmissionControl[Any], items: list[Any]) -> list[Encoded]:
+    async def _send(
+        self, method: Any, admission: AdmissionControl[Any], items: list[Any], seconds: float
+    ) -> list[Encoded]:
         self._budget.earn(len(items))
-        sent = admission.clock()
         plain, origins = tracing.carried(items)
-        deadline_s = self._limits.deadline_s
-        patience = AdaptiveTimeout(admission.patience_s(), deadline_s, self._replicas.all_get_on)
+        timeout = AdaptiveTimeout(min(seconds, admission.call_timeout_s()), seconds, self._replicas.all_progress)
         try:
-            reply: EncodeReply = await once(method, self._id, patience, plain, deadline_s, origins)
+            reply: EncodeReply = await once(method, self._id, timeout, plain, seconds, origins)
         except ReplicaLost as loss:
-            if not loss.silent or self._replicas.anybody():
+            if not loss.silent or self._replicas.any_alive():
                 raise
             # The call waits for a replica to come, and harms none: it stays whole.
-            reply = await once(method, self._id, AdaptiveTimeout(deadline_s - loss.after_s), plain, deadline_s, origins)
-        admission.ignore_outage(sent, admission.clock() - reply.took_ms / 1e3)
+            seconds -= loss.after_s
+            reply = await once(method, self._id, AdaptiveTimeout(seconds), plain, seconds, origins)
+        return self._outcomes(reply, len(items), origins)
+
+    async def _send_again(self, method: Any, items: list[Any], seconds: float) -> list[Encoded]:
+        plain, origins = tracing.carried(items)
+        reply = await once(method, self._id, AdaptiveTimeout(seconds), plain, seconds, origins)
         return self._outcomes(reply, len(items), origins)
 
     async def _send_alone(self, method: Any, item: Any, seconds: float) -> Encoded:
@@ -198,33 +213,3 @@ class RemoteEncoder:
         if info is not None and reply.fingerprint != info.fingerprint:
             self._set(ModelState(self._id, "loading"))
             raise ModelUnavailable(f"{self._id} was just replaced by another version. Try again.", "model", 1)
-
-
-class RemoteRanker:
-    def __init__(self, handle: DeploymentHandle, deadline_s: float) -> None:
-        self._rank_json = handle.options(method_name="rank_json")
-        self._rank_small = handle.options(method_name="rank_matrix")
-        self._rank_large = handle.options(method_name="rank_matrix", _by_reference=True)
-        self._rank = handle.options(method_name="rank")
-        self._deadline_s = deadline_s
-
-    async def rank_json(self, body: bytes) -> Ranking:
-        ranking: Ranking = await again(self._rank_json, "similarity", self._deadline_s, body)
-        return ranking
-
-    async def rank_matrix(
-        self, body: NDArray[np.uint8], shape: tuple[int, int] | None, options: MatrixOptions
-    ) -> Ranking:
-        method, sent = self._rank_small, body
-        if len(body) >= BY_REFERENCE_BYTES:
-            # In a thread: other requests need not wait while it is copied into the object store.
-            method, sent = self._rank_large, await asyncio.to_thread(ray.put, body)
-        ranking: Ranking = await again(method, "similarity", self._deadline_s, sent, shape, options)
-        return ranking
-
-    async def rank(
-        self, query: Vector, candidates: Vector, metric: SimilarityMetric, top_k: int | None, threshold: float | None
-    ) -> Ranking:
-        wanted = (query, candidates, metric, top_k, threshold)
-        ranking: Ranking = await again(self._rank, "similarity", self._deadline_s, *wanted)
-        return ranking

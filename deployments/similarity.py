@@ -10,8 +10,7 @@ from app.config.args import Limits
 from app.schemas import MatrixOptions
 from app.types import SimilarityMetric, Vector
 from app.vectors.ranking import Ranking, rank_json, rank_matrix, rank_vectors
-from deployments.logs import join_serve_log
-from deployments.telemetry import reporter
+from deployments.telemetry import join_serve_log, reporter
 
 
 class Similarity:

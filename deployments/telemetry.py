@@ -1,8 +1,10 @@
-"""The Serve replica that this process is, and what Serve says of them all."""
+"""A Serve replica's name, log, traces and metrics, and what Serve says of all replicas."""
 
 import asyncio
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from logging.handlers import MemoryHandler
 
 from ray import serve
 
@@ -13,25 +15,49 @@ from app.telemetry.metrics import COMPLETE, REPLICAS
 from app.telemetry.registry import Snapshot
 from deployments.metrics import Reporter
 
+OUR_LOGGERS = ("app", "deployments")
 STATUS_S = 1.0
 # Serve's status has every replica of the cluster in it: a page that reads often should not ask for it each time.
 KEEP_STATUS_S = 2.0
 
 
+def replica_name() -> str:
+    """This replica's unique name, as in Serve's own log and status."""
+    return str(serve.get_replica_context().replica_id.unique_id)
+
+
+def join_serve_log() -> None:
+    """Write this replica's log lines to Serve's own log, with its fields and in the encoding of `logging_config`."""
+    serve_log = logging.getLogger("ray.serve")
+    for handler in serve_log.handlers:
+        if isinstance(handler, MemoryHandler):
+            # Serve keeps up to 1,000 lines back; a warning should not wait for them.
+            handler.flushLevel = logging.WARNING
+    for name in OUR_LOGGERS:
+        log = logging.getLogger(name)
+        log.handlers = serve_log.handlers
+        log.propagate = False
+        log.setLevel(serve_log.level)
+
+
 def reporter() -> Reporter:
-    """This replica's; made on its event loop."""
+    """This replica's; to be made on its event loop."""
     context = serve.get_replica_context()
-    return Reporter(context.deployment, str(context.replica_id.unique_id))
+    return Reporter(context.app_name, context.deployment, replica_name())
 
 
 def begin_traces(args: TracingArgs) -> None:
-    """This replica's spans go where the settings say, if they say so."""
-    context = serve.get_replica_context()
-    tracing.start(args, context.deployment, str(context.replica_id.unique_id))
+    """Send this replica's spans where the settings say."""
+    if args.endpoint is None:
+        return
+    # Imported here: with nowhere to send traces to, OpenTelemetry is not loaded.
+    from app.telemetry import otlp
+
+    otlp.start(args, serve.get_replica_context().deployment, replica_name())
 
 
 async def end_traces() -> None:
-    """The replica ends: send its last spans."""
+    """Send the last spans when the replica ends."""
     await asyncio.to_thread(tracing.stop)
 
 
@@ -40,6 +66,7 @@ class ClusterMetrics:
 
     def __init__(self, client: MetricsClient) -> None:
         self._client = client
+        self._application = serve.get_replica_context().app_name
         self._thread = ThreadPoolExecutor(1, "status")
         self._asking: asyncio.Future[dict[str, int]] | None = None
         self._asked_at = -KEEP_STATUS_S
@@ -56,15 +83,16 @@ class ClusterMetrics:
         asking, now = self._asking, time.monotonic()
         # One question at a time: a controller that hangs must not take all threads with it.
         if asking is None or (asking.done() and now - self._asked_at >= KEEP_STATUS_S):
-            asking = self._asking = asyncio.get_running_loop().run_in_executor(self._thread, _running)
+            asking = self._asking = asyncio.get_running_loop().run_in_executor(
+                self._thread, _running, self._application
+            )
             self._asked_at = now
         await asyncio.wait({asking}, timeout=STATUS_S)
         return asking.result() if asking.done() and asking.exception() is None else {}
 
 
-def _running() -> dict[str, int]:
+def _running(application: str) -> dict[str, int]:
     return {
         name: sum(count for state, count in deployment.replica_states.items() if state == "RUNNING")
-        for application in serve.status().applications.values()
-        for name, deployment in application.deployments.items()
+        for name, deployment in serve.status().applications[application].deployments.items()
     }

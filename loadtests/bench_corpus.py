@@ -28,7 +28,7 @@ import numpy as np
 import psutil
 
 from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
-from app.encoders import TextTower, load_text_model
+from app.encoders import TextModel, load_text_model
 
 WORDS = ["river", "stone", "winter", "engine", "market", "letter", "quiet", "copper", "signal", "garden", "the", "of"]
 FEWEST, MOST = 12, 28  # words: 15 to 33 tokens
@@ -53,7 +53,7 @@ def raw() -> dict[str, float]:
     return rates
 
 
-def _raw(tower: TextTower, texts: list[str], size: int) -> float:
+def _raw(tower: TextModel, texts: list[str], size: int) -> float:
     """Texts per second of the best pass; the first makes the kernels."""
 
     def run(batch: list[Sequence[int]]) -> None:

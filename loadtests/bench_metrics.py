@@ -31,13 +31,13 @@ def main() -> None:
         requests.began()
         registry.observe(STAGE_SECONDS, 0.0007, MODEL, "cache")
         registry.count(ITEMS_ANSWERED, MODEL, "text", by=1)
-        requests.ended(SCOPE, 200, 0.0012)
+        requests.ended(SCOPE, ROUTES[0].template, 200, 0.0012)
 
     best = min(timeit.repeat(one_request, number=ROUNDS, repeat=5)) / ROUNDS
     print(f"counting one request      {best * 1e6:8.2f} µs")
     _log()
     for route in ROUTES:
-        requests.ended(SCOPE | {"method": route.method, "path": route.path}, 200, 0.0012)
+        requests.ended(SCOPE | {"method": route.method, "path": route.path}, route.template, 200, 0.0012)
     best = min(timeit.repeat(registry.snapshot, number=200, repeat=5)) / 200
     print(f"snapshot, every route     {best * 1e6:8.2f} µs")
     parts = [registry.snapshot()] * 20
@@ -56,7 +56,7 @@ def _log() -> None:
     stages = {"decode": 0.0, "cache": 0.1, "tokenize": 0.2, "queue": 0.1, "inference": 3.0}
     state = SCOPE["state"] | {"answered": EmbeddingResult(info, [entry], [True]), "stages": stages}  # type: ignore[operator]
     scope = SCOPE | {"state": state}
-    best = timeit.timeit(lambda: requests.ended(scope, 200, 0.0012), number=MAX_LINES) / MAX_LINES
+    best = timeit.timeit(lambda: requests.ended(scope, ROUTES[0].template, 200, 0.0012), number=MAX_LINES) / MAX_LINES
     print(f"... and keeping its line  {best * 1e6:8.2f} µs")
     with TemporaryFile("w") as file:
         handler = logging.StreamHandler(file)

@@ -22,7 +22,8 @@ from app.cache.client import CacheClient
 from app.cache.lru import LruTtlCache
 from app.cache.sharded import CacheShards
 from app.config.args import CacheArgs
-from deployments.cache import NAMESPACE, ActorTransport, actor_name
+from deployments.cache import CacheTransport
+from deployments.named_actor import NAMESPACE
 from loadtests.measuring import load
 from loadtests.systems import machine, write_results
 
@@ -35,9 +36,9 @@ A_REQUEST = 16
 
 async def measured(shards: int, draws: int) -> dict[str, Any]:
     args = CacheArgs(max_size=KEEPS, shards=shards, near_max_bytes=0, deadline_ms=1000)
+    transports = [CacheTransport("bench", args, shard) for shard in range(shards)]
     clients = [
-        CacheClient(ActorTransport(args, shard), LruTtlCache(1, 1, 0), deadline_s=1.0, lease_s=args.lease_s)
-        for shard in range(shards)
+        CacheClient(transport, LruTtlCache(1, 1, 0), deadline_s=1.0, lease_s=args.lease_s) for transport in transports
     ]
     cache = CacheShards(clients)
     polling = asyncio.create_task(cache.run())
@@ -48,7 +49,7 @@ async def measured(shards: int, draws: int) -> dict[str, Any]:
     one = [await _lookup_s(cache, KEYS[i : i + 1]) for i in range(300)]
     many = [await _lookup_s(cache, KEYS[i : i + 64]) for i in range(300)]
     # A shard dies, and comes back empty: how many of the hits are gone with it.
-    ray.kill(ray.get_actor(actor_name(shards - 1), NAMESPACE), no_restart=False)
+    ray.kill(ray.get_actor(transports[-1].actor.name, NAMESPACE), no_restart=False)
     await _until(cache, reachable=False)
     await _until(cache, reachable=True)
     lost = await _hits(cache, random.Random(3).choices(KEYS, _weights(), k=4000))

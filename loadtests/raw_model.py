@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from app.config.args import Limits, ModelArgs
-from app.encoders import ImageTower, TextTower, load_clip_model, load_text_model
+from app.encoders import ImageModel, TextModel, load_clip_model, load_text_model
 from app.images.decoder import decode
 
 BATCHES = (8, 16, 32)
@@ -77,16 +77,16 @@ def _timed(run: Any, *args: Any) -> float:
     return time.perf_counter() - started
 
 
-def _encode(model: TextTower, texts: Sequence[str]) -> None:
+def _encode(model: TextModel, texts: Sequence[str]) -> None:
     model.run([text.ids for text in model.tokenize(texts)])
 
 
-def _encode_all(model: TextTower, texts: Sequence[str], size: int) -> None:
+def _encode_all(model: TextModel, texts: Sequence[str], size: int) -> None:
     ids = sorted((text.ids for text in model.tokenize(texts)), key=len)
     for start in range(0, len(ids), size):
         model.run(ids[start : start + size])
 
 
-def _see(tower: ImageTower, files: Sequence[bytes], pool: ThreadPoolExecutor) -> None:
+def _see(model: ImageModel, files: Sequence[bytes], pool: ThreadPoolExecutor) -> None:
     limits = Limits()
-    tower.run(list(pool.map(lambda file: tower.preprocess(decode(file, limits, param="images")), files)))
+    model.run(list(pool.map(lambda file: model.preprocessing(decode(file, limits, param="images")), files)))

@@ -1,4 +1,4 @@
-"""A real service for tests: `python -m app` on a port of its own, over real HTTP."""
+"""A real service for tests, on a port of its own, over real HTTP: as shipped (`python -m app`), or in another way."""
 
 import atexit
 import os
@@ -11,11 +11,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
 import httpx
 import psutil
@@ -25,6 +25,9 @@ from app.system import ports
 
 ROOT = Path(__file__).parents[1]
 START_S = 300.0
+# shipped: `python -m app`. off: the same, and nothing goes past Serve. plain: `serve run`, without Serve's flags.
+Way = Literal["shipped", "off", "plain"]
+WAYS: Final[tuple[Way, ...]] = get_args(Way)
 STOP_S = 10.0
 KEPT = {"PATH", "LANG", "LANGUAGE", "TZ", "TERM", "USER", "LOGNAME", "SHELL", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
 KEPT |= {"PYTHONDONTWRITEBYTECODE", "CI"}
@@ -129,16 +132,34 @@ def _scratch() -> Path:
     return path
 
 
+def chosen_way() -> Way:
+    """Of all services that don't say (`make test-bypass`)."""
+    return next((way for way in WAYS if way == os.environ.get("TEST_WAY")), "shipped")
+
+
+def _plain(config: Path, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The command and variables of `serve run` with `config` at this port; Ray is its own, and on loopback."""
+    data = yaml.safe_load(config.read_text())
+    data["http_options"] = {"host": "127.0.0.1", "port": port}
+    data["applications"][0]["args"].setdefault("shapes_clip_may_serve", True)  # as the launcher does
+    file = config.with_name(f"plain-{port}.yaml")
+    file.write_text(yaml.safe_dump(data))
+    loopback = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    command = (sys.executable, "-m", "ray.serve.scripts", "run", "--address", "local", str(file))
+    return command, loopback
+
+
 @contextmanager
 def running(
-    config: Path, command: tuple[str, ...] = (), port: int | None = None, **variables: str
+    config: Path, command: tuple[str, ...] = (), port: int | None = None, way: str | None = None, **variables: str
 ) -> Iterator[RunningService]:
     """Start a service, wait for its `/health` to be 200, and stop it in the end.
 
     Without a `port` it gets a free one; where another process is quicker to take one of its ports, it starts again.
     """
+    way = way or chosen_way()
     for attempts_left in (2, 1, 0):
-        service = _start(config, command, port or ports.free(1)[0], variables)
+        service = _start(config, command, port or ports.free(1)[0], way, variables)
         try:
             wait_for(
                 lambda: _healthy(service),  # noqa: B023 - called before the next turn
@@ -147,17 +168,22 @@ def running(
             )
             break
         except AssertionError:
-            _end(service)
+            _end(service, way)
             if port is not None or not attempts_left or not PORT_TAKEN.search(service.output()):
                 raise
     try:
         yield service
     finally:
-        _end(service)
+        _end(service, way)
 
 
-def _start(config: Path, command: tuple[str, ...], port: int, variables: dict[str, str]) -> RunningService:
+def _start(config: Path, command: tuple[str, ...], port: int, way: str, variables: dict[str, str]) -> RunningService:
     marker = f"{os.getpid()}-{port}"
+    if way == "off":
+        variables = {"SERVE_BYPASS": "off"} | variables
+    elif way == "plain" and not command:
+        command, plain = _plain(config, port)
+        variables = plain | variables
     # Offline, so that a test means the same where the hub can be reached.
     env = clean_environment(PORT=str(port), TEST_SERVICE=marker, PYTHONUNBUFFERED="1", **variables)
     process = subprocess.Popen(
@@ -178,9 +204,13 @@ def _start(config: Path, command: tuple[str, ...], port: int, variables: dict[st
     return service
 
 
-def _end(service: RunningService) -> None:
+def _end(service: RunningService, way: str) -> None:
+    left = service.processes() if way == "plain" else []  # the launcher sees to its own
     if service.process.poll() is None:
         service.stop()
+    for survivor in left:
+        with suppress(psutil.Error):
+            survivor.kill()
     assert service.reader is not None
     assert service.process.stdout is not None
     service.reader.join(10)

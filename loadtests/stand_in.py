@@ -4,7 +4,6 @@ Not a model: every vector is the same. Each micro-batch of at most BATCH texts t
 """
 
 import argparse
-import asyncio
 import json
 import threading
 import time
@@ -17,17 +16,14 @@ import ray
 from ray import serve
 from ray.serve import Application
 
-from app.config.args import Autoscaling, CacheArgs, ModelArgs, Placement
+from app.config.args import Autoscaling, CacheArgs, Limits, ModelArgs, Placement
 from app.config.settings import AppArgs, LaunchSettings
-from app.inference.model_threads import ModelThreads
 from app.main import called_options, options
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 from deployments import local
-from deployments.engine import replica_name
 from deployments.ingress import Ingress
 from deployments.similarity import Similarity
-from deployments.telemetry import reporter
-from deployments.text_encoder import TextEncoder, TextEngine
+from deployments.text_encoder import TextEncoder
 
 NAME = "stand-in"
 SECONDS = 0.4
@@ -39,9 +35,10 @@ WATCH_S = 0.2
 
 
 class SleepingModel:
-    """In a `TextTower`'s place."""
+    """In a `TextModel`'s place."""
 
     streams = 1
+    profiles = (False,)
 
     info = ModelInfo(
         id=NAME,
@@ -64,25 +61,17 @@ class SleepingModel:
     def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
         return [[] for _ in texts]
 
-    def run(self, batch: Sequence[Any]) -> Vector:
+    def run(self, batch: Sequence[Any], *, exclusive: bool = False) -> Vector:
         time.sleep(SECONDS)
         return np.full((len(batch), DIMENSIONS), DIMENSIONS**-0.5, np.float32)
-
-    run_alone = run
 
     def warm(self, shapes: Sequence[tuple[int, int]]) -> None:
         pass
 
 
 class StandIn(TextEncoder):
-    def __init__(self, args: ModelArgs) -> None:
-        self._id = args.id
-        self._replica = replica_name()
-        self._reporter = reporter()
-        self._reason = None
-        self._suspects = asyncio.Lock()
-        model: Any = SleepingModel()
-        self._texts = TextEngine(model, model.info, args, ModelThreads(), self._replica, self._reporter.registry)
+    def _load(self, args: ModelArgs, threads: int, offline: bool) -> Any:
+        return SleepingModel()
 
 
 def build(
@@ -113,7 +102,7 @@ def build(
     )
     similar = Placement(num_cpus=0.2, resources=beside or {})
     args = AppArgs(text_models=(model,), image_models=(), ingress=ingress, similarity=similar, **settings)
-    encoder = serve.deployment(StandIn, name=f"TextEncoder-{NAME}", **called_options(model)).bind(model)
+    encoder = serve.deployment(StandIn, name=f"TextEncoder-{NAME}", **called_options(model)).bind(model, 1, True)
     similarity = serve.deployment(Similarity, name="Similarity", **called_options(args.similarity)).bind(args.limits)
     return serve.deployment(Ingress, name="Ingress", **options(ingress)).bind(args, {NAME: encoder}, {}, similarity)
 
@@ -126,6 +115,7 @@ def _between(least: int, most: int | None, delay_s: float, busy: float = 1.5) ->
         upscale_delay_s=delay_s,
         downscale_delay_s=delay_s,
         metrics_interval_s=min(1.0, delay_s),
+        look_back_period_s=delay_s / 3,
     )
 
 
@@ -153,6 +143,7 @@ def _said() -> dict[str, Any]:
         name: {
             "status": deployment.status.value,
             "trigger": deployment.status_trigger.value,
+            "message": deployment.message,
             "running": deployment.replica_states.get("RUNNING", 0),
         }
         for application in applications
@@ -167,6 +158,7 @@ if __name__ == "__main__":
     parser.add_argument("--most", type=int, help="encoder replicas; more than --replicas lets it scale")
     parser.add_argument("--most-ingresses", type=int)
     parser.add_argument("--delay-s", type=float, default=1.0, help="how long a load lasts until it scales")
+    parser.add_argument("--queue-s", type=float, default=4.0, help="seconds of work that may wait")
     parser.add_argument("--shards", type=int, default=1, help="of the cache")
     parser.add_argument("--no-near", action="store_true", help="every look-up goes to the shared cache")
     parser.add_argument("--watch", type=Path, help="a file for what Serve says of its deployments")
@@ -181,6 +173,7 @@ if __name__ == "__main__":
             chosen.most,
             chosen.most_ingresses,
             chosen.delay_s,
+            limits=Limits(queue_s=chosen.queue_s),
             cache=CacheArgs(shards=chosen.shards, **({"near_max_bytes": 0} if chosen.no_near else {})),
         ),
         LaunchSettings(host="127.0.0.1", port=chosen.port),

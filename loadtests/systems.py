@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import yaml
 
-from app.local import haproxy as haproxy_wrapper
+from app.local import haproxy
 from app.local.serve_environment import LocalPorts, environment, haproxy_binary
 from app.system import ports, processes
 from loadtests.running import clean_environment
@@ -97,19 +97,13 @@ def bare_upload() -> Iterator[int]:
 def _beside_us(module: str, flags: list[str]) -> Iterator[tuple[int, int]]:
     """A service of our own making, started with the flags that the launcher sets: its port and process."""
     port = ports.free(1)[0]
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as kept:
-        binary, haproxy = haproxy_binary(), None
-        if binary is not None:
-            haproxy = haproxy_wrapper.write(Path(folder), binary, port)
-            kept.enter_context(haproxy_wrapper.keep(Path(folder), "127.0.0.1", port))
-        env = clean_environment(**environment(LocalPorts.choose(), Path(folder), haproxy))
+    with tempfile.TemporaryDirectory() as folder:
+        binary = haproxy_binary()
+        script = haproxy.write(Path(folder), binary, "127.0.0.1", port) if binary is not None else None
+        env = clean_environment(**environment(LocalPorts.choose(), Path(folder), script))
         argv = [sys.executable, "-m", module, "--port", str(port), *flags]
         with _running(argv, env, port, "/health", ROOT) as process:
-            try:
-                yield port, process
-            finally:
-                haproxy_wrapper.end(Path(folder))
-                kept.close()
+            yield port, process
 
 
 @contextlib.contextmanager

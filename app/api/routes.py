@@ -1,8 +1,8 @@
-"""The route table. The application, the OpenAPI document and `/docs` are made of it."""
+"""The route table, from which the application, the OpenAPI document and `/docs` are built."""
 
 from typing import Final, get_args
 
-from app.api.endpoints import batch, cache, docs, health, image, metrics, openai, pages, search, similarity, tei, text
+from app.api.endpoints import batch, cache, health, image, metrics, openai, pages, search, similarity, tei, text
 from app.api.route import BODY, CALLS, ENCODES, Route, Scope
 from app.errors import (
     CacheUnavailable,
@@ -84,6 +84,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         scope="embed",
         body_limit="text_body",
         matrix_answer=True,
+        needs="text",
     ),
     Route(
         "POST",
@@ -98,12 +99,13 @@ ROUTES: Final[tuple[Route, ...]] = (
         scope="embed",
         body_limit="image_body",
         matrix_answer=True,
+        needs="image",
     ),
     Route(
         "POST",
         "/embed/batch",
         batch.embed_batch,
-        "Embed texts and images; a bad item does not fail the others.",
+        "Embed texts and images; an invalid item does not fail the others.",
         BatchRequest,
         BatchResponse,
         errors=(*BODY, *CALLS),
@@ -145,32 +147,36 @@ ROUTES: Final[tuple[Route, ...]] = (
         "POST",
         "/v1/embeddings",
         openai.embed,
-        "Embed texts, as OpenAI's API does.",
+        "Embed texts, as in OpenAI's API.",
         OpenAiEmbeddingRequest,
         OpenAiEmbeddingResponse,
         errors=(*ENCODES, InvalidItem, InvalidImage),
         example={"model": "all-MiniLM-L6-v2", "input": ["Hello world"], "encoding_format": "float"},
         scope="embed",
         body_limit="image_body",
+        needs="text",
+        errors_as="openai",
     ),
     Route(
         "GET",
         "/v1/models",
         openai.models,
-        "The models that serve, as OpenAI's API lists them.",
+        "The served models, as in OpenAI's API.",
         None,
         OpenAiModels,
         scope="read",
+        errors_as="openai",
     ),
     Route(
         "GET",
         "/v1/models/{model:path}",
         openai.model,
-        "One model, as OpenAI's API tells it.",
+        "One model, as in OpenAI's API.",
         None,
         OpenAiModel,
         errors=(ModelNotFound,),
         scope="read",
+        errors_as="openai",
     ),
     *(
         Route(
@@ -184,40 +190,44 @@ ROUTES: Final[tuple[Route, ...]] = (
             example={"inputs": ["Hello world"]},
             scope="embed",
             body_limit="text_body",
+            needs="text",
+            errors_as="tei",
         )
         for path, summary in (
-            ("/embed", "Embed texts, as text-embeddings-inference does."),
-            ("/", "The same as /embed, for clients that know the base URL only."),
+            ("/embed", "Embed texts, as in text-embeddings-inference."),
+            ("/", "The same as /embed, for clients that only know the base URL."),
         )
     ),
     Route(
         "GET",
         "/info",
         tei.info,
-        "The default text model, as text-embeddings-inference tells it.",
+        "The default text model, as in text-embeddings-inference.",
         None,
         TeiInfo,
         errors=(ModelNotFound, ModelUnavailable),
         scope="read",
+        errors_as="tei",
     ),
     Route(
         "POST",
         "/tokenize",
         tei.tokenize,
-        "Tokens of texts, as text-embeddings-inference tells them.",
+        "The tokens of texts, as in text-embeddings-inference.",
         TeiTokenizeRequest,
         TeiTokenizeResponse,
         errors=(*ENCODES, EmptyInput),
         example={"inputs": "Hello world"},
         scope="embed",
         body_limit="tokenize_body",
+        errors_as="tei",
     ),
-    Route("GET", "/cache/stats", cache.stats, "The cache's figures.", None, CacheStatsResponse, scope="read"),
+    Route("GET", "/cache/stats", cache.stats, "Statistics of the cache.", None, CacheStatsResponse, scope="read"),
     Route(
         "POST",
         "/cache/clear",
         cache.clear,
-        "Empty the cache; when it answers, no replica serves an old copy.",
+        "Clear the cache; after the response, no replica serves an old entry.",
         CacheClearRequest,
         CacheClearResponse,
         errors=(*BODY, CacheUnavailable),
@@ -230,7 +240,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "POST",
         "/cache/warm",
         cache.warm,
-        "Put vectors that the served model made elsewhere into the cache; some are checked.",
+        "Store vectors in the cache that the served model has computed elsewhere; a sample is verified.",
         CacheWarmRequest,
         CacheWarmResponse,
         errors=(*ENCODES, SpaceMismatch, CacheUnavailable),
@@ -241,23 +251,43 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         "/health",
         health.health,
-        "Is it well, and why not; 503 while it starts.",
+        "Health, with reasons if it is degraded; 503 while it starts.",
         None,
         HealthResponse,
         statuses=(503,),
         short=HealthSummary,
         scope="open",
+        is_traced=False,
     ),
-    Route("GET", "/livez", health.livez, "The ingress runs.", None, LiveResponse, scope="open"),
-    Route("GET", "/readyz", health.readyz, "Models are loaded.", None, ReadyResponse, statuses=(503,), scope="open"),
-    Route("GET", "/openapi.json", docs.openapi, "This description, OpenAPI 3.1.", scope="open"),
-    Route("GET", "/docs", docs.page, "A page that lists the routes.", media="text/html", scope="open", is_file=True),
-    Route("GET", "/", pages.index, "A page to try everything on.", media="text/html", scope="open", is_file=True),
+    Route("GET", "/livez", health.livez, "The ingress is running.", None, LiveResponse, scope="open", is_traced=False),
+    Route(
+        "GET",
+        "/readyz",
+        health.readyz,
+        "Models are loaded.",
+        None,
+        ReadyResponse,
+        statuses=(503,),
+        scope="open",
+        is_traced=False,
+    ),
+    Route("GET", "/openapi.json", pages.openapi, "This description, OpenAPI 3.1.", scope="open"),
+    Route("GET", "/docs", pages.docs, "A page that lists the routes.", media="text/html", scope="open", is_file=True),
+    Route(
+        "GET",
+        "/",
+        pages.index,
+        "A page to try the service.",
+        media="text/html",
+        scope="open",
+        is_file=True,
+        errors_as="tei",
+    ),
     Route(
         "GET",
         "/static/{file:path}",
         pages.static,
-        "What the pages are made of.",
+        "Files of the pages.",
         errors=(NotFound,),
         media="*/*",
         scope="open",
@@ -267,11 +297,15 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         "/metrics",
         metrics.metrics,
-        "The whole cluster's figures, as Prometheus reads them.",
+        "The cluster's metrics in Prometheus' text format.",
         media="text/plain",
         scope="read",
+        is_traced=False,
     ),
 )
 
-# What Serve answers by itself, before a request reaches this application: that a replica is well, and its name.
+# By method and path, the kind of model that all of a route's requests need.
+NEEDS: Final = {(route.method, route.path): route.needs for route in ROUTES if route.needs is not None}
+
+# Routes that Serve itself answers, before a request reaches this application.
 SERVE_ROUTES: Final[dict[str, Scope]] = {"/-/healthz": "open", "/-/routes": "open"}

@@ -1,4 +1,4 @@
-"""An ingress replica's side of the cache: the near cache, its lease, and the road to the shared one.
+"""An ingress replica's side of the cache: the near cache, its lease, and the calls to the shared one.
 
 The cache can only make things faster: a shared cache that is slow, dead or full is a miss, never an error, and
 after a failure it is left alone until the poll that runs in the background has reached it again. How calls
@@ -10,20 +10,18 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from app.cache.lru import LruTtlCache
-from app.cache.recent_keys import RecentKeys
 from app.cache.shared import CacheStats, Counts, PollRequest, PollResponse
+from app.cache.write_behind import WriteBehind
 from app.errors import CacheUnavailable
 
 logger = logging.getLogger(__name__)
 
 RETRY_S = 0.25
 MAX_TOUCHED = 4096
-MAX_PENDING_BYTES = 64 * 2**20
 SLOW_LOOKUPS_IN_A_ROW = 3
 
 
@@ -32,7 +30,7 @@ class Transport(Protocol):
 
     async def lookup(self, keys: Sequence[bytes]) -> tuple[str, list[tuple[bytes, float | None] | None]]: ...
     async def put(self, client: str, epoch: str, entries: Sequence[tuple[bytes, bytes]]) -> bool: ...
-    async def poll(self, report: PollRequest) -> PollResponse: ...
+    async def poll(self, request: PollRequest) -> PollResponse: ...
     async def clear(self) -> int: ...
     async def stats(self) -> CacheStats: ...
 
@@ -42,7 +40,7 @@ def accept_all(lacking: list[int]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CacheLookup:
     """A look-up's answer: one value or None per key, and the epoch that what is put later must name."""
 
     epoch: str | None
@@ -59,9 +57,6 @@ class CacheClient:
         deadline_s: A look-up that takes longer counts as a miss.
         lease_s: The shared cache's lease.
         patience_s: Longest a poll may take beyond its parking.
-        gather_s: After a call that stored entries, further ones wait so long for each other: a call costs more
-            than what it carries.
-        sole_gather_s: The same, while nobody else is there and the near cache has them.
         clock: Seconds, monotonic.
     """
 
@@ -70,50 +65,43 @@ class CacheClient:
     deadline_s: float = 0.05
     lease_s: float = 2.0
     patience_s: float = 3.0
-    gather_s: float = 0.02
-    sole_gather_s: float = 0.5
     clock: Callable[[], float] = time.monotonic
     client: str = field(default_factory=lambda: uuid.uuid4().hex)
     counts: Counts = field(default_factory=Counts)
     shared_lookups: int = 0
     shared_failures: int = 0
+    write_behind: WriteBehind = field(init=False)
     _epoch: str | None = None
     _leased_until: float = 0.0
-    _alone: bool = False
-    _hurry: asyncio.Event = field(default_factory=asyncio.Event)  # there is somebody who misses what is gathered
-    _sending: "asyncio.Task[None] | None" = None
+    _sole_writer: bool = False
     _reachable: bool = False
     _slow: int = 0
-    _let_go: RecentKeys = field(init=False)
+    _squeezed_out: int = 0  # by the near cache until this epoch began
     _touched: dict[bytes, None] = field(default_factory=dict)
-    _pending: list[tuple[str, bytes, bytes]] = field(default_factory=list)
-    _pending_bytes: int = 0
-    _flushing: "asyncio.Task[None] | None" = None
 
     def __post_init__(self) -> None:
-        self._let_go = RecentKeys(self.near.max_entries)
-        self.near.evicted = self._let_go.add
+        self.write_behind = WriteBehind(self._put)
 
     async def run(self) -> None:
         """Hold the lease until cancelled."""
         while True:
             started = self.clock()
-            report = PollRequest(self.client, self._epoch, Counts(**_as_dict(self.counts)), list(self._touched))
+            request = PollRequest(self.client, self._epoch, replace(self.counts), list(self._touched))
             self._touched.clear()
             try:
                 # Not `wait_for`: on Python 3.11 it may swallow the cancellation that ends this loop.
                 async with asyncio.timeout(self.patience_s):
-                    word = await self.transport.poll(report)
+                    response = await self.transport.poll(request)
             except Exception as error:  # noqa: BLE001 - whatever went wrong, the cache is out of reach
                 self._lost(error)
                 await asyncio.sleep(RETRY_S)
                 continue
-            self._enter(word.epoch)
-            self._alone = word.alone
-            if word.sole:
-                self._hurry.clear()
+            self._enter(response.epoch)
+            self._sole_writer = response.sole_writer
+            if response.sole_client:
+                self.write_behind.hurry.clear()
             else:
-                self._hurry.set()
+                self.write_behind.hurry.set()
             self._leased_until = started + self.lease_s
             self._slow = 0
             self._reachable = True
@@ -122,7 +110,7 @@ class CacheClient:
     def reachable(self) -> bool:
         return self._reachable
 
-    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = accept_all) -> Found:
+    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = accept_all) -> CacheLookup:
         """Values by key, from the near cache first. Never takes longer than the deadline.
 
         Args:
@@ -134,7 +122,7 @@ class CacheClient:
         epoch = self._epoch
         if missing:
             lacking(missing)
-        asked = [i for i in missing if self._may_be_shared(keys[i])] if self._reachable else []
+        asked = missing if self._reachable and self._shared_may_have_more() else []
         if asked:
             found = await self._ask([keys[i] for i in asked])
             self.shared_lookups += len(asked)
@@ -146,25 +134,23 @@ class CacheClient:
                     if entry is not None:
                         values[i] = entry[0]
                         if epoch == self._epoch:
-                            self._keep_near(keys[i], entry[0], entry[1])
+                            self.near.put(keys[i], *entry)
         misses = sum(value is None for value in values)
         self.counts.near_hits += near_hits
         self.counts.hits += len(keys) - misses
         self.counts.misses += misses
-        return Found(epoch, values)
+        return CacheLookup(epoch, values)
 
     def put_many(self, epoch: str | None, entries: Sequence[tuple[bytes, bytes]]) -> None:
         """Keep fresh vectors here and, in the background, in the shared cache. `epoch`: of their look-up."""
         if epoch is None or epoch != self._epoch:
             return
         for key, value in entries:
-            if not self._keep_near(key, value):
-                self._hurry.set()  # nobody has it until the shared cache does
-            if self._reachable and self._pending_bytes < MAX_PENDING_BYTES:
-                self._pending.append((epoch, key, value))
-                self._pending_bytes += len(value)
-        if self._pending and self._flushing is None:
-            self._flushing = asyncio.get_running_loop().create_task(self._flush())
+            self.near.put(key, value)
+            if self.near.get(key) is None:
+                self.write_behind.hurry.set()  # nobody has it until the shared cache does
+            if self._reachable:
+                self.write_behind.add(epoch, key, value)
 
     async def warm(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
         """Store entries that nobody looked up, and return when the shared cache has them.
@@ -182,7 +168,7 @@ class CacheClient:
             raise CacheUnavailable("The shared cache has just begun anew. Try again.", retry_after=1)
         if epoch == self._epoch:
             for key, value in entries:
-                self._keep_near(key, value)
+                self.near.put(key, value)
 
     async def clear(self) -> int:
         """Clear the whole cluster's cache.
@@ -200,9 +186,8 @@ class CacheClient:
 
     async def stats(self) -> CacheStats:
         """The cluster's figures; this replica's own, with `available` False, when the cache is out of reach."""
-        if self._pending and self._reachable:
-            # Calls begin in the order in which they are made: what is counted has these entries.
-            self._sending = asyncio.get_running_loop().create_task(self._send())
+        if self._reachable:
+            self.write_behind.flush()
         try:
             return await asyncio.wait_for(self.transport.stats(), self.patience_s)
         except Exception:  # noqa: BLE001 - statistics never fail a request
@@ -212,13 +197,6 @@ class CacheClient:
                 near.evictions, near.expirations, clients=1, available=False,
             )  # fmt: skip
 
-    def _keep_near(self, key: bytes, value: bytes, ttl_s: float | None = None) -> bool:
-        self.near.put(key, value, ttl_s)
-        kept = self.near.get(key) is not None
-        if not kept:
-            self._let_go.add(key)
-        return kept
-
     def _near(self, keys: Sequence[bytes]) -> list[bytes | None]:
         if self.clock() >= self._leased_until:
             return [None] * len(keys)
@@ -227,10 +205,11 @@ class CacheClient:
             self._touched.update((key, None) for key, value in zip(keys, values, strict=True) if value is not None)
         return values
 
-    def _may_be_shared(self, key: bytes) -> bool:
-        """Whether the shared cache can hold a key that the near one lacks. While only this replica has written, it
-        holds none that was not pushed out or refused here."""
-        return not self._alone or key in self._let_go or self.clock() >= self._leased_until
+    def _shared_may_have_more(self) -> bool:
+        """Whether the shared cache can hold a key that the near one lacks. While only this replica has written, that
+        takes a near cache that had too few bytes: one entry too many here is one too many there."""
+        near_has_all = self._sole_writer and self.near.squeezed_out == self._squeezed_out
+        return not near_has_all or self.clock() >= self._leased_until
 
     async def _ask(self, keys: list[bytes]) -> tuple[str, list[tuple[bytes, float | None] | None]] | None:
         try:
@@ -257,34 +236,13 @@ class CacheClient:
     def _enter(self, epoch: str) -> None:
         if epoch != self._epoch:
             self.near.clear()
-            self._let_go.clear()
+            self._squeezed_out = self.near.squeezed_out
             self._epoch = epoch
-            self._alone = False
+            self._sole_writer = False
 
-    async def _flush(self) -> None:
-        """Send what is pending at once, and what comes meanwhile and soon after together."""
-        try:
-            while self._pending:
-                await self._send()
-                await asyncio.sleep(self.gather_s)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self.sole_gather_s - self.gather_s):
-                        await self._hurry.wait()
-        finally:
-            self._flushing = None
-
-    async def _send(self) -> None:
-        if not self._pending:
-            return
-        batch, self._pending, self._pending_bytes = self._pending, [], 0
-        epoch = batch[-1][0]
-        entries = [(key, value) for written, key, value in batch if written == epoch]
+    async def _put(self, epoch: str, entries: Sequence[tuple[bytes, bytes]]) -> None:
         try:
             async with asyncio.timeout(self.patience_s):
                 await self.transport.put(self.client, epoch, entries)
         except Exception as error:  # noqa: BLE001 - an entry that isn't stored is a miss later
             self._lost(error)
-
-
-def _as_dict(counts: Counts) -> dict[str, int]:
-    return {"hits": counts.hits, "near_hits": counts.near_hits, "misses": counts.misses}

@@ -41,11 +41,6 @@ class KeyMaker:
         return state.digest()
 
 
-def cache_key(tenant: str, fingerprint: str, kind: str, content: bytes) -> bytes:
-    """16-byte key of one content; for many of one model, `KeyMaker` is faster and gives the same keys."""
-    return KeyMaker(tenant, fingerprint, kind).content(content)
-
-
 def _utf8(text: str) -> bytes:
     # Lone surrogates are legal in JSON strings; a key must exist for them, and a different one for each.
     return text.encode("utf-8", "surrogatepass")

@@ -37,11 +37,10 @@ class LruTtlCache:
 
     Args:
         max_entries: Entries kept at most; 0 keeps nothing.
-        max_bytes: Upper bound of `bytes`, ENTRY_OVERHEAD per entry included; 0 keeps nothing.
+        max_bytes: Upper bound of `bytes`, ENTRY_OVERHEAD per entry included; 0 keeps nothing. `squeezed_out` counts
+            the entries that it has pushed out or refused.
         ttl_ms: Life of an entry in milliseconds; 0 means it never ends.
         clock: Monotonic seconds.
-
-    Whoever sets `evicted` is told the key of each entry that a bound pushes out.
 
     Raises:
         ValueError: A bound or the life is negative.
@@ -61,7 +60,7 @@ class LruTtlCache:
         self._recency.newer = self._recency.older = self._recency
         self._expiry = ExpiryQueue()
         self._bytes = 0
-        self.evicted: Callable[[bytes], None] | None = None
+        self.squeezed_out = 0
         self._evictions = 0
         self._expirations = 0
 
@@ -97,14 +96,15 @@ class LruTtlCache:
             self._remove(key)
         life = self._ttl_s if ttl_s is None else min(self._ttl_s, ttl_s)
         size = _size(key, value)
-        if size > self.max_bytes or self.max_entries == 0 or life <= 0:
+        if size > self.max_bytes:
+            self.squeezed_out += 1
+            return
+        if self.max_entries == 0 or life <= 0:
             return
         while len(self._entries) >= self.max_entries or self._bytes + size > self.max_bytes:
-            oldest = self._recency.newer.key
-            self._remove(oldest)
+            self.squeezed_out += len(self._entries) < self.max_entries
+            self._remove(self._recency.newer.key)
             self._evictions += 1
-            if self.evicted is not None:
-                self.evicted(oldest)
         entry = _Entry(key, value, now + life)
         self._entries[key] = entry
         self._bytes += size
@@ -126,15 +126,6 @@ class LruTtlCache:
         for key in cleared:  # one by one: neighbours hold each other, and memory must not wait for the gc
             self._remove(key)
         return len(cleared)
-
-    def keys(self) -> list[bytes]:
-        """All keys, the least recently used first. O(n)."""
-        self._sweep()
-        keys, entry = [], self._recency.newer
-        while entry is not self._recency:
-            keys.append(entry.key)
-            entry = entry.newer
-        return keys
 
     def __len__(self) -> int:
         self._sweep()

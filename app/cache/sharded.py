@@ -9,13 +9,42 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from app.cache.client import CacheClient, Found, accept_all
-from app.cache.rendezvous import parts
+from app.cache.client import CacheClient, CacheLookup, accept_all
 from app.cache.shared import CacheStats
 
 T = TypeVar("T")
 # Between the shards' epochs in what callers hold as one.
 _BETWEEN = "|"
+_MASK = 2**64 - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+
+
+def shard_of(key: bytes, shards: int) -> int:
+    """0 .. shards - 1, by rendezvous hashing (Thaler and Ravishankar, 1998): each shard draws a number for the key, and
+    the highest wins. One shard more takes its share evenly from all others; no other key moves.
+
+    Args:
+        key: A digest, so its first 8 bytes are as good as random.
+    """
+    if shards == 1:
+        return 0
+    drawn = int.from_bytes(key[:8], "little")
+    return max(range(shards), key=lambda shard: _mix(drawn ^ ((shard + 1) * _GOLDEN & _MASK)))
+
+
+def parts(keys: Sequence[bytes], shards: int) -> dict[int, list[int]]:
+    """The indices of the keys of each shard that has any, in order."""
+    found: dict[int, list[int]] = {}
+    for index, key in enumerate(keys):
+        found.setdefault(shard_of(key, shards), []).append(index)
+    return found
+
+
+def _mix(x: int) -> int:
+    """splitmix64's finaliser: every bit of the input moves about half of the output's."""
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB & _MASK
+    return x ^ (x >> 31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +63,7 @@ class CacheShards:
     def reachable(self) -> bool:
         return all(shard.reachable for shard in self.shards)
 
-    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = accept_all) -> Found:
+    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = accept_all) -> CacheLookup:
         """Values by key. Takes as long as the slowest shard that is asked, which has a deadline.
 
         Args:
@@ -53,7 +82,7 @@ class CacheShards:
             epochs[number] = found.epoch or ""
             for index, value in zip(asked[number], found.values, strict=True):
                 values[index] = value
-        return Found(_BETWEEN.join(epochs), values)
+        return CacheLookup(_BETWEEN.join(epochs), values)
 
     def put_many(self, epoch: str | None, entries: Sequence[tuple[bytes, bytes]]) -> None:
         """Keep fresh vectors. `epoch`: of their look-up."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from app.cache.lru import LruTtlCache
 
 PARK_S = 0.5
-KEEP_DEPARTED_S = 3600.0
+KEEP_COUNTS_S = 3600.0
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class PollRequest:
-    """What a poll brings. `counts` are totals, so a lost or repeated report does no harm."""
+    """What a poll brings. `counts` are totals, so a lost or repeated poll does no harm."""
 
     client: str
     epoch: str | None
@@ -46,11 +46,16 @@ class PollRequest:
 
 @dataclass(frozen=True, slots=True)
 class PollResponse:
-    """What a poll takes home. `alone`: nobody else has written in this epoch. `sole`: nobody else is there."""
+    """What a poll returns.
+
+    Args:
+        sole_writer: No other client has written in this epoch.
+        sole_client: No other client has a lease.
+    """
 
     epoch: str
-    alone: bool
-    sole: bool
+    sole_writer: bool
+    sole_client: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class _Client:
     epoch: str | None
     counts: Counts
     round: int
-    told: PollResponse | None
+    answered: PollResponse | None
 
 
 @dataclass(slots=True, eq=False)
@@ -101,10 +106,19 @@ class SharedCache:
     _generation: int = 0
     _round: int = 0
     _clients: dict[str, _Client] = field(default_factory=dict)
-    _departed: Counts = field(default_factory=Counts)
+    _expired: Counts = field(default_factory=Counts)
     _writers: set[str] = field(default_factory=set)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _polled: asyncio.Event = field(default_factory=asyncio.Event)
+    _polled_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._polled_at = self.clock()
+
+    @property
+    def idle_s(self) -> float:
+        """Since the last poll began."""
+        return self.clock() - self._polled_at
 
     @property
     def epoch(self) -> str:
@@ -120,31 +134,32 @@ class SharedCache:
             return False
         if client not in self._writers:
             self._writers.add(client)
-            self._call_in()  # whoever thought it was alone must hear at once
+            self._call_in()  # the sole writer until now must hear of it at once
         for key, value in entries:
             self.store.put(key, value)
         return True
 
-    async def poll(self, report: PollRequest) -> PollResponse:
-        """Park until there is news, at most `PARK_S`."""
-        known = self._clients.get(report.client)
-        told = known.told if known is not None else None
+    async def poll(self, request: PollRequest) -> PollResponse:
+        """Park until the answer changes, at most `PARK_S`."""
+        known = self._clients.get(request.client)
+        answered = known.answered if known is not None else None
         if known is None or self.clock() - known.seen > self.lease_s:
-            self._call_in()  # whoever thought nobody else was there must hear at once
-        client = _Client(self.clock(), report.epoch, report.counts, self._round, told)
-        self._clients[report.client] = client
-        self.store.touch(report.touched)
+            self._call_in()  # the sole client until now must hear of it at once
+        self._polled_at = self.clock()
+        client = _Client(self._polled_at, request.epoch, request.counts, self._round, answered)
+        self._clients[request.client] = client
+        self.store.touch(request.touched)
         self._polled.set()
         self._polled = asyncio.Event()
-        # What happened while no poll was parked is news too.
-        if report.epoch == self.epoch and told == self._word(report.client):
+        # What has changed while no poll was parked counts, too.
+        if request.epoch == self.epoch and answered == self._response(request.client):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), PARK_S)
-        client.told = self._word(report.client)
-        return client.told
+        client.answered = self._response(request.client)
+        return client.answered
 
-    def _word(self, client: str) -> PollResponse:
-        return PollResponse(self.epoch, alone=self._writers <= {client}, sole=len(self._live()) == 1)
+    def _response(self, client: str) -> PollResponse:
+        return PollResponse(self.epoch, sole_writer=self._writers <= {client}, sole_client=len(self._live()) == 1)
 
     async def clear(self) -> int:
         """Drop every entry; returns how many there were, once no client can serve an old copy."""
@@ -162,7 +177,7 @@ class SharedCache:
         target = self._round
         await self._until(lambda c: c.round >= target, patience_s)
         total = Counts()
-        total.add(self._departed)
+        total.add(self._expired)
         for client in self._clients.values():
             total.add(client.counts)
         store = self.store
@@ -188,8 +203,8 @@ class SharedCache:
     def _live(self) -> list[_Client]:
         now = self.clock()
         for name, client in list(self._clients.items()):
-            if now - client.seen > KEEP_DEPARTED_S:
-                self._departed.add(self._clients.pop(name).counts)
+            if now - client.seen > KEEP_COUNTS_S:
+                self._expired.add(self._clients.pop(name).counts)
         return [client for client in self._clients.values() if now - client.seen <= self.lease_s]
 
     async def _until(self, settled: Callable[[_Client], bool], patience_s: float) -> None:

@@ -4,23 +4,19 @@ where they come together, is `app.config.settings`'s.
 Unknown names are refused: a misspelt setting that silently does nothing is worse than a failed start.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+
+from app.config.model_names import ModelName
 
 DEFAULT_TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_IMAGE_MODEL = "openai/clip-vit-base-patch32"
 SHAPES_CLIP = "shapes-clip"
-
+# Of one file of an embedded corpus.
+PART_ROWS = 2048
 
 LogRequests = Literal["off", "errors", "all"]
-
-
-def public_name(id_: str) -> str:
-    """A model's id, or its folder's name where that is a path: how this machine's disk is laid out is nobody's
-    business."""
-    is_path = id_.startswith(("/", "./", "../", "~")) or id_.strip("/").count("/") > 1
-    return id_.rstrip("/").rsplit("/", 1)[-1] if is_path else id_
 
 
 class Settings(BaseModel):
@@ -30,13 +26,26 @@ class Settings(BaseModel):
 class Autoscaling(Settings):
     """Passed to Serve as `autoscaling_config`; every model scales on its own."""
 
-    min_replicas: int = Field(1, ge=0)
+    min_replicas: int = 1
     max_replicas: PositiveInt = 1
-    # The ingress sends at most two coalesced calls per replica, so an ongoing count near 2 means "always busy".
+    # The ingress has two calls under way per replica, so a count near 2 means "always busy". Where more waits and
+    # replicas may be added, it makes calls for these too.
     target_ongoing_requests: PositiveFloat = 1.5
     upscale_delay_s: float = Field(5.0, ge=0)
     downscale_delay_s: float = Field(120.0, ge=0)
     metrics_interval_s: PositiveFloat = 1.0
+    # Serve averages over it. Shorter than `upscale_delay_s`, or the time before a load would hide how large it is.
+    look_back_period_s: PositiveFloat = 3.0
+
+    @field_validator("min_replicas")
+    @classmethod
+    def _one_at_least(cls, value: int) -> int:
+        if value < 1:
+            raise ValueError(
+                "must be at least 1: there is no scaling to zero, as every ingress asks each model for its state "
+                "all the time"
+            )
+        return value
 
 
 class Placement(Settings):
@@ -78,11 +87,11 @@ class ModelArgs(EncoderOptions):
     @property
     def name(self) -> str:
         """What answers call it."""
-        return public_name(self.id)
+        return ModelName(self.id).public
 
     @property
     def short_name(self) -> str:
-        return self.id.rstrip("/").rsplit("/", 1)[-1]
+        return ModelName(self.id).short
 
 
 class CacheArgs(Settings):
@@ -92,7 +101,7 @@ class CacheArgs(Settings):
     near_max_bytes: int = Field(64 * 2**20, ge=0, description="Near cache of each ingress replica; 0: none.")
     deadline_ms: PositiveFloat = Field(50.0, description="A slower shared cache counts as a miss.")
     shards: PositiveInt = Field(1, description="Actors that the shared cache is divided over, by key.")
-    lease_s: PositiveFloat = Field(2.0, description="How long near copies live without the cache's word.")
+    lease_s: PositiveFloat = Field(2.0, description="How long near copies live unless the cache renews them.")
 
 
 class Limits(Settings):
@@ -138,6 +147,20 @@ def _auth(value: Any) -> Any:
 
 
 Auth = Annotated[Literal["off", "required"], BeforeValidator(_auth)]
+
+
+BypassPart = Literal["rpc", "middleware"]
+BYPASS_PARTS: Final[tuple[BypassPart, ...]] = get_args(BypassPart)
+
+
+def _bypass(value: Any) -> Any:
+    value = _auth(value)
+    if isinstance(value, str) and value not in ("auto", "off", "require"):
+        return [part.strip() for part in value.split(",")]
+    return value
+
+
+ServeBypass = Annotated[Literal["auto", "off", "require"] | tuple[BypassPart, ...], BeforeValidator(_bypass)]
 
 
 _HOST_PATTERN = r"^(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])$"

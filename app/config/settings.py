@@ -27,10 +27,11 @@ from app.config.args import (
     ModelArgs,
     Placement,
     RetryArgs,
+    ServeBypass,
     Settings,
     TracingArgs,
-    public_name,
 )
+from app.config.model_names import ModelName
 
 
 def _one_or_many(value: Any) -> Any:
@@ -65,6 +66,10 @@ class AppArgs(Settings):
     image_folder: str | None = Field(None, description="Folder that `./paths` may name; unset: none.")
     image_urls: ImageUrls = ImageUrls()
     tracing: TracingArgs = TracingArgs()
+    serve_bypass: ServeBypass = Field(
+        "auto",
+        description="Past Serve where that can be: `off`, `require` or a list of rpc, middleware (SERVE_BYPASS).",
+    )
     offline: bool = Field(False, description="Never ask the model hub.")
     shapes_clip_may_serve: bool = Field(False, description="Set by the local launcher; see shapes-clip in README.md.")
 
@@ -72,16 +77,21 @@ class AppArgs(Settings):
     def asks_for_keys(self) -> bool:
         return self.auth == "required" or (self.auth is None and bool(self.access.keys or self.access.keys_file))
 
+    def entry(self, id_: str, models: Sequence[ModelArgs]) -> ModelArgs:
+        """The entry of the model that is named so, among `models`; else a new one with the common options."""
+        named = (model for model in models if ModelName(model.id).means(ModelName(id_)))
+        return next(named, None) or ModelArgs(id=id_, **self.encoder.model_dump())
+
     def text_backup(self, model: ModelArgs) -> "Backup | None":
         """What serves when `model` can't be had."""
         return _backup(model, self.text_fallback)
 
     def image_backup(self, model: ModelArgs) -> "Backup | None":
-        """What serves when `model` can't be had. The product's own small CLIP stands in for the default model
-        only, for the local launcher only, and only where the user named no model."""
+        """What serves when `model` can't be had. The product's own small CLIP is a fallback for the default model
+        only, for the local launcher only, and only if the user named no model."""
         if self.image_fallback is None and self.shapes_clip_may_serve and model.id == DEFAULT_IMAGE_MODEL:
-            words = "shapes-clip, which only knows simple drawn shapes, serves in its place so that images work at all"
-            return Backup(model=model.model_copy(update={"id": SHAPES_CLIP}), note=words)
+            note = "shapes-clip, which only knows simple drawn shapes, serves in its place so that images work at all"
+            return Backup(model=model.model_copy(update={"id": SHAPES_CLIP}), note=note)
         return _backup(model, self.image_fallback)
 
     def with_environment(self, environ: Mapping[str, str] | None = None) -> Self:
@@ -101,16 +111,16 @@ class AppArgs(Settings):
         data["encoder"] |= encoder
         data["cache"] |= cache
         for field, variable in (("text_models", "TEXT_MODEL"), ("image_models", "IMAGE_MODEL")):
-            known = {model["id"]: model for model in data[field]}
             if variable in env:
                 ids = [part.strip() for part in env[variable].split(",") if part.strip()]
-                data[field] = [known.get(id_, data["encoder"] | {"id": id_}) for id_ in ids]
+                data[field] = [self.entry(id_, getattr(self, field)).model_dump() for id_ in ids]
             data[field] = [model | encoder for model in data[field]]
         for field, variable in (
             ("text_fallback", "TEXT_MODEL_FALLBACK"),
             ("image_fallback", "IMAGE_MODEL_FALLBACK"),
             ("image_folder", "IMAGE_FOLDER"),
             ("auth", "AUTH"),
+            ("serve_bypass", "SERVE_BYPASS"),
         ):
             if variable in env:
                 data[field] = env[variable]
@@ -146,9 +156,9 @@ def _tracing(env: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _backup(model: ModelArgs, id_: str | None) -> Backup | None:
-    if id_ is None or id_ == model.id:
+    if id_ is None or (name := ModelName(id_)).means(ModelName(model.id)):
         return None
-    return Backup(model=model.model_copy(update={"id": id_}), note=f"the backup {public_name(id_)} serves in its place")
+    return Backup(model=model.model_copy(update={"id": id_}), note=f"the backup {name.public} serves in its place")
 
 
 def image_model_is_chosen(environ: Mapping[str, str] | None = None) -> bool:
@@ -175,7 +185,6 @@ class LaunchSettings(Settings):
     port: int = Field(3000, ge=1, le=65535)
     allow_anonymous: bool = Field(False, description="Serve other machines without keys.")
     log_format: Literal["text", "json"] = Field("text", description="Of the replicas' logs (LOG_FORMAT).")
-    run_folder: Path | None = Field(None, description="The launcher's own, for its child (EMBEDDING_RUN_FOLDER).")
 
     @property
     def is_loopback(self) -> bool:
@@ -197,7 +206,6 @@ class LaunchSettings(Settings):
             "port": "PORT",
             "log_format": "LOG_FORMAT",
             "allow_anonymous": "ALLOW_ANONYMOUS",
-            "run_folder": "EMBEDDING_RUN_FOLDER",
         }
         given = {field: os.environ.get(variable, "") for field, variable in names.items()}
         return cls.model_validate({name: value for name, value in given.items() if value.strip()})
@@ -224,3 +232,8 @@ class ClientSettings(Settings):
 def process_environment() -> dict[str, str]:
     """A copy of this process's variables, for a child process."""
     return dict(os.environ)
+
+
+def ray_uses_tls() -> bool:
+    """Whether Ray's own connections are encrypted, as Ray reads its variable."""
+    return os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")

@@ -1,6 +1,5 @@
-"""The nearest of a written corpus to a query: exact, over memory-mapped vectors, block by block."""
+"""Exact nearest-neighbour search in a written corpus, block by block over memory-mapped vectors."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from app.config.args import ModelArgs
 from app.config.settings import AppArgs
 from app.corpus import npy
 from app.corpus.filesystem import SCRATCH, Place, locate
@@ -18,22 +16,23 @@ from app.corpus.model import LoadModel, load_model
 from app.corpus.parts import Manifest, read_manifest
 from app.corpus.source import VECTORS
 from app.errors import InvalidRequest, SpaceMismatch
+from app.system.atomic_file import replacing
 from app.types import Modality, SimilarityMetric, Vector
-from app.vectors.similarity import Ranking, rank, top_k_order
+from app.vectors.similarity import ScoredIndices, rank, top_k_order
 
 BLOCK_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WrittenCorpus:
-    """Vectors (n, d) as they lie on disk, and where their rows are."""
+    """The memory-mapped vectors (n, d) of a corpus, and the parts with their rows."""
 
     manifest: Manifest
     folder: Place
     vectors: Any
 
     def rows(self, indices: list[int]) -> list[dict[str, Any]]:
-        """The source's columns of some rows, in the order asked for."""
+        """The source columns of these rows, in the order of `indices`."""
         ends = list(accumulate(rows for _, rows in self.manifest.parts))
         found = []
         for index in indices:
@@ -47,10 +46,10 @@ class WrittenCorpus:
 
 
 def open_corpus(destination: str) -> WrittenCorpus:
-    """What `embed_corpus` wrote. The first search of a Parquet folder lays its vectors out in `_vectors-*.npy`.
+    """Open the output of `embed_corpus`. The first search of a Parquet folder writes its vectors to `_vectors-*.npy`.
 
     Raises:
-        InvalidRequest: No finished corpus on a local disk.
+        InvalidRequest: It is not a finished corpus on a local disk.
     """
     folder = locate(npy.parts_folder(destination))
     if folder.local is None:
@@ -60,38 +59,36 @@ def open_corpus(destination: str) -> WrittenCorpus:
         return WrittenCorpus(manifest, folder, npy.local_matrix(Path(destination)))
     path = folder.local / f"_vectors-{manifest.key()}.npy"
     if not path.exists():
-        scratch = folder.local / f"{SCRATCH}{path.name}.{os.getpid()}"
-        with scratch.open("wb") as file:
-            npy.write_matrix(file, folder, manifest)
-        for old in folder.local.glob("_vectors-*.npy"):
-            old.unlink()
-        scratch.replace(path)
+        with replacing(path, SCRATCH) as scratch:
+            with scratch.open("wb") as file:
+                npy.write_matrix(file, folder, manifest)
+            for old in folder.local.glob("_vectors-*.npy"):
+                old.unlink()
     return WrittenCorpus(manifest, folder, npy.local_matrix(path))
 
 
 def encode_query(
     corpus: WrittenCorpus, query: str, args: AppArgs, threads: int, load: LoadModel = load_model
 ) -> Vector:
-    """The query as the corpus' model reads it, (d,).
+    """The query's vector (d,), embedded with the corpus' model.
 
     Raises:
-        SpaceMismatch: That model has changed since: its vectors would not compare.
+        SpaceMismatch: The model has changed since the corpus was embedded.
     """
     manifest = corpus.manifest
     kind: Modality = "image" if manifest.kind == "image" else "text"
-    configured = {entry.id: entry for entry in (*args.text_models, *args.image_models)}
-    named = configured.get(manifest.model, ModelArgs(id=manifest.model, **args.encoder.model_dump()))
-    model = load(named, kind, threads, args.offline)
+    model = load(args.entry(manifest.model, (*args.text_models, *args.image_models)), kind, threads, args.offline)
     if model.info.fingerprint != manifest.fingerprint:
         raise SpaceMismatch(
-            f"{manifest.model} is not the model any more that the corpus was embedded with; embed anew."
+            f"{manifest.model} has changed since the corpus was embedded, so its vectors can't be compared. Embed it "
+            "again."
         )
     row: Vector = model.texts([query]).rows[0][: manifest.dimensions]
     return row
 
 
-def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> Ranking:
-    """The `top_k` best by cosine, best first, equal ones by index.
+def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> ScoredIndices:
+    """The `top_k` best by cosine, best first, ties by index.
 
     Args:
         vectors: (n, d) float32, float16 or int8; float32 rows have length 1, as `embed_corpus` writes them.
@@ -108,8 +105,8 @@ def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> Rankin
     with ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(best, range(0, len(vectors), step)))
     if not found:
-        return Ranking(np.empty(0, np.int64), np.empty(0, np.float32))
+        return ScoredIndices(np.empty(0, np.int64), np.empty(0, np.float32))
     indices = np.concatenate([index for index, _ in found])
     scores = np.concatenate([score for _, score in found])
     order = top_k_order(scores, top_k, largest=True)
-    return Ranking(indices[order], scores[order])
+    return ScoredIndices(indices[order], scores[order])

@@ -24,7 +24,7 @@ class AdaptiveTimeout:
 
     @asynccontextmanager
     async def limit(self) -> AsyncIterator[None]:
-        """Raises TimeoutError in the block when patience is at its end."""
+        """Raises TimeoutError in the block when the time is over."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         timer: asyncio.TimerHandle

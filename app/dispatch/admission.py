@@ -6,6 +6,7 @@ and of lost replicas without being told. Costs are in units of the caller's choi
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,14 +24,12 @@ ITEM_UNITS, TOKEN_CHARACTERS = 16, 4
 # Models cut what is longer.
 MOST_CHARACTERS = 2048
 IMAGE_UNITS = 4000
-# Before anything came back.
+# Before two calls were answered.
 UNKNOWN_RATE = 100_000.0
-# Of the longest queue: nothing is refused before somebody has waited for so long.
+# Of the longest queue: nothing is refused before a request has waited for so long.
 WAITED_SHARE = 0.25
-# No call takes so long to get to a replica that is there.
-NOBODY_S = 1.0
-# The rate is an average over so many busy seconds.
-MEMORY_S = 5.0
+# The rate is that of so many busy seconds, and of two calls at least.
+RECENT_S, MOST_CALLS = 2.0, 64
 
 
 @dataclass(slots=True, eq=False)
@@ -51,41 +50,41 @@ class AdmissionControl(Generic[T]):
     deadline_s: float
     clock: Callable[[], float] = time.monotonic
     waiting: int = 0
-    _work: float = 0.0
-    _busy: float = 0.0
-    _answered_at: float = field(default=-math.inf)
-    _taken: dict[object, float] = field(default_factory=dict)
-
-    @property
-    def rate(self) -> float:
-        """Units a second, while there is work."""
-        return self._work / self._busy if self._busy > 0 else UNKNOWN_RATE
+    # Units a second, while there is work.
+    rate: float = field(init=False, default=UNKNOWN_RATE)
+    _answered_at: float = field(init=False, default=-math.inf)
+    _calls: deque[tuple[int, float]] = field(init=False, default_factory=lambda: deque(maxlen=MOST_CALLS))
+    _tracked: dict[object, float] = field(init=False, default_factory=dict)
 
     @property
     def seconds(self) -> float:
         """Until what waits now is answered."""
         return self.waiting / self.rate
 
-    def check(self, items: Sequence[T], waited_s: float) -> None:
-        """Raises Overloaded if these can't be answered in time.
+    def check(self, units: float, waited_s: float, ahead: Callable[[], float] | None = None) -> None:
+        """Raises Overloaded if a request that costs so many units can't be answered in time; see `refusal`."""
+        if (refused := self.refusal(units, waited_s, ahead)) is not None:
+            raise refused
+
+    def refusal(self, units: float, waited_s: float, ahead: Callable[[], float] | None = None) -> Overloaded | None:
+        """What `check` would raise.
 
         Args:
-            waited_s: How long the oldest has waited. An estimate alone refuses nothing: while nobody has waited for
-                long, it may be of a model that had little to do, and a burst is not refused for that.
+            waited_s: How long the oldest has waited. An estimate alone refuses nothing: while no request has waited
+                for long, it may be of a model that had little to do, and a burst is not refused for that.
+            ahead: Units of what waits that are done before this request; by default all.
         """
-        if waited_s < WAITED_SHARE * self.queue_s:
-            return
-        wait = self.seconds
-        if wait > self.queue_s or wait + self.cost(items) / self.rate > self.deadline_s:
-            raise self._refusal(wait)
+        if waited_s < WAITED_SHARE * self.queue_s or not self._is_late(self.waiting, units):
+            return None
+        before = self.waiting if ahead is None else ahead()
+        if not self._is_late(before, units):
+            return None
+        wait_s = before / self.rate
+        return Overloaded(f"{self.name} has {wait_s:.1f} s of work waiting.", retry_after=max(1, math.ceil(wait_s)))
 
-    def refusal(self, waited_s: float) -> Overloaded | None:
-        """What `check` would raise for whatever costs next to nothing."""
-        wait = self.seconds
-        return self._refusal(wait) if wait > self.queue_s and waited_s >= WAITED_SHARE * self.queue_s else None
-
-    def _refusal(self, wait: float) -> Overloaded:
-        return Overloaded(f"{self.name} has {wait:.1f} s of work waiting.", retry_after=math.ceil(wait))
+    def _is_late(self, ahead: float, units: float) -> bool:
+        wait_s = ahead / self.rate
+        return wait_s > self.queue_s or wait_s + units / self.rate > self.deadline_s
 
     @contextmanager
     def track(self, items: Sequence[T]) -> Iterator[None]:
@@ -95,40 +94,48 @@ class AdmissionControl(Generic[T]):
             Overloaded: As `check`.
         """
         now, ticket, units = self.clock(), object(), self.cost(items)
-        self.check(items, now - next(iter(self._taken.values()), now))
-        self._taken[ticket] = now
+        self.check(units, now - next(iter(self._tracked.values()), now))
+        self._tracked[ticket] = now
         self.waiting += units
         try:
             yield
             self.ran(units, now)
         finally:
-            del self._taken[ticket]
+            del self._tracked[ticket]
             self.waiting -= units
 
     def ran(self, units: int, began: float) -> None:
         """A call of so many units, among those that wait, that began then has been answered now."""
         now = self.clock()
+        is_busy = self.waiting > units
         # Calls overlap; what counts is the time since the one before it was answered.
-        seconds = max(now - max(began, self._answered_at), 1e-6)
+        seconds = max(now - (max(began, self._answered_at) if is_busy else began), 1e-6)
         self._answered_at = now
         units += CALL_UNITS
         # With nothing else to do, a model is as quick as one call, which may be far below what it can.
-        if self.waiting > units - CALL_UNITS or units / seconds > self.rate:
-            keep = math.exp(-seconds / MEMORY_S)
-            self._work = self._work * keep + units
-            self._busy = self._busy * keep + seconds
+        if is_busy or units / seconds > self.rate:
+            self._calls.append((units, seconds))
+            self._measure()
 
-    def ignore_outage(self, sent: float, begun: float) -> None:
-        """A call that was sent then was worked on from `begun` on. If that is long after, there was nobody who could
-        work before, as while all replicas are lost: such a time says nothing of the rate.
-        """
-        if begun - sent > NOBODY_S:
-            self._answered_at = max(self._answered_at, begun)
+    def _measure(self) -> None:
+        """Without the slowest of the last calls: a single one says more of the machine's moment than of the model, or
+        of a time without replicas, which is the first call's that is answered after it."""
+        while len(self._calls) > 2 and _without_slowest([*self._calls][1:])[1] >= RECENT_S:
+            self._calls.popleft()
+        if len(self._calls) > 1:
+            units, seconds = _without_slowest([*self._calls])
+            self.rate = units / seconds
 
-    def patience_s(self) -> float:
+    def call_timeout_s(self) -> float:
         """How long a call made now may take before its replica counts as lost: one that can't be reached delays, and
         leaves time for another."""
         return min(self.deadline_s, self.deadline_s / 3 + 2 * self.seconds)
+
+
+def _without_slowest(calls: Sequence[tuple[int, float]]) -> tuple[int, float]:
+    """Units and seconds of all but one."""
+    slowest = min(calls, key=lambda call: call[0] / call[1])
+    return sum(units for units, _ in calls) - slowest[0], sum(seconds for _, seconds in calls) - slowest[1]
 
 
 def text_units(texts: Sequence[TextInput]) -> int:

@@ -1,4 +1,4 @@
-"""Which requests are refused at the door, before anything is spent on them: pure.
+"""Which requests are refused before anything is spent on them: pure.
 
 While a model's queue is full, a request may still be answered from the cache, or join others that wait for the same
 text, so it is looked at. To look at one costs more than to refuse it, and a flood of them would take the CPU from
@@ -6,20 +6,13 @@ those that are being answered. So only some are looked at; the others hear at on
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from app.errors import Overloaded
 from app.types import Modality
 
-# Routes all of whose requests need one kind of model.
-NEEDS: Final[dict[str, Modality]] = {
-    "/embed/text": "text",
-    "/v1/embeddings": "text",
-    "/embed": "text",
-    "/embed/image": "image",
-}
 # So many a second are looked at while the queue is full, and so many at once.
 LOOKS_PER_S: Final = 20.0
 LOOKS_AT_ONCE: Final = 20.0
@@ -31,17 +24,19 @@ class LoadShedder:
 
     Args:
         refusal: What a request that needs a model of this kind would hear now; None while one takes more.
+        needs: By method and path, the kind of model that all of a route's requests need.
         clock: Seconds.
     """
 
     refusal: Callable[[Modality], Overloaded | None]
+    needs: Mapping[tuple[str, str], Modality]
     clock: Callable[[], float] = time.monotonic
     _looks: float = field(init=False, default=LOOKS_AT_ONCE)
     _at: float = field(init=False, default=0.0)
 
     def shed(self, method: str, path: str) -> Overloaded | None:
         """The answer of a request that is not looked at; None for one that is."""
-        kind = NEEDS.get(path) if method == "POST" else None
+        kind = self.needs.get((method, path))
         if kind is None or (refusal := self.refusal(kind)) is None:
             return None
         now = self.clock()

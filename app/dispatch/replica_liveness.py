@@ -58,13 +58,13 @@ class ReplicaLiveness:
         oldest = self.clock() - SEEN_S
         return sum(replica.heard_at >= oldest for replica in self._known.values())
 
-    def anybody(self) -> bool:
+    def any_alive(self) -> bool:
         """Whether one was heard of lately."""
         latest = self.clock() - SILENT_S
         return any(replica.heard_at > latest for replica in self._known.values())
 
-    def all_get_on(self) -> bool:
-        """Whether each has lately run a batch: then whoever has a call that takes long is at work, and nobody is
+    def all_progress(self) -> bool:
+        """Whether each has lately run a batch: then a replica whose call takes long is at work, and none is
         missing. Idle replicas do not count as getting on: of them nothing is known."""
         latest = self.clock() - SILENT_S
         return bool(self._known) and all(replica.advanced_at > latest for replica in self._known.values())

@@ -1,4 +1,4 @@
-"""CLIP: two towers, one for texts and one for images, whose vectors compare."""
+"""CLIP: a text model and an image model whose vectors compare."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,48 +6,45 @@ from typing import Any
 
 import numpy as np
 
-from app.config.args import ModelArgs, public_name
+from app.config.args import ModelArgs
+from app.config.model_names import ModelName
 from app.encoders import self_test, shapes
-from app.encoders.backends import contract
-from app.encoders.backends.contract import Graph, Runner
+from app.encoders.backends import registry
+from app.encoders.backends.contract import EncoderType, Graph, Runner
 from app.encoders.model_config import read_json
-from app.encoders.text import TextTower, cache_folder, fingerprint, tokenizer_file
+from app.encoders.preprocessor_config import read_preprocessing
+from app.encoders.text import TextModel, cache_folder, fingerprint, tokenizer_file
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import resolve
 from app.errors import ModelUnavailable
-from app.images.preprocessing import Preprocessing, read_preprocessing
+from app.images.preprocessing import Preprocessing
 from app.types import ModelInfo, Vector
 
 
-class ImageTower:
-    """Preprocessing and the graph behind it.
-
-    `preprocess` is thread-safe; `run` and `warm` are called from one thread at a time.
-    """
+class ImageModel:
+    """Preprocessing and the graph behind it; `run` and `warm` are called from one thread at a time."""
 
     def __init__(self, info: ModelInfo, preprocessing: Preprocessing, runner: Runner, tokens: int) -> None:
         self.info = info
+        self.profiles = runner.profiles
         self.preprocessing = preprocessing
         self._runner = runner
         self._tokens = tokens
 
-    def preprocess(self, image: Any) -> Vector:
-        """An RGB `PIL.Image` -> (3, height, width) as the model reads it."""
-        return self.preprocessing(image)
-
-    def run(self, pixels: Sequence[Vector]) -> Vector:
+    def run(self, pixels: Sequence[Vector], *, exclusive: bool = False) -> Vector:
+        """(3, height, width) each -> (n, dimensions), rows in the order given."""
         out = np.empty((len(pixels), self.info.dimensions), np.float32)
         start = 0
         for rows, padded in self._plan(len(pixels)):
             batch = np.zeros((padded, 3, *self.preprocessing.output_size), np.float32)
             for row, image in enumerate(pixels[start : start + rows]):
                 batch[row] = image
-            out[start : start + rows] = self._runner(batch)[:rows]
+            out[start : start + rows] = self._runner(batch, exclusive=exclusive)[:rows]
             start += rows
         return out
 
-    def golden(self) -> Vector:
-        """What it makes of the self-test's images."""
+    def self_test(self) -> Vector:
+        """Its vectors of the self-test's images."""
         crops = self_test.images(self.preprocessing.output_size)
         return self.run([self.preprocessing.normalize(crop) for crop in crops])
 
@@ -55,9 +52,9 @@ class ImageTower:
         """Compile every batch size that up to `max_batch` images can need."""
         sizes = {padded for n in range(1, max_batch + 1) for _, padded in self._plan(n)}
         # A backend without fixed shapes needs no more than to have run once.
-        for size in sorted(sizes) if self._runner.fixed_shapes else [1]:
-            self._runner(np.zeros((size, 3, *self.preprocessing.output_size), np.float32))
-        self._runner.warmed()
+        warmed = sorted(sizes) if self._runner.fixed_shapes else [1]
+        shape = (3, *self.preprocessing.output_size)
+        self._runner.warm((np.zeros((size, *shape), np.float32),) for size in warmed)
 
     def _plan(self, n: int) -> Sequence[tuple[int, int]]:
         if not n:
@@ -66,9 +63,9 @@ class ImageTower:
 
 
 class ClipModel:
-    """Both towers of one CLIP. `text` is a `TextModel`, `image` an `ImageModel`; they share `info`."""
+    """Both models of one CLIP; they share `info`."""
 
-    def __init__(self, info: ModelInfo, text: TextTower, image: ImageTower) -> None:
+    def __init__(self, info: ModelInfo, text: TextModel, image: ImageModel) -> None:
         self.info = info
         self.text = text
         self.image = image
@@ -97,25 +94,25 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
             f"{args.id} reads images of {vision.get('image_size')}, its files make {height} x {width}."
         )
 
-    options = contract.options_for(args, threads, cache)
-    name = contract.choose(args.backend, args.device)
+    options = registry.options_for(args, threads, cache)
+    name = registry.choose(args.backend, args.device)
 
-    def runner(tower: contract.Tower) -> Runner:
+    def runner(encoder: EncoderType) -> Runner:
         graph = Graph(
             directory=str(folder),
             folder=str(folder),
             weights=weights.sha256,
-            tower=tower,
+            encoder=encoder,
             dimensions=dimensions,
-            image_size=(height, width) if tower == "clip_image" else (0, 0),
+            image_size=(height, width) if encoder == "clip_image" else (0, 0),
             allow_bin=args.allow_bin_weights,
         )
-        return contract.load(graph, options, name)
+        return registry.load(graph, options, name)
 
     file = tokenizer_file(folder, cache)
     texts, images = runner("clip_text"), runner("clip_image")
     info = ModelInfo(
-        id=public_name(weights.id),
+        id=ModelName(weights.id).public,
         fingerprint=fingerprint(
             weights,
             texts.precision,
@@ -134,9 +131,9 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
     )
     patches = (height // int(vision.get("patch_size", 32))) ** 2 + 1
     # 0 as padding: CLIP looks for the end token, and must not find it in the padding of a row that is none.
-    text = TextTower(info, Tokenizer(file, max_tokens), texts, pad_id=0)
-    model = ClipModel(info, text, ImageTower(info, preprocessing, images, patches))
-    self_test.prove(self_test.SelfTest(text.golden()[0], model.image.golden()), weights, info, cache)
+    text = TextModel(info, Tokenizer(file, max_tokens), texts, pad_id=0)
+    model = ClipModel(info, text, ImageModel(info, preprocessing, images, patches))
+    self_test.check(self_test.SelfTest(text.self_test(), model.image.self_test()), weights, info, cache)
     return model
 
 

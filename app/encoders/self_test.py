@@ -1,11 +1,12 @@
-"""What a loaded model must make of a few inputs before it may serve: shipped with this package for some models, for
-all others recorded when they were first loaded on this machine, which shows whatever changes later.
+"""The self-test of a loaded model: before it serves, its vectors of a few inputs are compared with known ones.
+
+For some models these are shipped with this package. For all others they are recorded when the model is first loaded
+on this machine, so that later changes show.
 """
 
 import base64
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,7 @@ import numpy as np
 
 from app.encoders.weights import Weights
 from app.errors import ModelUnavailable
+from app.system.atomic_file import replacing
 from app.types import ModelInfo, Vector
 
 logger = logging.getLogger(__name__)
@@ -27,7 +29,7 @@ TEXTS = (
     "Naïve Straße: 12.5 % of 3,000 € — 東京, 🚀",
     "Which of the two roads leads to the harbour, asked the traveller, and the old man pointed to neither of them.",
 )
-# Other precisions and batch shapes stay well within both.
+# Other precisions and batch shapes differ by much less.
 LEAST_COSINE, LENGTH_TOLERANCE = 0.999, 0.02
 
 
@@ -60,15 +62,15 @@ def images(size: tuple[int, int]) -> list[bytes]:
     return [picture.astype(np.uint8).tobytes() for picture in (gradient, disc)]
 
 
-def prove(made: SelfTest, weights: Weights, info: ModelInfo, folder: Path) -> None:
-    """Compare what a model made with what it must make; without a shipped or recorded answer, record this one.
+def check(made: SelfTest, weights: Weights, info: ModelInfo, folder: Path) -> None:
+    """Compare a model's vectors with the shipped or recorded ones; if there are none, record these.
 
     Args:
         info: The loaded model's; a recording holds for its fingerprint alone.
         folder: Where recordings are.
 
     Raises:
-        ModelUnavailable: It is something else.
+        ModelUnavailable: They differ.
     """
     wanted = shipped().get(name_of(weights, info.pooling, info.normalized))
     if wanted is not None:
@@ -91,7 +93,7 @@ def shipped() -> dict[str, SelfTest]:
 
 
 def name_of(weights: Weights, pooling: Sequence[str], normalized: bool) -> str:
-    """What vectors of short texts depend on, whatever the precision and wherever the files are."""
+    """All that the vectors of short texts depend on: neither the precision nor the place of the files."""
     return "-".join([weights.sha256, *pooling, *(["normalized"] if normalized else [])])
 
 
@@ -107,8 +109,8 @@ def _compare(made: SelfTest, wanted: SelfTest, id_: str) -> None:
         ratio = float(np.abs(lengths / right - 1).max())
         if cosine < LEAST_COSINE or ratio > LENGTH_TOLERANCE:
             raise ModelUnavailable(
-                f"{id_} failed its self-test: of known {kind}s it makes other vectors than it must (cosine "
-                f"{cosine:.4f}, at least {LEAST_COSINE:g} is right; lengths off by {ratio:.1%})."
+                f"{id_} failed its self-test: its vectors of known {kind}s are not the expected ones (cosine "
+                f"{cosine:.4f} instead of at least {LEAST_COSINE:g}; lengths off by {ratio:.1%})."
             )
 
 
@@ -132,9 +134,8 @@ def _record(made: SelfTest, file: Path) -> None:
     """Appears complete or not at all; not at all where the folder can't be written."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        scratch = file.with_name(f".{file.name}-{os.getpid()}")
-        scratch.write_text(json.dumps(made.to_json()), encoding="utf-8")
-        scratch.replace(file)
+        with replacing(file) as scratch:
+            scratch.write_text(json.dumps(made.to_json()), encoding="utf-8")
     except OSError as error:
         logger.warning("%s can't be written (%s); later loads are not compared with this one", file, error)
 

@@ -2,7 +2,6 @@
 
 A backend that builds kernels per shape must see few shapes, yet padding is work too. Lengths go up to the next
 grid value; a batch is cut into grid sizes where padding it would cost more than starting another run.
-What is put into a shape, and when it runs, is not decided here.
 """
 
 from collections.abc import Sequence

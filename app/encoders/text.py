@@ -2,23 +2,23 @@
 
 import hashlib
 import json
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from app.config.args import ModelArgs, public_name
+from app.config.args import ModelArgs
+from app.config.model_names import ModelName
 from app.config.settings import converted_models
 from app.encoders import self_test, shapes
-from app.encoders.backends import contract
-from app.encoders.backends.contract import Graph, Runner
+from app.encoders.backends import registry
+from app.encoders.backends.contract import Graph, Inputs, Runner
 from app.encoders.model_config import model_type, text_layout
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import Weights, resolve
 from app.errors import InvalidItem, ModelUnavailable
+from app.system.atomic_file import replacing
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 
 # Part of every fingerprint: raise it when a change here makes other vectors of the same files.
@@ -26,13 +26,13 @@ VECTORS_VERSION = 1
 
 
 def load_text_model(
-    args: ModelArgs, *, threads: int, offline: bool, streams: int = 1, or_alone: bool = False
-) -> "TextTower":
+    args: ModelArgs, *, threads: int, offline: bool, streams: int = 1, latency_profile: bool = False
+) -> "TextModel":
     """Load a sentence-transformers or plain transformers model.
 
     Args:
-        streams: Runs at once, where the backend can: they share the threads.
-        or_alone: `run_alone` has all threads, whatever the streams. A large model may get no streams then.
+        streams: As in `RunOptions`.
+        latency_profile: As in `RunOptions`.
 
     Raises:
         ModelUnavailable: Its weights can't be had, it is no model of this kind, or it fails its self-test.
@@ -46,7 +46,7 @@ def load_text_model(
         directory=str(weights.directory),
         folder=str(layout.folder),
         weights=weights.sha256,
-        tower="text",
+        encoder="text",
         dimensions=layout.dimensions,
         pooling=layout.pooling,
         steps=layout.steps,
@@ -55,10 +55,10 @@ def load_text_model(
     file = tokenizer_file(layout.folder, cache)
     prompts = layout.prompts | args.prompts
     tokenizer = Tokenizer(file, layout.max_tokens, layout.lower_case, layout.default_prompt)
-    options = contract.options_for(args, threads, cache, streams, or_alone)
-    runner = contract.load(graph, options, contract.choose(args.backend, args.device))
+    options = registry.options_for(args, threads, cache, streams, latency_profile)
+    runner = registry.load(graph, options, registry.choose(args.backend, args.device))
     info = ModelInfo(
-        id=public_name(weights.id),
+        id=ModelName(weights.id).public,
         fingerprint=fingerprint(
             weights,
             runner.precision,
@@ -77,21 +77,22 @@ def load_text_model(
         normalized=layout.normalized,
         pooling=layout.pooling,
     )
-    tower = TextTower(info, tokenizer, runner, layout.pad_id)
-    for made in tower.golden():
-        self_test.prove(self_test.SelfTest(made), weights, info, cache)
-    return tower
+    model = TextModel(info, tokenizer, runner, layout.pad_id)
+    for exclusive in model.profiles:
+        self_test.check(self_test.SelfTest(model.self_test(exclusive=exclusive)), weights, info, cache)
+    return model
 
 
-class TextTower:
-    """A tokenizer and the graph behind it: a `TextModel`. `lengths`: what texts are padded to, where shapes are fixed.
+class TextModel:
+    """A tokenizer and the graph behind it. `lengths`: what texts are padded to, where shapes are fixed.
 
-    `tokenize` is thread-safe; `run` is called from at most `streams` threads at a time, and from none while `warm` is.
+    `tokenize` is thread-safe; `run` is called as a `Runner` is, and from no thread while `warm` is.
     """
 
     def __init__(self, info: ModelInfo, tokenizer: Tokenizer, runner: Runner, pad_id: int) -> None:
         self.info = info
         self.streams = runner.streams
+        self.profiles = runner.profiles
         self.lengths = shapes.lengths(info.max_tokens)
         self._tokenizer = tokenizer
         self._runner = runner
@@ -113,19 +114,13 @@ class TextTower:
         """What each text is made of, uncut."""
         return self._tokenizer.tokens(texts, prompt, special)
 
-    def run(self, batch: Sequence[Sequence[int]]) -> Vector:
-        return self._run(self._runner, batch)
-
-    def run_alone(self, batch: Sequence[Sequence[int]]) -> Vector:
-        """As `run`, soonest done where nothing else runs."""
-        return self._run(self._runner.alone, batch)
-
-    def _run(self, runner: Runner, batch: Sequence[Sequence[int]]) -> Vector:
+    def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Vector:
+        """Token ids, one sequence per text -> (n, dimensions), rows in the order given."""
         out = np.empty((len(batch), self.info.dimensions), np.float32)
         if not batch:
             return out
         longest = max(map(len, batch))
-        if runner.fixed_shapes:
+        if self._runner.fixed_shapes:
             length = shapes.bucket(longest, self.lengths)
             plan = shapes.pieces(len(batch), length)
         else:
@@ -133,34 +128,19 @@ class TextTower:
         start = 0
         for rows, padded in plan:
             ids, mask = self._padded(batch[start : start + rows], padded, length)
-            out[start : start + rows] = runner(ids, mask)[:rows]
+            out[start : start + rows] = self._runner(ids, mask, exclusive=exclusive)[:rows]
             start += rows
         return out
 
-    def golden(self) -> list[Vector]:
-        """What it makes of the self-test's texts, in each form that it has."""
-        batch = [text.ids for text in self.tokenize(self_test.TEXTS, "")]
-        return [self.run(batch), *([self.run_alone(batch)] if self._runner.alone is not self._runner else [])]
+    def self_test(self, *, exclusive: bool = False) -> Vector:
+        """Its vectors of the self-test's texts."""
+        return self.run([text.ids for text in self.tokenize(self_test.TEXTS, "")], exclusive=exclusive)
 
     def warm(self, shapes: Sequence[tuple[int, int]]) -> None:
-        """Make the kernels of these shapes: every stream has its own."""
-        together = threading.Barrier(self.streams)
+        """Compile (batch, length) shapes ahead of traffic."""
+        self._runner.warm(self._padded([[self._pad_id] * length] * rows, rows, length) for rows, length in shapes)
 
-        def run(runner: Runner, rows: int, length: int, together: threading.Barrier) -> None:
-            inputs = self._padded([[self._pad_id] * length] * rows, rows, length)
-            together.wait()
-            runner(*inputs)
-
-        with ThreadPoolExecutor(self.streams) as threads:
-            for rows, length in shapes:
-                each = [threads.submit(run, self._runner, rows, length, together) for _ in range(self.streams)]
-                for one in each:
-                    one.result()
-                if rows == 1 and self._runner.alone is not self._runner:
-                    run(self._runner.alone, rows, length, threading.Barrier(1))
-        self._runner.warmed()
-
-    def _padded(self, batch: Sequence[Sequence[int]], rows: int, length: int) -> tuple[Any, Any]:
+    def _padded(self, batch: Sequence[Sequence[int]], rows: int, length: int) -> Inputs:
         ids = np.full((rows, length), self._pad_id, np.int32)
         mask = np.zeros((rows, length), np.int32)
         # Rows that only fill the shape attend to one token: over none, a softmax has no answer.
@@ -189,9 +169,8 @@ def tokenizer_file(folder: Path, cache: Path) -> Path:
         from app.encoders.backends import torch_runner
 
         cache.mkdir(parents=True, exist_ok=True)
-        scratch = made.with_suffix(f".{id(state)}.tmp")
-        torch_runner.save_tokenizer(folder, scratch)
-        scratch.replace(made)
+        with replacing(made) as scratch:
+            torch_runner.save_tokenizer(folder, scratch)
     return made
 
 

@@ -1,7 +1,7 @@
 """Texts -> token ids, straight through the `tokenizers` library; no padding, no tensors.
 
-Ids that a client has made itself are checked here: those of another tokenizer would become a vector that means
-nothing, so they must begin and end as this one's do.
+Ids that a client sends are checked here. Those of another tokenizer would give a meaningless vector, so they must
+begin and end as this tokenizer's do.
 """
 
 import json
@@ -17,8 +17,8 @@ from tokenizers import normalizers
 from app.errors import InvalidItem
 from app.types import Prompted, TextInput, Token, TokenIds, TokenizedText
 
-# As little text as this is read faster one by one: the library's own threads cost more than they win, and wait for CPUs
-# that the model's have.
+# So few characters are tokenised faster one text after the other: the library's own threads cost more than they save,
+# and compete for CPUs with the model's.
 FEW_CHARACTERS = 4096
 
 FOREIGN = (

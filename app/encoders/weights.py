@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from app.config.model_names import ModelName
 from app.encoders import hub
-from app.encoders.catalog import BUNDLED, CONVERSIONS, PACKAGED, canonical
+from app.encoders.catalog import BUNDLED, CONVERSIONS, PACKAGED
 from app.encoders.model_config import modules
 from app.errors import ModelUnavailable
 
@@ -45,7 +46,7 @@ def resolve(
     Raises:
         ModelUnavailable: It is nowhere, or is not what it should be; the message says what was tried.
     """
-    id_ = canonical(model_id)
+    id_ = ModelName(model_id).full
     tried: list[str] = []
     found = (
         _local(id_, allow_bin_weights, tried)
@@ -77,7 +78,7 @@ def pull(model_id: str, revision: str | None = None, allow_bin_weights: bool = F
     Raises:
         ModelUnavailable: The hub did not give it; the message says why.
     """
-    id_ = canonical(model_id)
+    id_ = ModelName(model_id).full
     try:
         return _download(id_, revision, allow_bin_weights, progress=True)
     except hub.HubError as exc:

@@ -1,8 +1,8 @@
 """Which waiting items the model runs next: the micro-batch plan, pure and clock-free.
 
 Continuous batching for encoders: nothing is planned ahead. Whenever the model is free, `BatchQueue.pop` picks
-the oldest item and the company that runs best with it, so batches grow while the model is busy and a long
-request cannot hold up a short one behind it. What runs the model, and when, is the scheduler's business.
+the oldest item and the batch that runs best with it. So batches grow while the model is busy, and a long request
+can't hold up a short one behind it. The scheduler decides when the model runs.
 """
 
 import heapq
@@ -38,9 +38,10 @@ class Slice:
 class BatchQueue:
     """Items wait here, by bucket of padded length.
 
-    Order is start-time fair: an item's place is the time its job came plus the work of the job's own micro-batches
-    before its own. A single text that comes behind 2,000 runs next, not after them; nobody starves, for times pass.
-    Jobs of a micro-batch or less run one after the other: interleaved, each would wait for the last of them.
+    The order is start-time fair: an item's place is the arrival time of its job plus the cost of the job's own
+    micro-batches before it. A single text that arrives behind 2,000 runs next, not after them, and no job starves,
+    since later ones arrive later. Jobs of at most one micro-batch run one after the other: interleaved, each would wait
+    for the last of them.
 
     Args:
         max_items: Most items of one micro-batch.
@@ -79,16 +80,12 @@ class BatchQueue:
         self.waiting_items += job.waiting
 
     def drop(self, job: Job) -> None:
-        """Forget what still waits of a job that nobody wants any more; it counts no longer as waiting."""
+        """Take the waiting items of a cancelled job out of the queue and its counts."""
         if not job.dropped:
             job.dropped = True
             self.waiting_tokens -= job.waiting_tokens
             self.waiting_items -= job.waiting
             job.waiting = job.waiting_tokens = 0
-
-    def backlog_s(self) -> float:
-        """Estimated seconds until what waits now has run."""
-        return self.waiting_tokens * self.seconds_per_token
 
     def observe(self, padded_tokens: int, seconds: float) -> None:
         """Learn from a run how long a token takes."""
@@ -103,7 +100,7 @@ class BatchQueue:
 
         Args:
             free: So many micro-batches can start now.
-            streams: So many run at once. What is left for the last of them is shared evenly, so that they end together.
+            streams: So many run at once. The last items are divided evenly among them, so that they end together.
         """
         self._sweep(now)
         tokens = self.max_tokens

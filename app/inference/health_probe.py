@@ -1,6 +1,6 @@
-"""Whether a model's device still works: real runs show it, and where there are none, a tiny run of its own.
+"""Whether a model's device still works: requests show it, and where there are none, a tiny run of the probe's own.
 
-A long queue is no fault: the probe waits a bounded time and then leaves it at what is known.
+A long queue is no fault: the probe waits a bounded time, and then the last result stands.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-# A run that ended this recently has shown enough.
+# A run that ended this recently is proof enough.
 FRESH_S = 2.0
 # How long a health check waits for its probe, which stands behind runs that were there before.
 WAIT_S = 2.0
-# No run takes this long: what nothing ends for so long hangs.
+# No run takes this long: one that has not ended by then hangs.
 HUNG_S = 120.0
 
 
@@ -24,8 +24,9 @@ class HealthProbe:
     """One per device.
 
     Args:
-        run: Runs the model on a tiny input; raises on a fault of the device, also on numbers that are not finite.
-        device: What the model runs on.
+        run: Runs the model on a tiny input, once in each of its profiles. Raises on a fault of the device, also on
+            numbers that are not finite.
+        device: The thread that `run` runs on.
         clock: Seconds.
     """
 
@@ -34,7 +35,7 @@ class HealthProbe:
     clock: Callable[[], float] = time.monotonic
     wait_s: float = WAIT_S
     _worked_at: float = field(init=False)
-    _doubted: bool = field(init=False, default=False)  # a run has failed, for its input's or the device's fault
+    _doubted: bool = field(init=False, default=False)  # a run has failed, by a fault of its input or of the device
     _began: dict[int, float] = field(init=False, default_factory=dict)  # of each thread that runs the model now
     _probe: "asyncio.Future[object] | None" = field(init=False, default=None)
 
@@ -43,7 +44,7 @@ class HealthProbe:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Around every run of the model, on the thread that runs it; one that raises asks for a probe."""
+        """Entered around every run of the model, on its thread; after one that raises, the next check probes."""
         thread = threading.get_ident()
         self._began[thread] = self.clock()
         try:
@@ -56,7 +57,7 @@ class HealthProbe:
             del self._began[thread]
 
     async def check(self) -> None:
-        """Raises what the device raised, or RuntimeError if it hangs."""
+        """Raise what the device raised, or RuntimeError if it hangs."""
         # A copy in one step: the model's threads change it.
         if any(self.clock() - began > HUNG_S for began in [*self._began.values()]):
             raise RuntimeError(f"a run of the model has not ended for {HUNG_S:g} s")

@@ -1,4 +1,4 @@
-"""The threads that run a model, which leave the CPUs to those who answer. What they run is their caller's business."""
+"""The threads that run a model. They have a lower priority than the event loops."""
 
 import os
 import sys
@@ -12,15 +12,15 @@ LAST = 19
 
 
 class ModelThreads:
-    """One thread for loading, warming and running one model; with streams, as many more for runs beside each other.
+    """One thread for loading, warming and running one model; with several streams, one more for each.
 
-    Event loops of this service on this machine, the ingress's above all, go before these: what they do is short, and
-    thousands of clients may wait for it. Threads that a backend starts from one of them stand where it does. Linux
-    only, where niceness is a thread's own; elsewhere they are threads like any other.
+    The event loops on this machine go first, the ingress's above all: their work is short, and thousands of clients
+    may wait for it. Threads that a backend starts from one of these inherit its priority. Linux only, where niceness
+    belongs to a thread; elsewhere the priority stays as it is.
 
     Attributes:
-        alone: For what has the model to itself: always the same thread, which the backend's own ones find soonest.
-        slots: For `streams` runs at once. With one stream it is the same as `alone`.
+        exclusive: For loading and exclusive runs: always the same thread, so that the backend reuses its own threads.
+        slots: For `streams` runs at once. With one stream it is the same as `exclusive`.
     """
 
     def __init__(self) -> None:
@@ -29,17 +29,17 @@ class ModelThreads:
         self.slots = self.exclusive
 
     def widen(self, streams: int) -> None:
-        """From now on so many runs at once."""
+        """Allow so many runs at once."""
         if streams > 1:
             self.streams, self.slots = streams, _threads(streams)
 
 
 def _threads(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, "model", initializer=_stand_behind)
+    return ThreadPoolExecutor(count, "model", initializer=_lower_priority)
 
 
-def _stand_behind() -> None:
+def _lower_priority() -> None:
     if sys.platform == "linux":
         thread = threading.get_native_id()
-        with suppress(OSError):  # where a sandbox forbids it, it stands where it stood
+        with suppress(OSError):  # a sandbox may forbid it
             os.setpriority(os.PRIO_PROCESS, thread, min(LAST, os.getpriority(os.PRIO_PROCESS, thread) + BEHIND))

@@ -1,7 +1,7 @@
-"""The scheduler in front of the model: requests wait here, outside `@serve.batch`, until the model is free.
+"""The scheduler in front of the model: items wait here, outside `@serve.batch`, until the model is free.
 
 `@serve.batch` closes a batch on its timer and only then waits for the model, so under load it would queue many
-small batches. The scheduler holds everything back and hands over as many micro-batches as the model runs at once, plus
+small batches. The scheduler holds everything back and releases as many micro-batches as the model runs at once, plus
 one full micro-batch in reserve so that the model never waits for Python. It knows neither Ray nor the model.
 """
 
@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -22,10 +23,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class EncodeJob(Job):
-    """A job with its inputs and what has become of them.
+    """A job with its inputs and its results.
 
     `rows` is (n, dimensions), filled as micro-batches finish; `errors` maps the index of a failed item; `inference_s`
-    is how long some of it ran.
+    is how long at least one of its micro-batches was running.
     """
 
     inputs: Sequence[object] = ()
@@ -47,7 +48,7 @@ class EncodeJob(Job):
         self.done = asyncio.get_running_loop().create_future()
 
     def begin(self, now: float) -> None:
-        """A run of some of it begins; several may go on beside each other."""
+        """A micro-batch of it begins; others of it may be running."""
         if self._runs == 0:
             self._running_since = now
         self._runs += 1
@@ -63,8 +64,15 @@ class EncodeJob(Job):
             self.done.set_result(None)
 
 
-RunSlice = Callable[[Slice, int], Awaitable[Vector]]
-RunAlone = Callable[[Slice], Awaitable[Vector]]
+class RunSlice(Protocol):
+    """Runs one slice. What one slot is given in one turn of the event loop runs as one batch.
+
+    Args:
+        slot: 0 .. streams.
+        exclusive: One item in a batch of its own; unless it is run again after a failure, nothing else runs now.
+    """
+
+    def __call__(self, part: Slice, slot: int = 0, *, exclusive: bool = False) -> Awaitable[Vector]: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -73,37 +81,45 @@ class Scheduler:
 
     Args:
         queue: Holds what waits and plans what runs next.
-        run: Runs one slice in a slot, 0 .. streams; what one slot is handed in one turn of the loop runs as one batch.
-        run_alone: Runs one item with nothing beside it in its batch, with all that the model has.
+        run: Runs one slice.
         streams: Micro-batches that the model runs at once.
         clock: Seconds; the queue's deadlines are on it.
-        ran: Told the items and the seconds of each run.
+        ran: Called with the items and the seconds of each run.
     """
 
     queue: BatchQueue
     run: RunSlice
-    run_alone: RunAlone
     streams: int = 1
     clock: Callable[[], float] = time.monotonic
     items_run: int = 0
     batches_run: int = 0
     ran: Callable[[int, float], None] = lambda items, seconds: None
     _busy: set[int] = field(default_factory=set)  # slots
-    _quiet: bool = True  # nothing came while what was run last was running
+    _quiet: bool = True  # nothing arrived while the last micro-batch was running
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
-    async def submit(self, work: EncodeJob) -> None:
-        """Return when every item of `work` has its row or its error."""
-        work.queued_at = self.clock()
-        if not work.lengths:
+    async def submit(self, job: EncodeJob, *, exclusive: bool = False) -> None:
+        """Return when every item of `job` has its row or its error.
+
+        Args:
+            exclusive: Each item runs in a batch of its own, past the queue: one of them may be why a replica ended.
+        """
+        job.queued_at = self.clock()
+        if not job.lengths:
+            return
+        if exclusive:
+            job.started_at = job.queued_at
+            for index in range(len(job.lengths)):
+                job.batches += 1
+                await self._run_item(job, index)
             return
         self._quiet = self._quiet and not self._busy
-        self.queue.push(work, work.queued_at)
+        self.queue.push(job, job.queued_at)
         self._pump()
         try:
-            await work.done
+            await job.done
         except asyncio.CancelledError:
-            self.queue.drop(work)
+            self.queue.drop(job)
             raise
 
     def _pump(self) -> None:
@@ -112,55 +128,54 @@ class Scheduler:
             self._refuse_late()
             if not slices:
                 return
-            alone = not self._busy and self._quiet and not self.queue and sum(len(part.indices) for part in slices) == 1
+            single = sum(len(part.indices) for part in slices) == 1
+            exclusive = single and not self._busy and self._quiet and not self.queue
             self._quiet = self._quiet or not self._busy
             free = [slot for slot in range(self.streams + 1) if slot not in self._busy]
-            # Of several streams none begins beside it, the reserve neither: they have threads of their own.
-            slots = free if alone and self.streams > 1 else free[:1]
+            # An exclusive run keeps all slots, also the one in reserve: the other streams have threads of their own.
+            slots = free if exclusive and self.streams > 1 else free[:1]
             self._busy.update(slots)
-            task = asyncio.get_running_loop().create_task(self._run(slices, slots, alone))
+            task = asyncio.get_running_loop().create_task(self._run(slices, slots, exclusive))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     def _refuse_late(self) -> None:
         while self.queue.late:
-            work = self.queue.late.pop()
-            if isinstance(work, EncodeJob) and not work.done.done():
-                work.done.set_exception(
-                    DeadlineExceeded("The request's deadline passed while it waited for the model.")
-                )
+            job = self.queue.late.pop()
+            if isinstance(job, EncodeJob) and not job.done.done():
+                job.done.set_exception(DeadlineExceeded("The request's deadline passed while it waited for the model."))
 
-    async def _run(self, slices: list[Slice], slots: list[int], alone: bool) -> None:
+    async def _run(self, slices: list[Slice], slots: list[int], exclusive: bool) -> None:
         started = self.clock()
-        works = [_work(part) for part in slices]
-        for work in works:
-            work.begin(started)
+        jobs = [_job(part) for part in slices]
+        for job in jobs:
+            job.begin(started)
         beside = len(self._busy) - len(slots)
-        runs = [self.run_alone(slices[0])] if alone else [self.run(part, slots[0]) for part in slices]
+        runs = [self.run(part, slots[0], exclusive=exclusive) for part in slices]
         try:
             results = await asyncio.gather(*runs, return_exceptions=True)
         finally:
             self._busy.difference_update(slots)
         ended = self.clock()
         seconds = ended - started
-        for work in works:
-            work.end(ended)
-        # A batch that waited in reserve, or shared the model with one that did, says nothing of its own cost.
+        for job in jobs:
+            job.end(ended)
+        # The time of a batch that waited in reserve, or ran beside one that did, is not its own cost.
         in_turn = max(beside, len(self._busy)) < self.streams
         self._observe(slices, seconds, seconds / (beside + 1) if in_turn else None)
         # The model is free: the next batch starts before this one's callers are served.
         self._pump()
         failed: list[tuple[EncodeJob, Slice, Vector | BaseException]] = []
-        for work, part, result in zip(works, slices, results, strict=True):
-            work.started_at = work.started_at or started
-            work.batches += 1
-            if _placed(work, part.indices, result):
-                work.settle(len(part.indices))
+        for job, part, result in zip(jobs, slices, results, strict=True):
+            job.started_at = job.started_at or started
+            job.batches += 1
+            if _placed(job, part.indices, result):
+                job.settle(len(part.indices))
             else:
-                failed.append((work, part, result))
-        for work, part, result in failed:
-            await self._isolate(work, part, result)
-            work.settle(len(part.indices))
+                failed.append((job, part, result))
+        for job, part, result in failed:
+            await self._isolate(job, part, result)
+            job.settle(len(part.indices))
 
     def _observe(self, slices: list[Slice], seconds: float, cost_s: float | None) -> None:
         lengths = [part.job.lengths[index] for part in slices for index in part.indices]
@@ -170,39 +185,38 @@ class Scheduler:
         if cost_s is not None:
             self.queue.observe(len(lengths) * self.queue.bucket(max(lengths)), cost_s)
 
-    async def _isolate(self, work: EncodeJob, part: Slice, failure: Vector | BaseException) -> None:
+    async def _isolate(self, job: EncodeJob, part: Slice, failure: Vector | BaseException) -> None:
         """A failed batch is run again item by item: one bad item costs its own caller only."""
         if len(part.indices) == 1 and isinstance(failure, ServiceError):
-            work.errors[part.indices[0]] = failure
+            job.errors[part.indices[0]] = failure
             return
         for index in part.indices:
-            if work.done.done():
-                return  # nobody waits for it any more
-            # Gathered, as in `_run`: whatever the model raised is this item's outcome, a cancellation too.
-            [again] = await asyncio.gather(self.run_alone(Slice(work, [index])), return_exceptions=True)
-            if isinstance(again, ServiceError):
-                work.errors[index] = again
-            elif not _placed(work, [index], again):
-                cause = again if isinstance(again, BaseException) else None
-                logger.error("the model failed on one item", exc_info=cause)
-                work.errors[index] = failed_on_item(cause)
+            if job.done.done():
+                return  # its caller is gone
+            await self._run_item(job, index)
+
+    async def _run_item(self, job: EncodeJob, index: int) -> None:
+        job.begin(self.clock())
+        # Gathered, as in `_run`: whatever the model raises is this item's result, a cancellation too.
+        [result] = await asyncio.gather(self.run(Slice(job, [index]), exclusive=True), return_exceptions=True)
+        job.end(self.clock())
+        if isinstance(result, ServiceError):
+            job.errors[index] = result
+        elif not _placed(job, [index], result):
+            cause = result if isinstance(result, BaseException) else None
+            logger.error("the model failed on one item", exc_info=cause)
+            kind = type(cause).__name__ if cause else "wrong shape"
+            job.errors[index] = InternalError(f"The model failed on this item ({kind}).")
 
 
-def _work(part: Slice) -> EncodeJob:
+def _job(part: Slice) -> EncodeJob:
     assert isinstance(part.job, EncodeJob)  # noqa: S101 - only EncodeJob is ever pushed
     return part.job
 
 
-def failed_on_item(cause: BaseException | None) -> ServiceError:
-    """What its caller is told of an item that the model failed on, alone. No cause: its row was none."""
-    if isinstance(cause, ServiceError):
-        return cause
-    return InternalError(f"The model failed on this item ({type(cause).__name__ if cause else 'wrong shape'}).")
-
-
-def _placed(work: EncodeJob, indices: list[int], result: Vector | BaseException) -> bool:
-    """Put rows in their places; False when they are none, or not one row of the right length per item."""
-    if not isinstance(result, np.ndarray) or result.shape != (len(indices), work.dimensions):
+def _placed(job: EncodeJob, indices: list[int], result: Vector | BaseException) -> bool:
+    """Put rows in their places; False if they are not one row of the right length per item."""
+    if not isinstance(result, np.ndarray) or result.shape != (len(indices), job.dimensions):
         return False
-    work.rows[indices] = result
+    job.rows[indices] = result
     return True

@@ -1,6 +1,6 @@
-"""Spans of an encoder: one per request in a call, one per run of the model. Nothing where traces are off.
+"""Spans of an encoder: one per request in a call, one per run of the model. None where traces are off.
 
-A run of the model works for many requests. Its span stands in the oldest one's trace and is linked to the encoder's
+A run of the model serves many requests. Its span belongs to the oldest one's trace and is linked to the encoder's
 span of each request in it, and each of those is linked back to it.
 """
 
@@ -25,7 +25,7 @@ class EncoderSpans:
 
     @contextmanager
     def call(self, job: Job, origins: Origins | None, prepare_ms: float) -> Iterator[None]:
-        """While a call's job is worked on: an `encoder` span for each of its requests, from when the call arrived."""
+        """Entered while a call's job runs: an `encoder` span for each of its requests, from the call's arrival."""
         tracer = tracing.tracer()
         if tracer is None or origins is None:
             yield
@@ -54,7 +54,7 @@ class EncoderSpans:
 
     @contextmanager
     def batch(self, slices: Sequence[Slice]) -> Iterator[None]:
-        """While the model runs these."""
+        """Entered while the model runs these."""
         tracer = tracing.tracer()
         if tracer is None or not self._of_inputs:
             yield
@@ -65,7 +65,7 @@ class EncoderSpans:
             for index in part.indices if of_inputs else ():
                 if of_inputs and (span := of_inputs[index]) is not None:
                     spans[span.traceparent] = span
-        # Those of a failed batch run once more, each alone, and make a span again.
+        # The items of a failed batch run once more, each by itself, with spans of their own.
         links = list(spans)
         batch = tracer.begin("batch", "internal", links[0], links) if links else None
         if batch is None:

@@ -12,8 +12,8 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from types import FrameType
@@ -22,13 +22,14 @@ import orjson
 import watchfiles
 
 from app.config.settings import AppArgs, LaunchSettings, process_environment
-from app.local import haproxy as haproxy_wrapper
+from app.local import haproxy
 from app.local.serve_environment import LocalPorts, environment, haproxy_binary
 from app.system import ports, processes
 
-# Serve drains for about 5 s (flags); what is not gone by then is killed, so that a stop takes 10 s at most.
+# Serve drains for about 5 s (flags). Whatever is left then is killed, so that a stop takes 10 s at most.
 GRACE_S = 7.0
 POLL_S = 0.1
+PLAIN_PROXY = "using Serve's plain proxy, which answers about ten times fewer requests."
 SERVE_HERE = "serve-here"  # the child's own command of `python -m app`
 
 
@@ -36,7 +37,7 @@ def access_notice(args: AppArgs, settings: LaunchSettings) -> str:
     """Who may use the service, for the log.
 
     Raises:
-        ValueError: Other machines could, without a key, and nobody said that this is meant.
+        ValueError: Other machines could, without a key, and `ALLOW_ANONYMOUS` is not set.
     """
     if args.asks_for_keys:
         return "Access: with an API key only (auth: required)."
@@ -57,31 +58,36 @@ class Launcher:
     say: Callable[[str], None]
     reload: bool = False
     _stopping: bool = False
+    _haproxy: str | None = field(default_factory=haproxy_binary)
 
     def run(self) -> int:
         """Serve until told to stop; the exit code."""
-        if (trouble := self._trouble()) is not None:
-            self.say(trouble)
+        if (obstacle := self._obstacle()) is not None:
+            self.say(obstacle)
             return 1
         processes.adopt_orphans()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._stop)
         changed = self._watch() if self.reload else threading.Event()
+        if self._haproxy is None:
+            self.say(f"HAProxy was not found: {PLAIN_PROXY}")
         while True:
             changed.clear()
             with tempfile.TemporaryDirectory(prefix="embed-", ignore_cleanup_errors=True) as folder:
-                kept = ExitStack()
                 try:
-                    child = self._start(Path(folder), kept)
+                    child = self._start(Path(folder))
                 except OSError as error:
-                    self.say(self._trouble() or f"The service can't start: {error}")
+                    self.say(self._obstacle() or f"The service can't start: {error}")
                     return 1
                 try:
-                    code = self._wait(child, changed)
+                    code = self._wait(child, changed, Path(folder))
                 finally:
-                    haproxy_wrapper.end(Path(folder))
-                    kept.close()
                     self._end(child)
+                refusal = haproxy.refusal(Path(folder))
+            if refusal is not None and not self._stopping:
+                self._haproxy = None
+                self.say(f"HAProxy is left out, as Serve configures it in an unknown way ({refusal}): {PLAIN_PROXY}")
+                continue
             if self._stopping or not self.reload:
                 self.say("Stopped.")
                 return code
@@ -104,8 +110,8 @@ class Launcher:
         threading.Thread(target=watch, daemon=True).start()
         return changed
 
-    def _trouble(self) -> str | None:
-        """What stands in the way, in words that say what to do."""
+    def _obstacle(self) -> str | None:
+        """Why the service can't listen where it should, and what to do about it."""
         host, port = self.settings.host, self.settings.port
         if not ports.is_free(0, host):  # of any port at all
             return f"HOST={host} is no address of this machine: 127.0.0.1 is, and 0.0.0.0 stands for all it has."
@@ -120,29 +126,25 @@ class Launcher:
             )
         return None
 
-    def _start(self, folder: Path, kept: ExitStack) -> "subprocess.Popen[bytes]":
-        """Raises OSError: the port can't be had any more."""
-        settings, binary = self.settings, haproxy_binary()
-        haproxy: Path | None = None
-        host = settings.host
-        if binary is not None:
-            haproxy = haproxy_wrapper.write(folder, binary, settings.port)
-            kept.enter_context(haproxy_wrapper.keep(folder, host, settings.port))
+    def _start(self, folder: Path) -> "subprocess.Popen[bytes]":
+        host, script = self.settings.host, None
+        if self._haproxy is not None:
+            script = haproxy.write(folder, self._haproxy, host, self.settings.port)
             # HAProxy alone listens where the user said: what stands behind it stays on loopback.
             host = "127.0.0.1"
-        else:
-            self.say("HAProxy was not found: using Serve's plain proxy, which answers about ten times fewer requests.")
-        env = process_environment() | environment(LocalPorts.choose(), folder, haproxy) | {"HOST": host}
+        env = process_environment() | environment(LocalPorts.choose(), folder, script) | {"HOST": host}
         # An address of another cluster must not lead the local service astray.
         env.pop("RAY_ADDRESS", None)
         command = [sys.executable, "-m", "app", "--config", self.config, SERVE_HERE]
         # A session of its own: Ctrl-C in the terminal reaches this process only, which ends the rest in order.
         return subprocess.Popen(command, env=env, start_new_session=True)  # noqa: S603 - our own module
 
-    def _wait(self, child: "subprocess.Popen[bytes]", changed: threading.Event) -> int:
+    def _wait(self, child: "subprocess.Popen[bytes]", changed: threading.Event, folder: Path) -> int:
+        """The exit code, once the service has ended, has to be started anew, or is to stop."""
         started = time.monotonic()
         announced = False
-        while not (self._stopping or changed.is_set()):
+        while not (self._stopping or changed.is_set() or haproxy.refusal(folder) is not None):
+            processes.reap_orphans(child.pid)
             if child.poll() is not None:
                 self.say(f"The service ended by itself (exit code {child.returncode}); see the messages above.")
                 return 1

@@ -1,1 +1,1 @@
-"""RPC connections between replicas: frames over TCP. No Ray."""
+"""RPC connections between replicas: calls as frames over TCP, after a handshake. No Ray."""

@@ -1,9 +1,9 @@
-"""Which models were trained so that the first numbers of a vector are a vector of their own."""
+"""Knows which models support shortened vectors because they were trained with Matryoshka representation learning."""
 
 from app.config.settings import AppArgs
 from app.types import ModelInfo
 
-# Their cards say so. Others are told by `matryoshka: true` in their entry of the settings.
+# According to their model cards. Others are configured with `matryoshka: true`.
 KNOWN = frozenset(
     {
         "alibaba-nlp/gte-multilingual-base",
@@ -29,6 +29,5 @@ KNOWN = frozenset(
 
 
 def is_trained_for_it(info: ModelInfo, args: AppArgs) -> bool:
-    names = {info.id, info.id.rstrip("/").rsplit("/", 1)[-1]}
-    told = any(model.matryoshka and model.id in names for model in (*args.text_models, *args.image_models))
+    told = any(model.matryoshka and model.name == info.id for model in (*args.text_models, *args.image_models))
     return told or info.id.lower() in KNOWN

@@ -1,11 +1,12 @@
-"""Misses that are being encoded: one flight each, joined by whoever asks meanwhile, given up when nobody waits.
+"""Single-flight: a miss that is being encoded is joined by later requests for it, not encoded again.
 
-What lands is stored, whoever waits for it; what was given up leaves nothing behind.
+What was encoded is stored, whether or not a request still waits for it. A miss without waiters is cancelled.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,7 @@ class SingleFlight:
     def join(
         self, encoder: Encoder, kind: Modality, misses: Sequence[tuple[bytes, Any]], epoch: str | None
     ) -> list[InFlight]:
-        """One flight per miss; a miss that is already under way is joined, not computed again.
+        """One future per miss; a miss that is already under way is joined, not computed again.
 
         Raises:
             Overloaded: The encoder's.
@@ -67,7 +68,7 @@ class SingleFlight:
                 for flight, source in zip(fresh, sources, strict=True):
                     flight.source = source
             except Overloaded:
-                # Nobody can have joined yet: nothing to wait for, and no time to lose.
+                # None can have joined yet.
                 for flight in fresh:
                     del self._under_way[flight.key]
                 self.leave([flight for flight in flights if flight.key in self._under_way], encoder)
@@ -75,13 +76,13 @@ class SingleFlight:
             except Exception as error:  # noqa: BLE001 - it is the outcome of each
                 self._resolve(fresh, [error] * len(fresh), epoch)
             else:
-                task = loop.create_task(self._follow(fresh, sources, epoch))
+                task = loop.create_task(self._follow(fresh, sources, epoch), context=Context())
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
         return flights
 
     def leave(self, flights: Sequence[InFlight], encoder: Encoder) -> None:
-        """A request waits no longer. What nobody else waits for either is not worked on any further."""
+        """A request waits no longer. What has no other waiters is cancelled."""
         given_up = False
         for flight in flights:
             flight.waiters -= 1
@@ -100,7 +101,7 @@ class SingleFlight:
         results: Sequence[Encoded | BaseException]
         try:
             results = await asyncio.gather(*sources, return_exceptions=True)
-        except BaseException as error:  # noqa: BLE001 - a flight that never lands would hang its item for good
+        except BaseException as error:  # noqa: BLE001 - a future that is never resolved would hang its item for good
             results = [error] * len(flights)
         self._resolve(flights, results, epoch)
 

@@ -5,11 +5,14 @@ process adopts such orphans ("child subreaper", prctl(2)), so that the whole tre
 """
 
 import ctypes
+import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from types import FrameType
 
 import psutil
 
@@ -27,6 +30,26 @@ def die_with_parent() -> None:
     _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def reap_orphans(spared: int) -> list[int]:
+    """Collect the exit codes of adopted processes that have ended, which stay as zombies until then. Linux only.
+
+    Args:
+        spared: A child that somebody else waits for.
+
+    Returns:
+        Their pids.
+    """
+    reaped: list[int] = []
+    with suppress(ChildProcessError):
+        while sys.platform == "linux":
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None or ended.si_pid == spared:
+                break
+            os.waitpid(ended.si_pid, 0)
+            reaped.append(ended.si_pid)
+    return reaped
+
+
 def descendants() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
@@ -42,6 +65,31 @@ def end_descendants(patience_s: float = 3.0, spared: Collection[int] = ()) -> li
                 process.kill()
         psutil.wait_procs(left, timeout=1.0)
     return killed
+
+
+def watch_over(command: Sequence[str], env: Mapping[str, str], grace_s: float) -> int:
+    """Run a command in a session of its own and leave nothing of it behind, whoever is killed; its exit code.
+
+    Args:
+        grace_s: How long it may take to end, once this process was told to stop.
+    """
+    adopt_orphans()
+    child = subprocess.Popen(command, env=env, start_new_session=True)  # noqa: S603 - the caller's own
+    stopping: list[float] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.append(time.monotonic())
+        child.terminate()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    while child.poll() is None:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(0.5)
+        if stopping and time.monotonic() - stopping[0] > grace_s:
+            child.kill()
+    end_descendants()
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
 def _alive(process: psutil.Process) -> bool:

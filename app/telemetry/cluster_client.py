@@ -6,11 +6,11 @@ business.
 
 import asyncio
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from app.telemetry.cluster_metrics import Departed, Reading, Report, Word
-from app.telemetry.registry import Registry
+from app.telemetry.cluster_metrics import ClusterReading, MetricsReport
+from app.telemetry.registry import Registry, Series
 
 RETRY_S = 1.0
 
@@ -18,8 +18,8 @@ RETRY_S = 1.0
 class MetricsTransport(Protocol):
     """Calls on the shared metrics; any exception means "not reached"."""
 
-    async def report(self, report: Report) -> Word: ...
-    async def read(self, report: Report) -> Reading: ...
+    async def report(self, report: MetricsReport) -> None: ...
+    async def read(self) -> ClusterReading: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -36,51 +36,44 @@ class MetricsClient:
     patience_s: float = 4.0
     deadline_s: float = 1.0
     source: str = field(default_factory=lambda: uuid.uuid4().hex)
-    _number: int = 0
-    _life: str = ""
-    _departed: Departed = field(default_factory=Departed)
-    _hand_over: bool = False
+    _sequence: int = 0
+    _unanswered: MetricsReport | None = None
+    _reported: dict[str, Series] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Report until cancelled."""
         while True:
-            report = self._report()
             try:
                 # Not `wait_for`: on Python 3.11 it may swallow the cancellation that ends this loop.
                 async with asyncio.timeout(self.patience_s):
-                    word = await self.transport.report(report)
-            except Exception:  # noqa: BLE001 - whatever went wrong, there will be another report
+                    await self._report()
+            except Exception:  # noqa: BLE001 - whatever went wrong, the report is sent again
                 await asyncio.sleep(RETRY_S)
-                continue
-            self._heard(word)
 
-    async def read(self) -> Reading:
+    async def read(self) -> ClusterReading:
         """The cluster's numbers; this process's own, and not complete, where it can't be asked in time."""
         try:
             async with asyncio.timeout(self.deadline_s):
-                return await self.transport.read(self._report())
+                return await self.transport.read()
         except Exception:  # noqa: BLE001 - a scrape is answered with what there is
-            return Reading(self.registry.snapshot(), complete=False)
+            return ClusterReading(self.registry.snapshot(), complete=False)
 
     async def close(self) -> None:
-        """Leave the last numbers; best effort."""
+        """Send the last numbers; best effort. `run` must have been cancelled."""
         try:
             async with asyncio.timeout(self.deadline_s):
-                await self.transport.report(self._report(last=True))
+                if self._unanswered is not None:
+                    await self._report(last=True)
+                await self._report(last=True)
         except Exception:  # noqa: BLE001 - the last second is lost
             return
 
-    def _report(self, *, last: bool = False) -> Report:
-        self._number += 1
-        departed = self._departed if self._hand_over else None
-        known = (self._life, self._departed.version)
-        return Report(self.source, self._number, self.registry.snapshot(), departed, known, last)
-
-    def _heard(self, word: Word) -> None:
-        # An actor that begins anew has lost what the departed left; ours may know more than it was told since.
-        self._hand_over = (
-            word.departed is not None and word.life != self._life and word.departed.version < self._departed.version
-        )
-        self._life = word.life
-        if word.departed is not None and not self._hand_over:
-            self._departed = word.departed
+    async def _report(self, *, last: bool = False) -> None:
+        """Send what was counted since the last report, or that report again, unchanged, if it was not answered."""
+        if self._unanswered is None:
+            self._sequence += 1
+            snapshot = self.registry.snapshot()
+            self._unanswered = MetricsReport(self.source, self._sequence, snapshot.since(self._reported))
+            self._reported = snapshot.totals
+        await self.transport.report(replace(self._unanswered, last=last))
+        self._unanswered = None

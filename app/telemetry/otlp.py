@@ -50,8 +50,8 @@ class OtlpSpan:
     def rename(self, name: str) -> None:
         self._span.update_name(name)
 
-    def fail(self, words: str) -> None:
-        self._span.set_status(Status(StatusCode.ERROR, words))
+    def fail(self, message: str) -> None:
+        self._span.set_status(Status(StatusCode.ERROR, message))
 
     def end(self) -> None:
         self._span.end()
@@ -99,6 +99,17 @@ class OtlpTracer:
     def close(self) -> None:
         self._provider.force_flush(TIMEOUT_S * 1000)
         self._provider.shutdown()
+
+
+def start(args: TracingArgs, part: str, replica: str) -> None:
+    """From now on this process makes spans and sends them to `args.endpoint`.
+
+    Args:
+        part: The deployment.
+        replica: Its name.
+    """
+    if tracing.tracer() is None:
+        tracing.use(OtlpTracer(args, part, replica))
 
 
 def _position(traceparent: str) -> SpanContext:

@@ -1,8 +1,7 @@
 """Traces as the rest of the service knows them: spans by name, the one that is current, what carries them along.
 
-A position in a trace is its W3C `traceparent`, within a process and between processes. Nothing is made and nothing
-of OpenTelemetry is imported until `start` is called with somewhere to send traces to; who writes them is
-`app.telemetry.otlp`.
+A position in a trace is its W3C `traceparent`, within a process and between processes. No span is made until `use`
+has put a tracer in place; the one that sends them, and OpenTelemetry with it, is `app.telemetry.otlp`.
 """
 
 import re
@@ -24,7 +23,7 @@ Value = str | int | float | bool
 
 
 class Span(Protocol):
-    """A piece of work; one that nobody ends is never sent."""
+    """A piece of work; it is sent when it ends."""
 
     @property
     def traceparent(self) -> str: ...
@@ -34,7 +33,7 @@ class Span(Protocol):
 
     def link(self, traceparent: str) -> None: ...
     def rename(self, name: str) -> None: ...
-    def fail(self, words: str) -> None: ...
+    def fail(self, message: str) -> None: ...
     def end(self) -> None: ...
 
 
@@ -52,20 +51,6 @@ class Tracer(Protocol):
 
 _tracer: Tracer | None = None
 _current: ContextVar[Span | None] = ContextVar("span", default=None)
-
-
-def start(args: TracingArgs, part: str, replica: str) -> None:
-    """From now on this process makes spans, if the settings name somewhere to send them.
-
-    Args:
-        part: The deployment.
-        replica: Its name.
-    """
-    global _tracer
-    if args.endpoint is not None and _tracer is None:
-        from app.telemetry.otlp import OtlpTracer
-
-        _tracer = OtlpTracer(args, part, replica)
 
 
 def stop() -> None:
@@ -102,7 +87,7 @@ def within(span: Span) -> Iterator[None]:
 
 
 def child(name: str, kind: SpanKind = "internal") -> Span | None:
-    """A part of what is current; None when that is not traced."""
+    """A child of the current span; None when that is not traced."""
     parent = _current.get()
     if parent is None or _tracer is None:
         return None
@@ -130,7 +115,7 @@ def carrying(items: Sequence[T]) -> "Sequence[T | Traced[T]]":
 def carried(items: "Sequence[T | Traced[T]]") -> tuple[Sequence[T], Origins | None]:
     """The items as they were, and where they came from; None when traces are off or none of them is traced."""
     if _tracer is None:
-        # Nobody marks items then.
+        # No item is marked then.
         return items, None  # type: ignore[return-value]
     plain: list[T] = []
     origins: Origins = []

@@ -1,23 +1,28 @@
-"""What Serve's replica keeps of requests and calls that are answered past it: how many are under way, what became of
-them.
+"""Serve's counts of the requests and calls that are answered past it: how many are under way, and what became of them.
 
-Serve drains, scales and draws its charts by these. They are not part of its public interface: where they are not as
-expected, there is no accounting, and everything goes through Serve.
+Serve drains, scales and draws its charts by these. They are not part of its public interface: every call that is made
+here stands in `CALLS` too, and is checked before the first one (`probe`).
 """
 
 import time
 from typing import Any, Final
 
-from ray._private import worker
-from ray.serve._private.common import RequestMetadata, RequestProtocol
-
-# What is asked of both; a Ray without one of these has changed.
-_OF_REPLICA: Final = ("_metrics_manager", "_deployment_id", "_semaphore", "_user_callable_wrapper")
-_OF_METRICS: Final = (
-    "inc_num_ongoing_requests",
-    "dec_num_ongoing_requests",
-    "record_request_metrics",
-    "record_ingress_request_metrics",
+# What is called at a replica of Serve's, and with which arguments.
+CALLS: Final[tuple[tuple[str, int, tuple[str, ...]], ...]] = (
+    ("_semaphore.locked", 0, ()),
+    ("_semaphore.acquire", 0, ()),
+    ("_semaphore.release", 0, ()),
+    ("_metrics_manager.inc_num_ongoing_requests", 1, ()),
+    ("_metrics_manager.dec_num_ongoing_requests", 1, ()),
+    ("_metrics_manager.record_request_metrics", 0, ("route", "latency_ms", "is_error")),
+    (
+        "_metrics_manager.record_ingress_request_metrics",
+        0,
+        (
+            *("protocol", "method", "route", "app_name", "deployment_name"),
+            *("latency_ms", "is_error", "status_code"),
+        ),
+    ),
 )
 
 
@@ -25,28 +30,37 @@ class ReplicaAccounting:
     """One per replica."""
 
     def __init__(self, replica: Any) -> None:
+        from ray.serve._private.common import RequestMetadata, RequestProtocol
+
         self._replica = replica
-        self._metrics = replica._metrics_manager  # noqa: SLF001 - see above
-        self._names = replica._deployment_id  # noqa: SLF001
+        self._semaphore = replica._semaphore
+        self._metrics = replica._metrics_manager
+        self._names = replica._deployment_id
+        self._http = RequestProtocol.HTTP
         # Nothing of one request is read from it, but that it came by HTTP and through no proxy of Serve's.
         self._kind = RequestMetadata(
-            request_id="", internal_request_id="", _request_protocol=RequestProtocol.HTTP, is_direct_ingress=True
+            request_id="", internal_request_id="", _request_protocol=self._http, is_direct_ingress=True
         )
 
     @property
     def is_full(self) -> bool:
         """Whether Serve would have the next one wait."""
-        return bool(self._replica._semaphore.locked())  # noqa: SLF001
+        return bool(self._semaphore.locked())
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether Serve would have the router send the next one to another replica, since this one ends."""
+        return bool(self._replica._quiescing)
 
     async def enter(self) -> None:
         """Take a place among those that may be under way; does not wait unless they are full."""
-        await self._replica._semaphore.acquire()  # noqa: SLF001
+        await self._semaphore.acquire()
 
     def leave(self) -> None:
-        self._replica._semaphore.release()  # noqa: SLF001
+        self._semaphore.release()
 
     def began(self) -> float:
-        """Returns the time, for `ended`."""
+        """Returns the time, for `called` or `ended`."""
         self._metrics.inc_num_ongoing_requests(self._kind)
         return time.perf_counter()
 
@@ -57,12 +71,12 @@ class ReplicaAccounting:
         self._metrics.record_request_metrics(route="", latency_ms=ms, is_error=error)
 
     def ended(self, began: float, method: str, route: str, status: int) -> None:
-        """`status` 499 is a client that left."""
+        """A request has ended; `status` 499 is a client that left."""
         ms = (time.perf_counter() - began) * 1e3
         self._metrics.dec_num_ongoing_requests(self._kind)
         self._metrics.record_request_metrics(route=route, latency_ms=ms, is_error=False)
         self._metrics.record_ingress_request_metrics(
-            protocol=RequestProtocol.HTTP,
+            protocol=self._http,
             method=method,
             route=route,
             app_name=self._names.app_name,
@@ -73,28 +87,14 @@ class ReplicaAccounting:
         )
 
 
-def ledger_beneath(app: Any) -> ReplicaAccounting | None:
-    """Of the replica whose HTTP server `app` is, beneath Serve's own middlewares; None if there is none such."""
-    while (inner := getattr(app, "_app", None) or getattr(app, "app", None)) is not None:
-        app = inner
-    replica = getattr(app, "__self__", None)
-    # Elsewhere than at the root, Serve's part rewrites the path.
-    return _ledger_of(replica) if getattr(replica, "_route_prefix", None) == "/" else None
+def own_replica() -> Any:
+    """Serve's object of the replica that this process is; None elsewhere."""
+    from ray._private import worker
 
-
-def own_ledger() -> ReplicaAccounting | None:
-    """Of the replica that this process is."""
     actors = getattr(worker.global_worker, "actors", {}).values()
-    replicas = [actor._replica_impl for actor in actors if hasattr(actor, "_replica_impl")]  # noqa: SLF001
-    return _ledger_of(replicas[0]) if replicas else None
+    return next((actor._replica_impl for actor in actors if hasattr(actor, "_replica_impl")), None)
 
 
-def _ledger_of(replica: Any) -> ReplicaAccounting | None:
-    metrics = getattr(replica, "_metrics_manager", None)
-    wrapper = getattr(replica, "_user_callable_wrapper", None)
-    if getattr(wrapper, "_run_user_code_in_separate_thread", True):
-        # Ours belongs on another loop then than what would answer here.
-        return None
-    if all(hasattr(replica, name) for name in _OF_REPLICA) and all(hasattr(metrics, name) for name in _OF_METRICS):
-        return ReplicaAccounting(replica)
-    return None
+def own_accounting() -> ReplicaAccounting:
+    """Of the replica that this process is; `probe` says whether there is one."""
+    return ReplicaAccounting(own_replica())

@@ -1,11 +1,14 @@
-"""The door: where a request of the ingress's HTTP server meets our application, before Serve's own part.
+"""Where a request of the ingress's HTTP server meets our application, before Serve's own part.
 
-Serve's part is nearly half of what a cache hit would cost this process. What it does of use here is done by the
-accounting (how many are under way, for drains and autoscaling) and by the application itself (ids, deadlines,
-clients that leave).
+Serve's part is nearly half of what a cache hit would cost this process. The middleware runs in Serve's own HTTP
+servers; it does nothing in a process whose ingress has not registered its application here, and leaves Serve's own
+routes (`/-/healthz`), and what Serve would have wait, to Serve.
 
-Runs in Serve's own HTTP servers; only an ingress replica has somebody at the door. What is Serve's (`/-/healthz`), and
-what it would have wait, goes on to it.
+It skips, of Serve: the request timeout and the watch for clients that leave (the application has deadlines, and
+watches itself: `app.api.middleware.disconnect`), ids and the request's context (the application makes ids), the access
+log and trace spans (the application has its own), sessions, multiplexed models and `x-request-…` headers (not used
+here). Kept, by `accounting`: the counts of requests under way, by which Serve drains and scales, its latency and error
+metrics, and `max_ongoing_requests`. The table is in SECURITY.md, "What the bypass skips".
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -13,7 +16,7 @@ from typing import Any, ClassVar, Final
 
 from app.dispatch.load_shedding import LoadShedder
 from app.telemetry.metrics import CLIENT_LEFT, OTHER
-from deployments.serve_internals.accounting import ledger_beneath
+from deployments.serve_internals.accounting import ReplicaAccounting
 
 Application = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
@@ -21,34 +24,44 @@ SERVES_OWN: Final = "/-/"
 
 
 class BypassMiddleware:
-    """Serve makes one for each server, by its class alone; `keeper` and `answers` are the process's."""
+    """Serve makes one for each server, by its class alone; what it answers with is the process's."""
 
-    keeper: ClassVar[LoadShedder | None] = None
-    answers: ClassVar[Application | None] = None
+    application: ClassVar[Application | None] = None
+    accounting: ClassVar[ReplicaAccounting]
+    shedder: ClassVar[LoadShedder]
+    servers: ClassVar[int] = 0
 
     def __init__(self, app: Application) -> None:
         self.app = app
-        self._accounting = ledger_beneath(app)
+        BypassMiddleware.servers += 1
+
+    @classmethod
+    def register(cls, application: Application, accounting: ReplicaAccounting, shedder: LoadShedder) -> None:
+        """From now on this process's requests are answered by `application`."""
+        cls.application, cls.accounting, cls.shedder = application, accounting, shedder
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        answers, keeper, accounting = BypassMiddleware.answers, BypassMiddleware.keeper, self._accounting
-        if answers is None or scope["type"] != "http" or scope["path"].startswith(SERVES_OWN) or scope.get("root_path"):
+        application = BypassMiddleware.application
+        if application is None or scope["type"] != "http" or _is_serves(scope):
             await self.app(scope, receive, send)
             return
-        refusal = keeper.shed(scope["method"], scope["path"]) if keeper is not None else None
-        if refusal is None and (accounting is None or accounting.is_full):
+        accounting = BypassMiddleware.accounting
+        refusal = BypassMiddleware.shedder.shed(scope["method"], scope["path"])
+        if refusal is None and accounting.is_full:
             await self.app(scope, receive, send)
             return
-        state = scope["state"] = {**scope.get("state", {}), "at_door": True, "shed": refusal}
-        if accounting is None:
-            await answers(scope, receive, send)
-            return
+        state = scope["state"] = {**scope.get("state", {}), "bypass": True, "shed": refusal}
         if refusal is None:
             await accounting.enter()
         began = accounting.began()
         try:
-            await answers(scope, receive, send)
+            await application(scope, receive, send)
         finally:
             if refusal is None:
                 accounting.leave()
             accounting.ended(began, scope["method"], state.get("route", OTHER), state.get("status", CLIENT_LEFT))
+
+
+def _is_serves(scope: MutableMapping[str, Any]) -> bool:
+    """A route that Serve answers itself, or a path that it has to take a part off."""
+    return bool(scope["path"].startswith(SERVES_OWN) or scope.get("root_path"))

@@ -15,11 +15,19 @@ EVERYWHERE: Final = "[::]:"
 
 
 def keep_on_loopback() -> None:
-    """Does nothing outside a replica. Raises AttributeError where another Serve binds it in another way."""
+    """Does nothing outside a replica.
+
+    Raises:
+        RuntimeError: The node is on loopback, and this Serve binds the port in another way.
+    """
     module: Any = sys.modules.get(REPLICA)
-    if module is None or hasattr(module.add_port_to_grpc_server, "listens_on"):
+    bind = getattr(module, "add_port_to_grpc_server", None)
+    if module is None or hasattr(bind, "listens_on"):
         return
-    bind = module.add_port_to_grpc_server
+    if bind is None:
+        if ip_address(_node_address()).is_loopback:
+            raise RuntimeError("this Ray opens the replicas' gRPC port in a way that can't be kept on loopback")
+        return
 
     def add_port(server: Any, address: str) -> int:
         return int(bind(server, listens_on(address, _node_address())))

@@ -1,4 +1,8 @@
-"""Which replica a call goes to: the one that has the fewest calls from here."""
+"""Which replica a call goes to: the one that has the fewest calls from here.
+
+All that it is made of is Serve's public, if young, interface of request routers (`ray.serve.request_router`, alpha):
+the router is there with every setting of `serve_bypass`. Only the replicas that it hands out may be our own.
+"""
 
 from typing import Any
 
@@ -13,7 +17,7 @@ from ray.serve.request_router import (
 )
 
 from app.dispatch.least_outstanding import LeastOutstanding
-from deployments.serve_internals.rpc_replica import RpcReplica
+from deployments.serve_internals import probe
 
 
 class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc]
@@ -28,7 +32,13 @@ class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRo
         self.calls: LeastOutstanding[ReplicaID] = LeastOutstanding()
 
     def create_replica_wrapper(self, replica_info: Any) -> RunningReplica:
-        return RpcReplica(replica_info)
+        if probe.why_not("rpc") is not None:
+            return RunningReplica(replica_info)
+        from deployments.serve_internals.rpc_replica import RpcReplica
+
+        replica = RpcReplica(replica_info)
+        probe.rpc_replicas.add(replica)
+        return replica
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
@@ -42,16 +52,13 @@ class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRo
         first = [self._replicas[self.calls.fewest(well)]] if well else []
         return [[*first, *unknown]] if near else []
 
-    def at_once(self, method: str) -> RpcReplica | None:
-        """The replica that a call would go to now, if nothing waits to be sent, Serve knows all of them to be well, and
-        each has its line. The call must be made before anything else is done.
-        """
-        near = self.apply_locality_routing(PendingRequest(args=[], kwargs={}, metadata=None))
-        ready = near and not self.num_pending_requests
-        if ready and all(self._accepts(id_) and self._replicas[id_].is_lined(method) for id_ in near):
-            replica: RpcReplica = self._replicas[self.calls.fewest([*near])]
-            return replica
-        return None
+    def update_replicas(self, replicas: list[RunningReplica]) -> None:
+        """The RPC connection of a replica that is no longer among them ends with its last call."""
+        for replica in self.curr_replicas.values():
+            # Not by its class, of which Serve makes another in each process.
+            if replica not in replicas and hasattr(replica, "close"):
+                replica.close()
+        super().update_replicas(replicas)
 
     def on_send_request(self, replica_id: ReplicaID) -> None:
         super().on_send_request(replica_id)

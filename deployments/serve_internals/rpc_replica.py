@@ -1,10 +1,9 @@
-"""A replica as the router knows it, called over its line where it has one; Serve's gRPC otherwise."""
+"""A replica as the router knows it, called over its RPC connection where it has one; Serve's gRPC otherwise."""
 
 import asyncio
 import logging
-import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from ray.exceptions import ActorUnavailableError
@@ -13,80 +12,116 @@ from ray.serve._private.replica_result import ReplicaResult
 from ray.serve._private.request_router.replica_wrapper import RunningReplica
 from ray.serve.request_router import PendingRequest
 
-from app.rpc.connection import ConnectionLost, RpcConnection, connect
-from deployments.serve_internals.rpc import LINE
+from app.errors import ServiceError
+from app.rpc.connection import Answer, RpcConnection, connect
+from app.rpc.frames import PROTOCOL, CallRefused, ConnectionLost
+from deployments.call_codec import METADATA, pack_call, unpack_reply
 
 logger = logging.getLogger(__name__)
 
-# After a line was lost or could not be had.
-AGAIN_S: Final = 1.0
+# After a connection was lost; doubled each time that it could not be had.
+RETRY_S: Final = 1.0
+MAX_RETRY_S: Final = 30.0
 
 
 class RpcReplica(RunningReplica):  # type: ignore[misc]
-    """Connects when it is first called by a method of the line's."""
+    """Connects when one of its RPC methods is first called."""
 
-    def __init__(self, replica_info: Any) -> None:
+    def __init__(self, replica_info: Any, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(replica_info)
-        self._end: dict[str, Any] = self.replica_metadata.get(LINE, {})
-        self._methods = frozenset(self._end.get("methods", ()))
-        self._line: RpcConnection | None = None
+        server = self.replica_metadata.get(METADATA, {})
+        # Another version of the service, during a rollout, may speak another protocol.
+        self._server: dict[str, Any] = server if server.get("protocol") == PROTOCOL else {}
+        self._methods = frozenset(self._server.get("methods", ()))
+        self._connection: RpcConnection | None = None
         self._connecting: asyncio.Task[None] | None = None
-        self._not_before = 0.0
+        self._clock = clock
+        self._retry_s = RETRY_S
+        self._not_before = clock()
 
     def try_send_request(self, pr: PendingRequest, with_rejection: bool) -> ReplicaResult:
         metadata = pr.metadata
-        plain = not (metadata.is_streaming or metadata._on_separate_loop or pr.kwargs)  # noqa: SLF001
+        plain = not (metadata.is_streaming or metadata._on_separate_loop or pr.kwargs)
         if metadata.call_method in self._methods and plain:
-            if self.is_lined(metadata.call_method):
-                return self.call(metadata.call_method, pr.args)
-            self._reconnect()
+            if self._connection is None or not self.is_connected:
+                self._reconnect()
+            elif (call := self._call(self._connection, pr)) is not None:
+                return call
         return super().try_send_request(pr, with_rejection)
 
-    def is_lined(self, method: str) -> bool:
-        """Whether `call` can be used."""
-        return method in self._methods and self._line is not None and self._line.is_open
+    @property
+    def is_connected(self) -> bool:
+        """Whether calls go by RPC now."""
+        return self._connection is not None and self._connection.is_open
 
-    def call(self, method: str, args: Sequence[Any]) -> "RpcResult":
-        """Raises ConnectionLost where there is no line."""
-        if self._line is None:
-            raise ConnectionLost("there is no line yet")
-        answer = self._line.call(pickle.dumps((method, args), pickle.HIGHEST_PROTOCOL))
-        return RpcResult(answer, self.actor_id, len(self._line))
+    def close(self) -> None:
+        """Serve has dropped this replica: no new calls, and those under way are the connection's last."""
+        self._methods = frozenset()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _call(self, connection: RpcConnection, pr: PendingRequest) -> "RpcResult | None":
+        """None for what can't be written as a frame: Serve's way takes more."""
+        try:
+            answer = connection.call(*pack_call(pr.metadata.call_method, pr.args))
+        except (TypeError, ValueError):
+            return None
+        return RpcResult(answer, self.actor_id, connection, self.max_ongoing_requests)
 
     def _reconnect(self) -> None:
-        if (self._connecting is None or self._connecting.done()) and time.monotonic() >= self._not_before:
-            self._not_before = time.monotonic() + AGAIN_S
+        is_free = self._connecting is None or self._connecting.done()
+        if is_free and self._clock() >= self._not_before:
             self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
     async def _connect(self) -> None:
+        server, first = self._server, self._retry_s == RETRY_S
         try:
-            self._line = await connect(self._end["host"], self._end["port"], self._end["secret"])
+            self._connection = await connect(server["host"], server["port"], bytes.fromhex(server["secret"]))
+            self._retry_s = RETRY_S
         except OSError as error:
-            logger.info("no line to %s: %s", self.replica_id, error or type(error).__name__)
+            level = logging.WARNING if first else logging.DEBUG
+            logger.log(level, "no RPC connection to %s: %s", self.replica_id, error or type(error).__name__)
+            self._retry_s = min(2 * self._retry_s, MAX_RETRY_S)
+        self._not_before = self._clock() + self._retry_s
 
 
 class RpcResult(ReplicaResult):  # type: ignore[misc]
     """One call's, as Serve's router and handles want it. For the loop that the call was made on."""
 
-    def __init__(self, answer: "asyncio.Future[bytes]", actor_id: Any, under_way: int) -> None:
+    def __init__(
+        self, answer: "asyncio.Future[Answer]", actor_id: Any, connection: RpcConnection, max_ongoing: int
+    ) -> None:
         self._answer = answer
         self._actor_id = actor_id
-        self._under_way = under_way
+        self._connection = connection
+        self._max_ongoing = max_ongoing
 
     async def get_rejection_response(self) -> ReplicaQueueLengthInfo:
-        """Taken: an encoder's queue is its own affair, and has deadlines."""
-        return ReplicaQueueLengthInfo(accepted=True, num_ongoing_requests=self._under_way)
+        """Whether the replica took the call, which is known once it has answered: a frame that says so at once would
+        cost every call what almost none needs.
+
+        A call that was lost with its replica counts as taken, since it may be what ended it: whether another replica
+        gets it is not Serve's router's decision.
+        """
+        try:
+            await self._answer
+        except CallRefused:
+            # It looks full, so that the router asks others.
+            return ReplicaQueueLengthInfo(accepted=False, num_ongoing_requests=self._max_ongoing)
+        except (ServiceError, ConnectionLost):
+            pass  # for `get_async`
+        # Serve counts this one until its callback is run.
+        return ReplicaQueueLengthInfo(accepted=True, num_ongoing_requests=len(self._connection) + 1)
 
     async def get_async(self) -> Any:
-        """Raises what the method raised, or ActorUnavailableError where the replica is gone."""
+        """Raises the ServiceError that was answered, or ActorUnavailableError where the replica is gone."""
         try:
             answer = await self._answer
-        except ConnectionLost:
-            raise ActorUnavailableError("Its line was lost.", self._actor_id.binary()) from None
-        well, outcome = pickle.loads(answer)  # noqa: S301 - of a replica that knew the secret
-        if well:
-            return outcome
-        raise outcome
+        except (CallRefused, ConnectionLost):
+            raise ActorUnavailableError("Its RPC connection was lost.", self._actor_id.binary()) from None
+        return unpack_reply(*answer)
 
     def add_done_callback(self, callback: Callable[[Any], Any]) -> None:
         self._answer.add_done_callback(callback)
@@ -94,20 +129,7 @@ class RpcResult(ReplicaResult):  # type: ignore[misc]
     def cancel(self) -> None:
         self._answer.cancel()
 
-    def get(self, timeout_s: float | None) -> Any:
-        raise NotImplementedError("a line is awaited")
+    def _only_awaited(self, *_: Any) -> Any:
+        raise NotImplementedError("an RPC call is awaited: it does not block or stream, and has no objects")
 
-    def __next__(self) -> Any:
-        raise NotImplementedError("a line does not stream")
-
-    async def __anext__(self) -> Any:
-        raise NotImplementedError("a line does not stream")
-
-    def to_object_ref(self) -> Any:
-        raise NotImplementedError("a line has no objects")
-
-    async def to_object_ref_async(self) -> Any:
-        raise NotImplementedError("a line has no objects")
-
-    def to_object_ref_gen(self) -> Any:
-        raise NotImplementedError("a line has no objects")
+    get = __next__ = __anext__ = to_object_ref = to_object_ref_async = to_object_ref_gen = _only_awaited

@@ -22,7 +22,6 @@ from typing import Any
 from app.local import haproxy
 from app.local.serve_environment import LocalPorts, environment, haproxy_binary
 from app.system import ports, processes
-from app.system.listening_socket import KeptSocket
 
 POLL_S = 0.2
 CPUS = 2
@@ -52,8 +51,6 @@ def main() -> None:
             head_ports = LocalPorts.choose()
             port = int(os.environ["PORT"])
             os.environ |= _variables(Path(folder, "0"), head_ports, head_ports, port)
-            # As the launcher does, until this process ends.
-            haproxy.keep(Path(folder, "0"), "127.0.0.1", port)
             if asked.redis:
                 os.environ |= start_redis(Path(folder))
             nodes = Nodes(Path(folder), head_ports, asked.workers, asked.dashboard, asked.front, asked.door)
@@ -111,8 +108,6 @@ class Nodes:
         self._folder = folder
         self._head = head
         self._made = 0
-        # Each worker's address goes with it.
-        self._kept: dict[Any, KeptSocket] = {}
         self._workers = workers
         [gcs] = ports.free(1)
         self._head_args = {
@@ -133,8 +128,6 @@ class Nodes:
         """Another node for each whose raylet is gone."""
         for node in list(self._cluster.worker_nodes):
             if "raylet" not in _alive(node):
-                if (kept := self._kept.pop(node, None)) is not None:  # none where its address was taken
-                    kept.close()
                 self._cluster.remove_node(node, allow_graceful=False)
         for _ in range(self._workers - len(self._cluster.worker_nodes)):
             try:
@@ -162,14 +155,13 @@ class Nodes:
         port = door or ports.free(1)[0]
         folder = Path(self._folder, str(self._made))
         variables = _variables(folder, own, self._head, port)
-        node = self._cluster.add_node(
+        self._cluster.add_node(
             wait=False,
             num_cpus=CPUS,
             resources={"back": 100},
             object_store_memory=OBJECT_STORE_BYTES,
             env_vars=variables | {"RAY_SERVE_WORKER_PROXY_HTTP_PORT": str(port)},
         )
-        self._kept[node] = haproxy.keep(folder, "127.0.0.1", port)
 
 
 @contextmanager
@@ -194,7 +186,7 @@ def _alive(node: Any) -> set[str]:
 def _variables(folder: Path, own: LocalPorts, head: LocalPorts, port: int) -> dict[str, str]:
     """Of one node. The replicas' ports are the head's to give: it has one range for all nodes."""
     folder.mkdir()
-    script = haproxy.write(folder, BINARY, port) if BINARY else None
+    script = haproxy.write(folder, BINARY, "127.0.0.1", port) if BINARY else None
     shared = LocalPorts(own.haproxy_stats, own.haproxy_metrics, own.fallback_http, own.fallback_grpc, head.replicas)
     return environment(shared, folder, script)
 

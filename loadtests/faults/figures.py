@@ -17,6 +17,12 @@ def verdicts(outcomes: Sequence[Outcome]) -> Counter[str]:
     return Counter(outcome.verdict for outcome in outcomes)
 
 
+def codes(outcomes: Sequence[Outcome]) -> str:
+    """What failed or was refused, by its status, the most frequent first; 0 is no answer."""
+    bad = Counter(outcome.status for outcome in outcomes if outcome.verdict in ("failed", "refused"))
+    return ", ".join(f"{count} x {status}" for status, count in bad.most_common())
+
+
 def late_share(outcomes: Sequence[Outcome]) -> float:
     """Of requests that left after they were due: the driver did not keep its schedule."""
     return sum(outcome.is_late for outcome in outcomes) / max(1, len(outcomes))

@@ -10,7 +10,8 @@ from loadtests.faults.oracle import book
 from loadtests.faults.row import Row
 
 NAME = "HAProxy SIGKILL"
-MOST_RECOVERY_S = 10.0
+# Serve replaces it after three health checks; the last retry of a client comes a pause later.
+MOST_RECOVERY_S = 20.0
 # It is the only one that these clients know: they must get an answer between two kills.
 EVERY_S = 10.0
 
@@ -32,7 +33,7 @@ def scenario(scale: float) -> Row:
             return answers(port) and found.is_whole()
 
         kills = max(1, round(nodes.KILLS * scale))
-        return nodes.run(NAME, found, known, kills, victims, is_whole, MOST_RECOVERY_S, every_s=EVERY_S)
+        return nodes.run(NAME, found, known, kills, victims, is_whole, MOST_RECOVERY_S, every_s=EVERY_S, is_away=True)
 
 
 def answers(port: int) -> bool:

@@ -16,6 +16,10 @@ than it asks for fails. Recovery is from a fault until the last request that it 
 than a second) was answered; for the cache, until it was back with the service. `make faults`,
 `make faults-nodes` and `make soak` make this table anew.
 
+HAProxy has no standby. Serve replaces a killed one after three failed health checks: in about six seconds with a check
+a second, as `make serve` sets it, in 25 by Ray's own default. The requests in its hands fail, new connections are
+refused until then, and clients that retry, as `app.client` does, get their answers.
+
 """
 
 

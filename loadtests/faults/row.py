@@ -19,6 +19,7 @@ class Row:
         injected, asked_faults: Faults that the test itself counted, and how many there had to be.
         requests, asked_requests: Answers judged, and how many there had to be.
         recovery_s: One number for each fault.
+        codes: The statuses of what failed or was refused, and how many of each.
     """
 
     fault: str
@@ -31,6 +32,7 @@ class Row:
     recovery_s: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    codes: str = ""
 
     def __post_init__(self) -> None:
         if self.injected < self.asked_faults:
@@ -45,7 +47,7 @@ class Row:
             self.problems.append(otherwise)
 
     def none_failed(self) -> None:
-        self.must(self.failed == 0, f"{self.failed} requests failed")
+        self.must(self.failed == 0, f"{self.failed} requests failed" + (f": {self.codes}" if self.codes else ""))
 
     def kept_schedule(self, late: float) -> None:
         self.notes.append(f"{late:.1%} left late")

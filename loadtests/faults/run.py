@@ -75,6 +75,7 @@ def row_of(fault: str, run: Run, asked_faults: int, asked_requests: int, some_ma
         failed=verdicts["failed"] + verdicts["refused"],
         wrong=verdicts["wrong"],
         recovery_s=figures.recoveries([kill.at for kill in run.kills], run.outcomes),
+        codes=figures.codes(run.outcomes),
     )
     p50, p99, slowest = (figures.latency_ms(run.outcomes, percentile) for percentile in (50, 99, 100))
     row.notes.append(f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, slowest {slowest / 1e3:.1f} s")

@@ -1,4 +1,4 @@
-"""Autoscaling on a real Ray: up under load, down after it, and nobody's request fails meanwhile.
+"""Autoscaling on a real Ray: up under load, down after it, and no request fails meanwhile.
 
 The model only sleeps (`loadtests.stand_in`), so that three replicas fit a machine with two cores; everything else is
 the product's own. What Serve decides is read from its own status.
@@ -21,8 +21,9 @@ from loadtests.systems import stand_in_service
 # Named as in `loadtests.stand_in`, which needs Ray: imported by the service that it runs in, not here.
 ENCODER = "TextEncoder-stand-in"
 MOST, MOST_INGRESSES = 3, 2
-# More than three replicas are busy with, and two ingresses.
-CLIENTS = 200
+# The service holds so many seconds of work; the load is a third of that, whatever this machine can do.
+QUEUE_S, SHARE = 12.0, 1 / 3
+MEASURED_S, FULL = 3.0, 32
 
 
 class Load:
@@ -30,13 +31,21 @@ class Load:
 
     def __init__(self, port: int) -> None:
         self.statuses: Counter[int] = Counter()
-        self.failures: list[str] = []
+        self.failures: Counter[str] = Counter()
         self._port = port
 
+    def capacity(self) -> float:
+        """Texts a second of one replica: one client asks, with a full batch each time."""
+        before = self.statuses[200]
+        with self.of(1, FULL):
+            threading.Event().wait(MEASURED_S)
+            answered = self.statuses[200] - before
+        return FULL * answered / MEASURED_S
+
     @contextmanager
-    def of(self, clients: int) -> Iterator[None]:
+    def of(self, clients: int, texts: int = 1) -> Iterator[None]:
         over = threading.Event()
-        thread = threading.Thread(target=lambda: asyncio.run(self._ask(clients, over)))
+        thread = threading.Thread(target=lambda: asyncio.run(self._ask(clients, texts, over)))
         thread.start()
         try:
             yield
@@ -44,17 +53,17 @@ class Load:
             over.set()
             thread.join(60)
 
-    async def _ask(self, clients: int, over: threading.Event) -> None:
+    async def _ask(self, clients: int, texts: int, over: threading.Event) -> None:
         async def client() -> None:
             connection = Connection("127.0.0.1", self._port)
             while not over.is_set():
                 try:
-                    answer = await connection.post("/embed/text", workloads.body(texts=workloads.short(1)))
+                    answer = await connection.post("/embed/text", workloads.body(texts=workloads.short(texts)))
                     self.statuses[answer.status] += 1
                     if answer.status != 200:
-                        self.failures.append(answer.body.decode(errors="replace")[:300])
+                        self.failures[f"{answer.status}: {answer.body.decode(errors='replace')[:300]}"] += 1
                 except (OSError, asyncio.IncompleteReadError) as error:
-                    self.failures.append(repr(error))
+                    self.failures[repr(error)] += 1
                     connection.abort()
                     connection = Connection("127.0.0.1", self._port)
             await connection.close()
@@ -72,24 +81,26 @@ def running(file: Path, deployment: str) -> int:
     return int(lines[-1]["running"]) if lines else 0
 
 
-def test_up_under_load_and_down_after_it_without_a_failure(tmp_path: Path) -> None:
+def test_up_under_load_in_one_step_and_down_after_it_without_a_failure(tmp_path: Path) -> None:
     file = tmp_path / "status.jsonl"
-    flags = ("--most", str(MOST), "--most-ingresses", str(MOST_INGRESSES), "--delay-s", "1", "--watch", str(file))
-    with stand_in_service(1, 1, *flags) as system:
+    flags = ("--most", str(MOST), "--most-ingresses", str(MOST_INGRESSES), "--watch", str(file))
+    with stand_in_service(1, 1, *flags, "--delay-s", "3", "--queue-s", str(QUEUE_S)) as system:
         load = Load(system.port)
         wait_for(lambda: running(file, ENCODER) == running(file, "Ingress") == 1, what="one replica of each")
+        clients = round(SHARE * QUEUE_S * load.capacity())
         # One client asks from the beginning to the end.
         with load.of(1):
-            with load.of(CLIENTS):
-                wait_for(lambda: running(file, ENCODER) == MOST, 120, "all encoder replicas")
+            with load.of(clients):
+                wait_for(lambda: running(file, ENCODER) == MOST, 120, lambda: f"all encoders: {said(file, ENCODER)}")
                 wait_for(lambda: running(file, "Ingress") == MOST_INGRESSES, 120, "all ingress replicas")
             wait_for(lambda: running(file, ENCODER) == 1, 120, "one encoder replica")
             wait_for(lambda: running(file, "Ingress") == 1, 120, "one ingress replica")
-        assert load.failures == []
-        assert set(load.statuses) == {200}
-        assert load.statuses[200] > CLIENTS
+        assert not load.failures, f"{load.failures.most_common(5)} beside {load.statuses}, {clients} clients"
+        assert load.statuses[200] > clients
     for deployment, most in ((ENCODER, MOST), ("Ingress", MOST_INGRESSES)):
-        decided = [line["status"] for line in said(file, deployment) if line["trigger"] == "AUTOSCALING"]
+        scaled = [line for line in said(file, deployment) if line["trigger"] == "AUTOSCALING"]
+        decided = [line["status"] for line in scaled]
         assert "UPSCALING" in decided
         assert "DOWNSCALING" in decided[decided.index("UPSCALING") :]
+        assert scaled[0]["message"] == f"Upscaling from 1 to {most} replicas."
         assert max(line["running"] for line in said(file, deployment)) == most

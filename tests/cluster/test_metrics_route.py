@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from loadtests.running import RunningService, wait_for
+from loadtests.running import RunningService, chosen_way, wait_for
 from tests.support.samples import Samples, of, samples_of
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -114,6 +114,16 @@ def test_the_clusters_state_is_told(service: RunningService) -> None:
     wait_for(lambda: of(scrape(service)[1], "embedding_metrics_complete") == {(): 1}, what="the whole cluster")
 
 
+@pytest.mark.skipif(chosen_way() != "shipped", reason="it is not the shipped way")
+def test_as_shipped_both_parts_of_the_bypass_are_in_use(service: RunningService) -> None:
+    def in_use() -> bool:
+        # RPC connections are made when there is something to call for.
+        httpx.post(f"{service.url}/embed/text", json={"texts": [uuid.uuid4().hex]}, timeout=30)
+        return of(scrape(service)[1], "embedding_serve_bypass") == {("middleware",): 1, ("rpc",): 1}
+
+    wait_for(in_use, what="both parts")
+
+
 @pytest.mark.skipif(
     shutil.which("promtool") is None and os.environ.get("CI") != "true",
     reason="promtool is not installed (Debian's package `prometheus` has it)",
@@ -125,7 +135,7 @@ def test_promtool_finds_nothing_to_say(service: RunningService) -> None:
     assert (check.returncode, check.stdout, check.stderr) == (0, "", "")
 
 
-def test_a_lost_actor_is_replaced_and_no_total_falls(service: RunningService) -> None:
+def test_a_lost_actor_is_replaced_and_counts_anew(service: RunningService) -> None:
     def total() -> float:
         return sum(of(scrape(service)[1], "embedding_items_total").values())
 
@@ -136,11 +146,16 @@ def test_a_lost_actor_is_replaced_and_no_total_falls(service: RunningService) ->
             and len(of(samples, "embedding_process_resident_memory_bytes")) == 6
         )
 
-    httpx.post(f"{service.url}/embed/text", json={"texts": ["a"]}, timeout=30)
+    texts = [uuid.uuid4().hex for _ in range(100)]
+    httpx.post(f"{service.url}/embed/text", json={"texts": texts}, timeout=30)
     before = total()
+    total()  # the report with these has been answered now
     [actor] = service.named("ray::MetricsActor")
     actor.kill()
     wait_for(lambda: not actor.is_running() or actor.status() == "zombie", what="the end of the actor")
     assert httpx.get(f"{service.url}/metrics", timeout=10).status_code == 200  # whatever it can say
     wait_for(lost_and_found, what="the whole cluster again")
-    assert total() == before
+    reset = total()
+    assert reset <= before - len(texts)
+    httpx.post(f"{service.url}/embed/text", json={"texts": ["a", "b", "c"]}, timeout=30)
+    assert total() == reset + 3

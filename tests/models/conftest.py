@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
-from app.encoders import load_text_model
-from app.types import TextModel
+from app.encoders import TextModel, load_text_model
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from app.config.args import ModelArgs
-from app.encoders import ClipModel, TextTower, load_clip_model, load_text_model
-from app.encoders.backends import conversion, openvino_runner
+from app.encoders import ClipModel, TextModel, load_clip_model, load_text_model
+from app.encoders.backends import export, openvino_models
 from app.errors import ModelUnavailable
-from app.types import TextModel, Vector
+from app.types import Vector
 from tests.support.tiny import CLIP_MODELS, CORPUS, TEXT_MODELS, write_clip, write_dense, write_mpnet, write_pooling
 
 pytestmark = [
@@ -25,7 +25,7 @@ TEXTS = ["a", "", "The QUICK brown Fox", "Straße naïve 🙂 東京", *CORPUS, 
 @pytest.fixture(autouse=True)
 def _convert_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The child process is tested with MiniLM; here torch is loaded anyway."""
-    monkeypatch.setattr(conversion, "convert", openvino_runner.write)
+    monkeypatch.setattr(openvino_models, "convert", export.write)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "converted"
 
 
-def load_text(directory: Path, backend: str, cache: Path) -> TextTower:
+def load_text(directory: Path, backend: str, cache: Path) -> TextModel:
     args = ModelArgs(id=str(directory), backend=backend, device="cpu", precision="f32", cache_dir=str(cache))
     return load_text_model(args, threads=2, offline=True)
 
@@ -48,7 +48,7 @@ def reference(directory: Path) -> Any:
     return SentenceTransformer(str(directory), device="cpu", local_files_only=True)
 
 
-def compare(directory: Path, cache: Path, texts: list[str] = TEXTS) -> TextTower:
+def compare(directory: Path, cache: Path, texts: list[str] = TEXTS) -> TextModel:
     """Both backends against sentence-transformers, and their tokens against its tokens; the torch model."""
     oracle = reference(directory)
     expected = oracle.encode(texts, show_progress_bar=False)
@@ -190,7 +190,7 @@ def test_clip_models_make_the_vectors_of_transformers(name: str, backend: str, t
     assert np.abs(expected[2] - expected[4]).max() > 0.05
 
     images = pictures()
-    pixels = [model.image.preprocess(image) for image in images]
+    pixels = [model.image.preprocessing(image) for image in images]
     theirs = processor(images, return_tensors="pt")["pixel_values"]
     np.testing.assert_array_equal(np.stack(pixels), theirs.numpy())
     with torch.inference_mode():

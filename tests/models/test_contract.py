@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from app.config.args import ModelArgs
-from app.encoders import load_text_model, shapes
-from app.encoders.backends import openvino_runner
-from app.types import TextModel, Vector
+from app.encoders import TextModel, load_text_model, self_test, shapes
+from app.encoders.backends import openvino_models, openvino_runner
+from app.types import Vector
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
@@ -78,15 +78,22 @@ def test_tokenising_is_thread_safe(minilm: TextModel) -> None:
     assert results == [expected] * 8
 
 
-def test_a_model_in_streams_runs_alone_too_and_makes_the_same_vectors(minilm_args: ModelArgs) -> None:
+def test_both_profiles_of_a_model_are_tested_and_make_the_same_vectors(
+    minilm_args: ModelArgs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     minilm = load_text_model(minilm_args, threads=2, offline=True)
-    streamed = load_text_model(minilm_args, threads=2, offline=True, streams=2, or_alone=True)
+    tested: list[Vector] = []
+    monkeypatch.setattr(self_test, "check", lambda made, *_: tested.append(made.texts))
+    streamed = load_text_model(minilm_args, threads=2, offline=True, streams=2, latency_profile=True)
     streamed.warm([(1, 8), (2, 8), (1, 16)])
     texts = ["one", "two words", "three words here, and some more"]
     batch = [text.ids for text in minilm.tokenize(texts)]
+    assert len(tested) == 2
+    np.testing.assert_array_equal(tested[0], streamed.self_test())
+    np.testing.assert_array_equal(tested[1], streamed.self_test(exclusive=True))
     assert (streamed.streams, streamed.info) == (2, minilm.info)
-    assert (len(streamed.golden()), len(minilm.golden())) == (2, 1)
-    for rows in (streamed.run(batch), streamed.run_alone(batch)):
+    assert (streamed.profiles, minilm.profiles) == ((False, True), (False,))
+    for rows in (streamed.run(batch), streamed.run(batch, exclusive=True)):
         assert (rows * minilm.run(batch)).sum(axis=1).min() > 0.9999
 
 
@@ -95,10 +102,10 @@ def test_a_large_model_gets_no_streams_where_it_would_be_in_memory_twice(
 ) -> None:
     load_text_model(minilm_args, threads=2, offline=True)
     [folder] = converted.glob("text-*")
-    size = (folder / openvino_runner.WEIGHTS).stat().st_size
+    size = (folder / openvino_models.WEIGHTS).stat().st_size
     for most, streams in ((size, 2), (size - 1, 1)):
-        monkeypatch.setattr(openvino_runner, "MOST_IN_TWO_FORMS", most)
-        assert load_text_model(minilm_args, threads=2, offline=True, streams=2, or_alone=True).streams == streams
+        monkeypatch.setattr(openvino_runner, "MOST_IN_TWO_PROFILES", most)
+        assert load_text_model(minilm_args, threads=2, offline=True, streams=2, latency_profile=True).streams == streams
     assert load_text_model(minilm_args, threads=2, offline=True, streams=2).streams == 2
 
 

@@ -23,11 +23,11 @@ def planned(run: "Runs", streams: int) -> tuple[Vector, dict[int, str]]:
 
 
 class Runs:
-    """A model that makes each item's number of it; every run waits until `company` others are there too."""
+    """A model that makes each item's number of it; every run waits until so many are there."""
 
-    def __init__(self, company: int, poison: int = -1) -> None:
+    def __init__(self, together: int, poison: int = -1) -> None:
         self.items: list[int] = []
-        self._met = threading.Barrier(company)
+        self._met = threading.Barrier(together)
         self._poison = poison
 
     def __call__(self, indices: Sequence[int]) -> Vector:
@@ -54,18 +54,18 @@ def test_what_the_model_fails_on_costs_only_itself() -> None:
 
 
 def test_streams_of_a_real_model_give_each_thread_its_own_rows() -> None:
-    tower = load_text_model(ModelArgs(id=DEFAULT_TEXT_MODEL), threads=2, offline=True, streams=2)
-    assert tower.streams == 2
-    batches = [[text.ids] for text in tower.tokenize([text for text in varied(60) if text.strip()])]
-    alone = [tower.run(batch) for batch in batches]
+    model = load_text_model(ModelArgs(id=DEFAULT_TEXT_MODEL), threads=2, offline=True, streams=2)
+    assert model.streams == 2
+    batches = [[text.ids] for text in model.tokenize([text for text in varied(60) if text.strip()])]
+    alone = [model.run(batch) for batch in batches]
     with ThreadPoolExecutor(2) as threads:
-        together = [*threads.map(tower.run, batches)]
+        together = [*threads.map(model.run, batches)]
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-class Tower:
-    """A `TextTower` of two streams whose runs wait for one another: neither ends alone."""
+class Twins:
+    """A `TextModel` of two streams whose runs wait for one another: neither ends alone."""
 
     streams, lengths = 2, (8,)
     info = ModelInfo("twins", "f", 1, 8, ("text",), "none", "f32")
@@ -82,8 +82,8 @@ class Tower:
 
 
 def test_a_stream_with_nothing_left_goes_on_with_anothers_texts() -> None:
-    tower = Tower()
-    model = ServingModel(tower.info, tower, None, ModelArgs(id="twins"))  # type: ignore[arg-type]
+    twins = Twins()
+    model = ServingModel(twins.info, twins, None, ModelArgs(id="twins"))  # type: ignore[arg-type]
     with ThreadPoolExecutor(2) as threads:
         encoded = [*threads.map(model.texts, [["one"], ["other"]])]
     assert [(each.rows.tolist(), each.failed) for each in encoded] == [([[1.0]], {})] * 2

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from app.types import TextModel, Vector
+from app.encoders import TextModel
+from app.types import Vector
 from tests.support.texts import varied
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")

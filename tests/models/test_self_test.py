@@ -1,4 +1,4 @@
-"""`app.encoders.self_test`: a model proves itself before it serves."""
+"""`app.encoders.self_test`: a model is tested before it serves."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ import pytest
 from app.config.args import DEFAULT_TEXT_MODEL, SHAPES_CLIP, ModelArgs
 from app.encoders import load_clip_model, load_text_model, resolve, self_test
 from app.encoders.self_test import SelfTest
-from app.encoders.text import TextTower
+from app.encoders.text import TextModel
 from app.encoders.weights import Weights
 from app.errors import ModelUnavailable
 from app.types import Vector
@@ -31,8 +31,8 @@ def turned(rows: Vector, row: int, cosine: float) -> Vector:
     return changed
 
 
-def prove(rows: Vector, folder: Path, weights: Weights = UNKNOWN, images: Vector | None = None) -> None:
-    self_test.prove(SelfTest(rows, images), weights, info_of(fingerprint="print"), folder)
+def check(rows: Vector, folder: Path, weights: Weights = UNKNOWN, images: Vector | None = None) -> None:
+    self_test.check(SelfTest(rows, images), weights, info_of(fingerprint="print"), folder)
 
 
 def test_shipped_vectors_are_those_of_the_reference_libraries() -> None:
@@ -66,24 +66,24 @@ def test_models_with_shipped_vectors_pass_on_every_backend_and_record_nothing(tm
 def test_a_model_that_makes_other_vectors_does_not_load(
     minilm_args: ModelArgs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = TextTower.run
-    monkeypatch.setattr(TextTower, "run", lambda self, batch: turned(run(self, batch), 2, 0.99))
+    run = TextModel.run
+    monkeypatch.setattr(TextModel, "run", lambda self, batch, **profile: turned(run(self, batch, **profile), 2, 0.99))
     with pytest.raises(ModelUnavailable, match=r"all-MiniLM-L6-v2 failed its self-test: .* \(cosine 0\.9[89]"):
         load_text_model(minilm_args, threads=2, offline=True)
 
 
 def test_the_first_load_is_recorded_and_later_ones_are_compared(tmp_path: Path) -> None:
-    prove(ROWS, tmp_path / "cache")
+    check(ROWS, tmp_path / "cache")
     [file] = (tmp_path / "cache").iterdir()
     assert file.name == "golden-print.json"
-    prove(ROWS, tmp_path / "cache")
-    prove(turned(ROWS, 1, 0.9995), tmp_path / "cache")
-    with pytest.raises(ModelUnavailable, match=r"my-model failed its self-test: of known texts .* 0\.9980"):
-        prove(turned(ROWS, 1, 0.998), tmp_path / "cache")
+    check(ROWS, tmp_path / "cache")
+    check(turned(ROWS, 1, 0.9995), tmp_path / "cache")
+    with pytest.raises(ModelUnavailable, match=r"my-model failed its self-test: its vectors of known texts .* 0\.9980"):
+        check(turned(ROWS, 1, 0.998), tmp_path / "cache")
     with pytest.raises(ModelUnavailable, match=r"lengths off by 5\.0%"):
-        prove(ROWS * np.float32(1.05), tmp_path / "cache")
+        check(ROWS * np.float32(1.05), tmp_path / "cache")
     # Another fingerprint is another model.
-    self_test.prove(SelfTest(-ROWS), UNKNOWN, info_of(fingerprint="other print"), tmp_path / "cache")
+    self_test.check(SelfTest(-ROWS), UNKNOWN, info_of(fingerprint="other print"), tmp_path / "cache")
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
@@ -93,19 +93,19 @@ def test_the_same_weights_read_in_another_way_are_another_model(tmp_path: Path) 
     for pooling, normalized, message in ((("mean",), False, None), (("cls",), True, None), (("mean",), True, "cosine")):
         info = info_of(fingerprint=f"{pooling} {normalized}", pooling=pooling, normalized=normalized)
         if message is None:
-            self_test.prove(SelfTest(rows), known, info, tmp_path)
+            self_test.check(SelfTest(rows), known, info, tmp_path)
         else:
             with pytest.raises(ModelUnavailable, match=message):
-                self_test.prove(SelfTest(rows), known, info, tmp_path)
+                self_test.check(SelfTest(rows), known, info, tmp_path)
 
 
 def test_images_are_compared_too(tmp_path: Path) -> None:
-    prove(ROWS, tmp_path, images=ROWS[:2])
-    prove(ROWS, tmp_path, images=ROWS[:2])
-    with pytest.raises(ModelUnavailable, match="of known images"):
-        prove(ROWS, tmp_path, images=ROWS[2:])
+    check(ROWS, tmp_path, images=ROWS[:2])
+    check(ROWS, tmp_path, images=ROWS[:2])
+    with pytest.raises(ModelUnavailable, match="vectors of known images"):
+        check(ROWS, tmp_path, images=ROWS[2:])
     with pytest.raises(ModelUnavailable, match=r"\(1, 16\) image vectors instead of \(2, 16\)"):
-        prove(ROWS, tmp_path, images=ROWS[:1])
+        check(ROWS, tmp_path, images=ROWS[:1])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
@@ -113,12 +113,12 @@ def test_what_is_no_vector_is_never_recorded(tmp_path: Path, value: float) -> No
     rows = ROWS.copy()
     rows[3] = value
     with pytest.raises(ModelUnavailable, match="zero or not finite"):
-        prove(rows, tmp_path)
+        check(rows, tmp_path)
     assert list(tmp_path.iterdir()) == []
     known = resolve(DEFAULT_TEXT_MODEL, offline=True)
     info = info_of(pooling=("mean",), normalized=True)
     with pytest.raises(ModelUnavailable, match="zero or not finite"):
-        self_test.prove(SelfTest(rows), known, info, tmp_path)
+        self_test.check(SelfTest(rows), known, info, tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"texts": null, "images": null}', '{"texts": {"shape": [1]}}', "[1]"])
@@ -126,7 +126,7 @@ def test_a_damaged_recording_is_made_anew(tmp_path: Path, content: str, caplog: 
     file = tmp_path / "golden-print.json"
     file.write_text(content)
     with caplog.at_level(logging.WARNING):
-        prove(ROWS, tmp_path)
+        check(ROWS, tmp_path)
     assert "recorded anew" in caplog.text
     assert SelfTest.from_json(json.loads(file.read_text())).texts.tolist() == ROWS.tolist()
 
@@ -136,5 +136,5 @@ def test_a_folder_that_cannot_be_written_is_no_reason_not_to_serve(
 ) -> None:
     (tmp_path / "file").write_text("")
     with caplog.at_level(logging.WARNING):
-        prove(ROWS, tmp_path / "file" / "cache")
+        check(ROWS, tmp_path / "file" / "cache")
     assert "can't be written" in caplog.text

@@ -4,36 +4,37 @@ from typing import Final
 
 from tests.negative_controls.mutation import Mutation
 from tests.negative_controls.reliability import RELIABILITY
+from tests.negative_controls.rpc import RPC
 
 __all__ = ["MUTATIONS", "Mutation"]
 
 M = Mutation
 
 WHO_MAY: Final = [
-    M("keys on every route", "app/api/application.py", "guarded(r), methods", "r.handler, methods", "tests/unit/api/test_auth.py"),
+    M("keys on every route", "app/api/application.py", "with_auth(r), methods", "r.handler, methods", "tests/unit/api/test_auth.py"),
     M("no route without a scope", "app/api/route.py", "    scope: Scope\n", '    scope: Scope = "open"\n', "tests/unit/api/test_auth.py"),
     M("scopes", "app/auth/api_keys.py", "if scope not in key.scopes:", "if False:", "tests/unit/auth/test_api_keys.py tests/unit/api/test_auth.py"),
     M("expiry", "app/auth/api_keys.py", "if not found.is_live(now):", "if False:", "tests/unit/auth/test_api_keys.py"),
     M("comparison in constant time", "app/auth/api_keys.py", "hmac.compare_digest(digest, key.digest)", "digest == key.digest", "tests/unit/auth/test_api_keys.py"),
     M("comparison with every key", "app/auth/api_keys.py", "                found = key\n", "                found = key\n                break\n", "tests/unit/auth/test_api_keys.py"),
-    M("two live keys at most", "app/auth/api_keys.py", "if count > LIVE_KEYS:", "if False:", "tests/unit/auth/test_api_keys.py"),
+    M("two live keys at most", "app/auth/api_keys.py", "if count > MAX_LIVE_KEYS:", "if False:", "tests/unit/auth/test_api_keys.py"),
     M("a wrong line is not quoted", "app/auth/api_keys.py", 'ValueError(f"line {number}: {error}")', 'ValueError(f"line {number}: {error} {line}")', "tests/unit/auth/test_api_keys.py"),
     M("one key in a request", "app/api/middleware/auth.py", "if len(found) > 1:", "if False:", "tests/unit/api/test_auth.py"),
     M("key reload", "app/auth/key_file.py", "self._content, self.ring = content, ring", "self._content = content", "tests/unit/auth/test_key_file.py"),
     M("a broken key file changes nothing", "app/auth/key_file.py", "            return False\n        self._content", "            ring, content = KeyRing(), ''\n        self._content", "tests/unit/auth/test_key_file.py"),
     M("www-authenticate", "app/api/wire/json_response.py", "if isinstance(error, Unauthorized):", "if False:", "tests/unit/api/test_auth.py"),
     M("keys before the body", "app/api/middleware/auth.py", "        key = authenticator.admit(request, route.scope)\n", "        await request.body()\n        key = authenticator.admit(request, route.scope)\n", "tests/unit/api/test_auth.py tests/unit/api/test_request_body.py"),
-    M("short health", "app/api/endpoints/health.py", "if not is_trusted(request):", "if False:", "tests/unit/api/test_auth.py"),
+    M("short health", "app/api/endpoints/health.py", "if not may_read(request):", "if False:", "tests/unit/api/test_auth.py"),
     M("tenants in cache keys", "app/api/middleware/auth.py", '"" if self.args.share_cache else key.tenant', '""', "tests/unit/api/test_auth.py"),
     M("tenants in the hash", "app/cache/keys.py", "for field in (tenant, fingerprint, kind):", "for field in (fingerprint, kind):", "tests/unit/cache/test_keys.py"),
-    M("quota of requests", "app/api/middleware/auth.py", "            _take(authenticator, key, limits)\n", "", "tests/unit/api/test_auth.py"),
     M("tenants of images", "app/service/embedding_service.py", 'KeyMaker(request_context.current().cache_scope, info.fingerprint, "image")', 'KeyMaker("", info.fingerprint, "image")', "tests/unit/api/test_auth.py"),
     M("lifetimes of keys", "app/cli/key.py", "time.time() + days * DAY_S", "time.time() + DAY_S", "tests/unit/cli/test_key.py"),
-    M("quota of tokens", "app/api/middleware/auth.py", 'authenticator.quotas.charge(key.tenant, "tokens", caller.tokens)', "pass", "tests/unit/api/test_auth.py"),
-    M("end of a quota", "app/auth/quota.py", "if limit and window.used.get(unit, 0) + price > limit:", "if False:", "tests/unit/auth/test_quota.py"),
+    M("quota of requests", "app/api/middleware/auth.py", "            _charge_request(authenticator, key, limits)\n", "", "tests/unit/api/test_auth.py"),
+    M("quota of tokens", "app/api/middleware/auth.py", 'authenticator.quotas.charge(key.tenant, "tokens", context.tokens)', "pass", "tests/unit/api/test_auth.py"),
+    M("end of a quota", "app/auth/quota.py", "if limit and window.used.get(unit, 0) + cost > limit:", "if False:", "tests/unit/auth/test_quota.py"),
     M("quota headers", "app/api/middleware/auth.py", "quota_headers(authenticator.quotas.left(key.tenant, limits))", "[]", "tests/unit/api/test_auth.py"),
     M("retry-after", "app/api/wire/json_response.py", "if error.retry_after is not None:", "if False:", "tests/unit/api/test_auth.py"),
-    M("foreign pages", "app/api/middleware/auth.py", "            _refuse_foreign_pages(request)\n", "", "tests/unit/api/test_security_headers.py"),
+    M("foreign pages", "app/api/middleware/auth.py", "            _reject_cross_site(request)\n", "", "tests/unit/api/test_security_headers.py"),
     M("CORS", "app/api/middleware/security_headers.py", "    if not origins:\n        return []\n", '    origins = origins or ["*"]\n', "tests/unit/api/test_security_headers.py"),
     M("policy of pages", "app/api/middleware/security_headers.py", '    (b"content-security-policy", POLICY.encode()),\n', "", "tests/unit/api/test_security_headers.py"),
     M("nothing inline", "app/api/middleware/security_headers.py", "script-src 'self'", "script-src 'self' 'unsafe-inline'", "tests/unit/api/test_security_headers.py"),
@@ -44,13 +45,16 @@ WHO_MAY: Final = [
     M("guard where settings ask for keys", "app/api/application.py", "if backend.args.asks_for_keys and backend.authenticator is None:", "if False:", "tests/unit/api/test_auth.py"),
     M("keys on Kubernetes", "k8s/overlays/cpu/serve_config.yaml", "auth: required", "auth: 'off'", "tests/unit/k8s/test_policy.py tests/unit/k8s/test_serve_config.py"),
     M("secrets in the log", "app/api/middleware/request.py", 'request_id, scope["method"], scope["path"])', 'request_id, scope["headers"], scope["path"])', "tests/unit/api/test_auth.py"),
-    M("errors without their cause", "app/api/middleware/request.py", 'InternalError("Something went wrong on our side. The request id finds it in the log.")', "InternalError(str(__import__('sys').exc_info()[1]))", "tests/unit/api/test_application.py"),
+    M("errors without their cause", "app/api/middleware/request.py", 'InternalError("Internal error. The log has the details under this request id.")', "InternalError(str(__import__('sys').exc_info()[1]))", "tests/unit/api/test_application.py"),
     M("Serve's headers", "deployments/client_headers.py", "if plain in FOR_LOAD_BALANCERS or plain.startswith(OF_ROUTERS):", "if False:", "tests/unit/deployments/test_client_headers.py"),
     M("request ids", "deployments/client_headers.py", "if named or not VALID_ID.fullmatch(value):", "if False:", "tests/unit/deployments/test_client_headers.py"),
     M("gRPC of replicas on loopback", "deployments/serve_internals/loopback.py", "if address.startswith(EVERYWHERE) and ip_address(node).is_loopback:", "if False:", "tests/unit/deployments/serve_internals/test_loopback.py"),
-    M("HAProxy's statistics on loopback", "app/local/haproxy.py", "\\\\1127.0.0.1:\\\\2", "\\\\1*:\\\\2", "tests/unit/local/test_haproxy.py"),
-    M("a request that HAProxy has whole", "app/local/haproxy.py", 'wait-for-body time {BODY_S}s', 'set-var(txn.a) int(1)', "tests/unit/local/test_haproxy_standin.py"),
-    M("a port that outlives HAProxy", "app/local/haproxy.py", '"bound": f"fd@{listening_socket.DESCRIPTOR}"', '"bound": f"127.0.0.1:{port}"', "tests/unit/local/test_haproxy_standin.py"),
+    M("HAProxy's statistics on loopback", "app/local/haproxy.sh", "\\1127.0.0.1:\\2", "\\1*:\\2", "tests/unit/local/test_haproxy.py"),
+    M("a request that HAProxy has whole", "app/local/haproxy.py", 'wait-for-body time {BODY_S}s', 'set-var(txn.a) int(1)', "tests/unit/local/test_haproxy_running.py"),
+    M("other forms of a model's name", "app/config/settings.py", "if ModelName(model.id).means(ModelName(id_)))", "if model.id == id_)", "tests/unit/config/test_settings.py"),
+    M("the alias of /embed is shed", "app/api/routes.py", "if route.needs is not None}", "if route.needs is not None and route.path != '/'}", "tests/unit/dispatch/test_load_shedding.py"),
+    M("a configuration of another kind", "app/local/launcher.py", "                self._haproxy = None\n", "                return 1\n", "tests/unit/local/test_launcher.py"),
+    M("zombies of adopted processes", "app/system/processes.py", "            os.waitpid(ended.si_pid, 0)\n            reaped", "            break\n            reaped", "tests/unit/system/test_processes.py"),
 ]  # fmt: skip
 
 WHAT_MAY: Final = [
@@ -58,7 +62,7 @@ WHAT_MAY: Final = [
     M("counted size of a body", "app/api/wire/bodies.py", "        if size > limit:\n            raise _too_large(limit)\n", "", "tests/unit/api/test_bodies.py"),
     M("size of a matrix as it comes", "app/api/wire/bodies.py", "        if size + len(chunk) > len(array):\n            raise _too_large(len(array))\n", "", "tests/unit/api/test_binary.py tests/unit/api/test_similarity_matrix.py tests/unit/api/test_bodies.py"),
     M("draining", "app/api/middleware/request.py", "                await body.drain()\n", "", "tests/unit/api/test_request_body.py"),
-    M("draining ends", "app/api/middleware/request_body.py", " and taken <= most_bytes", "", "tests/unit/api/test_request_body.py"),
+    M("draining ends", "app/api/middleware/request_body.py", " and received <= max_bytes", "", "tests/unit/api/test_request_body.py"),
     M("content encoding", "app/api/wire/bodies.py", 'if encoding not in ("", "identity"):', "if False:", "tests/unit/api/test_json_edges.py"),
     M("content type", "app/api/wire/bodies.py", 'if declared != "application/json" and not declared.endswith("+json"):', "if False:", "tests/unit/api/test_json_edges.py"),
     M("NaN and Infinity", "app/schemas/wire.py", "allow_inf_nan=False,", "allow_inf_nan=True,", "tests/unit/api/test_json_edges.py tests/unit/schemas/test_schemas.py tests/unit/api/test_search.py"),
@@ -68,7 +72,7 @@ WHAT_MAY: Final = [
     M("number of images", "app/service/embedding_service.py", "if len(images) > self.limits.images:", "if False:", "tests/unit/api/test_counts.py"),
     M("elements of a matrix", "app/vectors/binary_body.py", "if (rows - 1) * columns > limits.vector_elements:", "if False:", "tests/unit/vectors/test_binary_body.py"),
     M("elements of JSON vectors", "app/vectors/json_body.py", "if len(value) * dimensions > limits.vector_elements:", "if False:", "tests/unit/vectors/test_json_body.py"),
-    M("candidates of a search", "app/service/search_request.py", "if len(candidates) > limits.search_candidates:", "if False:", "tests/unit/api/test_search.py"),
+    M("candidates of a search", "app/service/search.py", "if len(candidates) > limits.search_candidates:", "if False:", "tests/unit/api/test_search.py"),
     M("parts of files", "app/api/endpoints/pages.py", 'if header[0] != b"range"', "if True", "tests/unit/api/test_page.py"),
     M("bytes of an image", "app/images/decoder.py", "if len(data) > limits.image_bytes:", "if False:", "tests/unit/images/test_bombs.py tests/unit/images/test_decoder.py tests/unit/images/test_formats.py"),
     M("pixels of an image", "app/images/decoder.py", "if header.pixels > limits.image_pixels:", "if False:", "tests/unit/images/test_bombs.py"),
@@ -83,7 +87,7 @@ WHAT_MAY: Final = [
     M("decoders apart, in the ingress", "deployments/ingress.py", "args.limits, folder, fetcher, pool)", "args.limits, folder, fetcher)", "tests/unit/deployments/test_ingress.py"),
     M("keys in the ingress", "deployments/ingress.py", "if args.asks_for_keys else None", "if False else None", "tests/unit/deployments/test_ingress.py"),
     M("a decoder's memory", "app/images/decode_worker.py", "resource.setrlimit(resource.RLIMIT_AS, (most, most))", "pass", "tests/unit/images/test_decode_pool.py"),
-    M("a decoder's time", "app/images/decode_pool.py", "self.wire.settimeout(request.limits.deadline_s)", "pass", "tests/unit/images/test_decode_pool.py::test_a_decoder_that_never_ends_is_ended"),
+    M("a decoder's time", "app/images/decode_pool.py", "self.socket.settimeout(request.limits.deadline_s)", "pass", "tests/unit/images/test_decode_pool.py::test_a_decoder_that_never_ends_is_ended"),
     M("links in a path", "app/images/folder.py", "_FILE = os.O_RDONLY | os.O_NOFOLLOW", "_FILE = os.O_RDONLY", "tests/unit/images/test_folder.py"),
     M("links of folders in a path", "app/images/folder.py", "os.O_DIRECTORY | os.O_NOFOLLOW", "os.O_DIRECTORY", "tests/unit/images/test_folder.py"),
     M("dots in a path", "app/images/folder.py", 'if not parts or b".." in parts:', "if not parts:", "tests/unit/images/test_folder.py"),
@@ -103,7 +107,7 @@ WHAT_MAY: Final = [
     M("addresses pinned", "app/images/fetcher.py", "network_backend=pinned", "network_backend=self.backend", "tests/unit/images/test_fetcher.py"),
     M("redirects checked", "app/images/fetcher.py", "            addresses = await self._addresses(target)\n", "            addresses = await self._addresses(target) if _ == 0 else await self.resolve(str(target.host), 0)\n", "tests/unit/images/test_fetcher.py"),
     M("redirects end", "app/images/fetcher.py", "range(self.allowed.redirects + 1)", "range(1000)", "tests/unit/images/test_fetcher.py"),
-    M("bytes of a URL", "app/images/fetcher.py", "if size > most or (declared.isdigit() and int(declared) > most):", "if False:", "tests/unit/images/test_fetcher.py"),
+    M("bytes of a URL", "app/images/fetcher.py", "if size > limit or (declared.isdigit() and int(declared) > limit):", "if False:", "tests/unit/images/test_fetcher.py"),
     M("bytes of all URLs", "app/images/fetcher.py", "            budget.take(len(chunk), param)\n", "", "tests/unit/images/test_fetcher.py"),
     M("time of a URL", "app/images/fetcher.py", "asyncio.timeout(self.allowed.timeout_s)", "asyncio.timeout(None)", "tests/unit/images/test_fetcher.py"),
     M("one wording", "app/images/fetcher.py", 'InvalidImage("No image can be fetched from this URL.", param)', "InvalidImage(str(reason), param)", "tests/unit/images/test_fetcher.py"),
@@ -111,4 +115,4 @@ WHAT_MAY: Final = [
     M("known weights by checksum", "app/encoders/weights.py", "if actual != expected:", "if False:", "tests/unit/encoders/test_weights.py"),
 ]  # fmt: skip
 
-MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *RELIABILITY]
+MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *RELIABILITY, *RPC]

@@ -1,4 +1,4 @@
-"""A road to a `SharedCache` in this process that can be slow, dead, or lose what is on it."""
+"""Calls to a `SharedCache` in this process that can be slow, dead, or lose what is on it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -26,7 +26,7 @@ class Wire:
         self.abandoned: list[str] = []
         self.puts: list[list[bytes]] = []
         self.asked: list[list[bytes]] = []
-        self.reports: list[PollRequest] = []
+        self.polls: list[PollRequest] = []
         self._held: dict[str, list[asyncio.Event]] = {}
         self._open: set[asyncio.Task[object]] = set()
 
@@ -47,9 +47,9 @@ class Wire:
         self.puts.append([key for key, _ in entries])
         return await self._carry("put", call)
 
-    async def poll(self, report: PollRequest) -> PollResponse:
-        self.reports.append(report)
-        return await self._carry("poll", lambda: self.shared.poll(report))
+    async def poll(self, request: PollRequest) -> PollResponse:
+        self.polls.append(request)
+        return await self._carry("poll", lambda: self.shared.poll(request))
 
     async def clear(self) -> int:
         return await self._carry("clear", lambda: self.shared.clear())
@@ -111,9 +111,9 @@ def client_of(
 ) -> tuple[CacheClient, Wire]:
     wire = Wire(shared)
     near = LruTtlCache(near_entries, near_bytes, 0, shared.clock)
-    return CacheClient(
-        wire, near, deadline_s, shared.lease_s, gather_s=0, sole_gather_s=0, clock=shared.clock, client=name
-    ), wire
+    client = CacheClient(wire, near, deadline_s, shared.lease_s, clock=shared.clock, client=name)
+    client.write_behind.gather_s = client.write_behind.sole_gather_s = 0
+    return client, wire
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import app.__main__ as command
@@ -19,16 +19,16 @@ class PoisonedTextEncoder(TextEncoder):
         super().__init__(*args)
         if self._texts is None:
             return
-        engine, checked = self._texts.engine, self._texts.engine._checked  # noqa: SLF001
-        [poison] = self._texts._read([POISON])  # noqa: SLF001
+        engine, run = self._texts.engine, self._texts.engine.run
+        [poison] = self._texts._model.read([POISON])  # noqa: SLF001
         assert isinstance(poison, TokenizedText)
 
-        def checked_or_die(run: Callable[[Sequence[Any]], Vector], inputs: Sequence[Any]) -> Vector:
+        def run_or_die(inputs: Sequence[Any], *, exclusive: bool = False) -> Vector:
             if any(list(ids) == list(poison.ids) for ids in inputs):
                 os.kill(os.getpid(), signal.SIGKILL)
-            return checked(run, inputs)
+            return run(inputs, exclusive=exclusive)
 
-        setattr(engine, "_checked", checked_or_die)  # noqa: B010
+        setattr(engine, "run", run_or_die)  # noqa: B010
 
 
 def _child(argv: list[str], **options: Any) -> "subprocess.Popen[bytes]":

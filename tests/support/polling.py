@@ -24,7 +24,7 @@ class Client:
         self.cache = cache
         self.epoch: str | None = None
         self.counts = Counts()
-        self.words: list[PollResponse] = []
+        self.answers: list[PollResponse] = []
         self._polling: asyncio.Task[PollResponse] | None = None
 
     @property
@@ -32,20 +32,20 @@ class Client:
         return self._polling is not None and not self._polling.done()
 
     async def poll(self, touched: Sequence[bytes] = ()) -> PollResponse | None:
-        """Take home an answered poll, start the next; what it says unless it parks."""
+        """Take an answered poll, start the next; its response unless it parks."""
         await self.hear()
-        report = PollRequest(self.name, self.epoch, Counts(self.counts.hits, self.counts.near_hits, 0), touched)
-        self._polling = asyncio.get_running_loop().create_task(self.cache.poll(report))
+        request = PollRequest(self.name, self.epoch, Counts(self.counts.hits, self.counts.near_hits, 0), touched)
+        self._polling = asyncio.get_running_loop().create_task(self.cache.poll(request))
         await turns()
         return await self.hear()
 
     async def hear(self) -> PollResponse | None:
         if self._polling is None or not self._polling.done():
             return None
-        word, self._polling = await self._polling, None
-        self.epoch = word.epoch
-        self.words.append(word)
-        return word
+        response, self._polling = await self._polling, None
+        self.epoch = response.epoch
+        self.answers.append(response)
+        return response
 
     async def join(self) -> "Client":
         assert await self.poll() is not None

@@ -140,4 +140,4 @@ def service_of(*encoders: FakeEncoder, cache: FakeCache | None = None, **limits:
     # Its thread is only started by the first image.
     reader = ImageReader(ThreadPoolExecutor(1), args.limits, None)
     # No model here comes to be ready by itself.
-    return EmbeddingService(by_id, cache or FakeCache(), args, reader, patience_s=0)
+    return EmbeddingService(by_id, cache or FakeCache(), args, reader, loading_wait_s=0)

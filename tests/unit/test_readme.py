@@ -14,8 +14,8 @@ from app.errors import ServiceError
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 SETTINGS = (ROOT / "app" / "config" / "settings.py").read_text("utf-8")
-# The launcher's word to its child, and variables of the libraries that find models.
-NOT_THE_OWNERS = {"EMBEDDING_RUN_FOLDER", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "XDG_CACHE_HOME"}
+# The launcher's word to its child, and variables of Ray and of the libraries that find models.
+NOT_THE_OWNERS = {"EMBEDDING_RUN_FOLDER", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "XDG_CACHE_HOME", "RAY_USE_TLS"}
 # OpenTelemetry's own, of which README names the one that turns traces on.
 OTEL = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER_ARG"}
 
@@ -41,12 +41,13 @@ ARRIVES: dict[str, tuple[str, str, Any]] = {
     "CACHE_TTL": ("8", "args.cache.ttl_ms", 8),
     "BATCH_SIZE": ("9", "args.text_models.0.batch_size", 9),
     "MAX_WORKERS": ("3", "args.text_models.0.workers", 3),
+    "SERVE_BYPASS": ("off", "args.serve_bypass", "off"),
     "OTEL_EXPORTER_OTLP_ENDPOINT": ("http://c:4318", "args.tracing.endpoint", "http://c:4318"),
 }
 DEFAULTS = {
     "PORT": "3000", "HOST": "127.0.0.1", "TEXT_MODEL": DEFAULT_TEXT_MODEL, "IMAGE_MODEL": DEFAULT_IMAGE_MODEL,
     "ALLOW_ANONYMOUS": "0", "CACHE_MAX_SIZE": "10000", "CACHE_TTL": "3600000", "BATCH_SIZE": "32", "MAX_WORKERS": "2",
-    "LOG_FORMAT": "text",
+    "LOG_FORMAT": "text", "SERVE_BYPASS": "auto",
 }  # fmt: skip
 
 

@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from app.api.backend import Backend
 from app.api.wire import bodies, inputs
-from app.api.wire.embeddings import Form, tell_times
-from app.api.wire.inputs import Objects, Texts
+from app.api.wire.embeddings import VectorFormat, record_times
+from app.api.wire.inputs import ObjectInputs, TextInputs
 from app.api.wire.json_response import json_response
-from app.config.args import public_name
+from app.config import model_names
 from app.errors import ModelNotFound, PayloadTooLarge, ServiceError
 from app.schemas import Json, OpenAiEmbeddingRequest
 from app.service import matryoshka, prompts
@@ -28,16 +28,16 @@ async def embed(request: Request) -> Response:
     body = bodies.parse(await bodies.read_json(request, backend.args.limits.image_body), OpenAiEmbeddingRequest)
     reading = ReadOptions(body.prompt_name, body.input_type, param="prompt_name")
     asked = inputs.parse(body.input)
-    if isinstance(asked, Texts):
+    if isinstance(asked, TextInputs):
         result = await backend.service.embed_texts(asked.texts, body.model, param="input", reading=reading)
-    elif isinstance(asked, Objects):
+    elif isinstance(asked, ObjectInputs):
         result = await _embed_objects(backend, asked.items, body.model, reading)
     else:
         result = await backend.service.embed_ids(asked.arrays, body.model)
-    tell_times(request, result)
+    record_times(request, result)
     rows, tokens, _ = result.table()
     info = result.info
-    form = Form(True, body.output_dtype, body.dimensions, "output_dtype")
+    form = VectorFormat(True, body.output_dtype, body.dimensions, "output_dtype")
     vectors = form.of(rows, info)
     encoded = body.encoding_format == "base64"
     if encoded:
@@ -61,10 +61,10 @@ async def embed(request: Request) -> Response:
     if body.dimensions and body.dimensions < info.dimensions and not matryoshka.is_trained_for_it(info, backend.args):
         answer["warning"] = (
             f"{info.id} was not trained for shortened vectors: with {body.dimensions} of {info.dimensions} dimensions "
-            "they find less than they could."
+            "search results will be worse."
         )
     if form.output != "float32":
-        answer |= {"output_dtype": form.output} | form.stated(info)
+        answer |= {"output_dtype": form.output} | form.range_field(info)
     return json_response(answer)
 
 
@@ -76,48 +76,51 @@ async def model(request: Request) -> Response:
     name = request.path_params["model"]
     backend: Backend = request.app.state.backend
     known = _models(backend)
-    if name not in known:
-        short = [id_ for id_ in known if id_.rstrip("/").rsplit("/", 1)[-1] == name]
-        if not short:
-            raise ModelNotFound(f"The model {name!r} is not served here. Served: {', '.join(known)}.", "model")
-        name = short[0]
-    return json_response(known[name])
+    if (found := model_names.find(name, known)) is None:
+        raise ModelNotFound(f"The model {name!r} is not served here. Served: {', '.join(known)}.", "model")
+    return json_response(known[found])
 
 
 def _models(backend: Backend) -> dict[str, Json]:
-    """Those that can be asked now, and the aliases of these."""
+    """The models that are ready, and their aliases."""
     created = int(time.time() - (time.monotonic() - backend.started))
     served: dict[str, str] = {}
     for encoder in backend.service.encoders.values():
         if encoder.state.status == "ready":
-            # A backup serves under its own name: a model is never replaced silently.
+            # A backup is listed under its own name: a model is never replaced silently.
             id_ = encoder.state.info.id if encoder.state.info else encoder.state.id
             served[id_] = id_.split("/", 1)[0] if "/" in id_.strip("/") else "local"
-    for alias, target in ((a, public_name(t)) for a, t in backend.args.model_aliases.items()):
-        if any(target in (id_, id_.rstrip("/").rsplit("/", 1)[-1]) for id_ in [*served]):
-            served[alias] = target
+    aliases = {
+        alias: target
+        for alias, name in backend.args.model_aliases.items()
+        if (target := model_names.find(name, served))
+    }
+    served |= aliases
     return {id_: {"id": id_, "object": "model", "created": created, "owned_by": owner} for id_, owner in served.items()}
 
 
 async def _embed_objects(backend: Backend, items: Sequence[Item], model: str, reading: ReadOptions) -> EmbeddingResult:
-    """Texts and images of one model."""
+    """Embed texts and images with one model."""
     limits = backend.args.limits
     images = sum(item.kind == "image" for item in items)
     if len(items) > limits.texts or images > limits.images:
         raise PayloadTooLarge(
-            f"{len(items)} inputs, {images} of them images; at most {limits.texts:,} and {limits.images}.", "input"
+            f"{len(items)} inputs with {images} images; at most {limits.texts:,} inputs and {limits.images} images.",
+            "input",
         )
     for kind in {item.kind for item in items}:
-        # Refused once, by the field's own name, and not with each input.
+        # Checked once, so that the error names the field and not an input.
         prompts.choose(ready(backend.service.encoder(model, kind)), reading)
     named = [Item(item.kind, item.content, model) for item in items]
     outcomes, _ = await embed_mixed(backend.service, named, limits.texts, reading=reading, names="input.{}".format)
     result: EmbeddingResult | None = None
     entries: list[bytes | ServiceError] = []
+    hits: list[bool] = []
     for outcome in outcomes:
         if isinstance(outcome, ServiceError):
             raise outcome
         result = outcome.result
         entries.append(outcome.entry)
+        hits.append(outcome.cached)
     assert result is not None  # noqa: S101 - there is at least one item
-    return EmbeddingResult(result.info, entries, [False] * len(entries), result.stages, result.cache_ms)
+    return EmbeddingResult(result.info, entries, hits, result.stages, result.cache_ms)

@@ -1,4 +1,4 @@
-"""What is counted and logged of every request. Routes go by templates: a stranger's paths must not make series."""
+"""Counts and logs every request. Routes are labelled by template, so that clients' paths can't create series."""
 
 import re
 import time
@@ -15,7 +15,7 @@ from app.telemetry.registry import Registry
 from app.telemetry.request_log import LogRecord, RequestLog
 
 
-class _Answered(Protocol):
+class _HasCounts(Protocol):
     def counts(self) -> dict[str, object]: ...
 
 
@@ -26,20 +26,19 @@ class RequestMetrics:
         self._registry = registry
         self._log = log or RequestLog("off")
         self._in_progress = 0
-        self._known = {route.path: route.template for route in routes if not route.parameters}
-        self._patterns: list[tuple[re.Pattern[str], str]] = [
-            (compile_path(route.path)[0], route.template) for route in routes if route.parameters
+        # Of routes that share a path, the first: their templates and dialects are the same.
+        self._known = {route.path: route for route in reversed(routes) if not route.parameters}
+        self._patterns: list[tuple[re.Pattern[str], Route]] = [
+            (compile_path(route.path)[0], route) for route in routes if route.parameters
         ]
         registry.collectors.append(self._collect)
 
     def began(self) -> None:
         self._in_progress += 1
 
-    def ended(self, scope: Scope, status: int, seconds: float) -> str:
-        """The scope's state has the error's code, the embeddings and their times, where there are such. Returns the
-        route's template."""
+    def ended(self, scope: Scope, route: str, status: int, seconds: float) -> None:
+        """Record a finished request. The scope's state may hold the error code, the result and the times."""
         self._in_progress -= 1
-        route = self.template(scope["path"])
         method = scope["method"] if scope["method"] in METHODS else OTHER
         state = scope["state"]
         code: str | None = state.get("error_code")
@@ -52,7 +51,7 @@ class RequestMetrics:
                 registry.count(TIMEOUTS, route)
 
         if self._log.wants(status):
-            answered: _Answered | None = state.get("answered")
+            answered: _HasCounts | None = state.get("answered")
             self._log.add(
                 LogRecord(
                     time.time(),
@@ -66,14 +65,12 @@ class RequestMetrics:
                     state.get("stages", {}),
                 )
             )
-        return route
 
-    def template(self, path: str) -> str:
-        """The route's, or `OTHER`."""
+    def route(self, path: str) -> Route | None:
         known = self._known.get(path)
         if known is not None:
             return known
-        return next((template for pattern, template in self._patterns if pattern.match(path)), OTHER)
+        return next((route for pattern, route in self._patterns if pattern.match(path)), None)
 
     def _collect(self) -> None:
         self._registry.set(IN_PROGRESS, self._in_progress)

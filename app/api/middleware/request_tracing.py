@@ -1,16 +1,13 @@
-"""The span of one HTTP request: where its trace comes from, what is said of it. Nothing where traces are off."""
+"""The trace span of an HTTP request. Does nothing if tracing is off."""
 
 from starlette.types import Scope
 
 from app.telemetry import tracing
 from app.telemetry.tracing import TRACEPARENT, Span
 
-# Asked every few seconds by machines: a trace of each would hide the others.
-UNTRACED = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 
-
-def begin_request(scope: Scope, request_id: str) -> tuple[Span | None, bytes | None]:
-    """The request's span, if it is traced, and the `traceparent` that the answer is to have."""
+def begin_request(scope: Scope, request_id: str, *, is_traced: bool) -> tuple[Span | None, bytes | None]:
+    """The request's span, if it is traced, and the `traceparent` header of its response."""
     given = None
     for name, value in scope["headers"]:
         if name == b"traceparent":
@@ -19,7 +16,7 @@ def begin_request(scope: Scope, request_id: str) -> tuple[Span | None, bytes | N
     if given is not None and not TRACEPARENT.fullmatch(given):
         given = None
     tracer = tracing.tracer()
-    if tracer is None or scope["path"] in UNTRACED:
+    if tracer is None or not is_traced:
         return None, given.encode() if given else None
     span = tracer.begin(scope["method"], "server", given)
     if span is None:
@@ -29,7 +26,7 @@ def begin_request(scope: Scope, request_id: str) -> tuple[Span | None, bytes | N
 
 
 def end_request(span: Span, scope: Scope, route: str, status: int) -> None:
-    """`scope`'s state has the error's code, where there is one."""
+    """End the span with the request's attributes. The scope's state may hold the error code."""
     span.set(**{"http.request.method": scope["method"], "http.route": route, "http.response.status_code": status})
     if answered := scope["state"].get("answered"):
         span.set(**answered.counts())

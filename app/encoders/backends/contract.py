@@ -1,23 +1,18 @@
-"""The seam to the inference libraries: what a backend is given, what it gives back, and which one is used.
+"""What a backend is given and what it gives back. Importing this imports no inference library."""
 
-A backend is a function in a module of its own; a new one is that file and one line in `BACKENDS`.
-Importing this imports no inference library.
-"""
-
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from app.config.args import ModelArgs
 from app.encoders.model_config import Step
-from app.errors import ModelUnavailable
 from app.types import Vector
 
-Tower = Literal["text", "clip_text", "clip_image"]
+EncoderType = Literal["text", "clip_text", "clip_image"]
+Inputs = Sequence[NDArray[Any]]
+"""int32 ids and mask, both (n, length), or float32 pixels (n, 3, height, width)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +22,7 @@ class Graph:
     directory: str
     folder: str
     weights: str
-    tower: Tower
+    encoder: EncoderType
     dimensions: int
     pooling: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
@@ -47,21 +42,28 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a graph is run. `streams`: so many runs at once, which share the threads, where the backend can. `or_alone`:
-    or one that has them all, whose weights are in memory once more."""
+    """How a graph is run.
+
+    Attributes:
+        streams: Runs at once, which share the threads, where the backend can. With one the model is compiled for
+            latency, with more for throughput.
+        latency_profile: Beside the throughput profile a small model gets a latency profile, for exclusive runs.
+    """
 
     threads: int
     precision: str
     device: str
     cache: Path
     streams: int = 1
-    or_alone: bool = False
+    latency_profile: bool = False
 
 
 class Runner(Protocol):
-    """A loaded graph. Called from at most `streams` threads at a time.
+    """A loaded graph. At most `streams` threads call it at a time, and one more with `exclusive`.
 
-    `fixed_shapes`: it builds kernels for every shape it sees, so inputs are padded to few of them.
+    Attributes:
+        fixed_shapes: It builds kernels for every shape it sees, so inputs are padded to few of them.
+        profiles: The values of `exclusive` that make a difference: one, or both.
     """
 
     name: str
@@ -69,72 +71,19 @@ class Runner(Protocol):
     device: str
     fixed_shapes: bool
     streams: int
+    profiles: tuple[bool, ...]
 
-    @property
-    def alone(self) -> "Runner":
-        """The same graph, soonest done where nothing runs beside it; itself where that makes no difference."""
-        ...
+    def __call__(self, *inputs: NDArray[Any], exclusive: bool = False) -> Vector:
+        """`Inputs` -> (n, dimensions), valid until the same thread's next call.
 
-    def __call__(self, *inputs: NDArray[Any]) -> Vector:
-        """int32 ids and mask, both (n, length), or float32 pixels (n, 3, height, width) -> (n, dimensions).
-
-        The result is valid until the same thread's next call.
+        Args:
+            exclusive: Nothing else runs now, so the latency profile is the better one.
         """
         ...
 
-    def warmed(self) -> None:
-        """Told when every shape has run: what only building kernels needs may go."""
+    def warm(self, batches: Iterable[Inputs]) -> None:
+        """Run each batch wherever its shape will run later, then free what only this needed. Nothing else runs."""
         ...
 
 
 Backend = Callable[[Graph, RunOptions], Runner]
-
-
-def _openvino() -> Backend:
-    from app.encoders.backends import openvino_runner
-
-    return openvino_runner.load
-
-
-def _torch() -> Backend:
-    from app.encoders.backends import torch_runner
-
-    return torch_runner.load
-
-
-BACKENDS: dict[str, Callable[[], Backend]] = {"openvino": _openvino, "torch": _torch}
-
-
-def choose(backend: str, device: str) -> str:
-    """The backend that `auto` stands for: torch on a GPU, else OpenVINO where it is installed, else torch."""
-    if backend != "auto":
-        return backend
-    if device != "cpu" and _has_cuda():
-        return "torch"
-    return "openvino" if find_spec("openvino") else "torch"
-
-
-def load(graph: Graph, options: RunOptions, backend: str) -> Runner:
-    """Load a graph with a named backend.
-
-    Raises:
-        ModelUnavailable: The backend's library is missing, or the model is not one that it can load.
-    """
-    try:
-        return BACKENDS[backend]()(graph, options)
-    except ImportError as exc:
-        raise ModelUnavailable(f"The {backend} backend needs a library that is missing: {exc}.") from exc
-
-
-def options_for(args: ModelArgs, threads: int, cache: Path, streams: int = 1, or_alone: bool = False) -> RunOptions:
-    threads = max(1, threads)
-    return RunOptions(threads, args.precision, args.device, cache, min(streams, threads), or_alone)
-
-
-def _has_cuda() -> bool:
-    # Asking torch costs seconds and 200 MB, so only where there is a driver to ask about (Linux, WSL).
-    if not any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg")):
-        return False
-    from app.encoders.backends import torch_runner
-
-    return torch_runner.has_cuda()

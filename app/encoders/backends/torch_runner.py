@@ -5,7 +5,7 @@ The only module that imports either: it also builds the modules that other backe
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, CLIPModel
 from transformers.utils import logging as transformers_logging
 
-from app.encoders.backends.contract import Graph, RunOptions
+from app.encoders.backends.contract import Graph, Inputs, RunOptions
 from app.encoders.model_config import Step
 from app.errors import ModelUnavailable
 from app.types import Vector
@@ -47,21 +47,22 @@ class TorchRunner:
     name = "torch"
     fixed_shapes = False
     streams = 1
+    profiles: tuple[bool, ...] = (False,)
 
     def __init__(self, module_: nn.Module, precision: str, device: str) -> None:
         self.precision = precision
         self.device = device
-        self.alone = self
         self._module = module_
         self._dtype = DTYPES[precision]
 
-    def __call__(self, *inputs: NDArray[Any]) -> Vector:
+    def __call__(self, *inputs: NDArray[Any], exclusive: bool = False) -> Vector:
         with torch.inference_mode():
             out: Tensor = self._module(*(self._tensor(array) for array in inputs))
         return np.ascontiguousarray(out.float().cpu().numpy())
 
-    def warmed(self) -> None:
-        pass
+    def warm(self, batches: Iterable[Inputs]) -> None:
+        for inputs in batches:
+            self(*inputs)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(array).to(self.device)
@@ -76,7 +77,7 @@ def module(graph: Graph) -> nn.Module:
     """
     try:
         with _quiet():
-            built = _text(graph) if graph.tower == "text" else _clip(graph)
+            built = _text(graph) if graph.encoder == "text" else _clip(graph)
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as exc:
         raise ModelUnavailable(f"The model's files can't be loaded: {exc}") from exc
     return built.eval()
@@ -84,7 +85,7 @@ def module(graph: Graph) -> nn.Module:
 
 def example(graph: Graph) -> dict[str, Tensor]:
     """Inputs of the graph by name, to trace it with; one row is shorter than the other."""
-    if graph.tower == "clip_image":
+    if graph.encoder == "clip_image":
         return {"pixel_values": torch.zeros((2, 3, *graph.image_size))}
     mask = torch.ones((2, 8), dtype=torch.int32)
     mask[1, 5:] = 0
@@ -140,25 +141,25 @@ class Normalize(nn.Module):
         return nn.functional.normalize(vectors.float(), p=2.0, dim=-1)
 
 
-class ClipTower(nn.Module):
-    """One tower of CLIP with its projection: the model's own, unnormalised embedding."""
+class ClipEncoder(nn.Module):
+    """One encoder of CLIP with its projection: the model's own, unnormalised embedding."""
 
-    def __init__(self, tower: nn.Module, projection: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module, projection: nn.Module) -> None:
         super().__init__()
-        self.tower = tower
+        self.encoder = encoder
         self.projection = projection
 
 
-class ClipText(ClipTower):
+class ClipText(ClipEncoder):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        pooled = self.tower(input_ids=input_ids, attention_mask=attention_mask).pooler_output
+        pooled = self.encoder(input_ids=input_ids, attention_mask=attention_mask).pooler_output
         out: Tensor = self.projection(pooled)
         return out
 
 
-class ClipImage(ClipTower):
+class ClipImage(ClipEncoder):
     def forward(self, pixel_values: Tensor) -> Tensor:
-        out: Tensor = self.projection(self.tower(pixel_values=pixel_values).pooler_output)
+        out: Tensor = self.projection(self.encoder(pixel_values=pixel_values).pooler_output)
         return out
 
 
@@ -172,7 +173,7 @@ def _text(graph: Graph) -> nn.Module:
 
 def _clip(graph: Graph) -> nn.Module:
     model = _pretrained(CLIPModel, graph)
-    if graph.tower == "clip_text":
+    if graph.encoder == "clip_text":
         return ClipText(model.text_model, model.text_projection)
     return ClipImage(model.vision_model, model.visual_projection)
 

@@ -66,7 +66,7 @@ def test_dimensions_are_cut_and_scaled_and_warned_of() -> None:
     assert "warning" not in embed(dimensions=3).json()
     error = error_of(embed(dimensions=4))
     assert error["param"] == "dimensions"
-    assert error["message"] == f"`dimensions` is 4, and vectors of {MODEL} have 3: ask for at most that."
+    assert error["message"] == f"`dimensions` is 4, but vectors of {MODEL} have 3: ask for at most that."
 
 
 def test_quantised() -> None:
@@ -130,7 +130,7 @@ def test_models_and_aliases() -> None:
     listed = service.get("/v1/models").json()
     assert [(one["id"], one["owned_by"], one["object"]) for one in listed["data"]] == [
         (MODEL, "makers", "model"),
-        ("text-embedding-3-small", "small-model", "model"),
+        ("text-embedding-3-small", MODEL, "model"),
     ]
     assert service.get(f"/v1/models/{MODEL}").json()["id"] == MODEL
     assert service.get("/v1/models/small-model").json()["id"] == MODEL
@@ -138,6 +138,21 @@ def test_models_and_aliases() -> None:
     body = embed(service, model="text-embedding-3-small").json()
     assert (body["model"], body["alias"]) == (MODEL, "text-embedding-3-small")
     assert error_of(embed(service, model="other"))["code"] == "model_not_found"
+
+
+def test_aliases_of_a_local_directory_and_of_a_short_name() -> None:
+    full = "sentence-transformers/all-mpnet-base-v2"
+    encoders = FakeEncoder("foo"), FakeEncoder(full), FakeEncoder("makers/foo")
+    service = Service(*encoders)
+    aliases = {"local": "./models/foo/", "short": "all-mpnet-base-v2", "last": "makers/foo"}
+    object.__setattr__(service.backend.args, "model_aliases", aliases)
+    listed = {one["id"]: one["owned_by"] for one in service.get("/v1/models").json()["data"]}
+    owners = {"foo": "local", full: "sentence-transformers", "makers/foo": "makers"}
+    assert listed == owners | {"local": "foo", "short": full, "last": "makers/foo"}
+    assert "models/" not in service.get("/v1/models").text
+    for name, served in (("local", "foo"), ("short", full), ("last", "makers/foo"), ("all-mpnet-base-v2", full)):
+        assert embed(service, model=name).json()["model"] == served
+    assert service.get("/v1/models/all-mpnet-base-v2").json()["id"] == full
 
 
 def test_prompts_go_before_the_text_and_into_the_key() -> None:

@@ -90,3 +90,12 @@ def test_batches_are_counted_too(caplog: pytest.LogCaptureFixture) -> None:
         "tokens": 3,
         "cache_hits": 0,
     }
+
+
+def test_objects_from_the_cache_are_counted_as_such(caplog: pytest.LogCaptureFixture) -> None:
+    service = service_that_logs("all")
+    for texts in (["a"], ["a", "b c"]):
+        body = {"model": MODEL, "input": [{"text": text} for text in texts]}
+        assert service.post("/v1/embeddings", json=body).status_code == 200
+    hits = [(record.__dict__["items"], record.__dict__["cache_hits"]) for record in logged(caplog, service)]
+    assert hits == [(1, 0), (2, 1)]

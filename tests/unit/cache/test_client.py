@@ -1,4 +1,4 @@
-"""`app.cache.client` while all goes well, or ends in order; `test_cache_client_trouble.py` has the rest."""
+"""`app.cache.client` while all goes well, or ends in order; `test_client_failures.py` has the rest."""
 
 import asyncio
 
@@ -6,15 +6,17 @@ import pytest
 
 from app.cache import client as cache_client
 from app.cache import shared as shared_cache
-from app.cache.client import Found
+from app.cache import write_behind
+from app.cache.client import CacheLookup
 from app.cache.shared import Counts
 from app.errors import Overloaded
+from loadtests.cache_walk import keys_of
 from tests.support.aio import Clock, run, turns
 from tests.support.cache_transport import LARGE, K, answer_polls, client_of, polling, shared_of, store, values
 
 
 @pytest.fixture(autouse=True)
-def polls_park_until_news(monkeypatch: pytest.MonkeyPatch) -> None:
+def polls_park_until_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_cache, "PARK_S", 60.0)
 
 
@@ -23,7 +25,7 @@ def test_a_miss_here_is_a_hit_there_and_then_near() -> None:
         shared = shared_of()
         (a, _), (b, wire) = client_of(shared, "a"), client_of(shared, "b")
         async with polling(a, b):
-            assert await a.get_many([K[0], K[1]]) == Found(shared.epoch, [None, None])
+            assert await a.get_many([K[0], K[1]]) == CacheLookup(shared.epoch, [None, None])
             a.put_many(shared.epoch, [(K[0], b"zero"), (K[1], b"one")])
             await turns()
             assert await values(b, K[1], K[2], K[0]) == [b"one", None, b"zero"]
@@ -50,7 +52,7 @@ def test_only_what_is_not_near_is_asked_for() -> None:
     run(main())
 
 
-def test_who_minds_what_is_lacking_is_heard_before_the_shared_cache_is_asked() -> None:
+def test_a_look_up_can_be_refused_before_the_shared_cache_is_asked() -> None:
     async def main() -> None:
         shared = shared_of()
         (a, _), (b, wire) = client_of(shared, "a"), client_of(shared, "b")
@@ -76,7 +78,7 @@ def test_who_minds_what_is_lacking_is_heard_before_the_shared_cache_is_asked() -
 def test_before_the_first_poll_all_is_a_miss_and_nothing_is_kept() -> None:
     async def main() -> None:
         client, wire = client_of(shared_of(), "a")
-        assert await client.get_many([K[0]]) == Found(None, [None])
+        assert await client.get_many([K[0]]) == CacheLookup(None, [None])
         client.put_many(None, [(K[0], b"v")])
         await turns()
         assert (wire.calls, len(client.near), client.reachable) == ([], 0, False)
@@ -84,7 +86,7 @@ def test_before_the_first_poll_all_is_a_miss_and_nothing_is_kept() -> None:
     run(main())
 
 
-def test_who_is_alone_does_not_ask() -> None:
+def test_the_sole_writer_does_not_ask() -> None:
     async def main() -> None:
         shared = shared_of()
         (a, wire), (b, _) = client_of(shared, "a"), client_of(shared, "b")
@@ -99,28 +101,40 @@ def test_who_is_alone_does_not_ask() -> None:
     run(main())
 
 
-def test_who_is_alone_asks_for_what_it_has_evicted_and_for_nothing_else() -> None:
+def test_the_sole_writer_asks_once_its_near_cache_has_evicted_for_lack_of_bytes() -> None:
     async def main() -> None:
         shared = shared_of()
-        client, wire = client_of(shared, "a", near_entries=2)
+        client, wire = client_of(shared, "a", near_bytes=800)  # room for two
         async with polling(client):
-            await store(client, *K[:3])
-            assert await values(client, K[3], K[0], K[4]) == [None, b"v", None]
-            assert (wire.asked, client.shared_lookups) == ([[K[0]]], 1)
-            assert await values(client, K[3]) == [None]
-            assert await values(client, K[1]) == [b"v"]  # K[0] has pushed it out
-            assert wire.asked == [[K[0]], [K[1]]]
+            await store(client, *K[:2])
+            assert (await values(client, K[0], K[1], K[3]), wire.asked) == ([b"v", b"v", None], [])
+            await store(client, K[2])
+            assert (await values(client, K[3], K[0]), wire.asked) == ([None, b"v"], [[K[3], K[0]]])
+            assert client.shared_lookups == 2
             clearing = asyncio.get_running_loop().create_task(client.clear())
             await turns()
             assert await clearing == 3
             assert await values(client, K[0]) == [None]
-            assert wire.count("lookup") == 2  # all is known again
+            assert wire.count("lookup") == 1  # all is known again
+
+    run(main())
+
+
+def test_the_sole_writer_does_not_ask_for_what_both_caches_had_no_entry_for() -> None:
+    async def main() -> None:
+        shared = shared_of()
+        client, wire = client_of(shared, "a")
+        async with polling(client):
+            many = [b"one of many %4d" % number for number in range(101)]
+            await store(client, *many)
+            assert await values(client, many[0]) == [None]
+            assert (wire.count("lookup"), client.near.evictions, shared.store.evictions) == (0, 1, 1)
 
     run(main())
 
 
 @pytest.mark.parametrize("near_bytes", [0, 1, 500])
-def test_who_could_not_keep_a_near_copy_asks_even_alone(near_bytes: int) -> None:
+def test_the_sole_writer_asks_for_what_its_near_cache_could_not_keep(near_bytes: int) -> None:
     async def main() -> None:
         shared = shared_of()
         client, wire = client_of(shared, "a", near_bytes=near_bytes)
@@ -180,11 +194,11 @@ def test_near_hits_are_reported_with_the_next_poll() -> None:
             await values(client, K[1], K[7])
             await values(client, K[0], K[1])
             await answer_polls(shared)
-            assert wire.reports[-1].touched == [K[1], K[0]]
-            assert shared.store.keys() == [K[2], K[1], K[0]]
-            assert wire.reports[-1].counts == Counts(hits=3, near_hits=3, misses=4)
+            assert wire.polls[-1].touched == [K[1], K[0]]
+            assert keys_of(shared.store) == [K[2], K[1], K[0]]
+            assert wire.polls[-1].counts == Counts(hits=3, near_hits=3, misses=4)
             await answer_polls(shared)
-            assert wire.reports[-1].touched == []
+            assert wire.polls[-1].touched == []
 
     run(main())
 
@@ -200,7 +214,7 @@ def test_touched_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             for key in K:
                 await values(client, key)
             await answer_polls(shared)
-            assert wire.reports[-1].touched == K[:2]
+            assert wire.polls[-1].touched == K[:2]
 
     run(main())
 
@@ -221,7 +235,7 @@ def test_what_was_found_in_the_shared_cache_is_asked_for_again_when_the_near_one
 
 
 def test_what_waits_to_be_put_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_client, "MAX_PENDING_BYTES", 8)
+    monkeypatch.setattr(write_behind, "MAX_PENDING_BYTES", 8)
 
     async def main() -> None:
         shared = shared_of()

@@ -7,9 +7,10 @@ import pytest
 
 from app.cache import client as cache_client
 from app.cache import shared as shared_cache
-from app.cache.client import CacheClient, Found
+from app.cache.client import CacheClient, CacheLookup
 from app.cache.lru import LruTtlCache
 from app.errors import CacheUnavailable
+from loadtests.cache_walk import keys_of
 from tests.support.aio import run, turns, until
 from tests.support.cache_transport import K, Wire, answer_polls, client_of, polling, shared_of, store, values
 
@@ -94,7 +95,7 @@ def test_a_put_that_fails_opens_the_breaker_and_nothing_else() -> None:
             await answer_polls(shared)
             await store(client, K[2])
             assert wire.puts == [[K[0]], [K[2]]]
-            assert shared.store.keys() == [K[2]]
+            assert keys_of(shared.store) == [K[2]]
 
     run(main())
 
@@ -128,7 +129,7 @@ def test_what_was_looked_up_before_a_clear_is_not_kept_after_it() -> None:
             client.put_many(found.epoch, [(K[0], b"old")])
             await turns()
             assert (wire.count("put"), len(client.near), len(shared.store)) == (0, 0, 0)
-            assert await client.get_many([K[0]]) == Found(shared.epoch, [None])
+            assert await client.get_many([K[0]]) == CacheLookup(shared.epoch, [None])
 
     run(main())
 
@@ -145,7 +146,7 @@ def test_a_put_overtaken_by_a_clear_is_refused() -> None:
             await store(a, K[2])
             await wire.release("put")
             assert wire.puts == [[K[0]], [K[2]]]
-            assert shared.store.keys() == [K[2]]
+            assert keys_of(shared.store) == [K[2]]
             assert [await values(client, *K[:3]) for client in (a, b)] == [[None, None, b"v"]] * 2
 
     run(main())
@@ -163,10 +164,10 @@ def test_an_answer_older_than_a_clear_brings_nothing_back() -> None:
             await turns()
             assert await b.clear() == 1
             await wire.release("lookup back")
-            assert await asking == Found(before, [b"v"])  # it was asked before the clear
+            assert await asking == CacheLookup(before, [b"v"])  # it was asked before the clear
             a.put_many(before, [(K[0], b"v")])
             await turns()
-            assert await a.get_many([K[0]]) == Found(shared.epoch, [None])
+            assert await a.get_many([K[0]]) == CacheLookup(shared.epoch, [None])
             assert len(a.near) == 0
 
     run(main())
@@ -235,11 +236,11 @@ def test_a_restarted_cache_is_a_new_epoch_and_old_copies_go() -> None:
                 await wire.drop()
             await until(lambda: a.reachable and b.reachable)
             await turns()
-            assert await a.get_many([K[0]]) == Found(new.epoch, [None])
+            assert await a.get_many([K[0]]) == CacheLookup(new.epoch, [None])
             a.put_many(old_epoch, [(K[0], b"old")])
             await store(b, K[1])
             assert await values(a, K[0], K[1]) == [None, b"v"]
-            assert new.store.keys() == [K[1]]
+            assert keys_of(new.store) == [K[1]]
             await answer_polls(new)
             assert (await new.stats(patience_s=0)).misses == 4  # with what was counted before
 

@@ -7,8 +7,7 @@ from hashlib import blake2b
 import pytest
 
 from app.cache import shared
-from app.cache.rendezvous import shard_of
-from app.cache.sharded import CacheShards
+from app.cache.sharded import CacheShards, shard_of
 from app.cache.shared import SharedCache
 from app.errors import CacheUnavailable
 from tests.support.aio import run, turns
@@ -20,7 +19,7 @@ ENTRIES = [(key, b"of " + key) for key in KEYS]
 
 
 @pytest.fixture(autouse=True)
-def polls_park_until_news(monkeypatch: pytest.MonkeyPatch) -> None:
+def polls_park_until_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "PARK_S", 60.0)
 
 

@@ -11,7 +11,7 @@ from tests.support.polling import LARGE, Client, K, cache_of, knock
 
 
 @pytest.fixture(autouse=True)
-def polls_park_until_news(monkeypatch: pytest.MonkeyPatch) -> None:
+def polls_park_until_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "PARK_S", 60.0)
 
 
@@ -51,30 +51,30 @@ def test_no_two_caches_and_no_two_clears_share_an_epoch() -> None:
     run(main())
 
 
-def test_the_first_poll_is_answered_at_once_and_the_next_parks_until_news() -> None:
+def test_the_first_poll_is_answered_at_once_and_the_next_parks_until_something_changes() -> None:
     async def main() -> None:
         cache = cache_of()
         client = Client("a", cache)
-        assert await client.poll() == PollResponse(cache.epoch, alone=True, sole=True)
+        assert await client.poll() == PollResponse(cache.epoch, sole_writer=True, sole_client=True)
         assert await client.poll() is None
         assert client.parked
         clearing = asyncio.get_running_loop().create_task(cache.clear())
         await turns()
-        assert await client.hear() == PollResponse(cache.epoch, alone=True, sole=True)
+        assert await client.hear() == PollResponse(cache.epoch, sole_writer=True, sole_client=True)
         await client.poll()
         await clearing
 
     run(main())
 
 
-def test_a_poll_returns_without_news_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_poll_returns_after_a_while_where_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "PARK_S", 0.0)
 
     async def main() -> None:
         cache = cache_of()
         client = Client("a", cache)
         await client.poll()
-        assert await client.poll() == PollResponse(cache.epoch, alone=True, sole=True)
+        assert await client.poll() == PollResponse(cache.epoch, sole_writer=True, sole_client=True)
 
     run(main())
 
@@ -85,7 +85,7 @@ def test_a_client_of_another_epoch_does_not_park() -> None:
         client = Client("a", cache)
         await client.poll()
         client.epoch = "an older cache's"
-        assert await client.poll() == PollResponse(cache.epoch, alone=True, sole=True)
+        assert await client.poll() == PollResponse(cache.epoch, sole_writer=True, sole_client=True)
 
     run(main())
 

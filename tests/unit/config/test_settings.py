@@ -73,6 +73,27 @@ def test_a_model_of_the_file_keeps_its_options_and_others_get_the_common_ones() 
     assert (a.batch_size, b.batch_size, a.revision) == (8, 8, "v1")
 
 
+@pytest.mark.parametrize(
+    ("in_file", "in_environment"),
+    [
+        ("all-mpnet-base-v2", "sentence-transformers/all-mpnet-base-v2"),
+        ("sentence-transformers/all-mpnet-base-v2", "all-mpnet-base-v2"),
+        ("./models/foo", "models/foo"),
+        ("models/foo", "./models/foo/"),
+        ("/models/foo/", "/models/foo"),
+    ],
+)
+def test_a_model_of_the_file_keeps_its_options_under_another_form_of_its_name(
+    in_file: str, in_environment: str
+) -> None:
+    other = {"id": "other/foo", "batch_size": 8}
+    file = {"text_models": [other, {"id": in_file, "batch_size": 64, "matryoshka": True}], "text_fallback": in_file}
+    args = AppArgs.model_validate(file).with_environment({"TEXT_MODEL": in_environment})
+    [model] = args.text_models
+    assert (model.id, model.batch_size, model.matryoshka) == (in_file, 64, True)
+    assert args.text_backup(ModelArgs(id=in_environment)) is None  # a model is no backup of itself
+
+
 def test_models_may_be_one_id_many_or_mappings() -> None:
     for given in ("a/b", ["a/b"], {"id": "a/b"}, [{"id": "a/b"}]):
         assert AppArgs.model_validate({"text_models": given}).text_models == (ModelArgs(id="a/b"),)
@@ -95,6 +116,29 @@ def test_variables_of_access() -> None:
     assert args.cors_origins == ("https://a.example", "https://b.example")
     assert AppArgs().with_environment({"API_KEYS_FILE": "/run/keys"}).asks_for_keys
     assert not AppArgs().with_environment({"API_KEYS_FILE": "/run/keys", "AUTH": "off"}).asks_for_keys
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ("auto", "auto"),
+        ("require", "require"),
+        (False, "off"),  # YAML's bare `off`
+        (["rpc"], ("rpc",)),
+        ("rpc, middleware", ("rpc", "middleware")),
+        ([], ()),
+    ],
+)
+def test_what_may_go_past_serve(given: Any, value: Any) -> None:
+    assert AppArgs().serve_bypass == "auto"
+    assert AppArgs.model_validate({"serve_bypass": given}).serve_bypass == value
+    if isinstance(given, str):
+        assert AppArgs(serve_bypass="off").with_environment({"SERVE_BYPASS": given}).serve_bypass == value
+
+
+def test_a_part_of_the_bypass_that_there_is_not_is_refused() -> None:
+    assert any(where.startswith("serve_bypass") for where, _ in refused({"serve_bypass": "rpc,handles"}))
+    assert any(where.startswith("serve_bypass") for where, _ in refused({"serve_bypass": True}))
 
 
 def test_the_process_environment_is_read_when_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +173,11 @@ def test_unknown_fields_are_refused(data: dict[str, Any], where: str) -> None:
 )
 def test_wrong_values_are_refused_by_name(data: dict[str, Any], where: str) -> None:
     assert [name for name, _ in refused(data)] == [where]
+
+
+def test_scaling_to_zero_is_refused_with_the_reason() -> None:
+    with pytest.raises(ValidationError, match="must be at least 1: there is no scaling to zero, as every ingress asks"):
+        AppArgs.model_validate({"text_models": [{"id": "m", "autoscaling": {"min_replicas": 0}}]})
 
 
 @pytest.mark.parametrize(

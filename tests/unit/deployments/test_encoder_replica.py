@@ -1,17 +1,32 @@
+import gc
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
-from app.config.args import Backup, ModelArgs, public_name
-from app.errors import ModelUnavailable
-from deployments.encoder_replica import load_with_backup, without_paths
+from app.cache.entry import split, unpack
+from app.config.args import Backup, ModelArgs
+from app.errors import InvalidItem, ModelUnavailable
+from app.telemetry.registry import Registry
+from app.types import ModelInfo, TextInput, TokenIds, TokenizedText, Vector
+from tests.support.aio import run
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from deployments.encoder_replica import EncoderReplica, load_with_backup, without_paths
 
 
 @pytest.mark.parametrize(
     ("id_", "name"),
     [
         ("sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
-        ("all-MiniLM-L6-v2", "all-MiniLM-L6-v2"),
+        ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
+        ("mini", "mini"),
+        ("models/mini/", "models/mini"),
         ("/srv/secret/models/mini/", "mini"),
         ("./mini", "mini"),
         ("../models/mini", "mini"),
@@ -20,7 +35,7 @@ from deployments.encoder_replica import load_with_backup, without_paths
     ],
 )
 def test_a_path_shows_as_its_folders_name(id_: str, name: str) -> None:
-    assert public_name(id_) == ModelArgs(id=id_).name == name
+    assert ModelArgs(id=id_).name == name
 
 
 @pytest.mark.parametrize(
@@ -55,3 +70,86 @@ def test_reasons_and_notes_of_a_local_model_have_no_path(tmp_path: Path, caplog:
         assert "mini" in reason
         assert "/" not in reason
     assert str(tmp_path) in caplog.text  # the operator is told
+
+
+class FakeModel:
+    """Makes (length, 1) of a text, the second negative in an exclusive run; refuses token ids."""
+
+    streams = 1
+    profiles: tuple[bool, ...] = (False,)
+    info = ModelInfo("fake", "f" * 32, 2, 8, ("text",), "fake", "f32")
+
+    def tokenize(self, texts: Sequence[str], prompt: str | None = None) -> list[TokenizedText]:
+        return [TokenizedText([1] * len(text), False) for text in texts]
+
+    def read(self, inputs: Sequence[TextInput]) -> list[TokenizedText | InvalidItem]:
+        return [InvalidItem("no") if isinstance(one, TokenIds) else self.tokenize([str(one)])[0] for one in inputs]
+
+    def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Vector:
+        return np.array([[len(ids), -1 if exclusive else 1] for ids in batch], np.float32)
+
+    def warm(self, shapes: Sequence[tuple[int, int]]) -> None:
+        pass
+
+
+class Replica(EncoderReplica):
+    def _load(self, args: ModelArgs, threads: int, offline: bool) -> FakeModel:
+        if args.id == "missing":
+            raise ModelUnavailable("No weights.")
+        return FakeModel()
+
+    def _begin(self, model: Any, info: ModelInfo) -> None:
+        self._begin_texts(model, info)
+
+    # Serve awaits the real one.
+    def __del__(self) -> None:  # type: ignore[override]
+        pass
+
+
+@pytest.fixture
+def _without_serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    module = "deployments.encoder_replica"
+    monkeypatch.setattr(f"{module}.replica_name", lambda: "r1")
+    monkeypatch.setattr(f"{module}.reporter", lambda: SimpleNamespace(registry=Registry()))
+    for name in ("join_serve_log", "begin_traces"):
+        monkeypatch.setattr(f"{module}.{name}", lambda *_: None)
+    check = "_BatchQueue._warn_if_max_batch_size_exceeds_max_ongoing_requests"
+    monkeypatch.setattr(f"ray.serve.batching.{check}", lambda self: None)
+    monkeypatch.setattr("ray.serve.batching._BatchQueue.__del__", lambda self: None)
+    yield
+    gc.collect()
+
+
+@pytest.mark.usefixtures("_without_serve")
+def test_a_replica_answers_each_text_and_counts_what_it_ran() -> None:
+    async def main() -> None:
+        replica = Replica(ModelArgs(id="fake"), 1, True)
+        reply = await replica.encode_texts(["abc", TokenIds((7,)), "de"], 10)
+        rows = unpack(split(reply.packed, 3))[0].tolist()
+        assert (rows[0], rows[2], list(reply.errors), reply.replica) == ([3, 1], [2, 1], [1], "r1")
+        steps = [step async for step in replica.encode_text_alone("abcd")]
+        assert steps[0] is None
+        assert steps[1] is not None
+        assert unpack([steps[1].packed])[0].tolist() == [[4, -1]]
+        status = await replica.status()
+        assert (status.info, status.reason, status.items, status.batches) == (FakeModel.info, None, 3, 1)
+        await replica.check_health()
+
+    run(main())
+
+
+@pytest.mark.usefixtures("_without_serve")
+def test_a_replica_without_its_model_says_why_or_serves_the_backup() -> None:
+    async def main() -> None:
+        replica = Replica(ModelArgs(id="missing"), 1, True)
+        for call in (replica.encode_texts(["a"], 1), replica.tokens(["a"], None, True)):
+            with pytest.raises(ModelUnavailable, match=r"missing is unavailable: No weights\."):
+                await call
+        assert (await replica.status()).reason == "No weights."
+        await replica.check_health()
+        backup = Backup(model=ModelArgs(id="fake"), note="the backup serves")
+        status = await Replica(ModelArgs(id="missing"), 1, True, backup).status()
+        assert status.info is not None
+        assert (status.info.note, status.reason) == ("missing can't be had; the backup serves.", "No weights.")
+
+    run(main())

@@ -1,4 +1,4 @@
-"""Towers beside each other on one event loop and one threads, as those of a CLIP model are.
+"""Engines beside each other on one event loop and the same threads, as those of a CLIP model are.
 
 The imports of Ray warn, and warnings are errors here.
 """
@@ -8,6 +8,7 @@ import gc
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,16 +27,18 @@ with warnings.catch_warnings():
 INFO = ModelInfo("two", "f" * 32, 2, 8, ("text", "image"), "fake", "f32")
 
 
-class Graph:
-    """Makes (number, item) of an item, and keeps what it was given."""
+class FakeModel:
+    """Makes (number, item) of an item, the number negative in an exclusive run, and keeps what it was given."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, profiles: tuple[bool, ...] = (False,)) -> None:
         self.number = number
+        self.profiles = profiles
         self.runs: list[list[int]] = []
+        self.exclusive: list[list[int]] = []
 
-    def __call__(self, items: Sequence[int]) -> Vector:
-        self.runs.append([*items])
-        return np.array([[self.number, item] for item in items], np.float32)
+    def run(self, items: Sequence[int], /, *, exclusive: bool = False) -> Vector:
+        (self.exclusive if exclusive else self.runs).append([*items])
+        return np.array([[-self.number if exclusive else self.number, item] for item in items], np.float32)
 
 
 async def rows(engine: Engine, items: Sequence[int]) -> list[list[float]]:
@@ -63,16 +66,17 @@ def no_replica_around(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     gc.collect()
 
 
-def tower_of(graph: Graph, threads: ModelThreads, most: int = 4) -> Engine:
-    return Engine(INFO, graph, BatchQueue(most, most, int), threads, "r1", Registry(), "tokenize", nullcontext)
+def engine_of(model: FakeModel, threads: ModelThreads | None = None) -> Engine:
+    queue = BatchQueue(4, 4, int)
+    return Engine(INFO, model, queue, threads or ModelThreads(), "r1", Registry(), "tokenize", nullcontext)
 
 
-def test_no_tower_runs_what_came_to_another_in_the_same_moment() -> None:
+def test_no_engine_runs_what_came_to_another_in_the_same_moment() -> None:
     async def main() -> None:
-        threads, texts, images = ModelThreads(), Graph(1), Graph(2)
-        towers = [tower_of(graph, threads) for graph in (texts, images)]
+        threads, texts, images = ModelThreads(), FakeModel(1), FakeModel(2)
+        engines = [engine_of(model, threads) for model in (texts, images)]
         for turn in range(10):
-            of_text, of_image = await asyncio.gather(rows(towers[0], [turn, 0]), rows(towers[1], [10, 20, 30]))
+            of_text, of_image = await asyncio.gather(rows(engines[0], [turn, 0]), rows(engines[1], [10, 20, 30]))
             assert (of_text, of_image) == ([[1, turn], [1, 0]], [[2, 10], [2, 20], [2, 30]])
         assert (texts.runs, images.runs) == ([[turn, 0] for turn in range(10)], [[10, 20, 30]] * 10)
 
@@ -81,22 +85,53 @@ def test_no_tower_runs_what_came_to_another_in_the_same_moment() -> None:
 
 def test_batches_that_leave_in_the_same_moment_stay_apart() -> None:
     async def main() -> None:
-        threads, graph = ModelThreads(), Graph(1)
+        threads, model = ModelThreads(), FakeModel(1)
         threads.widen(2)
-        assert await rows(tower_of(graph, threads), [1, 2, 3, 4]) == [[1, 1], [1, 2], [1, 3], [1, 4]]
-        assert sorted(graph.runs) == [[1, 2], [3, 4]]
+        assert await rows(engine_of(model, threads), [1, 2, 3, 4]) == [[1, 1], [1, 2], [1, 3], [1, 4]]
+        assert sorted(model.runs) == [[1, 2], [3, 4]]
 
     run(main())
 
 
-def test_one_item_by_itself_runs_as_what_runs_alone() -> None:
+def test_one_item_by_itself_runs_exclusively() -> None:
     async def main() -> None:
-        batches, alone = Graph(1), Graph(2)
-        engine = Engine(
-            INFO, batches, BatchQueue(4, 4, int), ModelThreads(), "r1", Registry(), "tokenize", nullcontext, alone
-        )
-        assert await rows(engine, [7]) == [[2, 7]]
+        model = FakeModel(1)
+        engine = engine_of(model)
+        assert await rows(engine, [7]) == [[-1, 7]]
         assert await rows(engine, [8, 9]) == [[1, 8], [1, 9]]
-        assert (batches.runs, alone.runs) == ([[8, 9]], [[7]])
+        assert (model.runs, model.exclusive) == ([[8, 9]], [[7]])
 
+    run(main())
+
+
+@pytest.mark.parametrize(("profiles", "exclusive"), [((False,), []), ((False, True), [[7]])])
+def test_each_profile_is_probed_once(profiles: tuple[bool, ...], exclusive: list[list[int]]) -> None:
+    async def main() -> None:
+        model = FakeModel(1, profiles)
+        engine_of(model).probe([7])
+        assert (model.runs, model.exclusive) == ([[7]], exclusive)
+
+    run(main())
+
+
+def test_serves_metric_of_batch_sizes_counts_the_items_that_the_model_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, list[float]] = {}
+
+    class Histogram:
+        def __init__(self, name: str, **_: Any) -> None:
+            self.values = seen.setdefault(name, [])
+
+        def observe(self, value: float, tags: dict[str, str]) -> None:
+            self.values.append(value)
+
+    async def main() -> None:
+        model = FakeModel(1)
+        engine = engine_of(model)
+        await asyncio.gather(rows(engine, [0]), rows(engine, [1]), rows(engine, [2, 3, 4]), rows(engine, [5, 6]))
+        assert (model.runs, model.exclusive) == ([[1, 2, 3, 4], [5, 6]], [[0]])
+        # The exclusive run is not a batch of `@serve.batch`.
+        assert seen["serve_actual_batch_size"] == [4, 2]
+        assert seen["serve_batch_utilization_percent"] == [100, 50]
+
+    monkeypatch.setattr("ray.serve.batching.Histogram", Histogram)
     run(main())

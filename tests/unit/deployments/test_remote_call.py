@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from app.config.args import RetryArgs
 from app.dispatch.adaptive_timeout import AdaptiveTimeout
-from app.dispatch.retry import ReplicaLost
+from app.dispatch.retry import ReplicaLost, RetryBudget
 from app.errors import DeadlineExceeded, InvalidItem, Overloaded, Unavailable
 from tests.support.aio import run
 
@@ -19,6 +20,7 @@ with warnings.catch_warnings():
     from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
     from ray.serve.exceptions import BackPressureError
 
+    from deployments import remote_call
     from deployments.remote_call import again, alone, once
 
 HANGS = "hangs"
@@ -32,6 +34,11 @@ async def _outcome(step: Any) -> Any:
     if isinstance(step, Exception):
         raise step
     return step
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_call, "PAUSE_S", 0.0)
 
 
 class Method:
@@ -116,19 +123,38 @@ def test_who_is_to_blame_is_who_had_begun(death: Exception) -> None:
         assert (lost.begun, lost.silent) == (begun, False)
 
 
-def test_silence_blames_nobody() -> None:
-    stream = Stream(None, HANGS)
+@pytest.mark.parametrize("steps", [(HANGS,), (None, HANGS)])
+def test_silence_is_told_with_whether_the_replica_had_begun(steps: tuple[Any, ...]) -> None:
+    stream = Stream(*steps)
     lost = raised(alone(stream, "m", 0.01, "item"))
     assert isinstance(lost, ReplicaLost)
-    assert (lost.begun, lost.silent, stream.cancelled) == (False, True, True)
+    assert (lost.begun, lost.silent, stream.cancelled) == (len(steps) > 1, True, True)
 
 
-def test_calls_that_may_be_made_again_are_a_few_times() -> None:
-    method = Method(DEATHS[0], DEATHS[1], "third")
-    assert run(again(method, "m", 5.0, "a")) == "third"
-    assert method.calls == [("a",)] * 3
-    assert isinstance(raised(again(Method(*DEATHS), "m", 5.0)), Unavailable)
-    assert isinstance(raised(again(Method(HANGS, HANGS, HANGS), "m", 0.05)), DeadlineExceeded)
+def again_once(method: Method, deadline_s: float = 5.0, burst: int = 100) -> Any:
+    return again(method, "m", deadline_s, RetryBudget(RetryArgs(burst=burst, per_s=0)), "a")
+
+
+def test_a_lost_call_is_made_once_more_and_not_on_a_third_replica() -> None:
+    method = Method(DEATHS[0], "second")
+    assert run(again_once(method)) == "second"
+    assert method.calls == [("a",)] * 2
+    method = Method(*DEATHS)
+    assert isinstance(raised(again_once(method)), Unavailable)
+    assert len(method.calls) == 2
+    method = Method(HANGS, HANGS, "third")
+    assert isinstance(raised(again_once(method, 0.05)), DeadlineExceeded)
+    assert len(method.calls) == 2
+
+
+def test_without_a_budget_no_call_is_made_again() -> None:
+    method = Method(DEATHS[0], "second")
+    refused = raised(again_once(method, burst=0))
+    assert (type(refused), getattr(refused, "retry_after", 0), len(method.calls)) == (Unavailable, 1, 1)
+
+
+def test_the_deployments_own_errors_are_not_tried_again() -> None:
     own = InvalidItem("no good")
-    failed = Method(RayTaskError("rank", "a traceback", own).as_instanceof_cause(), 1)
-    assert raised(again(failed, "m", 5.0)) is own
+    method = Method(RayTaskError("rank", "a traceback", own).as_instanceof_cause(), 1)
+    assert raised(again_once(method)) is own
+    assert len(method.calls) == 1

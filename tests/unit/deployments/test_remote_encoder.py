@@ -1,46 +1,159 @@
 """`RemoteEncoder` over a handle of this test's own. The imports of Ray warn, and warnings are errors here."""
 
 import asyncio
+import logging
 import warnings
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
+import pytest
 
 from app.cache.entry import pack
 from app.config.args import Limits, RetryArgs
-from app.dispatch.retry_budget import RetryBudget
-from tests.support.aio import Clock, run
+from app.dispatch.retry import RetryBudget
+from tests.support.aio import Clock, run, turns, until
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
+    from ray.exceptions import ActorDiedError
+
+    from deployments import remote_encoder
     from deployments.messages import EncodeReply
     from deployments.remote_encoder import RemoteEncoder
 
+LOST, HANGS = "lost", "hangs"
+
+
+def reply(count: int) -> EncodeReply:
+    packed = pack(np.ones((count, 2), np.float32), [1] * count, [False] * count)
+    return EncodeReply(packed, {}, "f", "r1", 0.0, 0.0, 100.0, 100.0, 1)
+
 
 class Handle:
-    """Every call is answered at once; by the clock it was under way for 20 s, 0.1 s of them at a replica."""
+    """Its calls end as `ends` says, then well; `seconds` pass by the clock meanwhile."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, *ends: str, seconds: float = 0.0) -> None:
+        self.clock = clock
+        self.ends = [*ends]
+        self.seconds = seconds
+        self.calls: list[tuple[list[str], float]] = []
+        self.alone: list[str] = []
 
-    def options(self, **_: Any) -> "Handle":
+    def options(self, method_name: str, stream: bool = False, **_: Any) -> "Handle | Alone":
+        return Alone(self) if stream else self
+
+    async def remote(self, items: list[str], timeout_s: float, *_: Any) -> EncodeReply:
+        self.calls.append((list(items), timeout_s))
+        self.clock.now += self.seconds
+        end = self.ends.pop(0) if self.ends else "well"
+        if end == HANGS:
+            await asyncio.Event().wait()
+        if end == LOST:
+            raise ActorDiedError
+        return reply(len(items))
+
+
+class Alone:
+    """A method that streams."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    def remote(self, item: str) -> "Alone":
+        self._handle.alone.append(item)
         return self
 
-    async def remote(self, items: list[str], *_: Any) -> EncodeReply:
-        self._clock.now += 20
-        packed = pack(np.ones((len(items), 2), np.float32), [1] * len(items), [False] * len(items))
-        return EncodeReply(packed, {}, "f", "r1", 0.0, 0.0, 100.0, 100.0, 1)
+    async def __aiter__(self) -> AsyncIterator[EncodeReply | None]:
+        yield None
+        yield reply(1)
+
+    def cancel(self) -> None:
+        pass
 
 
-def test_while_no_replica_was_there_the_model_was_not_slow() -> None:
+def encoder_of(handle: Any, batch_size: int = 1, max_replicas: int = 1, **limits: float) -> RemoteEncoder:
+    args = Limits.model_validate(limits)
+    encoder = RemoteEncoder("m", ("text",), handle, args, RetryBudget(RetryArgs()), batch_size, max_replicas)
+    encoder._texts.admission.clock = handle.clock  # noqa: SLF001 - its clocks are no arguments of the encoder
+    for retrier in encoder._retriers:  # noqa: SLF001
+        retrier.clock = handle.clock
+    return encoder
+
+
+def test_an_encoder_is_told_the_time_that_is_left() -> None:
     async def main() -> None:
-        clock = Clock()
-        handle: Any = Handle(clock)
-        encoder = RemoteEncoder("m", ("text",), handle, Limits(), RetryBudget(RetryArgs()), batch_size=1)
-        admission = encoder._texts.admission  # noqa: SLF001 - its clock is no argument of the encoder
-        admission.clock = clock
+        handle = Handle(Clock(), seconds=7)
+        encoder = encoder_of(handle, deadline_s=30)
         futures = [encoder.encode_texts([text])[0] for text in ("a", "b", "c")]
-        assert [len(encoded.entry) > 0 for encoded in await asyncio.gather(*futures)] == [True] * 3  # type: ignore[arg-type]
-        assert admission.rate > 1000  # 20 units a second, if the whole 20 s counted
+        await asyncio.gather(*futures)
+        assert handle.calls == [(["a"], 30.0), (["b"], 23.0), (["c"], 16.0)]
 
     run(main())
+
+
+def test_what_died_with_its_replica_goes_alone() -> None:
+    async def main() -> None:
+        handle = Handle(Clock(), LOST)
+        encoder = encoder_of(handle, batch_size=4)
+        assert len(await asyncio.gather(*encoder.encode_texts(["a", "b", "c"]))) == 3
+        assert ([items for items, _ in handle.calls], handle.alone) == ([["a", "b", "c"]], ["a", "b", "c"])
+        assert encoder.retried == 3
+
+    run(main())
+
+
+def test_what_was_not_answered_goes_in_micro_batches() -> None:
+    async def main() -> None:
+        handle = Handle(Clock(), HANGS)
+        encoder = encoder_of(handle, batch_size=2, deadline_s=0.06)
+        encoder._replicas.answered("r1")  # noqa: SLF001 - a replica is there, and one that waits for another is not tried
+        assert len(await asyncio.gather(*encoder.encode_texts([*"abcde"]))) == 5
+        assert [items for items, _ in handle.calls] == [[*"abc"], [*"de"], [*"ab"], ["c"]]
+        assert handle.alone == []
+        assert encoder.retried == 3
+
+    run(main())
+
+
+def test_where_replicas_may_be_added_calls_for_them_are_made_so_that_serve_sees_a_queue() -> None:
+    async def main() -> None:
+        for max_replicas, calls in ((1, 2), (3, 6)):
+            handle = Handle(Clock(), *[HANGS] * 10)
+            encoder = encoder_of(handle, batch_size=4, max_replicas=max_replicas)
+            futures = [encoder.encode_texts([str(i)])[0] for i in range(100)]
+            await turns()
+            assert len(handle.calls) == calls
+            for future in futures:
+                future.cancel()
+            encoder.trim()
+            await turns()
+
+    run(main())
+
+
+def test_a_model_that_does_not_answer_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(remote_encoder, "LOADING_PERIOD_S", 0)
+
+    async def main() -> None:
+        handle = Handle(Clock())
+        asked = 0
+
+        async def remote() -> None:
+            nonlocal asked
+            asked += 1
+            raise ActorDiedError
+
+        monkeypatch.setattr(handle, "remote", remote)
+        watch = asyncio.create_task(encoder_of(handle).watch())
+        await until(lambda: asked > 3)
+        watch.cancel()
+        with suppress(asyncio.CancelledError):
+            await watch
+
+    with caplog.at_level(logging.INFO):
+        run(main())
+    assert [record.message.split(":")[0] for record in caplog.records] == ["no replica of m says how it is"]

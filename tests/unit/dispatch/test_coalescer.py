@@ -1,10 +1,12 @@
 import asyncio
 from collections.abc import Sequence
+from contextvars import ContextVar, copy_context
 
 import pytest
 
 from app.dispatch.admission import CALL_UNITS, AdmissionControl
 from app.dispatch.coalescer import DEEP, DEEP_AFTER_S, Coalescer
+from app.dispatch.pending import Pending
 from app.errors import Overloaded
 from tests.support.aio import Clock, run, turns
 
@@ -16,10 +18,12 @@ class Line:
 
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
+        self.seconds: list[float] = []
         self._open: list[asyncio.Future[Sequence[int]]] = []
 
-    async def send(self, items: list[int]) -> Sequence[int]:
+    async def send(self, items: list[int], seconds: float) -> Sequence[int]:
         self.calls.append(items)
+        self.seconds.append(seconds)
         self._open.append(asyncio.get_running_loop().create_future())
         return await self._open[-1]
 
@@ -200,7 +204,7 @@ def test_an_item_cancelled_on_its_way_takes_nothing_from_the_others(failure: Exc
     run(main())
 
 
-def test_a_cancelled_call_cancels_its_items_and_hangs_nobody() -> None:
+def test_a_cancelled_call_cancels_its_items_and_no_others() -> None:
     async def main() -> None:
         line = Line()
         coalescer = Coalescer(line.send, lambda: 1, admission())
@@ -213,22 +217,23 @@ def test_a_cancelled_call_cancels_its_items_and_hangs_nobody() -> None:
     run(main())
 
 
-def test_a_rescuer_takes_what_is_still_wanted_of_a_failed_call_and_the_next_call_goes_on() -> None:
+def test_a_retry_takes_what_is_still_wanted_of_a_failed_call_and_the_next_call_goes_on() -> None:
     async def main() -> None:
         line, lost = Line(), ConnectionError("lost")
-        taken: list[tuple[int, asyncio.Future[int]]] = []
+        taken: list[tuple[int, asyncio.Future[int], float]] = []
 
-        def retry(error: Exception, entries: list[tuple[int, "asyncio.Future[int]"]]) -> bool:
+        def retry(error: Exception, entries: list[Pending[int, int]]) -> bool:
             if error is lost:
-                taken.extend(entries)
+                taken.extend((entry.item, entry.result, entry.ends) for entry in entries)
             return error is lost
 
-        coalescer = Coalescer(line.send, lambda: 1, admission(), retry=retry)
+        account: AdmissionControl[int] = AdmissionControl("model", len, LARGE, 30.0, Clock(1000.0))
+        coalescer = Coalescer(line.send, lambda: 1, account, retry=retry)
         gone, stays = await submit(coalescer, [1, 2])
         [later] = await submit(coalescer, [3])
         gone.cancel()
         await line.answer(0, lost)
-        assert taken == [(2, stays)]
+        assert taken == [(2, stays, 1030.0)]
         assert (stays.done(), line.calls) == (False, [[1, 2], [3]])
         other = ConnectionError("other")
         await line.answer(1, other)
@@ -265,12 +270,16 @@ def test_how_long_calls_take_is_told() -> None:
         account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock)
         coalescer = Coalescer(line.send, lambda: 1, account)
         await submit(coalescer, [1, 2])
-        [failed] = await submit(coalescer, [3])
-        clock.now += 2
-        await line.answer(0)
+        for call in range(2):
+            await submit(coalescer, [3, 4])
+            clock.now += 2
+            await line.answer(call)
         assert account.rate == pytest.approx((2 + CALL_UNITS) / 2)
+        [failed] = await submit(coalescer, [5])
+        clock.now += 2
+        await line.answer(2)
         clock.now += 1
-        await line.answer(1, ConnectionError("gone"))  # says nothing
+        await line.answer(3, ConnectionError("gone"))  # says nothing
         assert isinstance(failed.exception(), ConnectionError)
         assert account.rate == pytest.approx((2 + CALL_UNITS) / 2)
 
@@ -284,7 +293,7 @@ def test_too_much_is_refused_before_it_waits() -> None:
         coalescer = Coalescer(line.send, lambda: 1, account)
         await submit(coalescer, [1])
         clock.now += 1
-        await submit(coalescer, [2])  # nobody waits in the queue
+        await submit(coalescer, [2])  # nothing waits in the queue
         clock.now += 1
         with pytest.raises(Overloaded):
             coalescer.submit([3])
@@ -299,7 +308,7 @@ def test_too_much_is_refused_before_it_waits() -> None:
     run(main())
 
 
-def test_a_call_that_nobody_waits_for_any_more_ends_and_the_next_begins() -> None:
+def test_a_call_without_waiters_ends_and_the_next_begins() -> None:
     async def main() -> None:
         line, account, tasks = Line(), admission(), len(asyncio.all_tasks())
         coalescer = Coalescer(line.send, lambda: 1, account)
@@ -317,5 +326,158 @@ def test_a_call_that_nobody_waits_for_any_more_ends_and_the_next_begins() -> Non
         assert (line.calls, coalescer.calls, account.waiting) == ([[1, 2], [4]], 1, 1)
         await line.answer(1)
         assert (await waiting[1], account.waiting, len(asyncio.all_tasks())) == (8, 0, tasks)
+
+    run(main())
+
+
+def test_a_call_belongs_to_no_request() -> None:
+    """Serve keeps a request's calls by its context, and cancels them when the request's client leaves."""
+    request: ContextVar[str | None] = ContextVar("request", default=None)
+    calls_of: dict[str | None, list[asyncio.Future[Sequence[int]]]] = {}
+
+    async def send(items: list[int], seconds: float) -> Sequence[int]:
+        answer: asyncio.Future[Sequence[int]] = asyncio.get_running_loop().create_future()
+        calls_of.setdefault(request.get(), []).append(answer)
+        return await answer
+
+    async def main() -> None:
+        coalescer = Coalescer(send, lambda: 1, admission())
+
+        def submit_as(name: str, item: int) -> "asyncio.Future[int]":
+            def within() -> "asyncio.Future[int]":
+                request.set(name)
+                return coalescer.submit([item])[0]
+
+            return copy_context().run(within)
+
+        [_, first, second] = [submit_as("zero", 0), submit_as("one", 1), submit_as("two", 2)]
+        await turns()
+        for answered in range(2):
+            # The client of each request whose context a call may have been made in leaves.
+            for name in ("zero", "one"):
+                for call in calls_of.get(name, []):
+                    call.cancel()
+            await turns()
+            if answered == 0:
+                calls_of[None][0].set_result([0])
+                await turns()
+        calls_of[None][1].set_result([1, 2])
+        assert [await first, await second] == [1, 2]
+        assert [*calls_of] == [None]
+
+    run(main())
+
+
+def test_a_call_has_the_time_that_is_left_to_the_last_of_its_items() -> None:
+    async def main() -> None:
+        line, clock = Line(), Clock()
+        account: AdmissionControl[int] = AdmissionControl("model", len, LARGE, 30.0, clock)
+        coalescer = Coalescer(line.send, lambda: 1, account)
+        await submit(coalescer, [0])
+        clock.now += 1
+        await submit(coalescer, [1])
+        clock.now += 2
+        await submit(coalescer, [2])
+        clock.now += 4
+        await line.answer(0)
+        assert (line.calls, line.seconds) == ([[0], [1, 2]], [30.0, 26.0])
+        await line.answer(1)
+
+    run(main())
+
+
+def test_a_small_request_overtakes_large_ones_and_they_do_not_starve() -> None:
+    async def main() -> None:
+        line = Line()
+        coalescer = Coalescer(line.send, lambda: 1, admission(), max_items=2, full=2)
+        await submit(coalescer, [0])
+        await submit(coalescer, range(100, 108))
+        await submit(coalescer, [1])
+        for call in range(8):
+            await line.answer(call)
+            await submit(coalescer, [2 + call])
+        # The large one is overtaken until as much has left as it has itself.
+        assert line.calls[:5] == [[0], [1, 100], [2, 101], [3, 102], [4, 103]]
+        assert line.calls[5:] == [[104, 105], [106, 107], [5, 6], [7, 8]]
+        await line.answer(8)
+        await line.answer(9)
+
+    run(main())
+
+
+def test_calls_beyond_the_width_are_made_where_they_are_full_and_no_more_than_that() -> None:
+    async def main() -> None:
+        line = Line()
+        coalescer = Coalescer(line.send, lambda: 1, admission(), full=2, max_width=4)
+        for item in range(2):
+            await submit(coalescer, [item])
+        assert line.calls == [[0]]
+        for item in range(2, 9):
+            await submit(coalescer, [item])
+        assert line.calls == [[0], [1, 2], [3, 4], [5, 6]]
+        for call in range(4):
+            await line.answer(call)
+        assert line.calls[4:] == [[7, 8]]
+        await line.answer(4)
+        line.calls.clear()
+        await submit(coalescer, range(100))
+        assert [len(call) for call in line.calls] == [25] * 4
+
+    run(main())
+
+
+def test_what_waits_beyond_the_width_counts_as_waiting() -> None:
+    async def main() -> None:
+        line, clock = Line(), Clock()
+        account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock, waiting=10**6)
+        coalescer = Coalescer(line.send, lambda: 1, account, full=1, max_width=2)
+        await submit(coalescer, [1])
+        clock.now += 1
+        assert coalescer.refusal() is None
+        await submit(coalescer, [2])
+        assert (line.calls, len(coalescer)) == ([[1], [2]], 0)
+        clock.now += 1
+        with pytest.raises(Overloaded):
+            coalescer.submit([3])
+        assert coalescer.refusal() is not None
+        await line.answer(0)
+        assert coalescer.refusal() is None  # the second call is within the width now
+        await line.answer(1)
+
+    run(main())
+
+
+def test_a_request_is_refused_for_what_waits_before_it_only() -> None:
+    """At 1,000 items a second, with 4 s of queue: two requests of 5,000 wait, and single ones come."""
+
+    async def main() -> None:
+        line, clock = Line(), Clock()
+        account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock, waiting=10**6)
+        for _ in range(3):
+            clock.now += 1
+            account.ran(1000 - CALL_UNITS, clock.now - 1)
+        account.waiting = 0
+        coalescer = Coalescer(line.send, lambda: 1, account, max_items=1)
+        await submit(coalescer, [0])
+        large = coalescer.submit(range(5000)) + coalescer.submit(range(5000))
+        clock.now += 2
+        with pytest.raises(Overloaded, match=r"10\.0 s"):
+            coalescer.submit(range(5000))
+        assert coalescer.refusal() is None
+        [small] = await submit(coalescer, [1])
+        others = [future for _ in range(400) for future in coalescer.submit(range(10))]
+        # Now there are 4 s of small ones before the next, and it is refused too.
+        with pytest.raises(Overloaded, match=r"4\.0 s"):
+            coalescer.submit([2])
+        assert coalescer.refusal() is not None
+        await line.answer(0)
+        assert line.calls == [[0], [1]]
+        await line.answer(1)
+        assert await small == 2
+        for future in large + others:
+            future.cancel()
+        coalescer.trim()
+        await turns()
+        assert (len(coalescer), coalescer.calls, account.waiting) == (0, 0, 0)
 
     run(main())

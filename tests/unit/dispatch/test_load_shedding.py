@@ -2,7 +2,8 @@
 
 import pytest
 
-from app.dispatch.load_shedding import LOOKS_AT_ONCE, LOOKS_PER_S, NEEDS, LoadShedder
+from app.api.routes import NEEDS, ROUTES
+from app.dispatch.load_shedding import LOOKS_AT_ONCE, LOOKS_PER_S, LoadShedder
 from app.errors import Overloaded
 from app.types import Modality
 from tests.support.aio import Clock
@@ -23,12 +24,12 @@ def looked_at(shedder: LoadShedder, requests: int, path: str = "/embed/text") ->
 
 
 def test_all_are_looked_at_while_there_is_room() -> None:
-    assert looked_at(LoadShedder(Queues("image"), Clock()), 1000) == 1000
+    assert looked_at(LoadShedder(Queues("image"), NEEDS, Clock()), 1000) == 1000
 
 
 def test_of_a_flood_so_many_a_second_are_looked_at_and_the_rest_hear_why_not() -> None:
     clock = Clock()
-    shedder = LoadShedder(Queues("text"), clock)
+    shedder = LoadShedder(Queues("text"), NEEDS, clock)
     assert looked_at(shedder, 1000) == LOOKS_AT_ONCE
     assert shedder.shed("POST", "/v1/embeddings") is FULL
     clock.now += 0.5
@@ -39,7 +40,7 @@ def test_of_a_flood_so_many_a_second_are_looked_at_and_the_rest_hear_why_not() -
 
 def test_once_there_is_room_all_are_looked_at_again() -> None:
     queues = Queues("text")
-    shedder = LoadShedder(queues, Clock())
+    shedder = LoadShedder(queues, NEEDS, Clock())
     assert looked_at(shedder, 1000) == LOOKS_AT_ONCE
     queues.full = ()
     assert looked_at(shedder, 1000) == 1000
@@ -56,11 +57,20 @@ def test_once_there_is_room_all_are_looked_at_again() -> None:
     ],
 )
 def test_what_may_need_no_model_is_always_looked_at(method: str, path: str) -> None:
-    shedder = LoadShedder(Queues("text", "image"), Clock())
+    shedder = LoadShedder(Queues("text", "image"), NEEDS, Clock())
     assert [shedder.shed(method, path) for _ in range(1000)] == [None] * 1000
 
 
-def test_each_route_asks_for_its_own_kind_of_model() -> None:
-    shedder = LoadShedder(Queues("image"), Clock())
-    kinds = {path: kind for path, kind in NEEDS.items() if looked_at(shedder, 1000, path) < 1000}
-    assert kinds == {"/embed/image": "image"}
+@pytest.mark.parametrize(
+    ("full", "shed"),
+    [("image", {"/embed/image"}), ("text", {"/embed/text", "/v1/embeddings", "/embed", "/"})],
+)
+def test_each_route_asks_for_its_own_kind_of_model(full: Modality, shed: set[str]) -> None:
+    posts = {route.path for route in ROUTES if route.method == "POST"}
+    assert {path for path in posts if looked_at(LoadShedder(Queues(full), NEEDS, Clock()), 30, path) < 30} == shed
+
+
+def test_the_page_is_looked_at_though_its_path_is_an_alias_of_embed() -> None:
+    shedder = LoadShedder(Queues("text"), NEEDS, Clock())
+    assert looked_at(shedder, 1000, "/") == LOOKS_AT_ONCE
+    assert shedder.shed("GET", "/") is None

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from app.config.model_names import SHORT_NAMES
 from app.encoders import catalog, hub
 from app.encoders.weights import pull, resolve
 from app.errors import ModelUnavailable
@@ -94,9 +95,9 @@ def test_a_pinned_revision_is_found_in_the_cache(empty_hub_cache: Path) -> None:
     assert resolve("a/b", revision=commit, offline=True).sha256 == hashlib.sha256(b"tagged").hexdigest()
 
 
-@pytest.mark.parametrize("short", list(catalog.SHORT_NAMES))
+@pytest.mark.parametrize("short", list(SHORT_NAMES))
 def test_short_names_mean_the_published_models(empty_hub_cache: Path, short: str) -> None:
-    id_ = catalog.SHORT_NAMES[short]
+    id_ = SHORT_NAMES[short]
     assert id_.endswith(f"/{short}")
     write_snapshot(empty_hub_cache, id_, b"cached")
     assert resolve(short, offline=True).id == id_

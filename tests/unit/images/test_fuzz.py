@@ -32,7 +32,7 @@ CHANGES = st.lists(
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_damage(name: str) -> None:
+def test_damaged_images_are_rejected_or_decoded(name: str) -> None:
     @settings(max_examples=EXAMPLES)
     @given(changes=CHANGES, repaired=st.booleans())
     def check(changes: list[Change], repaired: bool) -> None:

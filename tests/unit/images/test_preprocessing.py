@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.encoders.preprocessor_config import read_preprocessing
 from app.errors import ModelUnavailable
-from app.images.preprocessing import Preprocessing, read_preprocessing
+from app.images.preprocessing import Preprocessing
 
 
 def read(tmp_path: Path, said: dict[str, Any], file: str = "preprocessor_config.json") -> Preprocessing:

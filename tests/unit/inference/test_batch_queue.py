@@ -22,7 +22,7 @@ def lengths_of(slices: Sequence[Slice]) -> list[int]:
 def test_an_empty_queue_has_nothing_to_run() -> None:
     queue = queue_of()
     assert queue.pop(0) == []
-    assert (len(queue), queue.waiting_tokens, queue.full(), queue.backlog_s()) == (0, 0, False, 0.0)
+    assert (len(queue), queue.waiting_tokens, queue.full()) == (0, 0, False)
 
 
 def test_a_batch_holds_at_most_max_items() -> None:
@@ -197,14 +197,11 @@ def test_a_dropped_job_is_not_called_late() -> None:
     assert (queue.pop(6), queue.late) == ([], [])
 
 
-def test_the_backlog_is_estimated_from_what_runs_took() -> None:
+def test_the_cost_of_a_token_is_learnt_from_runs() -> None:
     queue = queue_of()
-    queue.push(Job([100] * 10), 0)
-    assert queue.backlog_s() == pytest.approx(1040 * 4e-5)
     for _ in range(200):
         queue.observe(padded_tokens=968, seconds=2.0)  # and 32 tokens' worth for the start
     assert queue.seconds_per_token == pytest.approx(0.002)
-    assert queue.backlog_s() == pytest.approx(1040 * 0.002)
 
 
 def test_jobs_of_a_batch_or_less_run_one_after_the_other() -> None:

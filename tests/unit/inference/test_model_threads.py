@@ -29,8 +29,8 @@ def threads_of(executor: Executor, runs: int) -> set[int]:
 @pytest.mark.parametrize("executor", ["exclusive", "slots"])
 def test_the_models_threads_and_what_they_start_stand_behind_the_event_loop(executor: str) -> None:
     found: list[int] = []
-    device = ModelThreads()
-    device.widen(2)
+    threads = ModelThreads()
+    threads.widen(2)
 
     def start_another() -> int:
         other = threading.Thread(target=lambda: found.append(niceness()))
@@ -38,20 +38,20 @@ def test_the_models_threads_and_what_they_start_stand_behind_the_event_loop(exec
         other.join()
         return niceness()
 
-    own = getattr(device, executor).submit(start_another).result()
+    own = getattr(threads, executor).submit(start_another).result()
     assert (own, found) == (min(LAST, niceness() + BEHIND), [own])
     assert BEHIND > 0
 
 
 def test_one_stream_is_one_thread_for_everything() -> None:
-    device = ModelThreads()
-    device.widen(1)
-    assert (device.streams, device.slots) == (1, device.exclusive)
-    assert len(threads_of(device.exclusive, 1)) == 1
+    threads = ModelThreads()
+    threads.widen(1)
+    assert (threads.streams, threads.slots) == (1, threads.exclusive)
+    assert len(threads_of(threads.exclusive, 1)) == 1
 
 
-def test_streams_have_a_thread_each_beside_the_one_for_what_runs_alone() -> None:
-    device = ModelThreads()
-    device.widen(3)
-    slots, alone = threads_of(device.slots, 3), threads_of(device.exclusive, 1)
-    assert (device.streams, len(slots | alone)) == (3, 4)
+def test_streams_have_a_thread_each_beside_the_one_for_exclusive_runs() -> None:
+    threads = ModelThreads()
+    threads.widen(3)
+    slots, exclusive = threads_of(threads.slots, 3), threads_of(threads.exclusive, 1)
+    assert (threads.streams, len(slots | exclusive)) == (3, 4)

@@ -4,13 +4,13 @@ import pytest
 
 from app.errors import DeadlineExceeded
 from tests.support.aio import Clock, run, turns
-from tests.support.gated import Model, gate_of, submit, work_of
+from tests.support.scheduling import Model, scheduler_of, submit, work_of
 
 
 def test_batches_grow_while_the_model_is_busy() -> None:
     async def main() -> None:
         model = Model()
-        scheduler = gate_of(model)
+        scheduler = scheduler_of(model)
         works = [work_of([i]) for i in range(10)]
         tasks = [await submit(scheduler, work) for work in works]
         assert model.started == [[0]]
@@ -27,7 +27,7 @@ def test_batches_grow_while_the_model_is_busy() -> None:
 def test_only_a_full_batch_and_only_one_waits_in_reserve() -> None:
     async def main() -> None:
         model = Model()
-        scheduler = gate_of(model, max_items=4)
+        scheduler = scheduler_of(model, max_items=4)
         tasks = [await submit(scheduler, work_of([i])) for i in range(4)]
         assert model.started == [[0]]  # three wait: no full batch
         tasks.append(await submit(scheduler, work_of([4])))
@@ -47,7 +47,7 @@ def test_only_a_full_batch_and_only_one_waits_in_reserve() -> None:
 def test_rows_land_in_the_callers_order() -> None:
     async def main() -> None:
         model = Model(busy=False)
-        scheduler = gate_of(model, max_items=3, max_tokens=900)
+        scheduler = scheduler_of(model, max_items=3, max_tokens=900)
         first = work_of(list(range(20)), [(i * 7919) % 300 + 1 for i in range(20)])
         second = work_of([30, 31, 32], [300, 1, 20])
         await asyncio.gather(scheduler.submit(first), scheduler.submit(second))
@@ -62,7 +62,7 @@ def test_rows_land_in_the_callers_order() -> None:
 def test_work_without_items_returns_at_once() -> None:
     async def main() -> None:
         model = Model()
-        await gate_of(model).submit(work_of([]))
+        await scheduler_of(model).submit(work_of([]))
         assert model.started == []
 
     run(main())
@@ -71,7 +71,7 @@ def test_work_without_items_returns_at_once() -> None:
 def test_cancellation_frees_the_queue() -> None:
     async def main() -> None:
         model = Model()
-        scheduler = gate_of(model, max_items=4)
+        scheduler = scheduler_of(model, max_items=4)
         running = await submit(scheduler, work_of([0]))
         cancelled = await submit(scheduler, work_of([1, 2, 3]))
         assert len(scheduler.queue) == 3
@@ -92,7 +92,7 @@ def test_cancellation_frees_the_queue() -> None:
 def test_late_work_gets_deadline_exceeded() -> None:
     async def main() -> None:
         clock, model = Clock(), Model()
-        scheduler = gate_of(model, clock)
+        scheduler = scheduler_of(model, clock)
         running = await submit(scheduler, work_of([0]))
         late = await submit(scheduler, work_of([1, 2], deadline=clock.now + 5))
         in_time = await submit(scheduler, work_of([3], deadline=clock.now + 6))
@@ -111,7 +111,7 @@ def test_work_that_comes_late_is_refused_at_once() -> None:
     async def main() -> None:
         clock, model = Clock(), Model()
         with pytest.raises(DeadlineExceeded):
-            await gate_of(model, clock).submit(work_of([1], deadline=clock.now))
+            await scheduler_of(model, clock).submit(work_of([1], deadline=clock.now))
         assert model.started == []
 
     run(main())
@@ -120,7 +120,7 @@ def test_work_that_comes_late_is_refused_at_once() -> None:
 def test_work_late_in_the_middle_is_refused_and_later_callers_are_served() -> None:
     async def main() -> None:
         clock, model = Clock(), Model()
-        scheduler = gate_of(model, clock, max_items=2)
+        scheduler = scheduler_of(model, clock, max_items=2)
         half = await submit(scheduler, work_of([1, 2, 3, 4, 5], deadline=clock.now + 1))
         assert model.items == 4  # one batch and one in reserve
         clock.now += 1
@@ -138,7 +138,7 @@ def test_work_late_in_the_middle_is_refused_and_later_callers_are_served() -> No
 def test_times_are_told_and_only_a_lone_batch_teaches_the_cost() -> None:
     async def main() -> None:
         clock, model = Clock(), Model()
-        scheduler = gate_of(model, clock, max_items=2)
+        scheduler = scheduler_of(model, clock, max_items=2)
         works = [work_of([0]), work_of([1, 2])]
         tasks = [await submit(scheduler, work) for work in works]
         before = scheduler.queue.seconds_per_token

@@ -11,13 +11,13 @@ from app.inference.batch_queue import BatchQueue, Slice
 from app.inference.scheduler import Scheduler
 from app.types import Vector
 from tests.support.aio import Clock, run
-from tests.support.gated import Model, gate_of, submit, work_of
+from tests.support.scheduling import Model, scheduler_of, submit, work_of
 
 
 def test_a_failing_item_costs_only_its_own_caller(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         model = Model(busy=False, faults={7: ValueError("secret"), 9: InvalidItem("too odd", "texts.1")})
-        scheduler = gate_of(model)
+        scheduler = scheduler_of(model)
         blocker, works = work_of([0]), [work_of([1]), work_of([6, 7, 8]), work_of([5, 9]), work_of([9])]
         await asyncio.gather(*(scheduler.submit(work) for work in (blocker, *works)))
         assert [work.rows[:, 0].tolist() for work in works] == [[1], [6, 0, 8], [5, 0], [0]]
@@ -39,7 +39,7 @@ def test_a_failing_item_costs_only_its_own_caller(caplog: pytest.LogCaptureFixtu
 def test_who_succeeded_does_not_wait_for_who_failed() -> None:
     async def main() -> None:
         model = Model(faults={1: ValueError("no")})
-        scheduler = gate_of(model)
+        scheduler = scheduler_of(model)
         tasks = [await submit(scheduler, work_of(inputs)) for inputs in ([0], [1], [2])]
         await model.finish()
         await model.finish()
@@ -54,10 +54,10 @@ def test_who_succeeded_does_not_wait_for_who_failed() -> None:
 @pytest.mark.parametrize("shape", [(1, 2), (3, 1), (2, 2), (3, 2, 1)])
 def test_rows_of_the_wrong_shape_are_an_error_and_no_hang(shape: tuple[int, ...]) -> None:
     async def main() -> None:
-        async def misshapen(part: Slice, slot: int = 0) -> Vector:
+        async def misshapen(part: Slice, slot: int = 0, *, exclusive: bool = False) -> Vector:
             return np.ones(shape if len(part.indices) == 3 else (2, 2), np.float32)
 
-        scheduler = Scheduler(BatchQueue(16, 1000, lambda length: length), misshapen, misshapen, clock=Clock())
+        scheduler = Scheduler(BatchQueue(16, 1000, lambda length: length), misshapen, clock=Clock())
         work = work_of([1, 2, 3])
         await scheduler.submit(work)
         assert sorted(work.errors) == [0, 1, 2]
@@ -71,7 +71,7 @@ def test_rows_of_the_wrong_shape_are_an_error_and_no_hang(shape: tuple[int, ...]
 def test_a_failure_inside_the_run_never_hangs_later_callers(fault: BaseException) -> None:
     async def main() -> None:
         model = Model(busy=False, faults={13: fault})
-        scheduler = gate_of(model)
+        scheduler = scheduler_of(model)
         failed, later = work_of([13, 14]), work_of([15])
         await scheduler.submit(failed)
         await scheduler.submit(later)
@@ -85,7 +85,7 @@ def test_a_failure_inside_the_run_never_hangs_later_callers(fault: BaseException
 def test_a_caller_gone_while_its_batch_runs_harms_nobody() -> None:
     async def main() -> None:
         model = Model(faults={1: ValueError("no")})
-        scheduler = gate_of(model)
+        scheduler = scheduler_of(model)
         gone = await submit(scheduler, work_of([1, 2]))
         stays = await submit(scheduler, work_of([3]))
         gone.cancel()
@@ -101,7 +101,7 @@ def test_errors_are_values_and_submit_does_not_raise_them() -> None:
     async def main() -> None:
         fault: ServiceError = InvalidItem("no")
         work = work_of([1])
-        await gate_of(Model(busy=False, faults={1: fault})).submit(work)
+        await scheduler_of(Model(busy=False, faults={1: fault})).submit(work)
         assert work.errors == {0: fault}
 
     run(main())

@@ -67,7 +67,6 @@ APPLICATION: dict[str, dict[str, Any]] = {
 
 # What only a local service sets: its ports, files and loopback, its quick stop, and the token mode, which KubeRay sets.
 LOCAL_ONLY = {
-    "EMBEDDING_RUN_FOLDER",
     "RAY_AUTH_MODE",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S",

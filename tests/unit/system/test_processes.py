@@ -66,6 +66,29 @@ print(descendants())
     assert gone(int(orphan))
 
 
+def test_an_orphan_that_ended_is_reaped_and_no_zombie_stays() -> None:
+    orphan, before, reaped, after, code = python(
+        """
+import os, signal, subprocess, sys
+from app.system.processes import adopt_orphans, descendants, reap_orphans
+adopt_orphans()
+orphan = int(subprocess.run([sys.executable, "-c", sys.argv[1]], capture_output=True, text=True, check=True).stdout)
+os.kill(orphan, signal.SIGKILL)
+os.waitid(os.P_PID, orphan, os.WEXITED | os.WNOWAIT)
+print(orphan)
+print([process.status() for process in descendants()])
+print(reap_orphans(0))
+print(descendants())
+own = subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"])
+os.waitid(os.P_PID, own.pid, os.WEXITED | os.WNOWAIT)
+print(reap_orphans(own.pid), own.wait())
+""",
+        LEAVES_AN_ORPHAN,
+    )
+    assert (before, reaped, after) == ("['zombie']", f"[{orphan}]", "[]")
+    assert code == "[] 7"
+
+
 def test_without_adoption_an_orphan_is_out_of_reach() -> None:
     """The reason for all this; if it fails, the test above proves nothing."""
     orphan, adopted = python(
@@ -128,6 +151,32 @@ child.wait()
     )
     assert sorted(re.findall(r"\((\d+)\)", killed)) == sorted([child, grandchild])
     assert gone(int(grandchild))
+
+
+@pytest.mark.parametrize(("code", "told"), [("raise SystemExit(3)", "3"), ("os.kill(os.getpid(), 9)", "137")])
+def test_a_command_that_is_watched_over_tells_its_code_and_leaves_nothing(code: str, told: str) -> None:
+    orphan, exit_code, left = python(
+        """
+import sys
+from app.system.processes import descendants, watch_over
+print(watch_over([sys.executable, "-c", sys.argv[1]], {"OF": "the caller"}, 5.0))
+print(descendants())
+""",
+        f"import os\nassert 'PATH' not in os.environ and os.environ['OF']\n{LEAVES_AN_ORPHAN}\n{code}",
+    )
+    assert (exit_code, left) == (told, "[]")
+    assert gone(int(orphan))
+
+
+def test_a_stop_reaches_the_command_that_is_watched_over() -> None:
+    assert python(
+        """
+import sys
+from app.system.processes import watch_over
+print(watch_over([sys.executable, "-c", sys.argv[1]], {}, 60.0))
+""",
+        "import os, signal\nos.kill(os.getppid(), signal.SIGTERM)\nsignal.pause()",
+    ) == ["143"]
 
 
 def test_nothing_to_end() -> None:

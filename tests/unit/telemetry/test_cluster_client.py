@@ -3,38 +3,49 @@
 import asyncio
 from dataclasses import dataclass, field
 
+import pytest
+
+from app.telemetry import cluster_client
 from app.telemetry.cluster_client import MetricsClient
-from app.telemetry.cluster_metrics import Reading, Report, SharedMetrics, Word
+from app.telemetry.cluster_metrics import ClusterReading, MetricsReport, SharedMetrics
 from app.telemetry.metrics import REQUESTS
 from app.telemetry.registry import Registry
-from tests.support.aio import run, until
+from tests.support.aio import run, turns, until
 
 LABELS = ("/embed/text", "POST", "200")
 
 
 @dataclass
 class Wire:
-    """Reaches the shared metrics of now; `fault` is what every call meets instead."""
+    """Reaches the shared metrics of now; `fault` is what every call meets instead, `loses` what becomes of answers."""
 
     shared: SharedMetrics = field(default_factory=SharedMetrics)
     fault: Exception | None = None
+    loses: Exception | None = None
     hangs: bool = False
-    reports: list[Report] = field(default_factory=list)
+    reports: list[MetricsReport] = field(default_factory=list)
 
-    async def report(self, report: Report) -> Word:
-        await self._trouble()
+    async def report(self, report: MetricsReport) -> None:
+        await self._meet()
         self.reports.append(report)
-        return await self.shared.report(report)
+        await self.shared.report(report)
+        if self.loses is not None:
+            raise self.loses
 
-    async def read(self, report: Report) -> Reading:
-        await self._trouble()
-        return await self.shared.read(report, patience_s=0)
+    async def read(self) -> ClusterReading:
+        await self._meet()
+        return await self.shared.read()
 
-    async def _trouble(self) -> None:
+    async def _meet(self) -> None:
         if self.hangs:
             await asyncio.Event().wait()
         if self.fault is not None:
             raise self.fault
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_client, "RETRY_S", 0.0)
 
 
 def client_of(wire: Wire, requests: int, **options: float) -> MetricsClient:
@@ -43,18 +54,22 @@ def client_of(wire: Wire, requests: int, **options: float) -> MetricsClient:
     return MetricsClient(wire, registry, **options)  # type: ignore[arg-type]
 
 
-def requests_in(reading: Reading) -> float:
+def requests_in(reading: ClusterReading) -> float:
     return reading.snapshot.totals[REQUESTS.name][LABELS][0]
 
 
-def test_reading_brings_the_readers_own_numbers_of_now() -> None:
+def test_reading_brings_everybodys_numbers_of_now() -> None:
     async def main() -> None:
         wire = Wire()
-        await wire.shared.report(Report("other", 1, client_of(wire, 30).registry.snapshot()))
-        client = client_of(wire, 4)
+        client, other = client_of(wire, 4), client_of(wire, 30)
+        tasks = [asyncio.create_task(each.run()) for each in (client, other)]
+        await turns()
         assert requests_in(await client.read()) == 34
         client.registry.count(REQUESTS, *LABELS)
-        assert requests_in(await client.read()) == 35
+        other.registry.count(REQUESTS, *LABELS)
+        assert requests_in(await client.read()) == 36
+        for task in tasks:
+            task.cancel()
 
     run(main())
 
@@ -70,32 +85,60 @@ def test_what_is_out_of_reach_leaves_the_own_numbers_and_says_so() -> None:
     run(main())
 
 
-def test_the_last_numbers_stay_when_the_process_has_closed() -> None:
+def test_a_lost_answer_has_the_same_report_sent_again() -> None:
     async def main() -> None:
-        wire = Wire()
-        leaving, staying = client_of(wire, 30), client_of(wire, 4)
-        await leaving.close()
-        assert wire.reports[-1].last
-        assert requests_in(await staying.read()) == 34
+        wire = Wire(loses=ConnectionError())
+        client = client_of(wire, 4)
+        task = asyncio.create_task(client.run())
+        await until(lambda: len(wire.reports) >= 1)
+        client.registry.count(REQUESTS, *LABELS, by=10)
+        wire.loses = None
+        await until(lambda: len(wire.reports) >= 3)
+        counts = [report.snapshot.totals.get(REQUESTS.name) for report in wire.reports[:3]]
+        assert counts == [{LABELS: [4.0]}, {LABELS: [4.0]}, {LABELS: [10.0]}]
+        assert [report.sequence for report in wire.reports[:3]] == [1, 1, 2]
+        assert requests_in(await client.read()) == 14
+        task.cancel()
 
     run(main())
 
 
-def test_an_actor_that_begins_anew_gets_back_what_the_departed_left() -> None:
+@pytest.mark.parametrize("answered", [True, False])
+def test_the_last_numbers_stay_when_the_process_has_closed(answered: bool) -> None:
     async def main() -> None:
         wire = Wire()
-        staying = client_of(wire, 4)
-        task = asyncio.create_task(staying.run())
-        await client_of(wire, 30).close()
-        # It is told of the departed when its parked report returns, and says so with the next.
-        await staying.read()
-        await until(lambda: wire.reports[-1].known[1] == 1)
-        old, wire.shared = wire.shared, SharedMetrics()
-        await old.read(Report("x", 1, Registry().snapshot()), patience_s=0)  # ends the report that is parked there
-        await until(lambda: any(report.departed is not None for report in wire.reports))
-        assert requests_in(await staying.read()) == 34
-        await until(lambda: wire.reports[-1].departed is None)
-        assert requests_in(await staying.read()) == 34
+        ending = client_of(wire, 30)
+        task = asyncio.create_task(ending.run())
+        await until(lambda: len(wire.reports) == 2)  # the second is parked
+        ending.registry.count(REQUESTS, *LABELS, by=4)
+        if answered:
+            await wire.shared.read(patience_s=0)
+            await until(lambda: len(wire.reports) == 3)
         task.cancel()
+        await ending.close()
+        assert wire.reports[-1].last
+        reading = await client_of(wire, 0).read()
+        assert requests_in(reading) == 34
+        assert reading.snapshot.own == {}
+
+    run(main())
+
+
+def test_an_actor_that_is_restarted_counts_from_zero() -> None:
+    async def main() -> None:
+        wire = Wire()
+        client = client_of(wire, 30)
+        task = asyncio.create_task(client.run())
+        assert await until_parked(wire, 2) == 30
+        old, wire.shared = wire.shared, SharedMetrics()
+        await old.read(patience_s=0)  # ends the report that is parked there
+        client.registry.count(REQUESTS, *LABELS, by=4)
+        await until(lambda: len(wire.reports) >= 4)
+        assert requests_in(await client.read()) == 4
+        task.cancel()
+
+    async def until_parked(wire: Wire, reports: int) -> float:
+        await until(lambda: len(wire.reports) == reports)
+        return requests_in(await wire.shared.read(patience_s=0))
 
     run(main())

@@ -86,7 +86,28 @@ def test_each_kind_is_merged_in_its_own_way() -> None:
     assert whole.peaks == {READY.name: {("m",): [1.0]}}
     assert whole.totals == {CACHE_LOOKUPS.name: {("near", "hit"): [30.0]}}
     assert whole.own == {GC_RUNS.name: {("Ingress", "r1", "0"): [7.0], ("Ingress", "r2", "0"): [7.0]}}
-    assert whole.lasting() == Snapshot(totals=whole.totals)
+
+
+def test_what_was_counted_since() -> None:
+    registry = Registry()
+    registry.count(REQUESTS, "/a", "GET", "200", by=3)
+    registry.count(REQUESTS, "/a", "GET", "404")
+    registry.observe(BATCH_SIZE, 2, "m")
+    registry.collectors.append(lambda: registry.set(READY, 1, "m"))
+    before = registry.snapshot()
+    assert before.since({}) == before
+    registry.count(REQUESTS, "/a", "GET", "200", by=4)
+    registry.count(REQUESTS, "/b", "GET", "200")
+    registry.observe(BATCH_SIZE, 512, "m")
+    since = registry.snapshot().since(before.totals)
+    assert since == Snapshot(
+        totals={
+            REQUESTS.name: {("/a", "GET", "200"): [4.0], ("/b", "GET", "200"): [1.0]},
+            BATCH_SIZE.name: {("m",): [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 512.0]},
+        },
+        peaks={READY.name: {("m",): [1.0]}},
+    )
+    assert merged([Snapshot(totals=before.totals), since]) == registry.snapshot()
 
 
 @given(st.lists(DURATIONS, min_size=1, max_size=5))

@@ -1,44 +1,53 @@
-"""Where a replica's accounting is found. The imports of Ray warn, and warnings are errors here."""
+"""What Serve is told of what is answered past it. The imports of Ray warn, and warnings are errors here."""
 
-import asyncio
 import warnings
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
+
+from tests.support.aio import run
+from tests.support.serve_fakes import Inside
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from ray._private import worker
 
-    from deployments.serve_internals.accounting import ReplicaAccounting, own_ledger
+    from deployments.serve_internals.accounting import ReplicaAccounting, own_accounting, own_replica
 
 
-def test_a_process_that_is_no_replica_as_we_know_them_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert own_ledger() is None
-    changed = SimpleNamespace(_replica_impl=SimpleNamespace(_metrics_manager=object()))
-    monkeypatch.setattr(worker.global_worker, "actors", {1: object(), 2: changed})
-    assert own_ledger() is None
+def test_a_process_knows_the_replica_that_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert own_replica() is None
+    inside = Inside()
+    monkeypatch.setattr(worker.global_worker, "actors", {1: object(), 2: SimpleNamespace(_replica_impl=inside)})
+    assert own_replica() is inside
+    assert isinstance(own_accounting(), ReplicaAccounting)
+    monkeypatch.delattr(worker.global_worker, "actors")
+    assert own_replica() is None
 
 
-def test_a_replica_knows_its_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
-    counted: list[int] = []
-    recorded: list[dict[str, Any]] = []
-    metrics = SimpleNamespace(
-        inc_num_ongoing_requests=lambda _: counted.append(1),
-        dec_num_ongoing_requests=lambda _: counted.append(-1),
-        record_request_metrics=lambda **tags: recorded.append(tags),
-        record_ingress_request_metrics=None,
-    )
-    replica = SimpleNamespace(
-        _metrics_manager=metrics,
-        _deployment_id=None,
-        _semaphore=asyncio.Semaphore(0),
-        _user_callable_wrapper=SimpleNamespace(_run_user_code_in_separate_thread=False),
-    )
-    monkeypatch.setattr(worker.global_worker, "actors", {1: SimpleNamespace(_replica_impl=replica)})
-    accounting = own_ledger()
-    assert isinstance(accounting, ReplicaAccounting)
-    assert accounting.is_full
-    accounting.called(accounting.began(), error=True)
-    assert (counted, [(one["route"], one["is_error"]) for one in recorded]) == ([1, -1], [("", True)])
+def test_places_are_those_of_the_replica() -> None:
+    async def main() -> None:
+        accounting = ReplicaAccounting(inside := Inside(most=1))
+        await accounting.enter()
+        assert (accounting.is_full, inside.is_full) == (True, True)
+        accounting.leave()
+        assert (accounting.is_full, inside.is_full) == (False, False)
+
+    run(main())
+
+
+def test_a_replica_that_drains_says_so() -> None:
+    accounting = ReplicaAccounting(inside := Inside())
+    assert not accounting.is_draining
+    vars(inside).update(_quiescing=True)
+    assert accounting.is_draining
+
+
+def test_calls_and_requests_are_under_way_until_they_end() -> None:
+    accounting = ReplicaAccounting(inside := Inside())
+    accounting.called(accounting.began(), error=False)
+    began = accounting.began()
+    assert inside.metrics.under_way == 1
+    accounting.ended(began, "GET", "/health", 503)
+    assert (inside.metrics.under_way, inside.metrics.most) == (0, 1)
+    assert inside.metrics.recorded == [("GET", "/health", "503", True)]

@@ -1,4 +1,4 @@
-"""What the door answers itself, shed or not, and what it leaves to Serve.
+"""What the bypass middleware answers itself, shed or not, and what it leaves to Serve.
 
 The imports of Ray warn, and warnings are errors here.
 """
@@ -6,89 +6,35 @@ The imports of Ray warn, and warnings are errors here.
 import asyncio
 import warnings
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
-from app.api.routes import ROUTES
-from app.dispatch.load_shedding import NEEDS, LoadShedder
+from app.api.routes import NEEDS
+from app.dispatch.load_shedding import LoadShedder
 from app.errors import Overloaded
 from tests.support.aio import Clock
 from tests.support.calling import Service, error_of
 from tests.support.keys import ONE, bearer, guard_of
+from tests.support.serve_fakes import Inside
 from tests.support.service_fakes import FakeEncoder
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from ray.serve._private.common import DeploymentID, RequestMetadata, RequestProtocol
     from ray.serve._private.http_util import _apply_middlewares
 
     from deployments.client_headers import middlewares
+    from deployments.serve_internals.accounting import ReplicaAccounting
     from deployments.serve_internals.bypass_middleware import BypassMiddleware
 
 FULL = Overloaded("small-model has 5.0 s of work waiting.", retry_after=5)
 
 
-class Metrics:
-    """Serve's, as far as the door knows them."""
-
-    def __init__(self) -> None:
-        self.under_way = self.most = 0
-        self.recorded: list[tuple[str, str, str, bool]] = []
-
-    def inc_num_ongoing_requests(self, metadata: RequestMetadata) -> None:
-        assert metadata.is_direct_ingress
-        assert metadata.is_http_request
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
-
-    def dec_num_ongoing_requests(self, metadata: RequestMetadata) -> None:
-        self.under_way -= 1
-
-    def record_request_metrics(self, *, route: str, latency_ms: float, is_error: bool) -> None:
-        assert (latency_ms > 0, is_error) == (True, False)
-
-    def record_ingress_request_metrics(self, *, latency_ms: float, protocol: object, **tags: Any) -> None:
-        assert (tags.pop("app_name"), tags.pop("deployment_name"), protocol) == ("app", "Ingress", RequestProtocol.HTTP)
-        self.recorded.append((tags["method"], tags["route"], tags["status_code"], tags["is_error"]))
-
-
-class Inside:
-    """A replica of Serve's, and all that is behind it."""
-
-    def __init__(self, *, most: int = 100, prefix: str = "/", threads: bool = False) -> None:
-        self.paths: list[str] = []
-        self._semaphore = asyncio.Semaphore(most)
-        self._user_callable_wrapper = SimpleNamespace(_run_user_code_in_separate_thread=threads)
-        self._metrics_manager = Metrics()
-        self._deployment_id = DeploymentID("Ingress", "app")
-        self._route_prefix = prefix
-
-    @property
-    def is_full(self) -> bool:
-        return self._semaphore.locked()
-
-    def changed(self) -> "Inside":
-        """Of another version of Serve."""
-        del self._semaphore
-        return self
-
-    @property
-    def metrics(self) -> Metrics:
-        return self._metrics_manager
-
-    async def answers(self, scope: Any, receive: Any, send: Any) -> None:
-        self.paths.append(scope["path"])
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"inside"})
-
-
 @pytest.fixture
 def encoder() -> Iterator[FakeEncoder]:
     yield FakeEncoder()
-    BypassMiddleware.answers = BypassMiddleware.keeper = None
+    BypassMiddleware.application = None
 
 
 def asked(inside: Inside, *requests: dict[str, Any]) -> list[httpx.Response]:
@@ -102,21 +48,25 @@ def asked(inside: Inside, *requests: dict[str, Any]) -> list[httpx.Response]:
     return asyncio.run(call())
 
 
-def keep(service: Service) -> None:
-    """A door that lets nobody look."""
-    BypassMiddleware.answers = service._app  # noqa: SLF001 - as `Service` does
+def register(inside: Inside, application: Any, *, shedding: Service | None = None) -> None:
+    """`shedding`: a service whose shedder lets nobody look; without it nothing is shed."""
     clock = Clock()
-    BypassMiddleware.keeper = LoadShedder(service.embeddings.refusal, clock)
-    BypassMiddleware.keeper._looks, BypassMiddleware.keeper._at = 0.0, clock.now  # noqa: SLF001 - all were used just now
+    shedder = LoadShedder(shedding.embeddings.refusal if shedding else lambda kind: None, NEEDS, clock)
+    shedder._looks, shedder._at = 0.0, clock.now  # noqa: SLF001 - all were used just now
+    BypassMiddleware.register(application, ReplicaAccounting(inside), shedder)
+
+
+def keep(inside: Inside, service: Service) -> None:
+    register(inside, service._app, shedding=service)  # noqa: SLF001 - as `Service` does
 
 
 def text(**options: Any) -> dict[str, Any]:
     return {"method": "POST", "url": "/embed/text", "json": {"texts": ["a"]}} | options
 
 
-def test_a_full_model_refuses_at_the_door(encoder: FakeEncoder) -> None:
+def test_a_full_model_refuses_before_serve(encoder: FakeEncoder) -> None:
     service, inside = Service(encoder, names_answers=False), Inside()
-    keep(service)
+    keep(inside, service)
     encoder.overload = FULL
     [shed, health] = asked(inside, text(headers={"x-request-id": "mine-1"}), {"method": "GET", "url": "/health"})
     assert (health.status_code, shed.headers.get_list("x-request-id")) == (200, ["mine-1"])
@@ -130,9 +80,9 @@ def test_a_full_model_refuses_at_the_door(encoder: FakeEncoder) -> None:
     assert counted.endswith(" 1.0")
 
 
-def test_all_else_is_answered_at_the_door_too_and_serve_knows_of_it(encoder: FakeEncoder) -> None:
+def test_all_else_is_answered_too_and_serve_counts_it(encoder: FakeEncoder) -> None:
     inside = Inside()
-    BypassMiddleware.answers = Service(encoder, names_answers=False)._app  # noqa: SLF001 - as `Service` does
+    register(inside, Service(encoder, names_answers=False)._app)  # noqa: SLF001 - as `Service` does
     good, bad, lost = asked(
         inside,
         text(headers={"x-request-id": "mine-2", "x-request-timeout-seconds": "0"}),
@@ -150,21 +100,14 @@ def test_all_else_is_answered_at_the_door_too_and_serve_knows_of_it(encoder: Fak
     assert (inside.metrics.most, inside.metrics.under_way) == (1, 0)
 
 
-def test_what_serve_answers_itself_or_would_have_wait_goes_inside(encoder: FakeEncoder) -> None:
-    BypassMiddleware.answers = Service(encoder)._app  # noqa: SLF001
+@pytest.mark.timeout(20)
+def test_what_serve_answers_itself_or_would_have_wait_is_left_to_it(encoder: FakeEncoder) -> None:
     roomy, full = Inside(), Inside(most=0)
+    register(roomy, Service(encoder)._app)  # noqa: SLF001
     assert asked(roomy, {"method": "GET", "url": "/-/healthz"})[0].text == "inside"
+    register(full, Service(encoder)._app)  # noqa: SLF001
     assert asked(full, text())[0].text == "inside"
     assert (roomy.metrics.most, full.metrics.most) == (0, 0)
-
-
-def test_a_serve_that_is_not_as_expected_gets_all_but_what_is_shed(encoder: FakeEncoder) -> None:
-    service, others = Service(encoder), (Inside(prefix="/v2"), Inside().changed(), Inside(threads=True))
-    BypassMiddleware.answers = service._app  # noqa: SLF001
-    assert [asked(inside, text())[0].text for inside in others] == ["inside"] * 3
-    keep(service)
-    encoder.overload = FULL
-    assert [asked(inside, text())[0].status_code for inside in others] == [429] * 3
 
 
 def test_no_more_are_under_way_than_may_be_and_whoever_is_shed_takes_no_place(encoder: FakeEncoder) -> None:
@@ -175,19 +118,18 @@ def test_no_more_are_under_way_than_may_be_and_whoever_is_shed_takes_no_place(en
         places.append(inside.is_full)
         await Inside().answers(scope, receive, send)
 
-    BypassMiddleware.answers = looks
+    register(inside, looks)
     asked(inside, text(), text())
     assert (places, inside.is_full, inside.paths) == ([True, True], False, [])
-    keep(Service(encoder))
-    BypassMiddleware.answers = looks
+    register(inside, looks, shedding=Service(encoder))
     encoder.overload = FULL
     asked(inside, text())
     assert (places, inside.is_full) == ([True, True, False], False)
 
 
 def test_where_paths_have_a_prefix_serve_takes_it_off(encoder: FakeEncoder) -> None:
-    BypassMiddleware.answers = Service(encoder)._app  # noqa: SLF001
     inside = Inside()
+    register(inside, Service(encoder)._app)  # noqa: SLF001
     app = _apply_middlewares(inside.answers, middlewares())
 
     async def call() -> httpx.Response:
@@ -198,45 +140,39 @@ def test_where_paths_have_a_prefix_serve_takes_it_off(encoder: FakeEncoder) -> N
     assert asyncio.run(call()).text == "inside"
 
 
-def test_an_application_that_fails_is_not_under_way_for_ever() -> None:
+def test_an_application_that_fails_is_not_under_way_for_ever(encoder: FakeEncoder) -> None:
     async def fails(scope: Any, receive: Any, send: Any) -> None:
         raise RuntimeError("out of order")
 
-    inside, BypassMiddleware.answers = Inside(), fails
-    try:
-        with pytest.raises(RuntimeError, match="out of order"):
-            asked(inside, text())
-    finally:
-        BypassMiddleware.answers = None
+    inside = Inside()
+    register(inside, fails)
+    with pytest.raises(RuntimeError, match="out of order"):
+        asked(inside, text())
     assert (inside.metrics.most, inside.metrics.under_way) == (1, 0)
     assert inside.metrics.recorded == [("POST", "other", "499", True)]
 
 
-def test_a_process_without_an_ingress_has_nobody_at_the_door() -> None:
+def test_a_process_without_an_ingress_leaves_all_to_serve() -> None:
     inside = Inside()
     assert [answer.text for answer in asked(inside, text())] == ["inside"]
 
 
-def test_dialects_have_their_own_words(encoder: FakeEncoder) -> None:
-    keep(Service(encoder))
+def test_errors_have_the_form_of_their_api(encoder: FakeEncoder) -> None:
+    keep(inside := Inside(), Service(encoder))
     encoder.overload = FULL
-    [openai] = asked(Inside(), {"method": "POST", "url": "/v1/embeddings", "json": {"input": "a", "model": "x"}})
+    [openai] = asked(inside, {"method": "POST", "url": "/v1/embeddings", "json": {"input": "a", "model": "x"}})
     assert (openai.status_code, openai.json()["error"]["message"]) == (429, FULL.message)
 
 
 def test_a_bad_key_is_told_first(encoder: FakeEncoder) -> None:
-    keep(Service(encoder, authenticator=guard_of()))
+    keep(inside := Inside(), Service(encoder, authenticator=guard_of()))
     encoder.overload = FULL
-    answers = asked(Inside(), text(), text(headers=bearer(ONE["embed"])))
+    answers = asked(inside, text(), text(headers=bearer(ONE["embed"])))
     assert [answer.status_code for answer in answers] == [401, 429]
 
 
 def test_a_large_body_is_not_waited_for(encoder: FakeEncoder) -> None:
-    keep(Service(encoder))
+    keep(inside := Inside(), Service(encoder))
     encoder.overload = FULL
-    [answer] = asked(Inside(), text(content=b" " * 100_000, json=None))
+    [answer] = asked(inside, text(content=b" " * 100_000, json=None))
     assert (answer.status_code, answer.headers["connection"]) == (429, "close")
-
-
-def test_the_doors_routes_are_the_services() -> None:
-    assert set(NEEDS) <= {route.path for route in ROUTES if route.method == "POST"}

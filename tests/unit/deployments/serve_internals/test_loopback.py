@@ -39,9 +39,12 @@ def test_the_function_that_binds_is_replaced_once(monkeypatch: pytest.MonkeyPatc
     assert bound == ["127.0.0.1:0"]
 
 
-def test_a_serve_that_binds_otherwise_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_serve_that_binds_otherwise_is_not_left_open_on_a_loopback_node(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, loopback.REPLICA, SimpleNamespace())
-    with pytest.raises(AttributeError):
+    monkeypatch.setattr(loopback, "_node_address", lambda: "127.0.0.1")
+    with pytest.raises(RuntimeError, match="can't be kept on loopback"):
         keep_on_loopback()
+    monkeypatch.setattr(loopback, "_node_address", lambda: "192.0.2.5")
+    keep_on_loopback()  # a cluster: it is open to the other nodes anyway
     monkeypatch.delitem(sys.modules, loopback.REPLICA)
     keep_on_loopback()  # the launcher, the driver, the cache actor: nothing to do

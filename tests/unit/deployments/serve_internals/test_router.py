@@ -17,10 +17,6 @@ FULL = 4
 
 class Replica:
     max_ongoing_requests = FULL
-    lined = True
-
-    def is_lined(self, method: str) -> bool:
-        return self.lined and method == "encode"
 
 
 class Router(LeastOutstandingRouter):
@@ -29,7 +25,6 @@ class Router(LeastOutstandingRouter):
     def __init__(self, queued: dict[str, int | None]) -> None:
         self._replicas: Any = {name: Replica() for name in queued}
         self.queued = queued
-        self.waiting = 0
         self.initialize_state()
 
     def apply_locality_routing(self, pending_request: Any = None) -> set[Any]:
@@ -38,17 +33,6 @@ class Router(LeastOutstandingRouter):
     @property
     def replica_queue_len_cache(self) -> Any:
         return self.queued
-
-    @property
-    def num_pending_requests(self) -> int:
-        return self.waiting
-
-    def ready(self, method: str = "encode") -> str | None:
-        async def ask() -> Any:
-            return self.at_once(method)
-
-        replica = asyncio.run(ask())
-        return next((name for name, known in self._replicas.items() if known is replica), None)
 
     def offered(self) -> list[list[str]]:
         names = {id(replica): name for name, replica in self._replicas.items()}
@@ -72,33 +56,6 @@ def test_who_serve_does_not_know_of_or_is_full_is_asked_beside_it() -> None:
     [asked] = Router({"unknown": None, "full": FULL}).offered()
     assert sorted(asked) == ["full", "unknown"]
     assert Router({}).offered() == []
-
-
-def test_at_once_it_is_the_one_with_the_fewest_calls_too(monkeypatch: Any) -> None:
-    monkeypatch.setattr(RequestRouter, "on_send_request", lambda *_: None)
-    router = Router({"a": 0, "b": 3, "c": 0})
-    for name in ("a", "c"):
-        router.on_send_request(name)
-    assert router.ready() == "b"
-    router.on_send_request("b")
-    assert [router.calls._sent[name] for name in "abc"] == [1, 1, 1]  # noqa: SLF001
-    assert not router.calls._promised  # noqa: SLF001 - it was kept
-
-
-def test_at_once_is_for_calls_that_need_not_wait_and_replicas_that_are_all_known() -> None:
-    known: dict[str, int | None] = {"a": 0, "b": 0}
-    assert Router(known).ready() in known
-    assert Router(known).ready("another") is None
-    assert Router({"a": 0, "unknown": None}).ready() is None
-    assert Router({"a": 0, "full": FULL}).ready() is None
-    assert Router({}).ready() is None
-    crowded = Router(known)
-    crowded.waiting = 1
-    assert crowded.ready() is None
-    halved = Router(known)
-    halved._replicas["b"].lined = False  # noqa: SLF001
-    assert halved.ready() is None
-    assert not halved.calls._promised  # noqa: SLF001
 
 
 def test_whoever_is_called_is_called_this_way_and_the_ingress_is_not() -> None:

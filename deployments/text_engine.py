@@ -1,0 +1,76 @@
+"""TextEngine: a text model's tokenizer on threads of its own, before its engine."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
+from app.config.args import ModelArgs
+from app.encoders import TextModel, shapes
+from app.errors import InvalidItem, ServiceError
+from app.inference.batch_queue import BatchQueue
+from app.inference.health_probe import HealthProbe
+from app.inference.model_threads import ModelThreads
+from app.telemetry.registry import Registry
+from app.telemetry.tracing import Origins
+from app.types import ModelInfo, TextInput, Token
+from deployments.engine import Engine
+from deployments.messages import EncodeReply
+
+# Tokenising fewer texts than this costs less than handing them to a thread.
+INLINE_TEXTS = 4
+
+
+class TextEngine:
+    """Tokenises texts and runs them; warmed when it is made."""
+
+    def __init__(
+        self,
+        model: TextModel,
+        info: ModelInfo,
+        args: ModelArgs,
+        threads: ModelThreads,
+        replica: str,
+        registry: Registry,
+    ) -> None:
+        threads.widen(model.streams)
+        # Each stream has the memory that its largest run needs; of half as many tokens a batch is no less efficient.
+        tokens = args.batch_tokens if model.streams == 1 else max(1, args.batch_tokens // 2)
+        threads.exclusive.submit(model.warm, shapes.grid(args.batch_size, tokens, info.max_tokens)).result()
+        queue = BatchQueue(args.batch_size, tokens, partial(shapes.bucket, grid=shapes.lengths(info.max_tokens)))
+        # It stands in for a text that can't be read, and its row is not sent. The probe runs it too.
+        self._empty = model.tokenize([""], "")[0]
+        self.probe = HealthProbe(lambda: self.engine.probe([self._empty.ids]), threads.exclusive)
+        self.engine = Engine(info, model, queue, threads, replica, registry, "tokenize", self.probe.watch)
+        self._model = model
+        self._workers = ThreadPoolExecutor(args.workers, "tokenize")
+
+    async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._workers, self._model.tokens, texts, prompt, special)
+
+    async def encode(
+        self, texts: Sequence[TextInput], timeout_s: float, origins: Origins | None = None, *, exclusive: bool = False
+    ) -> EncodeReply:
+        """One outcome per text, in order; `exclusive` as in `Scheduler.submit`."""
+        arrived = time.monotonic()
+        if len(texts) <= INLINE_TEXTS:
+            read = self._model.read(texts)
+        else:
+            read = await asyncio.get_running_loop().run_in_executor(self._workers, self._model.read, texts)
+        invalid: dict[int, ServiceError] = {i: text for i, text in enumerate(read) if isinstance(text, InvalidItem)}
+        tokenized = [self._empty if isinstance(text, InvalidItem) else text for text in read]
+        lengths = [len(text.ids) for text in tokenized]
+        reply = await self.engine.encode(
+            [text.ids for text in tokenized],
+            lengths,
+            arrived + timeout_s,
+            tokens=lengths,
+            truncated=[text.truncated for text in tokenized],
+            prepare_ms=(time.monotonic() - arrived) * 1e3,
+            origins=origins,
+            exclusive=exclusive,
+        )
+        return replace(reply, errors=reply.errors | invalid) if invalid else reply

@@ -1,0 +1,54 @@
+"""Names of files that outlive a release: a change here would convert and record every model of every user anew."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.encoders.backends import openvino_models
+from app.encoders.backends.contract import Graph
+from app.encoders.model_config import Step
+from app.encoders.text import fingerprint
+from app.encoders.weights import resolve
+
+ASSETS = Path(__file__).parents[3] / "app" / "assets"
+
+
+def graph_of(encoder: str) -> Graph:
+    folder = str(ASSETS / "shapes-clip")
+    weights = resolve("shapes-clip", offline=True).sha256
+    if encoder == "text":
+        steps = (Step("Dense", "2_Dense", features=(64, 32)), Step("Normalize"))
+        return Graph(folder, folder, weights, "text", 32, ("cls", "mean"), steps)
+    size = (64, 64) if encoder == "clip_image" else (0, 0)
+    return Graph(folder, folder, weights, encoder, 64, image_size=size)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "name"),
+    [
+        ("text", "text-812ef9e5f293e02833630b04"),
+        ("clip_text", "clip_text-fdf46fc749a331985b0e4e1c"),
+        ("clip_image", "clip_image-6329b34b09207d22e46ac05c"),
+    ],
+)
+def test_a_known_model_keeps_the_folder_of_its_conversion(
+    encoder: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openvino.__version__", "2026.1.0")
+    assert openvino_models.key(graph_of(encoder)) == name
+
+
+def test_a_known_model_keeps_its_fingerprint() -> None:
+    weights = resolve("shapes-clip", offline=True)
+    steps = graph_of("text").to_dict()["steps"]
+    files = [weights.directory / "config.json", weights.directory / "tokenizer.json"]
+    assert (
+        fingerprint(weights, "f32", files, [("cls", "mean"), *steps], [77, True, ""])
+        == "ed5307d7ad6b643b55e2d919e42ac228"
+    )
+
+
+def test_a_graph_survives_the_way_to_the_child_that_converts_it() -> None:
+    for graph in map(graph_of, ("text", "clip_text", "clip_image")):
+        assert Graph.from_dict(json.loads(json.dumps(graph.to_dict()))) == graph
