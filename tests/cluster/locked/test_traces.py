@@ -44,16 +44,23 @@ def test_one_trace_per_request_from_ingress_to_batch(locked: Locked) -> None:
     def items(trace: str) -> int:
         return sum(span.values["embedding.items"] for span in spans_of(collector, trace, "encoder"))
 
-    def batches() -> list[Received]:
-        return [span for span in [*collector.spans] if span.name == "batch"]
+    def ours() -> list[Received]:
+        """Runs of the model that our requests were in."""
+        batches = [span for span in [*collector.spans] if span.name == "batch"]
+        return [batch for batch in batches if {trace for trace, _ in batch.links} & {*traces, last}]
+
+    def by_id() -> dict[tuple[str, str], Received]:
+        return {(span.trace, span.id): span for span in [*collector.spans] if span.name == "encoder"}
 
     def all_told() -> bool:
         encoders = {(span.trace, span.id) for trace in traces for span in spans_of(collector, trace, "encoder")}
+        links = {link for batch in ours() for link in batch.links}
         return (
             [items(trace) for trace in [*traces, last]] == [3] * REQUESTS + [1]
             and len(spans_of(collector, traces[0], "POST /embed/text")) == 2
             and all(spans_of(collector, trace, "POST /embed/text") for trace in [*traces, last])
-            and encoders <= {link for batch in batches() for link in batch.links}
+            and encoders <= links <= by_id().keys()
+            and {(batch.trace, batch.parent) for batch in ours()} <= by_id().keys()
         )
 
     wait_for(all_told, 30, lambda: f"every span of {traces}; there are {len(collector.spans)}")
@@ -70,14 +77,12 @@ def test_one_trace_per_request_from_ingress_to_batch(locked: Locked) -> None:
         assert {span.resource["ray.serve.deployment"] for span in encoders} == {"TextEncoder-all-MiniLM-L6-v2"}
         assert all(ingress.began_ns < s.began_ns <= s.ended_ns < ingress.ended_ns for s in encoders)
 
-    by_id = {(span.trace, span.id): span for span in [*collector.spans] if span.name == "encoder"}
-    ours = [batch for batch in batches() if {trace for trace, _ in batch.links} & {*traces, last}]
-    for batch in ours:
-        assert batch.parent in {span.id for span in by_id.values() if span.trace == batch.trace}
+    encoder_spans, batches = by_id(), ours()
+    for batch in batches:
         assert len(batch.links) == batch.values["embedding.requests"]
-        assert all((batch.trace, batch.id) in by_id[link].links for link in batch.links)
-    assert sum(batch.values["embedding.items"] for batch in ours) >= 3 * REQUESTS + 1
-    assert max(len(batch.links) for batch in ours) > 1, "requests that came together ran together"
+        assert all((batch.trace, batch.id) in encoder_spans[link].links for link in batch.links)
+    assert sum(batch.values["embedding.items"] for batch in batches) >= 3 * REQUESTS + 1
+    assert max(len(batch.links) for batch in batches) > 1, "requests that came together ran together"
 
     # The answer from the cache ends at the cache.
     hits = [span.values["embedding.hits"] for span in spans_of(collector, traces[0], "cache")]
