@@ -9,7 +9,7 @@ from dotenv import load_dotenv
 from pydantic import ValidationError
 
 from app.auth import key_file
-from app.cli import corpus_flags, flags
+from app.cli import flags
 from app.cli import key as key_command
 from app.config.file import read_args
 from app.config.settings import AppArgs, ClientSettings, LaunchSettings, image_model_is_chosen
@@ -29,17 +29,17 @@ def main(argv: list[str] | None = None) -> int:
         try:
             return ask(options, ClientSettings.from_environment())
         except ValidationError as error:
-            return _complain(_words(error))
+            return _complain(_message(error))
     try:
         settings = LaunchSettings.from_environment()
-        # Read by the child too; a mistake in it is told before anything starts.
+        # Read by the child too; a mistake in it is reported before anything starts.
         args = read_args(Path(options.config)).with_environment()
         if options.command in ("serve", "dev"):
             key_file.check(args)
             notice = access_notice(args, settings)
     except (OSError, ValueError) as error:
-        return _complain(_words(error))
-    if options.command in corpus_flags.COMMANDS:
+        return _complain(_message(error))
+    if options.command in (flags.EMBED_CORPUS, flags.SEARCH):
         return _corpus(options, args, sys.argv[1:] if argv is None else argv)
     if options.command != SERVE_HERE:
         _say(notice)
@@ -62,8 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     key.add_argument("--tenant", required=True, help="whose key: quotas and cache entries are the tenant's own")
     key.add_argument("--scopes", default="embed,read", help="of embed, read and admin (default: embed,read)")
     key.add_argument("--days", type=float, help="days until it expires (default: never)")
-    corpus_flags.add_parsers(commands)
-    flags.add_parsers(commands, corpus_flags.SEARCH)
+    flags.add_parsers(commands)
     parser.set_defaults(command="serve")
     return parser
 
@@ -91,14 +90,14 @@ def _serve_here(args: AppArgs, settings: LaunchSettings) -> None:
 
 def _asks(options: argparse.Namespace) -> Callable[[argparse.Namespace, ClientSettings], int] | None:
     """What runs a command that asks a service which runs already; None for the others."""
-    if options.command not in (flags.EMBED, corpus_flags.SEARCH):
+    if options.command not in (flags.EMBED, flags.SEARCH):
         return None
     # Imported late: the service needs no pyarrow.
     from app.cli import embed, search
 
     if options.command == flags.EMBED:
         return embed.run
-    return search.run if search.is_of_lines(options.destination) else None
+    return search.run if search.is_file_of_lines(options.destination) else None
 
 
 def _corpus(options: argparse.Namespace, args: AppArgs, argv: list[str]) -> int:
@@ -108,7 +107,7 @@ def _corpus(options: argparse.Namespace, args: AppArgs, argv: list[str]) -> int:
     return run(options, args, argv)
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return "\n".join(
             f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}, not {e['input']!r}" for e in error.errors()

@@ -28,17 +28,17 @@ Nothing here knows how an error is written on the wire; `app.api` does.
 
 
 class ServiceError(Exception):
-    """Base of every error with an answer of its own.
+    """Base class of the errors that become an HTTP response.
 
     Args:
-        message: What is wrong and how to mend it, in words for the client.
-        param: The offending field, e.g. ``texts.3``.
-        retry_after: Seconds after which trying again makes sense.
+        message: What is wrong and how to fix it, for the client.
+        param: The field at fault, e.g. ``texts.3``.
+        retry_after: Seconds after which a retry makes sense.
     """
 
     status = 500
     code = "internal_error"
-    # Of the answer that said so, where a client raises it.
+    # Set by `app.client`: the id of the response that carried this error.
     request_id: str | None = None
 
     def __init__(self, message: str, param: str | None = None, retry_after: float | None = None) -> None:
@@ -58,11 +58,11 @@ class InvalidRequest(ServiceError):
 
 
 class EmptyInput(InvalidRequest):
-    """There is nothing to work on; some APIs tell this apart."""
+    """The input is empty. TEI's API reports this case with a type of its own."""
 
 
 class InvalidItem(InvalidRequest):
-    """One item of many is wrong; `param` names its index."""
+    """One item of several is invalid; `param` contains its index."""
 
     code = "invalid_item"
 
@@ -96,14 +96,14 @@ class MethodNotAllowed(ServiceError):
 
 
 class NotAcceptable(ServiceError):
-    """The answer can't be written in any form that the client takes."""
+    """The response can't be written in any media type that the client accepts."""
 
     status = 406
     code = "not_acceptable"
 
 
 class SpaceMismatch(ServiceError):
-    """Vectors of different models were to be compared."""
+    """The vectors to compare come from different models."""
 
     status = 409
     code = "space_mismatch"
@@ -146,7 +146,7 @@ class CacheUnavailable(Unavailable):
 
 
 class RequestRejected(Unavailable):
-    """The item killed a replica twice; it is not tried again."""
+    """The item has crashed two replicas; it is not retried again."""
 
     code = "request_rejected"
 

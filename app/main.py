@@ -24,8 +24,7 @@ def build(args: AppArgs) -> Application:
     """Serve's builder: one typed argument, overridden by the owner's environment variables.
 
     Raises:
-        ValueError: Keys are asked for and there are none: a service that nobody may use, or one that somebody
-            believes to be closed.
+        ValueError: The settings ask for keys and there are none, or two models have the same name.
     """
     args = args.with_environment()
     key_file.check(args)

@@ -1,4 +1,4 @@
-"""Value types and the seams between layers. No logic."""
+"""Value types and the protocols between layers. No logic."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,15 +16,15 @@ InputType = Literal["query", "document"]
 Cut = Literal["end", "start"]
 OutputType = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 KeyScope = Literal["embed", "read", "admin"]
-"""What an API key may do: compute, look, or change what all see."""
+"""What an API key may do: embed, read status, or change shared state."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What is known of a loaded model.
+    """Describes a loaded model.
 
-    `fingerprint` identifies the vectors it makes (weights, revision, preprocessing, dtype): two models with
-    the same fingerprint give the same vectors, and cache keys contain it.
+    `fingerprint` identifies the model's vectors (weights, revision, preprocessing, dtype). Two models with the same
+    fingerprint return the same vectors. Cache keys contain it.
     """
 
     id: str
@@ -43,13 +43,13 @@ class ModelInfo:
 
     @property
     def space(self) -> str:
-        """Names the vector space: vectors of one space compare, those of two mean nothing to each other."""
+        """Names the vector space. Only vectors of the same space can be compared."""
         return f"{self.id}@{self.fingerprint[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizedText:
-    """One text as the model reads it: ids with special tokens, cut to the model's maximum length."""
+    """One text as the model reads it: ids including special tokens, truncated to the model's maximum length."""
 
     ids: Sequence[int]
     truncated: bool
@@ -57,7 +57,7 @@ class TokenizedText:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token; `start` and `stop` are its bytes in the text as read, None for one that the tokenizer added."""
+    """One token. `start` and `stop` are its byte offsets in the text; None if the tokenizer added the token."""
 
     id: int
     text: str
@@ -68,7 +68,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """A text with the prompt put before it (None: the model's own default) and where it is cut if it is too long."""
+    """A text, its prompt (None: the model's default) and the side that is truncated if it is too long."""
 
     text: str
     prompt: str | None = None
@@ -77,19 +77,19 @@ class Prompted:
 
 @dataclass(frozen=True, slots=True)
 class TokenIds:
-    """A text that the client has tokenised: ids of the model's own tokenizer, special tokens included."""
+    """A text that the client has tokenized: ids of the model's own tokenizer, including special tokens."""
 
     ids: tuple[int, ...]
 
 
 TextInput = str | Prompted | TokenIds
-"""What a text encoder takes; a plain string is read as the model reads it by default."""
+"""The input of a text encoder. A plain string gets the model's default prompt and is truncated at its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How a request wants its texts read. A named prompt goes before an input type; `param` is the field that
-    named it."""
+    """How a request's texts are tokenized. `prompt_name` takes precedence over `input_type`; `param` is the request
+    field that holds it, for error messages."""
 
     prompt_name: str | None = None
     input_type: InputType | None = None

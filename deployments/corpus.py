@@ -16,7 +16,7 @@ from ray.util.annotations import RayDeprecationWarning
 from app.corpus.filesystem import locate
 from app.corpus.model import LoadModel, load_model
 from app.corpus.run import Execute
-from app.corpus.source import Span
+from app.corpus.source import RowSpan
 from app.corpus.worker import CorpusEncoder, CorpusJob, Receipt
 from app.errors import InvalidRequest, ServiceError, Unavailable
 from deployments.ray_cluster import start_ray
@@ -48,7 +48,7 @@ class CorpusWorker:
         for outcome in self._outcomes(cloudpickle.loads(row["span"])):
             yield {"outcome": cloudpickle.dumps(outcome)}
 
-    def _outcomes(self, span: Span) -> Iterator[Receipt | ServiceError]:
+    def _outcomes(self, span: RowSpan) -> Iterator[Receipt | ServiceError]:
         if self._trouble is not None:
             yield self._trouble
             return
@@ -102,7 +102,7 @@ def lacking(num_cpus: float, num_gpus: float) -> str | None:
 def on_ray(concurrency: int, num_cpus: float, num_gpus: float, load: LoadModel = load_model) -> Execute:
     """Workers as actors: `concurrency` of them, each asking for so much."""
 
-    def execute(job: CorpusJob, spans: Sequence[Span]) -> Generator[Receipt]:
+    def execute(job: CorpusJob, spans: Sequence[RowSpan]) -> Generator[Receipt]:
         for uri in (job.source.uri, job.folder):
             if locate(uri).in_memory:
                 raise InvalidRequest(f"{uri} is the memory of one process; workers are others. Use a shared place.")

@@ -13,7 +13,7 @@ from app.api import create_app
 from app.api.backend import Backend
 from app.api.middleware.auth import Authenticator
 from app.api.routes import NEEDS
-from app.auth.key_file import open_book
+from app.auth.key_file import open_key_file
 from app.cache.client import CacheClient
 from app.cache.lru import LruTtlCache
 from app.cache.sharded import CacheShards
@@ -77,7 +77,7 @@ class Ingress:
         )
         self._background: list[Any] = [cache.run, self._backend.log.run, *(encoder.watch for encoder in encoders)]
         if authenticator := self._backend.authenticator:
-            self._background.append(partial(authenticator.book.watch, args.access.reload_s))
+            self._background.append(partial(authenticator.keys.watch, args.access.reload_s))
             self._background.append(partial(authenticator.count_replicas, cache.stats))
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -111,7 +111,7 @@ def _caches(application: str, args: CacheArgs) -> list[CacheClient]:
 
 
 def _authenticator(args: AppArgs) -> Authenticator | None:
-    return Authenticator(open_book(args.access), args.access) if args.asks_for_keys else None
+    return Authenticator(open_key_file(args.access), args.access) if args.asks_for_keys else None
 
 
 def _reader(args: AppArgs) -> ImageReader:

@@ -173,7 +173,6 @@ class RemoteEncoder:
         self, method: Any, admission: AdmissionControl[Any], items: list[Any], seconds: float
     ) -> list[Encoded]:
         self._budget.earn(len(items))
-        sent = admission.clock()
         plain, origins = tracing.carried(items)
         timeout = AdaptiveTimeout(min(seconds, admission.call_timeout_s()), seconds, self._replicas.all_progress)
         try:
@@ -184,7 +183,6 @@ class RemoteEncoder:
             # The call waits for a replica to come, and harms none: it stays whole.
             seconds -= loss.after_s
             reply = await once(method, self._id, AdaptiveTimeout(seconds), plain, seconds, origins)
-        admission.ignore_outage(sent, admission.clock() - reply.took_ms / 1e3)
         return self._outcomes(reply, len(items), origins)
 
     async def _send_again(self, method: Any, items: list[Any], seconds: float) -> list[Encoded]:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from app.config.args import ModelArgs
-from app.corpus.model import CorpusModel, Encoded
+from app.corpus.model import CorpusModel, EncodedRows
 from app.corpus.run import CorpusOptions, embed_corpus
 from app.types import Modality, ModelInfo, TokenizedText
 from deployments.corpus import cluster, on_ray
@@ -42,7 +42,7 @@ class Sleeper:
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
         return [TokenizedText((0,), False) for _ in texts]
 
-    def texts(self, texts: Sequence[str]) -> Encoded:
+    def texts(self, texts: Sequence[str]) -> EncodedRows:
         notes = self.folder / f"worker-{os.getpid()}"
         if not self.met:
             notes.touch()
@@ -52,9 +52,9 @@ class Sleeper:
             time.sleep(SECONDS_PER_TEXT * len(texts))
             with notes.open("a") as file:
                 file.write(f"{started} {time.time()} {len(texts)}\n")
-        return Encoded(np.ones((len(texts), DIMENSIONS), np.float32), [1] * len(texts), {})
+        return EncodedRows(np.ones((len(texts), DIMENSIONS), np.float32), [1] * len(texts), {})
 
-    def images(self, files: Sequence[bytes]) -> Encoded:
+    def images(self, files: Sequence[bytes]) -> EncodedRows:
         raise NotImplementedError
 
     def _wait_for_the_others(self) -> None:

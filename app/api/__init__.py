@@ -1,5 +1,4 @@
-"""The HTTP API: `create_app` and all that knows the web framework. What a request does is
-`app.service.embedding_service`'s."""
+"""The HTTP API: `create_app`, and all code that uses the web framework."""
 
 from app.api.application import create_app
 

@@ -1,4 +1,4 @@
-"""`create_app`: the ASGI application made of the route table."""
+"""`create_app`: builds the ASGI application from the route table."""
 
 from importlib.metadata import version
 
@@ -12,7 +12,7 @@ from starlette.routing import Route as StarletteRoute
 from starlette.routing import compile_path
 
 from app.api.backend import Backend
-from app.api.middleware.auth import guarded
+from app.api.middleware.auth import with_auth
 from app.api.middleware.request import RequestMiddleware
 from app.api.middleware.request_metrics import RequestMetrics
 from app.api.middleware.security_headers import PageHeaders, cross_origin
@@ -25,15 +25,15 @@ _PATHS = [(route, compile_path(route.path)[0]) for route in ROUTES]
 
 
 def create_app(backend: Backend, *, names_answers: bool = True) -> Starlette:
-    """The ASGI application over one replica's backend. `names_answers`: see `RequestMiddleware`.
+    """The ASGI application of one replica's backend. `names_answers`: see `RequestMiddleware`.
 
     Raises:
-        ValueError: The settings ask for keys, and the backend has no authenticator.
+        ValueError: The settings require API keys, but the backend has no authenticator.
     """
     if backend.args.asks_for_keys and backend.authenticator is None:
-        raise ValueError("the settings ask for API keys, and nobody checks them")
+        raise ValueError("the settings require API keys, but the backend has no authenticator")
     app = Starlette(
-        routes=[StarletteRoute(r.path, guarded(r), methods=[r.method]) for r in ROUTES],
+        routes=[StarletteRoute(r.path, with_auth(r), methods=[r.method]) for r in ROUTES],
         middleware=[
             *cross_origin(backend.args.cors_origins),
             Middleware(PageHeaders),
@@ -55,21 +55,21 @@ def create_app(backend: Backend, *, names_answers: bool = True) -> Starlette:
 
 
 async def _framework_error(request: Request, error: Exception) -> Response:
-    """What Starlette itself refuses, in our words."""
+    """Converts Starlette's own errors into this API's format."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
     path = request.url.path
     failure: ServiceError
     if error.status_code == 405:
-        # Starlette's own list has HEAD too, which goes without saying.
+        # Not Starlette's own list, which contains the implied HEAD as well.
         allowed = ", ".join(sorted({r.method for r, path_regex in _PATHS if path_regex.match(path)}))
-        failure = MethodNotAllowed(f"{path} takes {allowed}, not {request.method}.")
+        failure = MethodNotAllowed(f"{path} allows {allowed}, not {request.method}.")
         request.state.error_code = failure.code
         response = error_response(failure, request.state.request_id, request.state.dialect)
         response.headers["allow"] = allowed
         return response
     if error.status_code == 404:
         known = dict.fromkeys(r.template for r in ROUTES)
-        failure = NotFound(f"There is no {path} here. Routes: {', '.join(known)}.")
+        failure = NotFound(f"There is no route {path}. Routes: {', '.join(known)}.")
     else:
         failure = InvalidRequest(str(error.detail))
     request.state.error_code = failure.code

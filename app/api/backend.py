@@ -1,4 +1,4 @@
-"""What the routes need of the rest of the service. Values and protocols only."""
+"""The dependencies of the endpoints. Values and protocols only."""
 
 import time
 from collections.abc import Sequence
@@ -40,8 +40,8 @@ class Metrics(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class OwnMetrics:
-    """Those of this process alone."""
+class LocalMetrics:
+    """The metrics of this process only."""
 
     registry: Registry
 
@@ -51,8 +51,8 @@ class OwnMetrics:
 
 @dataclass(slots=True, eq=False)
 class Backend:
-    """One ingress replica's view of the service. `authenticator`: None where no keys are asked for. `metrics` are the
-    cluster's; the service's registry is this replica's.
+    """The dependencies of one ingress replica. `authenticator`: None if no API keys are required. `metrics`: those of
+    the cluster; the service's registry holds this replica's.
     """
 
     service: EmbeddingService
@@ -68,4 +68,4 @@ class Backend:
 
     def __post_init__(self) -> None:
         self.log = RequestLog(self.args.log_requests)
-        self.metrics = self.metrics or OwnMetrics(self.service.registry)
+        self.metrics = self.metrics or LocalMetrics(self.service.registry)

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made of the route table and the wire models. Limits are the running service's."""
+"""Builds the OpenAPI 3.1 document from the route table, the wire models and the configured limits."""
 
 import re
 from collections import defaultdict
@@ -10,21 +10,21 @@ from pydantic.json_schema import models_json_schema
 
 from app.api import openapi_binary
 from app.api.route import Route
-from app.api.wire.error_formats import Dialect, statuses_of
+from app.api.wire.error_formats import ErrorFormat, statuses_of
 from app.config.args import Limits
 from app.errors import InternalError, ServiceError
 from app.schemas import ErrorResponse, Json, OpenAiErrorResponse, TeiErrorResponse
 
 REFS = "#/components/schemas/{model}"
-ERROR_MODELS: dict[Dialect, type[BaseModel]] = {
+ERROR_MODELS: dict[ErrorFormat, type[BaseModel]] = {
     "native": ErrorResponse,
     "openai": OpenAiErrorResponse,
     "tei": TeiErrorResponse,
 }
 ANSWER_HEADERS: Json = {
-    "x-request-id": {"description": "Yours, if you sent a decent one.", "schema": {"type": "string"}},
+    "x-request-id": {"description": "Yours, if you sent a valid one.", "schema": {"type": "string"}},
     "server-timing": {
-        "description": "Milliseconds: decode, cache, tokenize, queue, inference (where a model was asked) and total.",
+        "description": "Milliseconds: decode, cache, tokenize, queue, inference (if a model was used) and total.",
         "schema": {"type": "string"},
     },
     "traceparent": {"description": "Yours, if you sent a valid one.", "schema": {"type": "string"}},
@@ -32,12 +32,12 @@ ANSWER_HEADERS: Json = {
 }
 PATH_PARAMETERS: dict[str, Json] = {
     "model": {
-        "description": "Full or short name of a served model, or an alias; slashes may stand as they are.",
+        "description": "Full or short name of a served model, or an alias; slashes need no escaping.",
         "example": "sentence-transformers/all-MiniLM-L6-v2",
     },
     "file": {"description": "A file of the page.", "example": "main.js"},
 }
-RETRY_AFTER: Json = {"description": "Seconds after which trying again makes sense.", "schema": {"type": "integer"}}
+RETRY_AFTER: Json = {"description": "Seconds after which a retry makes sense.", "schema": {"type": "integer"}}
 
 
 QUOTA: Json = {
@@ -46,18 +46,18 @@ QUOTA: Json = {
         "schema": {"type": "string"},
     },
     "ratelimit": {
-        "description": 'What is left of them, e.g. "requests";r=599;t=60: 599, whole again in 60 s. The same stands in '
-        "x-ratelimit-limit-requests, -remaining-requests, -reset-requests, and -tokens.",
+        "description": 'Your remaining quotas, e.g. "requests";r=599;t=60: 599 left, reset in 60 s. The same values '
+        "are in x-ratelimit-limit-requests, -remaining-requests, -reset-requests, and -tokens.",
         "schema": {"type": "string"},
     },
 }
 ABOUT = (
-    "Text and image embeddings. Times are milliseconds, vectors float32. A path that is not here is a 404, a method "
-    "that its path does not list a 405 with `Allow`, both with an error as its body. A model that takes more than "
-    "<deadline_s> s is a 504, one with more than <queue_s> s of work waiting a 429. `Range` is not looked at.\n\n"
-    "JSON is read strictly: UTF-8 without lone surrogates, numbers that a double can hold, no NaN or Infinity, some "
-    "hundreds of levels deep at most; of two fields of one name the last counts. Bodies are sent uncompressed: with "
-    "another `Content-Encoding` than `identity` they are a 415, as with a wrong `Content-Type`."
+    "Text and image embeddings. Times are in milliseconds, vectors in float32. An unknown path is a 404 and an unknown "
+    "method a 405 with `Allow`, both with an error body. If a model takes more than <deadline_s> s, the response is a "
+    "504; if more than <queue_s> s of work are queued, a 429. `Range` is ignored.\n\n"
+    "JSON is parsed strictly: UTF-8 without lone surrogates, numbers within the range of a double, no NaN or Infinity, "
+    "at most some hundreds of levels deep; of duplicate fields the last one counts. Bodies must be uncompressed: a "
+    "`Content-Encoding` other than `identity` is a 415, as is a wrong `Content-Type`."
 )
 CHALLENGE: Json = {"www-authenticate": {"description": "Bearer.", "schema": {"type": "string"}}}
 SECURITY: Json = {
@@ -67,7 +67,7 @@ SECURITY: Json = {
 
 
 def document(routes: Sequence[Route], limits: Limits, version: str, *, keys: bool) -> Json:
-    """Every route with its request, its answers and its errors. `keys`: this service asks for API keys."""
+    """Describe every route with its requests, responses and errors. `keys`: whether API keys are required."""
     requests = [route.request for route in routes if route.request]
     answers = [model for route in routes for model in (route.response, route.short) if model]
     wanted: list[tuple[type[BaseModel], Any]] = [(model, "validation") for model in requests]
@@ -101,7 +101,7 @@ def _operation(route: Route, named: dict[tuple[Any, Any], Json], keys: bool) -> 
         "x-scope": route.scope,
     }
     if route.scope != "open":
-        # Either scheme; where the service asks nobody, none as well.
+        # Either scheme. If no keys are required, none is allowed as well.
         operation["security"] = [{"bearer": []}, {"apiKey": []}, *([] if keys else [{}])]
     parameters: list[Json] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} | PATH_PARAMETERS[name]
@@ -136,12 +136,12 @@ def _responses(route: Route, named: dict[tuple[Any, Any], Json]) -> Json:
     responses: Json = {"200": {"description": "The answer.", **answer}}
     if route.matrix_answer:
         responses["200"] = {
-            "description": "The answer, in the form that `Accept` asks for; JSON where it has no preference.",
+            "description": "The response in the media type that `Accept` asks for; JSON if it has no preference.",
             "content": answer["content"] | openapi_binary.ANSWER,
             "headers": ANSWER_HEADERS | openapi_binary.ANSWER_HEADERS,
         }
     if route.is_file:
-        responses["304"] = {"description": "`If-None-Match` names what would be sent.", "headers": ANSWER_HEADERS}
+        responses["304"] = {"description": "`If-None-Match` matches the current version.", "headers": ANSWER_HEADERS}
     for status in route.statuses:
         responses[str(status)] = {"description": "Not yet; the body says why.", **answer}
     grouped: dict[int, list[type[ServiceError]]] = defaultdict(list)
@@ -161,21 +161,21 @@ def _responses(route: Route, named: dict[tuple[Any, Any], Json]) -> Json:
 
 
 def _with_limits(node: Any, limits: Json) -> Any:
-    """`<name of a limit>` in a description or as `maxItems` becomes its number."""
+    """Replace `<name of a limit>` in descriptions and in `maxItems` by its value."""
     if isinstance(node, dict):
-        return {key: _limited(key, value, limits) for key, value in node.items()}
+        return {key: _with_limits_in(key, value, limits) for key, value in node.items()}
     return [_with_limits(value, limits) for value in node] if isinstance(node, list) else node
 
 
-def _limited(key: str, value: Any, limits: Json) -> Any:
+def _with_limits_in(key: str, value: Any, limits: Json) -> Any:
     match key, value:
         case "description", str():
-            return _filled(value, limits)
+            return _fill_in(value, limits)
         case "maxItems", str():
             return limits[value.strip("<>")]
         case _:
             return _with_limits(value, limits)
 
 
-def _filled(text: str, limits: Json) -> str:
+def _fill_in(text: str, limits: Json) -> str:
     return re.sub(r"<([a-z_]+)>", lambda found: f"{limits[found[1]]:,}", text)

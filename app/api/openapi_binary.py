@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of matrices: binary answers of embedding routes, a binary body of `/similarity`."""
+"""The OpenAPI description of binary responses of embedding routes and of the binary body of `/similarity`."""
 
 from typing import Any, Final
 
@@ -25,8 +25,8 @@ BODY: Final = _content("(1 + n, d) float32, the query's row first, then n · d a
 BODY[NPY]["schema"]["description"] += " float32 or float64, at most <vector_body> bytes."
 
 
-def _header(kind: str, words: str, example: Any) -> Json:
-    return {"description": f"Binary answers only: {words}", "schema": {"type": kind}, "example": example}
+def _header(kind: str, text: str, example: Any) -> Json:
+    return {"description": f"Binary responses only: {text}", "schema": {"type": kind}, "example": example}
 
 
 ANSWER_HEADERS: Final[Json] = {
@@ -34,38 +34,46 @@ ANSWER_HEADERS: Final[Json] = {
     "x-embedding-dtype": _header("string", "NumPy's name of a number's type: float32, int8 or uint8.", "float32"),
     "x-embedding-model": _header(
         "string",
-        "full name of the model that made the vectors; percent-encoded where it is not ASCII, as all of these.",
+        "full name of the model; percent-encoded if it is not ASCII, as are all of these headers.",
         "sentence-transformers/all-MiniLM-L6-v2",
     ),
-    "x-embedding-dimensions": _header("integer", "numbers of one vector of the model.", 384),
-    "x-embedding-space": _header("string", "names the vector space: only vectors of one space compare.", "model@print"),
-    "x-embedding-tokens": _header("integer", "tokens of all inputs, special ones included.", 412),
+    "x-embedding-dimensions": _header("integer", "dimensions of the model.", 384),
+    "x-embedding-space": _header(
+        "string", "the vector space: only vectors of the same space can be compared.", "model@print"
+    ),
+    "x-embedding-tokens": _header("integer", "tokens of all inputs, including special tokens.", 412),
     "x-embedding-cache-hits": _header("integer", "how many of the vectors came from the cache.", 17),
     "x-embedding-truncated": _header(
-        "string", "indices of inputs cut to the model's maximum length, in one or more lines; absent: none.", "3,17"
+        "string", "indices of inputs that were truncated, in one or more header lines; absent if none were.", "3,17"
     ),
-    "x-embedding-range": _header("string", "int8, uint8: the range that has levels.", "-0.255,0.255"),
-    "x-embedding-note": _header("string", "what to know about this model, e.g. that it is a backup.", "A backup."),
+    "x-embedding-range": _header("string", "int8, uint8: the range of values that the levels cover.", "-0.255,0.255"),
+    "x-embedding-note": _header("string", "a remark on the model, e.g. that it is a backup.", "A backup."),
 }
 
 
 def body_parameters() -> list[Json]:
-    """Of a binary request, which has no fields of its own."""
+    """The query and header parameters of a binary request, which has no body fields."""
     properties = MatrixOptions.model_json_schema()["properties"]
     parameters: list[Json] = [
-        {"name": name, "in": "query", "required": False, "description": _words(about["description"]), "schema": about}
-        for name, about in properties.items()
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": _binary_only(schema["description"]),
+            "schema": schema,
+        }
+        for name, schema in properties.items()
     ]
     shape = {
         "name": SHAPE,
         "in": "header",
         "required": False,
-        "description": f"Needed with {OCTETS}: rows and columns of the body, the query's row included.",
+        "description": f"Required with {OCTETS}: rows and columns of the body, including the query's row.",
         "schema": {"type": "string", "pattern": "^[0-9]+,[0-9]+$"},
         "example": "10001,384",
     }
     return [*parameters, shape]
 
 
-def _words(description: str) -> str:
+def _binary_only(description: str) -> str:
     return f"Binary bodies only (JSON has a field of this name). {description}"

@@ -1,4 +1,4 @@
-"""What a route is: everything that is known of it, said once. The table is `app.api.routes`."""
+"""Route: all properties of a route in one place. The table of routes is `app.api.routes`."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.wire.error_formats import Dialect
+from app.api.wire.error_formats import ErrorFormat
 from app.errors import (
     DeadlineExceeded,
     Forbidden,
@@ -31,7 +31,7 @@ from app.types import KeyScope, Modality
 Scope = KeyScope | Literal["open"]
 Handler = Callable[[Request], Awaitable[Response]]
 
-# What reading a body, calling another deployment and asking a model can end in.
+# The errors of reading a body, of calling another deployment, and of embedding.
 BODY = (InvalidRequest, PayloadTooLarge, UnsupportedMediaType)
 CALLS = (Overloaded, Unavailable, DeadlineExceeded)
 ENCODES = (*BODY, ModelNotFound, ModelUnavailable, RequestRejected, *CALLS)
@@ -42,22 +42,22 @@ class Route:
     """One route.
 
     Args:
-        path: As Starlette reads it.
-        scope: What an API key must have, where keys are asked for; "open" for routes that answer anybody.
-        errors: What it can answer beside `InternalError`, which every route can.
-        example: A request body that works on the default models.
-        statuses: Other statuses that answer with `response`.
-        upload: It takes a multipart form as well; the schema of that form.
-        media: Of its answer.
-        optional_body: An empty body is fine.
-        short: An open route's answer to callers without a key that may `read`, where keys are asked for.
-        matrix_answer: It answers with a matrix of bytes as well, as `Accept` says.
-        matrix_body: It takes a matrix of bytes as well.
-        body_limit: The field of `Limits` that its handler holds the body against.
-        is_file: Its answer has an ETag, and is a 304 for who has it already.
-        needs: All its requests need a model of this kind: while every one of these is full, most are refused unread.
-        errors_as: Whose clients read its errors.
-        is_traced: False where machines ask every few seconds: a trace of each would hide the others.
+        path: In Starlette's syntax.
+        scope: The scope that an API key needs, if keys are required; "open": no key is needed.
+        errors: Possible errors besides `InternalError`, which every route may return.
+        example: A request body that works with the default models.
+        statuses: Other statuses that return `response`.
+        upload: The schema of the multipart form that it accepts as well.
+        media: The media type of the response.
+        optional_body: Whether the body may be empty.
+        short: The reduced response of an open route for callers without the `read` scope, if keys are required.
+        matrix_answer: Whether it can return a binary matrix, according to `Accept`.
+        matrix_body: Whether it accepts a binary matrix.
+        body_limit: The field of `Limits` that limits the size of the body.
+        is_file: Whether the response has an ETag and may be a 304.
+        needs: The kind of model that all its requests need; if all of these are overloaded, most are rejected unread.
+        errors_as: The format of its errors.
+        is_traced: False for routes that machines poll every few seconds; their traces would hide the others.
     """
 
     method: str
@@ -80,17 +80,17 @@ class Route:
     body_limit: str = ""
     is_file: bool = False
     needs: Modality | None = None
-    errors_as: Dialect = "native"
+    errors_as: ErrorFormat = "native"
     is_traced: bool = True
 
     @property
     def template(self) -> str:
-        """The path as OpenAPI writes it."""
+        """The path in OpenAPI's syntax."""
         return re.sub(r":\w+}", "}", self.path)
 
     @property
     def refusals(self) -> tuple[type[ServiceError], ...]:
-        """What the authenticator can answer in its place."""
+        """The errors of the authenticator."""
         return () if self.scope == "open" else (Unauthorized, Forbidden, TooManyRequests)
 
     @property

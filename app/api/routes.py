@@ -1,8 +1,8 @@
-"""The route table. The application, the OpenAPI document and `/docs` are made of it."""
+"""The route table, from which the application, the OpenAPI document and `/docs` are built."""
 
 from typing import Final, get_args
 
-from app.api.endpoints import batch, cache, docs, health, image, metrics, openai, pages, search, similarity, tei, text
+from app.api.endpoints import batch, cache, health, image, metrics, openai, pages, search, similarity, tei, text
 from app.api.route import BODY, CALLS, ENCODES, Route, Scope
 from app.errors import (
     CacheUnavailable,
@@ -105,7 +105,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "POST",
         "/embed/batch",
         batch.embed_batch,
-        "Embed texts and images; a bad item does not fail the others.",
+        "Embed texts and images; an invalid item does not fail the others.",
         BatchRequest,
         BatchResponse,
         errors=(*BODY, *CALLS),
@@ -147,7 +147,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "POST",
         "/v1/embeddings",
         openai.embed,
-        "Embed texts, as OpenAI's API does.",
+        "Embed texts, as in OpenAI's API.",
         OpenAiEmbeddingRequest,
         OpenAiEmbeddingResponse,
         errors=(*ENCODES, InvalidItem, InvalidImage),
@@ -161,7 +161,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         "/v1/models",
         openai.models,
-        "The models that serve, as OpenAI's API lists them.",
+        "The served models, as in OpenAI's API.",
         None,
         OpenAiModels,
         scope="read",
@@ -171,7 +171,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         "/v1/models/{model:path}",
         openai.model,
-        "One model, as OpenAI's API tells it.",
+        "One model, as in OpenAI's API.",
         None,
         OpenAiModel,
         errors=(ModelNotFound,),
@@ -194,15 +194,15 @@ ROUTES: Final[tuple[Route, ...]] = (
             errors_as="tei",
         )
         for path, summary in (
-            ("/embed", "Embed texts, as text-embeddings-inference does."),
-            ("/", "The same as /embed, for clients that know the base URL only."),
+            ("/embed", "Embed texts, as in text-embeddings-inference."),
+            ("/", "The same as /embed, for clients that only know the base URL."),
         )
     ),
     Route(
         "GET",
         "/info",
         tei.info,
-        "The default text model, as text-embeddings-inference tells it.",
+        "The default text model, as in text-embeddings-inference.",
         None,
         TeiInfo,
         errors=(ModelNotFound, ModelUnavailable),
@@ -213,7 +213,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "POST",
         "/tokenize",
         tei.tokenize,
-        "Tokens of texts, as text-embeddings-inference tells them.",
+        "The tokens of texts, as in text-embeddings-inference.",
         TeiTokenizeRequest,
         TeiTokenizeResponse,
         errors=(*ENCODES, EmptyInput),
@@ -222,12 +222,12 @@ ROUTES: Final[tuple[Route, ...]] = (
         body_limit="tokenize_body",
         errors_as="tei",
     ),
-    Route("GET", "/cache/stats", cache.stats, "The cache's figures.", None, CacheStatsResponse, scope="read"),
+    Route("GET", "/cache/stats", cache.stats, "Statistics of the cache.", None, CacheStatsResponse, scope="read"),
     Route(
         "POST",
         "/cache/clear",
         cache.clear,
-        "Empty the cache; when it answers, no replica serves an old copy.",
+        "Clear the cache; after the response, no replica serves an old entry.",
         CacheClearRequest,
         CacheClearResponse,
         errors=(*BODY, CacheUnavailable),
@@ -240,7 +240,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "POST",
         "/cache/warm",
         cache.warm,
-        "Put vectors that the served model made elsewhere into the cache; some are checked.",
+        "Store vectors in the cache that the served model has computed elsewhere; a sample is verified.",
         CacheWarmRequest,
         CacheWarmResponse,
         errors=(*ENCODES, SpaceMismatch, CacheUnavailable),
@@ -251,7 +251,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         "/health",
         health.health,
-        "Is it well, and why not; 503 while it starts.",
+        "Health, with reasons if it is degraded; 503 while it starts.",
         None,
         HealthResponse,
         statuses=(503,),
@@ -259,7 +259,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         scope="open",
         is_traced=False,
     ),
-    Route("GET", "/livez", health.livez, "The ingress runs.", None, LiveResponse, scope="open", is_traced=False),
+    Route("GET", "/livez", health.livez, "The ingress is running.", None, LiveResponse, scope="open", is_traced=False),
     Route(
         "GET",
         "/readyz",
@@ -271,13 +271,13 @@ ROUTES: Final[tuple[Route, ...]] = (
         scope="open",
         is_traced=False,
     ),
-    Route("GET", "/openapi.json", docs.openapi, "This description, OpenAPI 3.1.", scope="open"),
-    Route("GET", "/docs", docs.page, "A page that lists the routes.", media="text/html", scope="open", is_file=True),
+    Route("GET", "/openapi.json", pages.openapi, "This description, OpenAPI 3.1.", scope="open"),
+    Route("GET", "/docs", pages.docs, "A page that lists the routes.", media="text/html", scope="open", is_file=True),
     Route(
         "GET",
         "/",
         pages.index,
-        "A page to try everything on.",
+        "A page to try the service.",
         media="text/html",
         scope="open",
         is_file=True,
@@ -287,7 +287,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         "/static/{file:path}",
         pages.static,
-        "What the pages are made of.",
+        "Files of the pages.",
         errors=(NotFound,),
         media="*/*",
         scope="open",
@@ -297,7 +297,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         "/metrics",
         metrics.metrics,
-        "The whole cluster's figures, as Prometheus reads them.",
+        "The cluster's metrics in Prometheus' text format.",
         media="text/plain",
         scope="read",
         is_traced=False,
@@ -307,5 +307,5 @@ ROUTES: Final[tuple[Route, ...]] = (
 # By method and path, the kind of model that all of a route's requests need.
 NEEDS: Final = {(route.method, route.path): route.needs for route in ROUTES if route.needs is not None}
 
-# What Serve answers by itself, before a request reaches this application: that a replica is well, and its name.
+# Routes that Serve itself answers, before a request reaches this application.
 SERVE_ROUTES: Final[dict[str, Scope]] = {"/-/healthz": "open", "/-/routes": "open"}

@@ -1,1 +1,1 @@
-"""Authentication: API keys, the file that holds them, and quotas."""
+"""Authentication: API keys, the key file, and quotas."""

@@ -1,8 +1,8 @@
-"""Quotas: how much a tenant may ask for in a minute. Pure; knows neither keys nor HTTP.
+"""Quotas: how many requests and tokens a tenant may use per minute. Pure; no keys, no HTTP.
 
-Fixed windows, which begin with a tenant's first request: what is left and when it is whole again are plain numbers
-that clients can plan with. Tokens are charged once they are known, so a window may end below zero, and the debt ends
-with it. (The `limits` package was tried: no clock to inject, no debt, and a thread per request in memory.)
+A fixed window starts with a tenant's first request, so that the remaining quota and its reset time are plain numbers
+that clients can plan with. Tokens are charged after they are counted, so usage may exceed the limit; the debt ends
+with the window. (The `limits` package was tried: no clock to inject, no debt, and a thread per request in memory.)
 """
 
 import math
@@ -14,8 +14,8 @@ WINDOW_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What is left of one quota. `reset_s`: seconds until it is whole again."""
+class Remaining:
+    """The remaining amount of one quota. `reset_s`: seconds until the window ends."""
 
     unit: str
     limit: int
@@ -30,7 +30,7 @@ class _Window:
 
 
 class Quotas:
-    """One per ingress replica, which sees its share of the requests: each counts for all replicas.
+    """One per ingress replica. A replica sees only its share of the requests, so each one counts `replicas` times.
 
     Args:
         clock: Seconds, monotonic.
@@ -41,34 +41,34 @@ class Quotas:
         self._windows: dict[str, _Window] = {}
         self.replicas = 1
 
-    def take(self, tenant: str, limits: dict[str, int]) -> Left | None:
-        """Take one request out of the quotas; the exhausted one if that can't be.
+    def take(self, tenant: str, limits: dict[str, int]) -> Remaining | None:
+        """Charge one request; return the exhausted quota if there is one.
 
         Args:
-            limits: By unit, "requests" among them or not; 0 is no limit.
+            limits: Limit by unit ("requests", "tokens"); 0: no limit.
         """
         window = self._window(tenant)
         for unit, limit in limits.items():
-            # With few requests a minute and many replicas each may still have one.
-            price = min(self.replicas, limit) if unit == "requests" else 1
-            if limit and window.used.get(unit, 0) + price > limit:
+            # With a small limit and many replicas, each replica still admits one request.
+            cost = min(self.replicas, limit) if unit == "requests" else 1
+            if limit and window.used.get(unit, 0) + cost > limit:
                 return self._left(window, unit, limit)
         window.used["requests"] = window.used.get("requests", 0) + self.replicas
         return None
 
     def charge(self, tenant: str, unit: str, amount: int) -> None:
-        """Take what is known only afterwards."""
+        """Charge an amount that is only known after the request."""
         window = self._window(tenant)
         window.used[unit] = window.used.get(unit, 0) + amount * self.replicas
 
-    def left(self, tenant: str, limits: dict[str, int]) -> list[Left]:
-        """Of each unit that has a limit."""
+    def left(self, tenant: str, limits: dict[str, int]) -> list[Remaining]:
+        """The remaining quota of each unit that has a limit."""
         window = self._window(tenant)
         return [self._left(window, unit, limit) for unit, limit in limits.items() if limit]
 
-    def _left(self, window: _Window, unit: str, limit: int) -> Left:
+    def _left(self, window: _Window, unit: str, limit: int) -> Remaining:
         remaining = max(0, limit - window.used.get(unit, 0))
-        return Left(unit, limit, remaining, max(0.0, window.ends - self._clock()))
+        return Remaining(unit, limit, remaining, max(0.0, window.ends - self._clock()))
 
     def _window(self, tenant: str) -> _Window:
         now = self._clock()
@@ -78,6 +78,6 @@ class Quotas:
         return window
 
 
-def seconds(left: Left) -> int:
+def seconds(left: Remaining) -> int:
     """Whole seconds to wait, at least one."""
     return max(1, math.ceil(left.reset_s))

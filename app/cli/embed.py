@@ -1,4 +1,4 @@
-"""`embed`: a file through a running service, into one file of vectors."""
+"""`embed`: embeds a file through a running service and writes one vector file."""
 
 import argparse
 import json
@@ -7,53 +7,52 @@ import time
 from pathlib import Path
 from typing import Any
 
-from app.cli.rows import Rows, opened
-from app.cli.session import talk
+from app.cli.rows import Rows, open_rows
+from app.cli.session import run_with_client
 from app.client import AsyncEmbeddingClient, Embeddings, Images, Texts
 from app.client.embeddings import check_space
-from app.client.progress import Tell, bar
+from app.client.progress import OnProgress, bar
 from app.config.settings import ClientSettings
-from app.corpus.embedded_file import MODEL, SPACE
 from app.corpus.rows import Piece
-from app.corpus.vector_file import VectorFile, written
+from app.corpus.vector_file import MODEL, SPACE, VectorFile, create_vector_file
 from app.errors import InvalidRequest, ServiceError
 
 
 def run(options: argparse.Namespace, settings: ClientSettings) -> int:
-    """The exit code, see `app.cli.session.talk`. A summary in JSON goes to stdout."""
+    """Embed and print a JSON summary; return the exit code of `app.cli.session.run_with_client`."""
 
     async def embed(client: AsyncEmbeddingClient) -> None:
         started = time.perf_counter()
-        # First: a name that can't be written to is told before anything is read.
+        # The output is opened first, so that an invalid name fails before any reading.
         with (
-            written(Path(options.out)) as file,
-            opened(options.source, options.column, options.format) as rows,
-            bar(rows.total, "images" if rows.images else "texts", options.progress, delay_s=0) as tell,
+            create_vector_file(Path(options.out)) as file,
+            open_rows(options.source, options.column, options.format) as rows,
+            bar(rows.total, "images" if rows.images else "texts", options.progress, delay_s=0) as on_progress,
         ):
-            summary = await _embed(client, rows, file, options, tell)
+            summary = await _embed(client, rows, file, options, on_progress)
         seconds = time.perf_counter() - started
         sys.stderr.write(f"{summary['rows']:,} rows in {seconds:.1f} s\n")
         sys.stdout.write(json.dumps(summary | {"out": options.out}, indent=2) + "\n")
 
-    return talk(options, settings, embed)
+    return run_with_client(options, settings, embed)
 
 
 async def _embed(
-    client: AsyncEmbeddingClient, rows: Rows, file: VectorFile, options: argparse.Namespace, tell: Tell
+    client: AsyncEmbeddingClient, rows: Rows, file: VectorFile, options: argparse.Namespace, on_progress: OnProgress
 ) -> dict[str, Any]:
     first: Embeddings | None = None
     count = tokens = hits = truncated = skipped = 0
     for piece in rows.pieces():
         if piece.rejects and not options.skip_bad:
-            raise rows.refuse(piece.rejects[0])
+            raise rows.rejection(piece.rejects[0])
         skipped += len(piece.rejects)
-        tell(len(piece.rejects))
+        on_progress(len(piece.rejects))
         if not piece.origins:
             continue
         try:
-            found = await client.run(_work(piece, rows, options), tell)
+            found = await client.run(_operation(piece, rows, options), on_progress)
         except ServiceError as error:
-            raise rows.located(error, piece) from error
+            raise rows.with_location(error, piece) from error
         first = first or found
         check_space(first.space, found.space)
         file.write(piece.table, found.vectors, {MODEL: found.model, SPACE: found.space})
@@ -78,7 +77,7 @@ async def _embed(
     }
 
 
-def _work(piece: Piece, rows: Rows, options: argparse.Namespace) -> Texts | Images:
+def _operation(piece: Piece, rows: Rows, options: argparse.Namespace) -> Texts | Images:
     if rows.images:
         return Images(piece.images, model=options.model, output_type=options.output_type)
     return Texts(piece.texts, model=options.model, output_type=options.output_type, input_type=options.input_type)

@@ -1,7 +1,7 @@
-"""`embed-corpus` and `search`: what they do, and the process that sees to it that no Ray is left behind.
+"""`embed-corpus` and `search` in a written corpus.
 
-Embedding runs in a child (`--here`), for Ray reads its environment when it is imported, and so that somebody is
-there to sweep up when the driver is killed.
+Embedding runs in a child process (`--here`), because Ray reads its environment when it is imported, and so that the
+parent can end Ray's processes if the child is killed.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from dataclasses import asdict
 from types import FrameType
 from typing import IO
 
-from app.cli.corpus_flags import EMBED, SEARCH
+from app.cli.flags import EMBED_CORPUS, SEARCH
 from app.config.args import ModelArgs
 from app.config.settings import AppArgs, client_key, process_environment
 from app.corpus import cache_warming, search
@@ -28,29 +28,29 @@ from app.errors import InvalidItem, InvalidRequest, ServiceError
 from app.system import processes
 
 GRACE_S = 8.0
-LINE_EVERY_S = 2.0
-LAST_WORDS = 8000
-# Seconds: an idle machine takes 5, one with ten times the work it can do has taken 60.
+PROGRESS_EVERY_S = 2.0
+SHOWN_NATIVE_OUTPUT = 8000
+# An idle machine takes 5 s; one with ten times the load that it can handle has taken 60 s.
 START_S = 240.0
-# Nobody waits for a single vector here: larger batches than a service's, which CPUs run faster too.
+# Latency does not matter here, so batches are larger than a service's: CPUs run them faster, too.
 CPU_BATCH_SIZE, CPU_TOKENS_PER_ITEM = 128, 32
-# GPUs like large batches; not measured, as none was at hand.
+# GPUs prefer large batches; this value has not been measured.
 GPU_BATCH_SIZE = 256
 TOKENS_PER_ITEM = 64
 
 
 def run(options: argparse.Namespace, args: AppArgs, argv: Sequence[str]) -> int:
-    """The exit code: 0, 1 for a run that failed or stopped at a bad row, 2 for a mistake in the command."""
-    if options.command == EMBED and options.here is None:
+    """Run the command; return the exit code: 0; 1 if it failed or stopped at an invalid row; 2 for usage errors."""
+    if options.command == EMBED_CORPUS and options.here is None:
         command = [sys.executable, "-m", "app", *argv, "--here", str(os.getpid())]
         return processes.watch_over(command, _environment(own_ray=options.address is None), GRACE_S)
     if options.command == SEARCH:
-        return _ended(lambda: _search(options, args))
-    return _ended(lambda: _embed(options, args))
+        return _exit_code(lambda: _search(options, args))
+    return _exit_code(lambda: _embed(options, args))
 
 
-def _ended(command: Callable[[], int]) -> int:
-    """The exit code, and the words for what failed."""
+def _exit_code(command: Callable[[], int]) -> int:
+    """Run a command; print its error and return its exit code."""
     try:
         return command()
     except InvalidItem as error:
@@ -64,23 +64,23 @@ def _ended(command: Callable[[], int]) -> int:
 def _embed(options: argparse.Namespace, args: AppArgs) -> int:
     processes.die_with_parent()
     if os.getppid() != options.here:
-        return 1  # the parent was killed before it could be heard of
-    # Its own sweeper too: a parent that was killed sweeps nothing.
+        return 1  # the parent died before `die_with_parent` took effect
+    # A killed parent cleans up nothing, so this process adopts Ray's processes as well.
     processes.adopt_orphans()
     try:
-        with _native_words() as answer:
-            code = _embed_on_ray(options, args, answer)
+        with _hidden_native_output() as stdout:
+            code = _embed_on_ray(options, args, stdout)
     finally:
         processes.end_descendants()
-    # Not the interpreter's own end: Ray's threads have been seen to wait for each other there for good.
+    # Skip the interpreter's shutdown, in which Ray's threads have been seen to deadlock.
     sys.stderr.flush()
     os._exit(code)
 
 
-def _embed_on_ray(options: argparse.Namespace, args: AppArgs, answer: IO[str]) -> int:
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, _leave)
-    # Imported here: Ray is slow to import, and `search` needs none.
+def _embed_on_ray(options: argparse.Namespace, args: AppArgs, stdout: IO[str]) -> int:
+    signal.signal(signal.SIGTERM, _exit_on_signal)
+    signal.signal(signal.SIGINT, _exit_on_signal)
+    # Imported here: Ray is slow to import, and `search` does not need it.
     from deployments.corpus import cluster, lacking, on_ray
 
     cores = os.cpu_count() or 1
@@ -98,37 +98,37 @@ def _embed_on_ray(options: argparse.Namespace, args: AppArgs, answer: IO[str]) -
         strict=options.strict,
     )
     if options.warm_cache:
-        cache_warming.check_form(options.dtype, options.dimensions)
+        cache_warming.check_options(options.dtype, options.dimensions)
         service = cache_warming.service_at(options.warm_cache, client_key())
-        service("/cache/stats", None)  # told before the work, not after it
+        service("/cache/stats", None)  # fail before embedding if the service can't be reached
     with bounded_start(START_S) as started, cluster(options.address):
         started()
-        # Again: `ray.init` has set handlers of its own.
-        signal.signal(signal.SIGTERM, _leave)
-        signal.signal(signal.SIGINT, _leave)
+        # Again: `ray.init` has replaced the handlers.
+        signal.signal(signal.SIGTERM, _exit_on_signal)
+        signal.signal(signal.SIGINT, _exit_on_signal)
         if lack := lacking(cpus, options.num_gpus):
             if options.address is None:
                 raise InvalidRequest(lack)
-            sys.stderr.write(f"{lack} Waiting for one that has; Ctrl-C ends it.\n")
+            sys.stderr.write(f"{lack} Waiting for a node that has them; press Ctrl-C to stop.\n")
         execute = on_ray(options.concurrency, cpus, options.num_gpus)
-        summary = embed_corpus(options.source, options.out, corpus, execute, _Teller())
+        summary = embed_corpus(options.source, options.out, corpus, execute, _ProgressPrinter())
     try:
         if options.warm_cache:
             model = load_model(corpus.models[0], "text", cores, args.offline)
             summary["cache"] = asdict(cache_warming.warm_cache(options.out, model, service))
     finally:
-        answer.write(json.dumps(summary, indent=2) + "\n")
+        stdout.write(json.dumps(summary, indent=2) + "\n")
     return 0
 
 
 @contextmanager
-def bounded_start(seconds: float, leave: Callable[[int], None] = os._exit) -> Iterator[Callable[[], None]]:
-    """Yields what to call when Ray is up. Its start may hang in places that no exception reaches."""
+def bounded_start(seconds: float, exit_process: Callable[[int], None] = os._exit) -> Iterator[Callable[[], None]]:
+    """Exit the process unless the yielded function is called in time. Ray's start may hang where no exception helps."""
 
     def give_up() -> None:
-        sys.stderr.write(f"Ray did not start within {seconds:g} s. Run the same command again: it goes on.\n")
+        sys.stderr.write(f"Ray did not start within {seconds:g} s. Run the same command again: it resumes.\n")
         sys.stderr.flush()
-        leave(1)
+        exit_process(1)
 
     timer = threading.Timer(seconds, give_up)
     timer.daemon = True
@@ -140,14 +140,14 @@ def bounded_start(seconds: float, leave: Callable[[int], None] = os._exit) -> It
 
 
 @contextmanager
-def _native_words() -> Iterator[IO[str]]:
-    """Yields stdout, which is the summary's alone, and keeps what Ray's C++ writes past Python out of sight.
+def _hidden_native_output() -> Iterator[IO[str]]:
+    """Yields stdout, which is reserved for the summary, and hides what Ray's C++ code writes directly to 1 and 2.
 
-    It speaks of its own affairs at every start; it is shown when a run ends in a way that nobody foresaw.
+    Ray logs there at every start. The end of this output is shown if the run fails with an unexpected error.
     """
-    answer, words = os.dup(1), os.dup(2)
-    sys.stderr = os.fdopen(words, "w", buffering=1)
-    with tempfile.TemporaryFile() as native, os.fdopen(answer, "w") as out:
+    stdout, stderr = os.dup(1), os.dup(2)
+    sys.stderr = os.fdopen(stderr, "w", buffering=1)
+    with tempfile.TemporaryFile() as native, os.fdopen(stdout, "w") as out:
         os.dup2(native.fileno(), 1)
         os.dup2(native.fileno(), 2)
         try:
@@ -156,12 +156,12 @@ def _native_words() -> Iterator[IO[str]]:
             raise
         except BaseException:
             native.seek(0)
-            sys.stderr.write(native.read().decode(errors="replace")[-LAST_WORDS:])
+            sys.stderr.write(native.read().decode(errors="replace")[-SHOWN_NATIVE_OUTPUT:])
             raise
 
 
 def _model(options: argparse.Namespace, args: AppArgs, *, image: bool) -> ModelArgs:
-    """As the service is configured to run it, so that vectors are the same."""
+    """The model with the service's configuration, so that vectors are the same."""
     configured = args.image_models if image else args.text_models
     model = configured[0] if configured else ModelArgs(id="none")
     if options.model is not None:
@@ -186,19 +186,19 @@ def _search(options: argparse.Namespace, args: AppArgs) -> int:
 
 
 def _environment(own_ray: bool) -> dict[str, str]:
-    """Of the process that runs the driver."""
+    """The environment of the process that runs the driver."""
     env = process_environment()
     if own_ray:
-        # An address of another cluster must not lead this run astray; ports of its own ask for a token.
+        # Ignore the address of another cluster. This run's own Ray requires a token on its ports.
         env.pop("RAY_ADDRESS", None)
         env |= {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
-        # Ray would run the encoders at niceness 15, behind whatever else this machine does.
+        # By default Ray runs workers at niceness 15, with lower priority than everything else on this machine.
         env["RAY_worker_niceness"] = "0"
     return env
 
 
-class _Teller:
-    """Progress on stderr: one line that changes on a terminal, else a line now and then."""
+class _ProgressPrinter:
+    """Prints progress to stderr: one changing line on a terminal, else a line every few seconds."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
@@ -206,12 +206,12 @@ class _Teller:
 
     def __call__(self, line: str) -> None:
         now = time.monotonic()
-        if not self._terminal and now - self._last < LINE_EVERY_S:
+        if not self._terminal and now - self._last < PROGRESS_EVERY_S:
             return
         self._last = now
         sys.stderr.write(f"\r\x1b[K{line}" if self._terminal else f"{line}\n")
         sys.stderr.flush()
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def _exit_on_signal(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)

@@ -1,14 +1,18 @@
-"""The flags of `embed`, and those that `search` has for files of lines. Imports nothing, as every start reads this."""
+"""The flags of `embed`, `embed-corpus` and `search`. Imports little, so that every `python -m app` starts fast."""
 
 import argparse
 
-EMBED = "embed"
+from app.config.args import PART_ROWS
+
+EMBED, EMBED_CORPUS, SEARCH = "embed", "embed-corpus", "search"
+DTYPES = ("float32", "float16", "int8")
 FORMATS = ("text", "jsonl", "csv", "parquet")
 OUTPUTS = ("float32", "int8", "uint8", "binary", "ubinary")
 
 
-def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", search: str) -> None:
-    """`search`: name of the command that is there already."""
+def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    _add_embed_corpus(commands)
+    _add_search(commands)
     embed = commands.add_parser(EMBED, help="embed a file through a running service, into one file")
     embed.add_argument(
         "source", metavar="FILE", help="text lines, JSONL, CSV, Parquet, a folder of images; - for stdin"
@@ -16,24 +20,73 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     embed.add_argument("--out", required=True, metavar="OUT", help="a file ending in .parquet, .npy or .jsonl")
     embed.add_argument("--output-type", choices=OUTPUTS, default="float32", help="default: float32")
     embed.add_argument("--input-type", choices=("query", "document"), help="use the model's prompt for it")
-    embed.add_argument("--skip-bad", action="store_true", help="leave out rows that can't be read, and say how many")
+    embed.add_argument("--skip-bad", action="store_true", help="skip invalid rows, and report how many")
     _add_source(embed)
     _add_service(embed)
-    lines = commands.choices[search]
-    lines.add_argument("--json", action="store_true", help="JSON lines also for lines of a file")
-    _add_source(lines)
-    _add_service(lines)
+
+
+def _add_embed_corpus(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    embed = commands.add_parser(EMBED_CORPUS, help="embed a file or folder of texts or images, resumable")
+    embed.add_argument("source", metavar="SRC", help="Parquet, JSONL, CSV, text lines or a folder of images")
+    embed.add_argument("--out", required=True, metavar="DST", help="folder for Parquet, or a file ending in .npy")
+    embed.add_argument("--column", default="text", help="the column to embed (default: text)")
+    embed.add_argument("--id", dest="id_column", metavar="COLUMN", help="column with the ids to write beside a .npy")
+    embed.add_argument("--model", help="default: the service's first model of the kind")
+    embed.add_argument("--dtype", choices=DTYPES, default="float32")
+    embed.add_argument("--dimensions", type=_positive, help="keep only the first N numbers of each vector", metavar="N")
+    embed.add_argument("--batch-size", type=_batch_size, default=None, metavar="N|auto", help="items per model run")
+    embed.add_argument(
+        "--part-rows", type=_positive, default=PART_ROWS, help=f"rows per output file (default: {PART_ROWS})"
+    )
+    embed.add_argument("--concurrency", type=_positive, default=1, metavar="N", help="workers (default: 1)")
+    embed.add_argument(
+        "--num-cpus", type=_positive, help="CPUs and threads per worker; default: this machine's, shared"
+    )
+    embed.add_argument("--num-gpus", type=float, default=0.0, help="GPUs per worker")
+    embed.add_argument("--address", help="a Ray cluster to run on; default: a temporary one on this machine")
+    embed.add_argument("--strict", action="store_true", help="stop at the first invalid row")
+    embed.add_argument(
+        "--warm-cache",
+        metavar="URL",
+        help="afterwards fill the free room in that service's cache, most frequent texts first",
+    )
+    embed.add_argument("--here", type=int, metavar="PARENT", help=argparse.SUPPRESS)
+
+
+def _add_search(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    search = commands.add_parser(SEARCH, help="find the nearest rows of an embedded corpus, or lines of a file")
+    search.add_argument("query", metavar="QUERY")
+    search.add_argument(
+        "destination",
+        metavar="DST",
+        help="output of embed-corpus; or a file of texts, - for stdin, to embed through a running service",
+    )
+    search.add_argument("--top-k", type=_positive, default=5)
+    search.add_argument("--json", action="store_true", help="print JSON lines also for lines of a file")
+    _add_source(search)
+    _add_service(search)
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--column", default="text", help="the column with the texts (default: text)")
-    parser.add_argument("--format", choices=FORMATS, help="of stdin, or of a file whose ending does not tell")
+    parser.add_argument("--format", choices=FORMATS, help="format of stdin, or of a file with another suffix")
 
 
 def _add_service(parser: argparse.ArgumentParser) -> None:
-    service = parser.add_argument_group("the service that is asked")
+    service = parser.add_argument_group("the running service")
     service.add_argument("--url", help="default: EMBEDDING_URL, else http://127.0.0.1 at PORT")
     service.add_argument("--api-key", help="default: EMBEDDING_API_KEY; other users see the flag, but not the variable")
     service.add_argument("--model", help="default: the service's first")
-    words = "show a progress bar; default: where stderr is a terminal"
-    service.add_argument("--progress", action=argparse.BooleanOptionalAction, help=words)
+    progress = "show a progress bar; default: if stderr is a terminal"
+    service.add_argument("--progress", action=argparse.BooleanOptionalAction, help=progress)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _batch_size(text: str) -> int | None:
+    return None if text == "auto" else _positive(text)

@@ -1,4 +1,4 @@
-"""Rows of a file, a folder or standard input for the commands that ask a service. Formats are `corpus_source`'s."""
+"""Reads the rows of a file, a folder or standard input, for the commands that call a service."""
 
 import shutil
 import sys
@@ -15,16 +15,16 @@ from app.corpus.source import SUFFIXES, Format, Source, plan
 from app.errors import InvalidItem, InvalidRequest, ServiceError
 
 STDIN = "-"
-# Rows read and held at once: some requests' worth.
+# Rows in memory at once: enough for a few requests.
 PIECE_ROWS = 4096
-# How long a text may be is for the service to say, whose limits may be others.
+# The service checks the length of texts: its limits may differ from the defaults here.
 _LIMITS = Limits(text_bytes=2**30)
-_ENDINGS: dict[Format, str] = {"text": ".txt", "jsonl": ".jsonl", "csv": ".csv", "parquet": ".parquet"}
+_SUFFIXES: dict[Format, str] = {"text": ".txt", "jsonl": ".jsonl", "csv": ".csv", "parquet": ".parquet"}
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """`name`: what people call where they come from; `total`: how many, bad ones included."""
+    """`name`: the source's name in messages; `total`: number of rows, including invalid ones."""
 
     source: Source
     name: str
@@ -39,57 +39,57 @@ class Rows:
         return self.source.format == "image"
 
     def pieces(self) -> Iterator[Piece]:
-        """In order, some thousand rows each; one without rows that can be used is none."""
+        """The rows in order, some thousand at a time."""
         for span in self.source.spans:
             yield from pieces(self.source, span, PIECE_ROWS, _LIMITS)
 
-    def place(self, file: str, row: int) -> str:
-        """A row in words."""
+    def location(self, file: str, row: int) -> str:
+        """A row's location for messages."""
         unit = "row" if self.source.format in ("parquet", "image") else "line"
         return f"{self.name if self.renamed else file}, {unit} {row}"
 
-    def refuse(self, reject: Reject) -> InvalidItem:
-        return InvalidItem(f"{self.place(reject.source, reject.row)}: {reject.reason}. Mend it, or pass --skip-bad.")
+    def rejection(self, reject: Reject) -> InvalidItem:
+        location = self.location(reject.source, reject.row)
+        return InvalidItem(f"{location}: {reject.reason}. Correct it, or pass --skip-bad.")
 
-    def located(self, error: ServiceError, piece: Piece) -> ServiceError:
-        """An error that names an item of `piece`, with that item's place before its words."""
+    def with_location(self, error: ServiceError, piece: Piece) -> ServiceError:
+        """An error that names an item of `piece`, with that item's location added to the message."""
         field, _, index = (error.param or "").partition(".")
         if field not in ("texts", "images") or not index.isdigit():
             return error
-        words = f"{self.place(*piece.origins[int(index)])}: {error.message}"
-        found = InvalidItem(words, error.param)
-        found.request_id = error.request_id
-        return found
+        located = InvalidItem(f"{self.location(*piece.origins[int(index)])}: {error.message}", error.param)
+        located.request_id = error.request_id
+        return located
 
 
 @contextmanager
-def opened(name: str, column: str, given: Format | None) -> Iterator[Rows]:
-    """The rows of a path, or of standard input (`-`), which is kept in a temporary file meanwhile.
+def open_rows(name: str, column: str, format_: Format | None) -> Iterator[Rows]:
+    """The rows of a path, or of standard input (`-`), which is copied to a temporary file.
 
     Args:
-        given: The format; None: by the file's ending, text lines for stdin and endings not known.
+        format_: None: by the file's suffix; text lines for stdin and unknown suffixes.
 
     Raises:
-        InvalidRequest: Nothing there, formats mixed, no such column, or no rows.
+        InvalidRequest: The path or the column does not exist, formats are mixed, or there are no rows.
     """
     path = Path(name).expanduser()
     stream = name == STDIN or path.is_fifo()
-    known = given is None and not stream and (path.is_dir() or path.suffix.lower() in SUFFIXES or not path.exists())
+    known = format_ is None and not stream and (path.is_dir() or path.suffix.lower() in SUFFIXES or not path.exists())
     with tempfile.TemporaryDirectory(prefix="embedding-") as folder:
-        read, shown = name, name
+        actual, shown = name, name
         if not known:
-            ending = Path(folder, f"input{_ENDINGS[given or 'text']}")
+            with_suffix = Path(folder, f"input{_SUFFIXES[format_ or 'text']}")
             if stream:
                 shown = "standard input" if name == STDIN else name
-                with ending.open("wb") as file, _stream(path, name) as stdin:
+                with with_suffix.open("wb") as file, _stream(path, name) as stdin:
                     shutil.copyfileobj(stdin, file)
             else:
-                ending.symlink_to(path.absolute())
-            read = str(ending)
+                with_suffix.symlink_to(path.absolute())
+            actual = str(with_suffix)
         try:
-            source = plan(read, column, PIECE_ROWS)
+            source = plan(actual, column, PIECE_ROWS)
         except InvalidRequest as error:
-            raise InvalidRequest(error.message.replace(read, shown)) from None
+            raise InvalidRequest(error.message.replace(actual, shown)) from None
         if not source.rows:
             raise InvalidRequest(f"{shown} is empty.")
         yield Rows(source, shown, renamed=not known)

@@ -1,4 +1,4 @@
-"""One command's talk with the service: its client, and its failures in words and exit codes."""
+"""Runs a command with a client of the service, and turns failures into messages and exit codes."""
 
 import argparse
 import asyncio
@@ -12,28 +12,28 @@ from app.client import AsyncEmbeddingClient, Retry
 from app.config.settings import ClientSettings
 from app.errors import InvalidImage, InvalidItem, InvalidRequest, ServiceError
 
-# A person waits: a service that is not there is told of after some seconds.
+# A person is waiting: report an unreachable service after a few seconds.
 RETRY = Retry(attempts=4)
-FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
-Talk = Callable[[AsyncEmbeddingClient], Coroutine[Any, Any, None]]
+Command = Callable[[AsyncEmbeddingClient], Coroutine[Any, Any, None]]
 
 
-def talk(options: argparse.Namespace, settings: ClientSettings, with_client: Talk) -> int:
-    """The exit code: 0; 1 for data or a service that failed; 2 for a mistake in the command; 130 for Ctrl-C."""
-    signal.signal(signal.SIGTERM, _leave)
+def run_with_client(options: argparse.Namespace, settings: ClientSettings, command: Command) -> int:
+    """Run a command. The exit code is 0; 1 for bad data or a failing service; 2 for usage errors; 130 for Ctrl-C."""
+    signal.signal(signal.SIGTERM, _exit_on_signal)
     try:
-        asyncio.run(_talk(options, settings, with_client))
+        asyncio.run(_run(options, settings, command))
     except ServiceError as error:
-        return _complain(_words(error), _code(error))
+        return _fail(_message(error), _code(error))
     except OSError as error:
-        return _complain(str(error), MISTAKE)
+        return _fail(str(error), USAGE)
     except KeyboardInterrupt:
-        return _complain("Interrupted; nothing was written.", INTERRUPTED)
+        return _fail("Interrupted; nothing was written.", INTERRUPTED)
     return 0
 
 
-async def _talk(options: argparse.Namespace, settings: ClientSettings, with_client: Talk) -> None:
+async def _run(options: argparse.Namespace, settings: ClientSettings, command: Command) -> None:
     try:
         client = AsyncEmbeddingClient(
             options.url or settings.url, api_key=options.api_key or settings.api_key, retry=RETRY
@@ -41,24 +41,24 @@ async def _talk(options: argparse.Namespace, settings: ClientSettings, with_clie
     except ValueError as error:
         raise InvalidRequest(str(error)) from None
     async with client:
-        await with_client(client)
+        await command(client)
 
 
 def _code(error: ServiceError) -> int:
     if isinstance(error, (InvalidItem, InvalidImage)):
         return FAILED
-    return MISTAKE if error.status < 500 else FAILED
+    return USAGE if error.status < 500 else FAILED
 
 
-def _words(error: ServiceError) -> str:
+def _message(error: ServiceError) -> str:
     return f"{error.message} (request {error.request_id})" if error.request_id else error.message
 
 
-def _complain(words: str, code: int) -> int:
-    sys.stderr.write(words + "\n")
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(message + "\n")
     return code
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    # Unwinds, so that files in the making are removed.
+def _exit_on_signal(number: int, frame: FrameType | None) -> None:
+    # An exception unwinds the stack, so that incomplete files are removed.
     raise SystemExit(128 + number)

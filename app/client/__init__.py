@@ -1,4 +1,4 @@
-"""The Python client: numpy arrays in and out, sync and async. It imports nothing of the service but its errors."""
+"""The Python client, sync and async, with numpy arrays in and out. It imports no server code."""
 
 from app.client.async_client import AsyncEmbeddingClient
 from app.client.batch import Batch, ItemResult

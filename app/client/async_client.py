@@ -9,14 +9,14 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 from numpy.typing import ArrayLike, NDArray
 
-from app.client.base import BaseClient, refused
+from app.client.base import BaseClient, error_in
 from app.client.batch import Batch, BatchOptions, ItemResult
 from app.client.chunks import Chunk
 from app.client.embeddings import ImageOptions, Images, TextOptions, Texts
 from app.client.failures import failure_of
 from app.client.items import Image, Item
 from app.client.operation import Call, Operation
-from app.client.progress import Tell
+from app.client.progress import OnProgress
 from app.client.ranking import Found, RankOptions, Search, SearchOptions, Similarity
 from app.errors import ServiceError
 
@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 class AsyncEmbeddingClient(BaseClient[httpx.AsyncBaseTransport]):
-    """`EmbeddingClient`, awaited: use it with `async with`, or `await close()`, in one event loop."""
+    """`EmbeddingClient` for asyncio. Use it with `async with` or `await close()`, in one event loop."""
 
     async def embed_texts(self, texts: Sequence[str], **options: Unpack[TextOptions]) -> NDArray[Any]:
         return (await self.run(Texts(texts, **options))).vectors
@@ -41,14 +41,14 @@ class AsyncEmbeddingClient(BaseClient[httpx.AsyncBaseTransport]):
     async def similarity(self, query: ArrayLike, candidates: ArrayLike, **options: Unpack[RankOptions]) -> list[Found]:
         return (await self.run(Similarity(query, candidates, **options))).results
 
-    async def run(self, work: Operation[Any, R], tell: Tell | None = None) -> R:
+    async def run(self, operation: Operation[Any, R], on_progress: OnProgress | None = None) -> R:
         results = []
-        async with aclosing(self._results(work)) as found:
-            with self._bar(work, tell) as advance:
+        async with aclosing(self._results(operation)) as found:
+            with self._progress_bar(operation, on_progress) as advance:
                 async for chunk, result in found:
                     results.append(result)
                     advance(len(chunk.items))
-        return work.join(results)
+        return operation.join(results)
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -63,17 +63,17 @@ class AsyncEmbeddingClient(BaseClient[httpx.AsyncBaseTransport]):
         self._http = httpx.AsyncClient(headers=headers, transport=transport)
         self._slots = asyncio.Semaphore(self._concurrency)
 
-    async def _results(self, work: Operation[Any, R]) -> AsyncGenerator[tuple[Chunk[Any], R], None]:
-        """In order. A few chunks wait beside those under way, so that one slow answer does not idle the others."""
-        chunks = work.chunks(self._chunking)
+    async def _results(self, operation: Operation[Any, R]) -> AsyncGenerator[tuple[Chunk[Any], R], None]:
+        """Results in order. Up to twice `concurrency` chunks are started, so that one slow response idles no slot."""
+        chunks = operation.chunks(self._chunking)
         waiting: deque[tuple[Chunk[Any], asyncio.Task[R]]] = deque()
         try:
-            # In a thread: the next chunk may have to read files.
+            # In a thread: making the next chunk may read files.
             while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
                 if len(waiting) == 2 * self._concurrency:
                     done, task = waiting.popleft()
                     yield done, await task
-                waiting.append((chunk, asyncio.create_task(self._in_turn(work, chunk))))
+                waiting.append((chunk, asyncio.create_task(self._execute_in_slot(operation, chunk))))
             while waiting:
                 done, task = waiting.popleft()
                 yield done, await task
@@ -82,15 +82,15 @@ class AsyncEmbeddingClient(BaseClient[httpx.AsyncBaseTransport]):
                 task.cancel()
             await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
 
-    async def _in_turn(self, work: Operation[Any, R], chunk: Chunk[Any]) -> R:
+    async def _execute_in_slot(self, operation: Operation[Any, R], chunk: Chunk[Any]) -> R:
         async with self._slots:
-            return await self._ask(work, chunk)
+            return await self._execute(operation, chunk)
 
-    async def _ask(self, work: Operation[Any, R], chunk: Chunk[Any]) -> R:
+    async def _execute(self, operation: Operation[Any, R], chunk: Chunk[Any]) -> R:
         try:
-            return work.read(await self._send(work.call(chunk)), chunk)
+            return operation.read(await self._send(operation.call(chunk)), chunk)
         except ServiceError as error:
-            return work.join([await self._ask(work, half) for half in work.halves(chunk, error)])
+            return operation.join([await self._execute(operation, half) for half in operation.halves(chunk, error)])
 
     async def _send(self, call: Call) -> httpx.Response:
         attempts = self._attempts()
@@ -98,7 +98,7 @@ class AsyncEmbeddingClient(BaseClient[httpx.AsyncBaseTransport]):
             failure: ServiceError | None
             try:
                 response = await self._http.send(self._request(self._http, call, attempts))
-                failure = refused(response)
+                failure = error_in(response)
             except httpx.RequestError as error:
                 failure = failure_of(error, self.base_url)
             if failure is None:

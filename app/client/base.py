@@ -1,4 +1,4 @@
-"""What both clients share: settings, and requests and answers as values. Sending, waiting and threads are theirs."""
+"""What both clients share: settings, and building requests. Each client does its own sending and waiting."""
 
 import random
 import time
@@ -12,7 +12,7 @@ import httpx
 from app.client.chunks import Chunking
 from app.client.failures import error_of
 from app.client.operation import Call, Operation
-from app.client.progress import Tell, bar
+from app.client.progress import OnProgress, bar
 from app.client.retry import Attempts, Retry
 from app.client.vectors import average_embeddings, find_similar
 from app.errors import ServiceError
@@ -24,7 +24,7 @@ Transport = TypeVar("Transport")
 
 
 class BaseClient(ABC, Generic[Transport]):
-    """Settings, and what needs no service."""
+    """Settings, and the functions that need no service."""
 
     find_similar = staticmethod(find_similar)
     average_embeddings = staticmethod(average_embeddings)
@@ -43,24 +43,24 @@ class BaseClient(ABC, Generic[Transport]):
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """Nothing is sent yet.
+        """Create a client. This sends no request.
 
         Args:
-            base_url: Of the service; a path in it is kept.
+            base_url: URL of the service; may include a path.
             api_key: Sent as `Authorization: Bearer`.
-            timeout_s: Seconds to wait for the answer to one attempt.
-            retry: How often and how long a request is tried.
-            concurrency: Most requests under way at once, of all calls of this client.
-            chunking: What one request holds.
-            progress: The bar of long work: True, False, or None for where stderr is a terminal.
-            transport: httpx's, for tests and special networks.
+            timeout_s: Seconds to wait for the response to one attempt.
+            retry: How often and how long a request is retried.
+            concurrency: Maximum number of requests in flight, over all calls of this client.
+            chunking: Maximum size of one request.
+            progress: Whether to show a progress bar; None: if stderr is a terminal.
+            transport: An httpx transport, for tests and special networks.
             clock: Monotonic seconds.
-            chance: From 0 to 1, for pauses that differ.
+            chance: Random numbers from 0 to 1, for jitter.
 
         Raises:
-            ValueError: One of these can't be.
+            ValueError: An argument is invalid.
         """
-        if not _is_address(base_url):
+        if not _is_http_url(base_url):
             raise ValueError(f"base_url must begin with http:// or https:// and name a host, not {base_url!r}")
         if api_key is not None and not (api_key.isascii() and api_key.isprintable() and api_key.strip() == api_key):
             raise ValueError("api_key must be printable ASCII without spaces around it")
@@ -83,8 +83,8 @@ class BaseClient(ABC, Generic[Transport]):
         return Attempts(self._retry, self._clock(), self._chance)
 
     def _request(self, http: httpx.Client | httpx.AsyncClient, call: Call, attempts: Attempts) -> httpx.Request:
-        patience = min(self._timeout_s, attempts.left_s(self._clock()))
-        timeout = httpx.Timeout(patience, connect=min(CONNECT_S, patience))
+        timeout_s = min(self._timeout_s, attempts.left_s(self._clock()))
+        timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
         return http.build_request(
             "POST",
             self.base_url + call.path,
@@ -96,11 +96,13 @@ class BaseClient(ABC, Generic[Transport]):
             timeout=timeout,
         )
 
-    def _bar(self, work: Operation[Any, Any], tell: Tell | None) -> AbstractContextManager[Tell]:
-        return nullcontext(tell) if tell else bar(work.total, work.unit, self._progress)
+    def _progress_bar(
+        self, operation: Operation[Any, Any], on_progress: OnProgress | None
+    ) -> AbstractContextManager[OnProgress]:
+        return nullcontext(on_progress) if on_progress else bar(operation.total, operation.unit, self._progress)
 
 
-def _is_address(url: str) -> bool:
+def _is_http_url(url: str) -> bool:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
@@ -108,6 +110,6 @@ def _is_address(url: str) -> bool:
     return parsed.scheme in ("http", "https") and bool(parsed.host)
 
 
-def refused(response: httpx.Response) -> ServiceError | None:
-    """The error that an answer is, if it is one."""
+def error_in(response: httpx.Response) -> ServiceError | None:
+    """The error that a response carries, if any."""
     return None if response.status_code == 200 else error_of(response)

@@ -1,4 +1,4 @@
-"""Texts and images together, one outcome each: a bad item does not fail the others."""
+"""Texts and images in one call, with one result each: an invalid item does not fail the others."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from app.client.chunks import Chunk, Chunking, chunks
 from app.client.embeddings import wire_options
-from app.client.failures import kind_of, moved
-from app.client.items import Item, checked_list, weighed_items
+from app.client.failures import error_class, with_shifted_index
+from app.client.items import Item, require_list, sized_items
 from app.client.operation import Call, Operation, json_of, unreadable
 from app.errors import InvalidRequest, ServiceError
 from app.types import InputType, OutputType
@@ -27,7 +27,7 @@ _DTYPES: dict[OutputType, type] = {
 
 
 class BatchOptions(TypedDict, total=False):
-    """As TextOptions; the model stands with each item. batch_size: most items sent to a model at once."""
+    """As TextOptions, but each item may name its model. batch_size: maximum items sent to a model at once."""
 
     batch_size: int
     normalize: bool
@@ -38,7 +38,7 @@ class BatchOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemResult:
-    """What became of one item: a vector (d,) and what is known of it, or an error."""
+    """One item's vector (d,) with its metadata, or its error."""
 
     vector: NDArray[Any] | None
     error: ServiceError | None = None
@@ -50,7 +50,7 @@ class ItemResult:
     note: str | None = None
 
     def unwrap(self) -> NDArray[Any]:
-        """The vector. Raises the item's error."""
+        """The vector. Raises the item's error if there is none."""
         if self.vector is None:
             raise self.error or ServiceError("The item has neither a vector nor an error.")
         return self.vector
@@ -68,15 +68,15 @@ class Batch(Operation[orjson.Fragment, list[ItemResult]]):
     field = unit = "items"
 
     def __post_init__(self) -> None:
-        checked_list(self.items, self.field)
+        require_list(self.items, self.field)
 
     @property
     def total(self) -> int:
         return len(self.items)
 
     def chunks(self, limits: Chunking) -> Iterator[Chunk[orjson.Fragment]]:
-        items = weighed_items(self.items, self.field)
-        return chunks(items, most=limits.texts, most_bytes=limits.image_bytes, most_images=limits.images)
+        items = sized_items(self.items, self.field)
+        return chunks(items, max_items=limits.texts, max_bytes=limits.image_bytes, max_images=limits.images)
 
     def call(self, chunk: Chunk[orjson.Fragment]) -> Call:
         body = {"items": list(chunk.items)} | wire_options(self, "items")
@@ -84,28 +84,28 @@ class Batch(Operation[orjson.Fragment, list[ItemResult]]):
 
     def read(self, response: httpx.Response, chunk: Chunk[orjson.Fragment]) -> list[ItemResult]:
         data = json_of(response)
-        rows, told = data.get("embeddings"), data.get("items")
-        if not isinstance(rows, list) or not isinstance(told, list) or not len(rows) == len(told) == len(chunk.items):
-            raise unreadable(response, f"not one outcome for each of {len(chunk.items)} items")
-        return [self._result(row, about, chunk.start) for row, about in zip(rows, told, strict=True)]
+        rows, items = data.get("embeddings"), data.get("items")
+        if not isinstance(rows, list) or not isinstance(items, list) or not len(rows) == len(items) == len(chunk.items):
+            raise unreadable(response, f"not one result for each of {len(chunk.items)} items")
+        return [self._result(row, metadata, chunk.start) for row, metadata in zip(rows, items, strict=True)]
 
     def join(self, results: Sequence[list[ItemResult]]) -> list[ItemResult]:
         if not results:
             raise InvalidRequest("`items` must not be empty.", "items")
         return [item for chunk in results for item in chunk]
 
-    def _result(self, row: list[float] | None, about: dict[str, Any], start: int) -> ItemResult:
+    def _result(self, row: list[float] | None, metadata: dict[str, Any], start: int) -> ItemResult:
         if row is None:
-            told = about["error"]
-            error = kind_of(told["code"], 500)(told["message"], told["param"])
-            error.code = told["code"]
-            return ItemResult(None, moved(error, self.field, start))
+            body = metadata["error"]
+            error = error_class(body["code"], 500)(body["message"], body["param"])
+            error.code = body["code"]
+            return ItemResult(None, with_shifted_index(error, self.field, start))
         return ItemResult(
             vector=np.array(row, _DTYPES[self.output_type]),
-            model=about["model"],
-            space=about.get("space"),
-            dimensions=about["dimensions"],
-            cached=about.get("cached", False),
-            truncated=about.get("truncated", False),
-            note=about.get("note"),
+            model=metadata["model"],
+            space=metadata.get("space"),
+            dimensions=metadata["dimensions"],
+            cached=metadata.get("cached", False),
+            truncated=metadata.get("truncated", False),
+            note=metadata.get("note"),
         )

@@ -1,4 +1,4 @@
-"""Cutting work into requests that the service takes. What is in them is the work's."""
+"""Splits a list of items into requests of limited size."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Chunking:
-    """The most that one request of this client holds. Below the service's own limits on purpose: several smaller
-    requests are answered sooner than one that takes all of its time, and progress shows.
+    """The maximum size of one request. The defaults are below the service's own limits on purpose: several smaller
+    requests finish sooner than one that uses all of its deadline, and they show progress.
 
     Args:
-        texts: Texts; the service takes 2,048.
-        images: Images; the service takes 32.
-        text_bytes: Bytes of a body of texts; the service takes 16 MiB.
-        image_bytes: Bytes of a body with images; the service takes 64 MiB.
-        candidates: Candidates of a search; the service takes 10,000.
-        vector_elements: Numbers of a similarity request; the service takes 4 million.
+        texts: Texts per request; the service allows 2,048.
+        images: Images per request; the service allows 32.
+        text_bytes: Bytes of a body with texts; the service allows 16 MiB.
+        image_bytes: Bytes of a body with images; the service allows 64 MiB.
+        candidates: Candidates of a search; the service allows 10,000.
+        vector_elements: Numbers in a similarity request; the service allows 4 million.
     """
 
     texts: int = 256
@@ -34,8 +34,8 @@ class Chunking:
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed(Generic[T]):
-    """An item, and what it adds to a request."""
+class Sized(Generic[T]):
+    """An item and its size in a request."""
 
     value: T
     bytes: int
@@ -44,7 +44,7 @@ class Weighed(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Chunk(Generic[T]):
-    """Consecutive items for one request; `start`: place of the first among all."""
+    """Consecutive items for one request; `start`: index of the first one among all items."""
 
     start: int
     items: Sequence[T]
@@ -55,18 +55,18 @@ class Chunk(Generic[T]):
 
 
 def chunks(
-    items: Iterable[Weighed[T]], *, most: int, most_bytes: int, most_images: int | None = None
+    items: Iterable[Sized[T]], *, max_items: int, max_bytes: int, max_images: int | None = None
 ) -> Iterator[Chunk[T]]:
-    """All items in order, read as they are needed. One that is too much alone goes alone: the service says why."""
+    """Group items lazily, in order. An item above the limit gets a request of its own; the service will reject it."""
     start = size = images = 0
-    held: list[T] = []
+    chunk: list[T] = []
     for item in items:
-        full = len(held) == most or size + item.bytes > most_bytes
-        if held and (full or (most_images is not None and images + item.images > most_images)):
-            yield Chunk(start, held)
-            start, held, size, images = start + len(held), [], 0, 0
-        held.append(item.value)
+        full = len(chunk) == max_items or size + item.bytes > max_bytes
+        if chunk and (full or (max_images is not None and images + item.images > max_images)):
+            yield Chunk(start, chunk)
+            start, chunk, size, images = start + len(chunk), [], 0, 0
+        chunk.append(item.value)
         size += item.bytes
         images += item.images
-    if held:
-        yield Chunk(start, held)
+    if chunk:
+        yield Chunk(start, chunk)

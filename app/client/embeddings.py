@@ -1,4 +1,4 @@
-"""Texts and images to embed, and the vectors that come back as a NumPy file. One matrix for all chunks."""
+"""Embedding texts and images. Responses are NumPy files; the chunks' vectors become one matrix."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -12,15 +12,15 @@ import orjson
 from numpy.typing import NDArray
 
 from app.client.chunks import Chunk, Chunking, chunks
-from app.client.items import Image, base64_of, checked_list, weighed_images, weighed_texts
+from app.client.items import Image, base64_of, require_list, sized_images, sized_texts
 from app.client.operation import NPY, Call, Operation, unreadable
 from app.errors import InvalidRequest, SpaceMismatch
 from app.types import InputType, OutputType
 
 
 class ImageOptions(TypedDict, total=False):
-    """model: full or short name, default: the service's first. normalize: to length 1, default True. output_type:
-    float32 (default), int8, uint8, binary or ubinary."""
+    """model: full or short name, default: the first one configured. normalize: to length 1, default True.
+    output_type: float32 (default), int8, uint8, binary or ubinary."""
 
     model: str | None
     normalize: bool
@@ -28,7 +28,8 @@ class ImageOptions(TypedDict, total=False):
 
 
 class TextOptions(ImageOptions, total=False):
-    """As ImageOptions. prompt_name: one of the model's prompts. input_type: its prompt for a query or a document."""
+    """As ImageOptions. prompt_name: one of the model's prompts. input_type: query or document, for models that have a
+    prompt for each."""
 
     prompt_name: str | None
     input_type: InputType | None
@@ -36,18 +37,18 @@ class TextOptions(ImageOptions, total=False):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embeddings:
-    """What came back.
+    """Vectors and their metadata.
 
     Args:
-        vectors: (n, d) in the output type asked for, rows in the order of the inputs.
-        model: Full name of the model that made them.
-        space: Names the vector space: only vectors of one space compare.
-        dimensions: Of the model; binary vectors have an eighth of it.
-        tokens: Of all inputs, as the model read them.
-        cache_hits: How many vectors came from the cache.
-        truncated: Places of the inputs that were cut to the model's maximum length.
-        range: int8, uint8: least and greatest number that has a level of its own.
-        note: What to know about this model, e.g. that it is a backup.
+        vectors: (n, d) in the requested output type, in the order of the inputs.
+        model: Full name of the model.
+        space: Name of the vector space. Only vectors of the same space can be compared.
+        dimensions: Dimensions of the model; binary vectors have an eighth as many bytes.
+        tokens: Tokens of all inputs, including special tokens.
+        cache_hits: Number of vectors that came from the cache.
+        truncated: Indices of the inputs that were truncated to the model's maximum length.
+        range: int8, uint8: the values that the first and the last level stand for.
+        note: A remark on this model, e.g. that it is a backup.
     """
 
     vectors: NDArray[Any]
@@ -62,13 +63,13 @@ class Embeddings:
 
 
 class _Embed(Operation[Any, Embeddings]):
-    """What texts and images have in common."""
+    """The common part of embedding texts and images."""
 
     def read(self, response: httpx.Response, chunk: Chunk[Any]) -> Embeddings:
-        found = _read(response)
-        if len(found.vectors) != len(chunk.items):
-            raise unreadable(response, f"{len(found.vectors)} vectors for {len(chunk.items)} inputs")
-        return replace(found, truncated=tuple(chunk.start + i for i in found.truncated))
+        embeddings = _read(response)
+        if len(embeddings.vectors) != len(chunk.items):
+            raise unreadable(response, f"{len(embeddings.vectors)} vectors for {len(chunk.items)} inputs")
+        return replace(embeddings, truncated=tuple(chunk.start + i for i in embeddings.truncated))
 
     def join(self, results: Sequence[Embeddings]) -> Embeddings:
         if not results:
@@ -100,14 +101,14 @@ class Texts(_Embed):
     field = unit = "texts"
 
     def __post_init__(self) -> None:
-        checked_list(self.texts, self.field)
+        require_list(self.texts, self.field)
 
     @property
     def total(self) -> int:
         return len(self.texts)
 
     def chunks(self, limits: Chunking) -> Iterator[Chunk[orjson.Fragment]]:
-        return chunks(weighed_texts(self.texts), most=limits.texts, most_bytes=limits.text_bytes)
+        return chunks(sized_texts(self.texts), max_items=limits.texts, max_bytes=limits.text_bytes)
 
     def call(self, chunk: Chunk[orjson.Fragment]) -> Call:
         body = {"texts": list(chunk.items)} | wire_options(self, "texts")
@@ -124,31 +125,31 @@ class Images(_Embed):
     field = unit = "images"
 
     def __post_init__(self) -> None:
-        checked_list(self.images, self.field)
+        require_list(self.images, self.field)
 
     @property
     def total(self) -> int:
         return len(self.images)
 
     def chunks(self, limits: Chunking) -> Iterator[Chunk[bytes | str]]:
-        return chunks(weighed_images(self.images), most=limits.images, most_bytes=limits.image_bytes)
+        return chunks(sized_images(self.images), max_items=limits.images, max_bytes=limits.image_bytes)
 
     def call(self, chunk: Chunk[bytes | str]) -> Call:
         if any(isinstance(image, str) for image in chunk.items):
             body = {"images": [base64_of(image) for image in chunk.items]} | wire_options(self, "images")
             return Call("/embed/image", orjson.dumps(body), {"content-type": "application/json", "accept": NPY})
-        # An upload: base64 would make a third more of it.
+        # A multipart upload: base64 would add a third.
         files = [("images", (str(i), data, "application/octet-stream")) for i, data in enumerate(chunk.items)]
         form = {name: _form_value(value) for name, value in wire_options(self, "images").items()}
         return Call("/embed/image", headers={"accept": NPY}, form=form, files=files)
 
 
-def wire_options(work: Any, *without: str) -> dict[str, Any]:
-    """The fields of a work that are not as by default, under their names on the wire."""
+def wire_options(operation: Any, *without: str) -> dict[str, Any]:
+    """The operation's fields that differ from their defaults, by wire name."""
     return {
-        camel(field.name): getattr(work, field.name)
-        for field in fields(work)
-        if field.name not in without and getattr(work, field.name) != field.default
+        camel(field.name): getattr(operation, field.name)
+        for field in fields(operation)
+        if field.name not in without and getattr(operation, field.name) != field.default
     }
 
 
@@ -158,12 +159,13 @@ def camel(name: str) -> str:
 
 
 def check_space(one: str | None, other: str | None) -> None:
-    """Raises SpaceMismatch: the service changed its model meanwhile, e.g. to a backup."""
+    """Raises SpaceMismatch if the service changed its model between requests, e.g. to a backup."""
     if one != other:
-        words = (
-            f"Some vectors are of {one!r} and some of {other!r}, which don't compare: the model was changed meanwhile."
+        raise SpaceMismatch(
+            f"Some vectors are in space {one!r} and some in {other!r}, so they can't be compared: the service changed "
+            "its model between requests. Try again.",
+            "model",
         )
-        raise SpaceMismatch(f"{words} Ask again.", "model")
 
 
 def _form_value(value: object) -> str:
@@ -174,7 +176,7 @@ def _read(response: httpx.Response) -> Embeddings:
     headers = response.headers
     try:
         vectors = np.load(BytesIO(response.content), allow_pickle=False)
-        found = Embeddings(
+        embeddings = Embeddings(
             vectors=vectors,
             model=unquote(headers["x-embedding-model"]),
             space=unquote(headers["x-embedding-space"]),
@@ -186,12 +188,12 @@ def _read(response: httpx.Response) -> Embeddings:
             note=unquote(headers["x-embedding-note"]) if "x-embedding-note" in headers else None,
         )
     except KeyError as error:
-        raise unreadable(response, f"it has no header {error}") from None
+        raise unreadable(response, f"the header {error} is missing") from None
     except (ValueError, EOFError) as error:
         raise unreadable(response, str(error)[:200]) from None
     if vectors.ndim != 2:
         raise unreadable(response, f"an array of {vectors.ndim} dimensions")
-    return found
+    return embeddings
 
 
 def _range(header: str | None) -> tuple[float, float] | None:

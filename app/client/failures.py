@@ -1,13 +1,13 @@
-"""Answers that are errors become the classes of `app.errors`; here are those for which there is no answer.
+"""Turns error responses into the classes of `app.errors`, and adds classes for failures without a response.
 
     Unavailable
     └── Unreachable 503 unreachable            no connection, or it broke
     DeadlineExceeded
-    └── TimedOut 504 timed_out                 no answer within the client's own time
+    └── TimedOut 504 timed_out                 no response within the client's timeout
     InternalError
-    └── UnreadableAnswer 500 unreadable_answer what answers is not this service, or not well
+    └── UnreadableAnswer 500 unreadable_answer the response is not one of this service
 
-Their statuses are those that a gateway would give. Whether to try again is `retry`'s to say.
+Their statuses are those that a gateway would use. `retry` decides what is retried.
 """
 
 import re
@@ -21,7 +21,7 @@ import orjson
 from app import errors
 from app.errors import DeadlineExceeded, InternalError, InvalidRequest, ServiceError, Unavailable
 
-_SHOWN = 200
+_EXCERPT = 200
 
 
 class Unreachable(Unavailable):
@@ -36,31 +36,31 @@ class UnreadableAnswer(InternalError):
     code = "unreadable_answer"
 
 
-_KINDS: list[type[ServiceError]] = [
-    kind
-    for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, ServiceError) and kind is not ServiceError
+_CLASSES: list[type[ServiceError]] = [
+    class_
+    for class_ in vars(errors).values()
+    if isinstance(class_, type) and issubclass(class_, ServiceError) and class_ is not ServiceError
 ]
-# The first of a code or a status is the general one: the tree is written from its root.
-_BY_CODE = {kind.code: kind for kind in reversed(_KINDS)}
-_BY_STATUS = {kind.status: kind for kind in reversed(_KINDS)}
+# `app.errors` defines base classes first, so the first class with a code or a status is the most general one.
+_BY_CODE = {class_.code: class_ for class_ in reversed(_CLASSES)}
+_BY_STATUS = {class_.status: class_ for class_ in reversed(_CLASSES)}
 
 
 def error_of(response: httpx.Response) -> ServiceError:
-    """The class by code, else by status; with the status, code and request id of this answer."""
-    told = _told(response)
-    code, status = told.get("code"), response.status_code
-    message = told.get("message") or _words(response)
-    error = kind_of(code, status)(message, told.get("param"), retry_after_s(response.headers))
+    """The error of this response, with its status, code and request id."""
+    body = _error_body(response)
+    code, status = body.get("code"), response.status_code
+    message = body.get("message") or _default_message(response)
+    error = error_class(code, status)(message, body.get("param"), retry_after_s(response.headers))
     error.status = status
     if isinstance(code, str):
         error.code = code
-    error.request_id = told.get("requestId") or response.headers.get("x-request-id")
+    error.request_id = body.get("requestId") or response.headers.get("x-request-id")
     return error
 
 
-def kind_of(code: object, status: int) -> type[ServiceError]:
-    """Of newer servers and of gateways, whose codes are not known here, the status decides."""
+def error_class(code: object, status: int) -> type[ServiceError]:
+    """The class of this code; for unknown codes, as those of newer servers and of gateways, the class of the status."""
     if isinstance(code, str) and code in _BY_CODE:
         return _BY_CODE[code]
     if status in _BY_STATUS:
@@ -73,7 +73,7 @@ def kind_of(code: object, status: int) -> type[ServiceError]:
 
 
 def failure_of(error: httpx.RequestError, url: str) -> ServiceError:
-    """What became of a request that has no answer. `url`: the service's, for the message."""
+    """The error of a request without a response. `url`: the service's, for the message."""
     cause = str(error) or type(error).__name__
     failure: ServiceError
     match error:
@@ -88,14 +88,14 @@ def failure_of(error: httpx.RequestError, url: str) -> ServiceError:
 
 
 def retry_after_s(headers: httpx.Headers) -> float | None:
-    """Seconds from `Retry-After`, a number or a date; None where there is none that can be read."""
+    """Seconds from `Retry-After`, a number or a date; None if it is missing or invalid."""
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,9}(\.\d*)?", value):
         return float(value)
     then = _seconds(value)
     if then is None:
         return None
-    # Against the sender's own clock: ours may be wrong.
+    # Relative to the sender's clock, since ours may be wrong.
     now = _seconds(headers.get("date", ""))
     return max(0.0, then - (time.time() if now is None else now))
 
@@ -107,8 +107,8 @@ def _seconds(date: str) -> float | None:
         return None
 
 
-def moved(error: ServiceError, field: str, by: int) -> ServiceError:
-    """The same error, its index counted from the caller's first item and not the request's."""
+def with_shifted_index(error: ServiceError, field: str, by: int) -> ServiceError:
+    """The same error, with its index relative to the caller's items instead of the request's."""
     if by == 0 or not error.param:
         return error
     pattern = re.compile(rf"^{field}\.(\d+)")
@@ -116,14 +116,14 @@ def moved(error: ServiceError, field: str, by: int) -> ServiceError:
     if found is None:
         return error
     param = f"{field}.{int(found[1]) + by}{error.param[found.end() :]}"
-    words = error.message.replace(f"`{error.param}`", f"`{param}`")
-    fresh = type(error)(words, param, error.retry_after)
-    fresh.status, fresh.code, fresh.request_id = error.status, error.code, error.request_id
-    fresh.__cause__ = error.__cause__
-    return fresh
+    message = error.message.replace(f"`{error.param}`", f"`{param}`")
+    shifted = type(error)(message, param, error.retry_after)
+    shifted.status, shifted.code, shifted.request_id = error.status, error.code, error.request_id
+    shifted.__cause__ = error.__cause__
+    return shifted
 
 
-def _told(response: httpx.Response) -> dict[str, Any]:
+def _error_body(response: httpx.Response) -> dict[str, Any]:
     try:
         error = orjson.loads(response.content)["error"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
@@ -131,6 +131,6 @@ def _told(response: httpx.Response) -> dict[str, Any]:
     return error if isinstance(error, dict) else {}
 
 
-def _words(response: httpx.Response) -> str:
-    text = " ".join(re.sub(r"<[^>]*>", " ", response.text[: 10 * _SHOWN]).split())[:_SHOWN]
-    return f"The answer is {response.status_code} {response.reason_phrase}: {text or 'it says no more'}"
+def _default_message(response: httpx.Response) -> str:
+    text = " ".join(re.sub(r"<[^>]*>", " ", response.text[: 10 * _EXCERPT]).split())[:_EXCERPT]
+    return f"The response is {response.status_code} {response.reason_phrase}: {text or 'its body is empty'}"

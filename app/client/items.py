@@ -1,10 +1,11 @@
-"""What callers hand in, as bytes and JSON: texts, images (path, bytes, PIL), vectors, and items that may be any.
+"""Serializes a caller's inputs: texts, images (path, bytes, PIL), vectors, and items that may be any of these.
 
-Whether texts and images are good is the service's to say. Pillow is not imported: its images know how to save.
+The service validates the contents. Pillow is not imported: its images can save themselves.
 """
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections import abc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard, runtime_checkable
@@ -12,13 +13,12 @@ from typing import Any, Protocol, TypeGuard, runtime_checkable
 import numpy as np
 import orjson
 
-from app.client.chunks import Weighed
+from app.client.chunks import Sized
 from app.errors import InvalidImage, InvalidItem, InvalidRequest
 
-# What PNG holds as it is.
+# The modes that PNG stores without conversion.
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
-# A comma after each entry of a JSON list.
-_COMMA = 1
+_COMMA = 1  # byte after each entry of a JSON list
 
 
 @runtime_checkable
@@ -34,46 +34,48 @@ class PilImage(Protocol):
 
 
 Image = bytes | str | Path | PilImage
-"""A file's bytes, its path, its URL for the service to fetch, or a picture in memory, which goes as PNG."""
+"""A file's bytes, its path, a URL for the service to fetch, or a PIL image, which is sent as PNG."""
 
 Item = Any
-"""str: a text. bytes, Path, PIL image: an image. Numbers: a vector. Or {text|image|vector: …, model?: …}."""
+"""str: a text. bytes, Path, PIL image: an image. Numbers: a vector. Or a dict {text|image|vector: …, model?: …}."""
 
 
-def checked_list(values: object, name: str) -> None:
-    """Raises InvalidRequest: it is one item, or can't be counted. A string is a list of letters to Python."""
-    if not isinstance(values, Sized) or isinstance(values, (str, bytes, bytearray, Mapping)):
-        raise InvalidRequest(f"`{name}` must be a list: put what you have into [ ].", name)
+def require_list(values: object, name: str) -> None:
+    """Raises InvalidRequest if the value is a single item. A string would otherwise count as a list of letters."""
+    if not isinstance(values, abc.Sized) or isinstance(values, (str, bytes, bytearray, Mapping)):
+        raise InvalidRequest(f"`{name}` must be a list: put a single item into [ ].", name)
 
 
-def weighed_texts(texts: Iterable[str]) -> Iterator[Weighed[orjson.Fragment]]:
-    """Each as the JSON that is sent. Raises InvalidItem."""
+def sized_texts(texts: Iterable[str]) -> Iterator[Sized[orjson.Fragment]]:
+    """Each text as JSON. Raises InvalidItem."""
     for i, text in enumerate(texts):
-        yield _weighed_json(text if isinstance(text, str) else _no_text(text, f"texts.{i}"), f"texts.{i}")
+        if not isinstance(text, str):
+            raise InvalidItem(f"`texts.{i}` must be a string, not {type(text).__name__}.", f"texts.{i}")
+        yield _sized_json(text, f"texts.{i}")
 
 
-def weighed_images(images: Iterable[Image]) -> Iterator[Weighed[bytes | str]]:
-    """Each as a file's bytes, read when its turn comes, or as a URL. Raises InvalidImage."""
+def sized_images(images: Iterable[Image]) -> Iterator[Sized[bytes | str]]:
+    """Each image as bytes, read lazily, or as a URL. Raises InvalidImage."""
     for i, image in enumerate(images):
         data = image if is_url(image) else image_bytes(image, f"images.{i}")
-        yield Weighed(data, len(data), 1)
+        yield Sized(data, len(data), 1)
 
 
-def weighed_items(items: Iterable[Item], field: str) -> Iterator[Weighed[orjson.Fragment]]:
-    """Each as the JSON that is sent. Raises InvalidItem and InvalidImage."""
+def sized_items(items: Iterable[Item], field: str) -> Iterator[Sized[orjson.Fragment]]:
+    """Each item as JSON. Raises InvalidItem and InvalidImage."""
     for i, item in enumerate(items):
-        yield weighed_item(item, f"{field}.{i}")
+        yield sized_item(item, f"{field}.{i}")
 
 
-def weighed_item(item: Item, param: str) -> Weighed[orjson.Fragment]:
-    """`param`: what errors call it."""
+def sized_item(item: Item, param: str) -> Sized[orjson.Fragment]:
+    """`param`: the item's name in errors."""
     entry = dict(item) if isinstance(item, Mapping) else {_kind(item, param): item}
     image = entry.get("image")
     if image is not None:
         entry["image"] = image if is_url(image) else base64_of(image_bytes(image, param))
     if "vector" in entry:
         entry["vector"] = np.ascontiguousarray(entry["vector"], np.float32)
-    return _weighed_json(entry, param, images=int(image is not None))
+    return _sized_json(entry, param, images=int(image is not None))
 
 
 def is_url(image: object) -> TypeGuard[str]:
@@ -81,12 +83,12 @@ def is_url(image: object) -> TypeGuard[str]:
 
 
 def base64_of(image: bytes | str) -> str:
-    """As JSON has it: a URL stays one."""
+    """The image as base64; a URL stays as it is."""
     return image if isinstance(image, str) else base64.b64encode(image).decode()
 
 
 def image_bytes(image: Image, param: str) -> bytes:
-    """Raises InvalidImage: it can't be read, or is nothing that holds an image."""
+    """Raises InvalidImage if the image can't be read or has an unsupported type."""
     try:
         match image:
             case bytes():
@@ -111,18 +113,14 @@ def _kind(item: Item, param: str) -> str:
         return "image"
     if isinstance(item, (Sequence, np.ndarray)):
         return "vector"
-    words = "a text, an image (path, bytes, PIL), a vector, or a dict of one of them"
-    raise InvalidItem(f"`{param}` must be {words}, not {type(item).__name__}.", param)
+    allowed = "a text, an image (path, bytes, PIL), a vector, or a dict of one of them"
+    raise InvalidItem(f"`{param}` must be {allowed}, not {type(item).__name__}.", param)
 
 
-def _no_text(value: object, param: str) -> str:
-    raise InvalidItem(f"`{param}` must be a string, not {type(value).__name__}.", param)
-
-
-def _weighed_json(value: object, param: str, images: int = 0) -> Weighed[orjson.Fragment]:
+def _sized_json(value: object, param: str, images: int = 0) -> Sized[orjson.Fragment]:
     try:
-        code = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+        data = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     except TypeError as error:
-        # A lone surrogate, or a value that JSON has not.
-        raise InvalidItem(f"`{param}` can't be sent: {error}.", param) from None
-    return Weighed(orjson.Fragment(code), len(code) + _COMMA, images)
+        # A lone surrogate, or a value that JSON can't represent.
+        raise InvalidItem(f"`{param}` can't be sent as JSON: {error}.", param) from None
+    return Sized(orjson.Fragment(data), len(data) + _COMMA, images)

@@ -1,6 +1,6 @@
-"""What a client is asked to do, apart from how it is sent: requests as values, and how answers become results.
+"""The interface between the operations (`embeddings`, `batch`, `ranking`) and the two clients that send them.
 
-The seam between what is asked (`embeddings`, `batch`, `ranking`) and the two shells that send it.
+An operation builds requests as values and turns responses into results. It does no I/O except reading image files.
 """
 
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ import httpx
 import orjson
 
 from app.client.chunks import Chunk, Chunking
-from app.client.failures import UnreadableAnswer, moved
+from app.client.failures import UnreadableAnswer, with_shifted_index
 from app.errors import PayloadTooLarge, ServiceError
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ NPY = "application/x-npy"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One POST, as `httpx.Client.build_request` takes it. Attempts share it."""
+    """One POST, with the arguments of `httpx.Client.build_request`. All attempts share it."""
 
     path: str
     content: bytes | None = None
@@ -34,47 +34,47 @@ class Call:
 
 
 class Operation(ABC, Generic[T, R]):
-    """Items `T` in, one `R` out of each request, and one of all."""
+    """Turns items `T` into requests, each response into an `R`, and all of these into one `R`."""
 
     field: str
-    """The request's field that holds the items."""
+    """The request field that holds the items."""
 
     unit: str
-    """What they are called on a progress bar."""
+    """The unit of the progress bar."""
 
     @property
     @abstractmethod
     def total(self) -> int:
-        """How many items there are."""
+        """Number of items."""
 
     @abstractmethod
     def chunks(self, limits: Chunking) -> Iterator[Chunk[T]]:
-        """May read files: not for an event loop's thread."""
+        """May read files: do not call it in an event loop's thread."""
 
     @abstractmethod
     def call(self, chunk: Chunk[T]) -> Call: ...
 
     @abstractmethod
     def read(self, response: httpx.Response, chunk: Chunk[T]) -> R:
-        """A good answer; indices count from the first item of all.
+        """Read a successful response; indices are relative to all items.
 
         Raises:
-            UnreadableAnswer: It is not what the service would say.
+            UnreadableAnswer: The response is not one of this service.
         """
 
     @abstractmethod
     def join(self, results: Sequence[R]) -> R:
-        """The results of all chunks, in order."""
+        """Join the results of all chunks, in order."""
 
     def halves(self, chunk: Chunk[T], error: ServiceError) -> Sequence[Chunk[T]]:
-        """What to send in place of a chunk that was too large as a whole: the service's limits are its own.
+        """Split a chunk that exceeded the service's limits, which may be lower than this client assumes.
 
         Raises:
-            ServiceError: The error given, its index counted from the first item of all, where that is no help.
+            ServiceError: The given error, with its index relative to all items, if splitting does not help.
         """
         whole = isinstance(error, PayloadTooLarge) and error.param in (None, self.field)
         if not whole or len(chunk.items) < 2:
-            raise moved(error, self.field, chunk.start)
+            raise with_shifted_index(error, self.field, chunk.start)
         return chunk.halves()
 
 
@@ -90,7 +90,8 @@ def json_of(response: httpx.Response) -> dict[str, Any]:
 
 
 def unreadable(response: httpx.Response, what: str) -> UnreadableAnswer:
-    """`what`: was found in place of a good answer."""
-    error = UnreadableAnswer(f"{response.request.url.copy_with(query=None)} is not as this client knows it: {what}.")
+    """`what`: describes the unexpected response."""
+    url = response.request.url.copy_with(query=None)
+    error = UnreadableAnswer(f"{url} sent a response that this client can't read: {what}.")
     error.request_id = response.headers.get("x-request-id")
     return error

@@ -1,4 +1,4 @@
-"""The bar that long work shows on stderr."""
+"""The progress bar on stderr."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -6,16 +6,15 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-# Work that is over sooner shows none.
-DELAY_S = 2.0
+DELAY_S = 2.0  # shorter operations show no bar
 
-Tell = Callable[[int], object]
-"""Called with the number of items that were just done."""
+OnProgress = Callable[[int], object]
+"""Called with the number of items that have just finished."""
 
 
 @contextmanager
-def bar(total: int, unit: str, shown: bool | None, delay_s: float = DELAY_S) -> Iterator[Tell]:
-    """`shown`: None for where stderr is a terminal."""
+def bar(total: int, unit: str, shown: bool | None, delay_s: float = DELAY_S) -> Iterator[OnProgress]:
+    """`shown`: None: if stderr is a terminal."""
     hidden = None if shown is None else not shown
     with tqdm(
         total=total, unit=f" {unit}", disable=hidden, delay=delay_s, file=sys.stderr, dynamic_ncols=True

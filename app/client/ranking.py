@@ -1,5 +1,5 @@
-"""Candidates ranked at the service, by meaning or as vectors. More than one request takes are ranked in parts: scores
-do not depend on the other candidates, so the best of all are among the best of each."""
+"""Ranking candidates on the server, by meaning or as vectors. Too many for one request are ranked in chunks: a score
+does not depend on the other candidates, so the best of all are among the best of each chunk."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ import numpy as np
 import orjson
 from numpy.typing import ArrayLike
 
-from app.client.chunks import Chunk, Chunking, Weighed, chunks
+from app.client.chunks import Chunk, Chunking, Sized, chunks
 from app.client.embeddings import check_space, wire_options
-from app.client.items import Item, checked_list, weighed_item, weighed_items
+from app.client.items import Item, require_list, sized_item, sized_items
 from app.client.operation import NPY, Call, Operation, json_of, unreadable
 from app.errors import InvalidRequest
 from app.types import SimilarityMetric, Vector
 
 
 class Found(NamedTuple):
-    """A candidate's place, and its score: cosine -1 to 1, dot any number, euclidean the distance."""
+    """A candidate's index and score. cosine: -1 to 1. dot: any number. euclidean: the distance."""
 
-    index: int  # type: ignore[assignment]  # in place of a tuple's own search
+    index: int  # type: ignore[assignment]  # replaces tuple.index
     score: float
 
 
 class RankOptions(TypedDict, total=False):
-    """top_k: most results, default all. threshold: least score, for euclidean the greatest. metric: cosine
-    (default), dot or euclidean."""
+    """top_k: maximum number of results, default all. threshold: minimum score; for euclidean the maximum. metric:
+    cosine (default), dot or euclidean."""
 
     top_k: int | None
     threshold: float | None
@@ -37,8 +37,8 @@ class RankOptions(TypedDict, total=False):
 
 
 class SearchOptions(RankOptions, total=False):
-    """As RankOptions. model: embeds texts and images; default: the service's first that can. space: of the vectors
-    given. prompt_name: one of the model's prompts."""
+    """As RankOptions. model: embeds texts and images, default: the first suitable one. space: of the given vectors.
+    prompt_name: one of the model's prompts."""
 
     model: str | None
     space: str | None
@@ -47,7 +47,7 @@ class SearchOptions(RankOptions, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Best first, ties by index; `model` and `space` where they are known."""
+    """Results, best first, ties by index; `model` and `space` if they are known."""
 
     results: list[Found]
     model: str | None = None
@@ -55,7 +55,7 @@ class Ranked:
 
 
 class _Rank(Operation[Any, Ranked]):
-    """What both ways of ranking have in common."""
+    """The common part of `Search` and `Similarity`."""
 
     top_k: int | None
     metric: SimilarityMetric
@@ -96,7 +96,7 @@ class Search(_Rank):
     prompt_name: str | None = None
 
     def __post_init__(self) -> None:
-        checked_list(self.candidates, self.field)
+        require_list(self.candidates, self.field)
 
     @property
     def total(self) -> int:
@@ -104,20 +104,20 @@ class Search(_Rank):
 
     def chunks(self, limits: Chunking) -> Iterator[Chunk[Any]]:
         return chunks(
-            weighed_items(self.candidates, self.field),
-            most=limits.candidates,
-            most_bytes=limits.image_bytes - self._asked.bytes,
-            most_images=limits.images - self._asked.images,
+            sized_items(self.candidates, self.field),
+            max_items=limits.candidates,
+            max_bytes=limits.image_bytes - self._sized_query.bytes,
+            max_images=limits.images - self._sized_query.images,
         )
 
     def call(self, chunk: Chunk[Any]) -> Call:
-        body = {"query": self._asked.value, "candidates": list(chunk.items)}
+        body = {"query": self._sized_query.value, "candidates": list(chunk.items)}
         body |= wire_options(self, "query", "candidates")
         return Call("/search", orjson.dumps(body), {"content-type": "application/json"})
 
     @cached_property
-    def _asked(self) -> Weighed[orjson.Fragment]:
-        return weighed_item(self.query, "query")
+    def _sized_query(self) -> Sized[orjson.Fragment]:
+        return sized_item(self.query, "query")
 
 
 @dataclass(eq=False)
@@ -148,10 +148,10 @@ class Similarity(_Rank):
         return Call("/similarity", file.getvalue(), {"content-type": NPY}, params)
 
 
-def _matrices(given: ArrayLike, candidates: ArrayLike) -> tuple[Vector, Vector]:
-    """(d,) and (n, d). Raises InvalidRequest: they are not."""
+def _matrices(vector: ArrayLike, candidates: ArrayLike) -> tuple[Vector, Vector]:
+    """(d,) and (n, d) arrays. Raises InvalidRequest if the shapes do not fit."""
     try:
-        query, rows = np.asarray(given, np.float32), np.asarray(candidates, np.float32)
+        query, rows = np.asarray(vector, np.float32), np.asarray(candidates, np.float32)
     except (TypeError, ValueError) as error:
         raise InvalidRequest(f"`query` and `candidates` must be numbers: {error}.", "candidates") from None
     if query.ndim != 1 or not query.size:
@@ -159,6 +159,6 @@ def _matrices(given: ArrayLike, candidates: ArrayLike) -> tuple[Vector, Vector]:
     if rows.ndim == 1 and not rows.size:
         rows = rows.reshape(0, query.size)
     if rows.ndim != 2 or rows.shape[1] != query.size:
-        words = f"`candidates` must be (n, {query.size}) as `query` is ({query.size},), not {rows.shape}."
-        raise InvalidRequest(words, "candidates")
+        message = f"`candidates` must be (n, {query.size}) as `query` is ({query.size},), not {rows.shape}."
+        raise InvalidRequest(message, "candidates")
     return query, rows

@@ -1,6 +1,6 @@
-"""When to try again, and after how long. No clock and no sleep of its own: the shells have them.
+"""Decides whether to retry and after which pause. The clients supply the clock and the sleep.
 
-What this client asks changes nothing at the service, so all of it may be asked again.
+All requests of this client are idempotent, so all of them may be retried.
 """
 
 from collections.abc import Callable
@@ -9,22 +9,22 @@ from dataclasses import dataclass
 from app.client.failures import TimedOut
 from app.errors import DeadlineExceeded, RequestRejected, ServiceError, TooManyRequests, Unavailable
 
-# 429, 502, 503, 504 and broken connections. What took the client's whole patience would take it again.
-_PASSING = (TooManyRequests, Unavailable, DeadlineExceeded)
-_LASTING = (RequestRejected, TimedOut)
-# Clients that were all told the same time must not come back together.
-_SPREAD = 0.1
+# 429, 502, 503, 504 and broken connections. A request that used up the client's timeout would do so again.
+_TRANSIENT = (TooManyRequests, Unavailable, DeadlineExceeded)
+_PERMANENT = (RequestRejected, TimedOut)
+# Clients that got the same Retry-After must not return at the same time.
+_JITTER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often and how long one request is tried.
+    """The retry policy: exponential backoff with jitter.
 
     Args:
-        attempts: At most so many, the first included; 1: never again.
-        first_s: Seconds of the first pause; each later one is twice as long.
-        most_s: Seconds of the longest pause; `Retry-After` may ask for longer.
-        deadline_s: Seconds for all attempts and pauses of one request together.
+        attempts: Maximum number of attempts, including the first; 1: no retries.
+        first_s: Seconds of the first pause; each following pause is twice as long.
+        most_s: Maximum seconds of a pause; `Retry-After` may demand a longer one.
+        deadline_s: Seconds for all attempts and pauses of one request.
     """
 
     attempts: int = 6
@@ -38,7 +38,7 @@ class Retry:
 
 
 class Attempts:
-    """Those of one request. Times are on the caller's clock, seconds; `random` is from 0 to 1."""
+    """The attempts of one request. Times are seconds on the caller's clock; `random` returns 0 to 1."""
 
     def __init__(self, policy: Retry, now: float, random: Callable[[], float]) -> None:
         self._policy = policy
@@ -47,22 +47,22 @@ class Attempts:
         self._failures = 0
 
     def left_s(self, now: float) -> float:
-        """Seconds that remain; never 0, which would mean no limit to some."""
+        """Seconds that remain; never 0, which httpx might take for no limit."""
         return max(0.001, self._ends - now)
 
     def pause_s(self, error: ServiceError, now: float) -> float:
         """Seconds to wait before the next attempt.
 
         Raises:
-            ServiceError: The error given: another attempt would not help, or there is none left, or no time.
+            ServiceError: The given error, if a retry would not help or no attempt or no time is left.
         """
         policy = self._policy
         backoff: float = min(policy.most_s, policy.first_s * 2**self._failures)
         pause = backoff * (1 + self._random()) / 2
         if error.retry_after is not None:
-            pause = max(pause, error.retry_after * (1 + _SPREAD * self._random()))
+            pause = max(pause, error.retry_after * (1 + _JITTER * self._random()))
         self._failures += 1
-        passing = isinstance(error, _PASSING) and not isinstance(error, _LASTING)
-        if not passing or self._failures >= policy.attempts or now + pause >= self._ends:
+        transient = isinstance(error, _TRANSIENT) and not isinstance(error, _PERMANENT)
+        if not transient or self._failures >= policy.attempts or now + pause >= self._ends:
             raise error
         return pause

@@ -1,4 +1,4 @@
-"""The client for ordinary code. One may be shared by threads."""
+"""The synchronous client. It is thread-safe."""
 
 import threading
 from collections import deque
@@ -11,14 +11,14 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 from numpy.typing import ArrayLike, NDArray
 
-from app.client.base import BaseClient, refused
+from app.client.base import BaseClient, error_in
 from app.client.batch import Batch, BatchOptions, ItemResult
 from app.client.chunks import Chunk
 from app.client.embeddings import ImageOptions, Images, TextOptions, Texts
 from app.client.failures import failure_of
 from app.client.items import Image, Item
 from app.client.operation import Call, Operation
-from app.client.progress import Tell
+from app.client.progress import OnProgress
 from app.client.ranking import Found, RankOptions, Search, SearchOptions, Similarity
 from app.errors import ServiceError
 
@@ -26,41 +26,41 @@ R = TypeVar("R")
 
 
 class EmbeddingClient(BaseClient[httpx.BaseTransport]):
-    """Asks the service, and keeps its connections open: use it with `with`, or `close` it.
+    """Sends requests over connections that it keeps open: use it with `with`, or call `close`.
 
-    Operation of any size is cut into requests, several at once. What fails for the moment (429, 502, 503, 504, a broken
-    connection) is tried again. Every error is a `ServiceError` of `app.errors`.
+    A call of any size is split into requests that run concurrently. Transient failures (429, 502, 503, 504, a broken
+    connection) are retried. Every error is a `ServiceError` from `app.errors`.
     """
 
     def embed_texts(self, texts: Sequence[str], **options: Unpack[TextOptions]) -> NDArray[Any]:
-        """(n, d) vectors in the order of the texts, of length 1. `run(Texts(...))` tells more of them."""
+        """(n, d) vectors of length 1, in the order of the texts. `run(Texts(...))` returns metadata too."""
         return self.run(Texts(texts, **options)).vectors
 
     def embed_images(self, images: Sequence[Image], **options: Unpack[ImageOptions]) -> NDArray[Any]:
-        """Paths, bytes, PIL images or URLs -> (n, d), as `embed_texts`. `run(Images(...))` tells more of them."""
+        """Paths, bytes, PIL images or URLs -> (n, d), as `embed_texts`. `run(Images(...))` returns metadata too."""
         return self.run(Images(images, **options)).vectors
 
     def embed_batch(self, items: Sequence[Item], **options: Unpack[BatchOptions]) -> list[ItemResult]:
-        """Texts and images mixed: str is a text; Path, bytes and PIL an image; {"text"|"image": …, "model": …} either.
-        A bad item has its error in its result, and does not fail the others."""
+        """Embed texts (str) and images (Path, bytes, PIL) together; a dict {"text"|"image": …, "model": …} is either.
+        An invalid item has an error in its result and does not fail the others."""
         return self.run(Batch(items, **options))
 
     def search(self, query: Item, candidates: Sequence[Item], **options: Unpack[SearchOptions]) -> list[Found]:
-        """Texts, images and vectors ranked by a text, an image or a vector; best first."""
+        """Rank texts, images and vectors against a text, an image or a vector; best first."""
         return self.run(Search(query, candidates, **options)).results
 
     def similarity(self, query: ArrayLike, candidates: ArrayLike, **options: Unpack[RankOptions]) -> list[Found]:
-        """(n, d) vectors ranked by a vector (d,) at the service; best first. `find_similar` does it here."""
+        """Rank (n, d) vectors against a vector (d,) on the server; best first. `find_similar` does it locally."""
         return self.run(Similarity(query, candidates, **options)).results
 
-    def run(self, work: Operation[Any, R], tell: Tell | None = None) -> R:
-        """Any work, and all that its answer says. `tell` takes the place of the progress bar."""
+    def run(self, operation: Operation[Any, R], on_progress: OnProgress | None = None) -> R:
+        """Run an operation and return its result with metadata. `on_progress` replaces the progress bar."""
         results = []
-        with self._bar(work, tell) as advance, closing(self._results(work)) as found:
+        with self._progress_bar(operation, on_progress) as advance, closing(self._results(operation)) as found:
             for chunk, result in found:
                 results.append(result)
                 advance(len(chunk.items))
-        return work.join(results)
+        return operation.join(results)
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
@@ -76,13 +76,13 @@ class EmbeddingClient(BaseClient[httpx.BaseTransport]):
         self._http = httpx.Client(headers=headers, transport=transport)
         self._pool = ThreadPoolExecutor(self._concurrency, "embedding-client")
 
-    def _results(self, work: Operation[Any, R]) -> Generator[tuple[Chunk[Any], R], None, None]:
-        """In order. A few chunks wait beside those under way, so that one slow answer does not idle the others."""
-        chunks = work.chunks(self._chunking)
+    def _results(self, operation: Operation[Any, R]) -> Generator[tuple[Chunk[Any], R], None, None]:
+        """Results in order. Up to twice `concurrency` chunks are started, so that one slow response idles no thread."""
+        chunks = operation.chunks(self._chunking)
         first = list(islice(chunks, 2))
         stop = threading.Event()
         if len(first) == 1:
-            yield first[0], self._ask(work, first[0], stop)
+            yield first[0], self._execute(operation, first[0], stop)
             return
         waiting: deque[tuple[Chunk[Any], Future[R]]] = deque()
         try:
@@ -90,7 +90,7 @@ class EmbeddingClient(BaseClient[httpx.BaseTransport]):
                 if len(waiting) == 2 * self._concurrency:
                     done, future = waiting.popleft()
                     yield done, future.result()
-                waiting.append((chunk, self._pool.submit(self._ask, work, chunk, stop)))
+                waiting.append((chunk, self._pool.submit(self._execute, operation, chunk, stop)))
             while waiting:
                 done, future = waiting.popleft()
                 yield done, future.result()
@@ -99,11 +99,11 @@ class EmbeddingClient(BaseClient[httpx.BaseTransport]):
             for _, future in waiting:
                 future.cancel()
 
-    def _ask(self, work: Operation[Any, R], chunk: Chunk[Any], stop: threading.Event) -> R:
+    def _execute(self, operation: Operation[Any, R], chunk: Chunk[Any], stop: threading.Event) -> R:
         try:
-            return work.read(self._send(work.call(chunk), stop), chunk)
+            return operation.read(self._send(operation.call(chunk), stop), chunk)
         except ServiceError as error:
-            return work.join([self._ask(work, half, stop) for half in work.halves(chunk, error)])
+            return operation.join([self._execute(operation, half, stop) for half in operation.halves(chunk, error)])
 
     def _send(self, call: Call, stop: threading.Event) -> httpx.Response:
         attempts = self._attempts()
@@ -111,7 +111,7 @@ class EmbeddingClient(BaseClient[httpx.BaseTransport]):
             failure: ServiceError | None
             try:
                 response = self._http.send(self._request(self._http, call, attempts))
-                failure = refused(response)
+                failure = error_in(response)
             except httpx.RequestError as error:
                 failure = failure_of(error, self.base_url)
             if failure is None:
@@ -119,5 +119,5 @@ class EmbeddingClient(BaseClient[httpx.BaseTransport]):
             if self._pause(stop, attempts.pause_s(failure, self._clock())):
                 raise failure
 
-    # Returns whether nobody waits for the answer any more.
+    # Returns whether the call was abandoned while waiting.
     _pause: Callable[[threading.Event, float], bool] = staticmethod(threading.Event.wait)

@@ -1,4 +1,4 @@
-"""What people do next with embeddings, on this side of the wire. Ranking itself is `app.vectors.similarity`'s."""
+"""Local operations on embeddings: finding similar vectors and averaging."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,20 +9,20 @@ from app.vectors.similarity import normalize, rank
 
 
 def find_similar(query: ArrayLike, candidates: ArrayLike, top_k: int = 5) -> list[Found]:
-    """(index, cosine) of the candidates (n, d) nearest to `query` (d,), best first, equal ones by index.
+    """(index, cosine) of the candidates (n, d) nearest to `query` (d,), best first, ties by index.
 
     Raises:
-        InvalidRequest: Shapes don't fit, or a number is not finite.
+        InvalidRequest: The shapes do not fit, or a number is not finite.
     """
     ranking = rank(query, candidates, top_k=top_k)
     return [Found(*pair) for pair in zip(ranking.indices.tolist(), ranking.scores.tolist(), strict=True)]
 
 
 def average_embeddings(embeddings: ArrayLike) -> Vector:
-    """(n, d) -> (d,): their mean, scaled to length 1; what many liked things have in common.
+    """(n, d) -> (d,): the mean scaled to length 1, e.g. a profile of the items that a user likes.
 
     Raises:
-        ValueError: There are none, or they are no matrix.
+        ValueError: `embeddings` is empty or not a matrix.
     """
     rows = np.asarray(embeddings, np.float32)
     if rows.ndim != 2 or not len(rows):

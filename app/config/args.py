@@ -101,7 +101,7 @@ class CacheArgs(Settings):
     near_max_bytes: int = Field(64 * 2**20, ge=0, description="Near cache of each ingress replica; 0: none.")
     deadline_ms: PositiveFloat = Field(50.0, description="A slower shared cache counts as a miss.")
     shards: PositiveInt = Field(1, description="Actors that the shared cache is divided over, by key.")
-    lease_s: PositiveFloat = Field(2.0, description="How long near copies live without the cache's word.")
+    lease_s: PositiveFloat = Field(2.0, description="How long near copies live unless the cache renews them.")
 
 
 class Limits(Settings):

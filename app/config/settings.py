@@ -87,11 +87,11 @@ class AppArgs(Settings):
         return _backup(model, self.text_fallback)
 
     def image_backup(self, model: ModelArgs) -> "Backup | None":
-        """What serves when `model` can't be had. The product's own small CLIP stands in for the default model
-        only, for the local launcher only, and only where the user named no model."""
+        """What serves when `model` can't be had. The product's own small CLIP is a fallback for the default model
+        only, for the local launcher only, and only if the user named no model."""
         if self.image_fallback is None and self.shapes_clip_may_serve and model.id == DEFAULT_IMAGE_MODEL:
-            words = "shapes-clip, which only knows simple drawn shapes, serves in its place so that images work at all"
-            return Backup(model=model.model_copy(update={"id": SHAPES_CLIP}), note=words)
+            note = "shapes-clip, which only knows simple drawn shapes, serves in its place so that images work at all"
+            return Backup(model=model.model_copy(update={"id": SHAPES_CLIP}), note=note)
         return _backup(model, self.image_fallback)
 
     def with_environment(self, environ: Mapping[str, str] | None = None) -> Self:

@@ -1,1 +1,1 @@
-"""Bulk embedding: whole files and tables to vectors, in parts that survive an interruption."""
+"""Bulk embedding of files and tables, in parts that survive an interruption."""

@@ -1,7 +1,7 @@
-"""From a written corpus into a running service's cache, most frequent texts first. The service checks what it gets.
+"""Copies vectors from a written corpus into a running service's cache, most frequent texts first.
 
-Only the room that is free is filled: what requests have brought into the cache is not pushed out. Eight bytes a row
-are kept in memory, and a part at a time.
+Only free room is filled, so no entries are evicted. The service verifies what it receives. Memory use is eight bytes
+per row and one part at a time.
 """
 
 import base64
@@ -29,38 +29,38 @@ from app.corpus.source import VECTORS
 from app.errors import InvalidRequest, ServiceError, SpaceMismatch, Unavailable
 
 Call = Callable[[str, dict[str, Any] | None], dict[str, Any]]
-"""Path and JSON body (None: GET) -> the JSON answer; raises ServiceError."""
+"""Path and JSON body (None: GET) -> the JSON response; raises ServiceError."""
 
 BATCH, BATCH_BYTES = 1024, 4 * 2**20
-ENTRY_BYTES = 16 + 8  # a cache entry beside its row: key, token count and flags
+ENTRY_BYTES = 16 + 8  # overhead of a cache entry: key, token count and flags
 TRIES, TIMEOUT_S = 5, 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Warmed:
-    """`room`: entries the cache had place for; `texts`: different ones in the corpus; `stored`: that went in."""
+    """`texts`: distinct texts in the corpus; `room`: free entries in the cache; `stored`: entries stored."""
 
     texts: int
     room: int
     stored: int
 
 
-def check_form(dtype: str, dimensions: int | None) -> None:
-    """Raises InvalidRequest where the output can't be the model's own."""
+def check_options(dtype: str, dimensions: int | None) -> None:
+    """Raises InvalidRequest if the written vectors would not be the model's own output."""
     if dtype != "float32" or dimensions is not None:
-        raise InvalidRequest("--warm-cache needs whole float32 vectors: leave --dtype and --dimensions out.")
+        raise InvalidRequest("--warm-cache needs full float32 vectors: omit --dtype and --dimensions.")
 
 
 def warm_cache(destination: str, model: CorpusModel, call: Call) -> Warmed:
-    """Send the output's vectors, as they are written, to the service behind `call`.
+    """Send a corpus' vectors to the service behind `call`.
 
     Args:
-        destination: What `embed_corpus` wrote.
-        model: The one it was embedded with; it only tells token counts here.
+        destination: The output of `embed_corpus`.
+        model: The model of the corpus; used for token counts.
 
     Raises:
-        InvalidRequest: The output does not hold the model's own vectors of texts.
-        SpaceMismatch: The service, or `model`, is another model than the corpus was embedded with.
+        InvalidRequest: The corpus does not hold the model's own vectors of texts.
+        SpaceMismatch: The service or `model` uses another model than the corpus.
     """
     folder = locate(npy.parts_folder(destination))
     manifest = read_manifest(folder)
@@ -100,28 +100,28 @@ def warm_cache(destination: str, model: CorpusModel, call: Call) -> Warmed:
 
 
 def service_at(url: str, key: str | None) -> Call:
-    """Calls over HTTP; what says "later" is tried again a few times.
+    """Call a service over HTTP, with retries on 429 and 503.
 
     Raises:
-        InvalidRequest: No URL of a service.
+        InvalidRequest: `url` is not an HTTP URL.
     """
     if not url.startswith(("http://", "https://")):
         raise InvalidRequest(f"--warm-cache needs the URL of a service, like http://localhost:3000, not {url!r}.")
 
     def call(path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
-        data = None if body is None else orjson.dumps(body)
+        content = None if body is None else orjson.dumps(body)
         for left in reversed(range(TRIES)):
-            request = urllib.request.Request(url.rstrip("/") + path, data, headers)  # noqa: S310 - checked above
+            request = urllib.request.Request(url.rstrip("/") + path, content, headers)  # noqa: S310 - checked above
             try:
-                with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-                    found: dict[str, Any] = json.load(answer)
-                    return found
+                with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
+                    data: dict[str, Any] = json.load(response)
+                    return data
             except urllib.error.HTTPError as error:
                 if error.code not in (429, 503) or not left:
-                    raise _told(error, path) from error
-                asked = retry_after_s(httpx.Headers(dict(error.headers)))
-                time.sleep(min(10.0, 1.0 if asked is None else asked))
+                    raise _service_error(error, path) from error
+                retry_after = retry_after_s(httpx.Headers(dict(error.headers)))
+                time.sleep(min(10.0, 1.0 if retry_after is None else retry_after))
             except OSError as error:
                 raise Unavailable(f"{url} can't be reached: {error}") from error
         raise AssertionError
@@ -131,28 +131,29 @@ def service_at(url: str, key: str | None) -> Call:
 
 def _check(manifest: Manifest, model: CorpusModel) -> None:
     if manifest.kind != "text":
-        raise InvalidRequest("--warm-cache is for texts: the service's cache knows images by their pixels.")
+        raise InvalidRequest("--warm-cache works for texts only: the cache keys of images are made of decoded pixels.")
     if model.info.fingerprint != manifest.fingerprint:
-        raise SpaceMismatch(f"{manifest.model} is not the model any more that the corpus was embedded with.")
-    check_form(manifest.dtype, None if manifest.dimensions == model.info.dimensions else manifest.dimensions)
+        raise SpaceMismatch(f"{manifest.model} has changed since the corpus was embedded. Embed it again.")
+    check_options(manifest.dtype, None if manifest.dimensions == model.info.dimensions else manifest.dimensions)
     if not model.info.normalized:
         raise InvalidRequest(
-            f"The corpus holds vectors of length 1, the service's cache {manifest.model}'s own, which are not."
+            f"The corpus holds vectors of length 1, but the cache needs {manifest.model}'s own output, which is not "
+            "normalized."
         )
 
 
 def _by_part(rows: Any, ends: list[int]) -> Iterator[tuple[int, list[int]]]:
-    """Part and rows inside it, of rows of the whole."""
+    """Group row numbers of the corpus by part: the part's number and the row numbers inside it."""
     numbers = np.searchsorted(ends, rows, side="right")
     for number in np.unique(numbers).tolist():
         start = ends[number - 1] if number else 0
         yield number, (rows[numbers == number] - start).tolist()
 
 
-def _told(error: urllib.error.HTTPError, path: str) -> ServiceError:
+def _service_error(error: urllib.error.HTTPError, path: str) -> ServiceError:
     try:
-        words = json.loads(error.read())["error"]["message"]
+        message = json.loads(error.read())["error"]["message"]
     except (ValueError, KeyError, TypeError):
-        words = error.reason
-    failure = SpaceMismatch if error.code == 409 else Unavailable
-    return failure(f"The service refused {path} ({error.code}): {words}")
+        message = error.reason
+    error_class = SpaceMismatch if error.code == 409 else Unavailable
+    return error_class(f"The service refused {path} ({error.code}): {message}")

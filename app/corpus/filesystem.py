@@ -1,4 +1,4 @@
-"""Where a corpus is read from and written to: local paths, pyarrow URIs (s3://, gs://, hdfs://) and fsspec's."""
+"""Files and folders on local disks and on remote filesystems (s3://, gs://, hdfs:// and those of fsspec)."""
 
 import uuid
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import pyarrow.fs as pafs
 
 from app.errors import InvalidRequest
 
-SCRATCH = "_tmp-"  # a file being written; what a killed process left of it is swept at the end of the next run
+SCRATCH = "_tmp-"  # prefix of incomplete files; the next run deletes those that a killed process left behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class Place:
 
     @property
     def local(self) -> Path | None:
-        """The path, where it can be memory-mapped."""
+        """The local path, which can be memory-mapped; None on a remote filesystem."""
         return Path(self.path) if isinstance(self.filesystem, pafs.LocalFileSystem) else None
 
     @property
     def in_memory(self) -> bool:
-        """Whether only this process can see it."""
+        """Whether it is in this process's memory, where other processes can't read it."""
         handler = getattr(self.filesystem, "handler", None)
         return getattr(getattr(handler, "fs", None), "protocol", None) == "memory"
 
@@ -45,7 +45,7 @@ class Place:
         return bool(self.filesystem.get_file_info(self.path).type != pafs.FileType.NotFound)
 
     def files(self, *, recursive: bool = False) -> list["Place"]:
-        """The files of a folder that are not hidden by a leading `_` or `.`, by name; none of a missing one."""
+        """The files of a folder in order, without those hidden by a leading `_` or `.`; [] if it does not exist."""
         found = self.filesystem.get_file_info(pafs.FileSelector(self.path, True, recursive))
         names = sorted(info.path for info in found if info.type == pafs.FileType.File)
         return [Place(self.filesystem, name) for name in names if not _hidden(PurePosixPath(name), self.path)]
@@ -55,7 +55,7 @@ class Place:
         return [self / PurePosixPath(i.path).name for i in found if PurePosixPath(i.path).name.startswith(SCRATCH)]
 
     def open(self) -> Any:
-        """A `pyarrow.NativeFile` to read and seek in."""
+        """A seekable `pyarrow.NativeFile`."""
         return self.filesystem.open_input_file(self.path)
 
     def read(self) -> bytes:
@@ -67,7 +67,7 @@ class Place:
         self.filesystem.create_dir(self.path, recursive=True)
 
     def write(self, data: Any) -> None:
-        """All or nothing: the name appears when every byte is there."""
+        """Write atomically: the file appears under its name when it is complete."""
         parent = Place(self.filesystem, str(PurePosixPath(self.path).parent))
         scratch = parent / f"{SCRATCH}{uuid.uuid4().hex}"
         with self.filesystem.open_output_stream(scratch.path) as file:
@@ -79,10 +79,10 @@ class Place:
 
 
 def locate(uri: str) -> Place:
-    """A path, or a URI that pyarrow or an installed fsspec filesystem knows.
+    """The place of a path, or of a URI that pyarrow or an installed fsspec filesystem supports.
 
     Raises:
-        InvalidRequest: No filesystem is known for it.
+        InvalidRequest: No filesystem supports the URI.
     """
     if "://" not in uri:
         return Place(pafs.LocalFileSystem(), str(Path(uri).expanduser().absolute()))

@@ -1,7 +1,7 @@
-"""Vectors that an earlier run has written, found by the content they are of.
+"""Finds vectors that an earlier run has written, by their content.
 
-Sixteen bytes a row are kept in memory: 8 of the content's hash, 8 for where it is. A hit is compared with the
-content itself, so that a collision costs a look and never a wrong vector.
+Memory use is sixteen bytes per row: an 8-byte hash of the content and its position. A hit is compared with the content
+itself, so a hash collision costs a read and never returns a wrong vector.
 """
 
 import hashlib
@@ -16,11 +16,11 @@ from app.corpus.source import VECTORS
 
 
 class KnownVectors:
-    """What parts of the same settings hold.
+    """An index of the vectors in parts with equal settings.
 
     Args:
-        parts: Parts to look in.
-        column: The column that was embedded: the text, or the hash of an image's file.
+        parts: The parts to index.
+        column: The column that was embedded: the text, or the hash of the image file.
     """
 
     def __init__(self, parts: Sequence[Place], column: str) -> None:
@@ -42,7 +42,7 @@ class KnownVectors:
         return len(self._keys)
 
     def find(self, contents: Sequence[str]) -> dict[int, Any]:
-        """Index -> vector (d,), as written, of the contents that are known."""
+        """Index -> vector (d,), as written, for the known ones among `contents`."""
         if not len(self._keys) or not contents:
             return {}
         wanted = hashes(contents)
@@ -56,7 +56,7 @@ class KnownVectors:
             try:
                 known, vectors = _column(part, self._column), _vectors(part)
             except FileNotFoundError:
-                continue  # another run has swept it: embed these anew
+                continue  # another run has deleted the part: embed these again
             for index, row in zip(hits[here], places[here, 1], strict=True):
                 if known[row] == contents[index]:
                     found[int(index)] = vectors[row]
@@ -75,7 +75,7 @@ def _vectors(part: Place) -> Any:
 
 
 def matrix(table: Any) -> Any:
-    """The vectors of a part as (n, d)."""
+    """The vectors of a table as (n, d)."""
     column = table[VECTORS].combine_chunks()
     return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
 

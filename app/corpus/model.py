@@ -1,4 +1,4 @@
-"""The serving encoder, fed from a corpus: the same planner and graph, and so the same vectors; it only pads less."""
+"""The model of a corpus run: the service's own batching and graph, hence the same vectors, but with less padding."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -20,8 +20,8 @@ WARM_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
-    """(n, d) rows in the model's own scale, tokens of each item, and why some have no row."""
+class EncodedRows:
+    """(n, d) rows of model output, the token count of each item, and the reason for each item that failed."""
 
     rows: Vector
     tokens: list[int]
@@ -33,19 +33,19 @@ class CorpusModel(Protocol):
     def info(self) -> ModelInfo: ...
 
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]: ...
-    def texts(self, texts: Sequence[str]) -> Encoded: ...
-    def images(self, files: Sequence[bytes]) -> Encoded: ...
+    def texts(self, texts: Sequence[str]) -> EncodedRows: ...
+    def images(self, files: Sequence[bytes]) -> EncodedRows: ...
 
 
 LoadModel = Callable[[ModelArgs, Modality, int, bool], CorpusModel]
 
 
 def load_model(args: ModelArgs, kind: Modality, threads: int, offline: bool) -> CorpusModel:
-    """`kind`: what is to be embedded; decides between a text model and a CLIP."""
+    """`kind`: what will be embedded; selects a text model or a CLIP model."""
     if kind == "image":
         clip = load_clip_model(args, threads=threads, offline=offline)
         return ServingModel(clip.info, clip.text, clip, args)
-    # One run for each thread: those of one run wait for each other, and for whatever else the machine does.
+    # One stream per thread: threads that share a run wait for each other, and for other load on the machine.
     text = load_text_model(args, threads=threads, offline=offline, streams=threads)
     text.lengths = shapes.fine_lengths(text.info.max_tokens)
     model = ServingModel(text.info, text, None, args)
@@ -54,9 +54,9 @@ def load_model(args: ModelArgs, kind: Modality, threads: int, offline: bool) -> 
 
 
 class ServingModel:
-    """A `CorpusModel` of the service's own models. Threads may share it: one runs the model while others prepare.
+    """A `CorpusModel` that uses the service's own encoders. Thread-safe: one thread runs the model, others prepare.
 
-    A stream that finds nothing left of one thread's texts goes on with the next one's: it never waits for the other.
+    A stream that finishes one thread's texts continues with the next thread's without waiting for other streams.
     """
 
     def __init__(self, info: ModelInfo, text: TextModel, clip: ClipModel | None, args: ModelArgs) -> None:
@@ -64,12 +64,12 @@ class ServingModel:
         self._text = text
         self._clip = clip
         self._args = args
-        self._device = threading.Lock()  # of images
+        self._image_lock = threading.Lock()
         self._streams = ThreadPoolExecutor(text.streams, "model")
 
     def warm(self) -> None:
-        """Make the kernels of most passages before there is work: a pass over them in every stream."""
-        # Some tokenizers add none: any id makes a kernel.
+        """Run the most common lengths once in every stream, which compiles their kernels before the first text."""
+        # Some tokenizers return no token for it; any id compiles the kernel.
         [token, *_] = [*self._text.tokenize(["a"])[0].ids, 0]
         lengths = [length for length in self._text.lengths if length <= WARM_TOKENS]
 
@@ -84,34 +84,34 @@ class ServingModel:
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
         return self._text.tokenize(texts)
 
-    def texts(self, texts: Sequence[str]) -> Encoded:
+    def texts(self, texts: Sequence[str]) -> EncodedRows:
         tokenized = [text.ids for text in self.tokenize(texts)]
         lengths = [len(ids) for ids in tokenized]
         bucket = partial(shapes.bucket, grid=self._text.lengths)
         queue = BatchQueue(self._args.batch_size, self._args.batch_tokens, bucket)
         run: RunItems = lambda items: self._text.run([tokenized[i] for i in items])  # noqa: E731
         rows, failed = run_planned(queue, lengths, self.info.dimensions, run, self._streams, self._text.streams)
-        return Encoded(rows, lengths, failed)
+        return EncodedRows(rows, lengths, failed)
 
-    def images(self, files: Sequence[bytes]) -> Encoded:
+    def images(self, files: Sequence[bytes]) -> EncodedRows:
         assert self._clip is not None  # noqa: S101 - loaded for images
-        tower = self._clip.image
+        encoder = self._clip.image
         pixels: dict[int, Vector] = {}
         failed: dict[int, str] = {}
         rows = np.zeros((len(files), self.info.dimensions), np.float32)
-        # Decoded pictures are large: no more of them at once than the model takes.
+        # Decoded pictures are large, so no more than one batch is kept in memory.
         for start in range(0, len(files), self._args.batch_size):
             pixels.clear()
             for i in range(start, min(len(files), start + self._args.batch_size)):
                 try:
                     picture = decoder.decode(files[i], Limits(), param="image")
-                    pixels[i] = tower.preprocessing.normalize(tower.preprocessing.fit(picture))
+                    pixels[i] = encoder.preprocessing.normalize(encoder.preprocessing.fit(picture))
                 except ServiceError as error:
                     failed[i] = error.message
             if pixels:
-                with self._device:
-                    rows[list(pixels)] = tower.run(list(pixels.values()))
-        return Encoded(rows, [0] * len(files), failed)
+                with self._image_lock:
+                    rows[list(pixels)] = encoder.run(list(pixels.values()))
+        return EncodedRows(rows, [0] * len(files), failed)
 
 
 RunItems = Callable[[list[int]], Vector]
@@ -120,25 +120,25 @@ RunItems = Callable[[list[int]], Vector]
 def run_planned(
     queue: BatchQueue, lengths: Sequence[int], dimensions: int, run: RunItems, threads: Executor, streams: int
 ) -> tuple[Vector, dict[int, str]]:
-    """Every item through the queue's micro-batches, `streams` at once; one the model fails on costs only itself."""
+    """Run all items in the queue's micro-batches on `streams` threads. An item on which the model fails fails alone."""
     rows = np.zeros((len(lengths), dimensions), np.float32)
     failed: dict[int, str] = {}
     queue.push(Job(lengths), 0.0)
-    taking = threading.Lock()
+    queue_lock = threading.Lock()
 
-    def take() -> list[Slice]:
-        with taking:
+    def next_batch() -> list[Slice]:
+        with queue_lock:
             return queue.pop(0.0)
 
-    def work() -> None:
-        while slices := take():
+    def run_stream() -> None:
+        while slices := next_batch():
             for part in slices:
                 try:
                     rows[part.indices] = run(part.indices)
-                except Exception:  # noqa: BLE001 - whatever the model raised, the items tell by themselves
+                except Exception:  # noqa: BLE001 - the items are run one by one to find the one that fails
                     _one_by_one(part.indices, run, rows, failed)
 
-    for stream in [threads.submit(work) for _ in range(streams)]:
+    for stream in [threads.submit(run_stream) for _ in range(streams)]:
         stream.result()
     return rows, failed
 
@@ -147,5 +147,5 @@ def _one_by_one(indices: list[int], run: RunItems, rows: Vector, failed: dict[in
     for index in indices:
         try:
             rows[index] = run([index])[0]
-        except Exception as error:  # noqa: BLE001 - the item's outcome, told in its reject
+        except Exception as error:  # noqa: BLE001 - becomes the item's reject
             failed[index] = f"the model failed on it ({type(error).__name__})"

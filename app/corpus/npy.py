@@ -1,6 +1,6 @@
-"""One matrix instead of a folder: `x.npy` with its rows' ids in `x.ids.jsonl`.
+"""Writes a corpus as one matrix: `x.npy`, with the ids of its rows in `x.ids.jsonl`.
 
-The parts stay beside it in `_x.parts`: they are what a second run goes by. Without them all is embedded anew.
+The parts stay beside it in `_x.parts`, so that a second run can reuse them. Without them everything is embedded again.
 """
 
 import tempfile
@@ -24,7 +24,7 @@ def is_npy(destination: str) -> bool:
 
 
 def parts_folder(destination: str) -> str:
-    """Where the parts of a destination are: itself, unless it is a `.npy`."""
+    """The folder with the parts of a destination: the destination itself, unless it is a `.npy` file."""
     if not is_npy(destination):
         return destination
     head, slash, name = destination.rpartition("/")
@@ -32,10 +32,10 @@ def parts_folder(destination: str) -> str:
 
 
 def write(place: Place, folder: Place, manifest: Manifest, id_column: str | None) -> int:
-    """Vectors and ids, each whole or not at all; the bytes written.
+    """Write vectors and ids, each atomically; return the number of bytes.
 
     Args:
-        id_column: Whose values are the ids; None for an image's path or the row's place from 0.
+        id_column: The column with the ids; None: an image's path, or the row's index.
     """
     parent = Place(place.filesystem, str(PurePosixPath(place.path).parent))
     base = place.name.removesuffix(".npy")
@@ -60,7 +60,7 @@ def write(place: Place, folder: Place, manifest: Manifest, id_column: str | None
 
 
 def write_matrix(file: Any, folder: Place, manifest: Manifest) -> None:
-    """The vectors of all parts, one part in memory at a time."""
+    """Write the vectors of all parts, with one part in memory at a time."""
     shape = (manifest.rows, manifest.dimensions)
     header = {"descr": npy.dtype_to_descr(np.dtype(manifest.dtype)), "fortran_order": False, "shape": shape}
     npy.write_array_header_2_0(file, header)

@@ -1,7 +1,8 @@
-"""The written corpus, which is its own ledger: a part's name says what it holds, and it is there whole or not at all.
+"""The parts of a written corpus. A part's name identifies its content, and parts are written atomically.
 
-`part-<span>-<piece>-<settings>-<content>.parquet`: settings are the model's fingerprint, type and dimensions,
-content a hash of the source's rows. A row's part exists under the name it must have, or the row is still to do.
+`part-<span>-<piece>-<settings>-<content>.parquet`: <settings> is a hash of the model's fingerprint, type and
+dimensions, <content> a hash of the source's rows. So a run is resumed without a journal: rows whose part does not exist
+under its expected name still have to be embedded.
 """
 
 import hashlib
@@ -26,8 +27,8 @@ _REJECTS, _FACTS = b"embed_rejects", b"embed_facts"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What is told of a part: rows in it, rows left out, tokens of its rows."""
+class PartStats:
+    """Rows in a part, rows left out of it, and tokens of its rows."""
 
     rows: int
     rejects: int
@@ -36,7 +37,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a finished run says of the whole."""
+    """Describes the complete output of a finished run."""
 
     model: str
     fingerprint: str
@@ -52,17 +53,17 @@ class Manifest:
         return sum(rows for _, rows in self.parts)
 
     def key(self) -> str:
-        """Names exactly these vectors."""
+        """Identifies exactly these vectors."""
         return hashlib.blake2b(json.dumps(self.parts).encode(), digest_size=8).hexdigest()
 
 
 def settings_key(*settings: object) -> str:
-    """Vectors of equal rows are equal under equal keys."""
+    """Equal rows have equal vectors if their keys are equal."""
     return hashlib.blake2b(json.dumps(settings).encode(), digest_size=6).hexdigest()
 
 
 def part_name(span: int, piece: Piece, settings: str) -> str:
-    """The name under which this piece is written, from what is in it alone."""
+    """The name of a piece's part, which depends only on the piece's content."""
     sink = pa.BufferOutputStream()
     table = piece.table.combine_chunks()
     with pa.ipc.new_stream(sink, table.schema) as stream:
@@ -73,19 +74,19 @@ def part_name(span: int, piece: Piece, settings: str) -> str:
 
 
 def settings_of(name: str) -> str | None:
-    """The settings in a part's name; None for a file that is no part."""
+    """The settings key in a part's name; None if the file is not a part."""
     match = _NAME.fullmatch(name)
     return match["settings"] if match else None
 
 
-def write_part(place: Place, piece: Piece, vectors: Any, facts: Facts) -> int:
-    """One file, all or nothing. `vectors` is (n, d); returns the bytes written."""
+def write_part(place: Place, piece: Piece, vectors: Any, stats: PartStats) -> int:
+    """Write one part atomically. `vectors` is (n, d); returns the number of bytes."""
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
     table = piece.table.append_column(VECTORS, column)
-    own = {_REJECTS: _as_json(piece), _FACTS: orjson.dumps(asdict(facts))}
+    own = {_REJECTS: _as_json(piece), _FACTS: orjson.dumps(asdict(stats))}
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **own})
     sink = pa.BufferOutputStream()
-    # Vectors don't compress; a dictionary of them would only cost time.
+    # Vectors do not compress, so a dictionary of them would only cost time.
     others = list(piece.table.column_names)
     pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=others)
     data = sink.getvalue()
@@ -93,33 +94,33 @@ def write_part(place: Place, piece: Piece, vectors: Any, facts: Facts) -> int:
     return int(data.size)
 
 
-def facts_of(place: Place) -> Facts:
+def read_stats(place: Place) -> PartStats:
     with place.open() as file:
-        return Facts(**orjson.loads(pq.read_schema(file).metadata[_FACTS]))
+        return PartStats(**orjson.loads(pq.read_schema(file).metadata[_FACTS]))
 
 
-def rejects_of(place: Place) -> list[dict[str, Any]]:
+def read_rejects(place: Place) -> list[dict[str, Any]]:
     with place.open() as file:
         found: list[dict[str, Any]] = orjson.loads(pq.read_schema(file).metadata[_REJECTS])
         return found
 
 
 def parts(folder: Place) -> list[Place]:
-    """What is written so far.
+    """The parts written so far.
 
     Raises:
-        InvalidRequest: The folder holds files that this did not write.
+        InvalidRequest: The folder contains other files.
     """
     files = folder.files()
-    strangers = [file.name for file in files if settings_of(file.name) is None]
-    if strangers:
-        raise InvalidRequest(f"{folder.path} holds other files ({strangers[0]}); choose an empty or a new folder.")
+    others = [file.name for file in files if settings_of(file.name) is None]
+    if others:
+        raise InvalidRequest(f"{folder.path} contains other files ({others[0]}); choose an empty or a new folder.")
     return files
 
 
 def finish(folder: Place, manifest: Manifest, rejected: Iterable[str]) -> None:
-    """Tell readers what counts, then remove what no longer does. `rejected`: parts whose rows were not all good."""
-    lines = [orjson.dumps(reject) for name in rejected for reject in rejects_of(folder / name)]
+    """Write the manifest, then delete parts that are not in it. `rejected`: parts from which rows were left out."""
+    lines = [orjson.dumps(reject) for name in rejected for reject in read_rejects(folder / name)]
     (folder / REJECTS).write(b"".join(line + b"\n" for line in lines))
     (folder / MANIFEST).write(orjson.dumps(asdict(manifest)))
     current = {name for name, _ in manifest.parts}
@@ -131,7 +132,7 @@ def finish(folder: Place, manifest: Manifest, rejected: Iterable[str]) -> None:
 
 
 def read_manifest(folder: Place) -> Manifest:
-    """Of the last finished run.
+    """The manifest of the last finished run.
 
     Raises:
         InvalidRequest: No run has finished here.
@@ -139,7 +140,7 @@ def read_manifest(folder: Place) -> Manifest:
     try:
         data = orjson.loads((folder / MANIFEST).read())
     except FileNotFoundError as error:
-        raise InvalidRequest(f"{folder.path} is no finished corpus; run `embed-corpus` (again) first.") from error
+        raise InvalidRequest(f"{folder.path} is not a finished corpus; run `embed-corpus` (again) first.") from error
     return Manifest(**{**data, "parts": [(name, rows) for name, rows in data["parts"]]})
 
 

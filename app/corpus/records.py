@@ -1,4 +1,4 @@
-"""Records of line formats: where they begin in a file, and what they hold. JSONL, CSV and plain text."""
+"""Finds and parses the records of line formats: JSONL, CSV and plain text."""
 
 import csv
 import io
@@ -12,8 +12,8 @@ csv.field_size_limit(2**30)
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
-    """Whole records of a file: bytes from `start` to `stop`, the number of their first line (from 1), how many."""
+class ByteRange:
+    """Complete records of a file: bytes `start` to `stop`, the number of the first line (from 1), and the count."""
 
     start: int
     stop: int
@@ -23,7 +23,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A record that can't be read, and why."""
+    """A record that can't be parsed: the reason and an excerpt."""
 
     reason: str
     shown: str
@@ -32,12 +32,12 @@ class BadLine:
 Record = dict[str, Any] | BadLine
 
 
-def ranges(lines: Iterable[bytes], most: int, *, quoted: bool) -> Iterator[Range]:
-    """Cut a file into ranges of at most `most` records; blank lines are none.
+def ranges(lines: Iterable[bytes], max_records: int, *, quoted: bool) -> Iterator[ByteRange]:
+    """Split a file into ranges of at most `max_records` records; blank lines are skipped.
 
     Args:
-        lines: All of the file, with line ends.
-        quoted: A line end between double quotes does not end a record (CSV).
+        lines: All lines of the file, including line ends.
+        quoted: Whether a line end between double quotes is part of the record (CSV).
     """
     start = position = records = 0
     number = first = 1
@@ -50,15 +50,15 @@ def ranges(lines: Iterable[bytes], most: int, *, quoted: bool) -> Iterator[Range
         if inside or (not line.strip()):
             continue
         records += 1
-        if records == most:
-            yield Range(start, position, first, records)
+        if records == max_records:
+            yield ByteRange(start, position, first, records)
             start, first, records = position, number, 0
     if records or inside:
-        yield Range(start, position, first, records + inside)
+        yield ByteRange(start, position, first, records + inside)
 
 
 def header(first_record: bytes) -> list[str]:
-    """Column names of a CSV."""
+    """The column names of a CSV file."""
     return next(csv.reader([first_record.decode("utf-8-sig", "replace")]), [])
 
 

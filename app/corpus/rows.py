@@ -1,4 +1,4 @@
-"""From a span to the rows that can be embedded and the records of those that can't."""
+"""Reads a span: the rows that can be embedded, and records of the rows that can't."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -10,16 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.config.args import Limits
-from app.corpus import records as corpus_lines
+from app.corpus import records as line_records
 from app.corpus import schema
 from app.corpus.filesystem import Place, locate
 from app.corpus.records import BadLine
-from app.corpus.source import Source, Span
+from app.corpus.source import RowSpan, Source
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that was left out. `row`: its line in a file of lines, its place from 0 in Parquet or a folder."""
+    """A row that was left out. `row`: its line number in a line format, its index from 0 in Parquet or a folder."""
 
     source: str
     row: int
@@ -32,9 +32,9 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The rows of one output file: `table` holds what can be embedded, `texts` or `images` what the model reads.
+    """The rows of one output file. `table` holds the rows that can be embedded, `texts` or `images` their contents.
 
-    `origins`: file and number of each row of `table`.
+    `origins`: the source file and row number of each row of `table`.
     """
 
     number: int
@@ -45,8 +45,8 @@ class Piece:
     rejects: list[Reject]
 
 
-def pieces(source: Source, span: Span, part_rows: int, limits: Limits) -> Iterator[Piece]:
-    """A span's rows, at most `part_rows` at a time."""
+def pieces(source: Source, span: RowSpan, part_rows: int, limits: Limits) -> Iterator[Piece]:
+    """The rows of a span, at most `part_rows` per piece."""
     place = Place(locate(source.uri).filesystem, span.file)
     if source.format == "image":
         yield _images(place, span, limits)
@@ -56,7 +56,7 @@ def pieces(source: Source, span: Span, part_rows: int, limits: Limits) -> Iterat
         yield _lines(place, span, source, limits)
 
 
-def _images(folder: Place, span: Span, limits: Limits) -> Piece:
+def _images(folder: Place, span: RowSpan, limits: Limits) -> Piece:
     rows: list[dict[str, Any]] = []
     origins: list[tuple[str, int]] = []
     rejects: list[Reject] = []
@@ -79,12 +79,12 @@ def _images(folder: Place, span: Span, limits: Limits) -> Piece:
     return Piece(0, schema.table(rows, types), [], contents, origins, rejects)
 
 
-def _parquet(file: Place, span: Span, column: str, part_rows: int, limits: Limits) -> Iterator[Piece]:
+def _parquet(file: Place, span: RowSpan, column: str, part_rows: int, limits: Limits) -> Iterator[Piece]:
     with file.open() as stream, pq.ParquetFile(stream) as parquet:
         position = count = 0
         for batch in parquet.iter_batches(part_rows, row_groups=[span.group]):
             start, position = position, position + len(batch)
-            # Batches may be shorter than asked for: only the overlap is this span's.
+            # Batches may be shorter than requested. Only the overlap belongs to this span.
             low, high = max(start, span.start), min(position, span.stop)
             if low < high:
                 table = pa.Table.from_batches([batch.slice(low - start, high - low)])
@@ -95,17 +95,17 @@ def _parquet(file: Place, span: Span, column: str, part_rows: int, limits: Limit
                 return
 
 
-def _lines(file: Place, span: Span, source: Source, limits: Limits) -> Piece:
-    assert source.types is not None  # noqa: S101 - every format of lines has them
+def _lines(file: Place, span: RowSpan, source: Source, limits: Limits) -> Piece:
+    assert source.types is not None  # noqa: S101 - `plan` sets them for every line format
     with file.open() as stream:
         stream.seek(span.start)
         data = stream.read(span.stop - span.start)
     if source.format == "jsonl":
-        records = corpus_lines.json_records(data, span.first_row)
+        records = line_records.json_records(data, span.first_row)
     elif source.format == "csv":
-        records = corpus_lines.csv_records(data, span.first_row, list(source.types))
+        records = line_records.csv_records(data, span.first_row, list(source.types))
     else:
-        records = corpus_lines.text_records(data, span.first_row, source.column)
+        records = line_records.text_records(data, span.first_row, source.column)
     numbers: list[int] = []
     rows: list[dict[str, Any]] = []
     rejects: list[Reject] = []
@@ -132,7 +132,7 @@ def _checked(
     texts: list[str] = []
     keep = np.zeros(len(table), np.bool_)
     for i, text in enumerate(table[column].to_pylist()):
-        if (reason := _trouble(text, limits)) is None:
+        if (reason := _rejection_reason(text, limits)) is None:
             keep[i] = True
             texts.append(text)
         else:
@@ -142,13 +142,13 @@ def _checked(
     return Piece(number, whole, texts, [], origins, sorted(rejects, key=lambda reject: reject.row))
 
 
-def _trouble(text: str | None, limits: Limits) -> str | None:
-    """What the service would refuse, it refuses here."""
+def _rejection_reason(text: str | None, limits: Limits) -> str | None:
+    """Why the service would reject this text; None if it would not."""
     if text is None:
         return "is missing"
     if not text:
         return "is empty"
-    # Four bytes a letter at most: only long texts need counting.
+    # UTF-8 has at most four bytes per character, so only long texts need to be encoded.
     if len(text) * 4 > limits.text_bytes and len(text.encode()) > limits.text_bytes:
         return f"has more than {limits.text_bytes} bytes"
     return None

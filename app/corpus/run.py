@@ -1,9 +1,9 @@
-"""`embed_corpus`: from a corpus to a folder of vectors. Who runs the workers is the caller's choice."""
+"""`embed_corpus`: embeds a corpus into a folder of vectors. The caller chooses how workers are run."""
 
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -13,18 +13,17 @@ from app.corpus import npy, parts
 from app.corpus.filesystem import Place, locate
 from app.corpus.model import LoadModel, load_model
 from app.corpus.parts import MANIFEST, SUMMARY, Manifest
-from app.corpus.progress import Progress
-from app.corpus.source import Span, plan
+from app.corpus.source import RowSpan, plan
 from app.corpus.worker import CorpusEncoder, CorpusJob, Receipt
 from app.errors import InvalidItem
-from app.vectors.corpus_vectors import Dtype
+from app.vectors.quantization import Dtype
 
-Execute = Callable[[CorpusJob, Sequence[Span]], Generator[Receipt]]
+Execute = Callable[[CorpusJob, Sequence[RowSpan]], Generator[Receipt]]
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusOptions:
-    """How a corpus is embedded. `models`: the one for texts and the one for images."""
+    """The settings of a run. `models`: the text model and the image model."""
 
     column: str = "text"
     id_column: str | None = None
@@ -37,10 +36,67 @@ class CorpusOptions:
     strict: bool = False
 
 
-def in_process(load: LoadModel = load_model) -> Execute:
-    """Run everything here, one span after the other, without Ray."""
+@dataclass(slots=True)
+class Progress:
+    """Counts parts by their receipts. A part counts once, however often it is reported. The caller owns the clock."""
 
-    def execute(job: CorpusJob, spans: Sequence[Span]) -> Generator[Receipt]:
+    total: int
+    now: float
+    rows: int = 0
+    rejects: int = 0
+    tokens: int = 0
+    embedded: int = 0
+    done_before: int = 0
+    first: float | None = None
+    last: float = 0.0
+    receipts: dict[str, Receipt] = field(default_factory=dict)
+
+    def add(self, receipt: Receipt) -> None:
+        if receipt.part in self.receipts:
+            return
+        self.receipts[receipt.part] = receipt
+        self.rows += receipt.rows
+        self.rejects += receipt.rejects
+        if not receipt.written:
+            self.done_before += receipt.rows + receipt.rejects
+            return
+        self.tokens += receipt.tokens
+        self.embedded += receipt.embedded
+        self.first = receipt.started if self.first is None else min(self.first, receipt.started)
+        self.last = max(self.last, receipt.ended)
+
+    @property
+    def working_s(self) -> float:
+        """Seconds from the first part's start to the last part's end, without the start of Ray and the model."""
+        return self.last - self.first if self.first is not None else 0.0
+
+    def line(self, now: float) -> str:
+        """One line of progress. `now` is on the same clock as `self.now`."""
+        seen = self.rows + self.rejects
+        fresh = seen - self.done_before
+        seconds = max(self.working_s, 1e-9)
+        rate = fresh / seconds if fresh else 0.0
+        left = f"ETA {duration((self.total - seen) / rate)}" if rate else "already there"
+        share = 100 * seen / self.total if self.total else 100.0
+        return (
+            f"{seen:,}/{self.total:,} rows {share:.1f}%  {rate:,.0f} rows/s  "
+            f"{self.tokens / seconds if fresh else 0:,.0f} tokens/s  {left}  "
+            f"{self.rejects:,} rejects  {duration(now - self.now)} so far"
+        )
+
+
+def duration(seconds: float) -> str:
+    whole = round(max(0.0, seconds))
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{whole % 60:02}s" if minutes else f"{whole}s"
+
+
+def in_process(load: LoadModel = load_model) -> Execute:
+    """Run all spans one after the other in this process, without Ray."""
+
+    def execute(job: CorpusJob, spans: Sequence[RowSpan]) -> Generator[Receipt]:
         encoder = CorpusEncoder(job, load(job.model, job.kind, job.threads, job.offline))
         for span in spans:
             yield from encoder(span)
@@ -53,26 +109,26 @@ def embed_corpus(
     destination: str,
     options: CorpusOptions,
     execute: Execute,
-    tell: Callable[[str], None] = lambda _: None,
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Embed what is not embedded yet; the summary, which is also written to `_summary.json`.
+    """Embed the rows that are not embedded yet. Returns the summary, which is also written to `_summary.json`.
 
     Args:
         source: File or folder: Parquet, JSONL, CSV, text lines or images.
-        destination: A folder for Parquet, or a file ending in `.npy`; see `app.corpus.npy` for what lies beside that.
-        execute: Runs the spans, in any order, as often as it must.
-        tell: Takes a line of progress after every part.
+        destination: A folder for Parquet, or a file ending in `.npy`; see `app.corpus.npy`.
+        execute: Runs the spans in any order; may run a span several times.
+        on_progress: Called with a line of progress after every part.
 
     Raises:
-        InvalidRequest: The source, the column or the destination won't do; nothing was written.
-        InvalidItem: A row is bad and the run is strict; parts written before stay.
+        InvalidRequest: The source, the column or the destination is invalid; nothing was written.
+        InvalidItem: The run is strict and a row is invalid; the parts written so far are kept.
         ModelUnavailable: The model can't be loaded.
     """
     began = time.time()
     planned = plan(source, options.column, options.part_rows)
     folder = locate(npy.parts_folder(destination))
     folder.make_folder()
-    parts.parts(folder)  # refuses a folder that is somebody else's
+    parts.parts(folder)  # raises if the folder contains other files
     job = CorpusJob(
         source=planned,
         folder=npy.parts_folder(destination),
@@ -85,13 +141,13 @@ def embed_corpus(
         strict=options.strict,
     )
     progress = Progress(planned.rows, began)
-    # Closed here, where it runs: a run that stops early ends before whatever it ran on does.
+    # Closed here, so that a run that stops early ends before the Ray cluster that it runs on.
     with closing(execute(job, planned.spans)) if planned.spans else nullcontext(()) as receipts:
         for receipt in receipts:
             if receipt.reject is not None:
-                raise InvalidItem(f"Stopped at the first bad row (--strict): {receipt.reject}.")
+                raise InvalidItem(f"Stopped at the first invalid row (--strict): {receipt.reject}.")
             progress.add(receipt)
-            tell(progress.line(time.time()))
+            on_progress(progress.line(time.time()))
     manifest = _manifest(job, progress.receipts.values())
     parts.finish(folder, manifest, [r.part for r in progress.receipts.values() if r.rejects])
     total = _bytes(folder)
@@ -104,21 +160,21 @@ def embed_corpus(
 
 def _manifest(job: CorpusJob, receipts: Iterable[Receipt]) -> Manifest:
     ordered = sorted(receipts, key=lambda receipt: receipt.part)
-    about = ordered[0] if ordered else None
+    first = ordered[0] if ordered else None
     return Manifest(
-        model=about.model if about else job.model.id,
-        fingerprint=about.fingerprint if about else "",
+        model=first.model if first else job.model.id,
+        fingerprint=first.fingerprint if first else "",
         kind=job.kind,
         column=job.source.column,
         dtype=job.dtype,
-        dimensions=about.dimensions if about else 0,
-        settings=about.settings if about else "",
+        dimensions=first.dimensions if first else 0,
+        settings=first.settings if first else "",
         parts=[(receipt.part, receipt.rows) for receipt in ordered],
     )
 
 
 def _summary(manifest: Manifest, progress: Progress, seconds: float, total: int) -> dict[str, Any]:
-    """`rows` is what is in the output; `embedded`, `tokens`, `working_seconds` and the rate are of this run alone."""
+    """`rows` counts the whole output; `embedded`, `tokens`, `working_seconds` and the rates are of this run only."""
     working = progress.working_s
     return {
         "model": manifest.model,

@@ -1,4 +1,4 @@
-"""One Arrow type per column for rows of JSON, whatever each part of the file would suggest by itself."""
+"""Infers one Arrow type per column for all JSON rows of a corpus."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,19 +10,19 @@ Types = dict[str, Any]
 
 
 def widen(types: Types, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Make `types` hold `rows` too. What no one type holds is kept as JSON in a string."""
+    """Widen `types` to hold `rows`. A column with incompatible values becomes a string of JSON."""
     for name in dict.fromkeys(name for row in rows for name in row):
         found = _infer([row.get(name) for row in rows])
         types[name] = _merge(types[name], found) if name in types else found
 
 
 def table(rows: Sequence[Mapping[str, Any]], types: Types) -> Any:
-    """A `pyarrow.Table` with exactly these columns; absent fields are null."""
+    """A `pyarrow.Table` with exactly these columns; missing fields are null."""
     return pa.table({name: _column([row.get(name) for row in rows], kind) for name, kind in types.items()})
 
 
-def settled(types: Types) -> Types:
-    """Columns that only ever were null become strings: few readers know Arrow's null type."""
+def without_nulls(types: Types) -> Types:
+    """Turn columns that hold only nulls into strings: few readers support Arrow's null type."""
     return {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in types.items()}
 
 

@@ -1,4 +1,4 @@
-"""The nearest of a written corpus to a query: exact, over memory-mapped vectors, block by block."""
+"""Exact nearest-neighbour search in a written corpus, block by block over memory-mapped vectors."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from app.config.settings import AppArgs
 from app.corpus import npy
@@ -18,21 +19,21 @@ from app.corpus.source import VECTORS
 from app.errors import InvalidRequest, SpaceMismatch
 from app.system.atomic_file import replacing
 from app.types import Modality, SimilarityMetric, Vector
-from app.vectors.similarity import Ranking, rank, top_k_order
+from app.vectors.similarity import ScoredIndices, rank
 
 BLOCK_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WrittenCorpus:
-    """Vectors (n, d) as they lie on disk, and where their rows are."""
+    """The memory-mapped vectors (n, d) of a corpus, and the parts with their rows."""
 
     manifest: Manifest
     folder: Place
     vectors: Any
 
     def rows(self, indices: list[int]) -> list[dict[str, Any]]:
-        """The source's columns of some rows, in the order asked for."""
+        """The source columns of these rows, in the order of `indices`."""
         ends = list(accumulate(rows for _, rows in self.manifest.parts))
         found = []
         for index in indices:
@@ -46,10 +47,10 @@ class WrittenCorpus:
 
 
 def open_corpus(destination: str) -> WrittenCorpus:
-    """What `embed_corpus` wrote. The first search of a Parquet folder lays its vectors out in `_vectors-*.npy`.
+    """Open the output of `embed_corpus`. The first search of a Parquet folder writes its vectors to `_vectors-*.npy`.
 
     Raises:
-        InvalidRequest: No finished corpus on a local disk.
+        InvalidRequest: It is not a finished corpus on a local disk.
     """
     folder = locate(npy.parts_folder(destination))
     if folder.local is None:
@@ -70,42 +71,46 @@ def open_corpus(destination: str) -> WrittenCorpus:
 def encode_query(
     corpus: WrittenCorpus, query: str, args: AppArgs, threads: int, load: LoadModel = load_model
 ) -> Vector:
-    """The query as the corpus' model reads it, (d,).
+    """The query's vector (d,), embedded with the corpus' model.
 
     Raises:
-        SpaceMismatch: That model has changed since: its vectors would not compare.
+        SpaceMismatch: The model has changed since the corpus was embedded.
     """
     manifest = corpus.manifest
     kind: Modality = "image" if manifest.kind == "image" else "text"
     model = load(args.entry(manifest.model, (*args.text_models, *args.image_models)), kind, threads, args.offline)
     if model.info.fingerprint != manifest.fingerprint:
         raise SpaceMismatch(
-            f"{manifest.model} is not the model any more that the corpus was embedded with; embed anew."
+            f"{manifest.model} has changed since the corpus was embedded, so its vectors can't be compared. Embed it "
+            "again."
         )
     row: Vector = model.texts([query]).rows[0][: manifest.dimensions]
     return row
 
 
-def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> Ranking:
-    """The `top_k` best by cosine, best first, equal ones by index.
+# Their lengths are 1 only as float32 goes: near duplicates of the best may pass it by that much.
+SPARE = 64
+
+
+def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> ScoredIndices:
+    """The `top_k` best by cosine, best first, ties by index.
 
     Args:
         vectors: (n, d) float32, float16 or int8; float32 rows have length 1, as `embed_corpus` writes them.
     """
+    # Rows of length 1 are found by their dot products, one pass less; those found are then put in order by cosine.
     metric: SimilarityMetric = "dot" if vectors.dtype == np.float32 else "cosine"
     unit = query / (np.linalg.norm(query) or 1.0)
     step = max(1, BLOCK_BYTES // (4 * vectors.shape[1] or 1))
 
-    def best(start: int) -> tuple[Any, Vector]:
+    def best(start: int) -> NDArray[np.int64]:
         block = np.asarray(vectors[start : start + step], np.float32)
-        ranking = rank(unit, block, metric=metric, top_k=top_k)
-        return ranking.indices + start, ranking.scores
+        return np.sort(rank(unit, block, metric=metric, top_k=top_k + SPARE).indices) + start
 
     with ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(best, range(0, len(vectors), step)))
     if not found:
-        return Ranking(np.empty(0, np.int64), np.empty(0, np.float32))
-    indices = np.concatenate([index for index, _ in found])
-    scores = np.concatenate([score for _, score in found])
-    order = top_k_order(scores, top_k, largest=True)
-    return Ranking(indices[order], scores[order])
+        return ScoredIndices(np.empty(0, np.int64), np.empty(0, np.float32))
+    indices = np.concatenate(found)
+    ranking = rank(query, np.asarray(vectors[indices], np.float32), top_k=top_k)
+    return ScoredIndices(indices[ranking.indices], ranking.scores)

@@ -1,4 +1,4 @@
-"""What there is to embed, cut into spans: the files, their format and columns, and who reads which rows."""
+"""Plans a run: finds the files to embed, their format and columns, and splits their rows into spans."""
 
 import io
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.corpus import records as corpus_lines
-from app.corpus import schema as corpus_schema
+from app.corpus import records as line_records
+from app.corpus import schema as arrow_schema
 from app.corpus.filesystem import Place, locate
 from app.errors import InvalidRequest
 
@@ -23,12 +23,12 @@ SUFFIXES: dict[str, Format] = {
     ".txt": "text",
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"), "image"),
 }
-# A large row group is read by several workers, each skipping what is not its own; more would read too much.
-_SHARES = 16
+# A large row group is split into at most this many spans: each worker reads and skips the rows before its span.
+_MAX_SPANS_PER_GROUP = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class RowSpan:
     """Consecutive rows for one worker. `start` and `stop` are bytes of a line format, rows of a Parquet row group."""
 
     number: int
@@ -43,12 +43,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A corpus: its format, and the types of its columns by name (None: told by each Parquet file)."""
+    """A corpus: its format, its spans, and the types of its columns (None: each Parquet file has its own)."""
 
     uri: str
     format: Format
     column: str
-    spans: tuple[Span, ...]
+    spans: tuple[RowSpan, ...]
     types: dict[str, Any] | None = field(default=None)
 
     @property
@@ -57,13 +57,13 @@ class Source:
 
 
 def plan(uri: str, column: str, part_rows: int) -> Source:
-    """Look through a corpus once, without keeping its rows.
+    """Read through a corpus once, without keeping its rows in memory.
 
     Args:
-        part_rows: Rows of one span of a line format or image folder; Parquet spans hold whole multiples of it.
+        part_rows: Rows per span of a line format or image folder; Parquet spans hold multiples of it.
 
     Raises:
-        InvalidRequest: Nothing there, formats mixed or unknown, or no such column of text.
+        InvalidRequest: The path does not exist, formats are mixed or unknown, or there is no such text column.
     """
     root = locate(uri)
     files = _files(root, uri)
@@ -76,7 +76,7 @@ def plan(uri: str, column: str, part_rows: int) -> Source:
     else:
         types = {"line": pa.int64(), column: pa.string()} if format_ == "text" else {}
         spans = [span for file in files for span in _line_spans(file, format_, part_rows, types)]
-        types = corpus_schema.settled(types)
+        types = arrow_schema.without_nulls(types)
         if column not in types and spans:
             raise _no_column(column, list(types))
     if types and VECTORS in types:
@@ -92,21 +92,21 @@ def _files(root: Place, uri: str) -> list[Place]:
     known = [file for file in files if PurePosixPath(file.path).suffix.lower() in SUFFIXES]
     formats = sorted({SUFFIXES[PurePosixPath(file.path).suffix.lower()] for file in known})
     if not known:
-        raise InvalidRequest(f"{uri} holds no corpus. Known endings: {' '.join(SUFFIXES)}.")
+        raise InvalidRequest(f"{uri} contains no corpus. Known suffixes: {' '.join(SUFFIXES)}.")
     if len(formats) > 1:
-        raise InvalidRequest(f"{uri} holds several formats ({', '.join(formats)}); embed one at a time.")
+        raise InvalidRequest(f"{uri} contains several formats ({', '.join(formats)}); embed one at a time.")
     return known
 
 
-def _image_spans(root: Place, files: list[Place], part_rows: int) -> Iterator[Span]:
+def _image_spans(root: Place, files: list[Place], part_rows: int) -> Iterator[RowSpan]:
     base = PurePosixPath(root.path) if root.is_folder() else PurePosixPath(root.path).parent
     names = [str(PurePosixPath(file.path).relative_to(base)) for file in files]
     for start in range(0, len(names), part_rows):
         some = tuple(names[start : start + part_rows])
-        yield Span(0, str(base), len(some), first_row=start, files=some)
+        yield RowSpan(0, str(base), len(some), first_row=start, files=some)
 
 
-def _parquet_spans(file: Place, column: str, part_rows: int) -> Iterator[Span]:
+def _parquet_spans(file: Place, column: str, part_rows: int) -> Iterator[RowSpan]:
     with file.open() as stream, pq.ParquetFile(stream) as parquet:
         schema = parquet.schema_arrow
         if column not in schema.names:
@@ -122,14 +122,14 @@ def _parquet_spans(file: Place, column: str, part_rows: int) -> Iterator[Span]:
         for group in range(parquet.num_row_groups):
             rows = parquet.metadata.row_group(group).num_rows
             pieces = -(-rows // part_rows)
-            step = -(-pieces // _SHARES) * part_rows
+            step = -(-pieces // _MAX_SPANS_PER_GROUP) * part_rows
             for start in range(0, rows, step or 1):
                 stop = min(rows, start + step)
-                yield Span(0, file.path, stop - start, start, stop, first, group)
+                yield RowSpan(0, file.path, stop - start, start, stop, first, group)
             first += rows
 
 
-def _line_spans(file: Place, format_: Format, part_rows: int, types: dict[str, Any]) -> Iterator[Span]:
+def _line_spans(file: Place, format_: Format, part_rows: int, types: dict[str, Any]) -> Iterator[RowSpan]:
     with file.open() as stream:
         lines = io.BufferedReader(stream, 1 << 20)
         skipped = 0
@@ -138,18 +138,18 @@ def _line_spans(file: Place, format_: Format, part_rows: int, types: dict[str, A
             while first.count(b'"') % 2 and (more := lines.readline()):
                 first += more
             skipped = len(first)
-            names = corpus_lines.header(first)
+            names = line_records.header(first)
             if types and list(types) != names:
-                raise InvalidRequest(f"{file.path} has other columns than the file before it.")
+                raise InvalidRequest(f"{file.path} has other columns than the previous file.")
             types.update(dict.fromkeys(names, pa.string()))
         first_line = 1 + (first.count(b"\n") if skipped else 0)
-        for part in corpus_lines.ranges(lines, part_rows, quoted=format_ == "csv"):
+        for part in line_records.ranges(lines, part_rows, quoted=format_ == "csv"):
             start, stop = part.start + skipped, part.stop + skipped
             line = part.first_line + first_line - 1
-            yield Span(0, file.path, part.records, start, stop, line)
+            yield RowSpan(0, file.path, part.records, start, stop, line)
             if format_ == "jsonl":
-                records = corpus_lines.json_records(_bytes(file, start, stop), line)
-                corpus_schema.widen(types, [record for _, record in records if isinstance(record, dict)])
+                records = line_records.json_records(_bytes(file, start, stop), line)
+                arrow_schema.widen(types, [record for _, record in records if isinstance(record, dict)])
 
 
 def _bytes(file: Place, start: int, stop: int) -> bytes:

@@ -1,11 +1,12 @@
-"""One file of vectors with their rows: Parquet, JSON lines, or a `.npy` of vectors alone. It is there whole or not.
+"""Vector files: Parquet and JSON lines hold rows with their vectors, `.npy` holds vectors only.
 
-What is written goes to a file beside it, which takes the name at the end and is removed if there is none.
+Files are written atomically: to a temporary file in the same folder, which is renamed at the end or deleted on failure.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,36 +17,41 @@ import pyarrow.parquet as pq
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from app.corpus.known_vectors import matrix
 from app.corpus.source import VECTORS
 from app.errors import InvalidRequest
 from app.system.atomic_file import replacing
+from app.types import Vector
+
+MODEL, SPACE = "embedding_model", "embedding_space"
+_ROWS = 4096
 
 
 class VectorFile(ABC):
-    """`about`: of the vectors, for formats that have a place for it."""
+    """A file to write. Formats without metadata ignore `metadata`."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
 
     @abstractmethod
-    def write(self, rows: Any, vectors: NDArray[Any], about: dict[str, str]) -> None:
-        """A `pyarrow.Table` of n rows, and (n, d)."""
+    def write(self, rows: Any, vectors: NDArray[Any], metadata: dict[str, str]) -> None:
+        """Append a `pyarrow.Table` of n rows and their vectors (n, d)."""
 
     @abstractmethod
     def finish(self) -> None: ...
 
 
 class ParquetFile(VectorFile):
-    """The rows' columns and `embedding`; what is known of the vectors in the schema's metadata."""
+    """The columns of the rows and `embedding`; the metadata is the schema's."""
 
     _writer: Any = None
 
-    def write(self, rows: Any, vectors: NDArray[Any], about: dict[str, str]) -> None:
+    def write(self, rows: Any, vectors: NDArray[Any], metadata: dict[str, str]) -> None:
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
-        table = rows.append_column(VECTORS, column).replace_schema_metadata(about)
+        table = rows.append_column(VECTORS, column).replace_schema_metadata(metadata)
         if self._writer is None:
             others = list(rows.column_names)
-            # Vectors don't compress; a dictionary of them would only cost time.
+            # Vectors do not compress, so a dictionary of them would only cost time.
             self._writer = pq.ParquetWriter(self.file, table.schema, compression="zstd", use_dictionary=others)
         if not self._writer.schema.equals(table.schema):
             raise InvalidRequest("The files of the folder have different columns; embed one at a time.")
@@ -57,9 +63,9 @@ class ParquetFile(VectorFile):
 
 
 class JsonLines(VectorFile):
-    """The rows' fields and `embedding`."""
+    """One object per row: its fields and `embedding`."""
 
-    def write(self, rows: Any, vectors: NDArray[Any], about: dict[str, str]) -> None:
+    def write(self, rows: Any, vectors: NDArray[Any], metadata: dict[str, str]) -> None:
         for row, vector in zip(rows.to_pylist(), vectors, strict=True):
             line = orjson.dumps(row | {VECTORS: vector}, default=str, option=orjson.OPT_SERIALIZE_NUMPY)
             self.file.write(line + b"\n")
@@ -69,36 +75,36 @@ class JsonLines(VectorFile):
 
 
 class Matrix(VectorFile):
-    """Vectors alone, in the order of the rows."""
+    """The vectors only, in the order of the rows."""
 
     _rows = 0
-    _form: tuple[Any, int] | None = None
+    _row_type: tuple[Any, int] | None = None
 
-    def write(self, rows: Any, vectors: NDArray[Any], about: dict[str, str]) -> None:
-        if self._form is None:
-            self._form = (vectors.dtype, vectors.shape[1])
-            self._header()
+    def write(self, rows: Any, vectors: NDArray[Any], metadata: dict[str, str]) -> None:
+        if self._row_type is None:
+            self._row_type = (vectors.dtype, vectors.shape[1])
+            self._write_header()
         self._rows += len(vectors)
         self.file.write(np.ascontiguousarray(vectors).tobytes())
 
     def finish(self) -> None:
-        # NumPy leaves room in the header for the number of rows to grow.
+        # NumPy pads the header, so that the number of rows can be updated in place.
         self.file.seek(0)
-        self._header()
+        self._write_header()
 
-    def _header(self) -> None:
-        if self._form is not None:
-            dtype, columns = self._form
-            about = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": (self._rows, columns)}
-            npy.write_array_header_1_0(self.file, about)
+    def _write_header(self) -> None:
+        if self._row_type is not None:
+            dtype, columns = self._row_type
+            header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": (self._rows, columns)}
+            npy.write_array_header_1_0(self.file, header)
 
 
 FORMATS: dict[str, type[VectorFile]] = {".parquet": ParquetFile, ".jsonl": JsonLines, ".npy": Matrix}
 
 
 @contextmanager
-def written(path: Path) -> Iterator[VectorFile]:
-    """Raises InvalidRequest: the ending is none of `FORMATS`, or there is no such folder."""
+def create_vector_file(path: Path) -> Iterator[VectorFile]:
+    """Raises InvalidRequest if the suffix is not one of `FORMATS`, or the folder does not exist."""
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         raise InvalidRequest(f"--out must end in {', '.join(FORMATS)}, not {path.name!r}.")
@@ -109,5 +115,45 @@ def written(path: Path) -> Iterator[VectorFile]:
         try:
             yield target
         finally:
-            # Also where it is in vain: a Parquet writer that is left open writes when it is collected.
+            # Also on failure: an open Parquet writer would write when it is garbage-collected.
             target.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedFile:
+    """A Parquet file that `embed` wrote."""
+
+    path: Path
+    rows: int
+    model: str
+    space: str
+
+    def parts(self) -> Iterator[tuple[Any, Vector]]:
+        """A table of the other columns and (n, d) float32, some thousand rows at a time, in order."""
+        with pq.ParquetFile(self.path) as file:
+            for batch in file.iter_batches(_ROWS):
+                table = pa.Table.from_batches([batch])
+                yield table.drop_columns([VECTORS]), matrix(table)
+
+
+def open_embedded_file(name: str) -> EmbeddedFile | None:
+    """None if `embed` did not write this file.
+
+    Raises:
+        InvalidRequest: Its vectors are not the model's own float32.
+    """
+    path = Path(name).expanduser()
+    if not path.is_file() or path.suffix.lower() not in (".parquet", ".pq"):
+        return None
+    try:
+        schema, rows = pq.read_schema(path), pq.read_metadata(path).num_rows
+    except pa.ArrowInvalid as error:
+        raise InvalidRequest(f"{name} is not a Parquet file: {error}") from None
+    metadata = {
+        key.decode(): value.decode() for key, value in (schema.metadata or {}).items() if key != b"ARROW:schema"
+    }
+    if VECTORS not in schema.names or not {MODEL, SPACE} <= set(metadata):
+        return None
+    if schema.field(VECTORS).type.value_type != pa.float32():
+        raise InvalidRequest(f"{name} holds {schema.field(VECTORS).type.value_type} vectors; search needs float32.")
+    return EmbeddedFile(path, rows, metadata[MODEL], metadata[SPACE])

@@ -1,4 +1,4 @@
-"""One worker's share: spans in, parts out, a receipt for each. Doing a span twice changes nothing."""
+"""The worker: embeds spans, writes parts, and returns a receipt for each part. Idempotent."""
 
 import time
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ from app.corpus import parts
 from app.corpus.filesystem import locate
 from app.corpus.known_vectors import KnownVectors
 from app.corpus.model import CorpusModel
-from app.corpus.parts import Facts
+from app.corpus.parts import PartStats
 from app.corpus.rows import Piece, Reject, pieces
-from app.corpus.source import Source, Span
+from app.corpus.source import RowSpan, Source
 from app.errors import InvalidRequest
 from app.types import Modality
-from app.vectors.corpus_vectors import Dtype, finished
+from app.vectors.quantization import Dtype, corpus_vectors
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusJob:
-    """What every worker is told. `folder` takes the parts."""
+    """The settings of all workers. `folder`: where the parts are written."""
 
     source: Source
     folder: str
@@ -41,15 +41,15 @@ class CorpusJob:
 
     @property
     def content_column(self) -> str:
-        """The output column that says what was embedded."""
+        """The output column that identifies the embedded content."""
         return "content_hash" if self.kind == "image" else self.source.column
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One part is there. `embedded` counts what the model was run for, `written` is False where it was there before.
+    """Confirms that a part exists. `embedded`: items that the model has run; `written`: False if it existed before.
 
-    `reject` is set instead of writing when the run is strict. `started` and `ended` are wall-clock seconds.
+    In a strict run, `reject` is set and nothing is written. `started` and `ended` are wall-clock seconds.
     """
 
     part: str
@@ -68,7 +68,7 @@ class Receipt:
 
 
 class CorpusEncoder:
-    """Holds the model and what was known before this worker started."""
+    """Holds the model and the vectors that existed when this worker started."""
 
     def __init__(self, job: CorpusJob, model: CorpusModel) -> None:
         full = model.info.dimensions
@@ -82,27 +82,27 @@ class CorpusEncoder:
         own = [p for p in parts.parts(self._folder) if parts.settings_of(p.name) == self._settings]
         self._known = KnownVectors(own, job.content_column)
 
-    def __call__(self, span: Span) -> Iterator[Receipt]:
+    def __call__(self, span: RowSpan) -> Iterator[Receipt]:
         for piece in pieces(self._job.source, span, self._job.part_rows, Limits()):
-            yield self._do(span, piece)
+            yield self._embed_piece(span, piece)
 
-    def _do(self, span: Span, piece: Piece) -> Receipt:
+    def _embed_piece(self, span: RowSpan, piece: Piece) -> Receipt:
         started = time.time()
         if self._job.strict and piece.rejects:
-            return self._receipt("", Facts(0, 1, 0), 0, False, started, piece.rejects[0])
+            return self._receipt("", PartStats(0, 1, 0), 0, False, started, piece.rejects[0])
         name = parts.part_name(span.number, piece, self._settings)
         place = self._folder / name
         if place.exists():
-            return self._receipt(name, parts.facts_of(place), 0, False, started)
+            return self._receipt(name, parts.read_stats(place), 0, False, started)
         piece, vectors, tokens, embedded = self._vectors(piece)
         if self._job.strict and piece.rejects:
-            return self._receipt("", Facts(0, 1, 0), embedded, False, started, piece.rejects[0])
-        facts = Facts(len(piece.table), len(piece.rejects), tokens)
-        parts.write_part(place, piece, vectors, facts)
-        return self._receipt(name, facts, embedded, True, started)
+            return self._receipt("", PartStats(0, 1, 0), embedded, False, started, piece.rejects[0])
+        stats = PartStats(len(piece.table), len(piece.rejects), tokens)
+        parts.write_part(place, piece, vectors, stats)
+        return self._receipt(name, stats, embedded, True, started)
 
     def _vectors(self, piece: Piece) -> tuple[Piece, Any, int, int]:
-        """The piece without what the model could not read, its vectors, tokens run and items run."""
+        """The piece without the items that failed, its vectors, and the number of tokens and items run."""
         contents: list[str] = piece.table[self._job.content_column].to_pylist()
         first = {content: i for i, content in reversed(list(enumerate(contents)))}
         unique = sorted(first.values())
@@ -111,9 +111,9 @@ class CorpusEncoder:
         inputs: list[Any] = [*(piece.images or piece.texts)]
         model = self._model
         encoded = (model.images if piece.images else model.texts)([inputs[i] for i in new])
-        form = finished(encoded.rows, self._job.dtype, self._dimensions, normalized=model.info.normalized)
-        vectors = np.zeros((len(contents), self._dimensions), form.dtype)
-        vectors[new] = form
+        fresh = corpus_vectors(encoded.rows, self._job.dtype, self._dimensions, normalized=model.info.normalized)
+        vectors = np.zeros((len(contents), self._dimensions), fresh.dtype)
+        vectors[new] = fresh
         for j, vector in known.items():
             vectors[unique[j]] = vector
         vectors = vectors[[first[content] for content in contents]]
@@ -126,14 +126,14 @@ class CorpusEncoder:
         return piece, vectors, sum(encoded.tokens), len(new) - len(encoded.failed)
 
     def _receipt(
-        self, name: str, facts: Facts, embedded: int, written: bool, started: float, reject: Reject | None = None
+        self, name: str, stats: PartStats, embedded: int, written: bool, started: float, reject: Reject | None = None
     ) -> Receipt:
         info = self._model.info
         return Receipt(
             part=name,
-            rows=facts.rows,
-            rejects=facts.rejects,
-            tokens=facts.tokens,
+            rows=stats.rows,
+            rejects=stats.rejects,
+            tokens=stats.tokens,
             embedded=embedded,
             written=written,
             started=started,

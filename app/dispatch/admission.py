@@ -28,8 +28,6 @@ IMAGE_UNITS = 4000
 UNKNOWN_RATE = 100_000.0
 # Of the longest queue: nothing is refused before a request has waited for so long.
 WAITED_SHARE = 0.25
-# No call takes so long to get to a replica that is there.
-OUTAGE_S = 1.0
 # The rate is that of so many busy seconds, and of two calls at least.
 RECENT_S, MOST_CALLS = 2.0, 64
 
@@ -120,19 +118,13 @@ class AdmissionControl(Generic[T]):
             self._measure()
 
     def _measure(self) -> None:
-        """Without the slowest of the last calls: a single one says more of the machine's moment than of the model."""
+        """Without the slowest of the last calls: a single one says more of the machine's moment than of the model, or
+        of a time without replicas, which is the first call's that is answered after it."""
         while len(self._calls) > 2 and _without_slowest([*self._calls][1:])[1] >= RECENT_S:
             self._calls.popleft()
         if len(self._calls) > 1:
             units, seconds = _without_slowest([*self._calls])
             self.rate = units / seconds
-
-    def ignore_outage(self, sent: float, begun: float) -> None:
-        """A call that was sent then was worked on from `begun` on. If that is long after, there was no replica that
-        could work before, as while all are lost: such a time says nothing of the rate.
-        """
-        if begun - sent > OUTAGE_S:
-            self._answered_at = max(self._answered_at, begun)
 
     def call_timeout_s(self) -> float:
         """How long a call made now may take before its replica counts as lost: one that can't be reached delays, and

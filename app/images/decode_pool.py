@@ -1,7 +1,7 @@
-"""Worker processes that decode, so that a file which kills its decoder costs that worker and no other request.
+"""Decodes images in worker processes, so that a file that crashes its decoder fails no other request.
 
-Here: starting, watching and replacing workers. What a worker does is `decode_worker`; what decoding is,
-`image_decoding`. Threads call the pool, one image each; a thread and a worker are together for one image.
+The pool starts, watches and replaces the workers of `decode_worker`. Threads call the pool with one image each; a
+worker serves one thread at a time.
 """
 
 import logging
@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from app.config.args import Limits
 from app.config.settings import process_environment
 from app.errors import InvalidImage
-from app.images import decode_worker, decoding
+from app.images import decode_worker, decoder
 from app.images.decode_worker import Request
-from app.images.decoding import ReadImage
+from app.images.decoder import DecodedImage
 from app.images.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
 
-_TRIES = 2
+_ATTEMPTS = 2
 _MAIN = """
 import sys
 sys.path[:] = {path!r}
@@ -33,27 +33,27 @@ decode_worker.main(int(sys.argv[1]))
 """
 _BUFFER = 2**20
 _ENVIRONMENT = {
-    # Threads of a mathematical library would only map memory here.
+    # OpenBLAS threads are not used here and would only reserve memory.
     "OPENBLAS_NUM_THREADS": "1",
-    # Between two images glibc would give all memory back, and fault in a thousand pages for the next one.
+    # By default glibc would return all memory after each image, and the next one would cause a thousand page faults.
     "MALLOC_MMAP_THRESHOLD_": str(8 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(32 * 2**20),
 }
 
 
 def command(limits: Limits) -> Sequence[str]:
-    """What starts a worker; the number of its socket follows. It imports from where this process does."""
+    """The command that starts a worker, with this process's import path. The socket's number is appended."""
     return [sys.executable, "-c", _MAIN.format(path=sys.path, pixels=limits.image_pixels)]
 
 
 @dataclass(slots=True, eq=False)
 class DecodePool:
-    """A `Decoder`. Workers start with the first images and end with this process, or when it forgets the pool.
+    """A `Decoder`. Workers are started on demand and end with this process, or when the pool is garbage-collected.
 
     Args:
-        size: Most workers, and so images at once; as many threads may call.
-        limits: Of what comes in; the largest picture allowed bounds a worker's memory.
-        command: What starts a worker.
+        size: Maximum number of workers, and thus of concurrent images and calling threads.
+        limits: Limits of the images; the largest allowed picture bounds a worker's memory.
+        command: The command that starts a worker.
     """
 
     size: int
@@ -66,38 +66,40 @@ class DecodePool:
         for _ in range(self.size):
             self._idle.put(None)
 
-    def __call__(self, data: bytes, preprocessing: Preprocessing, limits: Limits, param: str) -> ReadImage:
-        """Raises InvalidImage and PayloadTooLarge as `image_decoding.decode`, and for an image whose decoder died."""
+    def __call__(self, data: bytes, preprocessing: Preprocessing, limits: Limits, param: str) -> DecodedImage:
+        """Raises the errors of `decode_crop`, and InvalidImage if the worker crashes or takes too long."""
         worker = self._idle.get()
         try:
-            for attempt in range(_TRIES):
+            for attempt in range(_ATTEMPTS):
                 if worker is not None and (attempt or not worker.alive()):
                     worker.end()
                     worker = None
                 if worker is None:
                     worker = _start(self.command(self.limits))
                     if worker is None:
-                        # No process can be had (a limit, a full table): decoding here is better than not at all.
-                        return decoding.decode(data, preprocessing, limits, param)
+                        # The system allows no more processes: decode in this process.
+                        return decoder.decode_crop(data, preprocessing, limits, param)
                 try:
                     return worker.decode(data, Request(preprocessing, limits, param))
                 except TimeoutError:
                     worker.end()
-                    most = limits.deadline_s
-                    raise InvalidImage(f"The image could not be decoded within {most:g} s.", param) from None
+                    message = f"The image could not be decoded within {limits.deadline_s:g} s."
+                    raise InvalidImage(message, param) from None
                 except (OSError, EOFError, ValueError) as error:
                     logger.warning("a decoding process failed (%s: %s)", type(error).__name__, error)
-            raise InvalidImage("The image's decoder fails on it; save it anew, in another format if need be.", param)
+            raise InvalidImage(
+                "The decoder crashed on this image; save it again, if necessary in another format.", param
+            )
         finally:
             self._idle.put(worker)
 
     def close(self) -> None:
-        """End all workers that do nothing just now."""
-        taken: list[_Worker | None] = []
+        """End all idle workers."""
+        idle: list[_Worker | None] = []
         with suppress(queue.Empty):
             while True:
-                taken.append(self._idle.get_nowait())
-        for worker in taken:
+                idle.append(self._idle.get_nowait())
+        for worker in idle:
             if worker is not None:
                 worker.end()
             self._idle.put(None)
@@ -110,21 +112,21 @@ class DecodePool:
 @dataclass(slots=True, eq=False)
 class _Worker:
     process: "subprocess.Popen[bytes]"
-    wire: socket.socket
+    socket: socket.socket
 
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    def decode(self, data: bytes, request: Request) -> ReadImage:
-        self.wire.settimeout(request.limits.deadline_s)
+    def decode(self, data: bytes, request: Request) -> DecodedImage:
+        self.socket.settimeout(request.limits.deadline_s)
         height, width = request.preprocessing.output_size
         with suppress(BrokenPipeError, ConnectionResetError):
-            # It may have died of the first bytes, or refuse; what it said before is in the answer.
-            decode_worker.send_request(self.wire, request, data)
-        return decode_worker.receive_answer(self.wire, height * width * 3)
+            # The worker may have crashed or rejected the image before reading all of it; its response tells.
+            decode_worker.send_request(self.socket, request, data)
+        return decode_worker.receive_response(self.socket, height * width * 3)
 
     def end(self) -> None:
-        self.wire.close()
+        self.socket.close()
         self.process.kill()
         self.process.wait()
 
@@ -144,6 +146,6 @@ def _start(argv: Sequence[str]) -> _Worker | None:
             )
         except OSError:
             ours.close()
-            logger.warning("no decoding process can be started; decoding in this one", exc_info=True)
+            logger.warning("can't start a decoding process; decoding in this process", exc_info=True)
             return None
     return _Worker(process, ours)

@@ -1,15 +1,18 @@
-"""Bytes to an RGB picture, under limits. Nothing else in the product opens an image.
+"""Decodes image files to RGB within limits. No other module opens images.
 
-The format is sniffed and the size read before Pillow sees anything; Pillow is then told the one format to try
-and gets a file stripped to what the pixels need. Where bytes come from is `sources`; resizing is the model's.
+The format is sniffed and the size is read before Pillow sees any data. Pillow may then try only this format, and gets
+a file that is stripped to what the pixels need.
 
-Effects on Pillow: the plugins of the five formats are loaded, and `Image.MAX_IMAGE_PIXELS` is raised, never
-lowered, when `Limits.image_pixels` allows more.
+Side effects on Pillow: the plugins of the five formats are loaded, and `Image.MAX_IMAGE_PIXELS` is raised (never
+lowered) if `Limits.image_pixels` allows more.
 """
 
+import hashlib
 import io
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +30,7 @@ from app.config.args import Limits
 from app.errors import InvalidImage, PayloadTooLarge
 from app.images.formats import exif, gif, jpeg, png
 from app.images.formats.header import Essence, Format, ImageHeader, MalformedError, bmp_size, sniff, webp_size
+from app.images.preprocessing import Preprocessing
 
 _SIZES: dict[Format, Callable[[bytes], tuple[int, int]]] = {
     "PNG": png.size,
@@ -51,15 +55,34 @@ _TURNS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class DecodedImage:
+    """`digest`: identifies the decoded pixels, whatever their file format. `crop`: RGB bytes that the model reads."""
+
+    digest: bytes
+    crop: bytes
+
+
+class Decoder(Protocol):
+    def __call__(self, data: bytes, preprocessing: Preprocessing, limits: Limits, param: str, /) -> DecodedImage: ...
+
+
+def decode_crop(data: bytes, preprocessing: Preprocessing, limits: Limits, param: str) -> DecodedImage:
+    """Decode a file to the crop that a model reads. Raises the errors of `decode`."""
+    picture = decode(data, limits, param=param)
+    digest = hashlib.blake2b(pixel_content(picture), digest_size=32).digest()
+    return DecodedImage(digest, preprocessing.fit(picture))
+
+
 def read_header(data: bytes, limits: Limits, *, param: str) -> ImageHeader:
-    """Format and size, held against the limits; no pixel is decoded.
+    """Read the format and size, and check them against the limits. No pixel is decoded.
 
     Raises:
         PayloadTooLarge: More bytes or pixels than `limits` allows.
-        InvalidImage: No image of an allowed format.
+        InvalidImage: Not an image of an allowed format.
     """
     if len(data) > limits.image_bytes:
-        raise PayloadTooLarge(f"The image has {len(data)} bytes; the most is {limits.image_bytes}.", param)
+        raise PayloadTooLarge(f"The image has {len(data)} bytes; the limit is {limits.image_bytes}.", param)
     if not data:
         raise InvalidImage("The image is empty.", param)
     try:
@@ -74,25 +97,25 @@ def read_header(data: bytes, limits: Limits, *, param: str) -> ImageHeader:
     header = ImageHeader(format_, width, height)
     if header.pixels > limits.image_pixels:
         raise PayloadTooLarge(
-            f"The image has {width} x {height} pixels; the most is {limits.image_pixels} in all.", param
+            f"The image has {width} x {height} pixels; the limit is {limits.image_pixels} in total.", param
         )
     return header
 
 
 def decode(data: bytes, limits: Limits, *, param: str, draft_size: int | None = None) -> Image.Image:
-    """An upright RGB picture: first frame, transparency over white, 16 bits cut to their upper 8.
+    """Decode to an upright RGB picture: first frame, transparency over white, 16 bits truncated to the upper 8.
 
     Args:
-        draft_size: The edge the model reads. A JPEG may then be decoded at 1/2, 1/4 or 1/8 while its shorter
-            edge stays at least twice that. Pixels differ from a full decode's, and so does `pixel_content`.
+        draft_size: The edge length that the model reads. If given, a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as
+            its shorter edge stays at least twice this. The pixels, and thus `pixel_content`, differ from a full decode.
 
     Raises:
-        PayloadTooLarge: As `read_header`, or no memory is left for the pixels.
+        PayloadTooLarge: As `read_header`, or there is not enough memory for the pixels.
         InvalidImage: As `read_header`, or the pixels can't be decoded.
     """
     header = read_header(data, limits, param=param)
     if Image.MAX_IMAGE_PIXELS is not None and limits.image_pixels > Image.MAX_IMAGE_PIXELS:
-        # Pillow would warn about a size that the operator has allowed.
+        # Otherwise Pillow would warn about sizes that the operator has allowed.
         Image.MAX_IMAGE_PIXELS = limits.image_pixels
     try:
         essence = _ESSENCES.get(header.format, Essence)(data)
@@ -102,12 +125,12 @@ def decode(data: bytes, limits: Limits, *, param: str, draft_size: int | None = 
     except (MemoryError, Image.DecompressionBombError) as error:
         raise PayloadTooLarge("The image is too large to decode; send a smaller one.", param) from error
     except Exception as error:
-        # Decoders meet a bad file with a dozen types, SyntaxError to struct.error, each the file's fault.
+        # Pillow's decoders raise a dozen types for invalid files, from SyntaxError to struct.error.
         raise InvalidImage(f"The {header.format} image is damaged or cut short.", param) from error
 
 
 def pixel_content(image: Image.Image) -> bytes:
-    """What a picture is, for cache keys: width, height and RGB bytes, whatever file it came in."""
+    """The content of a picture for cache keys, independent of its file format: width, height and RGB bytes."""
     if image.mode != "RGB":
         raise ValueError(f"an RGB image is needed, not {image.mode}")
     return struct.pack(">II", *image.size) + image.tobytes()
@@ -124,7 +147,7 @@ def _decode(essence: Essence, header: ImageHeader, draft_size: int | None) -> Im
     image.load()
     rgb = _rgb(image, _key_mask(image, essence, header))
     if frame is not None and frame != (0, 0, *image.size):
-        # Outside its first frame a GIF's canvas is bare; Pillow fills it with colour 0.
+        # A GIF's canvas is transparent outside of its first frame, but Pillow fills it with colour 0.
         rgb, inner = Image.new("RGB", rgb.size, "white"), rgb.crop(frame)
         rgb.paste(inner, frame)
     rgb.info = {}
@@ -134,14 +157,14 @@ def _decode(essence: Essence, header: ImageHeader, draft_size: int | None) -> Im
 def _open(essence: Essence, header: ImageHeader) -> ImageFile.ImageFile:
     image = Image.open(io.BytesIO(essence.body), formats=(header.format,))
     if image.size != (header.width, header.height):
-        # The limits were held against our reading of the size: no other one gets decoded.
-        raise MalformedError("The image contradicts itself about its size.")
+        # The limits were checked against our reading of the size, so no other size may be decoded.
+        raise MalformedError("The image contains contradicting sizes.")
     return image
 
 
 def _rgb(image: Image.Image, alpha: Image.Image | None) -> Image.Image:
     if image.mode.startswith("I;16"):
-        # Pillow clips here: all above 255 would be white. Its own 16-bit colour decoders keep the upper byte.
+        # Pillow's conversion would clip all values above 255. Its 16-bit colour decoders keep the upper byte.
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if alpha is None and ("transparency" in image.info or image.mode in ("LA", "RGBA")):
         image = image.convert("RGBA")
@@ -154,16 +177,16 @@ def _rgb(image: Image.Image, alpha: Image.Image | None) -> Image.Image:
 
 
 def _key_mask(image: Image.Image, essence: Essence, header: ImageHeader) -> Image.Image | None:
-    """Opaque everywhere but where a PNG has its one transparent grey or colour."""
+    """A mask that is opaque except where the pixels have a PNG's transparent colour."""
     if essence.transparent is None:
         return None
     top = (1 << essence.depth) - 1
-    # Pillow compares the stored key with samples it has already scaled to 8 bits; both are needed alike.
+    # Pillow scales the samples to 8 bits but not the key, so the key is scaled here.
     key = [value & top for value in essence.transparent]
     if essence.depth < 8:
         key = [value * 255 // top for value in key]
     if essence.depth == 16 and image.mode == "RGB":
-        # The upper bytes are decoded; a second pass, told the other byte order, takes the lower ones.
+        # Pillow has decoded the upper bytes. A second pass with the other byte order decodes the lower bytes.
         lower = _open(essence, header)
         lower.tile = [tile._replace(args="RGB;16L") for tile in lower.tile]
         lower.load()
@@ -174,7 +197,7 @@ def _key_mask(image: Image.Image, essence: Essence, header: ImageHeader) -> Imag
 
 
 def _equal(image: Image.Image, key: Sequence[int]) -> NDArray[np.bool_]:
-    """Where every channel has its key's value; channel by channel, as numpy is slow along an axis of three."""
+    """Where every channel equals its key; channel by channel, because numpy is slow along an axis of length three."""
     same = np.ones((image.height, image.width), np.bool_)
     for channel, value in zip(image.split(), key, strict=True):
         same &= np.asarray(channel) == value

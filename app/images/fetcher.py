@@ -1,10 +1,10 @@
-"""Fetching one image by URL: look up, check every address, connect to one that was checked, read under caps.
+"""Fetches an image by URL: resolves the host, checks every address, connects to a checked address, and reads it within
+limits.
 
-The name is looked up once for each hop, and the connection goes to the very address that was judged: a name server
-that answers otherwise a moment later changes nothing. No proxy and no credentials of the environment are used. What a
-URL may be is `image_url`, which addresses are public is `addresses`; whether the bytes are an image is for `images`.
+The name is resolved once per redirect, and the connection goes to the address that was checked, so DNS rebinding has no
+effect. Proxies and credentials from the environment are not used.
 
-Whatever goes wrong out there ends in the same words, whether the address is forbidden, silent or not there at all.
+Every network failure results in the same message, so that clients can't probe the network.
 """
 
 import asyncio
@@ -32,26 +32,25 @@ logger = logging.getLogger(__name__)
 Resolver = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
-# Of one name: more than these are not tried.
-_MOST_ADDRESSES: Final = 16
-_MOST_TRIED: Final = 3
+_MAX_ADDRESSES: Final = 16  # per name; a name with more is rejected
+_MAX_ATTEMPTS: Final = 3  # addresses tried per name
 
 
 class Budget:
-    """Bytes that the URLs of one request may bring in together."""
+    """The total number of bytes that one request may fetch."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.left = most
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.left = limit
 
     def take(self, size: int, param: str) -> None:
         self.left -= size
         if self.left < 0:
-            raise PayloadTooLarge(f"The images have more than {self.most:,} bytes together.", param)
+            raise PayloadTooLarge(f"The images have more than {self.limit:,} bytes in total.", param)
 
 
-class Unfetched(Exception):
-    """Why there is no image, for the log only."""
+class FetchError(Exception):
+    """Why an image could not be fetched; for the log only."""
 
 
 @dataclass(slots=True, eq=False)
@@ -59,11 +58,11 @@ class Fetcher:
     """One per ingress replica.
 
     Args:
-        allowed: Which URLs, and how long and how many at once.
-        limits: The most bytes of one image.
-        resolve: Name and port to addresses; by default the system's resolver, in threads of its own.
-        backend: Makes connections, to addresses only.
-        tls: How servers prove who they are; by default with the system's certificates.
+        allowed: Allowed URLs, timeout and concurrency.
+        limits: The maximum size of one image.
+        resolve: Resolves name and port to addresses; default: the system's resolver, in its own threads.
+        backend: Opens connections to addresses.
+        tls: Verifies servers; default: with the system's certificates.
     """
 
     allowed: ImageUrls
@@ -76,53 +75,53 @@ class Fetcher:
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.allowed.fetches)
         if self.resolve is None:
-            # A slow name server must not take the threads that others need.
+            # Own threads, so that a slow name server does not block the default executor.
             self.resolve = _SystemResolver(ThreadPoolExecutor(self.allowed.fetches, "resolve"))
 
     async def fetch(self, url: str, *, budget: Budget, param: str) -> bytes:
-        """The bytes behind `url`, at most `limits.image_bytes`.
+        """The content of `url`, at most `limits.image_bytes`.
 
         Raises:
-            InvalidImage: It is not allowed, or there is nothing to be had within the time.
-            PayloadTooLarge: More bytes than one image, or the images of one request, may have.
+            InvalidImage: The URL is not allowed, or it could not be fetched in time.
+            PayloadTooLarge: The image, or all images of the request together, have too many bytes.
         """
         target = image_url.parse(url, self.allowed, param=param)
         try:
             async with asyncio.timeout(self.allowed.timeout_s), self._slots:
                 return await self._follow(target, budget, param)
-        except (Unfetched, TimeoutError, httpcore.TimeoutException) as error:
+        except (FetchError, TimeoutError, httpcore.TimeoutException) as error:
             reason: Exception = error
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError, ValueError) as error:
             reason = error
-        # The address and the reason are for the operator: to a stranger they would be a map of the network.
+        # Only the log has the address and the reason: they would let a client map the internal network.
         logger.info("no image from %s: %s: %s", target.authority, type(reason).__name__, reason)
         raise InvalidImage("No image can be fetched from this URL.", param) from reason
 
     async def _follow(self, target: ImageUrl, budget: Budget, param: str) -> bytes:
         for _ in range(self.allowed.redirects + 1):
             addresses = await self._addresses(target)
-            answer = await self._get(target, addresses, budget, param)
-            if isinstance(answer, bytes):
-                return answer
+            result = await self._get(target, addresses, budget, param)
+            if isinstance(result, bytes):
+                return result
             try:
-                target = image_url.parse(urljoin(str(target), answer.location), self.allowed, param=param)
+                target = image_url.parse(urljoin(str(target), result.location), self.allowed, param=param)
             except InvalidImage as error:
-                raise Unfetched(f"redirected to a URL that is not allowed: {error}") from error
-        raise Unfetched("too many redirects")
+                raise FetchError(f"redirected to a URL that is not allowed: {error}") from error
+        raise FetchError("too many redirects")
 
     async def _addresses(self, target: ImageUrl) -> Sequence[Address]:
-        """All addresses of the host; one that is forbidden forbids all, as names that mix them mean no good."""
+        """The addresses of the host. One forbidden address rejects the host: a name that mixes them is suspicious."""
         if isinstance(target.host, str):
             assert self.resolve is not None  # noqa: S101 - set in __post_init__
             addresses = await self.resolve(target.host, target.port)
         else:
             addresses = [target.host]
-        if not addresses or len(addresses) > _MOST_ADDRESSES:
-            raise Unfetched(f"{len(addresses)} addresses")
+        if not addresses or len(addresses) > _MAX_ADDRESSES:
+            raise FetchError(f"{len(addresses)} addresses")
         for address in addresses:
             if not is_public(address):
-                raise Unfetched(f"{address} is not a public address")
-        return addresses[:_MOST_TRIED]
+                raise FetchError(f"{address} is not a public address")
+        return addresses[:_MAX_ATTEMPTS]
 
     async def _get(
         self, target: ImageUrl, addresses: Sequence[Address], budget: Budget, param: str
@@ -146,7 +145,7 @@ class Fetcher:
             if response.status in _REDIRECTS:
                 return _Redirect(_header(response, b"location"))
             if response.status != 200:
-                raise Unfetched(f"status {response.status}")
+                raise FetchError(f"status {response.status}")
             return await self._read(response, budget, param)
         finally:
             with suppress(Exception):
@@ -154,14 +153,14 @@ class Fetcher:
             await pinned.close()
 
     async def _read(self, response: httpcore.Response, budget: Budget, param: str) -> bytes:
-        most = self.limits.image_bytes
+        limit = self.limits.image_bytes
         declared = _header(response, b"content-length")
         chunks: list[bytes] = []
         size = 0
         async for chunk in response.aiter_stream():
             size += len(chunk)
-            if size > most or (declared.isdigit() and int(declared) > most):
-                raise PayloadTooLarge(f"The image has too many bytes; at most {most:,} are allowed.", param)
+            if size > limit or (declared.isdigit() and int(declared) > limit):
+                raise PayloadTooLarge(f"The image has too many bytes; at most {limit:,} are allowed.", param)
             budget.take(len(chunk), param)
             chunks.append(chunk)
         return b"".join(chunks)
@@ -173,7 +172,7 @@ class _Redirect:
 
 
 class _Pinned(httpcore.AsyncNetworkBackend):
-    """Connects to addresses that were checked, whatever host it is told."""
+    """Connects to the checked addresses, whatever host is requested."""
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend, addresses: Sequence[Address]) -> None:
         self._backend = backend
@@ -181,14 +180,14 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         self._stream: httpcore.AsyncNetworkStream | None = None
 
     async def close(self) -> None:
-        """Also where the connection forgets its stream: when it is cancelled while TLS is being agreed on."""
+        """Close the stream, which httpcore leaks if it is cancelled during the TLS handshake."""
         if self._stream is not None:
             with suppress(Exception):
                 await self._stream.aclose()
 
     async def connect_tcp(
         self,
-        host: str,  # the name, which is not looked up again
+        host: str,  # the name, which is not resolved again
         port: int,
         timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
         local_address: str | None = None,
@@ -215,12 +214,12 @@ class _SystemResolver:
 
     async def __call__(self, host: str, port: int) -> Sequence[Address]:
         loop = asyncio.get_running_loop()
-        # The dot keeps the system's search domains out: "images" must not become "images.default.svc".
-        found = await loop.run_in_executor(self._threads, _look_up, f"{host}.", port)
-        return list(dict.fromkeys(ip_address(address) for address in found))
+        # The trailing dot disables search domains: "images" must not become "images.default.svc".
+        addresses = await loop.run_in_executor(self._threads, _getaddrinfo, f"{host}.", port)
+        return list(dict.fromkeys(ip_address(address) for address in addresses))
 
 
-def _look_up(host: str, port: int) -> list[str]:
+def _getaddrinfo(host: str, port: int) -> list[str]:
     return [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 

@@ -1,10 +1,10 @@
-"""Reading a file that a stranger names, from beneath one folder and nowhere else.
+"""Reads files whose paths come from clients, strictly from beneath one folder.
 
-Every component is opened by itself, relative to the one before and without following links: what is checked
-is what is read, however the tree changes meanwhile. Links are refused wherever they lead, inside too: to
-follow some of them means to resolve names that others may be changing. The folder itself may be a link.
+Every path component is opened relative to its parent and without following links. So the file that is checked is the
+file that is read, even if the tree changes in between. All links are rejected, also those that lead inside the folder:
+following them would mean resolving names that others may change. The folder itself may be a link.
 
-A hard link can't be told from the file it names; whoever may write into the folder decides what is in it.
+A hard link can't be distinguished from its file. Whoever may write into the folder decides on its content.
 """
 
 import os
@@ -15,21 +15,21 @@ from app.config.args import Limits
 from app.errors import InvalidImage, PayloadTooLarge
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Opening a FIFO or a terminal must neither wait nor take it over.
+# Opening a FIFO must not block, and opening a terminal must not make it the controlling one.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _MAX_PATH = 4096
 
 
 def read(path: str, *, folder: Path | None, limits: Limits, param: str) -> bytes:
-    """The bytes of a regular file beneath `folder`.
+    """The content of a regular file beneath `folder`.
 
     Raises:
-        InvalidImage: Paths are off, or the path can't be read; the answer is the same for a file that is
-            missing, outside, a link or not a file, so that it tells nothing of what exists.
+        InvalidImage: Paths are disabled, or the path can't be read. The message is the same for a path that is
+            missing, outside, a link or not a regular file, so that it reveals nothing about the file system.
         PayloadTooLarge: The file is larger than `limits.image_bytes`.
     """
     if folder is None:
-        raise InvalidImage("Image paths are off; set IMAGE_FOLDER to the folder they may name.", param)
+        raise InvalidImage("Image paths are disabled; set IMAGE_FOLDER to enable paths beneath that folder.", param)
     try:
         descriptor = _open(folder, _parts(path))
         try:
@@ -39,7 +39,7 @@ def read(path: str, *, folder: Path | None, limits: Limits, param: str) -> bytes
             if status.st_size > limits.image_bytes:
                 raise _too_large(limits, param)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                # The size is of a moment ago; the file may be growing.
+                # The file may have grown since fstat.
                 data = file.read(limits.image_bytes + 1)
         finally:
             os.close(descriptor)
@@ -51,12 +51,12 @@ def read(path: str, *, folder: Path | None, limits: Limits, param: str) -> bytes
 
 
 def _parts(path: str) -> list[bytes]:
-    # Strict UTF-8: lone surrogates would come back as arbitrary bytes. NUL is refused by `os.open`.
+    # Strict UTF-8: lone surrogates would become arbitrary bytes. `os.open` rejects NUL.
     if path.startswith("/") or len(path) > _MAX_PATH:
-        raise ValueError("absolute, or longer than paths get")
+        raise ValueError("absolute or too long")
     parts = [part for part in path.encode().split(b"/") if part not in (b"", b".")]
     if not parts or b".." in parts:
-        raise ValueError("not beneath")
+        raise ValueError("not beneath the folder")
     return parts
 
 

@@ -1,7 +1,7 @@
-"""Which IP addresses are of the public internet, decided by their bits alone. No names, no connections here.
+"""Decides which IP addresses are public.
 
-The lists are IANA's special-purpose registries (RFC 6890 and what came after it) and what clouds put beside them.
-Python's own `is_global` differs from one version to the next and knows no cloud.
+The lists are IANA's special-purpose registries (RFC 6890 and its successors) and the special addresses of cloud
+providers. Python's own `is_global` differs between versions and knows no cloud addresses.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -33,7 +33,7 @@ _RESERVED_4: Final = tuple(
         "240.0.0.0/4",  # reserved, broadcast
     )
 )
-# All else is reserved, local, multicast or leads to an IPv4 address: ::1, ::/96, ::ffff:0:0/96, 64:ff9b::/96,
+# Everything else is reserved, local, multicast or maps to an IPv4 address: ::1, ::/96, ::ffff:0:0/96, 64:ff9b::/96,
 # 64:ff9b:1::/48, 100::/64, fc00::/7 (fd00:ec2::254 is Amazon's metadata), fe80::/10, fec0::/10, ff00::/8.
 _UNICAST_6: Final = IPv6Network("2000::/3")
 _RESERVED_6: Final = tuple(
@@ -52,7 +52,7 @@ _ISATAP: Final = (0x00005EFE, 0x02005EFE)
 
 
 def is_public(address: Address) -> bool:
-    """Whether a stranger may have us connect to `address`."""
+    """Whether the service may connect to `address` on behalf of a client."""
     if isinstance(address, IPv4Address):
         return not any(address in block for block in _RESERVED_4)
     if address.scope_id is not None or address not in _UNICAST_6:

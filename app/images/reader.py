@@ -1,4 +1,4 @@
-"""From image entries to what a model reads of them: load, decode, digest, crop. Off the event loop."""
+"""Reads image entries of a request: fetches, loads and decodes them in worker threads."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,13 +9,12 @@ from pathlib import Path
 from app.config.args import Limits
 from app.dispatch.admission import AdmissionControl, image_units
 from app.errors import DeadlineExceeded, PayloadTooLarge, ServiceError
-from app.images import decoder as images
 from app.images import sources
-from app.images.decoding import Decoder, ReadImage, decode
+from app.images.decoder import DecodedImage, Decoder, decode_crop, read_header
 from app.images.fetcher import Budget, Fetcher
 from app.images.preprocessing import Preprocessing
 
-__all__ = ["ImageReader", "ReadImage"]
+__all__ = ["DecodedImage", "ImageReader"]
 
 
 @dataclass(slots=True, eq=False)
@@ -23,18 +22,18 @@ class ImageReader:
     """One per ingress replica.
 
     Args:
-        workers: Runs the decoding; as many images at once as it has workers, which bounds the memory taken.
-        limits: What may come in.
-        folder: What `./paths` are beneath; None refuses them.
-        fetcher: Brings what URLs name; None refuses them.
-        decoder: Decodes one image, in a thread of `workers`.
+        workers: Threads that decode; their number bounds the images in memory.
+        limits: The limits of images and requests.
+        folder: The folder of `./paths`; None: paths are rejected.
+        fetcher: Fetches URLs; None: URLs are rejected.
+        decoder: Decodes one image in a thread of `workers`.
     """
 
     workers: Executor
     limits: Limits
     folder: Path | None
     fetcher: Fetcher | None = None
-    decoder: Decoder = decode
+    decoder: Decoder = decode_crop
     admission: AdmissionControl[object] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,7 +42,7 @@ class ImageReader:
 
     async def read(
         self, entries: Sequence[object], preprocessing: Preprocessing, param: str
-    ) -> list[ReadImage | ServiceError]:
+    ) -> list[DecodedImage | ServiceError]:
         """One outcome per entry, in order.
 
         Args:
@@ -51,25 +50,25 @@ class ImageReader:
             param: Name of the field that held them; errors name `param.index`.
 
         Raises:
-            PayloadTooLarge: All images together have more pixels than one request may have.
-            Overloaded: What waits already leaves no time for these.
-            DeadlineExceeded: They were not read in a request's time.
+            PayloadTooLarge: All images together have too many pixels for one request.
+            Overloaded: Too many images are waiting already.
+            DeadlineExceeded: The images were not read within a request's deadline.
         """
         deadline_s = self.limits.deadline_s
         try:
             async with asyncio.timeout(deadline_s):
                 budget = Budget(self.limits.image_body)
-                here = await asyncio.gather(
+                fetched = await asyncio.gather(
                     *(self._fetch(entry, budget, f"{param}.{i}") for i, entry in enumerate(entries))
                 )
-                with self.admission.track(here):
-                    return await self._read(here, preprocessing, param)
+                with self.admission.track(fetched):
+                    return await self._read(fetched, preprocessing, param)
         except TimeoutError:
             raise DeadlineExceeded(f"The images were not read within {deadline_s:g} s.", param) from None
 
     async def _read(
         self, entries: Sequence[object], preprocessing: Preprocessing, param: str
-    ) -> list[ReadImage | ServiceError]:
+    ) -> list[DecodedImage | ServiceError]:
         loop = asyncio.get_running_loop()
         loaded = await asyncio.gather(
             *(
@@ -77,19 +76,19 @@ class ImageReader:
                 for i, entry in enumerate(entries)
             )
         )
-        pixels = sum(found.pixels for found in loaded if isinstance(found, _Loaded))
+        pixels = sum(file.pixels for file in loaded if isinstance(file, _Loaded))
         if pixels > self.limits.request_pixels:
-            most = self.limits.request_pixels
-            raise PayloadTooLarge(f"The images have {pixels:,} pixels together; at most {most:,} a request.", param)
+            limit = self.limits.request_pixels
+            raise PayloadTooLarge(f"The images have {pixels:,} pixels in total; at most {limit:,} per request.", param)
         return await asyncio.gather(
             *(
-                loop.run_in_executor(self.workers, self._decode, found, preprocessing, f"{param}.{i}")
-                for i, found in enumerate(loaded)
+                loop.run_in_executor(self.workers, self._decode, file, preprocessing, f"{param}.{i}")
+                for i, file in enumerate(loaded)
             )
         )
 
     async def _fetch(self, entry: object, budget: Budget, param: str) -> object:
-        """What a URL names, or the error of that; any other entry as it is."""
+        """The content of a URL, or its error; other entries are returned unchanged."""
         if self.fetcher is not None and (url := sources.url_of(entry)) is not None:
             try:
                 return await self.fetcher.fetch(url, budget=budget, param=param)
@@ -98,12 +97,12 @@ class ImageReader:
         return entry
 
     def _decode(
-        self, found: "_Loaded | ServiceError", preprocessing: Preprocessing, param: str
-    ) -> ReadImage | ServiceError:
-        if isinstance(found, ServiceError):
-            return found
+        self, file: "_Loaded | ServiceError", preprocessing: Preprocessing, param: str
+    ) -> DecodedImage | ServiceError:
+        if isinstance(file, ServiceError):
+            return file
         try:
-            return self.decoder(found.data, preprocessing, self.limits, param)
+            return self.decoder(file.data, preprocessing, self.limits, param)
         except ServiceError as error:
             return error
 
@@ -119,6 +118,6 @@ def _load(entry: object, folder: Path | None, limits: Limits, param: str) -> _Lo
         return entry
     try:
         data = entry if isinstance(entry, bytes) else sources.load(entry, folder=folder, limits=limits, param=param)
-        return _Loaded(data, images.read_header(data, limits, param=param).pixels)
+        return _Loaded(data, read_header(data, limits, param=param).pixels)
     except ServiceError as error:
         return error

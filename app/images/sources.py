@@ -1,7 +1,6 @@
-"""Where the bytes of one `images` entry come from: base64, a data URI, the allowed folder, a URL.
+"""Parses one `images` entry (base64, data URI, path or URL) and loads its bytes.
 
-Here: what an entry is and how to get its bytes. Not here: whether the bytes are an image (`images`), uploads
-(their bytes are already there), reading the folder safely (`image_folder`), fetching from a URL (`fetching`).
+It does not decode images (`decoder`) or fetch URLs (`fetcher`).
 """
 
 import binascii
@@ -18,10 +17,9 @@ from app.images import folder as image_folder
 SourceKind = Literal["path", "url", "data", "base64"]
 
 _FORMS = "a data URI, base64, './path' or {'path': ...}"
-# Media type and parameters of a data URI; the comma comes well before this in any honest one.
-_DATA_HEADER = 256
+_DATA_HEADER = 256  # maximum length of a data URI's media type and parameters
 _WHITESPACE = b" \t\r\n"
-# All that base64 can need in a URI. A general decoder would make an object of every escape.
+# The escapes that base64 in a URI may need. A general decoder would create an object per escape.
 _ESCAPES = ((b"%2B", b"+"), (b"%2F", b"/"), (b"%3D", b"="), (b"%0D", b""), (b"%0A", b""), (b"%20", b""))
 
 
@@ -32,10 +30,10 @@ class ImageSource:
 
     @classmethod
     def parse(cls, entry: object, *, param: str) -> "ImageSource":
-        """One entry as it came: a string, `{"path": ...}`, `{"url": ...}` or `{"image_url": ...}` as OpenAI has it.
+        """Parse an entry: a string, `{"path": ...}`, `{"url": ...}` or OpenAI's `{"image_url": ...}`.
 
         Raises:
-            InvalidItem: It is something else.
+            InvalidItem: The entry is something else.
         """
         if isinstance(entry, Mapping) and "image_url" in entry:
             rest = {key: value for key, value in entry.items() if key != "image_url"}
@@ -43,7 +41,7 @@ class ImageSource:
             if rest in ({}, {"type": "image_url"}):
                 entry = {"url": inner} if isinstance(inner, str) else inner
                 if isinstance(entry, Mapping):
-                    # How finely to look is for models that are asked about a picture.
+                    # `detail` only concerns models that answer questions about a picture.
                     entry = {key: value for key, value in entry.items() if key != "detail"}
         if isinstance(entry, str):
             return cls(_kind(entry), entry)
@@ -53,11 +51,11 @@ class ImageSource:
                 return cls("data" if _kind(value) == "data" else "url", value)
             if key == "path" and isinstance(value, str):
                 return cls("path", value)
-        raise InvalidItem(f"An image is {_FORMS}.", param)
+        raise InvalidItem(f"An image must be {_FORMS}.", param)
 
 
 def url_of(entry: object) -> str | None:
-    """The URL of an entry that is one."""
+    """The URL of an entry; None if the entry is not a URL."""
     with suppress(InvalidItem):
         source = ImageSource.parse(entry, param="")
         return source.value if source.kind == "url" else None
@@ -65,21 +63,21 @@ def url_of(entry: object) -> str | None:
 
 
 def load(entry: object, *, folder: Path | None, limits: Limits, param: str) -> bytes:
-    """The bytes an entry stands for, at most `limits.image_bytes`. Reads files: call it off the event loop.
+    """The bytes of an entry, at most `limits.image_bytes`. Reads files: do not call it in the event loop.
 
-    URLs are refused: who may fetch them asks `url_of` first.
+    URLs are rejected here: callers that may fetch them check `url_of` first.
 
     Raises:
-        InvalidItem: The entry is no image source.
-        InvalidImage: Its bytes can't be had.
-        PayloadTooLarge: They are too many; for base64 known before decoding, for files before reading.
+        InvalidItem: The entry is not an image source.
+        InvalidImage: The bytes can't be loaded.
+        PayloadTooLarge: There are too many bytes; checked before base64 is decoded and before files are read.
     """
     source = ImageSource.parse(entry, param=param)
     match source.kind:
         case "path":
             return image_folder.read(source.value, folder=folder, limits=limits, param=param)
         case "url":
-            raise InvalidImage(f"Image URLs are off; send the image itself as {_FORMS}.", param)
+            raise InvalidImage(f"Image URLs are disabled; send the image itself as {_FORMS}.", param)
         case "data":
             return _data_uri(source.value, limits, param)
         case "base64":
@@ -87,7 +85,7 @@ def load(entry: object, *, folder: Path | None, limits: Limits, param: str) -> b
 
 
 def _kind(text: str) -> SourceKind:
-    # JPEG's base64 begins with "/9j/": an absolute path is not a path here.
+    # The base64 of a JPEG starts with "/9j/", so absolute paths are not recognized as paths.
     if text.startswith("./"):
         return "path"
     if text[:4].lower() == "http":
@@ -110,7 +108,7 @@ def _data_uri(uri: str, limits: Limits, param: str) -> bytes:
 
 
 def _base64(text: str, limits: Limits, param: str, *, percent: bool = False) -> bytes:
-    # 4 characters are 3 bytes; line breaks or percent signs may double that. Longer texts are not looked at.
+    # 4 characters encode 3 bytes; line breaks or escapes may double their number. Longer texts are not processed.
     if len(text) > 4 * limits.image_bytes + 1024:
         raise _too_large(limits, param)
     try:
@@ -144,4 +142,4 @@ def _too_large(limits: Limits, param: str) -> PayloadTooLarge:
 
 
 def _not_base64(param: str) -> InvalidImage:
-    return InvalidImage(f"This is not base64. An image is {_FORMS}.", param)
+    return InvalidImage(f"This is not base64. An image must be {_FORMS}.", param)

@@ -1,7 +1,7 @@
-"""The URL of an image, read strictly and held against what the operator allows. No look-up, no connection here.
+"""Parses image URLs strictly and checks them against the allowed schemes, ports and hosts.
 
-Where two readers of URLs could disagree about the host (user names, backslashes, `0x7f.1`, control characters, zone
-ids), the URL is refused, not interpreted: what is checked here is what gets connected to.
+URLs about whose host two parsers could disagree (user names, backslashes, `0x7f.1`, control characters, zone ids) are
+rejected, so that the host that is checked is the host that is connected to.
 """
 
 import re
@@ -17,18 +17,18 @@ from app.errors import InvalidImage
 from app.images.public_address import Address
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-MOST = 2048
+MAX_LENGTH = 2048
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<target>[^#]*)(#.*)?")
 _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:@%]+)(:(?P<port>[0-9]{1,5}))?")
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
-# A last label of digits, or of "0x" and hexadecimal ones, has some readers take the whole for an IPv4 address.
+# Some parsers read a host as an IPv4 address if its last label is decimal, or "0x" with hexadecimal digits.
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _NOT_IN_URLS: Final = re.compile(r'[\x00-\x20\x7f-\x9f\\"<>^`{|}\u2028\u2029]')
 
 
 @dataclass(frozen=True, slots=True)
 class ImageUrl:
-    """`host` is a name in ASCII, lower case, without a trailing dot, or an address; `target` is path and query."""
+    """`host`: an address, or a lower-case ASCII name without a trailing dot. `target`: path and query."""
 
     scheme: str
     host: str | Address
@@ -37,7 +37,7 @@ class ImageUrl:
 
     @property
     def authority(self) -> str:
-        """As the Host header has it."""
+        """The value of the Host header."""
         host = f"[{self.host}]" if isinstance(self.host, IPv6Address) else str(self.host)
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -46,10 +46,10 @@ class ImageUrl:
 
 
 def parse(url: str, allowed: ImageUrls, *, param: str) -> ImageUrl:
-    """Raises InvalidImage for what is no URL, or none that `allowed` has."""
-    found = _URL.fullmatch(url) if len(url) <= MOST and not _NOT_IN_URLS.search(url) else None
+    """Parse a URL. Raises InvalidImage if it is malformed or not allowed."""
+    found = _URL.fullmatch(url) if len(url) <= MAX_LENGTH and not _NOT_IN_URLS.search(url) else None
     if found is None:
-        raise InvalidImage(f"This is not a URL of at most {MOST:,} characters, percent-encoded where needed.", param)
+        raise InvalidImage(f"This is not a valid, percent-encoded URL of at most {MAX_LENGTH:,} characters.", param)
     scheme = found["scheme"].lower()
     if scheme not in allowed.schemes:
         raise InvalidImage(f"Image URLs must begin with {' or '.join(f'{s}://' for s in allowed.schemes)}.", param)
@@ -63,16 +63,16 @@ def parse(url: str, allowed: ImageUrls, *, param: str) -> ImageUrl:
         raise InvalidImage("The URL's host is malformed: send a plain name, without a user name.", param) from error
     port = int(named["port"] or DEFAULT_PORTS[scheme])
     if port not in allowed.ports:
-        raise InvalidImage(f"Image URLs may name the ports {', '.join(map(str, allowed.ports))} only.", param)
+        raise InvalidImage(f"Image URLs may only use the ports {', '.join(map(str, allowed.ports))}.", param)
     if not any(matches(host, pattern) for pattern in allowed.hosts):
-        raise InvalidImage("Images of this URL's host are not allowed here; send the image itself.", param)
+        raise InvalidImage("This URL's host is not allowed; send the image itself.", param)
     return ImageUrl(scheme, host, port, target if target.startswith("/") else f"/{target}")
 
 
 def matches(host: str | Address, pattern: str) -> bool:
-    """A pattern is a name, `*.name` for all below that name, `*` for every name, or an address.
+    """Whether a host matches a pattern: a name, `*.name` for all its subdomains, `*` for every name, or an address.
 
-    An address is allowed by itself only, never by `*`.
+    `*` never matches an address.
     """
     try:
         wanted = _host(pattern.removeprefix("*.")) if pattern != "*" else None
@@ -85,14 +85,14 @@ def matches(host: str | Address, pattern: str) -> bool:
     return host == wanted
 
 
-def _host(written: str) -> str | Address:
-    if written.startswith("["):
-        return IPv6Address(written[1:-1])
-    # UTS 46 maps full-width letters, digits and dots first, so that what is judged below is what gets looked up.
-    name = idna.encode(written, uts46=True).decode() if not written.isascii() else written.lower()
+def _host(text: str) -> str | Address:
+    if text.startswith("["):
+        return IPv6Address(text[1:-1])
+    # UTS 46 first maps full-width letters, digits and dots, so that the name checked below is the one resolved later.
+    name = idna.encode(text, uts46=True).decode() if not text.isascii() else text.lower()
     labels = name.removesuffix(".").split(".")
     if _NUMBER.fullmatch(labels[-1]):
-        return IPv4Address(name)  # strict: four decimal numbers without leading zeros, no dot behind
+        return IPv4Address(name)  # strict: four decimal numbers without leading zeros or a trailing dot
     if sum(map(len, labels)) + len(labels) > 254 or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError("not a host name")
     return ".".join(labels)

@@ -23,11 +23,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("haproxy.sh")
-# For a body to come whole that surely fits HAProxy's buffer beside its headers.
+# How long a body may take that surely fits HAProxy's buffer beside its headers.
 BODY_S = 20
 BODY_BYTES = 12 * 1024
 RETRY_AFTER = " hdr retry-after 1"
-# What HAProxy itself has to say, in the service's words: status, code, message, headers.
+# HAProxy's own errors in the service's format: status, code, message, headers.
 ERRORS = (
     (408, "invalid_request", f"The body did not come within {BODY_S} s of the headers.", ""),
     (502, "unavailable", "The replica that had this request was lost. Try again.", RETRY_AFTER),

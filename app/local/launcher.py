@@ -26,7 +26,7 @@ from app.local import haproxy
 from app.local.serve_environment import LocalPorts, environment, haproxy_binary
 from app.system import ports, processes
 
-# Serve drains for about 5 s (flags); what is not gone by then is killed, so that a stop takes 10 s at most.
+# Serve drains for about 5 s (flags). Whatever is left then is killed, so that a stop takes 10 s at most.
 GRACE_S = 7.0
 POLL_S = 0.1
 PLAIN_PROXY = "using Serve's plain proxy, which answers about ten times fewer requests."
@@ -37,7 +37,7 @@ def access_notice(args: AppArgs, settings: LaunchSettings) -> str:
     """Who may use the service, for the log.
 
     Raises:
-        ValueError: Other machines could, without a key, and nobody said that this is meant.
+        ValueError: Other machines could, without a key, and `ALLOW_ANONYMOUS` is not set.
     """
     if args.asks_for_keys:
         return "Access: with an API key only (auth: required)."
@@ -62,8 +62,8 @@ class Launcher:
 
     def run(self) -> int:
         """Serve until told to stop; the exit code."""
-        if (trouble := self._trouble()) is not None:
-            self.say(trouble)
+        if (obstacle := self._obstacle()) is not None:
+            self.say(obstacle)
             return 1
         processes.adopt_orphans()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -77,7 +77,7 @@ class Launcher:
                 try:
                     child = self._start(Path(folder))
                 except OSError as error:
-                    self.say(self._trouble() or f"The service can't start: {error}")
+                    self.say(self._obstacle() or f"The service can't start: {error}")
                     return 1
                 try:
                     code = self._wait(child, changed, Path(folder))
@@ -110,8 +110,8 @@ class Launcher:
         threading.Thread(target=watch, daemon=True).start()
         return changed
 
-    def _trouble(self) -> str | None:
-        """What stands in the way, in words that say what to do."""
+    def _obstacle(self) -> str | None:
+        """Why the service can't listen where it should, and what to do about it."""
         host, port = self.settings.host, self.settings.port
         if not ports.is_free(0, host):  # of any port at all
             return f"HOST={host} is no address of this machine: 127.0.0.1 is, and 0.0.0.0 stands for all it has."

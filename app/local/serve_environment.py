@@ -55,7 +55,7 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         # Texts of one coalesced call may be large; gRPC would refuse them above 4 MiB.
         "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 * 2**20),
-        # A local stop waits for nobody; production keeps Serve's own draining.
+        # A local stop does not drain; production keeps Serve's own draining.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
         # Ray would run replicas at niceness 15, behind whatever else this machine does.
         "RAY_worker_niceness": "0",
@@ -73,8 +73,8 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
             "RAY_SERVE_HAPROXY_NBTHREAD": "2",
-            # What an ingress replica took with it without a word is asked of another one, twice at most: no route does
-            # another thing the second time. HAProxy keeps what fits its buffer (16 KB) for it.
+            # A request that is lost with an ingress replica is sent to another one, twice at most: every route is
+            # idempotent. HAProxy keeps what fits its buffer (16 KB) for it.
             "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
             "RAY_SERVE_HAPROXY_RETRIES": "2",
             "RAY_SERVE_HAPROXY_BINARY_PATH": str(haproxy),

@@ -1,6 +1,6 @@
-"""The wire models: one definition of every request and response. Times are milliseconds.
+"""The wire models of all requests and responses. Times are in milliseconds.
 
-What a limit is comes from the settings (`Limits`) and is checked where the work is done.
+Limits come from the settings (`Limits`) and are checked by the code that does the work.
 """
 
 from app.schemas.batch import BatchItem, BatchItemResult, BatchRequest, BatchResponse, ItemError
@@ -24,7 +24,7 @@ from app.schemas.operations import (
     ModelHealth,
     ReadyResponse,
 )
-from app.schemas.search import SearchItem, SearchOptions, SearchRequest, SearchResponse
+from app.schemas.search import SearchItem, SearchRequest, SearchRequestOptions, SearchResponse
 from app.schemas.similarity import (
     MatrixOptions,
     Ranked,
@@ -93,8 +93,8 @@ __all__ = [
     "Ranked",
     "ReadyResponse",
     "SearchItem",
-    "SearchOptions",
     "SearchRequest",
+    "SearchRequestOptions",
     "SearchResponse",
     "SimilarityOptions",
     "SimilarityRequest",

@@ -1,4 +1,4 @@
-"""`/embed/batch`: texts and images together, one outcome each."""
+"""`/embed/batch`: texts and images together, with one result each."""
 
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ class BatchItem(Wire):
     model: ModelName = None
 
 
-# Each item is checked on its own, so that a bad one does not fail the others.
+# Each item is validated separately, so that an invalid one does not fail the others.
 AnyItem = Annotated[
     Any,
     WithJsonSchema(
@@ -39,8 +39,8 @@ AnyItem = Annotated[
                     ("image", {"description": "As an entry of `images` in ImageRequest."}),
                 )
             ]
-            + [{"title": "Anything else", "description": "An error for this item alone; the others are embedded."}],
-            "description": "{text} or {image}, each with `model` if it likes.",
+            + [{"title": "Anything else", "description": "An error for this item; the others are embedded."}],
+            "description": "{text} or {image}, each optionally with `model`.",
         }
     ),
 ]
@@ -50,7 +50,9 @@ class BatchRequest(Wire):
     items: Annotated[
         list[AnyItem], Field(min_length=1, description="1 to <texts> items, at most <images> of them images.")
     ]
-    batch_size: Annotated[int, Field(ge=1, le=2048, description="Most items sent to a model at once."), Whole] = 100
+    batch_size: Annotated[
+        int, Field(ge=1, le=2048, description="Maximum number of items sent to a model at once."), Whole
+    ] = 100
     normalize: Normalize = True
     output_type: Output = "float32"
     prompt_name: PromptName = None
@@ -59,20 +61,20 @@ class BatchRequest(Wire):
 
 class ItemError(Wire):
     code: str = Field(description="As in ErrorBody.")
-    message: str = Field(description="What is wrong and how to mend it.")
+    message: str = Field(description="What is wrong and how to fix it.")
     param: str | None = Field(description="The field at fault, e.g. items.3")
 
 
 class BatchItemResult(Wire):
     """What became of one item: model, dimensions and cached, or an error."""
 
-    model: str | None = Field(None, description="Full name of the model that made this vector.")
-    dimensions: int | None = Field(None, description="Numbers of this vector.")
-    space: str | None = Field(None, description="Names its vector space: only vectors of one space compare.")
-    range: list[float] | None = Field(None, description="int8, uint8: the range that has levels.")
+    model: str | None = Field(None, description="Full name of the model.")
+    dimensions: int | None = Field(None, description="Dimensions of the model.")
+    space: str | None = Field(None, description="Its vector space. Only vectors of the same space can be compared.")
+    range: list[float] | None = Field(None, description="int8, uint8: the range of values that the levels cover.")
     cached: bool | None = Field(None, description="Whether it came from the cache.")
-    truncated: bool | None = Field(None, description="True: the text was cut to the model's maximum length.")
-    note: str | None = Field(None, description="What to know about this model, e.g. that it is a backup.")
+    truncated: bool | None = Field(None, description="True: the text was truncated to the model's maximum length.")
+    note: str | None = Field(None, description="A remark on the model, e.g. that it is a backup.")
     error: ItemError | None = Field(None, description="Why there is no vector.")
 
 
@@ -80,7 +82,7 @@ class BatchResponse(Wire):
     embeddings: list[list[float] | None] = Field(description="In order; null for an item that failed.")
     model: str | None = Field(description="Model of the first item that succeeded; see `items` for each.")
     total_items: int = Field(description="Items of the request.")
-    batches_processed: int = Field(description="Batches that were sent to a model; 0 when all came from the cache.")
-    total_time: float = Field(description="Milliseconds from the whole request to the answer.")
+    batches_processed: int = Field(description="Batches that a model has run; 0 if all vectors came from the cache.")
+    total_time: float = Field(description="Milliseconds from receiving the whole request to the response.")
     avg_time_per_item: float = Field(description="totalTime / totalItems, milliseconds.")
     items: list[BatchItemResult] = Field(description="One per item, in order.")

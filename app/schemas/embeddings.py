@@ -32,21 +32,21 @@ class ImageRequest(Wire):
 
 
 class Usage(Wire):
-    tokens: int = Field(description="Tokens of all inputs as the model read them, special tokens included.")
+    tokens: int = Field(description="Tokens of all inputs, including special tokens.")
 
 
 class EmbeddingsResponse(Wire):
     embeddings: list[list[float]] = Field(description="One vector of `dimensions` numbers per input, in order.")
-    model: str = Field(description="Full name of the model that made the vectors.")
-    dimensions: int = Field(description="Numbers of one vector.")
-    processing_time: float = Field(description="Milliseconds from the whole request to the answer.")
+    model: str = Field(description="Full name of the model.")
+    dimensions: int = Field(description="Dimensions of the model.")
+    processing_time: float = Field(description="Milliseconds from receiving the whole request to the response.")
     cached: bool = Field(description="Whether every vector came from the cache.")
     cache_hits: int = Field(description="How many of the vectors came from the cache.")
-    usage: Usage = Field(description="What was read.")
-    truncated: list[int] = Field(description="Indices of inputs cut to the model's maximum length.")
-    space: str = Field(description="Names the vector space: only vectors of one space compare.")
-    output_type: OutputType | None = Field(None, description="Where it is not float32.")
+    usage: Usage = Field(description="The tokens used.")
+    truncated: list[int] = Field(description="Indices of inputs that were truncated to the model's maximum length.")
+    space: str = Field(description="The vector space. Only vectors of the same space can be compared.")
+    output_type: OutputType | None = Field(None, description="The output type, if it is not float32.")
     range: list[float] | None = Field(
-        None, description="int8, uint8: least and greatest number that has a level of its own, of every component."
+        None, description="int8, uint8: the values that the first and the last level stand for."
     )
-    note: str | None = Field(None, description="What to know about this model, e.g. that it is a backup.")
+    note: str | None = Field(None, description="A remark on the model, e.g. that it is a backup.")

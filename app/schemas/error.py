@@ -1,4 +1,4 @@
-"""Every error's answer on the native routes."""
+"""The error response of the native routes."""
 
 from pydantic import Field
 
@@ -7,9 +7,11 @@ from app.schemas.wire import Wire
 
 class ErrorBody(Wire):
     code: str = Field(description="For programs, e.g. invalid_request; the statuses' descriptions list them.")
-    message: str = Field(description="For people: what is wrong and how to mend it.")
+    message: str = Field(description="For people: what is wrong and how to fix it.")
     param: str | None = Field(description="The field at fault, e.g. texts.3")
-    request_id: str = Field(description="The x-request-id you sent, or one made here; finds the request in the log.")
+    request_id: str = Field(
+        description="The x-request-id that you sent, or a generated one; identifies the request in the log."
+    )
 
 
 class ErrorResponse(Wire):

@@ -1,4 +1,4 @@
-"""OpenAI's embeddings API, field for field; what it has not is named as an extension."""
+"""OpenAI's embeddings API, field by field; additional fields are described as extensions."""
 
 from typing import Annotated, Any, Final, Literal
 
@@ -19,7 +19,7 @@ OBJECTS: Final[list[Json]] = [
     for kind in ("text", "image")
 ]
 
-# Told apart in `app.api.openai_input`: a union's own messages would name every variant that it is not.
+# Parsed in `app.api.wire.inputs`: pydantic's messages for a union would list every variant.
 Input = Annotated[
     Any,
     WithJsonSchema(
@@ -53,9 +53,9 @@ class OpenAiEmbeddingRequest(SnakeWire):
         Literal["float", "base64"] | None, Field(description="base64: the vector's little-endian bytes.")
     ] = None
     dimensions: Annotated[
-        Count | None, Field(description="Cut vectors to so many numbers and scale them to length 1 again.")
+        Count | None, Field(description="Shorten vectors to this many numbers and scale them to length 1 again.")
     ] = None
-    user: Annotated[str | None, Field(description="Taken and not used.")] = None
+    user: Annotated[str | None, Field(description="Accepted and ignored.")] = None
     output_dtype: Annotated[Output, Field(description="Extension. As outputType of TextRequest.")] = "float32"
     prompt_name: PromptName = None
     input_type: Purpose = None
@@ -63,40 +63,42 @@ class OpenAiEmbeddingRequest(SnakeWire):
 
 class OpenAiEmbedding(SnakeWire):
     object: Literal["embedding"] = Field(description="Always this.")
-    index: int = Field(description="Place of the input.")
-    embedding: list[float] | str = Field(description="The vector; a string where base64 was asked for.")
+    index: int = Field(description="Index of the input.")
+    embedding: list[float] | str = Field(description="The vector; a string if base64 was requested.")
 
 
 class OpenAiUsage(SnakeWire):
-    prompt_tokens: int = Field(description="Tokens of all inputs as the model read them, special tokens included.")
+    prompt_tokens: int = Field(description="Tokens of all inputs, including special tokens.")
     total_tokens: int = Field(description="The same.")
 
 
 class OpenAiEmbeddingResponse(SnakeWire):
     object: Literal["list"] = Field(description="Always this.")
     data: list[OpenAiEmbedding] = Field(description="One per input, in order.")
-    model: str = Field(description="Full name of the model that made the vectors, also where an alias was asked for.")
-    usage: OpenAiUsage = Field(description="What was read.")
-    alias: str | None = Field(None, description="Extension: the alias that was asked for.")
-    warning: str | None = Field(None, description="Extension: what may be wrong with what was asked for.")
-    output_dtype: OutputType | None = Field(None, description="Extension: where it is not float32.")
-    range: list[float] | None = Field(None, description="Extension: int8, uint8: the range that has levels.")
+    model: str = Field(description="Full name of the model, also if an alias was requested.")
+    usage: OpenAiUsage = Field(description="The tokens used.")
+    alias: str | None = Field(None, description="Extension: the requested alias.")
+    warning: str | None = Field(None, description="Extension: a possible problem with the request.")
+    output_dtype: OutputType | None = Field(None, description="Extension: the output type, if it is not float32.")
+    range: list[float] | None = Field(
+        None, description="Extension: int8, uint8: the range of values that the levels cover."
+    )
 
 
 class OpenAiModel(SnakeWire):
-    id: str = Field(description="What `model` takes.")
+    id: str = Field(description="A value for `model`.")
     object: Literal["model"] = Field(description="Always this.")
-    created: int = Field(description="Unix seconds: when this service started; it does not know when the model was.")
-    owned_by: str = Field(description="The model's owner on the hub; of an alias: the model it stands for.")
+    created: int = Field(description="Unix seconds of the service's start; the model's creation is not known.")
+    owned_by: str = Field(description="The model's owner on the hub; for an alias: the model that it stands for.")
 
 
 class OpenAiModels(SnakeWire):
     object: Literal["list"] = Field(description="Always this.")
-    data: list[OpenAiModel] = Field(description="Every model that can be asked now, aliases included.")
+    data: list[OpenAiModel] = Field(description="All models that are ready, including aliases.")
 
 
 class OpenAiError(SnakeWire):
-    message: str = Field(description="What is wrong and how to mend it.")
+    message: str = Field(description="What is wrong and how to fix it.")
     type: str = Field(description="invalid_request_error, rate_limit_error or server_error.")
     param: str | None = Field(description="The field at fault.")
     code: str | None = Field(description="For programs, e.g. model_not_found.")

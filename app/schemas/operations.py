@@ -17,38 +17,38 @@ class CacheClearResponse(Wire):
 
 class CacheStatsResponse(Wire):
     size: int = Field(description="Entries.")
-    max_size: int = Field(description="Most entries (CACHE_MAX_SIZE).")
+    max_size: int = Field(description="Maximum number of entries (CACHE_MAX_SIZE).")
     bytes: int = Field(description="Bytes of keys and values.")
-    max_bytes: int = Field(description="Most bytes of keys and values.")
-    hits: int = Field(description="Cluster-wide, hits in the near caches included.")
+    max_bytes: int = Field(description="Maximum bytes of keys and values.")
+    hits: int = Field(description="Cluster-wide, including hits in the near caches.")
     near_hits: int = Field(description="Hits answered by the ingress replicas' own near caches.")
     misses: int = Field(description="Look-ups that found nothing.")
     hit_rate: float = Field(description="hits / (hits + misses); 0 before the first look-up.")
-    evictions: int = Field(description="Entries dropped for want of room.")
-    expirations: int = Field(description="Entries dropped at the end of their life (CACHE_TTL).")
+    evictions: int = Field(description="Entries evicted for newer ones.")
+    expirations: int = Field(description="Entries that expired (CACHE_TTL).")
     clients: int = Field(description="Ingress replicas that hold a lease.")
-    available: bool = Field(description="False: the shared cache can't be reached; figures are this replica's.")
+    available: bool = Field(description="False: the shared cache can't be reached; the numbers are this replica's.")
 
 
 class ModelHealth(Wire):
     id: str = Field(description="As configured.")
-    kind: Literal["text", "image"] = Field(description="image: a CLIP model, which reads texts too.")
-    status: Literal["loading", "ready", "unavailable"] = Field(description="What `reason` says more about.")
-    dimensions: int | None = Field(None, description="Numbers of one vector.")
-    max_tokens: int | None = Field(None, description="Most tokens of a text; the rest is cut.")
+    kind: Literal["text", "image"] = Field(description="image: a CLIP model, which embeds texts too.")
+    status: Literal["loading", "ready", "unavailable"] = Field(description="`reason` says why it is unavailable.")
+    dimensions: int | None = Field(None, description="Dimensions of its vectors.")
+    max_tokens: int | None = Field(None, description="Maximum tokens per text; longer texts are truncated.")
     backend: str | None = Field(None, description="openvino or torch.")
     precision: str | None = Field(None, description="f32, bf16 or f16.")
     device: str | None = Field(None, description="cpu or cuda.")
     fingerprint: str | None = Field(None, description="Identifies the vectors: weights, preprocessing, precision.")
-    items: int = Field(0, description="Items that the replica asked last has encoded since it began.")
-    batches: int = Field(0, description="Runs of the model that these took.")
+    items: int = Field(0, description="Items that the replica that reported last has encoded since its start.")
+    batches: int = Field(0, description="Model runs for these items.")
     reason: str | None = Field(None, description="Why it is unavailable.")
-    note: str | None = Field(None, description="What to know about this model, e.g. that it is a backup.")
+    note: str | None = Field(None, description="A remark on the model, e.g. that it is a backup.")
 
 
 class CacheHealth(Wire):
     size: int = Field(description="Entries.")
-    max_size: int = Field(description="Most entries.")
+    max_size: int = Field(description="Maximum number of entries.")
     hit_rate: float = Field(description="hits / (hits + misses); 0 before the first look-up.")
     available: bool = Field(description="False: the shared cache can't be reached.")
 
@@ -64,7 +64,7 @@ class HealthResponse(Wire):
 
 
 class HealthSummary(Wire):
-    status: Literal["healthy", "degraded", "starting"] = Field(description="A key that may `read` hears why.")
+    status: Literal["healthy", "degraded", "starting"] = Field(description="Details need a key with the `read` scope.")
 
 
 class LiveResponse(Wire):

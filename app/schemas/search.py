@@ -1,4 +1,4 @@
-"""`/search`: a query against candidates given with it, embedded and ranked in one call."""
+"""`/search`: embeds a query and candidates and ranks the candidates in one call."""
 
 from typing import Annotated, Any
 
@@ -22,34 +22,34 @@ class VectorItem(Wire):
         list[Float32],
         Field(
             min_length=1,
-            description="As many 32-bit floats as the model's vectors have, or, without a model, as "
-            "the other vectors have.",
+            description="32-bit floats, as many as the model's vectors have, or, without a model, as the other "
+            "vectors have.",
         ),
     ]
 
 
-# One schema each: an item has exactly one of these fields.
+# Separate schemas, because an item has exactly one of these fields.
 SearchItem = TextItem | ImageItem | VectorItem
 
 
-class SearchOptions(SimilarityOptions):
+class SearchRequestOptions(SimilarityOptions):
     model: Annotated[
         ModelName,
         Field(
             description="Embeds texts and images. Default: the first image model if there is any image, else the "
-            "first text model; none is needed where all are vectors."
+            "first text model. No model is needed if all items are vectors."
         ),
     ] = None
     space: Annotated[
         str | None,
-        Field(description="The space of the vectors given; 409 if it is not that of the model."),
+        Field(description="The space of the given vectors; 409 if it is not the model's."),
     ] = None
-    return_candidates: Annotated[bool, Field(description="Give each result its candidate back.")] = False
+    return_candidates: Annotated[bool, Field(description="Return each result's candidate.")] = False
     prompt_name: PromptName = None
 
 
-class SearchRequest(SearchOptions):
-    query: Annotated[SearchItem, Field(description="What to look for.")]
+class SearchRequest(SearchRequestOptions):
+    query: Annotated[SearchItem, Field(description="The item to search for.")]
     candidates: Annotated[
         list[SearchItem],
         Field(description="0 to <search_candidates> candidates; at most <images> images, the query's included."),
@@ -59,14 +59,14 @@ class SearchRequest(SearchOptions):
 class Found(Wire):
     index: int = Field(description="Index of the candidate in the request.")
     score: float = Field(description="cosine: -1 to 1. dot: any number. euclidean: the distance, 0 or more.")
-    candidate: Annotated[Any, Field(description="As it was given, where returnCandidates is true.")] = None
+    candidate: Annotated[Any, Field(description="The candidate as in the request, if returnCandidates is true.")] = None
 
 
 class SearchResponse(Wire):
     results: list[Found] = Field(description="Best first; ties by index.")
-    metric: SimilarityMetric = Field(description="The one used.")
-    model: str | None = Field(description="Full name of the model that embedded; null where all were vectors.")
-    space: str | None = Field(description="Names the vector space; null where it is not known.")
+    metric: SimilarityMetric = Field(description="The metric used.")
+    model: str | None = Field(description="Full name of the model; null if all items were vectors.")
+    space: str | None = Field(description="The vector space; null if it is not known.")
     embedded: int = Field(description="Texts and images that a model embedded for this answer.")
     cache_hits: int = Field(description="Texts and images whose vectors came from the cache.")
-    processing_time: float = Field(description="Milliseconds from the whole request to the answer.")
+    processing_time: float = Field(description="Milliseconds from receiving the whole request to the response.")

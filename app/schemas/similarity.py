@@ -1,4 +1,4 @@
-"""`/similarity`: vectors against a vector."""
+"""`/similarity`: ranks vectors against a vector."""
 
 from typing import Annotated
 
@@ -9,34 +9,38 @@ from app.types import SimilarityMetric
 
 
 class SimilarityOptions(Wire):
-    top_k: Annotated[Count | None, Field(description="Most results; more than there are is fine.")] = None
+    top_k: Annotated[
+        Count | None, Field(description="Maximum number of results; may exceed the number of candidates.")
+    ] = None
     threshold: Annotated[
         float | None,
-        Field(description="cosine, dot: least score. euclidean: greatest distance. Inclusive."),
+        Field(description="cosine, dot: minimum score. euclidean: maximum distance. Inclusive."),
     ] = None
     metric: Annotated[SimilarityMetric, Field(description="euclidean scores are distances, ascending.")] = "cosine"
 
 
 class SpacedOptions(SimilarityOptions):
-    query_space: Annotated[str | None, Field(description="`space` of the answer that the query came from.")] = None
+    query_space: Annotated[str | None, Field(description="`space` of the response that contained the query.")] = None
     candidate_space: Annotated[
-        str | None, Field(description="The same of the candidates; another one than the query's is refused (409).")
+        str | None, Field(description="The same for the candidates; 409 if it differs from the query's.")
     ] = None
 
 
 class MatrixOptions(SimilarityOptions):
-    """Query parameters of a binary request, whose vectors are of one space."""
+    """Query parameters of a binary request, whose vectors are all in one space."""
 
-    # `Count` looks at JSON numbers; here are strings.
-    top_k: Annotated[int | None, Field(ge=1, description="Most results; more than there are is fine.")] = None
-    space: Annotated[str | None, Field(description="The vectors' space, for the answer.")] = None
+    # Not `Count`, which expects JSON numbers: query parameters are strings.
+    top_k: Annotated[
+        int | None, Field(ge=1, description="Maximum number of results; may exceed the number of candidates.")
+    ] = None
+    space: Annotated[str | None, Field(description="The vectors' space, repeated in the response.")] = None
 
 
 class SimilarityRequest(SpacedOptions):
     query: Annotated[list[Float32], Field(min_length=1, description="One vector: d 32-bit floats, d at least 1.")]
     candidates: Annotated[
         list[list[Float32]],
-        Field(description="n vectors of as many 32-bit floats as `query` has; n · d is at most <vector_elements>."),
+        Field(description="n vectors with as many 32-bit floats as `query`; n · d is at most <vector_elements>."),
     ]
 
 
@@ -47,6 +51,6 @@ class Ranked(Wire):
 
 class SimilarityResponse(Wire):
     results: list[Ranked] = Field(description="Best first; ties by index.")
-    metric: SimilarityMetric = Field(description="The one used.")
-    space: str | None = Field(None, description="The vectors' space, where the request declared one.")
-    processing_time: float = Field(description="Milliseconds from the whole request to the answer.")
+    metric: SimilarityMetric = Field(description="The metric used.")
+    space: str | None = Field(None, description="The vectors' space, if the request declared it.")
+    processing_time: float = Field(description="Milliseconds from receiving the whole request to the response.")

@@ -1,4 +1,4 @@
-"""text-embeddings-inference's API, field for field; what it has not is named as an extension."""
+"""text-embeddings-inference's API, field by field; additional fields are described as extensions."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,7 +9,7 @@ from app.schemas.wire import Count, ModelName, PromptName, SnakeWire
 _TEXT = {"type": "string", "minLength": 1}
 _IDS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}}
 
-# Told apart in `app.api.wire.inputs`: a union's own messages would name every variant that it is not.
+# Parsed in `app.api.wire.inputs`: pydantic's messages for a union would list every variant.
 Inputs = Annotated[
     Any,
     WithJsonSchema(
@@ -25,7 +25,7 @@ Inputs = Annotated[
         }
     ),
 ]
-# As TEI reads them: with either initial.
+# TEI accepts both spellings.
 Direction = Literal["right", "left", "Right", "Left"]
 
 
@@ -33,14 +33,16 @@ class TeiEmbedRequest(SnakeWire):
     inputs: Inputs
     truncate: Annotated[
         bool | None,
-        Field(description="Default true: what the model can't read is cut off. False: a text too long is an error."),
+        Field(description="Default true: texts that are too long are truncated. False: they are an error."),
     ] = None
-    truncation_direction: Annotated[Direction, Field(description="right: a text too long loses its end.")] = "right"
+    truncation_direction: Annotated[
+        Direction, Field(description="right: the end of a text that is too long is cut off.")
+    ] = "right"
     prompt_name: PromptName = None
     normalize: Annotated[
         bool, Field(description="Scale each embedding to length 1. False: the model's own output as published.")
     ] = True
-    dimensions: Annotated[Count | None, Field(description="Cut vectors to so many numbers.")] = None
+    dimensions: Annotated[Count | None, Field(description="Shorten vectors to this many numbers.")] = None
     model: ModelName = None
 
 
@@ -54,21 +56,21 @@ class TeiTokenizeRequest(SnakeWire):
         WithJsonSchema(
             {
                 "anyOf": [_TEXT, {"type": "array", "minItems": 1, "items": _TEXT}],
-                "description": "A text or 1 to <texts> texts, at most <tokenize_body> bytes of body. Nothing is cut.",
+                "description": "A text or 1 to <texts> texts, at most <tokenize_body> bytes of body; never truncated.",
             }
         ),
     ]
-    add_special_tokens: Annotated[bool, Field(description="With those that the model reads around a text.")] = True
+    add_special_tokens: Annotated[bool, Field(description="Include the special tokens around a text.")] = True
     prompt_name: PromptName = None
     model: ModelName = None
 
 
 class TeiToken(SnakeWire):
     id: int = Field(description="In the model's vocabulary.")
-    text: str = Field(description="What it stands for in the input, or its own name where it is special.")
+    text: str = Field(description="The part of the input that it stands for, or its name if it is special.")
     special: bool = Field(description="Whether the tokenizer added it.")
-    start: int | None = Field(description="First byte in the input, a prompt before it included; null: special.")
-    stop: int | None = Field(description="The byte behind its last one.")
+    start: int | None = Field(description="Index of its first byte in the input, including the prompt; null: special.")
+    stop: int | None = Field(description="Index after its last byte.")
 
 
 class TeiTokenizeResponse(RootModel[list[list[TeiToken]]]):
@@ -76,7 +78,7 @@ class TeiTokenizeResponse(RootModel[list[list[TeiToken]]]):
 
 
 class TeiPooling(SnakeWire):
-    pooling: str = Field(description="How vectors of tokens become one: cls, mean, max, last_token …")
+    pooling: str = Field(description="How token vectors are pooled: cls, mean, max, last_token …")
 
 
 class TeiModelType(SnakeWire):
@@ -85,24 +87,24 @@ class TeiModelType(SnakeWire):
 
 class TeiInfo(SnakeWire):
     model_id: str = Field(description="Full name of the default text model.")
-    model_sha: str | None = Field(description="Its revision, where it came from a hub.")
-    model_dtype: str = Field(description="float32, bfloat16 or float16: what it computes in.")
+    model_sha: str | None = Field(description="Its revision, if it came from a hub.")
+    model_dtype: str = Field(description="The precision of inference: float32, bfloat16 or float16.")
     served_model_name: str = Field(description="The same as model_id.")
     model_type: TeiModelType = Field(description="Its kind.")
-    max_concurrent_requests: int = Field(description="Most requests at once, of one ingress replica.")
-    max_input_length: int = Field(description="Most tokens of a text, special ones included.")
-    max_batch_tokens: int = Field(description="Most padded tokens of one run of the model.")
-    max_batch_requests: int | None = Field(description="Most texts of one run of the model.")
-    max_client_batch_size: int = Field(description="Most inputs of one request.")
-    auto_truncate: bool = Field(description="What `truncate` is by default.")
-    tokenization_workers: int = Field(description="Threads that tokenise, per replica.")
-    version: str = Field(description="This service's, which is not TEI.")
+    max_concurrent_requests: int = Field(description="Maximum concurrent requests per ingress replica.")
+    max_input_length: int = Field(description="Maximum tokens per text, including special tokens.")
+    max_batch_tokens: int = Field(description="Maximum padded tokens per model run.")
+    max_batch_requests: int | None = Field(description="Maximum texts per model run.")
+    max_client_batch_size: int = Field(description="Maximum inputs per request.")
+    auto_truncate: bool = Field(description="The default of `truncate`.")
+    tokenization_workers: int = Field(description="Tokenizer threads per replica.")
+    version: str = Field(description="The version of this service (not of TEI).")
     sha: str | None = Field(description="Always null.")
     docker_label: str | None = Field(description="Always null.")
 
 
 class TeiErrorResponse(SnakeWire):
-    error: str = Field(description="What is wrong and how to mend it.")
+    error: str = Field(description="What is wrong and how to fix it.")
     error_type: Literal["Unhealthy", "Backend", "Overloaded", "Validation", "Tokenizer", "Empty"] = Field(
         description="For programs."
     )

@@ -1,4 +1,4 @@
-"""Bodies that are no request -> one `InvalidRequest` in words a client can act on. No schemas here."""
+"""Converts validation errors into one `InvalidRequest` with an actionable message."""
 
 import json
 from typing import Any
@@ -10,9 +10,9 @@ from app.errors import InvalidRequest
 
 
 def json_object(body: bytes, fields: str) -> dict[str, Any]:
-    """The object that the body is; `fields`: what it must hold, for the message.
+    """Parse a JSON object. `fields`: its required fields, for the message.
 
-    For bodies too large for pydantic: numbers go straight into numpy, and pydantic checks the rest.
+    For bodies that are too large for pydantic: their numbers go straight into numpy, and pydantic validates the rest.
     """
     try:
         data = orjson.loads(body)
@@ -24,17 +24,17 @@ def json_object(body: bytes, fields: str) -> dict[str, Any]:
 
 
 def as_invalid_request(error: ValidationError, model: type[BaseModel], within: str | None = None) -> InvalidRequest:
-    """The first complaint, with the path of the field in wire names, e.g. `texts.3`.
+    """The first error, with the field's path in wire names, e.g. `texts.3`.
 
-    `within`: the field that held what was validated, e.g. `items.7`.
+    `within`: the field that contains the validated object, e.g. `items.7`.
     """
     first = error.errors(include_url=False, include_context=True)[0]
     param = ".".join(str(part) for part in (*([within] if within else []), *first["loc"])) or None
-    return InvalidRequest(_words(first, param, model), param)
+    return InvalidRequest(_message(first, param, model), param)
 
 
-def _words(complaint: Any, param: str | None, model: type[BaseModel]) -> str:
-    kind, given, context = complaint["type"], complaint["input"], complaint.get("ctx") or {}
+def _message(error: Any, param: str | None, model: type[BaseModel]) -> str:
+    kind, value, context = error["type"], error["input"], error.get("ctx") or {}
     field = f"`{param}`" if param else "The body"
     match kind:
         case "json_invalid":
@@ -46,25 +46,25 @@ def _words(complaint: Any, param: str | None, model: type[BaseModel]) -> str:
         case "extra_forbidden":
             known = sorted(info.alias or name for name, info in model.model_fields.items())
             return f"{field} is not a field of this request. Known fields: {', '.join(known)}."
-        case "list_type" if isinstance(given, str):
-            return f"{field} must be a list: send [{_shown(given)}] instead of a bare string."
+        case "list_type" if isinstance(value, str):
+            return f"{field} must be a list: send [{_excerpt(value)}] instead of a bare string."
         case "list_type":
             return f"{field} must be a list."
         case "too_short" | "string_too_short":
             return f"{field} must not be empty."
         case "string_type":
-            return f"{field} must be a string, not {_kind(given)}."
+            return f"{field} must be a string, not {_json_type(value)}."
         case "string_unicode":
             return f"{field} is not valid Unicode (a lone surrogate)."
         case _:
-            return f"{field}: {complaint['msg']}."
+            return f"{field}: {error['msg']}."
 
 
-def _shown(text: str) -> str:
+def _excerpt(text: str) -> str:
     return json.dumps(text[:40] + "…" if len(text) > 40 else text, ensure_ascii=False)
 
 
-def _kind(value: Any) -> str:
+def _json_type(value: Any) -> str:
     names = {
         type(None): "null",
         bool: "a boolean",

@@ -1,7 +1,7 @@
-"""What all wire models share. camelCase on the wire; requests refuse unknown fields, so that a misspelt option is
-an error and not a silent default.
+"""The base classes and common fields of the wire models. Fields are camelCase on the wire. Requests reject unknown
+fields, so that a misspelt option is an error.
 
-A description may name a limit as `<texts>`: the OpenAPI document puts the number of `app.config.args.Limits` there.
+A description may contain the name of a limit, e.g. `<texts>`; the OpenAPI document replaces it by its value.
 """
 
 from typing import Annotated, Any, Final
@@ -27,7 +27,7 @@ class Wire(BaseModel):
 
 
 class SnakeWire(Wire):
-    """For the routes of other services' clients, whose fields are snake_case."""
+    """For the OpenAI and TEI routes, whose fields are snake_case."""
 
     model_config = ConfigDict(alias_generator=None)
 
@@ -44,17 +44,19 @@ Normalize = Annotated[
 Output = Annotated[
     OutputType,
     Field(
-        description="float32; int8, uint8: levels of 255 over the range that the answer states, what is beyond it "
-        "cut off; binary, ubinary: the signs, 8 to a byte (dimensions must divide by 8), as int8 or uint8."
+        description="float32; int8, uint8: 256 levels over the range that the response states, values beyond it are "
+        "clipped; binary, ubinary: signs packed 8 to a byte (the dimensions must be a multiple of 8), as int8 or uint8."
     ),
 ]
 PromptName = Annotated[
     str | None,
-    Field(description="One of the model's prompts by name, put before every text in place of its default prompt."),
+    Field(description="Name of one of the model's prompts; it is prepended to every text instead of the default one."),
 ]
 Purpose = Annotated[
     InputType | None,
-    Field(description="query or document: the model's prompt for it, if it has one. A prompt name goes before it."),
+    Field(
+        description="query or document: use the model's prompt for it, if there is one. A prompt name takes precedence."
+    ),
 ]
 
 
@@ -62,15 +64,15 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-# 5.0 is an integer to JSON Schema, and to the clients made of it.
+# 5.0 is an integer in JSON Schema, and so for clients generated from it.
 Whole = BeforeValidator(_whole)
 Count = Annotated[int, Field(ge=1), Whole]
 
-# Read by numpy, which says in words what does not fit.
+# Parsed and checked with numpy.
 FLOAT32: Final = 3.4028234663852886e38
 Float32 = Annotated[float, Field(ge=-FLOAT32, le=FLOAT32)]
 
-# Checked by `app.images.sources`, which says in words what an image may be.
+# Parsed and checked by `app.images.sources`.
 ImageEntry = Annotated[
     Any,
     WithJsonSchema(
@@ -91,7 +93,7 @@ ImageEntry = Annotated[
                 },
                 {
                     "type": "object",
-                    "description": "As OpenAI's API has it.",
+                    "description": "As in OpenAI's API.",
                     "properties": {
                         "type": {"const": "image_url", "description": "Always this."},
                         "image_url": {
@@ -101,7 +103,7 @@ ImageEntry = Annotated[
                                     "type": "object",
                                     "properties": {
                                         "url": {"type": "string", "description": "As {url}."},
-                                        "detail": {"description": "Taken and not used."},
+                                        "detail": {"description": "Accepted and ignored."},
                                     },
                                     "required": ["url"],
                                     "additionalProperties": False,

@@ -1,1 +1,1 @@
-"""The service: what a request does once it is read. No HTTP, no Ray."""
+"""The service: processes parsed requests. No HTTP, no Ray."""

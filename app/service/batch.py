@@ -1,11 +1,11 @@
-"""Items of several kinds and models through the service: grouped, batched, put back in order. No HTTP."""
+"""Embeds items of several kinds and models: groups them, embeds each group in batches, and restores the order."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.errors import InvalidItem, PayloadTooLarge, ServiceError
-from app.service.embedding_service import PLAINLY, EmbeddingResult, EmbeddingService
+from app.service.embedding_service import DEFAULT_READING, EmbeddingResult, EmbeddingService
 from app.types import Modality, ReadOptions
 
 
@@ -18,7 +18,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A vector's cache entry; `result` says which model made it."""
+    """The cache entry of an item's vector; `result` holds its model."""
 
     entry: bytes
     cached: bool
@@ -30,17 +30,17 @@ async def embed_mixed(
     items: Sequence[Item | ServiceError],
     batch_size: int,
     *,
-    reading: ReadOptions = PLAINLY,
+    reading: ReadOptions = DEFAULT_READING,
     names: Callable[[int], str] = "items.{}".format,
 ) -> tuple[list[Outcome | ServiceError], int]:
-    """One outcome per item, in order, and how many batches went to a model.
+    """One outcome per item, in order, and the number of batches that a model has run.
 
-    Items of one kind and model go together, at most `batch_size` at once. An error among `items` is its own
-    outcome; what fails a whole group (an unknown model) is the outcome of each of its items.
+    Items of the same kind and model form a group; a batch has at most `batch_size` items of a group. An error among
+    `items` is its own outcome. An error of a whole group (an unknown model) is the outcome of each of its items.
 
     Args:
-        reading: How texts are read.
-        names: What errors call the item of an index.
+        reading: How texts are tokenized.
+        names: The name of an item in errors, by index.
     """
     group = _Group(service, items, reading, names)
     outcomes: list[Outcome | ServiceError | None] = [i if isinstance(i, ServiceError) else None for i in items]
@@ -77,16 +77,16 @@ class _Group:
             else:
                 result = await self.service.embed_images(contents, model)
         except ServiceError as error:
-            return await self._apart(kind, model, indices, error)
+            return await self._embed_separately(kind, model, indices, error)
         return [
             _renamed(entry, self.names(index)) if isinstance(entry, ServiceError) else Outcome(entry, hit, result)
             for index, entry, hit in zip(indices, result.entries, result.hits, strict=True)
         ]
 
-    async def _apart(
+    async def _embed_separately(
         self, kind: Modality, model: str | None, indices: Sequence[int], error: ServiceError
     ) -> list[Outcome | ServiceError]:
-        """What one item did (a text too long) must not be its batch's fate: then each goes alone."""
+        """Embed each item alone if one item (e.g. a text that is too long) has failed the batch."""
         if not isinstance(error, (InvalidItem, PayloadTooLarge)) or len(indices) == 1:
             return [_renamed(error, self.names(index)) for index in indices]
         parts = await asyncio.gather(*(self.embed(kind, model, [index]) for index in indices))
@@ -94,7 +94,7 @@ class _Group:
 
 
 def _renamed(error: ServiceError, param: str) -> ServiceError:
-    """The same error, naming the item instead of the field of another route."""
+    """The same error, naming the item instead of another route's field."""
     message = error.message
     if error.param and error.param.startswith(("texts", "images")):
         message = message.replace(f"`{error.param}`", f"`{param}`")

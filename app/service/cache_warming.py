@@ -1,7 +1,7 @@
-"""Vectors that were made elsewhere by the very model that serves, put into the cache as if it had just made them.
+"""Stores vectors in the cache that the served model has computed elsewhere.
 
-The cache trusts what is in it, so nothing comes in on somebody's word alone: the fingerprint must be the served
-model's, and some of the texts are embedded here to see whether the vectors are what that model makes.
+The cache trusts its entries, so the vectors are verified: the fingerprint must be the served model's, and a sample of
+the texts is embedded here and compared.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from app.service.encoder import ready as ready_info
 from app.types import ModelInfo, Vector
 from app.vectors.similarity import normalize
 
-CHECKED = 4  # texts of each request that are embedded here, drawn by lot
-# bf16 in batches of other shapes stays above the one and within the other.
-LEAST_COSINE, LENGTH_TOLERANCE = 0.999, 0.02
+CHECKED = 4  # texts per request that are embedded here, chosen at random
+# The same text in bf16 in differently shaped batches stays within both.
+MIN_COSINE, LENGTH_TOLERANCE = 0.999, 0.02
 
 
 class WarmCache(Protocol):
@@ -34,7 +34,7 @@ class WarmCache(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReadyVectors:
-    """(n, d) rows as the model gives them, with what the tokenizer says of each text."""
+    """(n, d) rows of model output, with each text's token count and whether it was truncated."""
 
     fingerprint: str
     texts: Sequence[str]
@@ -44,22 +44,22 @@ class ReadyVectors:
 
 
 async def warm(service: EmbeddingService, cache: WarmCache, ready: ReadyVectors, model: str | None) -> tuple[int, int]:
-    """How many went into the shared cache, as the caller's own, and how many of them were embedded here first.
+    """Verify vectors and store them in the caller's cache scope. Returns the number stored and the number verified.
 
     Raises:
-        SpaceMismatch: They are another model's, or not what this one makes of these texts.
+        SpaceMismatch: The vectors are of another model, or this model computes other vectors for these texts.
         InvalidRequest: Lengths differ, or a number is not finite.
-        PayloadTooLarge: More than one request may hold.
-        CacheUnavailable: The shared cache can't be reached; it may have taken none.
+        PayloadTooLarge: There are too many texts for one request.
+        CacheUnavailable: The shared cache can't be reached; possibly no vector was stored.
     """
-    most = service.limits.texts
-    if len(ready.texts) > most:
-        raise PayloadTooLarge(f"{len(ready.texts)} texts; at most {most:,} in one request.", "texts")
+    limit = service.limits.texts
+    if len(ready.texts) > limit:
+        raise PayloadTooLarge(f"{len(ready.texts)} texts; at most {limit:,} in one request.", "texts")
     encoder = service.encoder(model, "text")
     info = ready_info(encoder)
     _check(ready, info)
     checked = sorted(SystemRandom().sample(range(len(ready.texts)), min(CHECKED, len(ready.texts))))
-    await _try_out(ready, checked, encoder, info, service.limits.deadline_s)
+    await _verify_sample(ready, checked, encoder, info, service.limits.deadline_s)
     make_key = KeyMaker(request_context.current().cache_scope, info.fingerprint, "text").text
     entries = split(pack(ready.rows, ready.tokens, ready.truncated), len(ready.texts))
     await cache.warm([(make_key(text), entry) for text, entry in zip(ready.texts, entries, strict=True)])
@@ -69,24 +69,26 @@ async def warm(service: EmbeddingService, cache: WarmCache, ready: ReadyVectors,
 def _check(ready: ReadyVectors, info: ModelInfo) -> None:
     if ready.fingerprint != info.fingerprint:
         raise SpaceMismatch(
-            f"These vectors are of a model with fingerprint {ready.fingerprint[:64]!r}; {info.id} serves here with "
-            f"{info.fingerprint!r}. Embed the corpus with the model and the precision that serve.",
+            f"These vectors are of a model with fingerprint {ready.fingerprint[:64]!r}, but {info.id} is served with "
+            f"{info.fingerprint!r}. Embed the corpus with the served model and precision.",
             "fingerprint",
         )
     count = len(ready.texts)
     if ready.rows.shape != (count, info.dimensions):
         raise InvalidRequest(
-            f"`embeddings` has {ready.rows.size} numbers; {count} texts need {count} times {info.dimensions}.",
+            f"`embeddings` has {ready.rows.size} numbers; {count} texts need {count} × {info.dimensions}.",
             "embeddings",
         )
     if len(ready.tokens) != count:
         raise InvalidRequest(f"`tokens` has {len(ready.tokens)} counts for {count} texts.", "tokens")
     finite: NDArray[np.bool_] = np.asarray(np.isfinite(ready.rows).all(axis=1))
     if not finite.all():
-        raise InvalidRequest(f"Row {int(np.argmin(finite))} has a number that is not finite.", "embeddings")
+        raise InvalidRequest(
+            f"Row {int(np.argmin(finite))} of `embeddings` has a number that is not finite.", "embeddings"
+        )
 
 
-async def _try_out(
+async def _verify_sample(
     ready: ReadyVectors, indices: Sequence[int], encoder: Encoder, info: ModelInfo, deadline_s: float
 ) -> None:
     futures = encoder.encode_texts([ready.texts[i] for i in indices])
@@ -101,17 +103,19 @@ async def _try_out(
             raise outcome.entry
         entries.append(outcome.entry)
     rows, tokens, truncated = unpack(entries)
-    for place, i in enumerate(indices):
-        given, own = ready.rows[i], rows[place]
+    for position, i in enumerate(indices):
+        given, own = ready.rows[i], rows[position]
         cosine = float(np.vecdot(normalize(given), normalize(own)))
         lengths = float(np.linalg.norm(given)), float(np.linalg.norm(own))
-        if cosine < LEAST_COSINE or abs(lengths[0] - lengths[1]) > LENGTH_TOLERANCE * lengths[1]:
+        if cosine < MIN_COSINE or abs(lengths[0] - lengths[1]) > LENGTH_TOLERANCE * lengths[1]:
             raise SpaceMismatch(
-                f"Row {i} is not what {info.id} makes of its text: cosine {cosine:.4f}, length {lengths[0]:.3g} "
-                f"instead of {lengths[1]:.3g}. Nothing was stored.",
+                f"Row {i} is not the vector that {info.id} computes for its text: cosine {cosine:.4f}, length "
+                f"{lengths[0]:.3g} instead of {lengths[1]:.3g}. Nothing was stored.",
                 "embeddings",
             )
-        if (ready.tokens[i], ready.truncated[i]) != (int(tokens[place]), bool(truncated[place])):
+        if (ready.tokens[i], ready.truncated[i]) != (int(tokens[position]), bool(truncated[position])):
+            state = "truncated" if truncated[position] else "not truncated"
             raise InvalidRequest(
-                f"Text {i} has {tokens[place]} tokens{', cut' if truncated[place] else ''} to {info.id}.", "tokens"
+                f"For {info.id}, text {i} has {tokens[position]} tokens and is {state}; correct `tokens`, `truncated`.",
+                "tokens",
             )

@@ -1,4 +1,4 @@
-"""EmbeddingService: look up → encode the misses → store → order. No HTTP, no Ray."""
+"""EmbeddingService: looks items up in the cache, encodes the misses and stores them. No HTTP, no Ray."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ from app.errors import (
     RequestRejected,
     ServiceError,
 )
-from app.images.reader import ImageReader, ReadImage
+from app.images.reader import DecodedImage, ImageReader
 from app.service import prompts, request_context
 from app.service.encoder import Encoded, Encoder, ModelState, Stages, ready
 from app.service.result import EmbeddingResult
@@ -34,10 +34,10 @@ from app.types import Modality, ModelInfo, Prompted, ReadOptions, TextInput, Tok
 __all__ = ["EmbeddingResult", "EmbeddingService", "Encoded", "Encoder", "ModelState", "Stages"]
 
 POLL_S = 0.02
-PLAINLY = ReadOptions()
+DEFAULT_READING = ReadOptions()
 
 
-class Found(Protocol):
+class CacheLookup(Protocol):
     @property
     def epoch(self) -> str | None: ...
     @property
@@ -45,7 +45,7 @@ class Found(Protocol):
 
 
 class EmbeddingCache(Protocol):
-    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None]) -> Found: ...
+    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None]) -> CacheLookup: ...
     def put_many(self, epoch: str | None, entries: Sequence[tuple[bytes, bytes]]) -> None: ...
 
 
@@ -55,18 +55,18 @@ class EmbeddingService:
 
     Args:
         encoders: By configured id, text models first in the order of configuration.
-        cache: Near and shared cache.
-        args: The settings; limits and defaults come from here.
-        reader: Turns image entries into crops.
-        patience_s: How long a request waits for a model that is still loading.
-        registry: Counts what was answered.
+        cache: The near and the shared cache.
+        args: The settings, including limits and defaults.
+        reader: Decodes image entries.
+        loading_wait_s: How long a request waits for a model that is still loading.
+        registry: Counts embedded items.
     """
 
     encoders: dict[str, Encoder]
     cache: EmbeddingCache
     args: AppArgs
     reader: ImageReader
-    patience_s: float = 2.0
+    loading_wait_s: float = 2.0
     registry: Registry = field(default_factory=Registry)
     _flights: SingleFlight = field(init=False)
 
@@ -74,8 +74,8 @@ class EmbeddingService:
         self._flights = SingleFlight(self.cache.put_many)
 
     @property
-    def under_way(self) -> int:
-        """Items that are being encoded."""
+    def in_flight(self) -> int:
+        """Number of items that are being encoded."""
         return len(self._flights)
 
     @property
@@ -87,10 +87,10 @@ class EmbeddingService:
         return models[0].name if models else None
 
     def encoder(self, name: str | None, kind: Modality) -> Encoder:
-        """The encoder of a full or short model name that can read `kind`.
+        """The encoder with this full or short name that can embed `kind`.
 
         Raises:
-            ModelNotFound: No such model, or it can't read `kind`.
+            ModelNotFound: There is no such model, or it can't embed `kind`.
         """
         wanted = self.args.model_aliases.get(name or "", name) or self.default_model(kind) or ""
         able = {id_: encoder for id_, encoder in self.encoders.items() if kind in encoder.kinds}
@@ -106,15 +106,17 @@ class EmbeddingService:
         raise ModelNotFound(f"No {kind} model named {public!r} is served here. Served: {names}.", "model")
 
     def refusal(self, kind: Modality) -> Overloaded | None:
-        """What a request that needs a model of this kind hears now, whichever it names; None while one takes more."""
-        told = [encoder.refusal(kind) for encoder in self.encoders.values() if kind in encoder.kinds]
-        full = [refusal for refusal in told if refusal is not None]
-        return min(full, key=lambda refusal: refusal.retry_after or 0) if full and len(full) == len(told) else None
+        """The error for any request of this kind if all its encoders are overloaded; None if one accepts more."""
+        all_refusals = [encoder.refusal(kind) for encoder in self.encoders.values() if kind in encoder.kinds]
+        refusals = [refusal for refusal in all_refusals if refusal is not None]
+        if not refusals or len(refusals) < len(all_refusals):
+            return None
+        return min(refusals, key=lambda refusal: refusal.retry_after or 0)
 
     async def _ready(self, name: str | None, kind: Modality) -> tuple[Encoder, ModelInfo]:
-        """The encoder once it serves: a replica that has only just begun hears of its models a moment later."""
+        """The encoder, once it is ready: a new ingress replica learns its models' states only after a moment."""
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + self.patience_s
+        give_up = loop.time() + self.loading_wait_s
         while True:
             try:
                 encoder = self.encoder(name, kind)
@@ -131,12 +133,12 @@ class EmbeddingService:
         texts: Sequence[str],
         model: str | None = None,
         param: str = "texts",
-        reading: ReadOptions = PLAINLY,
+        reading: ReadOptions = DEFAULT_READING,
     ) -> EmbeddingResult:
         """One outcome per text, in order; equal texts are encoded once.
 
         Raises:
-            PayloadTooLarge: Too many texts, or one too long; `param` names the field that held them.
+            PayloadTooLarge: There are too many texts, or one is too long. `param`: the request field of the texts.
             InvalidRequest: The model has no such prompt.
         """
         self._check_texts(texts, param)
@@ -155,10 +157,10 @@ class EmbeddingService:
     async def embed_ids(
         self, arrays: Sequence[Sequence[int]], model: str | None = None, param: str = "input"
     ) -> EmbeddingResult:
-        """One outcome per array of token ids, in order. Whether they are the model's own is for the encoder to say.
+        """One outcome per array of token ids, in order. The encoder checks that the ids are valid.
 
         Raises:
-            PayloadTooLarge: Too many arrays.
+            PayloadTooLarge: There are too many arrays.
         """
         self._check_texts([""] * len(arrays), param)
         encoder, info = await self._ready(model, "text")
@@ -170,10 +172,10 @@ class EmbeddingService:
     async def embed_images(
         self, images: Sequence[object], model: str | None = None, param: str = "images"
     ) -> EmbeddingResult:
-        """One outcome per image, in order. An image is its bytes or an entry as `app.images.sources` reads them.
+        """One outcome per image, in order. An image is its bytes or an entry that `app.images.sources` parses.
 
         Raises:
-            PayloadTooLarge: Too many images. What is wrong with one image is that image's outcome.
+            PayloadTooLarge: There are too many images. Errors of single images are their outcomes.
         """
         if len(images) > self.limits.images:
             raise PayloadTooLarge(f"{len(images)} images; at most {self.limits.images} in one request.", param)
@@ -182,13 +184,13 @@ class EmbeddingService:
             raise ModelUnavailable(f"{info.id} is still loading. Try again in a moment.", "model", retry_after=2)
         make_key = KeyMaker(request_context.current().cache_scope, info.fingerprint, "image").content
         started = time.perf_counter()
-        read = await self.reader.read(images, encoder.preprocessing, param)
+        decoded = await self.reader.read(images, encoder.preprocessing, param)
         decode_ms = (time.perf_counter() - started) * 1e3
         self.registry.observe(STAGE_SECONDS, decode_ms / 1e3, info.id, "decode")
-        good = [image for image in read if isinstance(image, ReadImage)]
+        good = [image for image in decoded if isinstance(image, DecodedImage)]
         keys = [make_key(image.digest) for image in good]
         result = await self._embed(encoder, info, "image", keys, [image.crop for image in good])
-        return result.with_errors(read, decode_ms).named(param, RequestRejected)
+        return result.with_errors(decoded, decode_ms).named(param, RequestRejected)
 
     async def _embed(
         self, encoder: Encoder, info: ModelInfo, kind: Modality, keys: Sequence[bytes], contents: Sequence[Any]
@@ -198,26 +200,26 @@ class EmbeddingService:
 
         def admit(lacking: list[int]) -> None:
             refusal = encoder.refusal(kind)
-            # What these cost is not known yet: some may be in the shared cache.
+            # The cost of the other items is not known yet: some may be in the shared cache.
             if refusal is not None and not all(keys[i] in self._flights for i in lacking):
                 raise refusal
 
         try:
-            found = await self.cache.get_many(keys, admit)
+            lookup = await self.cache.get_many(keys, admit)
         except Overloaded:
             if span is not None:
                 span.end()
             raise
         cache_ms = (time.perf_counter() - started) * 1e3
-        hits = [value is not None for value in found.values]
+        hits = [value is not None for value in lookup.values]
         if span is not None:
             span.set(items=len(keys), hits=sum(hits))
             span.end()
-        entries: list[bytes | ServiceError | None] = list(found.values)
+        entries: list[bytes | ServiceError | None] = list(lookup.values)
         stages = Stages()
         if not all(hits):
             missing = [i for i, hit in enumerate(hits) if not hit]
-            flights = self._flights.join(encoder, kind, [(keys[i], contents[i]) for i in missing], found.epoch)
+            flights = self._flights.join(encoder, kind, [(keys[i], contents[i]) for i in missing], lookup.epoch)
             try:
                 async with asyncio.timeout(self.limits.deadline_s):
                     await asyncio.wait({flight.future for flight in flights})
@@ -229,9 +231,9 @@ class EmbeddingService:
                 encoded = flight.future.result()
                 entries[i] = encoded.entry
                 stages = encoded.stages
-            _tell_joined(flights)
+            _link_joined(flights)
         outcomes = [e for e in entries if e is not None]
-        request_context.current().count(outcomes)
+        request_context.current().count_tokens(outcomes)
         self.registry.observe(STAGE_SECONDS, cache_ms / 1e3, info.id, "cache")
         self.registry.count(ITEMS_ANSWERED, info.id, kind, by=sum(isinstance(entry, bytes) for entry in outcomes))
         return EmbeddingResult(info, outcomes, hits, stages, cache_ms)
@@ -241,16 +243,16 @@ class EmbeddingService:
         if len(texts) > limits.texts:
             raise PayloadTooLarge(f"{len(texts)} texts; at most {limits.texts:,} in one request.", param)
         for i, text in enumerate(texts):
-            # UTF-8 is at most 4 bytes a character: most texts need no encoding to be known as short enough.
+            # UTF-8 has at most 4 bytes per character, so most texts need not be encoded to be accepted.
             if len(text) * 4 > limits.text_bytes and len(text.encode()) > limits.text_bytes:
                 raise PayloadTooLarge(
-                    f"`{param}.{i}` has {len(text.encode()):,} bytes; at most {limits.text_bytes:,} a text.",
+                    f"`{param}.{i}` has {len(text.encode()):,} bytes; at most {limits.text_bytes:,} per text.",
                     f"{param}.{i}",
                 )
 
 
-def _tell_joined(flights: Sequence[InFlight]) -> None:
-    """Name, in a traced request's span, the requests whose flights it joined: their traces have the encoder."""
+def _link_joined(flights: Sequence[InFlight]) -> None:
+    """Link a traced request to the requests whose items it joined: their traces contain the encoder's spans."""
     span = tracing.current()
     if span is None:
         return

@@ -1,4 +1,4 @@
-"""What an encoder is to the service: one configured model, wherever it runs, and what it answers."""
+"""The interface between the service and an encoder: a configured model, wherever it runs."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from app.types import Modality, ModelInfo, TextInput, Token
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """Where an encoder's time went, in milliseconds, and in how many runs of the model."""
+    """Milliseconds spent in each stage of an encoder call, and the number of model runs."""
 
     decode_ms: float = 0.0
     tokenize_ms: float = 0.0
@@ -23,8 +23,8 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One item's outcome: its cache entry or its error, and the times of the call that made it. `origin`: the
-    position in a trace that asked for it, where there is one.
+    """One item's cache entry or error, and the times of its encoder call. `origin`: the `traceparent` of the request
+    that started the call, if it is traced.
     """
 
     entry: bytes | ServiceError
@@ -34,7 +34,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """A model as its replicas tell. `items` and `batches` are what the replica that spoke last has run."""
+    """A model's state as its replicas report it. `items` and `batches` are those of the replica that reported last."""
 
     id: str
     status: Literal["loading", "ready", "unavailable"]
@@ -52,40 +52,40 @@ class Encoder(Protocol):
 
     @property
     def waiting(self) -> int:
-        """Items that no call has taken along yet."""
+        """Items that are not part of a call yet."""
         ...
 
     @property
     def retried(self) -> int:
-        """Items that were tried again since this process began."""
+        """Items that were retried since the start of this process."""
         ...
 
     @property
     def preprocessing(self) -> Preprocessing | None:
-        """How the model wants its images cropped; None before it is known, and for text models."""
+        """The model's image preprocessing; None until it is known, and for text models."""
         ...
 
     def refusal(self, kind: Modality) -> Overloaded | None:
-        """What `encode_texts` or `encode_images` would raise for a single one, because of what waits already.
+        """The error that `encode_texts` or `encode_images` would raise for a single item because of overload.
 
-        Asked before anything is spent on a request, the shared cache's time included: under an overload most of what
-        comes is refused, and that must cost as little as can be.
+        Called before any work is done for a request, including a look-up in the shared cache: under overload most
+        requests are rejected, so a rejection must be cheap.
         """
         ...
 
     def encode_texts(self, texts: Sequence[TextInput]) -> "Sequence[asyncio.Future[Encoded]]": ...
     async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
-        """What each text is made of; as `app.encoders.tokenizer`."""
+        """The tokens of each text; see `app.encoders.tokenizer`."""
         ...
 
     def encode_images(self, crops: Sequence[bytes]) -> "Sequence[asyncio.Future[Encoded]]": ...
     def trim(self) -> None:
-        """Futures were cancelled: end the work that nobody waits for any more."""
+        """Stop working on items whose futures were cancelled."""
         ...
 
 
 def ready(encoder: Encoder) -> ModelInfo:
-    """Raises ModelUnavailable, with the reason."""
+    """The model's info. Raises ModelUnavailable with the reason if the model is not ready."""
     state = encoder.state
     if state.info is not None and state.status == "ready":
         return state.info

@@ -1,9 +1,9 @@
-"""Which models were trained so that the first numbers of a vector are a vector of their own."""
+"""Knows which models support shortened vectors because they were trained with Matryoshka representation learning."""
 
 from app.config.settings import AppArgs
 from app.types import ModelInfo
 
-# Their cards say so. Others are told by `matryoshka: true` in their entry of the settings.
+# According to their model cards. Others are configured with `matryoshka: true`.
 KNOWN = frozenset(
     {
         "alibaba-nlp/gte-multilingual-base",

@@ -1,16 +1,16 @@
-"""Which of a model's prompts goes before a request's texts."""
+"""Chooses the prompt of a request's texts."""
 
 from app.errors import InvalidRequest
 from app.types import ModelInfo, ReadOptions
 
-# As sentence-transformers' `encode_query` and `encode_document` look for them.
+# The prompt names that sentence-transformers' `encode_query` and `encode_document` try.
 INPUT_TYPES = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
 
 def choose(info: ModelInfo, reading: ReadOptions) -> str | None:
-    """The prompt's text; None for the model's own default.
+    """The prompt's text; None: the model's default.
 
-    An input type that the model has no prompt for is read as usual: such a model knows no difference.
+    An input type without a prompt is ignored: such a model does not distinguish queries and documents.
 
     Raises:
         InvalidRequest: The model has no prompt of that name.
@@ -18,8 +18,8 @@ def choose(info: ModelInfo, reading: ReadOptions) -> str | None:
     if reading.prompt_name is not None:
         if reading.prompt_name not in info.prompts:
             known = ", ".join(map(repr, info.prompts)) or "none"
-            asked = reading.prompt_name[:80]
-            raise InvalidRequest(f"{info.id} has no prompt {asked!r}. Known prompts: {known}.", reading.param)
+            name = reading.prompt_name[:80]
+            raise InvalidRequest(f"{info.id} has no prompt {name!r}. Known prompts: {known}.", reading.param)
         return info.prompts[reading.prompt_name]
     names = INPUT_TYPES[reading.input_type] if reading.input_type else ()
     return next((info.prompts[name] for name in names if name in info.prompts), None)

@@ -1,7 +1,6 @@
-"""Who a request is made for, known to everything that it does. No HTTP.
+"""The tenant of a request, in a context variable that all code and tasks of the request can read.
 
-A context variable, not a parameter: a route that forgot to hand the tenant on would mix two tenants' cache entries
-without anybody noticing. Tasks begun for a request inherit it.
+It is not a parameter, because a route that forgot to pass it would silently mix the cache entries of two tenants.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,19 +14,19 @@ from app.errors import ServiceError
 
 @dataclass(slots=True, eq=False)
 class RequestContext:
-    """`cache_scope` sets its cache entries apart from others'; `tokens` is what it has used, where `counted`."""
+    """`cache_scope`: separates the tenant's cache entries. `tokens`: tokens used so far, if `counted`."""
 
     cache_scope: str = ""
     counted: bool = False
     tokens: int = 0
 
-    def count(self, entries: Sequence[bytes | ServiceError]) -> None:
+    def count_tokens(self, entries: Sequence[bytes | ServiceError]) -> None:
         if self.counted:
             self.tokens += tokens_of(entries)
 
 
-ANYBODY = RequestContext()
-_current: ContextVar[RequestContext] = ContextVar("caller", default=ANYBODY)
+ANONYMOUS = RequestContext()
+_current: ContextVar[RequestContext] = ContextVar("request_context", default=ANONYMOUS)
 
 
 def current() -> RequestContext:
@@ -35,9 +34,9 @@ def current() -> RequestContext:
 
 
 @contextmanager
-def acting(caller: RequestContext) -> Iterator[None]:
-    """Within, `current` is `caller`."""
-    token = _current.set(caller)
+def use(context: RequestContext) -> Iterator[None]:
+    """Make `context` the current one inside the `with` block."""
+    token = _current.set(context)
     try:
         yield
     finally:

@@ -1,23 +1,87 @@
-"""A search's vectors: what must be embedded is, what is a vector already is checked against it. No HTTP, no Ray."""
+"""Parses a `/search` body and embeds its texts and images; given vectors are checked against the model's.
 
+A body may hold 10,000 vectors, so numbers go from orjson straight into numpy.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from app.cache.entry import unpack
-from app.errors import InvalidRequest, ServiceError, SpaceMismatch
+from app.config.args import Limits
+from app.errors import InvalidRequest, PayloadTooLarge, ServiceError, SpaceMismatch
+from app.schemas import SearchRequest, SearchRequestOptions
+from app.schemas.validation import as_invalid_request, json_object
 from app.service import prompts
 from app.service.batch import Item, Outcome, embed_mixed
 from app.service.embedding_service import EmbeddingService
 from app.service.encoder import ready
 from app.service.result import EmbeddingResult
-from app.service.search_request import Search, name_of
 from app.types import ModelInfo, ReadOptions, Vector
+from app.vectors.json_body import vector_of
 
 
 @dataclass(frozen=True, slots=True)
-class Vectors:
-    """(1 + n, d) rows, the query's first; `result` is one of those that embedded, None where nothing was."""
+class SearchQuery:
+    """`items[0]` is the query, followed by the candidates; `given`: the candidates as in the request."""
+
+    items: Sequence[Item | Vector]
+    given: Sequence[Any]
+    options: SearchRequestOptions
+
+    @property
+    def images(self) -> int:
+        return sum(isinstance(item, Item) and item.kind == "image" for item in self.items)
+
+
+def name_of(index: int) -> str:
+    """The name of an item in errors."""
+    return f"candidates.{index - 1}" if index else "query"
+
+
+def parse(body: bytes, limits: Limits) -> SearchQuery:
+    """Raises InvalidRequest or PayloadTooLarge naming the field at fault."""
+    data = json_object(body, "`query` and `candidates`")
+    query, candidates = data.pop("query", None), data.pop("candidates", None)
+    try:
+        options = SearchRequestOptions.model_validate(data)
+    except ValidationError as error:
+        raise as_invalid_request(error, SearchRequest) from None
+    if query is None:
+        raise InvalidRequest("`query` is missing: send {text}, {image} or {vector}.", "query")
+    if not isinstance(candidates, list):
+        raise InvalidRequest("`candidates` must be a list of {text}, {image} or {vector} objects.", "candidates")
+    if len(candidates) > limits.search_candidates:
+        limit = f"{limits.search_candidates:,}"
+        raise PayloadTooLarge(f"{len(candidates):,} candidates; at most {limit} in one request.", "candidates")
+    search = SearchQuery([_item(one, name_of(i)) for i, one in enumerate([query, *candidates])], candidates, options)
+    if search.images > limits.images:
+        raise PayloadTooLarge(f"{search.images} images; at most {limits.images} in one request.", "candidates")
+    return search
+
+
+def _item(given: Any, param: str) -> Item | Vector:
+    if isinstance(given, dict) and len(given) == 1:
+        [(kind, content)] = given.items()
+        if kind == "text":
+            if not isinstance(content, str) or not content:
+                raise InvalidRequest(f"`{param}.text` must be a string and not empty.", f"{param}.text")
+            return Item("text", content, None)
+        if kind == "image":
+            return Item("image", content, None)
+        if kind == "vector":
+            if not isinstance(content, list) or not content:
+                raise InvalidRequest(f"`{param}.vector` must be a list of numbers.", f"{param}.vector")
+            return np.asarray(vector_of(content, f"{param}.vector"), np.float32)
+    raise InvalidRequest(f"`{param}` must be an object with one of `text`, `image` and `vector`.", param)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchVectors:
+    """(1 + n, d) rows, the query first. `result`: the embedding result of one item; None if nothing was embedded."""
 
     rows: Vector
     result: EmbeddingResult | None
@@ -29,23 +93,23 @@ class Vectors:
         return self.result.info if self.result else None
 
 
-async def vectors(service: EmbeddingService, search: Search) -> Vectors:
-    """Raises the ServiceError of the first item that can't be embedded, and SpaceMismatch."""
+async def embed(service: EmbeddingService, search: SearchQuery) -> SearchVectors:
+    """Raises SpaceMismatch, and the error of the first item that can't be embedded."""
     options = search.options
-    places = [i for i, item in enumerate(search.items) if isinstance(item, Item)]
+    positions = [i for i, item in enumerate(search.items) if isinstance(item, Item)]
     given = {i: item for i, item in enumerate(search.items) if not isinstance(item, Item)}
     result: EmbeddingResult | None = None
     rows: dict[int, Vector] = dict(given)
     hits = 0
-    if places:
+    if positions:
         model = options.model or service.default_model("image" if search.images else "text")
         reading = ReadOptions(options.prompt_name)
         for needed in {item.kind for item in search.items if isinstance(item, Item)}:
-            # Refused once, by the field's own name, and not with each item.
+            # Checked once, so that the error names the field and not an item.
             prompts.choose(ready(service.encoder(model, needed)), reading)
-        items = [Item(item.kind, item.content, model) for i in places if isinstance(item := search.items[i], Item)]
+        items = [Item(item.kind, item.content, model) for i in positions if isinstance(item := search.items[i], Item)]
         outcomes, _ = await embed_mixed(
-            service, items, service.limits.texts, reading=reading, names=lambda index: name_of(places[index])
+            service, items, service.limits.texts, reading=reading, names=lambda index: name_of(positions[index])
         )
         done: list[Outcome] = []
         for outcome in outcomes:
@@ -55,14 +119,16 @@ async def vectors(service: EmbeddingService, search: Search) -> Vectors:
         result = done[0].result
         hits = sum(outcome.cached for outcome in done)
         table, _, _ = unpack([outcome.entry for outcome in done])
-        rows |= dict(zip(places, table, strict=True))
+        rows |= dict(zip(positions, table, strict=True))
         _check_space(result.info, options.space, given)
-    return Vectors(_stacked(rows), result, len(places) - hits, hits)
+    return SearchVectors(_stacked(rows), result, len(positions) - hits, hits)
 
 
 def _check_space(info: ModelInfo, space: str | None, given: dict[int, Vector]) -> None:
     if given and space is not None and space != info.space:
-        raise SpaceMismatch(f"The vectors are of {space!r}, and the model's are of {info.space!r}.", "space")
+        raise SpaceMismatch(
+            f"The given vectors are in space {space!r}, but the model's are in {info.space!r}.", "space"
+        )
 
 
 def _stacked(rows: dict[int, Vector]) -> Vector:
@@ -70,7 +136,7 @@ def _stacked(rows: dict[int, Vector]) -> Vector:
     for i in range(len(rows)):
         if len(rows[i]) != dimensions:
             raise InvalidRequest(
-                f"`{name_of(i)}` has {len(rows[i])} dimensions and the query has {dimensions}: they must be equal.",
+                f"`{name_of(i)}` has {len(rows[i])} dimensions, but the query has {dimensions}: they must be equal.",
                 name_of(i),
             )
     return np.stack([rows[i] for i in range(len(rows))])

@@ -1,4 +1,4 @@
-"""Prometheus's text format, written by its own library from a snapshot."""
+"""Writes a snapshot in Prometheus' text format, using Prometheus' library."""
 
 from collections.abc import Iterator
 from itertools import accumulate
@@ -16,7 +16,7 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
 def text(snapshot: Snapshot) -> bytes:
-    """UTF-8, every metric of the table that has a value."""
+    """All metrics that have a value, in UTF-8."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(snapshot))
     return generate_latest(registry)
@@ -37,7 +37,7 @@ class _Collector(Collector):
 
 def _family(metric: Metric, series: Series) -> Family:
     width = len(metric.buckets) + 2 if metric.kind == "histogram" else 1
-    # In order, so that two scrapes of the same numbers are the same text. Another version's buckets are left out.
+    # Sorted, so that equal numbers give equal text. Histograms of other code versions have other buckets: skipped.
     rows = sorted((labels, cells) for labels, cells in series.items() if len(cells) == width)
     if metric.kind == "histogram":
         histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)

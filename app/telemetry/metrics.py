@@ -1,5 +1,4 @@
-"""Every metric as data: name, labels, buckets, words. Who counts is `app.telemetry.registry`, who writes
-`app.telemetry.exposition`."""
+"""The table of all metrics: name, labels, buckets, help text. `registry` counts them, `exposition` writes them."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -10,10 +9,10 @@ SECONDS: Final = (
 )  # fmt: skip
 ITEMS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 
-# What a label says where the true value could be anything: a stranger must not make series.
+# The label for values that clients choose freely: a client must not be able to create series.
 OTHER: Final = "other"
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# A client that went away got no status; this is the customary one for it.
+# The client disconnected before the response; nginx's status for this case.
 CLIENT_LEFT: Final = 499
 
 
@@ -22,7 +21,7 @@ class Metric:
     """One metric.
 
     Args:
-        merge: How the values of several processes become the cluster's.
+        merge: How the values of several processes are merged into the cluster's.
     """
 
     name: str
@@ -33,8 +32,8 @@ class Metric:
     merge: Literal["sum", "max"] = "sum"
 
     @property
-    def of_one_replica(self) -> bool:
-        """Ends with its replica; all other totals are the cluster's and outlive it."""
+    def per_replica(self) -> bool:
+        """Whether its series end with a replica. All other totals belong to the cluster and survive replicas."""
         return "replica" in self.labels
 
 
@@ -52,39 +51,44 @@ def _seconds(name: str, help_: str, *labels: str) -> Metric:
 
 REQUESTS = _counter(
     "embedding_requests_total",
-    "Requests answered, by route template, method and status; 499: the client left before an answer.",
+    "Requests answered, by route template, method and status; 499: the client disconnected before the response.",
     "route", "method", "status",
 )  # fmt: skip
 REQUEST_SECONDS = _seconds(
-    "embedding_request_duration_seconds", "From the request's head to its answer's last byte, by route.", "route"
+    "embedding_request_duration_seconds",
+    "From a request's headers to the last byte of its response, by route.",
+    "route",
 )
-IN_PROGRESS = _gauge("embedding_requests_in_progress", "Requests that are being answered.")
-REJECTED = _counter("embedding_requests_rejected_total", "Requests answered with an error, by its code.", "code")
-TIMEOUTS = _counter("embedding_request_timeouts_total", "Requests that ran into their deadline, by route.", "route")
+IN_PROGRESS = _gauge("embedding_requests_in_progress", "Requests in progress.")
+REJECTED = _counter("embedding_requests_rejected_total", "Requests answered with an error, by error code.", "code")
+TIMEOUTS = _counter("embedding_request_timeouts_total", "Requests that exceeded their deadline, by route.", "route")
 
 ITEMS_ANSWERED = _counter(
-    "embedding_items_total", "Texts and images answered with a vector, from the cache or a model.", "model", "kind"
+    "embedding_items_total", "Texts and images embedded, from the cache or by a model.", "model", "kind"
 )
 TOKENS = _counter(
-    "embedding_tokens_total", "Tokens of the texts that a model has read; what the cache had costs none.", "model"
+    "embedding_tokens_total", "Tokens of the texts that a model has embedded; cache hits do not count.", "model"
 )
 STAGE_SECONDS = _seconds(
     "embedding_stage_duration_seconds",
-    "By model and stage: decode and cache per request, tokenize, normalize (pixels) and queue per call of an encoder, "
+    "Time per model and stage: decode and cache per request; tokenize, normalize (pixels) and queue per encoder call; "
     "inference per run of the model.",
     "model", "stage",
 )  # fmt: skip
 BATCH_SIZE = Metric("embedding_batch_size", "histogram", "Items in one run of the model.", ("model",), ITEMS)
 QUEUED = _gauge(
-    "embedding_queue_items", "Items that wait: in an ingress for a call, at an encoder for the model.", "model", "place"
+    "embedding_queue_items",
+    "Waiting items: in an ingress for an encoder call, in an encoder for the model.",
+    "model",
+    "place",
 )
 RETRIED = _counter(
     "embedding_retried_items_total",
-    "Items tried again, each alone, because the replica that had them was lost.",
+    "Items retried, each in a call of its own, because their replica was lost.",
     "model",
 )
 READY = _gauge(
-    "embedding_model_ready", "1: the model serves. 0: it loads or can't be had.", "model", merge="max"
+    "embedding_model_ready", "1: the model is ready. 0: it is loading or unavailable.", "model", merge="max"
 )  # fmt: skip
 STATE = _gauge(
     "embedding_model_state", "1 for the state the model is in: loading, ready, unavailable.", "model", "state",
@@ -93,13 +97,13 @@ STATE = _gauge(
 
 CACHE_LOOKUPS = _counter(
     "embedding_cache_lookups_total",
-    "Items looked up by tier; the shared cache is asked for what the near one lacks, and not where that can't help.",
+    "Items looked up, by tier; the shared cache is only asked for misses of the near cache that it may hold.",
     "tier", "result",
 )  # fmt: skip
-CACHE_FAILURES = _counter("embedding_cache_failures_total", "Look-ups of the shared cache that were given up.")
-CACHE_EVICTIONS = _counter("embedding_cache_evictions_total", "Entries pushed out by newer ones, by tier.", "tier")
-CACHE_EXPIRATIONS = _counter("embedding_cache_expirations_total", "Entries whose life had passed, by tier.", "tier")
-CACHE_ENTRIES = _gauge("embedding_cache_entries", "Entries kept; near: of all ingress replicas together.", "tier")
+CACHE_FAILURES = _counter("embedding_cache_failures_total", "Look-ups in the shared cache that failed or timed out.")
+CACHE_EVICTIONS = _counter("embedding_cache_evictions_total", "Entries evicted for newer ones, by tier.", "tier")
+CACHE_EXPIRATIONS = _counter("embedding_cache_expirations_total", "Entries that expired, by tier.", "tier")
+CACHE_ENTRIES = _gauge("embedding_cache_entries", "Entries, by tier; near: of all ingress replicas together.", "tier")
 CACHE_BYTES = _gauge("embedding_cache_bytes", "Bytes of keys, values and bookkeeping, by tier.", "tier")
 
 BYPASS = _gauge(
@@ -108,10 +112,10 @@ BYPASS = _gauge(
     "part",
     merge="max",
 )
-REPLICAS = _gauge("embedding_replicas", "Replicas that run, as Ray Serve counts them.", "deployment")
+REPLICAS = _gauge("embedding_replicas", "Running replicas, as Ray Serve counts them.", "deployment")
 COMPLETE = _gauge(
     "embedding_metrics_complete",
-    "1: these are the whole cluster's numbers. 0: only a part of it could be asked, totals may be lower than before.",
+    "1: the metrics cover the whole cluster. 0: only a part of it answered, so totals may be lower than before.",
     merge="max",
 )  # fmt: skip
 MEMORY = _gauge("embedding_process_resident_memory_bytes", "Resident memory.", "deployment", "replica")
@@ -120,7 +124,7 @@ GC_RUNS = _counter(
     "embedding_gc_collections_total", "Runs of Python's garbage collector.", "deployment", "replica", "generation"
 )
 GC_SECONDS = _counter(
-    "embedding_gc_pause_seconds_total", "Time that Python's garbage collector took.", "deployment", "replica"
+    "embedding_gc_pause_seconds_total", "Time spent in Python's garbage collector.", "deployment", "replica"
 )
 
 METRICS: Final[tuple[Metric, ...]] = (

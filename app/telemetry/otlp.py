@@ -50,8 +50,8 @@ class OtlpSpan:
     def rename(self, name: str) -> None:
         self._span.update_name(name)
 
-    def fail(self, words: str) -> None:
-        self._span.set_status(Status(StatusCode.ERROR, words))
+    def fail(self, message: str) -> None:
+        self._span.set_status(Status(StatusCode.ERROR, message))
 
     def end(self) -> None:
         self._span.end()

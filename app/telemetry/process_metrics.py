@@ -1,4 +1,4 @@
-"""A process's own figures: memory, CPU time, garbage collector."""
+"""Metrics of a process: memory, CPU time, garbage collector."""
 
 import gc
 import time
@@ -10,7 +10,7 @@ from app.telemetry.registry import Registry
 
 
 class ProcessMetrics:
-    """Once made it is in `registry` with every snapshot, for the rest of the process's life."""
+    """Adds the process's metrics to every snapshot of `registry`, until the process ends."""
 
     def __init__(self, registry: Registry, deployment: str, replica: str) -> None:
         self._registry = registry
@@ -32,5 +32,5 @@ class ProcessMetrics:
         registry.set(MEMORY, self._process.memory_info().rss, *labels)
         registry.set(CPU_SECONDS, time.process_time(), *labels)
         registry.set(GC_SECONDS, self._gc_seconds, *labels)
-        for generation, figures in enumerate(gc.get_stats()):
-            registry.set(GC_RUNS, figures["collections"], *labels, str(generation))
+        for generation, stats in enumerate(gc.get_stats()):
+            registry.set(GC_RUNS, stats["collections"], *labels, str(generation))

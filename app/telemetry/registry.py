@@ -1,4 +1,4 @@
-"""Registry: one process's counts, and how the counts of several become one. Pure; one thread or event loop owns it."""
+"""Registry: the metrics of one process, and the merging of several. Pure; owned by one thread or event loop."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
@@ -13,13 +13,13 @@ bound, and then the sum."""
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Values by metric name. It says itself how it is merged, so that who merges needs no table.
+    """Values by metric name, grouped by how they are merged, so that merging needs no table of metrics.
 
     Args:
-        totals: Only ever grow, and outlive the process.
-        sums: Hold for now; the cluster's is their sum.
-        peaks: Hold for now; the cluster's is the largest.
-        own: The process's own, and end with it.
+        totals: Counters and histograms, which survive the process.
+        sums: Gauges that are summed over processes.
+        peaks: Gauges of which the largest counts.
+        own: Series of this process only, which end with it.
     """
 
     totals: dict[str, Series] = field(default_factory=dict)
@@ -42,9 +42,9 @@ class Snapshot:
 
 
 class Registry:
-    """Counting costs about a microsecond: a dict look-up and an addition.
+    """Counts metrics. One count costs about a microsecond: a dict look-up and an addition.
 
-    `collectors` run before each snapshot; they `set` what is kept elsewhere.
+    `collectors` run before each snapshot; they `set` the values that are kept elsewhere.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Registry:
         self._values: dict[str, Series] = {metric.name: {} for metric in METRICS}
 
     def count(self, metric: Metric, *labels: str, by: float = 1.0) -> None:
-        """A counter; or a gauge that has several parts."""
+        """Increase a counter, or a gauge that is the sum of several parts."""
         series = self._values[metric.name]
         cell = series.get(labels)
         if cell is None:
@@ -61,7 +61,7 @@ class Registry:
             cell[0] += by
 
     def observe(self, metric: Metric, value: float, *labels: str) -> None:
-        """A histogram."""
+        """Add a value to a histogram."""
         series = self._values[metric.name]
         cells = series.get(labels)
         if cells is None:
@@ -70,13 +70,13 @@ class Registry:
         cells[-1] += value
 
     def set(self, metric: Metric, value: float, *labels: str) -> None:
-        """A gauge, or a total that is kept elsewhere."""
+        """Set a gauge, or a total that is kept elsewhere."""
         self._values[metric.name][labels] = [float(value)]
 
     def snapshot(self) -> Snapshot:
         for metric in METRICS:
             if metric.kind == "gauge":
-                self._values[metric.name].clear()  # a label that has gone must not stay with its last value
+                self._values[metric.name].clear()  # a label that no longer exists must not keep its last value
         for collect in self.collectors:
             collect()
         taken = Snapshot()
@@ -88,7 +88,7 @@ class Registry:
 
 
 def merged(snapshots: Iterable[Snapshot]) -> Snapshot:
-    """The cluster's snapshot; what was given stays as it is."""
+    """Merge snapshots into the cluster's, without modifying them."""
     whole = Snapshot()
     for one in snapshots:
         add(whole, one)
@@ -104,7 +104,7 @@ def add(whole: Snapshot, part: Snapshot) -> None:
 
 
 def _part(snapshot: Snapshot, metric: Metric) -> dict[str, Series]:
-    if metric.of_one_replica:
+    if metric.per_replica:
         return snapshot.own
     if metric.kind != "gauge":
         return snapshot.totals
@@ -118,7 +118,7 @@ def _add(
         known = whole.setdefault(name, {})
         for labels, cells in series.items():
             have = known.get(labels)
-            # Buckets of another version of the code can't be added to ours.
+            # Histograms of another code version may have other buckets, which can't be added.
             known[labels] = list(cells) if have is None or len(have) != len(cells) else join(have, cells)
 
 

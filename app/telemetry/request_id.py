@@ -1,4 +1,4 @@
-"""Which request ids of clients are decent: short, printable ASCII that means nothing in a log, a header or a page."""
+"""Valid request ids of clients: short ASCII without characters that are special in logs, headers or HTML."""
 
 import re
 from typing import Final

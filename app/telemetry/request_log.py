@@ -1,7 +1,7 @@
-"""One line per request: which ones, what is in it, and when it is written. No content, no keys.
+"""The request log: one line per request, without its content and keys.
 
-A request only puts its line into a list; a thread hands the lines to `logging` twice a second, and how they look
-(JSON or text, which file) is the log's own configuration.
+A request only appends a record to a list; twice a second a thread passes the records to `logging`, whose configuration
+decides on the format (JSON or text) and the file.
 """
 
 import asyncio
@@ -15,18 +15,18 @@ from app.config.args import LogRequests
 logger = logging.getLogger(__name__)
 
 WRITE_S = 0.5
-MAX_LINES = 10_000  # more than a thread writes in half a second: the rest is counted and left out
+MAX_LINES = 10_000  # more than a thread writes in half a second; further lines are dropped and counted
 
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """What is known of an answered request.
+    """Describes one finished request.
 
     Args:
         ended: Seconds since the epoch.
-        counts: model, items, tokens, cache_hits, where vectors were asked for.
-        stages_ms: As `Server-Timing` has them.
-        code: Of the error that it was answered with.
+        counts: model, items, tokens and cache_hits, for requests that return vectors.
+        stages_ms: The times of the `Server-Timing` header.
+        code: The code of the error response, if it is one.
     """
 
     ended: float
@@ -40,8 +40,8 @@ class LogRecord:
     stages_ms: Mapping[str, float] = field(default_factory=dict)
 
     def fields(self) -> dict[str, object]:
-        """By the names that they have in a JSON log."""
-        known: dict[str, object] = {
+        """The fields of a JSON log line."""
+        fields: dict[str, object] = {
             "time": datetime.fromtimestamp(self.ended, UTC).isoformat(timespec="milliseconds"),
             "request_id": self.request_id,
             "method": self.method,
@@ -50,27 +50,27 @@ class LogRecord:
             "total_ms": round(self.total_ms, 3),
         }
         if self.code is not None:
-            known["code"] = self.code
-        known |= self.counts
+            fields["code"] = self.code
+        fields |= self.counts
         if self.stages_ms:
-            known["stages_ms"] = {name: round(spent, 3) for name, spent in self.stages_ms.items()}
-        return known
+            fields["stages_ms"] = {name: round(spent, 3) for name, spent in self.stages_ms.items()}
+        return fields
 
-    def words(self) -> str:
-        """For a log of plain text."""
-        words = [self.method, self.route, str(self.status), f"{self.total_ms:.1f}ms"]
-        words += [self.code] if self.code else []
-        words += [f"{name}={value}" for name, value in self.counts.items()]
-        return " ".join(words)
+    def text(self) -> str:
+        """The message of a plain-text log line."""
+        parts = [self.method, self.route, str(self.status), f"{self.total_ms:.1f}ms"]
+        parts += [self.code] if self.code else []
+        parts += [f"{name}={value}" for name, value in self.counts.items()]
+        return " ".join(parts)
 
 
 @dataclass(slots=True, eq=False)
 class RequestLog:
-    """Belongs to one event loop; `run` must be running for lines to be written."""
+    """Belongs to one event loop. Lines are written while `run` is running."""
 
     mode: LogRequests = "errors"
     _lines: list[LogRecord] = field(default_factory=list)
-    _left_out: int = 0
+    _dropped: int = 0
 
     def wants(self, status: int) -> bool:
         return self.mode == "all" or (self.mode == "errors" and status >= 400)
@@ -79,30 +79,30 @@ class RequestLog:
         if len(self._lines) < MAX_LINES:
             self._lines.append(line)
         else:
-            self._left_out += 1
+            self._dropped += 1
 
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
             await asyncio.sleep(WRITE_S)
             if self._lines:
-                await asyncio.to_thread(self._write, *self._take())
+                await asyncio.to_thread(self._write, *self._drain())
 
     def close(self) -> None:
-        """Write what there is, now."""
-        self._write(*self._take())
+        """Write all pending lines now."""
+        self._write(*self._drain())
 
-    def _take(self) -> tuple[list[LogRecord], int]:
-        taken = self._lines, self._left_out
-        self._lines, self._left_out = [], 0
-        return taken
+    def _drain(self) -> tuple[list[LogRecord], int]:
+        pending = self._lines, self._dropped
+        self._lines, self._dropped = [], 0
+        return pending
 
-    def _write(self, lines: list[LogRecord], left_out: int) -> None:
+    def _write(self, lines: list[LogRecord], dropped: int) -> None:
         for line in lines:
-            # An error of ours is a warning: what broke has been logged with its traceback where it broke.
+            # A server error is only a warning here: its traceback was logged where it was raised.
             level = logging.WARNING if line.status >= 500 else logging.INFO
-            logger.log(level, "%s", line.words(), extra={**line.fields(), "log_to_stderr": False})
-        if left_out:
-            logger.warning("%d requests were not logged: there were too many", left_out)
+            logger.log(level, "%s", line.text(), extra={**line.fields(), "log_to_stderr": False})
+        if dropped:
+            logger.warning("%d requests were not logged because there were too many", dropped)
         for handler in logger.handlers or (logger.parent.handlers if logger.parent else ()):
             handler.flush()

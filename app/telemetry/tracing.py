@@ -23,7 +23,7 @@ Value = str | int | float | bool
 
 
 class Span(Protocol):
-    """A piece of work; one that nobody ends is never sent."""
+    """A piece of work; it is sent when it ends."""
 
     @property
     def traceparent(self) -> str: ...
@@ -33,7 +33,7 @@ class Span(Protocol):
 
     def link(self, traceparent: str) -> None: ...
     def rename(self, name: str) -> None: ...
-    def fail(self, words: str) -> None: ...
+    def fail(self, message: str) -> None: ...
     def end(self) -> None: ...
 
 
@@ -87,7 +87,7 @@ def within(span: Span) -> Iterator[None]:
 
 
 def child(name: str, kind: SpanKind = "internal") -> Span | None:
-    """A part of what is current; None when that is not traced."""
+    """A child of the current span; None when that is not traced."""
     parent = _current.get()
     if parent is None or _tracer is None:
         return None
@@ -115,7 +115,7 @@ def carrying(items: Sequence[T]) -> "Sequence[T | Traced[T]]":
 def carried(items: "Sequence[T | Traced[T]]") -> tuple[Sequence[T], Origins | None]:
     """The items as they were, and where they came from; None when traces are off or none of them is traced."""
     if _tracer is None:
-        # Nobody marks items then.
+        # No item is marked then.
         return items, None  # type: ignore[return-value]
     plain: list[T] = []
     origins: Origins = []

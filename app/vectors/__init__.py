@@ -1,1 +1,1 @@
-"""Vectors: similarity, ranking, quantization, and the bodies that carry many of them. Pure numpy."""
+"""Vectors: similarity, quantization, and the request bodies of `/similarity`. Pure numpy."""

@@ -1,8 +1,7 @@
-"""A binary `/similarity` body becomes a numpy matrix, without a copy, or an error in words. No ranking here.
+"""Parses a binary `/similarity` body into a numpy matrix without a copy.
 
-The matrix is (1 + n, d): the query's row, then the candidates'. That its numbers are finite is
-`app.vectors.similarity`'s
-to check, which looks at all of them anyway.
+The matrix is (1 + n, d): the query's row, then the candidates' rows. `app.vectors.similarity` checks that its numbers
+are finite, because it reads all of them anyway.
 """
 
 import math
@@ -20,44 +19,43 @@ from app.types import Vector
 
 SHAPE = "x-embedding-shape"
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-# Longer than any header of a plain matrix.
-MOST_HEADER = 4096
+MAX_HEADER = 4096  # bytes; longer than any header of a plain matrix
 
 
-def shape_of(header: str | None) -> tuple[int, int]:
-    """What the header says. Raises InvalidRequest."""
+def parse_shape(header: str | None) -> tuple[int, int]:
+    """The shape in the `x-embedding-shape` header. Raises InvalidRequest."""
     if header is None:
-        words = f"The header `{SHAPE}` is missing: rows and columns of the matrix, e.g. 101,384, the query's row first."
-        raise InvalidRequest(words, SHAPE)
-    found = re.fullmatch(r"\s*([0-9]{1,12})\s*,\s*([0-9]{1,12})\s*", header)
-    if found is None:
+        message = f"The header `{SHAPE}` is missing: send the matrix's rows and columns, query included, e.g. 101,384."
+        raise InvalidRequest(message, SHAPE)
+    match = re.fullmatch(r"\s*([0-9]{1,12})\s*,\s*([0-9]{1,12})\s*", header)
+    if match is None:
         raise InvalidRequest(f"`{SHAPE}` must be two whole numbers, e.g. 101,384, not {header[:40]!r}.", SHAPE)
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 def matrix(body: NDArray[np.uint8], shape: tuple[int, int] | None, limits: Limits) -> Vector:
-    """(1 + n, d) float32. `shape`: of plain little-endian float32; None where the body is a NumPy file.
+    """(1 + n, d) float32. `shape`: of plain little-endian float32; None if the body is a NumPy file.
 
     Raises:
-        InvalidRequest: The body is no such file, or shape, length and type don't go together.
+        InvalidRequest: The body is not a NumPy file, or its shape, length and type do not match.
     """
     if shape is None:
-        return _file(body, limits)
+        return _npy_matrix(body, limits)
     _check_shape(shape, SHAPE, limits)
     needed = 4 * shape[0] * shape[1]
     if len(body) != needed:
-        words = f"The body has {len(body):,} bytes, and {shape[0]:,} × {shape[1]:,} float32 numbers have {needed:,}."
-        raise InvalidRequest(f"{words} Mend the body or `{SHAPE}`.", SHAPE)
+        message = f"The body has {len(body):,} bytes, but {shape[0]:,} × {shape[1]:,} float32 numbers have {needed:,}."
+        raise InvalidRequest(f"{message} Correct the body or `{SHAPE}`.", SHAPE)
     return np.asarray(np.frombuffer(body, "<f4"), np.float32).reshape(shape)
 
 
-def _file(body: NDArray[np.uint8], limits: Limits) -> Vector:
-    head = BytesIO(bytes(body[: MOST_HEADER + 16]))
+def _npy_matrix(body: NDArray[np.uint8], limits: Limits) -> Vector:
+    head = BytesIO(bytes(body[: MAX_HEADER + 16]))
     try:
         version = npy.read_magic(head)
         if version not in HEADERS:
-            raise InvalidRequest(f"NumPy file format {version[0]}.{version[1]} is not read here; write 1.0 or 2.0.")
-        shape, by_column, dtype = HEADERS[version](head, max_header_size=MOST_HEADER)
+            raise InvalidRequest(f"NumPy file format {version[0]}.{version[1]} is not supported; send 1.0 or 2.0.")
+        shape, by_column, dtype = HEADERS[version](head, max_header_size=MAX_HEADER)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, tokenize.TokenError, Warning) as error:
         raise InvalidRequest(f"The body is not a NumPy file: {str(error)[:200]}.") from None
     if dtype.kind != "f" or dtype.itemsize not in (4, 8):
@@ -67,10 +65,9 @@ def _file(body: NDArray[np.uint8], limits: Limits) -> Vector:
     _check_shape(shape, None, limits)
     needed = head.tell() + math.prod(shape) * dtype.itemsize
     if len(body) != needed:
-        words = f"The NumPy file has {len(body):,} bytes, and its header promises {needed:,}."
-        raise InvalidRequest(words)
+        raise InvalidRequest(f"The NumPy file has {len(body):,} bytes, but its header says {needed:,}.")
     numbers = np.frombuffer(body, dtype, offset=head.tell())
-    with np.errstate(over="ignore"):  # beyond float32 becomes infinite, which is refused
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite, which `similarity` rejects
         rows = numbers.reshape(shape, order="F" if by_column else "C")
         return np.require(rows, np.float32, ["C", "A"])
 
@@ -78,7 +75,7 @@ def _file(body: NDArray[np.uint8], limits: Limits) -> Vector:
 def _check_shape(shape: tuple[int, ...], param: str | None, limits: Limits) -> None:
     rows, columns = shape
     if rows < 1 or columns < 1:
-        raise InvalidRequest(f"A matrix of {rows} × {columns} has no query: its first row is the query.", param)
+        raise InvalidRequest(f"A matrix of {rows} × {columns} has no query; its first row must be the query.", param)
     if (rows - 1) * columns > limits.vector_elements:
-        most = f"{limits.vector_elements:,}"
-        raise InvalidRequest(f"{rows - 1:,} × {columns:,} numbers of candidates; at most {most} are allowed.", param)
+        limit = f"{limits.vector_elements:,}"
+        raise InvalidRequest(f"The candidates have {rows - 1:,} × {columns:,} numbers; the limit is {limit}.", param)

@@ -1,7 +1,7 @@
-"""A `/similarity` body becomes numpy arrays, or an error that names the field. No ranking here.
+"""Parses a JSON `/similarity` body into numpy arrays.
 
-The body holds up to millions of numbers, so the vectors go from orjson straight into numpy; pydantic checks the
-few options beside them.
+The body holds up to millions of numbers. So vectors go from orjson straight into numpy, and pydantic validates only
+the options.
 """
 
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ def parse(body: bytes, limits: Limits) -> SimilarityQuery:
     """JSON bytes -> (d,) query, (n, d) candidates and options.
 
     Raises:
-        SpaceMismatch: Query and candidates are declared to be of different spaces.
-        InvalidRequest: Not JSON, a field missing or of the wrong type, ragged or differing dimensions.
+        SpaceMismatch: The query and the candidates are declared to be in different spaces.
+        InvalidRequest: The body is not JSON, a field is missing or has the wrong type, or dimensions differ.
     """
     data = json_object(body, "`query` and `candidates`")
     numbers = {name: data.pop(name, None) for name in ("query", "candidates")}
@@ -37,27 +37,27 @@ def parse(body: bytes, limits: Limits) -> SimilarityQuery:
         options = SpacedOptions.model_validate(data)
     except ValidationError as error:
         raise as_invalid_request(error, SimilarityRequest) from None
-    exact = b"true" in body or b"false" in body  # numpy would take booleans for numbers
+    exact = b"true" in body or b"false" in body  # numpy would read booleans as numbers
     query = _query(numbers["query"], exact)
     candidates = _candidates(numbers["candidates"], len(query), limits, exact)
     spaces = {space for space in (options.query_space, options.candidate_space) if space is not None}
     if len(spaces) > 1:
         raise SpaceMismatch(
-            f"`query` is of {options.query_space!r} and `candidates` are of {options.candidate_space!r}: "
-            "vectors of different models don't compare.",
+            f"`query` is in space {options.query_space!r} and `candidates` are in {options.candidate_space!r}: "
+            "vectors of different models can't be compared.",
             "candidateSpace",
         )
     return SimilarityQuery(query, candidates, options)
 
 
 def vector_of(value: list[Any], param: str) -> Vector:
-    """A list as it came -> (d,) float32. Raises InvalidRequest, naming `param`."""
+    """A JSON list -> (d,) float32. Raises InvalidRequest naming `param`."""
     return _vector(value, param, exact=True)
 
 
 def _query(value: Any, exact: bool) -> Vector:
     if value is None:
-        raise InvalidRequest("`query` is missing: a vector, as a list of numbers.", "query")
+        raise InvalidRequest("`query` is missing: send a vector as a list of numbers.", "query")
     if not isinstance(value, list) or not value:
         raise InvalidRequest("`query` must be a list of at least one number.", "query")
     return _vector(value, "query", exact)
@@ -72,12 +72,12 @@ def _vector(value: list[Any], param: str, exact: bool) -> Vector:
 
 def _candidates(value: Any, dimensions: int, limits: Limits, exact: bool) -> Vector:
     if value is None:
-        raise InvalidRequest("`candidates` is missing: a list of vectors.", "candidates")
+        raise InvalidRequest("`candidates` is missing: send a list of vectors.", "candidates")
     if not isinstance(value, list):
         raise InvalidRequest("`candidates` must be a list of vectors, each a list of numbers.", "candidates")
     if len(value) * dimensions > limits.vector_elements:
         raise InvalidRequest(
-            f"`candidates` holds {len(value)} × {dimensions} numbers; at most {limits.vector_elements:,} are allowed.",
+            f"`candidates` has {len(value)} × {dimensions} numbers; the limit is {limits.vector_elements:,}.",
             "candidates",
         )
     if not value:
@@ -89,7 +89,7 @@ def _candidates(value: Any, dimensions: int, limits: Limits, exact: bool) -> Vec
 
 
 def _by_row(value: list[Any], dimensions: int) -> Vector:
-    """The slow, exact way: finds which candidate is wrong, or that none is."""
+    """Check every candidate separately: slower, but finds the one that is wrong."""
     rows = []
     for i, row in enumerate(value):
         param = f"candidates.{i}"
@@ -98,7 +98,7 @@ def _by_row(value: list[Any], dimensions: int) -> Vector:
         vector = _vector(row, param, exact=True)
         if len(vector) != dimensions:
             raise InvalidRequest(
-                f"`{param}` has {len(vector)} numbers and `query` has {dimensions}: they must be equal.",
+                f"`{param}` has {len(vector)} numbers, but `query` has {dimensions}: they must be equal.",
                 param,
             )
         rows.append(vector)
@@ -119,6 +119,6 @@ def _array(value: list[Any]) -> Vector | None:
 def _finite(array: Vector, param: str) -> Vector:
     bad = ~np.isfinite(array)
     if bad.any():
-        where = ".".join([param, *(str(i) for i in np.argwhere(bad)[0])])
-        raise InvalidRequest(f"`{where}` does not fit a 32-bit float.", where)
+        element = ".".join([param, *(str(i) for i in np.argwhere(bad)[0])])
+        raise InvalidRequest(f"`{element}` does not fit a 32-bit float.", element)
     return array

@@ -1,29 +1,33 @@
-"""Float vectors as small integers, as `sentence_transformers.quantize_embeddings` makes them.
+"""Quantizes float vectors: for API responses as `sentence_transformers.quantize_embeddings` does, and for corpora.
 
-The range of int8 and uint8 is fixed by the number of dimensions, not by the batch: equal texts get equal bytes
-whatever came with them. Numbers beyond the range get its end.
+In responses, the range of int8 and uint8 depends only on the number of dimensions and not on the batch, so that equal
+texts always get equal bytes. Numbers outside the range are clipped.
 """
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import InvalidRequest
 from app.types import OutputType, Vector
+from app.vectors.similarity import normalize
 
-# A vector of length 1 has components of 1/sqrt(d) on average; hardly any is five times that.
+Dtype = Literal["float32", "float16", "int8"]
+"""The number types of a written corpus."""
+INT8_SCALE = 127  # a corpus' int8 vectors are unit vectors times this
+# The components of a vector of length 1 average 1/sqrt(d); hardly any is five times that.
 SPREAD = 5.0
 
 
 def bound(dimensions: int) -> np.float32:
-    """int8 and uint8 have levels from minus this to this."""
+    """The levels of int8 and uint8 range from minus this value to this value."""
     return np.float32(min(1.0, SPREAD / math.sqrt(dimensions)))
 
 
 def stated_range(dimensions: int, output: OutputType) -> list[float] | None:
-    """What an answer says of the levels; None where there are none."""
+    """The range of the levels as a response states it; None for other types."""
     limit = float(bound(dimensions))
     return [-limit, limit] if output in ("int8", "uint8") else None
 
@@ -32,7 +36,7 @@ def quantize(rows: Vector, output: OutputType, param: str = "outputType") -> NDA
     """(n, d) rows of length 1 -> (n, d) float32, int8 or uint8, or (n, d / 8) int8 or uint8.
 
     Raises:
-        InvalidRequest: Signs of d numbers don't fill bytes.
+        InvalidRequest: The type is binary or ubinary, and d is not a multiple of 8.
     """
     if output == "float32":
         return rows
@@ -42,6 +46,21 @@ def quantize(rows: Vector, output: OutputType, param: str = "outputType") -> NDA
         levels: Vector = np.clip(np.floor((rows - -limit) / step), 0, 255)
         return levels.astype(np.uint8) if output == "uint8" else (levels - 128).astype(np.int8)
     if rows.shape[1] % 8:
-        raise InvalidRequest(f"{output} needs a number of dimensions that divides by 8, not {rows.shape[1]}.", param)
+        raise InvalidRequest(f"{output} needs a multiple of 8 dimensions, not {rows.shape[1]}.", param)
     packed: NDArray[np.uint8] = np.packbits(rows > 0, axis=1)
     return packed if output == "ubinary" else (packed.astype(np.int16) - 128).astype(np.int8)
+
+
+def corpus_vectors(rows: Vector, dtype: Dtype, dimensions: int, *, normalized: bool) -> Any:
+    """The model's (n, d) output -> (n, dimensions) rows of length 1, as a corpus stores them.
+
+    Args:
+        dimensions: Keep only this many leading dimensions; for Matryoshka models.
+        normalized: Whether the model's rows already have length 1.
+    """
+    if dimensions < rows.shape[1]:
+        rows, normalized = rows[:, :dimensions], False
+    unit = rows if normalized else normalize(rows)
+    if dtype == "int8":
+        return np.clip(np.rint(unit * INT8_SCALE), -INT8_SCALE, INT8_SCALE).astype(np.int8)
+    return np.ascontiguousarray(unit, np.float32 if dtype == "float32" else np.float16)

@@ -1,4 +1,4 @@
-"""From a `/similarity` body to its ranked results: parse, rank, plain numbers. No HTTP, no Ray."""
+"""Ranks the vectors of a `/similarity` body. No HTTP, no Ray."""
 
 from dataclasses import dataclass, replace
 
@@ -15,7 +15,7 @@ from app.vectors.similarity import rank
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Best first: (k,) places of the candidates in the request, (k,) float32 scores."""
+    """Best first: (k,) indices into the request's candidates, (k,) float32 scores."""
 
     indices: NDArray[np.int64]
     scores: Vector
@@ -24,25 +24,25 @@ class Ranking:
 
 
 def rank_json(body: bytes, limits: Limits) -> Ranking:
-    """Raises InvalidRequest, naming the field at fault."""
-    asked = parse(body, limits)
-    options = asked.options
-    ranked = rank_vectors(asked.query, asked.candidates, options.metric, options.top_k, options.threshold)
-    return replace(ranked, space=options.query_space or options.candidate_space)
+    """Rank a JSON body. Raises InvalidRequest naming the field at fault."""
+    request = parse(body, limits)
+    options = request.options
+    ranking = rank_vectors(request.query, request.candidates, options.metric, options.top_k, options.threshold)
+    return replace(ranking, space=options.query_space or options.candidate_space)
 
 
 def rank_matrix(
     body: NDArray[np.uint8], shape: tuple[int, int] | None, options: MatrixOptions, limits: Limits
 ) -> Ranking:
-    """A binary body -> its ranking. Raises InvalidRequest."""
+    """Rank a binary body. Raises InvalidRequest."""
     rows = matrix(body, shape, limits)
-    ranked = rank_vectors(rows[0], rows[1:], options.metric, options.top_k, options.threshold)
-    return replace(ranked, space=options.space)
+    ranking = rank_vectors(rows[0], rows[1:], options.metric, options.top_k, options.threshold)
+    return replace(ranking, space=options.space)
 
 
 def rank_vectors(
     query: Vector, candidates: Vector, metric: SimilarityMetric, top_k: int | None, threshold: float | None
 ) -> Ranking:
-    """(d,) against (n, d), as `app.vectors.similarity.rank`."""
-    ranked = rank(query, candidates, metric=metric, top_k=top_k, threshold=threshold)
-    return Ranking(ranked.indices, ranked.scores, metric)
+    """Rank (n, d) candidates against a (d,) query; see `app.vectors.similarity.rank`."""
+    best = rank(query, candidates, metric=metric, top_k=top_k, threshold=threshold)
+    return Ranking(best.indices, best.scores, metric)

@@ -38,12 +38,17 @@ def decide(setting: ServeBypass, parts: Iterable[BypassPart] = BYPASS_PARTS) -> 
     Raises:
         RuntimeError: One is required and can't be used.
     """
-    reasons = {part: _reason(setting, part) for part in parts}
+    wanted = {part for part in parts if setting in ("auto", "require") or part in setting}
+    unwanted = f"serve_bypass is {setting if isinstance(setting, str) else ', '.join(setting)}"
+    reasons = {part: why_not(part) if part in wanted else unwanted for part in parts}
     lacking = [f"{part}: {reason}" for part, reason in reasons.items() if reason is not None]
     if setting == "require" and lacking:
         raise RuntimeError(f"serve_bypass: require, but this can't be used: {'; '.join(lacking)}")
     used = frozenset(part for part, reason in reasons.items() if reason is None)
-    logger.info("Serve bypass: in use: %s; not: %s", ", ".join(sorted(used)) or "none", "; ".join(lacking) or "none")
+    level = logging.INFO if wanted == used else logging.WARNING
+    logger.log(
+        level, "Serve bypass: in use: %s; not: %s", ", ".join(sorted(used)) or "none", "; ".join(lacking) or "none"
+    )
     return used
 
 
@@ -52,12 +57,6 @@ def in_use(part: BypassPart) -> bool:
     if part == "middleware":
         return BypassMiddleware.application is not None and BypassMiddleware.servers > 0
     return any(replica.is_connected for replica in rpc_replicas)
-
-
-def _reason(setting: ServeBypass, part: BypassPart) -> str | None:
-    if setting in ("auto", "require") or part in setting:
-        return why_not(part)
-    return f"serve_bypass is {setting if isinstance(setting, str) else ', '.join(setting)}"
 
 
 @cache

@@ -10,9 +10,18 @@ import pytest
 
 from app.encoders.weights import resolve
 from app.types import Vector
-from tests.support.running import RunningService
+from tests.support.running import RunningService, chosen_way
 
 Oracle = Callable[[Sequence[str]], Vector]
+# Tests of what only the launcher, HAProxy or Serve's flags do.
+NOT_PLAIN = {"test_access.py", "test_client_headers.py", "test_fuzz.py", "test_lifecycle.py"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if chosen_way() == "plain":
+        for item in items:
+            if item.path.name in NOT_PLAIN:
+                item.add_marker(pytest.mark.skip(reason="plain `serve run` has no launcher and no flags"))
 
 
 @pytest.fixture

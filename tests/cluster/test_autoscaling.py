@@ -25,7 +25,7 @@ ENCODER = "TextEncoder-stand-in"
 MOST, MOST_INGRESSES = 3, 2
 # The service holds so many seconds of work; the load is a third of that, whatever this machine can do.
 QUEUE_S, SHARE = 12.0, 1 / 3
-MEASURED_S, MEASURING_CLIENTS = 3.0, 32
+MEASURED_S, FULL = 3.0, 32
 
 
 class Load:
@@ -37,17 +37,17 @@ class Load:
         self._port = port
 
     def capacity(self) -> float:
-        """Texts a second, while few clients ask."""
+        """Texts a second of one replica: one client asks, with a full batch each time."""
         before = self.statuses[200]
-        with self.of(MEASURING_CLIENTS):
+        with self.of(1, FULL):
             threading.Event().wait(MEASURED_S)
             answered = self.statuses[200] - before
-        return answered / MEASURED_S
+        return FULL * answered / MEASURED_S
 
     @contextmanager
-    def of(self, clients: int) -> Iterator[None]:
+    def of(self, clients: int, texts: int = 1) -> Iterator[None]:
         over = threading.Event()
-        thread = threading.Thread(target=lambda: asyncio.run(self._ask(clients, over)))
+        thread = threading.Thread(target=lambda: asyncio.run(self._ask(clients, texts, over)))
         thread.start()
         try:
             yield
@@ -55,12 +55,12 @@ class Load:
             over.set()
             thread.join(60)
 
-    async def _ask(self, clients: int, over: threading.Event) -> None:
+    async def _ask(self, clients: int, texts: int, over: threading.Event) -> None:
         async def client() -> None:
             connection = Connection("127.0.0.1", self._port)
             while not over.is_set():
                 try:
-                    answer = await connection.post("/embed/text", workloads.body(texts=workloads.short(1)))
+                    answer = await connection.post("/embed/text", workloads.body(texts=workloads.short(texts)))
                     self.statuses[answer.status] += 1
                     if answer.status != 200:
                         self.failures[f"{answer.status}: {answer.body.decode(errors='replace')[:300]}"] += 1

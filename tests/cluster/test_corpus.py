@@ -182,7 +182,7 @@ def test_what_cant_be_done_is_told_in_a_line(
     [
         (("--address", "127.0.0.1:1"), 1, "No Ray can be reached at 127.0.0.1:1"),
         (("--warm-cache", "http://127.0.0.1:1"), 1, "http://127.0.0.1:1 can't be reached"),
-        (("--warm-cache", "http://127.0.0.1:1", "--dtype", "int8"), 2, "whole float32 vectors"),
+        (("--warm-cache", "http://127.0.0.1:1", "--dtype", "int8"), 2, "full float32 vectors"),
     ],
 )
 def test_before_anything_starts(flags: tuple[str, ...], status: int, words: str, source: Path, tmp_path: Path) -> None:

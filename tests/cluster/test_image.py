@@ -124,7 +124,7 @@ def test_words_find_pictures_and_pictures_find_words(client: httpx.Client, unsee
         ([], 400, "invalid_request", "images", "must not be empty"),
         (["zzzz"], 400, "invalid_image", "images.0", "not a PNG, JPEG, WebP, GIF or BMP"),
         ([None], 400, "invalid_item", "images.0", "data URI, base64"),
-        (["http://127.0.0.1/x.png"], 400, "invalid_image", "images.0", "URLs are off"),
+        (["http://127.0.0.1/x.png"], 400, "invalid_image", "images.0", "URLs are disabled"),
         (["./../secret.png"], 400, "invalid_image", "images.0", "No image can be read"),
         ([{"path": "/etc/passwd"}], 400, "invalid_image", "images.0", "No image can be read"),
         (["A" * (JPEG_LIMIT * 3 // 2)], 413, "payload_too_large", "images.0", "at most"),

@@ -123,7 +123,7 @@ def test_ten_thousand_vectors(client: httpx.Client) -> None:
         (b"x" * 23, {"x-embedding-shape": "3,2"}, 400, "23 bytes"),
         (b"", {}, 400, "is missing"),
         (b"x" * 24, {"x-embedding-shape": "3"}, 400, "two whole numbers"),
-        (b"x" * 24, {"x-embedding-shape": "99999999,384"}, 400, "at most 4,000,000"),
+        (b"x" * 24, {"x-embedding-shape": "99999999,384"}, 400, "the limit is 4,000,000"),
         (np.full(6, np.nan, "<f4").tobytes(), {"x-embedding-shape": "3,2"}, 400, "not finite"),
         (b"x" * 24, {"content-type": NPY}, 400, "not a NumPy file"),
         (b"x" * (96 * 2**20 + 1), {"x-embedding-shape": "3,2"}, 413, "100,663,296 bytes"),

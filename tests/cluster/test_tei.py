@@ -40,7 +40,7 @@ def test_the_hubs_client_is_told_what_is_wrong(service: RunningService) -> None:
         hub.feature_extraction(LONG, truncate=False)
     assert refused.value.response.status_code == 422
     assert refused.value.response.json() == {
-        "error": "`inputs` must have at most 256 tokens; leave `truncate` true to have it cut.",
+        "error": "`inputs` must have at most 256 tokens; set `truncate` to true to truncate it.",
         "error_type": "Validation",
     }
 

@@ -48,7 +48,7 @@ class Compiled:
 @pytest.fixture
 def released(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     files: list[Path] = []
-    monkeypatch.setattr(openvino_runner.mapped_file, "release", files.append)  # type: ignore[attr-defined]
+    monkeypatch.setattr(openvino_runner.memory, "release", files.append)  # type: ignore[attr-defined]
     return files
 
 

@@ -50,7 +50,7 @@ LOST: Final = [
 
 OVERLOAD: Final = [
     M("the queue is looked at", "app/dispatch/coalescer.py", "            self.admission.check(units, waited_s, lambda: self._ahead(place))\n", "            pass\n", COALESCING),
-    M("a flood is refused at the door", "app/dispatch/load_shedding.py", "if self._looks < 1:", "if False:", "tests/unit/dispatch/test_load_shedding.py"),
+    M("a flood is refused unseen", "app/dispatch/load_shedding.py", "if self._looks < 1:", "if False:", "tests/unit/dispatch/test_load_shedding.py"),
     M("requests past Serve are under way", "deployments/serve_internals/accounting.py", "        self._metrics.inc_num_ongoing_requests(self._kind)\n", "", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
     M("requests past Serve end", "deployments/serve_internals/accounting.py", "began) * 1e3\n        self._metrics.dec_num_ongoing_requests(self._kind)\n", "began) * 1e3\n", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
     M("Serve's own routes are its own", "deployments/serve_internals/bypass_middleware.py", 'bool(scope["path"].startswith(SERVES_OWN) or', "bool(", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
@@ -59,7 +59,7 @@ OVERLOAD: Final = [
     M("private calls by signature", "deployments/serve_internals/probe.py", "        inspect.signature(function).bind(*args, **kwargs)\n", "        pass\n", "tests/unit/deployments/serve_internals/test_probe.py"),
     M("abstract methods of Ray's", "deployments/serve_internals/probe.py", 'sorted(getattr(cls, "__abstractmethods__", ()))', "[]", "tests/unit/deployments/serve_internals/test_probe.py"),
     M("a bypass that is required", "deployments/serve_internals/probe.py", 'if setting == "require" and lacking:', "if False:", "tests/unit/deployments/serve_internals/test_probe.py"),
-    M("a bypass that is off", "deployments/serve_internals/probe.py", 'if setting in ("auto", "require") or part in setting:', "if True:", "tests/unit/deployments/serve_internals/test_probe.py"),
+    M("a bypass that is off", "deployments/serve_internals/probe.py", ' if setting in ("auto", "require") or part in setting}', "}", "tests/unit/deployments/serve_internals/test_probe.py"),
     M("no RPC port where it is off", "deployments/serve_internals/rpc.py", 'if "rpc" not in probe.decide(setting, ("rpc",)):', "if False:", "tests/unit/deployments/serve_internals/test_rpc.py"),
     M("who leaves ends his work", "app/api/middleware/disconnect.py", "        self._task.cancel()\n", "", "tests/unit/api/test_disconnect.py"),
     M("who is cancelled did not leave", "app/api/middleware/disconnect.py", "and self._task.uncancel() == 0", "and (self._task.uncancel(), True)[1]", "tests/unit/api/test_disconnect.py"),
@@ -72,9 +72,6 @@ OVERLOAD: Final = [
     M("the deadline of a queue", "app/dispatch/admission.py", " or wait_s + units / self.rate > self.deadline_s", "", ADMISSION),
     M("no refusal on an estimate", "app/dispatch/admission.py", "waited_s < WAITED_SHARE * self.queue_s or ", "", ADMISSION),
     M("idle models are not slow", "app/dispatch/admission.py", "if is_busy or units / seconds > self.rate:", "if True:", ADMISSION),
-    M("an outage is told", "deployments/remote_encoder.py", "        admission.ignore_outage(sent, admission.clock() - reply.took_ms / 1e3)\n", "", "tests/unit/deployments/test_remote_encoder.py"),
-    M("an outage is no slowness", "app/dispatch/admission.py", "if begun - sent > OUTAGE_S:", "if False:", ADMISSION),
-    M("a slow arrival counts", "app/dispatch/admission.py", "if begun - sent > OUTAGE_S:", "if True:", ADMISSION),
     M("calls of a batch", "app/dispatch/coalescer.py", "if len(batch) >= full and", "if False and", COALESCING),
     M("small jobs one after the other", "app/inference/batch_queue.py", "if items == self.max_items or (items and tokens + padded > self.max_tokens):", "if True:", "tests/unit/inference/test_batch_queue.py"),
     M("the fewest calls", "app/dispatch/least_outstanding.py", "if counts[receiver] == least", "if True", "tests/unit/dispatch/test_least_outstanding.py tests/unit/deployments/serve_internals/test_router.py"),
@@ -85,6 +82,7 @@ OVERLOAD: Final = [
     M("exclusive only where it is quiet", "app/inference/scheduler.py", "not self._busy and self._quiet and", "not self._busy and", "tests/unit/inference/test_scheduler_streams.py"),
     M("nothing beside an exclusive run", "app/inference/scheduler.py", "free if exclusive and self.streams > 1 else free[:1]", "free[:1]", "tests/unit/inference/test_scheduler_streams.py"),
     M("every profile is tested", "app/encoders/text.py", "for exclusive in model.profiles:", "for exclusive in (False,):", "tests/models/test_contract.py"),
+    M("batch sizes in items", "deployments/engine.py", "sum(len(part.indices) for part in slices)", "len(slices)", "tests/unit/deployments/test_engine.py"),
     M("every profile is probed", "deployments/engine.py", "for exclusive in self._model.profiles:", "for exclusive in (False,):", "tests/unit/deployments/test_engine.py"),
     M("the last batches in even parts", "app/inference/batch_queue.py", "(parts := max(least, free)) > 1", "(parts := 1) > 1", "tests/unit/inference/test_batch_queue.py"),
     M("only a sole client gathers for long", "app/cache/client.py", "            if response.sole_client:\n", "            if True:\n", "tests/unit/cache/test_client_gathering.py"),
@@ -96,7 +94,7 @@ OVERLOAD: Final = [
     M("a rate of late", "app/dispatch/admission.py", "            self._calls.popleft()\n", "            break\n", ADMISSION),
     M("images that can't be decoded in time", "app/dispatch/admission.py", "        self.check(units, now - next(iter(self._tracked.values()), now))\n", "", "tests/unit/images/test_reader.py"),
     M("a deadline of decoding", "app/images/reader.py", "async with asyncio.timeout(deadline_s):", "async with asyncio.timeout(None):", "tests/unit/images/test_reader.py"),
-    M("a batch refused is a 429", "app/api/endpoints/batch.py", "    _check_taken(outcomes)\n", "", TROUBLE),
+    M("a batch refused is a 429", "app/api/endpoints/batch.py", "    _check_overloaded(outcomes)\n", "", TROUBLE),
 ]  # fmt: skip
 
 MODELS: Final = [

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from app.config.args import ModelArgs
-from app.corpus.model import Encoded, LoadModel
+from app.corpus.model import EncodedRows, LoadModel
 from app.corpus.run import Execute, in_process
-from app.corpus.source import Span
+from app.corpus.source import RowSpan
 from app.corpus.worker import CorpusJob, Receipt
 from app.types import Modality, ModelInfo, TokenizedText, Vector
 
@@ -41,20 +41,20 @@ class CountingModel:
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
         return [TokenizedText(range(len(text.split())), "long" in text) for text in texts]
 
-    def texts(self, texts: Sequence[str]) -> Encoded:
+    def texts(self, texts: Sequence[str]) -> EncodedRows:
         self.seen.extend(texts)
         return self._encoded([text.encode() for text in texts])
 
-    def images(self, files: Sequence[bytes]) -> Encoded:
+    def images(self, files: Sequence[bytes]) -> EncodedRows:
         self.seen.extend(file.hex() for file in files)
         return self._encoded(files)
 
-    def _encoded(self, contents: Sequence[bytes]) -> Encoded:
+    def _encoded(self, contents: Sequence[bytes]) -> EncodedRows:
         rows = np.zeros((len(contents), DIMENSIONS), np.float32)
         for i, content in enumerate(contents):
             rows[i] = (1 if self.normalized else 3) * vector(content)
         failed = {i: "the model failed on it" for i, content in enumerate(contents) if b"poison" in content}
-        return Encoded(rows, [len(content.split()) for content in contents], failed)
+        return EncodedRows(rows, [len(content.split()) for content in contents], failed)
 
     def load(self, args: ModelArgs, kind: Modality, threads: int, offline: bool) -> "CountingModel":
         return self
@@ -67,7 +67,7 @@ class DriverDied(Exception):
 def dying_after(parts: int, load: LoadModel) -> Execute:
     """In process, until so many parts are written."""
 
-    def execute(job: CorpusJob, spans: Sequence[Span]) -> Generator[Receipt]:
+    def execute(job: CorpusJob, spans: Sequence[RowSpan]) -> Generator[Receipt]:
         for count, receipt in enumerate(in_process(load)(job, spans), 1):
             yield receipt
             if count == parts:

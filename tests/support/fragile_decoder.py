@@ -7,13 +7,13 @@ from pathlib import Path
 
 from app.config.args import Limits
 from app.images import decode_worker
-from app.images.decoding import ReadImage, decode
+from app.images.decoder import DecodedImage, decode_crop
 from app.images.preprocessing import Preprocessing
 
 DIE, DIE_ONCE, HANG, LIE, HOARD = b"die", b"die once", b"hang", b"lie", b"hoard"
 
 
-def fragile(data: bytes, preprocessing: Preprocessing, limits: Limits, param: str) -> ReadImage:
+def fragile(data: bytes, preprocessing: Preprocessing, limits: Limits, param: str) -> DecodedImage:
     word, _, rest = data.partition(b":")
     if word == DIE:
         os._exit(139)
@@ -22,17 +22,17 @@ def fragile(data: bytes, preprocessing: Preprocessing, limits: Limits, param: st
         if not mark.exists():
             mark.touch()
             os._exit(139)
-        return ReadImage(b"d" * 32, b"c" * 192)
+        return DecodedImage(b"d" * 32, b"c" * 192)
     if word == HANG:
         Path(os.fsdecode(rest)).touch()
         time.sleep(600)
     if word == LIE:
-        return ReadImage(b"d" * 32, b"c" * 191)
+        return DecodedImage(b"d" * 32, b"c" * 191)
     if word == HOARD:
         # More than any allowed picture needs; not touched, so that a machine without the limit stays well.
         len(bytearray(1 << 33))
-        return ReadImage(b"d" * 32, b"c" * 192)
-    return decode(data, preprocessing, limits, param)
+        return DecodedImage(b"d" * 32, b"c" * 192)
+    return decode_crop(data, preprocessing, limits, param)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from app.api.middleware.auth import Authenticator
 from app.auth import api_keys
-from app.auth.key_file import KeyBook
+from app.auth.key_file import KeyFile
 from app.auth.quota import Quotas
 from app.config.args import AccessArgs
 from app.types import KeyScope
@@ -30,7 +30,7 @@ UNKNOWN = api_keys.make("nobody", SCOPES)[0]
 
 def guard_of(**args: object) -> Authenticator:
     settings = AccessArgs.model_validate({"keys": LINES} | args)
-    return Authenticator(KeyBook(settings.keys, None, lambda: NOW), settings, Quotas(lambda: NOW))
+    return Authenticator(KeyFile(settings.keys, None, lambda: NOW), settings, Quotas(lambda: NOW))
 
 
 def bearer(secret: str) -> dict[str, str]:

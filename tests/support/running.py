@@ -103,6 +103,7 @@ def _plain(config: Path, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
     """The command and variables of `serve run` with `config` at this port; Ray is its own, and on loopback."""
     data = yaml.safe_load(config.read_text())
     data["http_options"] = {"host": "127.0.0.1", "port": port}
+    data["applications"][0]["args"].setdefault("shapes_clip_may_serve", True)  # as the launcher does
     file = config.with_name(f"plain-{port}.yaml")
     file.write_text(yaml.safe_dump(data))
     loopback = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}

@@ -1,4 +1,4 @@
-"""`POST /embed/batch`: texts and images in one request; one bad item does not fail the others."""
+"""`POST /embed/batch`: texts and images in one request; an invalid item does not fail the others."""
 
 import time
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from app.api.backend import Backend
 from app.api.wire import bodies
-from app.api.wire.embeddings import Form, milliseconds
+from app.api.wire.embeddings import VectorFormat, milliseconds
 from app.api.wire.json_response import json_response
 from app.cache.entry import unpack
 from app.config.args import Limits
@@ -31,31 +31,31 @@ async def embed_batch(request: Request) -> Response:
     _check_images(items, limits)
     reading = ReadOptions(body.prompt_name, body.input_type)
     outcomes, batches = await embed_mixed(backend.service, items, body.batch_size, reading=reading)
-    _check_taken(outcomes)
-    form = Form(body.normalize, body.output_type)
-    request.state.answered = _Answered(outcomes)
-    written = [_written(outcome, form) for outcome in outcomes]
-    models = [about["model"] for _, about in written if "model" in about]
+    _check_overloaded(outcomes)
+    form = VectorFormat(body.normalize, body.output_type)
+    request.state.answered = _BatchCounts(outcomes)
+    results = [_result(outcome, form) for outcome in outcomes]
+    models = [metadata["model"] for _, metadata in results if "model" in metadata]
     total = milliseconds(started)
     return json_response(
         {
-            "embeddings": [row for row, _ in written],
+            "embeddings": [row for row, _ in results],
             "model": models[0] if models else None,
             "totalItems": len(items),
             "batchesProcessed": batches,
             "totalTime": total,
             "avgTimePerItem": round(total / len(items), 3),
-            "items": [about for _, about in written],
+            "items": [metadata for _, metadata in results],
         }
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Answered:
+class _BatchCounts:
     outcomes: list[Outcome | ServiceError]
 
     def counts(self) -> dict[str, object]:
-        """For the log."""
+        """The fields of the request log."""
         done = [outcome for outcome in self.outcomes if isinstance(outcome, Outcome)]
         return {
             "model": ",".join(dict.fromkeys(outcome.result.info.id for outcome in done)),
@@ -65,8 +65,8 @@ class _Answered:
         }
 
 
-def _check_taken(outcomes: list[Outcome | ServiceError]) -> None:
-    """Raises Overloaded if that is why there is nothing to answer with: a status tells more than a list of it."""
+def _check_overloaded(outcomes: list[Outcome | ServiceError]) -> None:
+    """Raises Overloaded if all items were rejected for it, so that the response has this status."""
     for outcome in outcomes:
         if not isinstance(outcome, Overloaded):
             return
@@ -84,8 +84,8 @@ def _item(given: object, index: int) -> Item | ServiceError:
     try:
         item = BatchItem.model_validate(given)
     except ValidationError as error:
-        wrong = as_invalid_request(error, BatchItem, param)
-        return InvalidItem(wrong.message, wrong.param)
+        invalid = as_invalid_request(error, BatchItem, param)
+        return InvalidItem(invalid.message, invalid.param)
     if (item.text is None) == (item.image is None):
         return InvalidItem(f"`{param}` must have either `text` or `image`.", param)
     if item.text is not None:
@@ -93,8 +93,8 @@ def _item(given: object, index: int) -> Item | ServiceError:
     return Item("image", item.image, item.model)
 
 
-def _written(outcome: Outcome | ServiceError, form: Form) -> tuple[object, Json]:
-    """An item's vector (or None) and what stands in `items` for it."""
+def _result(outcome: Outcome | ServiceError, form: VectorFormat) -> tuple[object, Json]:
+    """An item's vector (or None) and its entry in `items`."""
     if isinstance(outcome, ServiceError):
         return None, {"error": {"code": outcome.code, "message": outcome.message, "param": outcome.param}}
     rows, _, truncated = unpack([outcome.entry])
@@ -102,11 +102,11 @@ def _written(outcome: Outcome | ServiceError, form: Form) -> tuple[object, Json]
     try:
         row = form.of(rows, info)[0]
     except ServiceError as error:
-        return _written(error, form)
-    about: Json = {"model": info.id, "dimensions": info.dimensions, "cached": outcome.cached, "space": info.space}
-    about |= form.stated(info)
+        return _result(error, form)
+    metadata: Json = {"model": info.id, "dimensions": info.dimensions, "cached": outcome.cached, "space": info.space}
+    metadata |= form.range_field(info)
     if truncated[0]:
-        about["truncated"] = True
+        metadata["truncated"] = True
     if info.note:
-        about["note"] = info.note
-    return row, about
+        metadata["note"] = info.note
+    return row, metadata

@@ -27,21 +27,21 @@ from app.types import Vector
 
 async def stats(request: Request) -> Response:
     backend: Backend = request.app.state.backend
-    figures = await backend.cache.stats()
+    stats = await backend.cache.stats()
     return wire_response(
         CacheStatsResponse(
-            size=figures.size,
-            max_size=figures.max_size,
-            bytes=figures.bytes,
-            max_bytes=figures.max_bytes,
-            hits=figures.hits,
-            near_hits=figures.near_hits,
-            misses=figures.misses,
-            hit_rate=round(figures.hit_rate, 4),
-            evictions=figures.evictions,
-            expirations=figures.expirations,
-            clients=figures.clients,
-            available=figures.available,
+            size=stats.size,
+            max_size=stats.max_size,
+            bytes=stats.bytes,
+            max_bytes=stats.max_bytes,
+            hits=stats.hits,
+            near_hits=stats.near_hits,
+            misses=stats.misses,
+            hit_rate=round(stats.hit_rate, 4),
+            evictions=stats.evictions,
+            expirations=stats.expirations,
+            clients=stats.clients,
+            available=stats.available,
         )
     )
 
@@ -60,11 +60,11 @@ async def warm(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     body = bodies.parse(await bodies.read_json(request, backend.args.limits.text_body), CacheWarmRequest)
     count = len(body.texts)
-    cut = set(body.truncated)
-    if cut and max(cut) >= count:
-        raise InvalidRequest(f"`truncated` names {max(cut)}, and there are {count} texts.", "truncated")
+    truncated = set(body.truncated)
+    if truncated and max(truncated) >= count:
+        raise InvalidRequest(f"`truncated` contains index {max(truncated)}, but there are {count} texts.", "truncated")
     ready = ReadyVectors(
-        body.fingerprint, body.texts, _rows(body.embeddings, count), body.tokens, [i in cut for i in range(count)]
+        body.fingerprint, body.texts, _rows(body.embeddings, count), body.tokens, [i in truncated for i in range(count)]
     )
     stored, checked = await cache_warming.warm(backend.service, backend.cache, ready, body.model)
     return wire_response(
@@ -79,6 +79,6 @@ def _rows(encoded: str, count: int) -> Vector:
         raise InvalidRequest("`embeddings` is not base64.", "embeddings") from error
     if not data or len(data) % (4 * count):
         raise InvalidRequest(
-            f"`embeddings` has {len(data)} bytes: not {count} rows of float32, 4 bytes a number.", "embeddings"
+            f"`embeddings` has {len(data)} bytes, which is not {count} rows of float32 (4 bytes each).", "embeddings"
         )
     return np.frombuffer(data, "<f4").reshape(count, -1)

@@ -1,7 +1,7 @@
 """`GET /health`, `/livez` and `/readyz`.
 
-`/livez` says the ingress runs; `/readyz` that every configured model has left `loading` and a text model
-serves; `/health` says the same in full, to those who may know.
+`/livez` reports that the ingress is running; `/readyz` that no model is loading and a text model is ready; `/health`
+reports details to callers with the `read` scope.
 """
 
 import time
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.backend import Backend
-from app.api.middleware.auth import is_trusted
+from app.api.middleware.auth import may_read
 from app.api.wire.json_response import json_response, wire_response
 from app.schemas import CacheHealth, HealthResponse, HealthSummary, ModelHealth
 from app.service.embedding_service import EmbeddingService, Encoder
@@ -27,7 +27,7 @@ async def livez(request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     backend: Backend = request.app.state.backend
-    ready = _serves(backend.service)
+    ready = _is_ready(backend.service)
     return json_response({"status": "ready" if ready else "starting"}, 200 if ready else 503)
 
 
@@ -35,33 +35,33 @@ async def health(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     service = backend.service
     details = [_detail(encoder) for encoder in service.encoders.values()]
-    figures = await backend.cache.stats()
+    stats = await backend.cache.stats()
     reasons = [f"{model.id}: {model.reason}" for model in details if model.status == "unavailable"]
     reasons += [f"{model.note} {model.reason or ''}".strip() for model in details if model.note]
-    if not figures.available:
-        reasons.append("The shared cache can't be reached; every look-up beyond the near cache is a miss.")
-    serves = _serves(service)
-    status: Status = "starting" if not serves else "degraded" if reasons else "healthy"
-    if not is_trusted(request):
-        return wire_response(HealthSummary(status=status), 200 if serves else 503)
+    if not stats.available:
+        reasons.append("The shared cache can't be reached; every miss of the near cache is a miss.")
+    ready = _is_ready(service)
+    status: Status = "starting" if not ready else "degraded" if reasons else "healthy"
+    if not may_read(request):
+        return wire_response(HealthSummary(status=status), 200 if ready else 503)
     answer = HealthResponse(
         status=status,
         uptime=round(time.monotonic() - backend.started, 3),
         models={"text": service.default_model("text"), "image": service.default_model("image")},
         cache=CacheHealth(
-            size=figures.size,
-            max_size=figures.max_size,
-            hit_rate=round(figures.hit_rate, 4),
-            available=figures.available,
+            size=stats.size,
+            max_size=stats.max_size,
+            hit_rate=round(stats.hit_rate, 4),
+            available=stats.available,
         ),
         details=details,
         reasons=reasons,
         version=VERSION,
     )
-    return wire_response(answer, 200 if serves else 503)
+    return wire_response(answer, 200 if ready else 503)
 
 
-def _serves(service: EmbeddingService) -> bool:
+def _is_ready(service: EmbeddingService) -> bool:
     states = [encoder.state.status for encoder in service.encoders.values()]
     text = [e.state.status for e in service.encoders.values() if "text" in e.kinds and "image" not in e.kinds]
     return "loading" not in states and (not text or "ready" in text)

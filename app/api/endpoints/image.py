@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from app.api.backend import Backend
 from app.api.wire import bodies
-from app.api.wire.embeddings import Form, embeddings_response, tell_times
-from app.api.wire.negotiation import wanted
+from app.api.wire.embeddings import VectorFormat, embeddings_response, record_times
+from app.api.wire.negotiation import negotiate
 from app.config.args import Limits
 from app.errors import InvalidRequest, PayloadTooLarge
 from app.schemas import ImageRequest
@@ -26,48 +26,48 @@ SPELLINGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ImageInputs:
     images: list[object]
     model: str | None
-    form: Form
+    form: VectorFormat
 
 
 async def embed_image(request: Request) -> Response:
     started = time.perf_counter()
     backend: Backend = request.app.state.backend
     limits = backend.args.limits
-    media = wanted(request)
+    media = negotiate(request)
     if bodies.content_type(request) == "multipart/form-data":
-        asked = await _upload(request, limits)
+        inputs = await _upload(request, limits)
     else:
         body = bodies.parse(await bodies.read_json(request, limits.image_body, "or multipart/form-data"), ImageRequest)
-        asked = Asked(body.images, body.model, Form(body.normalize, body.output_type))
-    result = await backend.service.embed_images(asked.images, asked.model)
-    tell_times(request, result)
-    return embeddings_response(result, asked.form, media, started=started)
+        inputs = ImageInputs(body.images, body.model, VectorFormat(body.normalize, body.output_type))
+    result = await backend.service.embed_images(inputs.images, inputs.model)
+    record_times(request, result)
+    return embeddings_response(result, inputs.form, media, started=started)
 
 
-async def _upload(request: Request, limits: Limits) -> Asked:
+async def _upload(request: Request, limits: Limits) -> ImageInputs:
     body = await bodies.read(request, limits.image_body)
 
     async def stream() -> AsyncIterator[bytes]:
         yield body
         yield b""
 
-    # One file more than allowed is let through, so that the answer is the limit's and not the parser's.
+    # The parser accepts one file more than allowed, so that the error is ours and not the parser's.
     parser = MultiPartParser(request.headers, stream(), max_files=limits.images + 1, max_fields=MAX_FIELDS)  # type: ignore[arg-type]
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError) as error:
-        words = error.message.rstrip(".") if isinstance(error, MultiPartException) else "no boundary"
-        raise InvalidRequest(f"The multipart body can't be read: {words}.") from None
+        reason = error.message.rstrip(".") if isinstance(error, MultiPartException) else "no boundary"
+        raise InvalidRequest(f"The multipart body can't be parsed: {reason}.") from None
     try:
-        return await _asked(form, limits)
+        return await _read_form(form, limits)
     finally:
         await form.close()
 
 
-async def _asked(form: FormData, limits: Limits) -> Asked:
+async def _read_form(form: FormData, limits: Limits) -> ImageInputs:
     images: list[object] = []
     options: dict[str, str] = {}
     for name, value in form.multi_items():
@@ -76,8 +76,8 @@ async def _asked(form: FormData, limits: Limits) -> Asked:
                 raise InvalidRequest(f"Send files in the field `{FILES}`, not `{name}`.", name)
             if value.size is not None and value.size > limits.image_bytes:
                 index = f"{FILES}.{len(images)}"
-                most = limits.image_bytes
-                raise PayloadTooLarge(f"`{index}` has {value.size:,} bytes; at most {most:,} an image.", index)
+                limit = limits.image_bytes
+                raise PayloadTooLarge(f"`{index}` has {value.size:,} bytes; at most {limit:,} per image.", index)
             images.append(await value.read())
         elif name == FILES:
             images.append(value)
@@ -89,8 +89,10 @@ async def _asked(form: FormData, limits: Limits) -> Asked:
             )
     if not images:
         raise InvalidRequest(f"`{FILES}` is missing: send at least one file in this field.", FILES)
-    asked = Form(_boolean(options.get("normalize", "true")), _output(options.get("outputType", "float32")))
-    return Asked(images, options.get("model"), asked)
+    vector_format = VectorFormat(
+        _boolean(options.get("normalize", "true")), _output(options.get("outputType", "float32"))
+    )
+    return ImageInputs(images, options.get("model"), vector_format)
 
 
 def _boolean(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""`GET /metrics`: the whole cluster's figures as Prometheus text."""
+"""`GET /metrics`: the cluster's metrics in Prometheus' text format."""
 
 import asyncio
 
@@ -12,5 +12,5 @@ from app.telemetry import exposition
 async def metrics(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     snapshot = await backend.metrics.read()
-    # Thousands of lines take milliseconds, which other requests should not wait for.
+    # Writing thousands of lines takes milliseconds, so it must not block the event loop.
     return Response(await asyncio.to_thread(exposition.text, snapshot), media_type=exposition.CONTENT_TYPE)

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from app.api.backend import Backend
 from app.api.wire import bodies, inputs
-from app.api.wire.embeddings import Form, tell_times
-from app.api.wire.inputs import Objects, Texts
+from app.api.wire.embeddings import VectorFormat, record_times
+from app.api.wire.inputs import ObjectInputs, TextInputs
 from app.api.wire.json_response import json_response
 from app.config import model_names
 from app.errors import ModelNotFound, PayloadTooLarge, ServiceError
@@ -28,16 +28,16 @@ async def embed(request: Request) -> Response:
     body = bodies.parse(await bodies.read_json(request, backend.args.limits.image_body), OpenAiEmbeddingRequest)
     reading = ReadOptions(body.prompt_name, body.input_type, param="prompt_name")
     asked = inputs.parse(body.input)
-    if isinstance(asked, Texts):
+    if isinstance(asked, TextInputs):
         result = await backend.service.embed_texts(asked.texts, body.model, param="input", reading=reading)
-    elif isinstance(asked, Objects):
+    elif isinstance(asked, ObjectInputs):
         result = await _embed_objects(backend, asked.items, body.model, reading)
     else:
         result = await backend.service.embed_ids(asked.arrays, body.model)
-    tell_times(request, result)
+    record_times(request, result)
     rows, tokens, _ = result.table()
     info = result.info
-    form = Form(True, body.output_dtype, body.dimensions, "output_dtype")
+    form = VectorFormat(True, body.output_dtype, body.dimensions, "output_dtype")
     vectors = form.of(rows, info)
     encoded = body.encoding_format == "base64"
     if encoded:
@@ -61,10 +61,10 @@ async def embed(request: Request) -> Response:
     if body.dimensions and body.dimensions < info.dimensions and not matryoshka.is_trained_for_it(info, backend.args):
         answer["warning"] = (
             f"{info.id} was not trained for shortened vectors: with {body.dimensions} of {info.dimensions} dimensions "
-            "they find less than they could."
+            "search results will be worse."
         )
     if form.output != "float32":
-        answer |= {"output_dtype": form.output} | form.stated(info)
+        answer |= {"output_dtype": form.output} | form.range_field(info)
     return json_response(answer)
 
 
@@ -82,12 +82,12 @@ async def model(request: Request) -> Response:
 
 
 def _models(backend: Backend) -> dict[str, Json]:
-    """Those that can be asked now, and the aliases of these."""
+    """The models that are ready, and their aliases."""
     created = int(time.time() - (time.monotonic() - backend.started))
     served: dict[str, str] = {}
     for encoder in backend.service.encoders.values():
         if encoder.state.status == "ready":
-            # A backup serves under its own name: a model is never replaced silently.
+            # A backup is listed under its own name: a model is never replaced silently.
             id_ = encoder.state.info.id if encoder.state.info else encoder.state.id
             served[id_] = id_.split("/", 1)[0] if "/" in id_.strip("/") else "local"
     aliases = {
@@ -100,15 +100,16 @@ def _models(backend: Backend) -> dict[str, Json]:
 
 
 async def _embed_objects(backend: Backend, items: Sequence[Item], model: str, reading: ReadOptions) -> EmbeddingResult:
-    """Texts and images of one model."""
+    """Embed texts and images with one model."""
     limits = backend.args.limits
     images = sum(item.kind == "image" for item in items)
     if len(items) > limits.texts or images > limits.images:
         raise PayloadTooLarge(
-            f"{len(items)} inputs, {images} of them images; at most {limits.texts:,} and {limits.images}.", "input"
+            f"{len(items)} inputs with {images} images; at most {limits.texts:,} inputs and {limits.images} images.",
+            "input",
         )
     for kind in {item.kind for item in items}:
-        # Refused once, by the field's own name, and not with each input.
+        # Checked once, so that the error names the field and not an input.
         prompts.choose(ready(backend.service.encoder(model, kind)), reading)
     named = [Item(item.kind, item.content, model) for item in items]
     outcomes, _ = await embed_mixed(backend.service, named, limits.texts, reading=reading, names="input.{}".format)

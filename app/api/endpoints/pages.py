@@ -1,5 +1,4 @@
-"""`GET /`, the page, and `GET /static/…`, what it is made of. What the page may do is
-`app.api.middleware.security_headers`'."""
+"""The pages: `GET /`, `GET /docs`, their files under `/static/…`, and `GET /openapi.json`."""
 
 from pathlib import Path
 from typing import Final
@@ -8,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-# Said here, because what a system thinks of a suffix differs and browsers refuse modules of a wrong type.
+# Not guessed from the suffix: systems differ, and browsers reject modules with a wrong type.
 TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -16,10 +15,10 @@ TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 HEADERS: Final = {
-    # File names stay while their content changes with the version: ask each time, an unchanged one is a 304.
+    # File names do not change with their content, so browsers must revalidate; unchanged files are a 304.
     "cache-control": "no-cache",
     "cross-origin-resource-policy": "same-origin",
-    # The files are small: whoever asks for a part gets the whole, as HTTP allows, and not a status that is not ours.
+    # The files are small. Range requests get the whole file, as HTTP allows, since `Range` is not part of this API.
     "accept-ranges": "none",
 }
 FILES: Final = StaticFiles(directory=Path(__file__).parents[1] / "static")
@@ -29,12 +28,20 @@ async def index(request: Request) -> Response:
     return await file_response(request, "index.html")
 
 
+async def docs(request: Request) -> Response:
+    return await file_response(request, "docs.html")
+
+
+async def openapi(request: Request) -> Response:
+    return Response(request.app.state.openapi, media_type="application/json")
+
+
 async def static(request: Request) -> Response:
     return await file_response(request, request.path_params["file"])
 
 
 async def file_response(request: Request, name: str) -> Response:
-    """The whole file, with an ETag; 304 where the client has it already."""
+    """The whole file with an ETag, or a 304 if the client has the current version."""
     request.scope["headers"] = [header for header in request.scope["headers"] if header[0] != b"range"]
     response = await FILES.get_response(name, request.scope)
     response.headers.update(HEADERS)

@@ -1,4 +1,4 @@
-"""`POST /similarity`: the body goes to the similarity deployment as it came, JSON or a matrix of bytes."""
+"""`POST /similarity`: forwards the body (JSON or binary) unparsed to the similarity deployment."""
 
 import time
 
@@ -13,7 +13,7 @@ from app.api.wire.negotiation import NPY, OCTETS
 from app.errors import InvalidRequest
 from app.schemas import Json, MatrixOptions
 from app.schemas.validation import as_invalid_request
-from app.vectors.binary_body import SHAPE, shape_of
+from app.vectors.binary_body import SHAPE, parse_shape
 from app.vectors.ranking import Ranking
 
 
@@ -40,7 +40,7 @@ async def rank(request: Request) -> Response:
 
 async def _rank_matrix(request: Request, backend: Backend, limit: int) -> Ranking:
     options = _options(request)
-    shape = shape_of(request.headers.get(SHAPE)) if bodies.content_type(request) == OCTETS else None
+    shape = parse_shape(request.headers.get(SHAPE)) if bodies.content_type(request) == OCTETS else None
     body = await bodies.read_array(request, limit)
     return await backend.ranker.rank_matrix(body, shape, options)
 

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from app.api.backend import Backend
 from app.api.endpoints.health import VERSION
 from app.api.wire import bodies, inputs
-from app.api.wire.embeddings import Form, tell_times
-from app.api.wire.inputs import Texts
+from app.api.wire.embeddings import VectorFormat, record_times
+from app.api.wire.inputs import TextInputs
 from app.api.wire.json_response import json_response
 from app.config.args import ModelArgs
 from app.errors import InvalidItem, InvalidRequest, PayloadTooLarge
@@ -26,21 +26,21 @@ async def embed(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     body = bodies.parse(await bodies.read_json(request, backend.args.limits.text_body), TeiEmbedRequest)
     asked = inputs.texts_or_ids(body.inputs, "inputs")
-    if isinstance(asked, Texts):
+    if isinstance(asked, TextInputs):
         cut: Cut = "end" if body.truncation_direction.lower() == "right" else "start"
         reading = ReadOptions(body.prompt_name, None, cut, "prompt_name")
         result = await backend.service.embed_texts(asked.texts, body.model, param="inputs", reading=reading)
     elif body.prompt_name is not None:
-        raise InvalidRequest("A prompt goes before a text: send texts with `prompt_name`, not ids.", "prompt_name")
+        raise InvalidRequest("`prompt_name` needs texts, not token ids.", "prompt_name")
     else:
         result = await backend.service.embed_ids(asked.arrays, body.model, param="inputs")
-    tell_times(request, result)
+    record_times(request, result)
     rows, _, truncated = result.table()
     if truncated and body.truncate is False:
         which = "inputs" if isinstance(body.inputs, str) else f"inputs.{truncated[0]}"
-        most = result.info.max_tokens
-        raise InvalidItem(f"`{which}` must have at most {most} tokens; leave `truncate` true to have it cut.", which)
-    return json_response(Form(body.normalize, "float32", body.dimensions).of(rows, result.info))
+        limit = result.info.max_tokens
+        raise InvalidItem(f"`{which}` must have at most {limit} tokens; set `truncate` to true to truncate it.", which)
+    return json_response(VectorFormat(body.normalize, "float32", body.dimensions).of(rows, result.info))
 
 
 async def tokenize(request: Request) -> Response:
@@ -48,7 +48,7 @@ async def tokenize(request: Request) -> Response:
     limits = backend.args.limits
     body = bodies.parse(await bodies.read_json(request, limits.tokenize_body), TeiTokenizeRequest)
     asked = inputs.texts_or_ids(body.inputs, "inputs", "a string or a list of strings")
-    if not isinstance(asked, Texts):
+    if not isinstance(asked, TextInputs):
         raise InvalidRequest("`inputs` must be a string or a list of strings.", "inputs")
     if len(asked.texts) > limits.texts:
         raise PayloadTooLarge(f"{len(asked.texts)} texts; at most {limits.texts:,} in one request.", "inputs")
@@ -84,5 +84,5 @@ async def info(request: Request) -> Response:
 
 
 def _settings(backend: Backend, encoder: Encoder) -> ModelArgs:
-    """Those of the encoder's configured model."""
+    """The settings of the encoder's model."""
     return next(model for model in backend.args.text_models if model.name == encoder.state.id)

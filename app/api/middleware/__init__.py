@@ -1,1 +1,1 @@
-"""Middleware: what each request passes before and after its endpoint."""
+"""Middleware: code that runs before and after the endpoints."""

@@ -1,7 +1,7 @@
-"""Who may call a route: key, scope and quota, decided by a request's head before its body is touched.
+"""Authentication: checks key, scope and quota by a request's headers, before its body is read.
 
-`guarded` stands around every handler of the route table, and a route can't be made without a scope: what nobody
-thought of is closed. Which keys there are is `app.auth.key_file`'s.
+`with_auth` wraps every handler of the route table. A route can't be created without a scope, so no route is open by
+mistake.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from starlette.responses import Response
 from app.api.middleware.rate_limit_headers import quota_headers
 from app.api.route import Handler, Route
 from app.auth.api_keys import ApiKey
-from app.auth.key_file import KeyBook
+from app.auth.key_file import KeyFile
 from app.auth.quota import Quotas, seconds
 from app.cache.shared import CacheStats
 from app.config.args import AccessArgs
 from app.errors import Forbidden, Overloaded, TooManyRequests, Unauthorized
-from app.service.request_context import RequestContext, acting
+from app.service.request_context import RequestContext, use
 from app.types import KeyScope
 
 COUNT_PERIOD_S: Final = 2.0
@@ -30,15 +30,15 @@ SMALL_BODY: Final = 2**16
 
 @dataclass(slots=True, eq=False)
 class Authenticator:
-    """One ingress replica's."""
+    """One per ingress replica."""
 
-    book: KeyBook
+    keys: KeyFile
     args: AccessArgs
     quotas: Quotas = field(default_factory=lambda: Quotas(time.monotonic))
 
     def admit(self, request: Request, scope: KeyScope) -> ApiKey:
-        """Raises Unauthorized, Forbidden."""
-        return self.book.ring.admit(_secret(request), scope, self.book.clock())
+        """The request's key. Raises Unauthorized or Forbidden."""
+        return self.keys.ring.admit(_secret(request), scope, self.keys.clock())
 
     def may(self, request: Request, scope: KeyScope) -> bool:
         try:
@@ -52,60 +52,60 @@ class Authenticator:
         common = {"requests": self.args.requests_per_minute, "tokens": self.args.tokens_per_minute}
         return {unit: common[unit] if limit is None else limit for unit, limit in own.items()}
 
-    def caller(self, key: ApiKey) -> RequestContext:
+    def context(self, key: ApiKey) -> RequestContext:
         return RequestContext("" if self.args.share_cache else key.tenant, counted=True)
 
     async def count_replicas(self, stats: Callable[[], Awaitable[CacheStats]]) -> None:
-        """Keep the quotas' divisor true, until cancelled: every ingress replica is a client of the shared cache."""
+        """Update the quotas' number of replicas until cancelled: each ingress replica is a client of the cache."""
         while True:
-            figures = await stats()
-            if figures.available:
-                self.quotas.replicas = max(1, figures.clients)
+            cache_stats = await stats()
+            if cache_stats.available:
+                self.quotas.replicas = max(1, cache_stats.clients)
             await asyncio.sleep(COUNT_PERIOD_S)
 
 
-def guarded(route: Route) -> Handler:
-    """The route's handler, for those who may call it."""
+def with_auth(route: Route) -> Handler:
+    """The route's handler with authentication."""
 
-    async def for_those_who_may(request: Request) -> Response:
+    async def authenticated(request: Request) -> Response:
         authenticator: Authenticator | None = request.app.state.backend.authenticator
         if authenticator is None or route.scope == "open":
-            _refuse_foreign_pages(request)
-            await _refuse_shed(request)
+            _reject_cross_site(request)
+            await _raise_if_shed(request)
             return await route.handler(request)
         key = authenticator.admit(request, route.scope)
-        await _refuse_shed(request)
-        limits, caller = authenticator.limits(key), authenticator.caller(key)
+        await _raise_if_shed(request)
+        limits, context = authenticator.limits(key), authenticator.context(key)
         try:
-            _take(authenticator, key, limits)
-            with acting(caller):
+            _charge_request(authenticator, key, limits)
+            with use(context):
                 return await route.handler(request)
         finally:
-            authenticator.quotas.charge(key.tenant, "tokens", caller.tokens)
+            authenticator.quotas.charge(key.tenant, "tokens", context.tokens)
             request.state.quota_headers = quota_headers(authenticator.quotas.left(key.tenant, limits))
 
-    return for_those_who_may
+    return authenticated
 
 
-def is_trusted(request: Request) -> bool:
-    """Whether the caller may hear what is not for anybody: it may `read`, or nobody is asked for a key."""
+def may_read(request: Request) -> bool:
+    """Whether the caller may see details: it has the `read` scope, or no keys are required."""
     authenticator: Authenticator | None = request.app.state.backend.authenticator
     return authenticator is None or authenticator.may(request, "read")
 
 
-def _take(authenticator: Authenticator, key: ApiKey, limits: dict[str, int]) -> None:
+def _charge_request(authenticator: Authenticator, key: ApiKey, limits: dict[str, int]) -> None:
     exhausted = authenticator.quotas.take(key.tenant, limits)
     if exhausted is not None:
         wait = seconds(exhausted)
-        words = f"The quota of {exhausted.limit:,} {exhausted.unit} a minute is used up; it is whole again in {wait} s."
-        raise TooManyRequests(words, retry_after=wait)
+        message = f"The quota of {exhausted.limit:,} {exhausted.unit} per minute is used up; it resets in {wait} s."
+        raise TooManyRequests(message, retry_after=wait)
 
 
 def _secret(request: Request) -> bytes | None:
-    """The key that a request brings.
+    """The key in a request's headers.
 
     Raises:
-        Unauthorized: It brings several, and somebody on the way may have looked at another than we would.
+        Unauthorized: There are several keys; a gateway might have checked another one.
     """
     found: set[bytes] = set()
     for name, value in request.scope["headers"]:
@@ -113,32 +113,32 @@ def _secret(request: Request) -> bytes | None:
             found.add(value.strip())
         elif name == b"authorization":
             scheme, _, rest = value.strip().partition(b" ")
-            # Another scheme is a gateway's business.
+            # Other schemes are for gateways.
             if scheme.lower() == b"bearer":
                 found.add(rest.strip())
     found.discard(b"")
     if len(found) > 1:
-        raise Unauthorized("The request brings several API keys. Send one.")
+        raise Unauthorized("The request contains several API keys. Send one.")
     return found.pop() if found else None
 
 
-async def _refuse_shed(request: Request) -> None:
-    """Raises what the door (`app.dispatch.load_shedding`) has decided of this request."""
+async def _raise_if_shed(request: Request) -> None:
+    """Raises the error with which `app.dispatch.load_shedding` rejects this request, if it does."""
     refusal: Overloaded | None = request.scope["state"].get("shed")
     if refusal is None:
         return
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) <= SMALL_BODY:
-        # It is here by now. Left unread it would cost the connection, and the next request a new one.
+        # The body has already arrived. Left unread, it would close the connection.
         async for _ in request.stream():
             pass
     raise refusal
 
 
-def _refuse_foreign_pages(request: Request) -> None:
-    """Where no key is asked for, any page that somebody on this machine looks at could empty the cache: browsers
-    send simple requests to other origins without asking. They say so, though (Fetch Metadata, W3C)."""
+def _reject_cross_site(request: Request) -> None:
+    """Protects services without keys against cross-site requests: browsers send simple requests to other origins
+    without a preflight, so any web page could clear the cache. They mark them, however (Fetch Metadata, W3C)."""
     if request.method not in ("GET", "HEAD") and request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         allowed = request.app.state.backend.args.cors_origins
         if request.headers.get("origin") not in allowed and "*" not in allowed:
-            raise Forbidden("Pages of other origins may not call this service; `cors_origins` lets them.")
+            raise Forbidden("Pages of other origins may not call this service; allow them with `cors_origins`.")

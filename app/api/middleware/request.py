@@ -1,6 +1,6 @@
-"""What every request passes: an id, the answer's common headers, errors turned into JSON, unread bodies taken in.
+"""The outermost middleware: assigns request ids, adds common headers, converts errors to JSON, drains unread bodies.
 
-Pure ASGI, not `BaseHTTPMiddleware`, which costs a task and a queue per request.
+Pure ASGI, because `BaseHTTPMiddleware` costs a task and a queue per request.
 """
 
 import logging
@@ -15,7 +15,7 @@ from app.api.middleware.disconnect import Disconnect
 from app.api.middleware.request_body import Body
 from app.api.middleware.request_metrics import RequestMetrics
 from app.api.middleware.request_tracing import begin_request, end_request
-from app.api.wire.error_formats import dialect_of_unknown
+from app.api.wire.error_formats import error_format_of_unknown
 from app.api.wire.json_response import error_response
 from app.errors import InternalError, ServiceError
 from app.telemetry import tracing
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class RequestMiddleware:
-    """`names_answers`: whether the request's id is written on the answer here; Serve does that by itself."""
+    """`names_answers`: whether to add the request id to responses; Serve does so itself."""
 
     def __init__(
         self, app: ASGIApp, replica: str, *, names_answers: bool, registry: RequestMetrics | None = None
@@ -43,7 +43,7 @@ class RequestMiddleware:
             return
         request_id = _request_id(scope)
         facts = self.registry.route(scope["path"])
-        dialect = dialect_of_unknown(scope["path"]) if facts is None else facts.errors_as
+        dialect = error_format_of_unknown(scope["path"]) if facts is None else facts.errors_as
         scope.setdefault("state", {}).update(request_id=request_id, dialect=dialect)
         span, trace = begin_request(scope, request_id, is_traced=facts is None or facts.is_traced)
         began = time.perf_counter()
@@ -67,10 +67,10 @@ class RequestMiddleware:
                 if self.names_answers or "bypass" in scope["state"]:
                     message["headers"].append((b"x-request-id", request_id.encode()))
                 if not body.is_read:
-                    # What is left after draining is not worth reading, and must not be taken for a next request.
+                    # The rest that is not drained must not be read as the next request.
                     message["headers"].append((b"connection", b"close"))
             elif not body.is_read and not message.get("more_body", False):
-                # The whole answer is out before the rest comes in; only its formal end waits.
+                # The whole response is sent before the body is drained; only its end marker waits.
                 await send({**message, "more_body": True})
                 await body.drain()
                 message = {"type": "http.response.body", "body": b""}
@@ -93,7 +93,7 @@ class RequestMiddleware:
             logger.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
             if started:
                 raise
-            failure = InternalError("Something went wrong on our side. The request id finds it in the log.")
+            failure = InternalError("Internal error. The log has the details under this request id.")
             scope["state"]["error_code"] = failure.code
             await error_response(failure, request_id, dialect)(scope, body.receive, send_with_headers)
         finally:
@@ -105,7 +105,7 @@ class RequestMiddleware:
 
 
 def _request_id(scope: Scope) -> str:
-    """The client's own id when it is a decent one, else a new one."""
+    """The client's request id if it is valid, else a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and VALID_ID.fullmatch(value):
             return str(value, "ascii")

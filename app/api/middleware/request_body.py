@@ -1,8 +1,8 @@
-"""What is done with a body that is not read, or does not come.
+"""Handles bodies that are not read, or that stall.
 
-An early refusal answers at once, and then takes in what is under way: a client that sends its whole body before it
-reads would otherwise see a reset connection and not the status. A body that stalls is not waited for: HAProxy leaves
-one open whose chunks it has refused.
+An early error response is sent at once, and then the body is drained: a client that sends its whole body before reading
+would otherwise see a reset connection instead of the status. Stalled bodies time out: HAProxy leaves a request open
+whose chunks it has rejected.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ from starlette.types import Message, Receive, Scope
 
 from app.errors import InvalidRequest
 
-MOST_BYTES: Final = 64 * 2**20
-MOST_SECONDS: Final = 5.0
-MOST_SILENCE_S = 20.0
+MAX_BYTES: Final = 64 * 2**20
+MAX_SECONDS: Final = 5.0
+MAX_SILENCE_S = 20.0
 
 
 class Body:
-    """Stands before a request's `receive` and knows whether the end has been read."""
+    """Wraps a request's `receive` and tracks whether the body was read to its end."""
 
     __slots__ = ("_has_none", "_receive", "is_read")
 
@@ -27,19 +27,19 @@ class Body:
         self._has_none = self.is_read = not _has_body(scope)
 
     async def receive(self) -> Message:
-        """Raises InvalidRequest if nothing more of the body comes."""
+        """Raises InvalidRequest if the body stalls."""
         if self._has_none:
-            # Not asked for: whoever watches for the client's leaving may have taken it.
+            # Synthesized, because `Disconnect` may already have received this message.
             self._has_none = False
             return {"type": "http.request", "body": b"", "more_body": False}
         if self.is_read:
             return await self._receive()
         try:
-            async with asyncio.timeout(MOST_SILENCE_S):
+            async with asyncio.timeout(MAX_SILENCE_S):
                 return await self._next()
         except TimeoutError:
-            words = f"No more of the body came for {MOST_SILENCE_S:g} s. Send it without pauses."
-            raise InvalidRequest(words) from None
+            message = f"No more of the body arrived within {MAX_SILENCE_S:g} s. Send it without pauses."
+            raise InvalidRequest(message) from None
 
     async def _next(self) -> Message:
         message = await self._receive()
@@ -47,13 +47,13 @@ class Body:
             self.is_read = True
         return message
 
-    async def drain(self, most_bytes: int = MOST_BYTES, most_seconds: float = MOST_SECONDS) -> None:
-        """Take in the rest and forget it, within both limits."""
-        taken = 0
+    async def drain(self, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECONDS) -> None:
+        """Receive and discard the rest of the body, within both limits."""
+        received = 0
         try:
-            async with asyncio.timeout(most_seconds):
-                while not self.is_read and taken <= most_bytes:
-                    taken += len((await self._next()).get("body", b""))
+            async with asyncio.timeout(max_seconds):
+                while not self.is_read and received <= max_bytes:
+                    received += len((await self._next()).get("body", b""))
         except TimeoutError:
             pass
 

@@ -1,4 +1,4 @@
-"""What is counted and logged of every request. Routes go by templates: a stranger's paths must not make series."""
+"""Counts and logs every request. Routes are labelled by template, so that clients' paths can't create series."""
 
 import re
 import time
@@ -15,7 +15,7 @@ from app.telemetry.registry import Registry
 from app.telemetry.request_log import LogRecord, RequestLog
 
 
-class _Answered(Protocol):
+class _HasCounts(Protocol):
     def counts(self) -> dict[str, object]: ...
 
 
@@ -37,7 +37,7 @@ class RequestMetrics:
         self._in_progress += 1
 
     def ended(self, scope: Scope, route: str, status: int, seconds: float) -> None:
-        """The scope's state has the error's code, the embeddings and their times, where there are such."""
+        """Record a finished request. The scope's state may hold the error code, the result and the times."""
         self._in_progress -= 1
         method = scope["method"] if scope["method"] in METHODS else OTHER
         state = scope["state"]
@@ -51,7 +51,7 @@ class RequestMetrics:
                 registry.count(TIMEOUTS, route)
 
         if self._log.wants(status):
-            answered: _Answered | None = state.get("answered")
+            answered: _HasCounts | None = state.get("answered")
             self._log.add(
                 LogRecord(
                     time.time(),

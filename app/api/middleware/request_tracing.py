@@ -1,4 +1,4 @@
-"""The span of one HTTP request: where its trace comes from, what is said of it. Nothing where traces are off."""
+"""The trace span of an HTTP request. Does nothing if tracing is off."""
 
 from starlette.types import Scope
 
@@ -7,7 +7,7 @@ from app.telemetry.tracing import TRACEPARENT, Span
 
 
 def begin_request(scope: Scope, request_id: str, *, is_traced: bool) -> tuple[Span | None, bytes | None]:
-    """The request's span, if it is traced, and the `traceparent` that the answer is to have."""
+    """The request's span, if it is traced, and the `traceparent` header of its response."""
     given = None
     for name, value in scope["headers"]:
         if name == b"traceparent":
@@ -26,7 +26,7 @@ def begin_request(scope: Scope, request_id: str, *, is_traced: bool) -> tuple[Sp
 
 
 def end_request(span: Span, scope: Scope, route: str, status: int) -> None:
-    """`scope`'s state has the error's code, where there is one."""
+    """End the span with the request's attributes. The scope's state may hold the error code."""
     span.set(**{"http.request.method": scope["method"], "http.route": route, "http.response.status_code": status})
     if answered := scope["state"].get("answered"):
         span.set(**answered.counts())

@@ -1,4 +1,4 @@
-"""What browsers are told: which other origins' pages may call, and what our own pages may do."""
+"""Headers for browsers: CORS, and the security policy of the service's own pages."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Files of our own only, nothing inline; calls to this service only; pictures that a user has chosen.
+# Only own files, nothing inline; calls only to this service; images also from data and blob URLs (users' pictures).
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
@@ -33,8 +33,8 @@ SHOWN: Final = [
 
 
 def cross_origin(origins: Sequence[str]) -> list[Middleware]:
-    """Lets pages of these origins call the service; of none by default. Keys are sent by the page's own code, so
-    credentials of the browser (cookies, passwords) are not let through."""
+    """CORS middleware for pages of these origins. Pages send keys in their own code, so credentials of the browser
+    (cookies, passwords) are not allowed."""
     if not origins:
         return []
     return [
@@ -50,7 +50,7 @@ def cross_origin(origins: Sequence[str]) -> list[Middleware]:
 
 
 class PageHeaders:
-    """Writes the policy on HTML answers; whoever makes one need not think of it."""
+    """Adds the security policy to all HTML responses."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -60,7 +60,7 @@ class PageHeaders:
             if message["type"] == "http.response.start":
                 given = dict(message["headers"])
                 wanted = EVERYWHERE + (ON_PAGES if given.get(b"content-type", b"").startswith(b"text/html") else [])
-                # What a route says itself, it says more strictly.
+                # Headers that a route sets itself take precedence.
                 message["headers"] = [*message["headers"], *((k, v) for k, v in wanted if k not in given)]
             await send(message)
 

@@ -1,4 +1,4 @@
-// The routes' page, made of openapi.json.
+// The page of the routes, generated from openapi.json.
 
 import { el } from "./parts/dom.js";
 import * as theme from "./parts/theme.js";
@@ -42,11 +42,11 @@ function command(path, example, needsKey) {
 function route(method, path, it, all) {
   const name = el("code", {}, el("span", { className: `method ${method}` }, method.toUpperCase()), ` ${path}`);
   const box = el("details", {}, el("summary", {}, name, el("span", { className: "about" }, it.summary)));
-  if (it.security) box.append(el("p", { className: "note" }, `Where keys are asked for, yours needs the scope ${it["x-scope"]}.`));
+  if (it.security) box.append(el("p", { className: "note" }, `If keys are required, yours needs the scope ${it["x-scope"]}.`));
   const sent = it.requestBody?.content["application/json"];
   if (sent) {
     box.append(el("h2", {}, "Request"), ...fields(sent.schema, all));
-    // An empty entry among the alternatives means that no key is fine, too.
+    // An empty alternative means that no key is needed.
     const needsKey = it.security?.every((one) => Object.keys(one).length > 0) ?? false;
     if (sent.example) box.append(command(path, sent.example, needsKey));
   }

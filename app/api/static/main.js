@@ -1,4 +1,4 @@
-// The page: wires its panels to one another.
+// The page: connects its panels.
 
 import { Items } from "./parts/items.js";
 import * as key from "./parts/key.js";
@@ -17,7 +17,7 @@ const panels = { images: images.setUp(items), search: search.setUp(items), sente
 let begun = false;
 live.setUp((health) => {
   panels.images.serve(health.details.find(({ kind }) => kind === "image"));
-  // The samples show what the panel is for, as soon as there is a model to ask.
+  // Embed the samples as soon as a model is ready, to show the panel's purpose.
   if (!begun && health.status !== "starting") {
     begun = true;
     panels.sentences.compare();

@@ -1,1 +1,1 @@
-"""The wire: how bodies are read, negotiated and written."""
+"""The wire: reading, negotiating and writing bodies."""

@@ -1,4 +1,4 @@
-"""Embeddings as a matrix of bytes: little-endian rows or a NumPy file, with what JSON says beside them in headers."""
+"""Writes embeddings as a binary matrix (raw little-endian or NumPy file), with the metadata in headers."""
 
 from io import BytesIO
 from typing import Any, Final
@@ -12,17 +12,17 @@ from app.api.wire.negotiation import NPY
 from app.errors import NotAcceptable
 from app.schemas import Json
 
-# Header lines stay short and few enough for every client and proxy on the way.
+# Few and short enough header lines for all clients and proxies.
 INDICES_PER_LINE: Final = 1000
-MOST_INDICES: Final = 2048
+MAX_INDICES: Final = 2048
 PLAIN: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
-def matrix_response(rows: NDArray[Any], media: str, about: Json) -> Response:
-    """(n, d) rows as `media`; `about`: what the JSON answer would say of them.
+def matrix_response(rows: NDArray[Any], media: str, metadata: Json) -> Response:
+    """(n, d) rows as `media`. `metadata`: the fields that the JSON response would have.
 
     Raises:
-        NotAcceptable: More truncated inputs than headers can name.
+        NotAcceptable: There are too many truncated inputs to list in headers.
     """
     little = np.ascontiguousarray(rows, rows.dtype.newbyteorder("<"))
     if media == NPY:
@@ -35,30 +35,30 @@ def matrix_response(rows: NDArray[Any], media: str, about: Json) -> Response:
         {
             "x-embedding-shape": ",".join(map(str, rows.shape)),
             "x-embedding-dtype": rows.dtype.name,
-            "x-embedding-model": _ascii(about["model"]),
-            "x-embedding-dimensions": str(about["dimensions"]),
-            "x-embedding-space": _ascii(about["space"]),
-            "x-embedding-tokens": str(about["usage"]["tokens"]),
-            "x-embedding-cache-hits": str(about["cacheHits"]),
+            "x-embedding-model": _ascii(metadata["model"]),
+            "x-embedding-dimensions": str(metadata["dimensions"]),
+            "x-embedding-space": _ascii(metadata["space"]),
+            "x-embedding-tokens": str(metadata["usage"]["tokens"]),
+            "x-embedding-cache-hits": str(metadata["cacheHits"]),
         }
     )
-    if "range" in about:
-        response.headers["x-embedding-range"] = ",".join(map(str, about["range"]))
-    if "note" in about:
-        response.headers["x-embedding-note"] = _ascii(about["note"])
-    for line in _lines(about["truncated"]):
+    if "range" in metadata:
+        response.headers["x-embedding-range"] = ",".join(map(str, metadata["range"]))
+    if "note" in metadata:
+        response.headers["x-embedding-note"] = _ascii(metadata["note"])
+    for line in _lines(metadata["truncated"]):
         response.headers.append("x-embedding-truncated", line)
     return response
 
 
 def _lines(indices: list[int]) -> list[str]:
-    if len(indices) > MOST_INDICES:
-        words = f"{len(indices):,} texts were cut, more than headers can name ({MOST_INDICES:,}): ask for JSON."
-        raise NotAcceptable(words, "accept")
+    if len(indices) > MAX_INDICES:
+        message = f"{len(indices):,} texts were truncated, more than headers can list ({MAX_INDICES:,}): ask for JSON."
+        raise NotAcceptable(message, "accept")
     starts = range(0, len(indices), INDICES_PER_LINE)
     return [",".join(map(str, indices[start : start + INDICES_PER_LINE])) for start in starts]
 
 
 def _ascii(text: str) -> str:
-    """Percent-encoded where it is not plain ASCII, which is all that a header can hold."""
+    """Percent-encode characters that are not plain ASCII, which headers can't hold."""
     return quote(text, safe=PLAIN)

@@ -1,4 +1,4 @@
-"""Reading a request's body: size, type and JSON, checked in that order. What the fields mean is the schemas'."""
+"""Reads request bodies, checking type, size and schema."""
 
 from typing import TypeVar
 
@@ -15,11 +15,11 @@ W = TypeVar("W", bound=Wire)
 
 
 async def read(request: Request, limit: int) -> bytes:
-    """The body's bytes, counted while they come in.
+    """The body, whose size is checked while it is received.
 
     Raises:
-        UnsupportedMediaType: They are compressed.
-        PayloadTooLarge: More than `limit` bytes, declared or sent.
+        UnsupportedMediaType: The body is compressed.
+        PayloadTooLarge: More than `limit` bytes are declared or sent.
     """
     _refuse_encoding(request)
     declared = request.headers.get("content-length", "")
@@ -36,22 +36,22 @@ async def read(request: Request, limit: int) -> bytes:
 
 
 def content_type(request: Request) -> str:
-    """The media type without its parameters; JSON when the client says none."""
+    """The media type without its parameters; JSON if the client sends none."""
     return request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
 
 
 async def read_json(request: Request, limit: int, alternative: str = "") -> bytes:
-    """The body of a JSON request. `alternative`: what else the route takes, for the message.
+    """The body of a JSON request. `alternative`: other types that the route accepts, for the message.
 
     Raises:
-        UnsupportedMediaType: The content type says it is something else, or it is compressed.
+        UnsupportedMediaType: The content type is not JSON, or the body is compressed.
     """
     require_json(request, alternative)
     return await read(request, limit)
 
 
 def require_json(request: Request, alternative: str = "") -> None:
-    """Raises UnsupportedMediaType where the content type says that the body is something else."""
+    """Raises UnsupportedMediaType if the content type is not JSON."""
     declared = content_type(request)
     if declared != "application/json" and not declared.endswith("+json"):
         wanted = " ".join(filter(None, ["application/json", alternative]))
@@ -59,7 +59,7 @@ def require_json(request: Request, alternative: str = "") -> None:
 
 
 async def read_array(request: Request, limit: int) -> NDArray[np.uint8]:
-    """The bytes of a matrix, filled in while they come: the last chunk finds the others in their places."""
+    """The body as an array, which is filled while it is received, so that chunks need not be joined."""
     _refuse_encoding(request)
     declared = request.headers.get("content-length", "")
     if not declared.isdigit() or int(declared) > limit:
@@ -81,10 +81,10 @@ def _refuse_encoding(request: Request) -> None:
 
 
 def parse(body: bytes, model: type[W]) -> W:
-    """JSON bytes -> a request.
+    """JSON bytes -> a request model.
 
     Raises:
-        InvalidRequest: Names the first field at fault.
+        InvalidRequest: Names the first invalid field.
     """
     if not body:
         raise InvalidRequest("The body is empty; send a JSON object.")
@@ -95,4 +95,4 @@ def parse(body: bytes, model: type[W]) -> W:
 
 
 def _too_large(limit: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"The body is larger than {limit:,} bytes, the most this route takes.")
+    return PayloadTooLarge(f"The body is larger than {limit:,} bytes, the limit of this route.")

@@ -1,4 +1,4 @@
-"""How embeddings are written: shared by the routes that answer with them."""
+"""Writes responses with embeddings; shared by the embedding routes."""
 
 import time
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ from app.vectors.similarity import normalize as to_length_one
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """The form that a client asks its vectors in. `dimensions`: cut to so many."""
+class VectorFormat:
+    """The vector format that a client asks for. `dimensions`: shorten vectors to this many."""
 
     normalize: bool = True
     output: OutputType = "float32"
@@ -30,33 +30,33 @@ class Form:
     param: str = "outputType"
 
     def of(self, rows: Vector, info: ModelInfo) -> NDArray[Any]:
-        """The model's output in this form.
+        """The model's output in this format.
 
         Raises:
-            InvalidRequest: The model can't give it.
+            InvalidRequest: The model does not support it.
         """
         if not self.normalize and not info.normalized and self.output in ("int8", "uint8"):
             raise InvalidRequest(f"{self.output} needs vectors of length 1: leave `normalize` true.", self.param)
         size = self.dimensions or info.dimensions
         if size > info.dimensions:
-            words = f"`dimensions` is {size}, and vectors of {info.id} have {info.dimensions}: ask for at most that."
-            raise InvalidRequest(words, "dimensions")
+            message = f"`dimensions` is {size}, but vectors of {info.id} have {info.dimensions}: ask for at most that."
+            raise InvalidRequest(message, "dimensions")
         if size < info.dimensions:
             rows = np.ascontiguousarray(rows[:, :size])
         if self.normalize and not (info.normalized and size == info.dimensions):
             rows = to_length_one(rows)
         return quantize(rows, self.output, self.param)
 
-    def stated(self, info: ModelInfo) -> Json:
-        """What an answer says of it, where it is not plain float32."""
+    def range_field(self, info: ModelInfo) -> Json:
+        """The response's `range` field, for int8 and uint8."""
         if self.output == "float32":
             return {}
         levels = stated_range(self.dimensions or info.dimensions, self.output)
         return {"range": levels} if levels else {}
 
 
-def embeddings_response(result: EmbeddingResult, form: Form, media: str, *, started: float) -> Response:
-    """`EmbeddingsResponse`, or the matrix alone where `media` is not JSON; `started` is on `time.perf_counter`."""
+def embeddings_response(result: EmbeddingResult, form: VectorFormat, media: str, *, started: float) -> Response:
+    """An `EmbeddingsResponse`, or a binary matrix if `media` is not JSON. `started`: from `time.perf_counter`."""
     rows, tokens, truncated = result.table()
     hits = sum(result.hits)
     vectors = form.of(rows, result.info)
@@ -71,7 +71,7 @@ def embeddings_response(result: EmbeddingResult, form: Form, media: str, *, star
         "space": result.info.space,
     }
     if form.output != "float32":
-        answer |= {"outputType": form.output} | form.stated(result.info)
+        answer |= {"outputType": form.output} | form.range_field(result.info)
     if result.info.note:
         answer["note"] = result.info.note
     if media != JSON:
@@ -79,9 +79,8 @@ def embeddings_response(result: EmbeddingResult, form: Form, media: str, *, star
     return json_response({"embeddings": vectors} | answer)
 
 
-def tell_times(request: Request, result: EmbeddingResult) -> None:
-    """For the `Server-Timing` header and the log, which the middleware writes. An answer from the cache has no
-    encoder's times."""
+def record_times(request: Request, result: EmbeddingResult) -> None:
+    """Pass the result and its times to the middleware, for the `Server-Timing` header and the request log."""
     request.state.answered = result
     stages = result.stages
     request.state.stages = {
@@ -94,5 +93,5 @@ def tell_times(request: Request, result: EmbeddingResult) -> None:
 
 
 def milliseconds(started: float) -> float:
-    """Since `started`, on `time.perf_counter`."""
+    """Milliseconds since `started`, a value of `time.perf_counter`."""
     return round((time.perf_counter() - started) * 1e3, 3)

@@ -1,36 +1,36 @@
-"""How an error is written: in our words, or as the clients of another service expect it."""
+"""Error formats: this API's own, OpenAI's and TEI's."""
 
 from typing import Literal
 
 from app.errors import EmptyInput, InvalidRequest, Overloaded, PayloadTooLarge, ServiceError, Unavailable
 from app.schemas import Json
 
-Dialect = Literal["native", "openai", "tei"]
+ErrorFormat = Literal["native", "openai", "tei"]
 
 
-def dialect_of_unknown(path: str) -> Dialect:
-    """Of a path that is no route's: below /v1/ only OpenAI's clients ask."""
+def error_format_of_unknown(path: str) -> ErrorFormat:
+    """The format for a path without a route: below /v1/ the clients are OpenAI's."""
     return "openai" if path.startswith("/v1/") else "native"
 
 
-def status_of(error: ServiceError, dialect: Dialect) -> int:
-    # A body too large is a 413 everywhere; too many inputs, or one too long, are as other wrong inputs are.
-    if dialect != "native" and isinstance(error, PayloadTooLarge) and error.param:
-        return 400 if dialect == "openai" else 422
-    if dialect == "tei" and isinstance(error, InvalidRequest) and not isinstance(error, EmptyInput):
+def status_of(error: ServiceError, format_: ErrorFormat) -> int:
+    # A body that is too large is a 413 in all formats. OpenAI and TEI treat too many or too long inputs as invalid.
+    if format_ != "native" and isinstance(error, PayloadTooLarge) and error.param:
+        return 400 if format_ == "openai" else 422
+    if format_ == "tei" and isinstance(error, InvalidRequest) and not isinstance(error, EmptyInput):
         return 422
     return error.status
 
 
-def statuses_of(error: type[ServiceError], dialect: Dialect) -> set[int]:
-    """All that errors of this class can have."""
-    return {status_of(error("", param), dialect) for param in (None, "field")}
+def statuses_of(error: type[ServiceError], format_: ErrorFormat) -> set[int]:
+    """All statuses that errors of this class can have."""
+    return {status_of(error("", param), format_) for param in (None, "field")}
 
 
-def written(error: ServiceError, request_id: str, dialect: Dialect) -> Json:
-    if dialect == "openai":
+def error_body(error: ServiceError, request_id: str, format_: ErrorFormat) -> Json:
+    if format_ == "openai":
         return {"error": _as_openai(error)}
-    if dialect == "tei":
+    if format_ == "tei":
         return {"error": error.message, "error_type": _tei_type(error)}
     return {
         "error": {"code": error.code, "message": error.message, "param": error.param, "requestId": request_id},

@@ -1,6 +1,6 @@
-"""What the inputs of other services' clients may be, told apart: texts, token ids or {text} and {image} objects.
+"""Parses the inputs of OpenAI's and TEI's clients: texts, token ids, or {text} and {image} objects.
 
-`input` of `/v1/embeddings` may be any of these, `inputs` of `/embed` the first two.
+`input` of `/v1/embeddings` may be any of these, `inputs` of `/embed` one of the first two.
 """
 
 from collections.abc import Sequence
@@ -11,53 +11,53 @@ from app.errors import EmptyInput, InvalidRequest
 from app.service.batch import Item
 
 FORMS = "a string, a list of strings, a list of token ids or a list of lists of token ids"
-MOST_ID = 2**31 - 1
+MAX_ID = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class TextInputs:
     texts: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Ids:
+class TokenIdInputs:
     arrays: Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Objects:
+class ObjectInputs:
     items: Sequence[Item]
 
 
-def parse(value: Any) -> Texts | Ids | Objects:
-    """`input` of OpenAI's API. Raises InvalidRequest, naming the input at fault."""
+def parse(value: Any) -> TextInputs | TokenIdInputs | ObjectInputs:
+    """`input` of OpenAI's API. Raises InvalidRequest naming the invalid input."""
     mixed = isinstance(value, list) and not all(isinstance(one, str) for one in value)
     if mixed and isinstance(value[0], (dict, str)):
-        return Objects([_item(one, f"input.{i}") for i, one in enumerate(value)])
+        return ObjectInputs([_item(one, f"input.{i}") for i, one in enumerate(value)])
     return texts_or_ids(value, "input", f"{FORMS}, or {{text}} and {{image}} objects")
 
 
-def texts_or_ids(value: Any, name: str, forms: str = FORMS) -> Texts | Ids:
-    """Raises InvalidRequest, naming the input at fault; `name`: the field's."""
+def texts_or_ids(value: Any, name: str, forms: str = FORMS) -> TextInputs | TokenIdInputs:
+    """Raises InvalidRequest naming the invalid input. `name`: the field's name."""
     if isinstance(value, str):
-        return Texts([_text(value, name)])
+        return TextInputs([_text(value, name)])
     if isinstance(value, list) and not value:
         raise EmptyInput(f"`{name}` must be {forms}; not empty.", name)
     if not isinstance(value, list):
         raise InvalidRequest(f"`{name}` must be {forms}.", name)
     first = value[0]
     if isinstance(first, str):
-        return Texts([_text(one, f"{name}.{i}") for i, one in enumerate(value)])
+        return TextInputs([_text(one, f"{name}.{i}") for i, one in enumerate(value)])
     if _is_id(first):
-        return Ids([_ids(value, name)])
+        return TokenIdInputs([_ids(value, name)])
     if isinstance(first, list):
-        return Ids([_ids(one, f"{name}.{i}") for i, one in enumerate(value)])
-    raise InvalidRequest(f"`{name}.0` is of no kind that is known here. `{name}` must be {forms}.", f"{name}.0")
+        return TokenIdInputs([_ids(one, f"{name}.{i}") for i, one in enumerate(value)])
+    raise InvalidRequest(f"`{name}.0` has an unsupported type. `{name}` must be {forms}.", f"{name}.0")
 
 
 def _text(value: Any, param: str) -> str:
     if not isinstance(value, str):
-        raise InvalidRequest(f"`{param}` must be a string, as the others are.", param)
+        raise InvalidRequest(f"`{param}` must be a string, like the other inputs.", param)
     if not value:
         raise EmptyInput(f"`{param}` must not be empty.", param)
     return value
@@ -70,7 +70,7 @@ def _is_id(value: Any) -> bool:
 def _ids(value: Any, param: str) -> Sequence[int]:
     if not isinstance(value, list) or not value:
         raise InvalidRequest(f"`{param}` must be a list of token ids; not empty.", param)
-    if not all(_is_id(one) and 0 <= one <= MOST_ID for one in value):
+    if not all(_is_id(one) and 0 <= one <= MAX_ID for one in value):
         raise InvalidRequest(f"`{param}` must hold token ids only: whole numbers from 0.", param)
     return value
 
@@ -79,7 +79,7 @@ def _item(value: Any, param: str) -> Item:
     if isinstance(value, str):
         return Item("text", _text(value, param), None)
     if isinstance(value, dict) and value.get("type") in ("text", "image_url"):
-        # The parts of a chat message say what they are.
+        # The parts of a chat message have a `type` field.
         value = {key: inner for key, inner in value.items() if key != "type"}
     if isinstance(value, dict) and len(value) == 1:
         if "image_url" in value:

@@ -1,11 +1,11 @@
-"""How answers are written: JSON by orjson, straight from numpy. What they say is the routes'."""
+"""Writes JSON responses with orjson, which serializes numpy arrays directly."""
 
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
-from app.api.wire.error_formats import Dialect, status_of, written
+from app.api.wire.error_formats import ErrorFormat, error_body, status_of
 from app.errors import ServiceError, Unauthorized
 from app.schemas import Wire
 
@@ -19,10 +19,10 @@ def wire_response(model: Wire, status: int = 200) -> Response:
     return json_response(model.model_dump(by_alias=True, mode="json"), status)
 
 
-def error_response(error: ServiceError, request_id: str, dialect: Dialect) -> Response:
+def error_response(error: ServiceError, request_id: str, format_: ErrorFormat) -> Response:
     headers = {}
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = 'Bearer realm="embeddings"'
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, round(error.retry_after)))
-    return json_response(written(error, request_id, dialect), status_of(error, dialect), headers)
+    return json_response(error_body(error, request_id, format_), status_of(error, format_), headers)

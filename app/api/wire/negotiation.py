@@ -1,4 +1,4 @@
-"""Which form an answer is written in: the `Accept` header against what a route offers (RFC 9110, 12.5.1)."""
+"""Content negotiation: matches the `Accept` header with the types that a route offers (RFC 9110, 12.5.1)."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -13,13 +13,13 @@ NPY: Final = "application/x-npy"
 VECTORS: Final = (JSON, OCTETS, NPY)
 
 
-def wanted(request: Request, offered: Sequence[str] = VECTORS) -> str:
-    """The offered type that the client likes best; the first one where it says nothing or has no preference.
+def negotiate(request: Request, offered: Sequence[str] = VECTORS) -> str:
+    """The offered type that the client prefers; the first one if it has no preference.
 
-    Of equal weights the type named exactly goes before a wildcard, then the one named first.
+    With equal weights, an exact type takes precedence over a wildcard, then the type that is listed first.
 
     Raises:
-        NotAcceptable: None of them is.
+        NotAcceptable: The client accepts none of them.
     """
     header = ",".join(request.headers.getlist("accept"))
     ranges = list(_ranges(header))
@@ -27,12 +27,12 @@ def wanted(request: Request, offered: Sequence[str] = VECTORS) -> str:
         return offered[0]
     best, weight = max(((type_, _weight(type_, ranges)) for type_ in offered), key=lambda one: one[1])
     if weight[0] <= 0:
-        raise NotAcceptable(f"This route answers with {', '.join(offered)}; `Accept` asks for {header[:80]}.", "accept")
+        raise NotAcceptable(f"This route returns {', '.join(offered)}, but `Accept` is {header[:80]}.", "accept")
     return best
 
 
 def _ranges(header: str) -> Iterator[tuple[str, float]]:
-    """Media ranges and their weights, in order; a range whose weight is no number does not count."""
+    """Media ranges and their weights, in order; ranges with an invalid weight are ignored."""
     for part in header.split(","):
         name, *parameters = (one.strip().lower() for one in part.split(";"))
         values = [value for key, _, value in (one.partition("=") for one in parameters) if key.strip() == "q"]
@@ -45,7 +45,7 @@ def _ranges(header: str) -> Iterator[tuple[str, float]]:
 
 
 def _weight(type_: str, ranges: Sequence[tuple[str, float]]) -> tuple[float, int, int]:
-    """(weight, exactness, earliness) by the most exact range that covers the type."""
+    """(weight, exactness, earliness) of the most exact range that matches the type."""
     patterns = ("*/*", f"{type_.partition('/')[0]}/*", type_)
     found = [(patterns.index(name), -place, q) for place, (name, q) in enumerate(ranges) if name in patterns]
     if not found:

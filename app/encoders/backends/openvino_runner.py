@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from app.encoders.backends import openvino_models
 from app.encoders.backends.contract import Graph, Inputs, RunOptions
 from app.errors import ModelUnavailable
-from app.system import heap, mapped_file
+from app.system import memory
 from app.types import Vector
 
 # With two profiles a model has its weights in memory twice. A larger one gets the latency profile only: its runs take
@@ -101,5 +101,5 @@ class OpenVinoRunner:
                 if len(self.profiles) > 1 and len(inputs[0]) == 1:
                     self(*inputs, exclusive=True)
         # The weights were copied into the kernels' own layout; their file is mapped for as long as the model lives.
-        mapped_file.release(self._weights)
-        heap.trim()
+        memory.release(self._weights)
+        memory.trim()

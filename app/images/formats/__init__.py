@@ -1,1 +1,1 @@
-"""What image files say in their headers, read without decoding them."""
+"""Image formats: parsers that read headers and strip metadata without decoding pixels."""

@@ -1,6 +1,6 @@
-"""The orientation an EXIF block asks for. Nothing else of EXIF is read, by us or by Pillow.
+"""Reads the orientation from an EXIF block. Nothing else of EXIF is read, neither here nor by Pillow.
 
-XMP's copy of the tag is ignored, as browsers do.
+XMP's copy of the tag is ignored, as in browsers.
 """
 
 import struct
@@ -10,7 +10,7 @@ _SHORT = 3
 
 
 def orientation(block: bytes) -> int:
-    """EXIF bytes, with or without the `Exif` prefix -> 1 to 8; 1, upright, for whatever can't be read."""
+    """EXIF bytes, with or without the `Exif` prefix -> 1 to 8; 1 (upright) if they can't be read."""
     tiff = block.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None:

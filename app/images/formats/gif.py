@@ -1,17 +1,17 @@
-"""GIF blocks up to the first frame, the only one that is ever read."""
+"""Parses GIF blocks up to the first frame; later frames are never read."""
 
 import struct
 from collections.abc import Iterator
 
 from app.images.formats.header import Essence, MalformedError
 
-# Block and sub-block counts are the sender's choice; those of real files stay in the hundreds.
+# The sender chooses the number of blocks and sub-blocks; real files have hundreds.
 _MAX_BLOCKS = 100_000
 _EXTENSION, _IMAGE, _CONTROL = 0x21, 0x2C, 0xF9
 
 
 def size(data: bytes) -> tuple[int, int]:
-    """The canvas, widened as Pillow does when the first frame sticks out of it."""
+    """The size of the canvas, enlarged as in Pillow if the first frame exceeds it."""
     width, height = struct.unpack_from("<HH", data, 6)
     frame = _frame(data)[0]
     left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, frame + 1)
@@ -29,7 +29,7 @@ def _first_block(data: bytes) -> int:
 
 
 def _frame(data: bytes) -> tuple[int, bytes]:
-    """Where the first frame begins, and the control block (transparency) that belongs to it."""
+    """The position of the first frame, and its control block, which holds its transparency."""
     control = b""
     position = _first_block(data)
     budget = iter(range(_MAX_BLOCKS))
@@ -39,7 +39,7 @@ def _frame(data: bytes) -> tuple[int, bytes]:
             control = data[position:end]
         position = end
     if data[position] != _IMAGE:
-        raise MalformedError("The GIF holds no picture.")
+        raise MalformedError("The GIF contains no picture.")
     return position, control
 
 

@@ -1,7 +1,6 @@
-"""What the first bytes of an image say: its format and size, and the two formats that need no more.
+"""Detects the image format by content, reads BMP and WebP sizes, and defines the types shared by all formats.
 
-Here: sniffing, BMP and WebP sizes, and the types that `gif`, `jpeg` and `png` share. Not here: Pillow (only
-`images` decodes), limits (`images` holds sizes against them), anything that believes a declared media type.
+A declared media type is never trusted.
 """
 
 import struct
@@ -14,12 +13,12 @@ _RLE = (1, 2)
 
 
 class MalformedError(ValueError):
-    """The bytes are no usable image; the message is fit for a client."""
+    """The bytes are not a valid image. The message is written for clients."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """Width and height as stored, before any EXIF turn."""
+    """Width and height as stored, before EXIF rotation."""
 
     format: Format
     width: int
@@ -32,15 +31,15 @@ class ImageHeader:
 
 @dataclass(frozen=True, slots=True)
 class Essence:
-    """An image file without whatever its pixels do not need.
+    """An image file stripped to what its pixels need.
 
-    Pillow reads metadata in Python, with warnings, and in time and memory that the sender chooses (compressed
-    text and colour profiles, EXIF tables, comment chains, frame lists). What it never gets can't harm it.
+    Pillow parses metadata in Python, and the sender controls the time and memory that this takes (compressed text and
+    colour profiles, EXIF tables, comment chains, frame lists). So Pillow never gets any metadata.
     """
 
     body: bytes
     orientation: int = 1
-    # PNG's one transparent grey or colour, as stored, and the bits per sample it is stored in.
+    # A PNG's transparent colour as stored, and its bits per sample.
     transparent: tuple[int, ...] | None = None
     depth: int = 8
 
@@ -66,14 +65,14 @@ def bmp_size(data: bytes) -> tuple[int, int]:
         return width, height
     width, height, compression = struct.unpack_from("<ii4xI", data, 18)
     if compression in _RLE:
-        # Pillow unpacks these pixel by pixel in Python: 8 kB of file can hold the interpreter for seconds.
+        # Pillow unpacks these pixel by pixel in Python: a file of 8 kB can block the interpreter for seconds.
         raise MalformedError("Run-length compressed BMP is not supported; send it uncompressed or as PNG.")
-    # A negative height says that the rows run from the top.
+    # A negative height means that rows are stored from top to bottom.
     return width, abs(height)
 
 
 def webp_size(data: bytes) -> tuple[int, int]:
-    """The canvas; libwebp itself refuses frames that do not fit it."""
+    """The size of the canvas; libwebp itself rejects frames that exceed it."""
     kind = data[12:16]
     if kind == b"VP8X":
         wide, high = int.from_bytes(data[24:27], "little"), int.from_bytes(data[27:30], "little")
@@ -84,4 +83,4 @@ def webp_size(data: bytes) -> tuple[int, int]:
     if kind == b"VP8 ":
         width, height = struct.unpack_from("<HH", data, 26)
         return width & 0x3FFF, height & 0x3FFF
-    raise MalformedError("The WebP file holds no picture.")
+    raise MalformedError("The WebP file contains no picture.")

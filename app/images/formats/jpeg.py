@@ -1,4 +1,4 @@
-"""JPEG segments: the size, the orientation, and the file without its metadata."""
+"""Parses JPEG segments: reads size and orientation, and strips metadata."""
 
 import re
 import struct
@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from app.images.formats import exif
 from app.images.formats.header import Essence, MalformedError
 
-# Progressive files have about ten scans. Each costs a pass over all pixels however little data it holds.
+# Progressive files have about ten scans. Each one costs a pass over all pixels, however small it is.
 _MAX_SCANS = 64
 _MAX_SEGMENTS = 4096
 
 _EOI, _SOS, _APP0, _APP1, _APP14, _APP15, _COM = 0xD9, 0xDA, 0xE0, 0xE1, 0xEE, 0xEF, 0xFE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITH_LENGTH = frozenset({*range(0xC0, 0xC8), *range(0xC9, 0xD0), *range(0xDA, 0xF0), _COM})
-# Inside a scan 0xFF is followed by 0 (a plain 0xFF), a restart mark or, as filler, by itself.
+# Inside a scan, 0xFF is followed by 0 (an escaped 0xFF), a restart marker, or another 0xFF (padding).
 _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 
 
@@ -23,11 +23,11 @@ def size(data: bytes) -> tuple[int, int]:
         if marker in _FRAMES:
             height, width = struct.unpack_from(">HH", data, start + 5)
             return width, height
-    raise MalformedError("The JPEG holds no picture.")
+    raise MalformedError("The JPEG contains no picture.")
 
 
 def essence(data: bytes) -> Essence:
-    """Ends at the first end mark: what cameras append (second pictures, films) is left behind."""
+    """Ends at the first end marker, which drops data that cameras append (second pictures, videos)."""
     kept = [data[:2]]
     turn = 1
     scans = first_scan = 0
@@ -43,26 +43,26 @@ def essence(data: bytes) -> Essence:
             content = data[start + 4 : end]
             if marker == _APP1 and content.startswith(b"Exif\0\0"):
                 turn = exif.orientation(content)
-            if _shapes_pixels(marker, content):
+            if _affects_pixels(marker, content):
                 kept.append(data[start:end])
-    raise MalformedError("The JPEG holds no picture.")
+    raise MalformedError("The JPEG contains no picture.")
 
 
-def _shapes_pixels(marker: int, content: bytes) -> bool:
+def _affects_pixels(marker: int, content: bytes) -> bool:
     if marker == _APP0:
         return content.startswith(b"JFIF\0")
     if marker == _APP14:
-        return content.startswith(b"Adobe")  # says whether colours are RGB, YCbCr, CMYK or YCCK
+        return content.startswith(b"Adobe")  # holds the colour space: RGB, YCbCr, CMYK or YCCK
     return not _APP1 <= marker <= _APP15 and marker != _COM
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(marker, start, end) of each segment; scan data lies between them."""
+    """(marker, start, end) of each segment; scan data is between segments."""
     position = 2
     for _ in range(_MAX_SEGMENTS):
         found = _MARKER.search(data, position)
         if not found:
-            raise MalformedError("The JPEG is cut short.")
+            raise MalformedError("The JPEG is truncated.")
         marker, start = found[1][0], found.start()
         if marker == _EOI:
             yield marker, start, start + 2
@@ -72,6 +72,6 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         (length,) = struct.unpack_from(">H", data, start + 2)
         position = start + 2 + length
         if length < 2 or position > len(data):
-            raise MalformedError("The JPEG is cut short.")
+            raise MalformedError("The JPEG is truncated.")
         yield marker, start, position
     raise MalformedError("The JPEG has too many segments.")

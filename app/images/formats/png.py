@@ -1,4 +1,4 @@
-"""PNG chunks: the size, the orientation, and the file without its metadata and later frames."""
+"""Parses PNG chunks: reads size and orientation, and strips metadata and later frames."""
 
 import struct
 import zlib
@@ -8,7 +8,7 @@ from app.images.formats.header import Essence, MalformedError
 
 _MAX_CHUNKS = 65_536
 _PALETTE = 3
-_KEY_SAMPLES = {0: 1, 2: 3}  # colour types whose tRNS names one transparent grey or colour
+_KEY_SAMPLES = {0: 1, 2: 3}  # samples in tRNS, for colour types with one transparent colour
 _NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 
 
@@ -28,13 +28,13 @@ def essence(data: bytes) -> Essence:
     position = 8
     for _ in range(_MAX_CHUNKS):
         if position + 12 > len(data):
-            raise MalformedError("The PNG is cut short.")
+            raise MalformedError("The PNG is truncated.")
         length, name = struct.unpack_from(">I4s", data, position)
         start, end = position + 8, position + 12 + length
         if end > len(data):
-            raise MalformedError("The PNG is cut short.")
+            raise MalformedError("The PNG is truncated.")
         if name in _NEEDED or name == b"tRNS":
-            # Pillow leaves pixel data unchecked: a damaged file would be a wrong picture, not an error.
+            # Pillow does not verify checksums of pixel data: a damaged file would give a wrong picture, not an error.
             if zlib.crc32(data[position + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
                 raise MalformedError("The PNG is damaged: a checksum does not match.")
             if name == b"tRNS" and colour in _KEY_SAMPLES:
@@ -54,5 +54,5 @@ def essence(data: bytes) -> Essence:
     else:
         raise MalformedError("The PNG has too many chunks.")
     if b"IDAT" not in names or (colour == _PALETTE and b"PLTE" not in names):
-        raise MalformedError("The PNG holds no picture.")
+        raise MalformedError("The PNG contains no picture.")
     return Essence(b"".join(kept), turn, transparent, depth)

@@ -46,12 +46,12 @@ def test_the_field_appears_and_the_page_goes_on_with_the_key(troubled: Visit, ke
     page.on("request", note)
     page.goto(keys.url)
     expect(page.get_by_label("API key")).to_be_focused()
-    expect(page.locator("#key-words")).to_have_text(
+    expect(page.locator("#key-message")).to_have_text(
         "Send an API key, as `Authorization: Bearer KEY` or `x-api-key: KEY`."
     )
     assert page.get_by_label("API key").get_attribute("type") == "password"
     give(troubled, "wrong")
-    expect(page.locator("#key-words")).to_have_text("This API key is not known here.")
+    expect(page.locator("#key-message")).to_have_text("This API key is unknown.")
     give(troubled, keys.both)
     expect(page.locator("#key")).to_be_hidden()
     expect(page.locator(CELLS)).to_have_count(36)

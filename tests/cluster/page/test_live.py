@@ -46,7 +46,7 @@ def test_replicas_and_models_are_listed(visit: Visit) -> None:
     assert counts["Ingress"] == "2"
     assert counts["TextEncoder-all-MiniLM-L6-v2"] == "1"
     assert visit.texts("#live-models .name") == ["all-MiniLM-L6-v2", "clip-vit-base-patch32"]
-    assert visit.texts("#live-models .about") == ["text, 384 dimensions", "image, 64 dimensions, by a stand-in"]
+    assert visit.texts("#live-models .about") == ["text, 384 dimensions", "image, 64 dimensions, by a backup"]
     expect(visit.page.locator("#health")).to_have_text("Degraded")
     visit.page.get_by_text("Why degraded").click()
     expect(visit.page.locator("#live-reasons")).to_contain_text("shapes-clip")

@@ -84,7 +84,7 @@ WIDER = """() => [...document.querySelectorAll("body *")].filter((node) => {
 def test_a_phone_needs_no_sideways_scrolling(visit: Visit, path: str) -> None:
     if path == "/":
         use_everything(visit)
-        visit.page.get_by_label("Passages, one a line").fill("x" * 400)
+        visit.page.get_by_label("Passages, one per line").fill("x" * 400)
         visit.search("y" * 200, ["x" * 400, "z" * 90])
     else:
         visit.open(path)
@@ -123,7 +123,7 @@ def test_the_keyboard_is_enough(visit: Visit) -> None:
     press("Enter")
     expect(page.locator("#main")).to_be_focused()
     press("Tab")
-    expect(page.get_by_label("One sentence a line")).to_be_focused()
+    expect(page.get_by_label("One sentence per line")).to_be_focused()
     press("Control+a")
     page.keyboard.insert_text("tea\ncoffee\ngranite")
     press("Tab")
@@ -133,7 +133,7 @@ def test_the_keyboard_is_enough(visit: Visit) -> None:
     press("Tab")
     expect(page.locator("#heatmap td[data-level]").first).to_be_focused()
     press("Tab")
-    expect(page.get_by_label("Passages, one a line")).to_be_focused()
+    expect(page.get_by_label("Passages, one per line")).to_be_focused()
     press("Tab")
     expect(page.locator("#search-file")).to_be_focused()
     press("Tab")

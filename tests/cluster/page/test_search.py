@@ -74,7 +74,9 @@ def test_a_file_is_dropped(visit: Visit) -> None:
         visit, "#search-zone", "notes.md", list("Käse reift im Keller.\r\nThe sun is a star.".encode()), "text/markdown"
     )
     expect(visit.page.locator("#search-status")).to_have_text("notes.md: 2 passages.")
-    assert visit.page.get_by_label("Passages, one a line").input_value() == "Käse reift im Keller.\nThe sun is a star."
+    assert (
+        visit.page.get_by_label("Passages, one per line").input_value() == "Käse reift im Keller.\nThe sun is a star."
+    )
     visit.search("astronomy")
     assert visit.texts(FOUND)[0] == "The sun is a star."
 
@@ -93,6 +95,6 @@ def test_nothing_to_search_or_to_search_for(visit: Visit) -> None:
     visit.page.get_by_label("What are you looking for?").fill("  ")
     button.click()
     expect(visit.page.locator("#search-status")).to_have_text("Write what you are looking for.")
-    visit.page.get_by_label("Passages, one a line").fill("\n \n")
+    visit.page.get_by_label("Passages, one per line").fill("\n \n")
     button.click()
     expect(visit.page.locator("#search-status")).to_have_text("Paste some lines to search, or open a text file.")

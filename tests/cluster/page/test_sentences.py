@@ -12,7 +12,7 @@ CELLS = "#heatmap td[data-level]"
 
 def test_samples_are_compared_at_once(visit: Visit, client: httpx.Client) -> None:
     visit.open()
-    sentences = visit.page.get_by_label("One sentence a line").input_value().splitlines()
+    sentences = visit.page.get_by_label("One sentence per line").input_value().splitlines()
     assert len(sentences) == 6
     assert visit.texts("#heatmap .words") == sentences
     shown = np.asarray([float(text.replace("−", "-")) for text in visit.texts(CELLS)])
@@ -26,11 +26,11 @@ def test_samples_are_compared_at_once(visit: Visit, client: httpx.Client) -> Non
 
 def test_typing_is_enough(visit: Visit) -> None:
     visit.open()
-    visit.page.get_by_label("One sentence a line").fill("a dog\n\n  a hound  \nsteel")
+    visit.page.get_by_label("One sentence per line").fill("a dog\n\n  a hound  \nsteel")
     expect(visit.page.locator(CELLS)).to_have_count(9)
     expect(visit.page.locator("#sentences-status")).to_contain_text("Closest: “a dog” and “a hound”")
     assert visit.texts("#heatmap .words") == ["a dog", "a hound", "steel"]
-    visit.page.get_by_label("One sentence a line").fill("alone")
+    visit.page.get_by_label("One sentence per line").fill("alone")
     expect(visit.page.locator("#sentences-status")).to_have_text("Write at least two lines.")
     expect(visit.page.locator("#heatmap-box")).to_be_hidden()
 
@@ -65,14 +65,14 @@ def test_cells_are_read_by_hovering_and_by_arrow_keys(visit: Visit) -> None:
 def test_no_more_than_forty_are_shown_and_the_page_says_so(visit: Visit) -> None:
     visit.open()
     lines = [f"line number {i}" for i in range(57)]
-    visit.page.get_by_label("One sentence a line").fill("\n".join(lines))
+    visit.page.get_by_label("One sentence per line").fill("\n".join(lines))
     expect(visit.page.locator(CELLS)).to_have_count(1600)
     expect(visit.page.locator("#sentences-status")).to_contain_text("Of 57 lines the first 40 are compared.")
 
 
 def test_the_services_own_words_are_shown(troubled: Visit) -> None:
     troubled.open()
-    troubled.page.get_by_label("One sentence a line").fill("fine\n" + "x" * 65_537)
+    troubled.page.get_by_label("One sentence per line").fill("fine\n" + "x" * 65_537)
     status = troubled.page.locator("#sentences-status")
     expect(status).to_contain_text("texts.1")
     expect(status).to_contain_text("at most 65,536")

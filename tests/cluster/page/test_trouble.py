@@ -65,7 +65,7 @@ def test_a_late_answer_does_not_replace_a_newer_one(troubled: Visit) -> None:
             route.continue_()
 
     page.route("**/embed/text", hold_the_first)
-    lines = page.get_by_label("One sentence a line")
+    lines = page.get_by_label("One sentence per line")
     with page.expect_request("**/embed/text"):
         lines.fill("slow one\nslow two")
         page.get_by_role("button", name="Compare").click()
@@ -89,5 +89,5 @@ def test_a_model_that_is_not_there_is_told_and_its_panel_waits(troubled: Visit) 
 
     page.route("**/health", without_images)
     troubled.open()
-    expect(page.locator("#images-model")).to_have_text("openai/clip-vit-base-patch32 can't serve: No weights.")
+    expect(page.locator("#images-model")).to_have_text("openai/clip-vit-base-patch32 is unavailable: No weights.")
     expect(page.get_by_role("button", name="draw samples")).to_be_disabled()

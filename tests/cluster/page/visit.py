@@ -20,13 +20,13 @@ class Visit:
         return self
 
     def compare(self, *sentences: str) -> None:
-        self.page.get_by_label("One sentence a line").fill("\n".join(sentences))
+        self.page.get_by_label("One sentence per line").fill("\n".join(sentences))
         self.page.get_by_role("button", name="Compare").click()
         expect(self.page.locator("#heatmap td[data-level]")).to_have_count(len(sentences) ** 2)
 
     def search(self, query: str, passages: list[str] | None = None) -> None:
         if passages is not None:
-            self.page.get_by_label("Passages, one a line").fill("\n".join(passages))
+            self.page.get_by_label("Passages, one per line").fill("\n".join(passages))
         self.page.get_by_label("What are you looking for?").fill(query)
         self.page.locator("#search-form").get_by_role("button", name="Search").click()
         expect(self.page.locator("#search-status")).to_contain_text("searched in")

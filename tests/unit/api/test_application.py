@@ -35,7 +35,7 @@ def test_an_unknown_exception_is_a_constant_text_and_a_logged_traceback(
     assert answer.status_code == 500
     assert error_of(answer) == {
         "code": "internal_error",
-        "message": "Something went wrong on our side. The request id finds it in the log.",
+        "message": "Internal error. The log has the details under this request id.",
         "param": None,
         "requestId": "id-1",
     }
@@ -66,7 +66,7 @@ def test_retry_after_is_whole_seconds_and_at_least_one(seconds: float, header: s
     assert service.post("/cache/clear").headers["retry-after"] == header
 
 
-def test_an_unknown_path_is_told_the_known_ones() -> None:
+def test_unknown_path_is_a_404_with_the_known_routes() -> None:
     for path in ("/nothing", "/embed/text/", "/EMBED/TEXT", "/v2//health"):
         answer = Service().get(path)
         error = error_of(answer)
@@ -75,14 +75,14 @@ def test_an_unknown_path_is_told_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.errors_as == "native"], ids=lambda route: route.path)
-def test_a_wrong_method_is_told_the_right_one(route: Any) -> None:
+def test_wrong_method_is_a_405_with_the_allowed_methods(route: Any) -> None:
     for method in ("DELETE", "GET" if route.method == "POST" else "POST"):
         answer = Service().request(method, route.path)
         assert answer.status_code == 405
         assert answer.headers["allow"] == route.method
         error = error_of(answer)
         assert error["code"] == "method_not_allowed"
-        assert error["message"] == f"{route.path} takes {route.method}, not {method}."
+        assert error["message"] == f"{route.path} allows {route.method}, not {method}."
 
 
 def test_the_clients_request_id_comes_back_once() -> None:
@@ -158,7 +158,7 @@ def test_texts_become_vectors() -> None:
         ({"json": {"texts": ["a", "bad"]}}, 400, "invalid_item", "texts.1"),
     ],
 )
-def test_what_is_wrong_with_a_text_request(options: dict[str, Any], status: int, code: str, param: str | None) -> None:
+def test_invalid_text_requests(options: dict[str, Any], status: int, code: str, param: str | None) -> None:
     encoder = FakeEncoder()
     encoder.faults["bad"] = errors.InvalidItem("no", "texts.1")
     answer = Service(encoder, texts=3, text_body=400).post("/embed/text", **options)
@@ -176,7 +176,7 @@ def test_vectors_are_ranked() -> None:
     assert (error["code"], error["param"]) == ("invalid_request", "candidates.0")
 
 
-def test_the_caches_figures_and_its_end() -> None:
+def test_cache_stats_and_cache_clear() -> None:
     service = Service()
     data = CacheStatsResponse.model_validate_json(service.get("/cache/stats").content).model_dump(by_alias=True)
     assert (data["size"], data["maxSize"], data["hitRate"], data["nearHits"]) == (5, 10, 0.75, 2)
@@ -204,7 +204,7 @@ def test_health_is_200_once_a_text_model_serves() -> None:
     assert (answer.status_code, error_of(answer)["code"]) == (503, "model_unavailable")
 
 
-def test_a_client_that_leaves_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+def test_client_disconnect_is_not_an_error(caplog: pytest.LogCaptureFixture) -> None:
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:

@@ -105,7 +105,7 @@ def name_of(route: Route) -> str:
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=name_of)
-def test_no_success_without_the_right_key(route: Route) -> None:
+def test_requests_without_a_valid_key_are_rejected(route: Route) -> None:
     service = guarded()
     wrong = [({}, 401), (bearer(UNKNOWN), 401), ({"x-api-key": UNKNOWN}, 401), (bearer(ALL[:-1]), 401)]
     wrong += [(bearer(EXPIRED[scope]), 401) for scope in SCOPES]
@@ -146,7 +146,7 @@ def test_open_routes_answer_anybody_and_tell_nothing(route: Route) -> None:
             assert list(answer.json()) == ["status"]
 
 
-def test_health_is_whole_for_readers_and_where_nobody_is_asked() -> None:
+def test_health_details_need_the_read_scope_or_auth_off() -> None:
     whole = Service().get("/health").json()
     assert "details" in whole
     assert guarded().get("/health", headers=bearer(ONE["read"])).json().keys() == whole.keys()
@@ -162,7 +162,7 @@ def test_the_body_is_not_touched_before_the_key_is_known() -> None:
     assert asyncio.run(first_events(service, "/embed/text")) == ["status 401", "asked for the body"]
 
 
-def test_openai_routes_refuse_in_openais_words() -> None:
+def test_openai_routes_return_openai_errors() -> None:
     service = guarded(requests_per_minute=1)
     body = {"model": "all-MiniLM-L6-v2", "input": "a"}
     assert service.post("/v1/embeddings", json=body, headers=bearer(ALL)).status_code == 200
@@ -218,7 +218,7 @@ def test_quotas_are_told_and_end_in_429() -> None:
     assert (first["x-ratelimit-remaining-requests"], second["x-ratelimit-remaining-tokens"]) == ("2", "0")
     assert first["x-ratelimit-reset-requests"] == "60.000s"
     assert (third["retry-after"], error_of(answers[2])["code"]) == ("60", "too_many_requests")
-    assert "quota of 5 tokens a minute" in error_of(answers[2])["message"]
+    assert "quota of 5 tokens per minute" in error_of(answers[2])["message"]
     # Another tenant, open routes and refused callers are not concerned.
     assert service.post("/embed/text", json={"texts": ["a"]}, headers=bearer(OTHER)).status_code == 200
     assert service.get("/livez", headers=bearer(ALL)).status_code == 200
@@ -228,7 +228,7 @@ def test_quotas_are_told_and_end_in_429() -> None:
 def test_a_keys_own_limits_go_before_the_services() -> None:
     authenticator = guard_of(requests_per_minute=1)
     service = Service(authenticator=authenticator)
-    key = authenticator.book.ring.admit(ALL.encode(), "read", 0)
+    key = authenticator.keys.ring.admit(ALL.encode(), "read", 0)
     assert authenticator.limits(key) == {"requests": 1, "tokens": AccessArgs().tokens_per_minute}
     assert [service.get("/cache/stats", headers=bearer(ALL)).status_code for _ in range(2)] == [200, 429]
 
@@ -240,9 +240,9 @@ def test_without_keys_there_is_no_quota() -> None:
     assert "ratelimit" not in answers[0].headers
 
 
-def test_settings_that_ask_for_keys_need_somebody_who_checks() -> None:
+def test_settings_that_require_keys_need_an_authenticator() -> None:
     for settings in ({"auth": "required"}, {"access": AccessArgs(keys=(LINES[0],))}):
-        with pytest.raises(ValueError, match="nobody checks"):
+        with pytest.raises(ValueError, match="no authenticator"):
             Service(settings=settings)
 
 

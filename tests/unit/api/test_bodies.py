@@ -33,7 +33,7 @@ def answered_after(service: Service, body: Body, headers: dict[str, str], monkey
     monkeypatch.setattr(request, "error_response", written)
     answer = service.post("/embed/text", content=body.chunks(), headers=headers)
     assert answer.status_code == 413
-    assert error_of(answer)["message"] == "The body is larger than 100 bytes, the most this route takes."
+    assert error_of(answer)["message"] == "The body is larger than 100 bytes, the limit of this route."
     return taken[0]
 
 

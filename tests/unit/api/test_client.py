@@ -40,7 +40,7 @@ def ask(service: Service, method: str, *args: Any, **options: Any) -> tuple[Any,
     return asyncio.run(call()), pauses
 
 
-def test_texts_and_all_that_is_told_of_them() -> None:
+def test_texts_with_their_metadata() -> None:
     found, _ = ask(Service(), "run", Texts(["abc", "a b c d e f g h i j", "x"], normalize=False))
     np.testing.assert_array_equal(found.vectors, [[3, 4, 0], [19, 4, 0], [1, 4, 0]])
     assert (found.model, found.dimensions, found.tokens, found.truncated) == (MODEL, 3, 10, (1,))

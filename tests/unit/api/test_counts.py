@@ -25,7 +25,7 @@ CASES: list[tuple[str, str, Any]] = [
 
 
 @pytest.mark.parametrize(("path", "limit", "body"), CASES, ids=[f"{path} {limit}" for path, limit, _ in CASES])
-def test_one_too_many_is_refused_with_the_limit(path: str, limit: str, body: Any) -> None:
+def test_item_limits_of_every_route(path: str, limit: str, body: Any) -> None:
     limits: dict[str, Any] = {limit: 2}
     service = Service(FakeEncoder(MODEL, ("text", "image")), **limits)
     fine, refused = (service.post(path, json=body(n)) for n in (2, 3))

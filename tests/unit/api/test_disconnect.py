@@ -48,7 +48,7 @@ def scope_of(*headers: tuple[bytes, bytes], **state: Any) -> Scope:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disconnect, "LOOKS_AFTER_S", 0.0)
+    monkeypatch.setattr(disconnect, "WATCH_AFTER_S", 0.0)
 
 
 class Works:
@@ -77,7 +77,7 @@ def begun(works: Works, scope: Scope, client: Client) -> asyncio.Task[None]:
 
 
 @pytest.mark.parametrize("parts", [(), (b"a",), (b"a", b"b")], ids=len)
-def test_a_client_that_leaves_ends_the_work(parts: tuple[bytes, ...]) -> None:
+def test_disconnect_cancels_the_request(parts: tuple[bytes, ...]) -> None:
     async def main() -> None:
         client, works, tasks = Client(*parts), Works(), asyncio.all_tasks()
         scope = scope_of(*([BODY] if parts else []))
@@ -94,8 +94,8 @@ def test_a_client_that_leaves_ends_the_work(parts: tuple[bytes, ...]) -> None:
 
 
 @pytest.mark.parametrize("watched_after_s", [0.0, 60.0])
-def test_a_client_that_stays_gets_its_answer(monkeypatch: pytest.MonkeyPatch, watched_after_s: float) -> None:
-    monkeypatch.setattr(disconnect, "LOOKS_AFTER_S", watched_after_s)
+def test_connected_client_gets_its_response(monkeypatch: pytest.MonkeyPatch, watched_after_s: float) -> None:
+    monkeypatch.setattr(disconnect, "WATCH_AFTER_S", watched_after_s)
 
     async def main() -> None:
         client, works, tasks = Client(b"a"), Works(), asyncio.all_tasks()
@@ -112,7 +112,7 @@ def test_a_client_that_stays_gets_its_answer(monkeypatch: pytest.MonkeyPatch, wa
     run(main())
 
 
-def test_what_goes_through_serve_is_left_to_it() -> None:
+def test_requests_through_serve_are_not_watched() -> None:
     async def main() -> None:
         client, works = Client(b"a"), Works()
         scope = scope_of(BODY)

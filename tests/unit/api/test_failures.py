@@ -11,7 +11,7 @@ def service(**faults: Exception) -> Service:
     return Service(encoder)
 
 
-def test_overload_says_when_to_come_back() -> None:
+def test_overloaded_response_has_retry_after() -> None:
     full = service(a=Overloaded("The model has 4.2 s of work waiting.", retry_after=5))
     for path, body in (("/embed/text", {"texts": ["a"]}), ("/embed/batch", {"items": [{"text": "a"}]})):
         answer = full.post(path, json=body)
@@ -42,7 +42,7 @@ def test_a_rejected_item_is_named() -> None:
     assert error_of(killed.post("/embed/text", json={"texts": ["lost"]}))["param"] is None
 
 
-def test_every_route_that_encodes_declares_both() -> None:
+def test_embedding_routes_declare_overloaded_and_rejected() -> None:
     described = service().get("/openapi.json").json()["paths"]
     for path in ("/embed/text", "/embed/image", "/search", "/v1/embeddings", "/embed"):
         told = described[path]["post"]["responses"]

@@ -34,7 +34,7 @@ def refused(service: Service, path: str, body: bytes, status: int | None = None,
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("bomb", [b"[" * 100_000, b'{"a":' * 20_000 + b"1" + b"}" * 20_000])
-def test_depth(service: Service, path: str, bomb: bytes) -> None:
+def test_json_nesting_depth(service: Service, path: str, bomb: bytes) -> None:
     name, _ = first(path)
     refused(service, path, bomb)
     for within in (b'{"%b": %b}' % (name.encode(), bomb), b'{"%b": [%b]}' % (name.encode(), bomb)):
@@ -45,7 +45,7 @@ def test_depth(service: Service, path: str, bomb: bytes) -> None:
 @pytest.mark.parametrize(
     "number", ["NaN", "Infinity", "-Infinity", "1e999", "1" * 3000, "-" + "9" * 400, "01", "1.", "0x1"]
 )
-def test_numbers_that_are_none(service: Service, path: str, number: str) -> None:
+def test_json_nan_and_infinity_are_rejected(service: Service, path: str, number: str) -> None:
     name, value = first(path)
     refused(service, path, f'{{"{name}": {number}}}'.encode())
     whole = {key: one for key, one in EXAMPLES[path].items() if key != name} | {name: value}
@@ -86,7 +86,7 @@ def test_of_two_fields_of_one_name_the_last_counts(service: Service, path: str) 
 @pytest.mark.parametrize(
     "body", [b"null", b"[]", b"1", b'"a"', b"{", b"{}x", b"\xef\xbb\xbf{}", b"{} {}", b"{'a': 1}", b"//\n{}"]
 )
-def test_what_is_no_object(service: Service, path: str, body: bytes) -> None:
+def test_json_bodies_that_are_not_objects(service: Service, path: str, body: bytes) -> None:
     refused(service, path, body)
 
 

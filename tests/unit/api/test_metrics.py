@@ -63,7 +63,7 @@ def test_items_are_counted_by_model_and_kind_whoever_had_them() -> None:
     assert of(samples, "embedding_stage_duration_seconds_count") == {(MODEL, "cache"): 2}
 
 
-def test_strangers_make_no_series() -> None:
+def test_unknown_paths_and_methods_create_no_series() -> None:
     samples = with_requests(
         [
             ("GET", "/no/such/path", None),
@@ -126,7 +126,7 @@ def test_every_metric_is_one_of_the_table() -> None:
     shutil.which("promtool") is None and os.environ.get("CI") != "true",
     reason="promtool is not installed (Debian's package `prometheus` has it)",
 )
-def test_promtool_finds_nothing_to_say() -> None:
+def test_promtool_check_metrics_passes() -> None:
     service = Service()
     service.post("/embed/text", json={"texts": ["a"]})
     service.get("/nothing")

@@ -31,7 +31,7 @@ JSON, OCTETS, NPY = "application/json", "application/octet-stream", "application
         ("text/html,application/xhtml+xml,*/*;q=0.8", JSON),
     ],
 )
-def test_the_form_that_the_client_likes_best(accept: str | None, answer: str) -> None:
+def test_negotiate_preferred_media_type(accept: str | None, answer: str) -> None:
     headers = {} if accept is None else {"accept": accept}
     got = Service().post("/embed/text", json={"texts": ["a"]}, headers=headers)
     assert (got.status_code, got.headers["content-type"]) == (200, answer)

@@ -66,7 +66,7 @@ def test_dimensions_are_cut_and_scaled_and_warned_of() -> None:
     assert "warning" not in embed(dimensions=3).json()
     error = error_of(embed(dimensions=4))
     assert error["param"] == "dimensions"
-    assert error["message"] == f"`dimensions` is 4, and vectors of {MODEL} have 3: ask for at most that."
+    assert error["message"] == f"`dimensions` is 4, but vectors of {MODEL} have 3: ask for at most that."
 
 
 def test_quantised() -> None:

@@ -29,7 +29,9 @@ async def embed(service: Service, text: str = "abc") -> None:
         (DeadlineExceeded("too slow"), openai.InternalServerError, 504),
     ],
 )
-def test_troubles_of_the_service(fault: ServiceError, raised: type[openai.APIStatusError], status: int) -> None:
+def test_service_errors_are_openai_exceptions(
+    fault: ServiceError, raised: type[openai.APIStatusError], status: int
+) -> None:
     encoder = FakeEncoder()
     encoder.faults["abc"] = fault
     with pytest.raises(raised) as error:

@@ -69,7 +69,7 @@ def test_without_a_body_nothing_is_waited_for() -> None:
 
 
 def test_no_more_than_64_mib_are_taken_in() -> None:
-    assert request_body.MOST_BYTES == 64 * MIB
+    assert request_body.MAX_BYTES == 64 * MIB
     assert refuse(Client(1000), (b"transfer-encoding", b"chunked")).count("part") == 65
 
 
@@ -77,10 +77,10 @@ def test_a_client_that_stalls_is_not_waited_for() -> None:
     async def main() -> None:
         client = Client(2, ends=False)
         body = Body(head((b"content-length", b"9")), client.receive)
-        await body.drain(most_seconds=0.01)
+        await body.drain(max_seconds=0.01)
         assert (client.events, body.is_read) == (["part", "part"], False)
 
-    assert request_body.MOST_SECONDS == 5
+    assert request_body.MAX_SECONDS == 5
     run(main())
 
 
@@ -101,14 +101,14 @@ def test_a_body_that_was_read_is_not_waited_for() -> None:
 
 
 def test_a_body_that_stalls_while_it_is_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_body, "MOST_SILENCE_S", 0.01)
+    monkeypatch.setattr(request_body, "MAX_SILENCE_S", 0.01)
 
     async def reads(scope: Scope, receive: Receive, send: Send) -> None:
         while (await receive()).get("more_body"):
             pass
 
     client = Client(2, ends=False)
-    monkeypatch.setattr(request_body, "MOST_SECONDS", 0.01)
+    monkeypatch.setattr(request_body, "MAX_SECONDS", 0.01)
     scope = {"type": "http", "method": "POST", "path": "/x", "headers": [(b"transfer-encoding", b"chunked")]}
     run(RequestMiddleware(reads, "here", names_answers=False)(scope, client.receive, client.send))
     assert client.events == ["part", "part", "status 400", "more", "end"]

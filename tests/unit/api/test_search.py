@@ -27,7 +27,7 @@ def test_texts_are_embedded_and_ranked() -> None:
     assert (again["cacheHits"], again["embedded"], again["results"]) == (3, 0, [{"index": 1, "score": 1.0}])
 
 
-def test_options() -> None:
+def test_search_options() -> None:
     distances = search(metric="euclidean").json()["results"]
     assert distances == [{"index": 1, "score": 0.0}, {"index": 0, "score": 87.0}]
     assert search(threshold=0.99).json()["results"] == [{"index": 1, "score": 1.0}]
@@ -80,7 +80,7 @@ def test_more_texts_than_one_embedding_request_may_have() -> None:
         ({"top": 1}, 400, "top"),
     ],
 )
-def test_what_is_wrong_is_named(fields: dict[str, Any], status: int, param: str) -> None:
+def test_search_errors_name_the_field(fields: dict[str, Any], status: int, param: str) -> None:
     answer = search(Service(search_candidates=20, images=2, text_bytes=100), **fields)
     error = answer.json()["error"]
     assert (answer.status_code, error["param"]) == (status, param), error

@@ -67,7 +67,7 @@ def test_options_follow_the_rules_of_the_fields(query: dict[str, Any], param: st
         ({"content": np.full((5, 2), np.nan, np.float32).tobytes()}, 400, "not finite"),
     ],
 )
-def test_what_is_wrong_is_told(options: dict[str, Any], status: int, words: str) -> None:
+def test_invalid_similarity_matrices(options: dict[str, Any], status: int, words: str) -> None:
     answer = rank(**options)
     assert answer.status_code == status
     assert words in error_of(answer)["message"]

@@ -40,7 +40,7 @@ def test_bare_vectors_of_length_one(path: str) -> None:
     assert answer.headers["server-timing"].startswith("decode")
 
 
-def test_options() -> None:
+def test_tei_embed_options() -> None:
     assert embed("abc", normalize=False).json() == [[3, 4, 0]]
     assert embed("abc", normalize=False, dimensions=1).json() == [[3]]
     assert embed("abc", dimensions=1).json() == [[1]]
@@ -55,7 +55,7 @@ def test_a_text_too_long_is_cut_or_refused() -> None:
         assert len(embed(["a", LONG], **fields).json()) == 2
     assert refused(embed(["a", LONG], truncate=False)) == (
         422,
-        "`inputs.1` must have at most 8 tokens; leave `truncate` true to have it cut.",
+        "`inputs.1` must have at most 8 tokens; set `truncate` to true to truncate it.",
         "Validation",
     )
     assert refused(embed(LONG, truncate=False))[1].startswith("`inputs` must")
@@ -81,21 +81,21 @@ def refused(answer: httpx.Response) -> tuple[int, str, str]:
         ("", {}, 400, "`inputs` must not be empty", "Empty"),
         (["a", ""], {}, 400, "`inputs.1` must not be empty", "Empty"),
         (["a", 7], {}, 422, "`inputs.1` must be a string", "Validation"),
-        ([{"text": "a"}], {}, 422, "`inputs.0` is of no kind", "Validation"),
+        ([{"text": "a"}], {}, 422, "`inputs.0` has an unsupported type", "Validation"),
         (5, {}, 422, "`inputs` must be a string", "Validation"),
         ([[1], "a"], {}, 422, "`inputs.1` must be a list of token ids", "Validation"),
         (["a"] * 21, {}, 422, "at most 20", "Validation"),
         (["a" * 101], {}, 422, "`inputs.0` has 101 bytes", "Validation"),
         ("a", {"truncation_direction": "middle"}, 422, "'left'", "Validation"),
         ("a", {"prompt_name": "no"}, 422, "no prompt 'no'", "Validation"),
-        ([1], {"prompt_name": "no"}, 422, "before a text", "Validation"),
+        ([1], {"prompt_name": "no"}, 422, "needs texts", "Validation"),
         ("a", {"dimensions": 4}, 422, "have 3", "Validation"),
         ("a", {"dimensions": 0}, 422, "`dimensions`", "Validation"),
         ("a", {"truncat": False}, 422, "Known fields: dimensions", "Validation"),
         ("a", {"model": "no"}, 404, "No text model named 'no'", "Validation"),
     ],
 )
-def test_what_is_wrong_is_told_in_teis_shape(
+def test_validation_errors_in_teis_format(
     inputs: Any, fields: dict[str, Any], status: int, words: str, kind: str
 ) -> None:
     got, error, error_type = refused(embed(inputs, **fields))
@@ -103,7 +103,7 @@ def test_what_is_wrong_is_told_in_teis_shape(
     assert words in error
 
 
-def test_other_errors_in_teis_shape() -> None:
+def test_other_errors_in_teis_format() -> None:
     busy = FakeEncoder()
     busy.faults = {"a": Overloaded("Later.", retry_after=1), "b": RequestRejected("No."), "c": RuntimeError("?")}
     assert refused(embed("a", busy)) == (429, "Later.", "Overloaded")
@@ -123,7 +123,7 @@ def test_an_unknown_failure_is_the_backends(caplog: pytest.LogCaptureFixture) ->
     assert len(caplog.records) == 1
 
 
-def test_info_tells_true_values() -> None:
+def test_tei_info() -> None:
     service = Service(model(revision="abc", precision="bf16", pooling=("cls", "lasttoken")), texts=77)
     args = service.backend.args
     assert service.get("/info").json() == {
@@ -150,7 +150,7 @@ def tokenize(inputs: Any, **fields: Any) -> httpx.Response:
     return service.post("/tokenize", json={"inputs": inputs} | fields)
 
 
-def test_tokens() -> None:
+def test_tei_tokenize() -> None:
     word = {"id": 2, "text": "to", "special": False, "start": 0, "stop": 2}
     first = {"id": 0, "text": "", "special": True, "start": None, "stop": None}
     assert tokenize("to").json() == [[first, word]]

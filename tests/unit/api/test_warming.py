@@ -11,7 +11,7 @@ from app.cache.entry import pack, split
 from app.cache.keys import KeyMaker
 from app.errors import CacheUnavailable
 from app.service.cache_warming import ReadyVectors, warm
-from app.service.request_context import RequestContext, acting
+from app.service.request_context import RequestContext, use
 from tests.support.calling import Service, error_of
 from tests.support.service_fakes import MODEL, entry_of
 
@@ -57,24 +57,29 @@ def test_a_few_of_many_are_checked() -> None:
 @pytest.mark.parametrize(
     ("changes", "status", "param", "words"),
     [
-        ({"fingerprint": "another"}, 409, "fingerprint", "Embed the corpus with the model"),
-        ({"embeddings": with_row([4, -9, 0])}, 409, "embeddings", "Row 1 is not what"),
+        ({"fingerprint": "another"}, 409, "fingerprint", "Embed the corpus with the served model"),
+        ({"embeddings": with_row([4, -9, 0])}, 409, "embeddings", "Row 1 is not the vector"),
         ({"embeddings": with_row([0.91, 0.41, 0])}, 409, "embeddings", "length 0.998 instead of 9.85"),
-        ({"embeddings": with_row([float("nan"), 4, 0])}, 400, "embeddings", "Row 1 has a number that is not finite"),
+        (
+            {"embeddings": with_row([float("nan"), 4, 0])},
+            400,
+            "embeddings",
+            "Row 1 of `embeddings` has a number that is not finite",
+        ),
         ({"embeddings": "!"}, 400, "embeddings", "not base64"),
         ({"embeddings": ""}, 400, "embeddings", "0 bytes"),
         ({"embeddings": base64.b64encode(b"\0" * 35).decode()}, 400, "embeddings", "35 bytes"),
-        ({"embeddings": base64.b64encode(b"\0" * 24).decode()}, 400, "embeddings", "3 texts need 3 times 3"),
+        ({"embeddings": base64.b64encode(b"\0" * 24).decode()}, 400, "embeddings", "3 texts need 3 × 3"),
         ({"tokens": [1, 2]}, 400, "tokens", "2 counts for 3 texts"),
-        ({"tokens": [1, 1, 8]}, 400, "tokens", "Text 1 has 2 tokens"),
-        ({"truncated": []}, 400, "tokens", "Text 2 has 8 tokens, cut"),
+        ({"tokens": [1, 1, 8]}, 400, "tokens", "text 1 has 2 tokens"),
+        ({"truncated": []}, 400, "tokens", "text 2 has 8 tokens and is truncated"),
         ({"truncated": [3]}, 400, "truncated", "there are 3 texts"),
         ({"tokens": [1, -1, 8]}, 400, "tokens.1", "greater than or equal to 0"),
         ({"texts": []}, 400, "texts", "must not be empty"),
         ({"model": "nobody/none"}, 404, "model", "No text model named"),
     ],
 )
-def test_what_is_not_the_models_is_refused(changes: dict[str, Any], status: int, param: str, words: str) -> None:
+def test_vectors_of_another_model_are_rejected(changes: dict[str, Any], status: int, param: str, words: str) -> None:
     service = Service()
     answer = service.post("/cache/warm", json=body_of(**changes))
     error = error_of(answer)
@@ -87,12 +92,12 @@ def test_a_tenants_entries_are_its_own() -> None:
     service = Service()
     rows = np.array([[3, 4, 0]], np.float32)
     ready = ReadyVectors(f"print of {MODEL}", ["one"], rows, [1], [False])
-    with acting(RequestContext("a tenant")):
+    with use(RequestContext("a tenant")):
         assert asyncio.run(warm(service.embeddings, service.control, ready, None)) == (1, 1)
     assert list(service.control.warmed) == [KeyMaker("a tenant", f"print of {MODEL}", "text").text("one")]
 
 
-def test_limits() -> None:
+def test_cache_warm_limits() -> None:
     assert Service(texts=2).post("/cache/warm", json=body_of()).status_code == 413
     assert Service(text_body=100).post("/cache/warm", json=body_of()).status_code == 413
 

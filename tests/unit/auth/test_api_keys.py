@@ -37,7 +37,7 @@ def test_made_keys_are_long_different_and_work() -> None:
 
 
 @pytest.mark.parametrize("secret", [None, b"", b"S", b"s ", b"ss", sha256(b"s").hexdigest().encode(), b"\xff\x00"])
-def test_what_is_no_key_is_refused(secret: bytes | None) -> None:
+def test_invalid_keys_are_rejected(secret: bytes | None) -> None:
     with pytest.raises(Unauthorized):
         parse([line("s")], NOW).admit(secret, "embed", NOW)
     with pytest.raises(Unauthorized):
@@ -45,12 +45,12 @@ def test_what_is_no_key_is_refused(secret: bytes | None) -> None:
 
 
 @pytest.mark.parametrize(("scopes", "asked"), [("embed,read", "admin"), ("admin", "read"), ("read", "embed")])
-def test_a_scope_is_not_another(scopes: str, asked: KeyScope) -> None:
+def test_scopes_are_checked(scopes: str, asked: KeyScope) -> None:
     with pytest.raises(Forbidden, match=f"scope `{asked}`"):
         parse([line("s", scopes=scopes)], NOW).admit(b"s", asked, NOW)
 
 
-def test_a_key_ends_at_its_second() -> None:
+def test_key_expiry() -> None:
     ring = parse([line("s", rest="expires=2027-01-15T08:00:01+00:00")], NOW)
     assert ring.admit(b"s", "embed", NOW + 0.9).tenant == "acme"
     with pytest.raises(Unauthorized, match="expired"):
@@ -93,13 +93,13 @@ def test_two_live_keys_of_a_tenant_and_any_number_of_dead_ones() -> None:
         ("acme embed", "needs a tenant"),
         ("acme embed emb_the-key-itself", "must be a SHA-256"),
         (line("s").upper(), "must be a SHA-256"),
-        (line("s", scopes="embed,write"), "scopes are admin, embed, read"),
-        (line("s", scopes="embed,"), "scopes are"),
-        (line("s", tenant="-a"), "a tenant is"),
-        (line("s", tenant="a" * 65), "a tenant is"),
-        (line("s", rest="expires=soon"), "expires= is a time"),
-        (line("s", rest="requests=-1"), "requests= is a whole number"),
-        (line("s", rest="tokens=²"), "tokens= is a whole number"),
+        (line("s", scopes="embed,write"), "scopes must be some of admin, embed, read"),
+        (line("s", scopes="embed,"), "scopes must be"),
+        (line("s", tenant="-a"), "a tenant must be"),
+        (line("s", tenant="a" * 65), "a tenant must be"),
+        (line("s", rest="expires=soon"), "expires= must be a time"),
+        (line("s", rest="requests=-1"), "requests= must be a whole number"),
+        (line("s", rest="tokens=²"), "tokens= must be a whole number"),
         (line("s", rest="expire=2027-01-01"), "after the SHA-256"),
         (line("s", rest="tokens=1 tokens=2"), "after the SHA-256"),
     ],

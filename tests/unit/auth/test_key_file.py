@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.auth import api_keys, key_file
-from app.auth.key_file import KeyBook
+from app.auth.key_file import KeyFile
 from app.config.args import AccessArgs
 from app.config.settings import AppArgs
 from app.errors import Unauthorized
@@ -20,11 +20,11 @@ def made(tenant: str, expires: float | None = None) -> tuple[bytes, str]:
     return secret.encode(), key.line
 
 
-def tenants(book: KeyBook, *secrets: bytes) -> list[str | None]:
+def tenants(keys: KeyFile, *secrets: bytes) -> list[str | None]:
     found: list[str | None] = []
     for secret in secrets:
         try:
-            found.append(book.ring.admit(secret, "embed", book.clock()).tenant)
+            found.append(keys.ring.admit(secret, "embed", keys.clock()).tenant)
         except Unauthorized:
             found.append(None)
     return found
@@ -34,30 +34,30 @@ def test_keys_of_the_settings_and_of_the_file_and_a_rotation(tmp_path: Path) -> 
     file = tmp_path / "keys"
     (fixed, fixed_line), (old, old_line), (new, new_line) = made("fixed"), made("a"), made("a")
     file.write_text(old_line)
-    book = KeyBook([fixed_line], file, lambda: NOW)
-    assert tenants(book, fixed, old, new) == ["fixed", "a", None]
-    assert not book.look()
+    keys = KeyFile([fixed_line], file, lambda: NOW)
+    assert tenants(keys, fixed, old, new) == ["fixed", "a", None]
+    assert not keys.reload()
     file.write_text(f"{old_line}\n{new_line}\n")
-    assert book.look()
-    assert tenants(book, fixed, old, new) == ["fixed", "a", "a"]
+    assert keys.reload()
+    assert tenants(keys, fixed, old, new) == ["fixed", "a", "a"]
     file.write_text(new_line)
-    assert book.look()
-    assert tenants(book, fixed, old, new) == ["fixed", None, "a"]
+    assert keys.reload()
+    assert tenants(keys, fixed, old, new) == ["fixed", None, "a"]
     file.write_text("")  # all are withdrawn
-    assert book.look()
-    assert tenants(book, fixed, old, new) == ["fixed", None, None]
+    assert keys.reload()
+    assert tenants(keys, fixed, old, new) == ["fixed", None, None]
 
 
-def test_a_change_is_seen_whatever_the_files_time_says(tmp_path: Path) -> None:
+def test_reload_compares_content_not_mtime(tmp_path: Path) -> None:
     (one, first), (two, second) = made("a"), made("b")
     file = tmp_path / "keys"
     file.write_text(first)
     os.utime(file, (1, 1))
-    book = KeyBook([], file, lambda: NOW)
+    keys = KeyFile([], file, lambda: NOW)
     file.write_text(second)
     os.utime(file, (1, 1))
-    assert book.look()
-    assert tenants(book, one, two) == [None, "b"]
+    assert keys.reload()
+    assert tenants(keys, one, two) == [None, "b"]
 
 
 def test_a_secret_as_kubernetes_mounts_it(tmp_path: Path) -> None:
@@ -68,12 +68,12 @@ def test_a_secret_as_kubernetes_mounts_it(tmp_path: Path) -> None:
         (tmp_path / name / "keys").write_text(text)
     (tmp_path / "..data").symlink_to("v1")
     (tmp_path / "keys").symlink_to("..data/keys")
-    book = KeyBook([], tmp_path / "keys", lambda: NOW)
-    assert tenants(book, one, two) == ["a", None]
+    keys = KeyFile([], tmp_path / "keys", lambda: NOW)
+    assert tenants(keys, one, two) == ["a", None]
     (tmp_path / "..new").symlink_to("v2")
     (tmp_path / "..new").rename(tmp_path / "..data")
-    assert book.look()
-    assert tenants(book, one, two) == [None, "b"]
+    assert keys.reload()
+    assert tenants(keys, one, two) == [None, "b"]
 
 
 def test_what_cannot_be_used_changes_nothing_and_its_content_is_not_logged(
@@ -82,14 +82,14 @@ def test_what_cannot_be_used_changes_nothing_and_its_content_is_not_logged(
     secret, line = made("a")
     file = tmp_path / "keys"
     file.write_text(line)
-    book = KeyBook([], file, lambda: NOW)
-    for content in (f"{line}\nacme embed {secret.decode()}".encode(), b"\xff", b"#" * (key_file.MOST_BYTES + 1)):
+    keys = KeyFile([], file, lambda: NOW)
+    for content in (f"{line}\nacme embed {secret.decode()}".encode(), b"\xff", b"#" * (key_file.MAX_BYTES + 1)):
         file.write_bytes(content)
-        assert not book.look()
-        assert tenants(book, secret) == ["a"]
+        assert not keys.reload()
+        assert tenants(keys, secret) == ["a"]
     file.unlink()
-    assert not book.look()
-    assert tenants(book, secret) == ["a"]
+    assert not keys.reload()
+    assert tenants(keys, secret) == ["a"]
     assert len(caplog.records) == 4
     assert "line 2" in caplog.text
     assert secret.decode() not in caplog.text
@@ -99,19 +99,19 @@ def test_the_file_is_watched(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     (one, first), (two, second) = made("a"), made("b")
     file = tmp_path / "keys"
     file.write_text(first)
-    book = KeyBook([], file, lambda: NOW)
+    keys = KeyFile([], file, lambda: NOW)
 
     async def main() -> None:
-        task = asyncio.create_task(book.watch(0.001))
+        task = asyncio.create_task(keys.watch(0.001))
         file.write_text(second)
         async with asyncio.timeout(10):
-            while tenants(book, two) == [None]:  # noqa: ASYNC110 - a thread reads the file
+            while tenants(keys, two) == [None]:  # noqa: ASYNC110 - a thread reads the file
                 await asyncio.sleep(0.001)
         task.cancel()
 
     caplog.set_level(logging.INFO)
     run(main())
-    assert tenants(book, one, two) == [None, "b"]
+    assert tenants(keys, one, two) == [None, "b"]
     assert "1 live now" in caplog.text
 
 

@@ -1,4 +1,4 @@
-from app.auth.quota import Left, Quotas, seconds
+from app.auth.quota import Quotas, Remaining, seconds
 
 
 class Clock:
@@ -17,11 +17,11 @@ def test_requests_run_out_and_come_back_with_the_window() -> None:
     quotas = Quotas(clock)
     assert [quotas.take("a", LIMITS) for _ in range(3)] == [None] * 3
     clock.now += 20.5
-    assert quotas.take("a", LIMITS) == Left("requests", 3, 0, 39.5)
+    assert quotas.take("a", LIMITS) == Remaining("requests", 3, 0, 39.5)
     assert quotas.take("b", LIMITS) is None  # another tenant's are its own
     clock.now += 39.5
     assert quotas.take("a", LIMITS) is None
-    assert quotas.left("a", LIMITS) == [Left("requests", 3, 2, 60.0), Left("tokens", 10, 10, 60.0)]
+    assert quotas.left("a", LIMITS) == [Remaining("requests", 3, 2, 60.0), Remaining("tokens", 10, 10, 60.0)]
 
 
 def test_tokens_are_charged_afterwards_and_may_be_overdrawn_within_the_window() -> None:
@@ -30,7 +30,7 @@ def test_tokens_are_charged_afterwards_and_may_be_overdrawn_within_the_window() 
     quotas.charge("a", "tokens", 9)
     assert quotas.take("a", LIMITS) is None
     quotas.charge("a", "tokens", 500)
-    assert quotas.take("a", LIMITS) == Left("tokens", 10, 0, 60.0)
+    assert quotas.take("a", LIMITS) == Remaining("tokens", 10, 0, 60.0)
     assert quotas.left("a", LIMITS)[0].remaining == 2  # what was refused costs nothing
     clock.now += 60
     assert quotas.take("a", LIMITS) is None
@@ -55,4 +55,4 @@ def test_zero_is_no_limit() -> None:
 
 
 def test_whole_seconds_to_wait() -> None:
-    assert [seconds(Left("requests", 1, 0, reset)) for reset in (0.0, 0.2, 59.001)] == [1, 1, 60]
+    assert [seconds(Remaining("requests", 1, 0, reset)) for reset in (0.0, 0.2, 59.001)] == [1, 1, 60]

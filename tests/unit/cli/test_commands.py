@@ -109,7 +109,7 @@ def test_a_folder_of_images(world: World, tmp_path: Path) -> None:
     )
 
 
-def test_stdin(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_embed_from_stdin(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\ntwo\n")))
     assert world("embed", "-", "--out", "v.npy")[0] == 0
     np.testing.assert_array_equal(np.load("v.npy"), [vector_of("one"), vector_of("two")])
@@ -156,7 +156,7 @@ def test_what_the_service_refuses_is_placed(world: World, lines: Path) -> None:
         (["search", "x", "in.txt", "--format", "csv"], [], 2, "There is no column 'text'"),
     ],
 )
-def test_failures_in_words(
+def test_error_messages_and_exit_codes(
     argv: list[str], script: list[httpx.Response], code: int, words: str, world: World, lines: Path
 ) -> None:
     Path("in.jsonl").write_text('{"text": "one"}\n')
@@ -168,7 +168,7 @@ def test_failures_in_words(
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["in.jsonl", "in.txt"]
 
 
-def test_no_service_there(lines: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_service(lines: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.client.AsyncEmbeddingClient._pause", staticmethod(_at_once))
     for url, words in [("http://127.0.0.1:9", "can't be reached"), ("127.0.0.1:9", "must begin with http")]:
         code = main(["embed", str(lines), "--out", str(lines.with_name("v.npy")), "--url", url])
@@ -181,7 +181,7 @@ async def _at_once(seconds: float) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_leaves_nothing(number: int, lines: Path, tmp_path: Path) -> None:
+def test_interrupt_leaves_no_output_file(number: int, lines: Path, tmp_path: Path) -> None:
     asked, go_on = threading.Event(), threading.Event()
 
     def slow(request: httpx.Request) -> httpx.Response:
@@ -232,7 +232,7 @@ def test_search_in_json_lines_and_stdin(world: World, monkeypatch: pytest.Monkey
     Path("in.jsonl").write_text(data)
     code, out, err = world("search", "three\nlines", "in.jsonl", "--column", "t", "--top-k", "1", "--json")
     assert (code, json.loads(out)) == (0, {"score": 1.0, "t": "three\nlines", "id": 2})
-    assert "1 rows can't be read and were left out" in err
+    assert "1 rows could not be read and were skipped" in err
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data.encode())))
     out = world("search", "three\nlines", "-", "--column", "t", "--format", "jsonl", "--top-k", "1")[1]
     assert out == "1.0000  three lines\n"
@@ -242,7 +242,7 @@ def test_search_in_what_embed_wrote(world: World, lines: Path, monkeypatch: pyte
     fresh = world("search", LINES[123], lines, "--json", "--top-k", "9")[1]
     assert world("embed", lines, "--out", "v.parquet")[0] == 0
     world.service.requests.clear()
-    monkeypatch.setattr("app.corpus.embedded_file._ROWS", 100)
+    monkeypatch.setattr("app.corpus.vector_file._ROWS", 100)
     code, out, err = world("search", LINES[123], "v.parquet", "--json", "--top-k", "9")
     assert (code, out) == (0, fresh), err
     # Only the query was embedded, by the file's own model.
@@ -251,7 +251,7 @@ def test_search_in_what_embed_wrote(world: World, lines: Path, monkeypatch: pyte
     world.service.space = "makers/small@2"
     code, out, err = world("search", LINES[123], "v.parquet")
     assert (code, out) == (2, "")
-    assert "Embed the file anew" in err
+    assert "Embed the file again" in err
 
 
 def test_search_in_vectors_that_are_no_floats(world: World, tmp_path: Path) -> None:
@@ -262,16 +262,16 @@ def test_search_in_vectors_that_are_no_floats(world: World, tmp_path: Path) -> N
     assert (code, "holds int8 vectors; search needs float32" in err) == (2, True)
     (tmp_path / "w.parquet").write_text("nothing of the kind")
     code, _, err = world("search", "a", "w.parquet")
-    assert (code, "w.parquet is no Parquet file" in err, "Traceback" in err) == (2, True, False)
+    assert (code, "w.parquet is not a Parquet file" in err, "Traceback" in err) == (2, True, False)
 
 
 def test_a_corpus_is_still_searched_as_one(world: World, tmp_path: Path) -> None:
     (tmp_path / "serve_config.yaml").write_text("applications: [{}]")
     code, _, err = world("search", "x", tmp_path)
-    assert (code, "no finished corpus" in err, world.service.requests) == (2, True, [])
+    assert (code, "not a finished corpus" in err, world.service.requests) == (2, True, [])
 
 
-def test_address_and_key(monkeypatch: pytest.MonkeyPatch, world: World, lines: Path) -> None:
+def test_url_and_api_key_settings(monkeypatch: pytest.MonkeyPatch, world: World, lines: Path) -> None:
     for name in ("EMBEDDING_URL", "EMBEDDING_API_KEY", "HOST", "PORT"):
         monkeypatch.delenv(name, raising=False)
     assert ClientSettings.from_environment() == ClientSettings(url="http://127.0.0.1:3000", api_key=None)

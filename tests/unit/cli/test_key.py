@@ -32,14 +32,14 @@ def test_the_key_that_is_printed_is_the_one_of_the_line(capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--tenant", "a b"], "a tenant is"),
-        (["--tenant", "a", "--scopes", "write"], "scopes are"),
+        (["--tenant", "a b"], "a tenant must be"),
+        (["--tenant", "a", "--scopes", "write"], "scopes must be"),
         (["--tenant", "a", "--days", "0"], "--days"),
         (["--tenant", "a", "--days", "nan"], "--days"),
         (["--tenant", "a", "--days", "1e300"], "--days"),
     ],
 )
-def test_mistakes_are_told(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_tenant_scopes_and_days(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["key", *arguments]) == 2
     told = capsys.readouterr()
     assert words in told.err

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from app.cli.rows import opened
+from app.cli.rows import open_rows
 from app.corpus.rows import Piece
 from app.errors import InvalidRequest, PayloadTooLarge
 
 
 def texts(name: str | Path, column: str = "text", given: Any = None) -> list[str]:
-    with opened(str(name), column, given) as rows:
+    with open_rows(str(name), column, given) as rows:
         return [text for piece in rows.pieces() for text in piece.texts]
 
 
@@ -62,7 +62,7 @@ def test_a_pipe_with_a_name_is_read_once(tmp_path: Path) -> None:
         (None, "none.txt", "none.txt does not exist"),
     ],
 )
-def test_nothing_there(content: str | None, name: str, words: str, stdin: Any) -> None:
+def test_missing_and_empty_files(content: str | None, name: str, words: str, stdin: Any) -> None:
     stdin((content or "").encode())
     with pytest.raises(InvalidRequest, match=words):
         texts(name)
@@ -74,18 +74,18 @@ def test_no_such_column(tmp_path: Path, stdin: Any) -> None:
         texts("-", given="jsonl")
 
 
-def test_places_of_rows_in_words(tmp_path: Path, stdin: Any) -> None:
+def test_location_of_a_row_in_messages(tmp_path: Path, stdin: Any) -> None:
     stdin(b'{"text": "one"}\n\n{bad\n{"text": ""}\n{"text": "four"}\n')
-    with opened("-", "text", "jsonl") as rows:
+    with open_rows("-", "text", "jsonl") as rows:
         pieces: list[Piece] = list(rows.pieces())
         [first, second] = pieces[0].rejects
-        assert str(rows.refuse(first)).startswith("standard input, line 3: not valid JSON")
-        assert str(rows.refuse(second)) == "standard input, line 4: 'text' is empty. Mend it, or pass --skip-bad."
-        found = rows.located(PayloadTooLarge("`texts.1` has 80,000 bytes.", "texts.1"), pieces[0])
+        assert str(rows.rejection(first)).startswith("standard input, line 3: not valid JSON")
+        assert str(rows.rejection(second)) == "standard input, line 4: 'text' is empty. Correct it, or pass --skip-bad."
+        found = rows.with_location(PayloadTooLarge("`texts.1` has 80,000 bytes.", "texts.1"), pieces[0])
         assert str(found) == "standard input, line 5: `texts.1` has 80,000 bytes."
         other = PayloadTooLarge("words", "texts")
-        assert rows.located(other, pieces[0]) is other
+        assert rows.with_location(other, pieces[0]) is other
     assert rows.total == 4
     (tmp_path / "a.txt").write_text("one\n")
-    with opened(str(tmp_path / "a.txt"), "text", None) as rows:
-        assert rows.place(str(tmp_path / "a.txt"), 1) == f"{tmp_path / 'a.txt'}, line 1"
+    with open_rows(str(tmp_path / "a.txt"), "text", None) as rows:
+        assert rows.location(str(tmp_path / "a.txt"), 1) == f"{tmp_path / 'a.txt'}, line 1"

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from app.corpus.vector_file import written
+from app.corpus.vector_file import create_vector_file
 from app.errors import InvalidRequest
 
 ABOUT = {"embedding_model": "small", "embedding_space": "small@1"}
@@ -24,7 +24,7 @@ def write(
 ) -> NDArray[Any]:
     vectors: NDArray[Any] = np.arange(sum(sizes) * 3).reshape(-1, 3).astype(dtype)
     start = 0
-    with written(path) as file:
+    with create_vector_file(path) as file:
         for size in sizes:
             places = list(range(start, start + size))
             table = pa.table({"line": places, names[start % len(names)]: [f"t{i}" for i in places]})
@@ -37,7 +37,7 @@ def write(
 
 @pytest.mark.parametrize("sizes", [[1], [4, 7, 2], [5000]])
 @pytest.mark.parametrize("dtype", [np.float32, np.int8, np.uint8])
-def test_matrix(tmp_path: Path, sizes: list[int], dtype: type) -> None:
+def test_npy_vector_file(tmp_path: Path, sizes: list[int], dtype: type) -> None:
     vectors = write(tmp_path / "v.npy", sizes, dtype)
     found = np.load(tmp_path / "v.npy")
     assert found.dtype == dtype
@@ -46,7 +46,7 @@ def test_matrix(tmp_path: Path, sizes: list[int], dtype: type) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int8])
-def test_parquet(tmp_path: Path, dtype: type) -> None:
+def test_parquet_vector_file(tmp_path: Path, dtype: type) -> None:
     vectors = write(tmp_path / "v.parquet", [4, 7], dtype)
     table = pq.read_table(tmp_path / "v.parquet")
     assert table.column_names == ["line", "text", "embedding"]
@@ -56,7 +56,7 @@ def test_parquet(tmp_path: Path, dtype: type) -> None:
     assert table.schema.metadata == {k.encode(): v.encode() for k, v in ABOUT.items()}
 
 
-def test_json_lines(tmp_path: Path) -> None:
+def test_json_lines_vector_file(tmp_path: Path) -> None:
     vectors = write(tmp_path / "v.jsonl", [4, 7])
     rows = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text().splitlines()]
     assert [row["text"] for row in rows] == [f"t{i}" for i in range(11)]
@@ -73,16 +73,19 @@ def test_what_is_not_finished_leaves_nothing(tmp_path: Path, ending: str, fault:
 
 
 def test_the_name_appears_with_the_whole(tmp_path: Path) -> None:
-    with written(tmp_path / "v.npy") as file:
+    with create_vector_file(tmp_path / "v.npy") as file:
         file.write(pa.table({"text": ["a"]}), np.ones((1, 3), np.float32), ABOUT)
         assert not (tmp_path / "v.npy").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["v.npy"]
 
 
 def test_names_that_can_not_be(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match=r"must end in \.parquet, \.jsonl, \.npy"), written(tmp_path / "v.csv"):
+    with (
+        pytest.raises(InvalidRequest, match=r"must end in \.parquet, \.jsonl, \.npy"),
+        create_vector_file(tmp_path / "v.csv"),
+    ):
         pass
-    with pytest.raises(InvalidRequest, match="no folder"), written(tmp_path / "none" / "v.npy"):
+    with pytest.raises(InvalidRequest, match="no folder"), create_vector_file(tmp_path / "none" / "v.npy"):
         pass
 
 

@@ -2,45 +2,47 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.client.chunks import Chunk, Chunking, Weighed, chunks
+from app.client.chunks import Chunk, Chunking, Sized, chunks
 from app.config.args import Limits
 
 
 def cut(sizes: list[int], **limits: int) -> list[tuple[int, list[int]]]:
     """Items are their own places; sizes are bytes."""
-    items = [Weighed(place, size) for place, size in enumerate(sizes)]
-    return [(chunk.start, list(chunk.items)) for chunk in chunks(items, **({"most": 100, "most_bytes": 100} | limits))]
+    items = [Sized(place, size) for place, size in enumerate(sizes)]
+    return [
+        (chunk.start, list(chunk.items)) for chunk in chunks(items, **({"max_items": 100, "max_bytes": 100} | limits))
+    ]
 
 
-def test_by_number() -> None:
-    assert cut([1] * 7, most=3) == [(0, [0, 1, 2]), (3, [3, 4, 5]), (6, [6])]
-    assert cut([1] * 6, most=3) == [(0, [0, 1, 2]), (3, [3, 4, 5])]
+def test_chunks_by_item_count() -> None:
+    assert cut([1] * 7, max_items=3) == [(0, [0, 1, 2]), (3, [3, 4, 5]), (6, [6])]
+    assert cut([1] * 6, max_items=3) == [(0, [0, 1, 2]), (3, [3, 4, 5])]
     assert cut([]) == []
 
 
-def test_by_bytes() -> None:
-    assert cut([40, 60, 1, 99, 2], most_bytes=100) == [(0, [0, 1]), (2, [2, 3]), (4, [4])]
+def test_chunks_by_bytes() -> None:
+    assert cut([40, 60, 1, 99, 2], max_bytes=100) == [(0, [0, 1]), (2, [2, 3]), (4, [4])]
 
 
-def test_what_is_too_large_goes_alone() -> None:
-    assert cut([1, 500, 1, 1], most_bytes=100) == [(0, [0]), (1, [1]), (2, [2, 3])]
+def test_oversized_item_gets_its_own_chunk() -> None:
+    assert cut([1, 500, 1, 1], max_bytes=100) == [(0, [0]), (1, [1]), (2, [2, 3])]
 
 
-def test_by_images() -> None:
-    items = [Weighed(i, 1, images=int(i % 2 == 0)) for i in range(7)]
-    found = [list(chunk.items) for chunk in chunks(items, most=100, most_bytes=100, most_images=2)]
+def test_chunks_by_image_count() -> None:
+    items = [Sized(i, 1, images=int(i % 2 == 0)) for i in range(7)]
+    found = [list(chunk.items) for chunk in chunks(items, max_items=100, max_bytes=100, max_images=2)]
     assert found == [[0, 1, 2, 3], [4, 5, 6]]
 
 
-def test_read_as_needed() -> None:
+def test_chunks_are_lazy() -> None:
     read = []
 
-    def items() -> Iterator[Weighed[int]]:
+    def items() -> Iterator[Sized[int]]:
         for i in range(10):
             read.append(i)
-            yield Weighed(i, 1)
+            yield Sized(i, 1)
 
-    next(chunks(items(), most=3, most_bytes=100))
+    next(chunks(items(), max_items=3, max_bytes=100))
     assert read == [0, 1, 2, 3]
 
 

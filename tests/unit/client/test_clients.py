@@ -34,7 +34,7 @@ def test_texts_in_order_whatever_the_chunks(kind: str) -> None:
 
 
 @both
-def test_all_that_the_answer_says(kind: str) -> None:
+def test_embeddings_metadata(kind: str) -> None:
     texts = ["a", "b" * 60, "c", "d" * 70, "e" * 80]
     found = Caller(kind, FakeService(), chunking=Chunking(texts=2)).run(Texts(texts))
     assert (found.model, found.space, found.dimensions) == ("makers/small", SPACE, 3)
@@ -42,7 +42,7 @@ def test_all_that_the_answer_says(kind: str) -> None:
 
 
 @both
-def test_what_is_sent(kind: str) -> None:
+def test_requests_sent(kind: str) -> None:
     service = FakeService()
     caller = Caller(kind, service, base_url="http://here:1/prefix/", api_key="key-1")
     with pytest.raises(Exception, match="nothing at /prefix/embed/text"):
@@ -141,7 +141,7 @@ def test_the_index_of_an_error_is_the_callers(kind: str) -> None:
 
 
 @both
-def test_what_can_not_be_sent(kind: str) -> None:
+def test_unserializable_inputs(kind: str) -> None:
     service = FakeService()
     caller = Caller(kind, service)
     for texts, param in [
@@ -238,16 +238,14 @@ def test_no_more_requests_at_once_than_allowed_async() -> None:
 
 
 @both
-def test_who_is_told_is_told_of_every_item(kind: str) -> None:
+def test_on_progress_counts_every_item(kind: str) -> None:
     told: list[int] = []
     Caller(kind, FakeService(), chunking=Chunking(texts=50)).run(Texts(WORDS), told.append)
     assert told == [50, 50, 3]
 
 
 @both
-def test_the_bar_shows_long_work(
-    kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_progress_bar(kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.client.progress.bar.__wrapped__.__defaults__", (0.0,))
     Caller(kind, FakeService(), progress=True, chunking=Chunking(texts=50)).embed_texts(WORDS)
     assert "103/103" in capsys.readouterr().err
@@ -269,6 +267,6 @@ def test_the_bar_shows_long_work(
         {"concurrency": 0},
     ],
 )
-def test_settings_that_can_not_be(kind: str, options: dict[str, Any]) -> None:
+def test_invalid_client_settings(kind: str, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
         Caller(kind, FakeService(), **options).embed_texts(["a"])

@@ -10,7 +10,7 @@ from app.client.failures import (
     UnreadableAnswer,
     error_of,
     failure_of,
-    moved,
+    with_shifted_index,
 )
 from app.errors import (
     InternalError,
@@ -66,10 +66,10 @@ def test_codes_not_known_here_go_by_status(status: int, kind: type[ServiceError]
 @pytest.mark.parametrize(
     "content", [b"<html><body><h1>503</h1> No server is\n available</body>", b"", b"[]", b'{"error": 3}']
 )
-def test_answers_of_gateways(content: bytes) -> None:
+def test_gateway_error_responses(content: bytes) -> None:
     found = error_of(httpx.Response(503, content=content, headers={"x-request-id": "gate-1", "retry-after": "2"}))
     assert (type(found), found.param, found.request_id, found.retry_after) == (Unavailable, None, "gate-1", 2.0)
-    assert found.message.startswith("The answer is 503 Service Unavailable: ")
+    assert found.message.startswith("The response is 503 Service Unavailable: ")
     assert "<" not in found.message
     assert ("503 No server is available" in found.message) == (b"html" in content)
 
@@ -86,7 +86,7 @@ def test_answers_of_gateways(content: bytes) -> None:
         (httpx.UnsupportedProtocol("what"), UnreadableAnswer),
     ],
 )
-def test_no_answer(raised: httpx.RequestError, kind: type[ServiceError]) -> None:
+def test_connection_failures_and_timeouts(raised: httpx.RequestError, kind: type[ServiceError]) -> None:
     found = failure_of(raised, "http://here")
     assert type(found) is kind
     assert "http://here" in found.message
@@ -95,10 +95,10 @@ def test_no_answer(raised: httpx.RequestError, kind: type[ServiceError]) -> None
 
 def test_indices_count_from_the_callers_first_item() -> None:
     given = error_of(error(400, "invalid_item", "`items.3.text` must not be empty.", "items.3.text"))
-    found = moved(given, "items", 256)
+    found = with_shifted_index(given, "items", 256)
     assert (found.param, found.message) == ("items.259.text", "`items.259.text` must not be empty.")
     assert (type(found), found.status, found.request_id) == (InvalidItem, 400, "request-7")
     for other in (given, Overloaded("x"), InvalidRequest("x", "model"), InvalidRequest("x", "itemsize.3")):
-        assert moved(other, "items", 0) is other
+        assert with_shifted_index(other, "items", 0) is other
     for other in (Overloaded("x"), InvalidRequest("x", "model"), InvalidRequest("x", "itemsize.3")):
-        assert moved(other, "items", 5) is other
+        assert with_shifted_index(other, "items", 5) is other

@@ -76,7 +76,7 @@ def test_images_that_can_not_be_read_are_named(kind: str, tmp_path: Path) -> Non
         with pytest.raises(InvalidImage) as raised:
             Caller(kind, FakeService()).embed_images(images)
         assert raised.value.param == param
-    with pytest.raises(InvalidRequest, match=r"put what you have into \[ \]"):
+    with pytest.raises(InvalidRequest, match=r"put a single item into \[ \]"):
         Caller(kind, FakeService()).embed_images(Image.new("L", (1, 1)))
 
 

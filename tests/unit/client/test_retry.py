@@ -30,7 +30,7 @@ def test_pauses_double_up_to_the_longest() -> None:
     assert [tries.pause_s(Unavailable("x"), 100.0) for _ in range(6)] == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
 
 
-def test_chance_takes_at_most_half_of_a_pause() -> None:
+def test_jitter_is_at_most_half_of_a_pause() -> None:
     for chance, pauses in [(0.0, [0.25, 0.5, 1.0]), (0.5, [0.375, 0.75, 1.5])]:
         tries = attempts(Retry(first_s=0.5), chance)
         assert [tries.pause_s(Unavailable("x"), 100.0) for _ in range(3)] == pauses
@@ -45,7 +45,7 @@ def test_retry_after_is_a_least_pause() -> None:
 
 
 @pytest.mark.parametrize("error", [Overloaded("x"), ModelUnavailable("x"), DeadlineExceeded("x"), Unreachable("x")])
-def test_what_passes_is_tried_as_often_as_allowed(error: ServiceError) -> None:
+def test_transient_errors_are_retried(error: ServiceError) -> None:
     tries = attempts(Retry(attempts=3))
     tries.pause_s(error, 100.0)
     tries.pause_s(error, 101.0)
@@ -65,7 +65,7 @@ def test_what_passes_is_tried_as_often_as_allowed(error: ServiceError) -> None:
         UnreadableAnswer("x"),
     ],
 )
-def test_what_lasts_is_raised_at_once(error: ServiceError) -> None:
+def test_permanent_errors_are_not_retried(error: ServiceError) -> None:
     with pytest.raises(type(error)):
         attempts(Retry()).pause_s(error, 100.0)
 
@@ -88,7 +88,7 @@ def test_no_pause_goes_past_the_deadline() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"attempts": 0}, {"first_s": -1}, {"most_s": -1}, {"deadline_s": 0}])
-def test_a_policy_that_can_not_be(wrong: dict[str, float]) -> None:
+def test_invalid_retry_policies(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Retry(**wrong)  # type: ignore[arg-type]
 

@@ -118,6 +118,29 @@ def test_variables_of_access() -> None:
     assert not AppArgs().with_environment({"API_KEYS_FILE": "/run/keys", "AUTH": "off"}).asks_for_keys
 
 
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ("auto", "auto"),
+        ("require", "require"),
+        (False, "off"),  # YAML's bare `off`
+        (["rpc"], ("rpc",)),
+        ("rpc, middleware", ("rpc", "middleware")),
+        ([], ()),
+    ],
+)
+def test_what_may_go_past_serve(given: Any, value: Any) -> None:
+    assert AppArgs().serve_bypass == "auto"
+    assert AppArgs.model_validate({"serve_bypass": given}).serve_bypass == value
+    if isinstance(given, str):
+        assert AppArgs(serve_bypass="off").with_environment({"SERVE_BYPASS": given}).serve_bypass == value
+
+
+def test_a_part_of_the_bypass_that_there_is_not_is_refused() -> None:
+    assert any(where.startswith("serve_bypass") for where, _ in refused({"serve_bypass": "rpc,handles"}))
+    assert any(where.startswith("serve_bypass") for where, _ in refused({"serve_bypass": True}))
+
+
 def test_the_process_environment_is_read_when_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHE_MAX_SIZE", "77")
     assert AppArgs().with_environment().cache.max_size == 77

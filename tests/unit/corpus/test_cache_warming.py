@@ -97,7 +97,7 @@ def test_no_more_than_there_is_room_for(service: FakeService, room: int, out: st
 
 def test_another_model_is_refused(out: str, unit: CountingModel) -> None:
     unit.fingerprint = "fake-2"
-    with pytest.raises(SpaceMismatch, match="not the model any more"):
+    with pytest.raises(SpaceMismatch, match="has changed since"):
         warm_cache(out, unit, FakeService())
 
 
@@ -106,7 +106,7 @@ def test_vectors_that_are_not_the_models_own_are_refused(embed: Embed, model: Co
     forms: dict[str, dict[str, Any]] = {"half": {"dtype": "float16"}, "short": {"dimensions": 4}}
     for name, options in forms.items():
         embed(tmp_path / "in.txt", tmp_path / name, **options)
-        with pytest.raises(InvalidRequest, match="whole float32 vectors"):
+        with pytest.raises(InvalidRequest, match="full float32 vectors"):
             warm_cache(str(tmp_path / name), UnitModel(), FakeService())
     embed(tmp_path / "in.txt", tmp_path / "scaled")
     with pytest.raises(InvalidRequest, match="vectors of length 1"):
@@ -117,7 +117,7 @@ def test_images_are_refused(embed: Embed, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.png").write_bytes(encode(noise(4, 5), "PNG"))
     embed(tmp_path / "in", tmp_path / "out")
-    with pytest.raises(InvalidRequest, match="is for texts"):
+    with pytest.raises(InvalidRequest, match="works for texts"):
         warm_cache(str(tmp_path / "out"), UnitModel(), FakeService())
 
 
@@ -151,7 +151,7 @@ def url() -> Iterator[str]:
         thread.join()
 
 
-def test_later_means_again_and_refusals_come_in_words(url: str) -> None:
+def test_retries_on_503_and_error_messages(url: str) -> None:
     refusal = json.dumps({"error": {"message": "Another model serves here."}}).encode()
     Answering.answers = [(503, b""), (429, b""), (200, b'{"stored": 3}'), (409, refusal), (403, b"not JSON")]
     Answering.keys.clear()
@@ -165,7 +165,7 @@ def test_later_means_again_and_refusals_come_in_words(url: str) -> None:
     assert Answering.answers == []
 
 
-def test_nobody_there() -> None:
+def test_unreachable_service() -> None:
     with pytest.raises(Unavailable, match="can't be reached"):
         service_at("http://127.0.0.1:1", None)("/cache/stats", None)
     with pytest.raises(InvalidRequest, match="needs the URL"):

@@ -116,10 +116,10 @@ def test_fewer_dimensions_have_length_one_again(embed: Embed, tmp_path: Path) ->
     [
         ("in.jsonl", '{"body": "x"}', "no column 'text'. Columns: body"),
         ("in.jsonl", '{"text": "x", "embedding": [1]}', "'embedding' already"),
-        ("in.docx", "x", "Known endings"),
+        ("in.docx", "x", "Known suffixes"),
     ],
 )
-def test_what_wont_do_is_told_before_anything_is_written(
+def test_invalid_sources_are_rejected_before_writing(
     name: str, content: str, words: str, embed: Embed, model: CountingModel, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_text(content)

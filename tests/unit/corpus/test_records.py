@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.corpus import records as corpus_lines
-from app.corpus.progress import Progress, duration
+from app.corpus.run import Progress, duration
 
 FIELD = st.text(st.sampled_from('ab,"\n é'), max_size=8)
 

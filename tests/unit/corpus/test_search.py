@@ -68,10 +68,10 @@ def test_another_model_is_refused(embed: Embed, model: CountingModel, tmp_path: 
     (tmp_path / "in.txt").write_text("one")
     embed(tmp_path / "in.txt", tmp_path / "out")
     model.fingerprint = "fake-2"
-    with pytest.raises(SpaceMismatch, match="embed anew"):
+    with pytest.raises(SpaceMismatch, match="Embed it again"):
         encode_query(open_corpus(str(tmp_path / "out")), "one", AppArgs(), 1, model.load)
 
 
 def test_an_unfinished_corpus_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match="no finished corpus"):
+    with pytest.raises(InvalidRequest, match="not a finished corpus"):
         open_corpus(str(tmp_path))

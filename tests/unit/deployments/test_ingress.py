@@ -38,5 +38,5 @@ def test_keys_of_the_settings_are_asked_for() -> None:
     args = AppArgs.model_validate({"access": {"keys": [key.line]}})
     authenticator = _authenticator(args)
     assert isinstance(authenticator, Authenticator)
-    assert authenticator.book.ring.admit(secret.encode(), "read", authenticator.book.clock()).tenant == "acme"
+    assert authenticator.keys.ring.admit(secret.encode(), "read", authenticator.keys.clock()).tenant == "acme"
     assert _authenticator(args.model_copy(update={"auth": "off"})) is None

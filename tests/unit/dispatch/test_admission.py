@@ -83,27 +83,13 @@ def test_the_time_in_which_there_was_no_replica_says_nothing_of_the_rate() -> No
     admission.waiting = 10**6
     sent = clock.now
     clock.now += 20
-    admission.ignore_outage(sent, clock.now - 0.5)
     admission.ran(CALL, sent)
-    assert admission.rate == pytest.approx(2000)
-    # A second one that waited as long: it was answered behind the first.
-    clock.now += 0.5
-    admission.ignore_outage(sent, clock.now - 0.5)
-    admission.ran(CALL, sent)
-    assert admission.rate == pytest.approx(2000)
-
-
-def test_a_call_that_merely_took_long_to_arrive_counts_whole() -> None:
-    clock = Clock()
-    told, untold = admission_of(clock), admission_of(clock)
-    told.waiting = untold.waiting = 10**6
+    # Others that waited as long: they were answered behind the first.
     for _ in range(2):
-        sent = clock.now
-        clock.now += 2
-        told.ignore_outage(sent, sent + 1)
-        told.ran(CALL, sent)
-        untold.ran(CALL, sent)
-    assert told.rate == untold.rate == pytest.approx(500)
+        assert admission.rate == pytest.approx(2000)
+        clock.now += 0.5
+        admission.ran(CALL, sent)
+    assert admission.rate == pytest.approx(2000)
 
 
 def test_the_rate_follows_a_model_that_slows_down() -> None:

@@ -53,7 +53,7 @@ def stretched(format_: str, width: int, height: int) -> bytes:
 def test_pixels_are_counted_before_decoding(format_: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("decoded"))
     data = stretched(format_, 16383, 16383)
-    assert refused(data, PayloadTooLarge) == "The image has 16383 x 16383 pixels; the most is 50000000 in all."
+    assert refused(data, PayloadTooLarge) == "The image has 16383 x 16383 pixels; the limit is 50000000 in total."
     refused(stretched(format_, 17, 13), PayloadTooLarge, image_pixels=220)
     assert decoder.read_header(stretched(format_, 17, 13), limits(image_pixels=221), param="p").pixels == 221
 
@@ -86,7 +86,7 @@ def test_empty_pictures(format_: str) -> None:
 
 def test_bytes_are_counted() -> None:
     data = encode(noise(), "PNG")
-    assert refused(data, PayloadTooLarge, image_bytes=len(data) - 1).endswith(f"the most is {len(data) - 1}.")
+    assert refused(data, PayloadTooLarge, image_bytes=len(data) - 1).endswith(f"the limit is {len(data) - 1}.")
     decoder.decode(data, limits(image_bytes=len(data)), param="p")
     assert refused(b"") == "The image is empty."
 
@@ -214,7 +214,7 @@ def test_a_second_size_is_not_decoded() -> None:
     jpeg = encode(noise(), "JPEG")
     frame = jpeg.index(b"\xff\xc0")
     other = jpeg[frame : frame + 5] + struct.pack(">HH", 5000, 5000) + jpeg[frame + 9 : frame + 19]
-    assert refused(jpeg[: frame + 19] + other + jpeg[frame + 19 :]) == ("The image contradicts itself about its size.")
+    assert refused(jpeg[: frame + 19] + other + jpeg[frame + 19 :]) == "The image contains contradicting sizes."
     pixels = encode(noise(), "PNG")
     assert refused(pixels[:33] + stretched("PNG", 9, 9)[8:33] + pixels[33:]) == "The PNG has two headers."
 

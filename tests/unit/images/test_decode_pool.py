@@ -14,9 +14,9 @@ import pytest
 from app.config.args import Limits
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError
 from app.images.decode_pool import DecodePool
-from app.images.decoding import decode
+from app.images.decoder import decode_crop
 from app.images.preprocessing import Preprocessing
-from app.images.reader import ImageReader, ReadImage
+from app.images.reader import DecodedImage, ImageReader
 from tests.support.fragile_decoder import DIE, DIE_ONCE, HANG, HOARD, LIE
 from tests.support.pictures import blocks, encode, every_format, limits
 from tests.support.running import wait_for
@@ -52,7 +52,7 @@ def _decodes(process: psutil.Process) -> bool:
     return "decode_worker" in line or "fragile_decoder" in line
 
 
-def of(pool: DecodePool, data: bytes, limits: Limits = LIMITS) -> ReadImage | ServiceError:
+def of(pool: DecodePool, data: bytes, limits: Limits = LIMITS) -> DecodedImage | ServiceError:
     try:
         return pool(data, SMALL, limits, "images.5")
     except ServiceError as error:
@@ -64,11 +64,11 @@ def test_workers_decode_as_this_process_does() -> None:
     pool = DecodePool(1, LIMITS)
     assert children() == []  # none before the first image
     for data in every_format().values():
-        assert of(pool, data) == decode(data, SMALL, LIMITS, "p")
+        assert of(pool, data) == decode_crop(data, SMALL, LIMITS, "p")
     [worker] = children()
     error = of(pool, PICTURE[:80])
     assert isinstance(error, InvalidImage)
-    assert error.message == "The PNG is cut short."
+    assert error.message == "The PNG is truncated."
     assert isinstance(of(pool, PICTURE, limits(image_pixels=10)), PayloadTooLarge)
     assert children() == [worker]
     pool.close()
@@ -79,32 +79,32 @@ def test_the_largest_picture_fits_into_a_workers_memory() -> None:
     allowed = limits(image_pixels=12_000_000)
     data = encode(np.zeros((3000, 4000, 4), np.uint8), "PNG", compress_level=1)
     pool = DecodePool(1, allowed)
-    assert of(pool, data, allowed) == decode(data, SMALL, allowed, "p")
+    assert of(pool, data, allowed) == decode_crop(data, SMALL, allowed, "p")
     pool.close()
 
 
 def test_a_file_that_kills_its_decoder_fails_alone(pool: DecodePool) -> None:
-    def planted(data: bytes, preprocessing: Preprocessing, limits: Limits, param: str) -> ReadImage:
+    def planted(data: bytes, preprocessing: Preprocessing, limits: Limits, param: str) -> DecodedImage:
         # The header is checked before a decoder sees the file, so the deadly words come in behind it.
         return pool(DIE if data == DEADLY else data, preprocessing, limits, param)
 
-    async def go() -> list[ReadImage | ServiceError]:
+    async def go() -> list[DecodedImage | ServiceError]:
         with ThreadPoolExecutor(2) as threads:
             reader = ImageReader(threads, LIMITS, None, None, planted)
             return await reader.read([PICTURE, DEADLY, PICTURE, DEADLY, PICTURE, PICTURE], SMALL, "images")
 
-    good = decode(PICTURE, SMALL, LIMITS, "p")
+    good = decode_crop(PICTURE, SMALL, LIMITS, "p")
     outcomes = asyncio.run(go())  # starts several processes: no 10 s limit
     assert [outcomes[i] for i in (0, 2, 4, 5)] == [good] * 4
     for i in (1, 3):
         error = outcomes[i]
         assert isinstance(error, InvalidImage)
         assert (error.status, error.param) == (400, f"images.{i}")
-        assert "decoder fails on it" in error.message
+        assert "decoder crashed on this image" in error.message
 
 
 def test_an_item_whose_worker_died_of_something_else_is_decoded_after_all(pool: DecodePool, tmp_path: Path) -> None:
-    assert isinstance(of(pool, DIE_ONCE + b":" + os.fsencode(tmp_path / "died")), ReadImage)
+    assert isinstance(of(pool, DIE_ONCE + b":" + os.fsencode(tmp_path / "died")), DecodedImage)
     assert (tmp_path / "died").exists()
 
 
@@ -116,7 +116,7 @@ def test_workers_that_died_idle_cost_no_item(pool: DecodePool) -> None:
         worker.send_signal(signal.SIGKILL)
         worker.wait(10)
     for _ in range(4):
-        assert isinstance(of(pool, PICTURE), ReadImage)
+        assert isinstance(of(pool, PICTURE), DecodedImage)
     assert not {worker.pid for worker in children()} & {worker.pid for worker in killed}
 
 
@@ -124,12 +124,12 @@ def test_a_decoder_that_never_ends_is_ended(pool: DecodePool, tmp_path: Path) ->
     error = of(pool, HANG + b":" + os.fsencode(tmp_path / "hung"), Limits(deadline_s=3))
     assert isinstance(error, InvalidImage)
     assert error.message == "The image could not be decoded within 3 s."
-    assert isinstance(of(pool, PICTURE), ReadImage)
+    assert isinstance(of(pool, PICTURE), DecodedImage)
 
 
 def test_an_answer_that_is_none_is_not_believed(pool: DecodePool) -> None:
     assert isinstance(of(pool, LIE), InvalidImage)
-    assert isinstance(of(pool, PICTURE), ReadImage)
+    assert isinstance(of(pool, PICTURE), DecodedImage)
 
 
 def test_memory_has_an_end() -> None:
@@ -139,13 +139,13 @@ def test_memory_has_an_end() -> None:
     )
     pool = DecodePool(1, LIMITS, lambda _: [sys.executable, "-c", script])
     assert isinstance(of(pool, HOARD), InvalidImage)  # MemoryError there, which ends the worker
-    assert isinstance(of(pool, PICTURE), ReadImage)
+    assert isinstance(of(pool, PICTURE), DecodedImage)
     pool.close()
 
 
 def test_where_no_process_can_be_had_decoding_goes_on_here() -> None:
     pool = DecodePool(1, LIMITS, lambda _: ["/no/such/program"])
-    assert of(pool, PICTURE) == decode(PICTURE, SMALL, LIMITS, "p")
+    assert of(pool, PICTURE) == decode_crop(PICTURE, SMALL, LIMITS, "p")
 
 
 OWNER = """

@@ -46,7 +46,7 @@ def over_white(rgba: Pixels) -> Pixels:
         ("JPEG", {"quality": 95, "subsampling": 0, "progressive": True}, 3),
     ],
 )
-def test_colours(format_: str, options: dict[str, Any], tolerance: int) -> None:
+def test_decode_colour_modes(format_: str, options: dict[str, Any], tolerance: int) -> None:
     data = encode(blocks(), format_, **options)
     header = decoder.read_header(data, LIMITS, param="images.0")
     assert (header.format, header.width, header.height, header.pixels) == (format_, 48, 32, 48 * 32)

@@ -196,7 +196,7 @@ def test_all_images_of_a_request_have_one_budget(net: Internet) -> None:
         async with net.serving(ok(b"x" * 100)):
             for _ in range(2):
                 assert len(await fetcher.fetch(URL, budget=budget, param="p")) == 100
-            with pytest.raises(PayloadTooLarge, match="more than 250 bytes together"):
+            with pytest.raises(PayloadTooLarge, match="more than 250 bytes in total"):
                 await fetcher.fetch(URL, budget=budget, param="p")
 
     run(go())
@@ -240,7 +240,7 @@ def test_the_time_counts_for_all_hops_and_for_the_wait(net: Internet) -> None:
     run(go())
 
 
-def test_so_many_at_once(net: Internet) -> None:
+def test_concurrent_fetches_limit(net: Internet) -> None:
     under_way, most = 0, 0
     go_on = asyncio.Event()
 

@@ -96,7 +96,7 @@ def test_files_inside(path: str, folder: Path) -> None:
         "./$HOME",
     ],
 )
-def test_everything_else_gets_one_answer(path: str, folder: Path) -> None:
+def test_unreadable_paths_have_one_error_message(path: str, folder: Path) -> None:
     error = refusal(path, folder)
     assert (type(error), error.message) == (InvalidImage, "No image can be read at this path.")
 
@@ -119,7 +119,7 @@ def test_devices_are_not_files() -> None:
     assert refusal("./zero", Path("/dev")).message == "No image can be read at this path."
 
 
-def test_size(folder: Path) -> None:
+def test_file_size_limit(folder: Path) -> None:
     assert read("./a.png", folder, image_bytes=len(IMAGE)) == IMAGE
     assert isinstance(refusal("./a.png", folder, image_bytes=len(IMAGE) - 1), PayloadTooLarge)
 

@@ -54,7 +54,7 @@ def damaged(data: bytes, changes: list[Change]) -> bytes:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_damage(name: str) -> None:
+def test_damaged_images_are_rejected_or_decoded(name: str) -> None:
     @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(changes=CHANGES, repaired=st.booleans())
     def check(changes: list[Change], repaired: bool) -> None:

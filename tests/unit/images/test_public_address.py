@@ -27,12 +27,12 @@ PUBLIC = """
 
 
 @pytest.mark.parametrize("address", FORBIDDEN.split())
-def test_forbidden(address: str) -> None:
+def test_is_public_rejects_reserved_addresses(address: str) -> None:
     assert not is_public(ip_address(address))
 
 
 @pytest.mark.parametrize("address", PUBLIC.split())
-def test_public(address: str) -> None:
+def test_is_public_accepts_public_addresses(address: str) -> None:
     assert is_public(ip_address(address))
 
 

@@ -11,7 +11,7 @@ import pytest
 from app.config.args import ImageUrls
 from app.errors import DeadlineExceeded, InvalidImage, Overloaded, PayloadTooLarge, ServiceError
 from app.images.preprocessing import Preprocessing
-from app.images.reader import ImageReader, ReadImage
+from app.images.reader import DecodedImage, ImageReader
 from tests.support.aio import Clock, run, turns
 from tests.support.far_servers import HERE, Internet, ok
 from tests.support.pictures import blocks, encode, limits, noise
@@ -40,7 +40,7 @@ def net() -> Internet:
 
 def test_a_url_is_the_image_that_it_names(net: Internet) -> None:
     [plain] = read(PICTURE)
-    assert isinstance(plain, ReadImage)
+    assert isinstance(plain, DecodedImage)
     ways = [
         "http://img.example.org/a.png",
         {"url": "http://img.example.org/a.png"},
@@ -53,7 +53,7 @@ def test_a_bad_url_is_its_items_fault_alone(net: Internet) -> None:
     good, forbidden, missing = read(
         "http://img.example.org/", {"url": "http://inside.test/"}, "http://missing.test/", net=net
     )
-    assert isinstance(good, ReadImage)
+    assert isinstance(good, DecodedImage)
     for error, param in ((forbidden, "images.1"), (missing, "images.2")):
         assert isinstance(error, InvalidImage)
         assert (error.message, error.param) == ("No image can be fetched from this URL.", param)
@@ -74,7 +74,7 @@ def test_what_a_url_names_is_held_against_the_limits(net: Internet) -> None:
 
 
 def test_pixels_of_urls_count_for_the_request(net: Internet) -> None:
-    with pytest.raises(PayloadTooLarge, match="pixels together"):
+    with pytest.raises(PayloadTooLarge, match="pixels in total"):
         read("http://img.example.org/a", encode(noise(), "PNG"), net=net, request_pixels=48 * 32)
 
 
@@ -82,7 +82,7 @@ def test_urls_are_off_unless_hosts_are_named(tmp_path: Path) -> None:
     assert ImageUrls().hosts == ()
     [outcome] = read("http://img.example.org/a.png")
     assert isinstance(outcome, InvalidImage)
-    assert outcome.message.startswith("Image URLs are off")
+    assert outcome.message.startswith("Image URLs are disabled")
 
 
 class Stuck:
@@ -91,9 +91,9 @@ class Stuck:
     def __init__(self) -> None:
         self.free = threading.Event()
 
-    def __call__(self, *args: object) -> ReadImage:
+    def __call__(self, *args: object) -> DecodedImage:
         self.free.wait(30)
-        return ReadImage(b"digest", b"crop")
+        return DecodedImage(b"digest", b"crop")
 
 
 def test_images_beyond_what_can_be_decoded_in_time_are_refused_at_once() -> None:

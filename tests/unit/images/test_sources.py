@@ -105,7 +105,7 @@ def test_base64_is_strict(entry: str) -> None:
 
 
 @pytest.mark.parametrize("entry", ["", "=", "====", "  \n", "data:image/png;base64,", "data:image/png;base64,%0A"])
-def test_nothing(entry: str) -> None:
+def test_empty_images(entry: str) -> None:
     assert refused(entry) == "The image is empty."
 
 
@@ -167,16 +167,16 @@ def test_long_texts_are_not_looked_at() -> None:
 @pytest.mark.parametrize("entry", ["http://10.0.0.1/a.png", "https://example.org/a.png", "http", {"url": "x"}])
 def test_urls_are_off(entry: object) -> None:
     message = refused(entry)
-    assert message.startswith("Image URLs are off")
+    assert message.startswith("Image URLs are disabled")
     assert "example" not in message
 
 
 @pytest.mark.parametrize("entry", ["./a.png", {"path": "a.png"}, "./../a.png", {"path": "/etc/passwd"}])
 def test_paths_are_off_until_configured(entry: object) -> None:
-    assert refused(entry) == "Image paths are off; set IMAGE_FOLDER to the folder they may name."
+    assert refused(entry) == "Image paths are disabled; set IMAGE_FOLDER to enable paths beneath that folder."
 
 
-def test_paths(tmp_path: Path) -> None:
+def test_image_paths(tmp_path: Path) -> None:
     (tmp_path / "path" / "to").mkdir(parents=True)
     (tmp_path / "path" / "to" / "image.jpg").write_bytes(JPEG)
     assert load("./path/to/image.jpg", tmp_path) == JPEG

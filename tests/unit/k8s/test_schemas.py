@@ -14,7 +14,7 @@ import pytest
 from app.api.middleware.auth import Authenticator
 from app.api.routes import ROUTES
 from app.auth import api_keys
-from app.auth.key_file import open_book
+from app.auth.key_file import open_key_file
 from app.auth.quota import Quotas
 from app.config.settings import AppArgs
 from tests.support.calling import Service
@@ -150,7 +150,7 @@ def test_the_scrape_has_the_key_that_the_settings_ask_for(tmp_path: Path) -> Non
     (tmp_path / "keys").write_text(key.line + "\n")
     args = AppArgs.model_validate(serve_config("cpu")["applications"][0]["args"])
     access = args.access.model_copy(update={"keys_file": str(tmp_path / "keys")})
-    authenticator = Authenticator(open_book(access), access, Quotas(time.monotonic))
+    authenticator = Authenticator(open_key_file(access), access, Quotas(time.monotonic))
     service = Service(authenticator=authenticator, settings={"auth": args.auth, "access": access})
     (scrape,) = [manifest for manifest in render("cpu") if manifest["kind"] == "ScrapeConfig"]
     authorization = scrape["spec"]["authorization"]

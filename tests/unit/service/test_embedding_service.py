@@ -6,7 +6,7 @@ import pytest
 
 from app.errors import DeadlineExceeded, InvalidItem, ModelNotFound, ModelUnavailable, Overloaded, PayloadTooLarge
 from app.service.embedding_service import EmbeddingResult, EmbeddingService, ModelState
-from app.service.request_context import RequestContext, acting
+from app.service.request_context import RequestContext, use
 from tests.support.aio import run, turns
 from tests.support.service_fakes import MODEL, FakeCache, FakeEncoder, entry_of, info_of, service_of
 
@@ -19,7 +19,7 @@ def lengths(result: EmbeddingResult) -> list[float]:
 async def start(
     service: EmbeddingService, texts: list[str], model: str | None = None, tenant: str = ""
 ) -> "asyncio.Task[EmbeddingResult]":
-    with acting(RequestContext(tenant)):
+    with use(RequestContext(tenant)):
         task = asyncio.get_running_loop().create_task(service.embed_texts(texts, model))
     await turns()
     return task
@@ -81,7 +81,7 @@ def test_models_and_tenants_share_nothing() -> None:
         one, other = FakeEncoder("one"), FakeEncoder("other")
         service = service_of(one, other)
         for model, tenant in (("one", ""), ("other", ""), ("one", "me"), ("one", "")):
-            with acting(RequestContext(tenant)):
+            with use(RequestContext(tenant)):
                 await service.embed_texts(["a"], model)
         assert (len(one.calls), len(other.calls)) == (2, 1)
 
@@ -201,14 +201,14 @@ def test_the_deadline_passes_and_the_work_is_given_up() -> None:
             await service.embed_texts(["a", "bb"])
         encoder.answer()
         await turns()
-        assert (encoder.trims, cache.entries, service.under_way) == (1, {}, 0)
+        assert (encoder.trims, cache.entries, service.in_flight) == (1, {}, 0)
         encoder.held = False
         assert lengths(await service.embed_texts(["bb"])) == [2]
 
     run(main())
 
 
-def test_a_caller_that_goes_takes_its_work_along_and_leaves_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_cancelled_request_cancels_its_items(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         encoder, cache, tasks = FakeEncoder(), FakeCache(), len(asyncio.all_tasks())
         encoder.held = True
@@ -216,14 +216,14 @@ def test_a_caller_that_goes_takes_its_work_along_and_leaves_nothing(caplog: pyte
         gone, stays = await start(service, ["a", "bb", "a"]), await start(service, ["bb", "ccc"])
         gone.cancel()
         await turns()
-        assert (gone.cancelled(), service.under_way, encoder.trims) == (True, 2, 1)
+        assert (gone.cancelled(), service.in_flight, encoder.trims) == (True, 2, 1)
         # Asked for again, it is encoded anew: the old outcome is not waited for.
         again = await start(service, ["a"])
         assert encoder.calls == [["a", "bb"], ["ccc"], ["a"]]
         encoder.answer()
         assert (lengths(await stays), lengths(await again)) == ([2, 3], [1])
         await turns()
-        assert (service.under_way, len(cache.entries)) == (0, 3)
+        assert (service.in_flight, len(cache.entries)) == (0, 3)
         assert len(asyncio.all_tasks()) == tasks
 
     run(main())
@@ -244,10 +244,10 @@ def test_what_the_encoder_refuses_is_refused_at_once_and_leaves_nothing(monkeypa
             patched.setattr(encoder, "encode_texts", refuse)
             with pytest.raises(Overloaded):
                 await service.embed_texts(["a", "bb", "bb"])
-        assert (service.under_way, encoder.trims) == (1, 0)
+        assert (service.in_flight, encoder.trims) == (1, 0)
         later = await start(service, ["bb"])
         encoder.answer()
-        assert (lengths(await stays), lengths(await later), service.under_way) == ([1], [2], 0)
+        assert (lengths(await stays), lengths(await later), service.in_flight) == ([1], [2], 0)
 
     run(main())
 
@@ -263,7 +263,7 @@ def test_an_overload_refuses_what_is_new_and_nothing_else() -> None:
         encoder.overload = Overloaded("full", retry_after=3)
         with pytest.raises(Overloaded):
             await service.embed_texts(["known", "under way", "new"])
-        assert service.under_way == 1
+        assert service.in_flight == 1
         assert (await service.embed_texts(["known"])).hits == [True]
         joins = asyncio.ensure_future(service.embed_texts(["under way", "known"]))
         await turns()
@@ -295,12 +295,12 @@ def test_what_was_done_before_the_caller_left_is_kept() -> None:
         gone.cancel()
         await turns()
         assert list(cache.entries.values()) == [entry_of("a")]
-        assert (service.under_way, len(asyncio.all_tasks())) == (0, tasks)
+        assert (service.in_flight, len(asyncio.all_tasks())) == (0, tasks)
 
     run(main())
 
 
-def test_a_caller_that_goes_leaves_the_others_their_answer() -> None:
+def test_cancelled_request_keeps_items_that_others_wait_for() -> None:
     async def main() -> None:
         encoder = FakeEncoder()
         encoder.held = True

@@ -73,10 +73,10 @@ def test_lines_are_written_in_the_background_once(caplog: pytest.LogCaptureFixtu
     run(main())
 
 
-def test_a_flood_is_cut_and_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_request_log_drops_and_counts_excess_lines(caplog: pytest.LogCaptureFixture) -> None:
     log = RequestLog("all")
     for _ in range(MAX_LINES + 3):
         log.add(line_of())
     log.close()
     assert len(caplog.records) == MAX_LINES + 1
-    assert caplog.records[-1].getMessage() == "3 requests were not logged: there were too many"
+    assert caplog.records[-1].getMessage() == "3 requests were not logged because there were too many"

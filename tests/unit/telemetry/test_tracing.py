@@ -42,8 +42,8 @@ class NotedSpan:
     def rename(self, name: str) -> None:
         self.name = name
 
-    def fail(self, words: str) -> None:
-        self.failure = words
+    def fail(self, message: str) -> None:
+        self.failure = message
 
     def end(self) -> None:
         self.ended += 1

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from app.config.args import Limits
 from app.errors import InvalidRequest
 from app.schemas import MatrixOptions
-from app.vectors.binary_body import matrix, shape_of
+from app.vectors.binary_body import matrix, parse_shape
 from app.vectors.ranking import rank_matrix
 
 ROWS = np.array([[1, 0], [0, 1], [3, 4]], np.float32)
@@ -54,12 +54,12 @@ def test_every_layout_of_a_numpy_file(array: Any, version: tuple[int, int]) -> N
 @pytest.mark.parametrize(
     ("body", "shape", "words"),
     [
-        (ROWS.tobytes()[:-1], (3, 2), "The body has 23 bytes, and 3 × 2 float32 numbers have 24."),
+        (ROWS.tobytes()[:-1], (3, 2), "The body has 23 bytes, but 3 × 2 float32 numbers have 24."),
         (ROWS.tobytes() + b"x", (3, 2), "The body has 25 bytes"),
         (b"", (3, 2), "The body has 0 bytes"),
         (b"", (0, 2), "0 × 2 has no query"),
         (b"", (1, 0), "1 × 0 has no query"),
-        (ROWS.tobytes(), (10**12, 10**12), "at most 4,000,000 are allowed"),
+        (ROWS.tobytes(), (10**12, 10**12), "the limit is 4,000,000"),
     ],
 )
 def test_shape_and_length_must_agree(body: bytes, shape: tuple[int, int], words: str) -> None:
@@ -70,8 +70,10 @@ def test_shape_and_length_must_agree(body: bytes, shape: tuple[int, int], words:
 
 def test_candidates_are_limited_and_the_query_does_not_count() -> None:
     assert len(matrix(received(ROWS.tobytes()), (3, 2), Limits(vector_elements=4))) == 3
-    assert "2 × 2 numbers of candidates; at most 3" in complaint(ROWS.tobytes(), (3, 2), vector_elements=3)[0]
-    assert "2 × 2 numbers of candidates; at most 3" in complaint(file_of(ROWS), None, vector_elements=3)[0]
+    assert (
+        "The candidates have 2 × 2 numbers; the limit is 3" in complaint(ROWS.tobytes(), (3, 2), vector_elements=3)[0]
+    )
+    assert "The candidates have 2 × 2 numbers; the limit is 3" in complaint(file_of(ROWS), None, vector_elements=3)[0]
 
 
 def header(text: str) -> bytes:
@@ -85,9 +87,9 @@ def header(text: str) -> bytes:
         (b"\x93NUMPY", "not a NumPy file"),
         (b"PK\x03\x04" + b"x" * 100, "not a NumPy file"),
         (file_of(ROWS)[:40], "not a NumPy file"),
-        (file_of(ROWS)[:-1], "and its header promises 152"),
+        (file_of(ROWS)[:-1], "but its header says 152"),
         (file_of(ROWS) + b"\n", "The NumPy file has 153 bytes"),
-        (file_of(ROWS, version=(3, 0)), "format 3.0 is not read"),
+        (file_of(ROWS, version=(3, 0)), "format 3.0 is not supported"),
         (file_of(ROWS.astype(np.int32)), "holds int32; send float32 or float64"),
         (file_of(ROWS.astype(np.float16)), "holds float16"),
         (file_of(ROWS.astype(np.complex64)), "holds complex64"),
@@ -97,8 +99,8 @@ def header(text: str) -> bytes:
         (file_of(np.float32(1)), "has 0 dimensions"),
         (file_of(ROWS[:0]), "0 × 2 has no query"),
         (header("{'descr': '<f4', 'fortran_order': False, 'shape': (-2, -3)}"), "-2 × -3 has no query"),
-        (header("{'descr': '<f4', 'fortran_order': False, 'shape': (True, 2)}"), "its header promises 78"),
-        (header("{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999999, 2)}"), "at most 4,000,000"),
+        (header("{'descr': '<f4', 'fortran_order': False, 'shape': (True, 2)}"), "its header says 78"),
+        (header("{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999999, 2)}"), "limit is 4,000,000"),
         (header("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1, 2)}"), "send float32"),
         (header("(" * 5000), "not a NumPy file"),
         (header("(" * 3000), "not a NumPy file"),
@@ -149,11 +151,11 @@ def test_float64_beyond_float32_is_not_finite() -> None:
 
 @pytest.mark.parametrize(("header", "shape"), [("3,2", (3, 2)), (" 10001 , 384 ", (10001, 384)), ("0,0", (0, 0))])
 def test_the_shape_header(header: str, shape: tuple[int, int]) -> None:
-    assert shape_of(header) == shape
+    assert parse_shape(header) == shape
 
 
 @pytest.mark.parametrize("header", ["", "3", "3,2,1", "a,b", "-3,2", "3.0,2", "(3, 2)", "1" * 13 + ",1", "٣,٢"])
 def test_a_wrong_shape_header(header: str) -> None:
     with pytest.raises(InvalidRequest, match="must be two whole numbers") as refused:
-        shape_of(header)
+        parse_shape(header)
     assert refused.value.param == "x-embedding-shape"

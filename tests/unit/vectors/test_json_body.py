@@ -63,7 +63,7 @@ def test_what_is_no_object(body: bytes, message: str) -> None:
 @pytest.mark.parametrize(
     ("query", "message", "param"),
     [
-        (None, "`query` is missing: a vector, as a list of numbers.", "query"),
+        (None, "`query` is missing: send a vector as a list of numbers.", "query"),
         ([], "`query` must be a list of at least one number.", "query"),
         ("x", "`query` must be a list of at least one number.", "query"),
         ({"0": 1}, "`query` must be a list of at least one number.", "query"),
@@ -84,7 +84,7 @@ def test_a_wrong_query(query: Any, message: str, param: str) -> None:
 @pytest.mark.parametrize(
     ("candidates", "message", "param"),
     [
-        (None, "`candidates` is missing: a list of vectors.", "candidates"),
+        (None, "`candidates` is missing: send a list of vectors.", "candidates"),
         ("x", "`candidates` must be a list of vectors, each a list of numbers.", "candidates"),
         ([1, 2], "`candidates.0` must be a list of numbers.", "candidates.0"),
         ([[1, 2], 5], "`candidates.1` must be a list of numbers.", "candidates.1"),
@@ -94,9 +94,9 @@ def test_a_wrong_query(query: Any, message: str, param: str) -> None:
         ([[1, 2], [1, True]], "`candidates.1` must be a list of numbers.", "candidates.1"),
         ([[1, 2], [[1, 2]]], "`candidates.1` must be a list of numbers.", "candidates.1"),
         ([[[1, 2]]], "`candidates.0` must be a list of numbers.", "candidates.0"),
-        ([[1, 2], [1]], "`candidates.1` has 1 numbers and `query` has 2: they must be equal.", "candidates.1"),
-        ([[1], [2]], "`candidates.0` has 1 numbers and `query` has 2: they must be equal.", "candidates.0"),
-        ([[]], "`candidates.0` has 0 numbers and `query` has 2: they must be equal.", "candidates.0"),
+        ([[1, 2], [1]], "`candidates.1` has 1 numbers, but `query` has 2: they must be equal.", "candidates.1"),
+        ([[1], [2]], "`candidates.0` has 1 numbers, but `query` has 2: they must be equal.", "candidates.0"),
+        ([[]], "`candidates.0` has 0 numbers, but `query` has 2: they must be equal.", "candidates.0"),
         ([[1, 2], [1, 1e39]], "`candidates.1.1` does not fit a 32-bit float.", "candidates.1.1"),
         ([[1, 2], [1, 1e39], [1]], "`candidates.1.1` does not fit a 32-bit float.", "candidates.1.1"),
     ],
@@ -142,5 +142,5 @@ def test_too_many_numbers_are_refused_before_they_are_looked_at() -> None:
     assert asked(limits, candidates=[[1, 2]] * 3).candidates.shape == (3, 2)
     with pytest.raises(InvalidRequest) as refused:
         asked(limits, candidates=["nonsense"] * 4)
-    assert refused.value.message == "`candidates` holds 4 × 2 numbers; at most 6 are allowed."
+    assert refused.value.message == "`candidates` has 4 × 2 numbers; the limit is 6."
     assert refused.value.param == "candidates"

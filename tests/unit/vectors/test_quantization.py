@@ -15,7 +15,7 @@ def rows() -> Vector:
 
 
 @pytest.mark.parametrize("output", ["float32", "int8", "uint8", "binary", "ubinary"])
-def test_it_is_what_sentence_transformers_makes(rows: Vector, output: OutputType) -> None:
+def test_quantize_equals_sentence_transformers(rows: Vector, output: OutputType) -> None:
     from sentence_transformers import quantize_embeddings
 
     limit = bound(384)
@@ -51,7 +51,7 @@ def test_int8_keeps_cosines_within_a_hundredth(rows: Vector) -> None:
 
 
 def test_signs_need_full_bytes() -> None:
-    with pytest.raises(InvalidRequest, match="divides by 8, not 3") as refused:
+    with pytest.raises(InvalidRequest, match="multiple of 8 dimensions, not 3") as refused:
         quantize(np.ones((1, 3), np.float32), "binary", "output_dtype")
     assert refused.value.param == "output_dtype"
     assert quantize(np.empty((0, 8), np.float32), "ubinary").shape == (0, 1)

@@ -139,8 +139,8 @@ def test_nothing_to_rank(metric: SimilarityMetric, candidates: Vector) -> None:
 @pytest.mark.parametrize(
     ("query", "candidates", "param", "words"),
     [
-        ([1.0, 2.0, 3.0], [[1.0, 2.0]], "candidates", "query has 3 dimensions, candidates have 2"),
-        ([1.0, 2.0], [[1.0, 2.0], [1.0]], "candidates", "vectors of one length"),
+        ([1.0, 2.0, 3.0], [[1.0, 2.0]], "candidates", "`candidates` have 2 dimensions, but `query` has 3"),
+        ([1.0, 2.0], [[1.0, 2.0], [1.0]], "candidates", "vectors of equal length"),
         ([1.0, 2.0], [1.0, 2.0], "candidates", "list of vectors"),
         ([[1.0]], [[1.0]], "query", "one vector"),
         ([math.nan], [[1.0]], "query", "not finite"),

@@ -1,4 +1,4 @@
-// Cosine similarity of vectors, and the order that it gives.
+// Cosine similarity of vectors, and ranking by it.
 
 export function dot(a, b) {
   let sum = 0;

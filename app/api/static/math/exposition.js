@@ -1,4 +1,4 @@
-// Prometheus' text format: samples of it, and sums over them.
+// Parses Prometheus' text format and sums samples.
 
 const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?$/;
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;

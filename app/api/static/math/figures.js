@@ -1,12 +1,12 @@
-// What the live panel shows, made of two readings of the service's metrics.
+// The values of the live panel, computed from two readings of the service's metrics.
 
 import { buckets, total } from "./exposition.js";
 import { percentile, since } from "./percentile.js";
 
-// Who looks at the service is not its work.
-const LOOKING = new Set(["/", "/docs", "/openapi.json", "/health", "/livez", "/readyz", "/metrics", "/cache/stats", "/info"]);
+// Requests that only monitor the service do not count.
+const MONITORING = new Set(["/", "/docs", "/openapi.json", "/health", "/livez", "/readyz", "/metrics", "/cache/stats", "/info"]);
 
-const isWork = ({ route = "" }) => !LOOKING.has(route) && !route.startsWith("/static") && !route.startsWith("/v1/models");
+const isWork = ({ route = "" }) => !MONITORING.has(route) && !route.startsWith("/static") && !route.startsWith("/v1/models");
 
 /**
  * @param {{at: number, samples: object[]}} before `at` in seconds
@@ -24,7 +24,7 @@ export function figures(before, after) {
   };
   const looked = (tier, result) =>
     grown("embedding_cache_lookups_total", (labels) => labels.tier === tier && labels.result === result);
-  // What the near cache lacks is looked up in the shared one, or not at all where that can't help.
+  // Misses of the near cache are looked up in the shared cache, unless it can't hold them.
   const hits = looked("near", "hit") + looked("shared", "hit");
   const asked = looked("near", "hit") + looked("near", "miss");
   return {

@@ -1,4 +1,4 @@
-// k-means: groups of vectors that lie together.
+// k-means clustering of vectors.
 
 import { seeded } from "./random.js";
 

@@ -1,10 +1,10 @@
-// Principal components: the two directions in which vectors differ most.
+// Principal component analysis: projects vectors onto the two directions of largest variance.
 
 import { dot } from "./cosine.js";
 import { seeded } from "./random.js";
 
 const ROUNDS = 1000;
-// Multiplications that an axis may take, so that a large map comes in about a second.
+// Maximum multiplications per axis, so that a large map takes about a second.
 const WORK = 2e8;
 const STILL = 1e-12;
 
@@ -49,7 +49,7 @@ function component(rows, before) {
       for (let i = 0; i < size; i++) next[i] -= along * other[i];
     }
     const length = Math.sqrt(dot(next, next));
-    // Nothing is left in any other direction: every point lies on the axes found before.
+    // There is no variance in any other direction: all points lie on the axes found so far.
     if (length < STILL) return { axis: new Float64Array(size), variance: 0 };
     for (let i = 0; i < size; i++) next[i] /= length;
     const turned = 1 - Math.abs(dot(next, axis));

@@ -12,7 +12,7 @@ export function since(before, after) {
 }
 
 /**
- * The value below which a share of all observations lies, straight lines inside a bucket (as `histogram_quantile`
+ * The value below which a share of all observations lies, interpolated linearly in a bucket (as `histogram_quantile`
  * of Prometheus); null where there is none. What lies above every finite bound is given as the last one.
  * @param {{bound: number, count: number}[]} buckets by rising bound
  * @param {number} share 0 to 1

@@ -1,4 +1,4 @@
-// A seeded source of random numbers, so that the same items always make the same picture.
+// A seeded random number generator, so that the same items always give the same map.
 
 /** Numbers in [0, 1), the same ones for the same seed (mulberry32). */
 export function seeded(seed) {

@@ -1,4 +1,4 @@
-// Images, searched by words or by one of them.
+// Image search by text or by another image.
 
 import { ranked } from "../math/cosine.js";
 import { byId, counted, score } from "../parts/dom.js";
@@ -75,12 +75,12 @@ export function setUp(items) {
     return status.during("Searching …", () => rank(picture.vector, picture.name, picture));
   }
 
-  function rank(vector, words, without = null) {
+  function rank(vector, label, without = null) {
     const pictures = gallery.pictures.filter((picture) => picture !== without);
     const order = ranked(vector, pictures.map((picture) => picture.vector));
     gallery.order(order.map(({ index, score }) => ({ picture: pictures[index], score })), without);
     if (order.length === 0) return "There is no other image yet.";
-    return `Nearest to ${words}: ${pictures[order[0].index].name}, ${score(order[0].score)}.`;
+    return `Nearest to ${label}: ${pictures[order[0].index].name}, ${score(order[0].score)}.`;
   }
 
   byId("images-query").value = IMAGE_QUERY;
@@ -109,8 +109,8 @@ export function setUp(items) {
 }
 
 function about(detail) {
-  if (!detail) return "This service has no image model. Name one with IMAGE_MODEL.";
+  if (!detail) return "This service has no image model. Set one with IMAGE_MODEL.";
   if (detail.status === "loading") return `${detail.id} is still loading.`;
-  if (detail.status === "unavailable") return `${detail.id} can't serve: ${detail.reason}`;
-  return detail.note ?? `${detail.id} reads images and words alike.`;
+  if (detail.status === "unavailable") return `${detail.id} is unavailable: ${detail.reason}`;
+  return detail.note ?? `${detail.id} embeds images and texts.`;
 }

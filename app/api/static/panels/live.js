@@ -1,4 +1,4 @@
-// How the service does, every two seconds.
+// The state of the service, updated every two seconds.
 
 import { figures, replicas } from "../math/figures.js";
 import { parse } from "../math/exposition.js";
@@ -9,9 +9,9 @@ import { Status } from "../parts/status.js";
 
 const EVERY_MS = 2000;
 const KEPT = 45;
-// Percentiles of a few requests jump about; these are of the last half minute.
+// Percentiles of a few requests fluctuate, so these cover the last half minute.
 const WINDOW = 15;
-const WORDS = { healthy: "Healthy", degraded: "Degraded", starting: "Starting", lost: "Not reachable" };
+const LABELS = { healthy: "Healthy", degraded: "Degraded", starting: "Starting", lost: "Not reachable" };
 
 /** @param {(health: object) => void} told gets every answer of `/health` */
 export function setUp(told) {
@@ -25,7 +25,7 @@ export function setUp(told) {
   async function look() {
     try {
       const state = await health();
-      // Without a key, where keys are asked for, it says no more than how it is.
+      // Without a key, if keys are required, only the status is reported.
       pill(state.status, state.reasons ?? []);
       if (state.details) {
         models(state.details);
@@ -85,7 +85,7 @@ function milliseconds(value) {
 
 function pill(state, reasons) {
   byId("health").dataset.state = state;
-  byId("health").textContent = WORDS[state];
+  byId("health").textContent = LABELS[state];
   byId("live-why").hidden = reasons.length === 0;
   byId("live-reasons").replaceChildren(...reasons.map((reason) => el("li", {}, reason)));
 }
@@ -93,7 +93,7 @@ function pill(state, reasons) {
 function models(details) {
   byId("live-models").replaceChildren(
     ...details.map(({ id, kind, status, dimensions, note }) => {
-      const size = note ? `${dimensions} dimensions, by a stand-in` : `${dimensions} dimensions`;
+      const size = note ? `${dimensions} dimensions, by a backup` : `${dimensions} dimensions`;
       const about = `${kind}, ${status === "ready" ? size : status}`;
       const dot = el("span", { className: "dot", "aria-hidden": "true" });
       dot.dataset.state = note ? "stand-in" : status;

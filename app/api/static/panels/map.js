@@ -1,4 +1,4 @@
-// A map of everything that was embedded on the page.
+// A map of all items that were embedded on the page.
 
 import { groups } from "../math/kmeans.js";
 import { project } from "../math/pca.js";

@@ -73,7 +73,7 @@ export function setUp(items) {
 }
 
 async function readText(file) {
-  if (file.size > MOST_BYTES) throw new ServiceError(`${file.name} is larger than 2 MB. Bulk work has a command: embed-corpus.`);
+  if (file.size > MOST_BYTES) throw new ServiceError(`${file.name} is larger than 2 MB. Use the command embed-corpus for large files.`);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
   } catch {

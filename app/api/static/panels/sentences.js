@@ -1,4 +1,4 @@
-// Sentences and how alike they are.
+// Pairwise similarity of sentences.
 
 import { similarities } from "../math/cosine.js";
 import { byId, counted, score, shortened } from "../parts/dom.js";

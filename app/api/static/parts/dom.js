@@ -1,4 +1,4 @@
-// Elements, made and found.
+// Creates and finds elements.
 
 const SVG = "http://www.w3.org/2000/svg";
 

@@ -1,4 +1,4 @@
-// Sample pictures, drawn here: one shape of one colour on one background.
+// Draws sample images: a coloured shape on a background.
 
 const SIDE = 160;
 const RADIUS = 0.3 * SIDE;

@@ -1,4 +1,4 @@
-// Files given to a panel: dropped on it, pasted into it, or chosen with a button.
+// Takes files that are dropped on a panel, pasted into it, or chosen with a button.
 
 /**
  * @param {HTMLElement} zone takes drops and shows that it does
@@ -33,7 +33,7 @@ export function takeFiles(zone, input, take) {
   });
   input.addEventListener("change", () => {
     take([...input.files]);
-    // So that choosing the same file again is a change.
+    // So that choosing the same file again fires a change event.
     input.value = "";
   });
 }

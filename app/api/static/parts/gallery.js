@@ -1,4 +1,4 @@
-// Thumbnails of images, in an order, with scores once they were ranked.
+// Thumbnails of images, in order, with their scores after ranking.
 
 import { el, score } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// A table of similarities, coloured by value. Arrow keys walk it; one cell at a time is in the tab order.
+// A table of similarities, coloured by value. Arrow keys move between cells; one cell at a time is in the tab order.
 
 import { el, score } from "./dom.js";
 
@@ -45,8 +45,8 @@ export class Heatmap {
     const place = this.#place(target);
     if (!place) return;
     const [i, j] = place;
-    const words = i === j ? `${i + 1} is itself: “${this.texts[i]}”` : `“${this.texts[i]}” and “${this.texts[j]}”`;
-    this.readout.replaceChildren(el("strong", {}, score(this.rows[i][j])), ` ${words}`);
+    const text = i === j ? `${i + 1} is itself: “${this.texts[i]}”` : `“${this.texts[i]}” and “${this.texts[j]}”`;
+    this.readout.replaceChildren(el("strong", {}, score(this.rows[i][j])), ` ${text}`);
   }
 
   #walk(event) {

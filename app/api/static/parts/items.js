@@ -1,4 +1,4 @@
-// Everything that was embedded on the page, for the map.
+// All items that were embedded on the page, for the map.
 
 /**
  * @typedef {{kind: "sentence" | "passage" | "image" | "query", text: string, vector: Float32Array, picture?: string}} Item
@@ -6,7 +6,7 @@
 export class Items extends EventTarget {
   #lots = new Map();
 
-  /** Puts a panel's items in the place of those it had. Vectors of different spaces don't compare. */
+  /** Replaces a panel's items. Vectors of different spaces can't be compared. */
   replace(owner, space, model, items) {
     this.#lots.set(owner, { space, model, items });
     this.dispatchEvent(new Event("change"));
@@ -19,7 +19,7 @@ export class Items extends EventTarget {
     this.replace(owner, space, model, [...kept, ...items]);
   }
 
-  /** `[{space, model, items}]`, one entry a space, in the order they appeared; equal texts of a space once. */
+  /** `[{space, model, items}]`, one entry per space in order of appearance; equal texts of a space appear once. */
   bySpace() {
     const spaces = new Map();
     for (const { space, model, items } of this.#lots.values()) {

@@ -1,4 +1,4 @@
-// The API key: asked for when the service wants one, kept for this tab only.
+// The API key: requested when the service requires one, kept for this tab only.
 
 import { byId } from "./dom.js";
 
@@ -11,16 +11,16 @@ export function headers() {
   return key ? { authorization: `Bearer ${key}` } : {};
 }
 
-/** Calls `watcher(true)` when a key is asked for and `watcher(false)` once there is one; returns how to stop. */
+/** Calls `watcher(true)` when a key is required and `watcher(false)` once there is one; returns a function to stop. */
 export function watch(watcher) {
   watchers.add(watcher);
   if (asked) watcher(true);
   return () => watchers.delete(watcher);
 }
 
-/** Shows the field with the service's words; settles when a key was given. All who ask meanwhile wait for the same. */
+/** Shows the key field with a message; resolves when a key was entered. Concurrent callers share one promise. */
 export function ask(message) {
-  byId("key-words").textContent = message;
+  byId("key-message").textContent = message;
   if (asked) return asked.promise;
   byId("key").hidden = false;
   byId("key-input").value = "";

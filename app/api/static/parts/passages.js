@@ -1,6 +1,6 @@
-// Passages of a text: its lines, and long lines cut where a sentence ends.
+// Splits a text into passages: its lines, and long lines at the ends of sentences.
 
-// What the usual model reads of a text, roughly: 256 tokens.
+// Roughly 256 tokens, the maximum length of the default model.
 const MOST = 1000;
 
 /** @param {string} text @returns {string[]} no empty one, none longer than `most` characters */
@@ -31,6 +31,6 @@ function lastEnd(text, most) {
   if (sentence > most / 3) return sentence;
   const word = window.search(/\s\S*$/);
   if (word > 0) return word;
-  // Never between the two halves of one character.
+  // Never between the two code units of a surrogate pair.
   return /[\uD800-\uDBFF]/.test(text[most - 1]) ? most - 1 : most;
 }

@@ -1,4 +1,4 @@
-// What the panels hold at first, so that there is something to try.
+// Sample inputs of the panels.
 
 export const SENTENCES = [
   "A cat is asleep on the warm windowsill.",
@@ -26,7 +26,7 @@ export const PASSAGES = [
 
 export const QUESTION = "How long do I have to send something back?";
 
-// [shape, colour, background]: what the small model that is shipped knows.
+// [shape, colour, background]: what the small built-in model recognizes.
 export const DRAWINGS = [
   ["circle", "red", "white"],
   ["star", "blue", "white"],

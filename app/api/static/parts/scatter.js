@@ -1,5 +1,5 @@
-// Points in a plane, with their text on hover and on focus. Left and right visit every point in order; up and down
-// go to one that is near.
+// A scatter plot that shows a point's text on hover and focus. Left and right visit all points in order; up and down
+// move to a near point.
 
 import { svg } from "./dom.js";
 

@@ -1,9 +1,9 @@
-// Calls of the service's routes. Errors come out as words that a person can read.
+// Calls the service's routes. Errors have messages for users.
 
 import * as key from "./key.js";
 
 const ROOT = new URL("../../", import.meta.url);
-// Vectors as little-endian float32, a fifth of their size as JSON; errors are JSON all the same.
+// Vectors are requested as little-endian float32, a fifth of their size in JSON; errors are always JSON.
 const BINARY = { accept: "application/octet-stream" };
 const UNREACHABLE = "The service can't be reached. Is it still running?";
 

@@ -1,4 +1,4 @@
-// The line below a panel's controls: what is going on, how it went, and errors in words.
+// The status line below a panel's controls: progress, results and errors.
 
 import * as key from "./key.js";
 import { el } from "./dom.js";
@@ -11,18 +11,18 @@ export class Status {
     this.node = node;
   }
 
-  say(words, state = "done") {
+  say(text, state = "done") {
     this.node.dataset.state = state;
     this.node.setAttribute("aria-live", state === "error" ? "assertive" : "polite");
-    this.node.replaceChildren(...(words ? [el("span", {}, words)] : []));
+    this.node.replaceChildren(...(text ? [el("span", {}, text)] : []));
   }
 
-  /** Runs `work`, which may return words. An answer that came too late, after a newer one was asked for, is dropped. */
-  async during(words, work) {
-    const mine = (this.latest = Symbol(words));
+  /** Runs `work`, which may return a status text. The result is dropped if a newer call has been started since. */
+  async during(text, work) {
+    const mine = (this.latest = Symbol(text));
     const current = () => this.latest === mine;
-    this.say(words, "busy");
-    const unwatch = key.watch((asked) => current() && this.say(asked ? WAITING : words, "busy"));
+    this.say(text, "busy");
+    const unwatch = key.watch((asked) => current() && this.say(asked ? WAITING : text, "busy"));
     try {
       const done = await work(current, (progress) => current() && this.say(progress, "busy"));
       if (current()) this.say(done ?? "");

@@ -1,4 +1,4 @@
-// Before anything is drawn: the theme that the button chose last time (see theme.js). Not a module, so it comes first.
+// Applies the stored theme (see theme.js) before the first paint. Not a module, because modules are deferred.
 "use strict";
 const chosen = localStorage.getItem("embedding-service-theme");
 if (chosen) document.documentElement.dataset.theme = chosen;

@@ -32,11 +32,15 @@ def test_places_are_those_of_the_replica() -> None:
         assert (accounting.is_full, inside.is_full) == (True, True)
         accounting.leave()
         assert (accounting.is_full, inside.is_full) == (False, False)
-        assert not accounting.is_draining
-        vars(inside).update(_quiescing=True)
-        assert accounting.is_draining
 
     run(main())
+
+
+def test_a_replica_that_drains_says_so() -> None:
+    accounting = ReplicaAccounting(inside := Inside())
+    assert not accounting.is_draining
+    vars(inside).update(_quiescing=True)
+    assert accounting.is_draining
 
 
 def test_calls_and_requests_are_under_way_until_they_end() -> None:

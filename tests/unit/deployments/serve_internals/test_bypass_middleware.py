@@ -100,6 +100,7 @@ def test_all_else_is_answered_too_and_serve_counts_it(encoder: FakeEncoder) -> N
     assert (inside.metrics.most, inside.metrics.under_way) == (1, 0)
 
 
+@pytest.mark.timeout(20)
 def test_what_serve_answers_itself_or_would_have_wait_is_left_to_it(encoder: FakeEncoder) -> None:
     roomy, full = Inside(), Inside(most=0)
     register(roomy, Service(encoder)._app)  # noqa: SLF001

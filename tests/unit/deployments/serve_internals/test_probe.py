@@ -173,6 +173,7 @@ def test_require_fails_with_the_reason_and_auto_logs_it(replica: Inside, caplog:
     assert probe.decide("off") == frozenset()
     auto, off = [record.getMessage() for record in caplog.records]
     assert auto.startswith("Serve bypass: in use: rpc; not: middleware: the application is served at /v2")
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert off == "Serve bypass: in use: none; not: rpc: serve_bypass is off; middleware: serve_bypass is off"
 
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,8 +22,10 @@ from tests.support.aio import Clock, run, turns, until
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from ray.exceptions import ActorUnavailableError
+    from ray.serve._private.common import RequestMetadata
     from ray.serve._private.request_router.replica_wrapper import RunningReplica
-    from ray.serve.request_router import RequestRouter
+    from ray.serve._private.router import AsyncioRouter
+    from ray.serve.request_router import PendingRequest, RequestRouter
 
     from deployments.clip import Clip
     from deployments.serve_internals import probe, rpc, rpc_replica
@@ -98,6 +100,56 @@ class Accounting:
         self.errors.append(error)
 
 
+class Chooser:
+    """Hands out these replicas in turn to Serve's own router, and writes down what it hears."""
+
+    def __init__(self, *replicas: RpcReplica) -> None:
+        self.curr_replicas = {replica.replica_id: replica for replica in replicas}
+        self.next = list(replicas)
+        self.ongoing: dict[str, int] = dict.fromkeys(self.curr_replicas, 0)
+        self.completed: list[str] = []
+
+    async def _choose_replica_for_request(self, pr: Any, *, is_retry: bool) -> RpcReplica:
+        return self.next.pop(0)
+
+    def on_send_request(self, id_: str) -> None:
+        self.ongoing[id_] += 1
+
+    def on_new_queue_len_info(self, id_: str, ongoing: int) -> None:
+        self.ongoing[id_] = ongoing
+
+    def decrement_queue_len_cache(self, id_: str) -> None:
+        self.ongoing[id_] -= 1
+
+    def on_request_routed(self, *_: Any) -> None: ...
+
+    def on_request_completed(self, id_: str, request: str) -> None:
+        self.completed.append(id_)
+
+
+def serves_router(chooser: Chooser) -> Any:
+    """Serve's own code from a request to its result, over `chooser`."""
+
+    class Router(AsyncioRouter):  # type: ignore[misc]
+        request_router = chooser
+
+    router: Any = object.__new__(Router)
+    counts = SimpleNamespace(
+        wrap_queued_request=lambda *_: nullcontext(),
+        inc_num_running_requests_for_replica=lambda _: None,
+        dec_num_running_requests_for_replica=lambda _: None,
+    )
+    initialized = asyncio.Event()
+    initialized.set()
+    vars(router).update(
+        _metrics_manager=counts,
+        _enable_strict_max_ongoing_requests=True,
+        _event_loop=asyncio.get_running_loop(),
+        _request_router_initialized=initialized,
+    )
+    return router
+
+
 class Pair:
     """A replica with an RPC server, and what the router has of it."""
 
@@ -106,6 +158,10 @@ class Pair:
         self.metadata = metadata
         self.clock = Clock()
         self.replica = RpcReplica(info_of({"rpc": metadata}), self.clock)
+
+    def request(self, *texts: Any) -> Any:
+        metadata = RequestMetadata("request", "request", call_method="encode_texts", _on_separate_loop=False)
+        return PendingRequest(args=[list(texts), 1.5, None], kwargs={}, metadata=metadata, resolved=True)
 
     def send(self, *texts: Any, method: str = "encode_texts", **changes: Any) -> Any:
         metadata = SimpleNamespace(
@@ -124,14 +180,14 @@ class Pair:
         await self.replica._connecting  # noqa: SLF001
 
 
-def info_of(metadata: dict[str, Any]) -> Any:
+def info_of(metadata: dict[str, Any], replica_id: str = "r1") -> Any:
     actor = SimpleNamespace(_actor_id=SimpleNamespace(binary=lambda: ACTOR))
     return SimpleNamespace(
         multiplexed_model_ids=[],
         get_actor_handle=lambda: actor,
         is_cross_language=False,
         replica_metadata=metadata,
-        replica_id="r1",
+        replica_id=replica_id,
         max_ongoing_requests=MAX_ONGOING,
     )
 
@@ -297,6 +353,50 @@ def test_a_replica_that_drains_refuses_and_finishes_what_it_has() -> None:
             pair.target.open[0].set_result(None)
             assert (await result.get_rejection_response()).accepted
             assert isinstance(await result.get_async(), EncodeReply)
+
+    run(main())
+
+
+def test_serves_router_gives_a_refused_call_to_another_replica() -> None:
+    async def main() -> None:
+        async with paired() as one, paired() as other:
+            other.replica = RpcReplica(info_of({"rpc": other.metadata}, "r2"), other.clock)
+            for pair in (one, other):
+                await pair.connected()
+            one.accounting.is_draining = True
+            chooser = Chooser(one.replica, other.replica)
+            result = await serves_router(chooser).route_and_send_request(one.request("a"), "response")
+            assert isinstance(await result.get_async(), EncodeReply)
+            await turns()
+            assert (one.accounting.errors, other.accounting.errors) == ([], [False])
+            assert chooser.completed == ["r1", "r2"]
+            # The one looks full, the other is free again.
+            assert chooser.ongoing == {"r1": MAX_ONGOING, "r2": 0}
+
+    run(main())
+
+
+@pytest.mark.parametrize("end", ["dies", "is cancelled"])
+def test_serves_router_gives_a_call_that_was_begun_to_no_other(end: str) -> None:
+    async def main() -> None:
+        async with paired() as one, paired() as other:
+            for pair in (one, other):
+                await pair.connected()
+            chooser = Chooser(one.replica, other.replica)
+            sending = asyncio.create_task(serves_router(chooser).route_and_send_request(one.request("hangs"), "r"))
+            await until(lambda: len(one.target.open) == 1)
+            if end == "dies":
+                await one.endpoint._server.close()  # noqa: SLF001
+                with pytest.raises(ActorUnavailableError):
+                    await (await sending).get_async()
+            else:
+                sending.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await sending
+            await until(lambda: one.target.cancelled == 1)
+            await turns()
+            assert (other.accounting.errors, chooser.completed) == ([], ["r1"])
+            assert len(chooser.next) == 1
 
     run(main())
 

@@ -1,7 +1,8 @@
-"""Memory of a file that this process has mapped: given back while the mapping stays. Linux; elsewhere nothing happens.
+"""Memory that is not needed any more, given back to the system. Linux; elsewhere nothing happens.
 
-Weights are read from their file once, into the layout that the CPU wants. Their pages would count as this process's
-memory ever after.
+Weights are read from their mapped file once, into the layout that the CPU wants: their pages would count as this
+process's memory ever after. And building kernels takes and frees tens of megabytes, which the allocator keeps although
+a model that only runs will not ask for them again.
 """
 
 import ctypes
@@ -16,10 +17,10 @@ MAPS = Path("/proc/self/maps")
 
 
 def release(file: Path) -> int:
-    """Let go of the pages of `file` that are mapped here, unwritten; what is read again comes from the file again.
+    """Give back the pages of `file` that are mapped here, unwritten. What is read again comes from the file again.
 
     Returns:
-        Bytes of address space let go of; 0 where the system has no such call.
+        Bytes of address space given back; 0 where the system has no such call.
     """
     if not sys.platform.startswith("linux"):
         return 0
@@ -41,3 +42,11 @@ def mappings(maps: str, name: str) -> list[tuple[int, int]]:
             start, end = (int(address, 16) for address in fields[0].split("-"))
             found.append((start, end - start))
     return found
+
+
+def trim() -> bool:
+    """Give back what was freed; whether there was something (malloc_trim(3))."""
+    if not sys.platform.startswith("linux"):
+        return False
+    trim_ = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+    return trim_ is not None and bool(trim_(ctypes.c_size_t(0)))

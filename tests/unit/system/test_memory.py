@@ -1,4 +1,4 @@
-"""Giving back the memory of mapped files."""
+"""Giving back the memory of mapped files, and what was freed."""
 
 import mmap
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.system import mapped_file
+from app.system import memory
 
 MIB = 2**20
 
@@ -30,7 +30,7 @@ def test_pages_are_given_back_and_read_again_from_the_file(tmp_path: Path) -> No
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         before = bytes(mapped)
         assert resident(file) == 4 * MIB
-        assert mapped_file.release(file) == 4 * MIB
+        assert memory.release(file) == 4 * MIB
         assert resident(file) == 0
         assert bytes(mapped) == before
 
@@ -43,9 +43,28 @@ def test_only_unwritten_mappings_of_that_file_count() -> None:
         "6000-7000 r--s 00000000 fd:00 1 /models/model.bin (deleted)\n"
         "7000-8000 rw-p 00000000 00:00 0\n"
     )
-    assert mapped_file.mappings(maps, "/models/model.bin") == [(0x1000, 0x2000), (0x6000, 0x1000)]
+    assert memory.mappings(maps, "/models/model.bin") == [(0x1000, 0x2000), (0x6000, 0x1000)]
 
 
 def test_a_system_without_such_a_call_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert mapped_file.release(tmp_path / "model.bin") == 0
+    assert memory.release(tmp_path / "model.bin") == 0
+    assert not memory.trim()
+
+
+def anonymous() -> int:
+    """Bytes of this process's memory that are of no file."""
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon:")]
+    return int(line.split()[1]) * 1024
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc_trim is glibc's")
+def test_what_was_freed_is_given_back() -> None:
+    memory.trim()
+    # Each below what the allocator maps by itself, so that it comes from the heap; the last keeps the others below it.
+    pieces = [bytes(64 * 1024) for _ in range(64 * 16)]
+    last, full = pieces.pop(), anonymous()
+    pieces.clear()
+    assert memory.trim()
+    assert anonymous() < full - 32 * MIB
+    assert len(last) == 64 * 1024
