@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.running import ROOT, clean_environment
+from loadtests.running import ROOT, clean_environment
 
 pytestmark = pytest.mark.cluster
 

@@ -41,7 +41,7 @@ def test_thresholds_are_inclusive_in_float32() -> None:
 grid = st.integers(-2, 2).map(float)  # few values, hence many exact ties
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@settings(max_examples=150)
 @given(
     data=st.data(),
     metric=st.sampled_from(METRICS),
