@@ -13,7 +13,7 @@ from app.cache.shared import CacheStats
 from app.config.settings import AppArgs
 from app.schemas.similarity import MatrixOptions
 from app.service.embedding_service import EmbeddingService
-from app.telemetry.registry import Registry, Snapshot
+from app.telemetry.registry import Snapshot
 from app.telemetry.request_log import RequestLog
 from app.types import SimilarityMetric, Vector
 from app.vectors.similarity import Ranking
@@ -40,19 +40,9 @@ class Metrics(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class LocalMetrics:
-    """The metrics of this process only."""
-
-    registry: Registry
-
-    async def read(self) -> Snapshot:
-        return self.registry.snapshot()
-
-
-@dataclass(slots=True, eq=False)
 class Backend:
     """The dependencies of one ingress replica. `authenticator`: None if no API keys are required. `metrics`: those of
-    the cluster; the service's registry holds this replica's.
+    the cluster; None: only this replica's, which the service's registry holds.
     """
 
     service: EmbeddingService
@@ -62,10 +52,9 @@ class Backend:
     replica: str = "local"
     authenticator: Authenticator | None = None
     started: float = field(default_factory=time.monotonic)
-    metrics: Metrics = field(default=None)  # type: ignore[assignment]
+    metrics: Metrics | None = None
 
     log: RequestLog = field(init=False)
 
     def __post_init__(self) -> None:
         self.log = RequestLog(self.args.log_requests)
-        self.metrics = self.metrics or LocalMetrics(self.service.registry)

@@ -4,10 +4,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from app.config.args import Limits
 from app.corpus.rows import Piece, Reject, pieces
@@ -80,7 +79,8 @@ def open_rows(name: str, column: str, format_: Format | None) -> Iterator[Rows]:
             with_suffix = Path(folder, f"input{_SUFFIXES[format_ or 'text']}")
             if stream:
                 shown = "standard input" if name == STDIN else name
-                with with_suffix.open("wb") as file, _stream(path, name) as stdin:
+                opened = nullcontext(sys.stdin.buffer) if name == STDIN else path.open("rb")
+                with with_suffix.open("wb") as file, opened as stdin:
                     shutil.copyfileobj(stdin, file)
             else:
                 with_suffix.symlink_to(path.absolute())
@@ -92,7 +92,3 @@ def open_rows(name: str, column: str, format_: Format | None) -> Iterator[Rows]:
         if not source.rows:
             raise InvalidRequest(f"{shown} is empty.")
         yield Rows(source, shown, renamed=not known)
-
-
-def _stream(path: Path, name: str) -> AbstractContextManager[IO[bytes]]:
-    return nullcontext(sys.stdin.buffer) if name == STDIN else path.open("rb")

@@ -50,9 +50,7 @@ def check_options(dtype: str, dimensions: int | None) -> None:
 def warm_cache(destination: str, model: CorpusModel, call: Call) -> Warmed:
     """Send a corpus' vectors to the service behind `call`.
 
-    Args:
-        destination: The output of `embed_corpus`.
-        model: The model of the corpus; used for token counts.
+    `destination`: the output of `embed_corpus`. `model`: the corpus's, which counts tokens.
 
     Raises:
         InvalidRequest: The corpus does not hold the model's own vectors of texts.
@@ -95,11 +93,7 @@ def warm_cache(destination: str, model: CorpusModel, call: Call) -> Warmed:
 
 
 def service_at(url: str, key: str | None) -> Call:
-    """Call a service over HTTP, with retries on 429 and 503.
-
-    Raises:
-        InvalidRequest: `url` is not an HTTP URL.
-    """
+    """Calls a service over HTTP, with retries on 429 and 503. Raises InvalidRequest if `url` is not an HTTP URL."""
     if not url.startswith(("http://", "https://")):
         raise InvalidRequest(f"--warm-cache needs the URL of a service, like http://localhost:3000, not {url!r}.")
 

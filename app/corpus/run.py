@@ -39,12 +39,12 @@ class Progress:
         if receipt.part in self.receipts:
             return
         self.receipts[receipt.part] = receipt
-        self.rows += receipt.rows
-        self.rejects += receipt.rejects
+        self.rows += receipt.stats.rows
+        self.rejects += receipt.stats.rejects
         if not receipt.written:
-            self.done_before += receipt.rows + receipt.rejects
+            self.done_before += receipt.stats.rows + receipt.stats.rejects
             return
-        self.tokens += receipt.tokens
+        self.tokens += receipt.stats.tokens
         self.embedded += receipt.embedded
         self.first = receipt.started if self.first is None else min(self.first, receipt.started)
         self.last = max(self.last, receipt.ended)
@@ -101,7 +101,6 @@ def embed_corpus(
         source: File or folder: Parquet, JSONL, CSV, text lines or images.
         destination: A folder for Parquet, or a file ending in `.npy`; see `app.corpus.npy`.
         execute: Runs the spans in any order; may run a span several times.
-        on_progress: Called with a line of progress after every part.
 
     Raises:
         InvalidRequest: The source, the column or the destination is invalid; nothing was written.
@@ -123,7 +122,7 @@ def embed_corpus(
             progress.add(receipt)
             on_progress(progress.line(time.time()))
     manifest = _manifest(job, progress.receipts.values())
-    parts.finish(folder, manifest, [r.part for r in progress.receipts.values() if r.rejects])
+    parts.finish(folder, manifest, [r.part for r in progress.receipts.values() if r.stats.rejects])
     total = _bytes(folder)
     if npy.is_npy(destination):
         total += npy.write(locate(destination), folder, manifest, options.id_column)
@@ -143,7 +142,7 @@ def _manifest(job: CorpusJob, receipts: Iterable[Receipt]) -> Manifest:
         dtype=job.options.dtype,
         dimensions=first.dimensions if first else 0,
         settings=first.settings if first else "",
-        parts=[(receipt.part, receipt.rows) for receipt in ordered],
+        parts=[(receipt.part, receipt.stats.rows) for receipt in ordered],
     )
 
 

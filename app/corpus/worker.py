@@ -66,9 +66,7 @@ class Receipt:
     """
 
     part: str
-    rows: int
-    rejects: int
-    tokens: int
+    stats: PartStats
     embedded: int
     written: bool
     started: float
@@ -145,9 +143,7 @@ class CorpusEncoder:
         info = self._model.info
         return Receipt(
             part=name,
-            rows=stats.rows,
-            rejects=stats.rejects,
-            tokens=stats.tokens,
+            stats=stats,
             embedded=embedded,
             written=written,
             started=started,

@@ -53,7 +53,6 @@ class DecodePool:
     Args:
         size: Maximum number of workers, and thus of concurrent images and calling threads.
         limits: Limits of the images; the largest allowed picture bounds a worker's memory.
-        command: The command that starts a worker.
     """
 
     size: int

@@ -62,8 +62,6 @@ class Fetcher:
     """One per ingress replica.
 
     Args:
-        allowed: Allowed URLs, timeout and concurrency.
-        limits: The maximum size of one image.
         resolve: Resolves name and port to addresses; default: the system's resolver, in its own threads.
         backend: Opens connections to addresses.
         tls: Verifies servers; default: with the system's certificates.

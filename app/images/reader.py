@@ -21,7 +21,6 @@ class ImageReader:
 
     Args:
         workers: Threads that decode; their number bounds the images in memory.
-        limits: The limits of images and requests.
         folder: The folder of `./paths`; None: paths are rejected.
         fetcher: Fetches URLs; None: URLs are rejected.
         decoder: Decodes one image in a thread of `workers`.

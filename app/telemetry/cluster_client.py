@@ -26,9 +26,7 @@ class MetricsTransport(Protocol):
 class MetricsClient:
     """Runs on one event loop; `run` must be running.
 
-    Args:
-        patience_s: Longest a report may take, its parking included.
-        deadline_s: Longest a reading may take.
+    `patience_s` and `deadline_s`: longest that a report, its parking included, and a reading may take.
     """
 
     transport: MetricsTransport

@@ -18,7 +18,7 @@ from app.errors import ModelNotFound, PayloadTooLarge, ServiceError
 from app.schemas.openai import OpenAiEmbeddingRequest
 from app.schemas.wire import Json
 from app.service import matryoshka, prompts
-from app.service.batch import Item, embed_mixed
+from app.service.batch import Item, Outcome, embed_mixed
 from app.service.embedding_service import EmbeddingResult
 from app.service.encoder import ready
 from app.types import ReadOptions
@@ -114,14 +114,10 @@ async def _embed_objects(backend: Backend, items: Sequence[Item], model: str, re
         prompts.choose(ready(backend.service.encoder(model, kind)), reading)
     named = [Item(item.kind, item.content, model) for item in items]
     outcomes, _ = await embed_mixed(backend.service, named, limits.texts, reading=reading, names="input.{}".format)
-    result: EmbeddingResult | None = None
-    entries: list[bytes | ServiceError] = []
-    hits: list[bool] = []
+    done: list[Outcome] = []
     for outcome in outcomes:
         if isinstance(outcome, ServiceError):
             raise outcome
-        result = outcome.result
-        entries.append(outcome.entry)
-        hits.append(outcome.cached)
-    assert result is not None  # noqa: S101 - there is at least one item
-    return EmbeddingResult(result.info, entries, hits, result.stages, result.cache_ms)
+        done.append(outcome)
+    last = done[-1].result
+    return EmbeddingResult(last.info, [o.entry for o in done], [o.cached for o in done], last.stages, last.cache_ms)

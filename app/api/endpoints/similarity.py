@@ -16,15 +16,17 @@ from app.schemas.similarity import MatrixOptions
 from app.schemas.validation import as_invalid_request
 from app.schemas.wire import Json
 from app.vectors.binary_body import SHAPE, parse_shape
-from app.vectors.similarity import Ranking
 
 
 async def rank(request: Request) -> Response:
     started = time.perf_counter()
     backend: Backend = request.app.state.backend
     limit = backend.args.limits.vector_body
-    if bodies.content_type(request) in (OCTETS, NPY):
-        ranking = await _rank_matrix(request, backend, limit)
+    media = bodies.content_type(request)
+    if media in (OCTETS, NPY):
+        options = _options(request)
+        shape = parse_shape(request.headers.get(SHAPE)) if media == OCTETS else None
+        ranking = await backend.ranker.rank_matrix(await bodies.read_array(request, limit), shape, options)
     else:
         alternative = f"or a matrix as {OCTETS} or {NPY}"
         ranking = await backend.ranker.rank_json(await bodies.read_json(request, limit, alternative))
@@ -36,13 +38,6 @@ async def rank(request: Request) -> Response:
     if ranking.space is not None:
         answer["space"] = ranking.space
     return json_response(answer)
-
-
-async def _rank_matrix(request: Request, backend: Backend, limit: int) -> Ranking:
-    options = _options(request)
-    shape = parse_shape(request.headers.get(SHAPE)) if bodies.content_type(request) == OCTETS else None
-    body = await bodies.read_array(request, limit)
-    return await backend.ranker.rank_matrix(body, shape, options)
 
 
 def _options(request: Request) -> MatrixOptions:

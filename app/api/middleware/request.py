@@ -84,16 +84,13 @@ class RequestMiddleware:
                 await self.app(scope, body.receive, send_with_headers)
         except ClientDisconnect:
             return
-        except ServiceError as error:
+        except Exception as error:
+            failure = error
+            if not isinstance(failure, ServiceError):
+                logger.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
+                failure = InternalError("Internal error. The log has the details under this request id.")
             if started:
                 raise
-            scope["state"]["error_code"] = error.code
-            await error_response(error, request_id, dialect)(scope, body.receive, send_with_headers)
-        except Exception:
-            logger.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
-            if started:
-                raise
-            failure = InternalError("Internal error. The log has the details under this request id.")
             scope["state"]["error_code"] = failure.code
             await error_response(failure, request_id, dialect)(scope, body.receive, send_with_headers)
         finally:
