@@ -105,7 +105,7 @@ class CacheTransport:
         if self._shard > 0:
             return await self.actor.call("clear")  # type: ignore[no-any-return]
         # Its own actor is cleared whether or not the others can be found.
-        outcomes: list[Any] = await asyncio.gather(
+        outcomes: Sequence[Any] = await asyncio.gather(
             self.actor.call("clear"), self._clear_others(), return_exceptions=True
         )
         for outcome in outcomes:
