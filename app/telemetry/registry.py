@@ -117,4 +117,7 @@ def _add(whole: dict[str, Series], part: dict[str, Series], join: Callable[[floa
         for labels, cells in series.items():
             have = known.get(labels)
             # Histograms of another code version may have other buckets, which can't be added.
-            known[labels] = list(cells) if have is None or len(have) != len(cells) else list(map(join, have, cells))
+            if have is None:
+                known[labels] = list(cells)
+            elif len(have) == len(cells):
+                known[labels] = list(map(join, have, cells))
