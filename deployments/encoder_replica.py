@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from app.config.args import Backup, ModelArgs, ServeBypass, TracingArgs
-from app.encoders import TextModel
+from app.encoders.text import TextModel
 from app.errors import ModelUnavailable
 from app.images.preprocessing import Preprocessing
 from app.inference.model_threads import ModelThreads

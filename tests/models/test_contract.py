@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from app.config.args import ModelArgs
-from app.encoders import TextModel, load_text_model, self_test, shapes
+from app.encoders import self_test, shapes
 from app.encoders.backends import openvino_models, openvino_runner
+from app.encoders.text import TextModel, load_text_model
 from app.types import Vector
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
