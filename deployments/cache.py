@@ -23,11 +23,7 @@ ABANDONED_S = 3600.0
 
 
 class CacheActor:
-    """All logic is `SharedCache`'s; async methods put it on one event loop.
-
-    Args:
-        bounds: The store's.
-    """
+    """All logic is `SharedCache`'s; async methods put it on one event loop. `bounds`: of the store."""
 
     def __init__(self, name: str, bounds: tuple[int, int, int], lease_s: float) -> None:
         self._name = name
@@ -39,7 +35,7 @@ class CacheActor:
         """Report the metrics, and exit once this actor has been replaced or abandoned."""
         application = self._name.rsplit(":", 3)[0]
         reporter = Reporter(application, "CacheActor", ray.get_runtime_context().get_actor_id() or "")
-        reporter.registry.collectors.append(lambda: self._collect(reporter.registry))
+        reporter.registry.collectors.append(lambda: record_tier(reporter.registry, "shared", [self._cache.store]))
         while True:
             await asyncio.sleep(self._cache.lease_s / 2)
             if await self._is_retired():
@@ -72,12 +68,12 @@ class CacheActor:
         except Exception:  # noqa: BLE001 - Ray can't be asked now; it will be again
             return False
 
-    def _collect(self, registry: Registry) -> None:
-        store = self._cache.store
-        registry.set(CACHE_EVICTIONS, store.evictions, "shared")
-        registry.set(CACHE_EXPIRATIONS, store.expirations, "shared")
-        registry.set(CACHE_ENTRIES, len(store), "shared")
-        registry.set(CACHE_BYTES, store.bytes, "shared")
+
+def record_tier(registry: Registry, tier: str, stores: Sequence[LruTtlCache]) -> None:
+    registry.set(CACHE_EVICTIONS, sum(store.evictions for store in stores), tier)
+    registry.set(CACHE_EXPIRATIONS, sum(store.expirations for store in stores), tier)
+    registry.set(CACHE_ENTRIES, sum(map(len, stores)), tier)
+    registry.set(CACHE_BYTES, sum(store.bytes for store in stores), tier)
 
 
 class CacheTransport:

@@ -18,7 +18,7 @@ from app.dispatch.replica_liveness import ReplicaLiveness
 from app.dispatch.retry import ReplicaLost, Retrier, RetryBudget
 from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.images.preprocessing import Preprocessing
-from app.service.embedding_service import Encoded, ModelState, Stages
+from app.service.encoder import Encoded, ModelState, Stages
 from app.telemetry import tracing
 from app.telemetry.tracing import Origins, Traced
 from app.types import Modality, ModelInfo, TextInput, Token

@@ -14,12 +14,8 @@ class _Place(Enum):
 
 
 class Mortal:
-    """What has a life: base of the cache's entries, so that order costs them two references and no table.
-
-    Args:
-        key: What its owner finds it by.
-        ends_at: The moment its life ends, on the owner's clock; infinity for never.
-    """
+    """Base of the cache's entries, so that order costs them two references and no table. `ends_at`: on the owner's
+    clock; infinity for never."""
 
     __slots__ = ("ends_at", "key", "later", "place", "sooner")  # the last three belong to the queue
     later: "Mortal"

@@ -5,7 +5,7 @@ A shard that is slow or dead costs its own keys only. With a single shard nothin
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, TypeVar
 
@@ -113,20 +113,10 @@ class CacheShards:
     async def stats(self) -> CacheStats:
         """The cluster's figures; `available` when every shard is."""
         each = (await _gather({number: shard.stats() for number, shard in enumerate(self.shards)})).values()
-        return CacheStats(
-            size=sum(one.size for one in each),
-            max_size=sum(one.max_size for one in each),
-            bytes=sum(one.bytes for one in each),
-            max_bytes=sum(one.max_bytes for one in each),
-            hits=sum(one.hits for one in each),
-            near_hits=sum(one.near_hits for one in each),
-            misses=sum(one.misses for one in each),
-            evictions=sum(one.evictions for one in each),
-            expirations=sum(one.expirations for one in each),
-            # Every client asks every shard.
-            clients=max(one.clients for one in each),
-            available=all(one.available for one in each),
-        )
+        added = {field.name: sum(getattr(one, field.name) for one in each) for field in fields(CacheStats)}
+        # Every client asks every shard.
+        added["clients"] = max(one.clients for one in each)
+        return CacheStats(**added | {"available": all(one.available for one in each)})
 
 
 def _of_all(lacking: Callable[[list[int]], None], indices: Sequence[int], of_shard: list[int]) -> None:

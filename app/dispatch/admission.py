@@ -41,7 +41,6 @@ class AdmissionControl(Generic[T]):
         cost: Units of items.
         queue_s: A request that finds more seconds of work before it is refused.
         deadline_s: So is one that could not be done by then.
-        clock: Seconds.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""Encoders: models that turn texts and images into vectors. No Ray; an inference library is imported when it is used."""
+"""Encoders: models that turn texts and images into vectors. No Ray; each inference library is imported when used."""

@@ -27,7 +27,6 @@ class HealthProbe:
         run: Runs the model on a tiny input, once in each of its profiles. Raises on a fault of the device, also on
             numbers that are not finite.
         device: The thread that `run` runs on.
-        clock: Seconds.
     """
 
     run: Callable[[], object]

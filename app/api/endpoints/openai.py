@@ -18,8 +18,8 @@ from app.errors import ModelNotFound, PayloadTooLarge, ServiceError
 from app.schemas import Json, OpenAiEmbeddingRequest
 from app.service import matryoshka, prompts
 from app.service.batch import Item, embed_mixed
-from app.service.embedding_service import EmbeddingResult
 from app.service.encoder import ready
+from app.service.result import EmbeddingResult
 from app.types import ReadOptions
 
 
