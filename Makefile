@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve dev test test-fast test-bypass check format test-cache test-similarity test-corpus fuzz clean \
+.PHONY: help serve dev test test-fast test-slow test-bypass check format test-cache test-similarity test-corpus fuzz clean \
 	bench load bench-batch bench-cache bench-peers bench-scaling bench-capacity bench-shards bench-bypass bench-plots dashboard-pictures bench-similarity \
 	bench-corpus bench-corpus-workers bench-corpus-search example-corpus \
 	example-text example-search example-clustering example-recommendation example-images \
@@ -38,12 +38,15 @@ serve: $(VENV)/.serve ## Start the service on PORT (default 3000); Ctrl-C stops 
 dev: $(VENV)/.serve ## The same, restarted when a source file changes
 	@exec $(BIN)/python -m app dev
 
-test: $(VENV)/.dev ## Run the whole test suite: what is quick first, then what starts Ray or loads models
-	@$(BIN)/python -m pytest tests/unit tests/negative_controls
-	@exec $(BIN)/python -m pytest tests/models tests/cluster
-
 test-fast: $(VENV)/.dev ## Only pure logic and the API in process: no Ray, no real model
 	@exec $(BIN)/python -m pytest tests/unit tests/negative_controls
+
+test: test-fast ## The test suite: what is quick first, then what loads models or starts Ray
+	@exec $(BIN)/python -m pytest tests/models tests/cluster
+
+test-slow: $(VENV)/.dev ## What is long: other people's clients, examples, fuzzing, dashboards, a tenth of the controls
+	@$(BIN)/python -m pytest tests/slow
+	@exec $(BIN)/python -m tests.negative_controls --tenth "$$(git rev-parse HEAD 2>/dev/null)"
 
 check: $(VENV)/.dev ## Format, lint, types, import rules
 	@$(BIN)/ruff format --check .
@@ -97,7 +100,7 @@ load: $(VENV)/.dev ## Locust against a service of its own: SHAPE=steady|step|spi
 	@exec $(BIN)/python -m loadtests.load --shape $(or $(SHAPE),step) --users $(or $(USERS),40) --length $(or $(LENGTH),60) $(CLASSES)
 
 test-page: $(VENV)/.dev ## Only the page's tests, in headless Chromium
-	@exec $(BIN)/python -m pytest tests/cluster/page tests/unit/api/test_page.py
+	@exec $(BIN)/python -m pytest tests/cluster/page tests/cluster/locked/test_key_page.py tests/unit/api/test_page.py
 
 screenshots: $(VENV)/.dev ## Take the pictures of the page in docs/ anew (needs Chromium)
 	@exec $(BIN)/python -m tests.cluster.page.screenshots
@@ -105,7 +108,7 @@ screenshots: $(VENV)/.dev ## Take the pictures of the page in docs/ anew (needs 
 fuzz: $(VENV)/.dev ## 100,000 nearly right requests, hypothesis, schemathesis, 5,000 damaged images, broken HTTP
 	@exec $(BIN)/python -m loadtests.fuzz
 
-negative-controls: $(VENV)/.dev ## Each guard off, one by one, in a copy: a test must notice
+negative-controls: $(VENV)/.dev ## Each guard off, one by one, in a copy: a test must fail
 	@exec $(BIN)/python -m tests.negative_controls
 
 faults: $(VENV)/.dev ## Kill encoders and the cache, overload, redeploy, all under load; writes docs/faults.md; half an hour
@@ -155,7 +158,7 @@ example-pictures: $(VENV)/.dev ## ... pictures of groups of texts and of images 
 	@URL=$${URL:-http://localhost:3000} exec $(BIN)/python -m examples.pictures
 
 schemathesis: $(VENV)/.dev ## 5,000 and more requests made of the OpenAPI document, to localhost:3000 (or URL=...)
-	@exec $(BIN)/python -m tests.support.schema_fuzz.running $(URL)
+	@exec $(BIN)/python -m loadtests.schema_fuzz.running $(URL)
 
 train-shapes-clip: $(VENV)/.dev ## Train shapes-clip anew, into app/assets/shapes-clip
 	@exec $(BIN)/python -m examples.train_shapes_clip

@@ -6,6 +6,7 @@ two encoders at work a load driver waited 33 of 40 seconds for a CPU it asked fo
 threads; 4 of 20 with the grouping off. Clients are on other machines elsewhere: what is measured here must not be that.
 """
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +17,7 @@ SWITCH = Path("/proc/sys/kernel/sched_autogroup_enabled")
 
 @contextmanager
 def off(switch: Path = SWITCH) -> Iterator[None]:
-    """As it was at the end, unless this process is killed: then it stays off. Whoever is not root, who alone may do
-    this, is told and goes on."""
+    """As it was in the end, also when this process is killed. Only root may do this; others are told and go on."""
     before = switch.read_text().strip() if switch.exists() else "0"
     if before == "0":
         yield
@@ -29,7 +29,11 @@ def off(switch: Path = SWITCH) -> Iterator[None]:
         print(words, file=sys.stderr)
         yield
         return
-    try:
+    # It waits for the end of its input, which the kernel closes with this process, whatever ends that.
+    keeper = subprocess.Popen(
+        ["/bin/sh", "-c", 'cat > /dev/null; echo "$1" > "$2"', "sh", before, str(switch)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    with keeper:
         yield
-    finally:
-        switch.write_text(before)

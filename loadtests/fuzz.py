@@ -23,8 +23,8 @@ from loadtests.fuzz_run import Report, run_requests, run_wire
 from loadtests.fuzz_table import Row, table
 from loadtests.fuzz_watch import MB, deaths, growth, lives, memory
 from loadtests.measuring import drive
-from tests.support.running import RunningService, running, wait_for, write_config
-from tests.support.schema_fuzz import running as schemathesis
+from loadtests.running import RunningService, running, wait_for, write_config
+from loadtests.schema_fuzz import running as schemathesis
 
 MOST_GROWTH = 100 * MB
 DEFAULTS = {"requests": 100_000, "hypothesis": 5_000, "schemathesis": 5_000, "images": 5_000, "wire": 4_000}

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from itertools import islice
 
 from loadtests.fuzz_requests import Sent
-from tests.support.pictures import every_format, with_checksums
-from tests.unit.images.test_fuzz import damaged
+from loadtests.pictures import every_format, with_checksums
 
+Change = tuple[str, int, int]
 KINDS = ["bit", "byte", "short", "long", "cut", "drop", "double"]
 VALUES = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 2**31 - 1, 2**32 - 1]
 A_REQUEST = 16
@@ -38,3 +38,25 @@ def requests(count: int, seed: int) -> Iterator[Sent]:
     while part := list(islice(images, A_REQUEST)):
         body = json.dumps({"items": [{"image": base64.b64encode(image).decode()} for image in part]}).encode()
         yield Sent("POST", "/embed/batch", "/embed/batch", ("content-type: application/json",), body, len(part))
+
+
+def damaged(data: bytes, changes: list[Change]) -> bytes:
+    out = bytearray(data)
+    for kind, where, value in changes:
+        at = where % max(1, len(out))
+        match kind:
+            case "bit" if out:
+                out[at] ^= 1 << value % 8
+            case "byte" if out:
+                out[at] = value & 0xFF
+            case "short":
+                out[at : at + 2] = (value & 0xFFFF).to_bytes(2, "big" if value & 0x10000 else "little")
+            case "long":
+                out[at : at + 4] = value.to_bytes(4, "big" if where & 1 else "little")
+            case "cut":
+                del out[at:]
+            case "drop":
+                del out[at : at + value % 64]
+            case "double":
+                out[at:at] = out[at : at + value % 256]
+    return bytes(out)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from tests.support.running import RunningService
+from loadtests.running import RunningService
 
 MB = 2**20
 

@@ -21,6 +21,7 @@ import yaml
 from app.local import haproxy
 from app.local.serve_environment import LocalPorts, environment, haproxy_binary
 from app.system import ports, processes
+from loadtests.running import clean_environment
 from loadtests.workloads import body
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,7 +100,7 @@ def _beside_us(module: str, flags: list[str]) -> Iterator[tuple[int, int]]:
     with tempfile.TemporaryDirectory() as folder:
         binary = haproxy_binary()
         script = haproxy.write(Path(folder), binary, "127.0.0.1", port) if binary is not None else None
-        env = _environment() | environment(LocalPorts.choose(), Path(folder), script)
+        env = clean_environment(**environment(LocalPorts.choose(), Path(folder), script))
         argv = [sys.executable, "-m", module, "--port", str(port), *flags]
         with _running(argv, env, port, "/health", ROOT) as process:
             yield port, process

@@ -1,19 +1,53 @@
-"""One service with two ingress replicas for all tests that need a real one."""
+"""What holds for every test: folders, Hypothesis' profile, marks and order; and the live service that many share."""
 
-from collections.abc import Iterator
+import gc
+import os
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import httpx
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
-from loadtests import autogroup
-from tests.support.running import RunningService, running, write_config
+from app.encoders.weights import resolve
+from app.types import Vector
+from loadtests.running import RunningService, folder, running, write_config
+from tests.support.oracle import Oracle
+
+HERE = Path(__file__).parent
+FOLDERS = ["unit", "negative_controls", "models", "cluster", "slow"]
+
+# No cache of this machine's user and no model that he has: a test means the same everywhere.
+os.environ |= {"XDG_CACHE_HOME": str(folder("cache")), "HF_HOME": str(folder("home/huggingface"))}
+
+_every = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+settings.register_profile("suite", derandomize=True, **_every)  # type: ignore[arg-type]
+settings.register_profile("random", derandomize=False, **_every)  # type: ignore[arg-type]
+settings.load_profile("suite")  # or `pytest --hypothesis-profile random`
 
 
-@pytest.fixture(scope="session", autouse=True)
-def own_share() -> Iterator[None]:
-    """A service that starts or works must not take this process's CPU, and so its clients' patience."""
-    with autogroup.off():
-        yield
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks by folder. What is quick comes first; the service that many share starts when the others have ended."""
+    for item in items:
+        if (name := _folder(item)) in ("cluster", "slow"):
+            item.add_marker(name)
+    items.sort(key=_place)
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(HERE).parts[0]
+
+
+def _place(item: pytest.Item) -> tuple[int, int, bool]:
+    name = _folder(item)
+    last = item.get_closest_marker("last") is not None
+    if "locked" in item.path.parts:
+        return FOLDERS.index(name), 0, last
+    shared = "service" in getattr(item, "fixturenames", ())
+    folders = FOLDERS.index(name) if name in FOLDERS and not (shared and last) else len(FOLDERS)
+    return folders, 2 if shared else 1, last
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +58,43 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Iterator[RunningService]:
+    """One service with two ingress replicas for all tests that need a real one."""
     two = {"autoscaling": {"min_replicas": 2, "max_replicas": 2}, "num_cpus": 0.2, "max_ongoing_requests": 2048}
-    aliases = {"text-embedding-3-small": "all-MiniLM-L6-v2"}
-    folder = tmp_path_factory.mktemp("config")
-    config = write_config(folder, ingress=two, image_folder=str(image_folder), model_aliases=aliases)
+    config = write_config(
+        tmp_path_factory.mktemp("config"),
+        ingress=two,
+        image_folder=str(image_folder),
+        model_aliases={"text-embedding-3-small": "all-MiniLM-L6-v2"},
+        # A slower look-up counts as a miss, and a busy machine is slow: what was stored must be found here.
+        cache={"deadline_ms": 5000},
+    )
     with running(config) as service:
         yield service
+
+
+@pytest.fixture
+def client(service: RunningService) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=service.url, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def oracle() -> Oracle:
+    """`SentenceTransformer.encode` on the same weights."""
+    import sentence_transformers
+
+    model = sentence_transformers.SentenceTransformer(str(resolve("all-MiniLM-L6-v2").directory), device="cpu")
+
+    def encode(texts: Sequence[str]) -> Vector:
+        return np.asarray(model.encode(list(texts), batch_size=32), np.float32)
+
+    return encode
+
+
+@pytest.fixture
+def forgotten_clients() -> Iterator[None]:
+    """Some libraries' clients are never closed: their sockets end here, and not in the middle of another test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

@@ -21,7 +21,7 @@ from app.config.settings import ClientSettings
 from app.corpus.vector_file import EmbeddedFile, open_embedded_file
 from app.errors import InvalidRequest, ServiceError, SpaceMismatch
 from app.types import Vector
-from app.vectors.similarity import rank, top_k_order
+from app.vectors.similarity import rank
 
 
 def is_file_of_lines(destination: str) -> bool:
@@ -56,16 +56,19 @@ class Best:
 
     def __init__(self, query: Vector, top_k: int) -> None:
         self.rows: list[tuple[float, dict[str, Any]]] = []
+        self._vectors: Vector = np.empty((0, query.size), np.float32)
         self._query = query
         self._top_k = top_k
 
     def add(self, table: Any, vectors: Vector) -> None:
         """A `pyarrow.Table` of n rows and (n, d)."""
-        ranking = rank(self._query, vectors, top_k=self._top_k)
-        found = zip(ranking.indices.tolist(), ranking.scores, strict=True)
-        rows = [*self.rows, *((float(score), table.slice(i, 1).to_pylist()[0]) for i, score in found)]
-        order = top_k_order(np.array([score for score, _ in rows], np.float32), self._top_k, largest=True)
-        self.rows = [rows[i] for i in order]
+        new = np.sort(rank(self._query, vectors, top_k=self._top_k).indices)
+        rows = [*(row for _, row in self.rows), *(table.slice(i, 1).to_pylist()[0] for i in new.tolist())]
+        candidates = np.concatenate([self._vectors, vectors[new]])
+        # Those of before first, in their order: equal ones stay in the order they came.
+        best = rank(self._query, candidates, top_k=self._top_k)
+        self.rows = [(float(score), rows[i]) for i, score in zip(best.indices.tolist(), best.scores, strict=True)]
+        self._vectors = candidates[best.indices]
 
 
 async def _search_lines(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from app.config.settings import AppArgs
 from app.corpus import npy
@@ -18,7 +19,7 @@ from app.corpus.source import VECTORS
 from app.errors import InvalidRequest, SpaceMismatch
 from app.system.atomic_file import replacing
 from app.types import Modality, SimilarityMetric, Vector
-from app.vectors.similarity import ScoredIndices, rank, top_k_order
+from app.vectors.similarity import ScoredIndices, rank
 
 BLOCK_BYTES = 16 * 2**20
 
@@ -87,26 +88,29 @@ def encode_query(
     return row
 
 
+# Their lengths are 1 only as float32 goes: near duplicates of the best may pass it by that much.
+SPARE = 64
+
+
 def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> ScoredIndices:
     """The `top_k` best by cosine, best first, ties by index.
 
     Args:
         vectors: (n, d) float32, float16 or int8; float32 rows have length 1, as `embed_corpus` writes them.
     """
+    # Rows of length 1 are found by their dot products, one pass less; those found are then put in order by cosine.
     metric: SimilarityMetric = "dot" if vectors.dtype == np.float32 else "cosine"
     unit = query / (np.linalg.norm(query) or 1.0)
     step = max(1, BLOCK_BYTES // (4 * vectors.shape[1] or 1))
 
-    def best(start: int) -> tuple[Any, Vector]:
+    def best(start: int) -> NDArray[np.int64]:
         block = np.asarray(vectors[start : start + step], np.float32)
-        ranking = rank(unit, block, metric=metric, top_k=top_k)
-        return ranking.indices + start, ranking.scores
+        return np.sort(rank(unit, block, metric=metric, top_k=top_k + SPARE).indices) + start
 
     with ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(best, range(0, len(vectors), step)))
     if not found:
         return ScoredIndices(np.empty(0, np.int64), np.empty(0, np.float32))
-    indices = np.concatenate([index for index, _ in found])
-    scores = np.concatenate([score for _, score in found])
-    order = top_k_order(scores, top_k, largest=True)
-    return ScoredIndices(indices[order], scores[order])
+    indices = np.concatenate(found)
+    ranking = rank(query, np.asarray(vectors[indices], np.float32), top_k=top_k)
+    return ScoredIndices(indices[ranking.indices], ranking.scores)

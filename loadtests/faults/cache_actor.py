@@ -11,7 +11,7 @@ from loadtests.faults.oracle import Book, book
 from loadtests.faults.row import Row
 from loadtests.faults.run import row_of, under_kills
 from loadtests.faults.service import faulty, processes_of
-from tests.support.running import RunningService, wait_for
+from loadtests.running import RunningService, wait_for
 
 NAME = "cache actor SIGKILL"
 ACTOR = "ray::CacheActor"

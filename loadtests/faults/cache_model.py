@@ -2,8 +2,8 @@
 
 import time
 
+from loadtests.cache_walk import TTL_MS, Pair, walk
 from loadtests.faults.row import Row
-from tests.unit.cache.test_model import TTL_MS, Pair, walk
 
 NAME = "cache against its model"
 OPERATIONS = 1_000_000

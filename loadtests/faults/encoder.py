@@ -9,7 +9,7 @@ from loadtests.faults.oracle import Book, book
 from loadtests.faults.row import Row
 from loadtests.faults.run import pace_note, replaced_note, row_of, under_kills
 from loadtests.faults.service import ENCODER, ENCODERS, faulty, processes_of
-from tests.support.running import RunningService, wait_for
+from loadtests.running import RunningService, wait_for
 
 NAME = "encoder replica SIGKILL"
 REQUESTS, KILLS, EVERY_S, RATE = 15_000, 50, 5.0, 60.0

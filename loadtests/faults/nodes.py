@@ -22,7 +22,7 @@ from loadtests.faults.processes import Processes
 from loadtests.faults.row import Row
 from loadtests.faults.run import Run, replaced_note, row_of, under_kills
 from loadtests.faults.service import BEHIND, ENCODER, ENCODERS, encoders
-from tests.support.running import ROOT, RunningService, running, wait_for
+from loadtests.running import ROOT, RunningService, running, wait_for
 
 WORKERS = 2
 RATE = 24.0

@@ -15,7 +15,7 @@ from loadtests.faults.oracle import Book, book
 from loadtests.faults.row import Row
 from loadtests.faults.run import MEMORY_EVERY_S, Run, drive, for_seconds, row_of
 from loadtests.faults.service import ENCODER, ENCODERS, faulty, processes_of
-from tests.support.running import RunningService, wait_for
+from loadtests.running import RunningService, wait_for
 
 NAME = "overload 10x"
 TIMES, SECONDS = 10, 120.0

@@ -9,7 +9,7 @@ from typing import Any
 
 from loadtests.faults.oracle import MODEL
 from loadtests.faults.processes import Processes
-from tests.support.running import RunningService, running, write_config
+from loadtests.running import RunningService, running, write_config
 
 ENCODER = "TextEncoder"
 ENCODERS = 2

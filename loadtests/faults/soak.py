@@ -20,8 +20,8 @@ from loadtests.faults.overload import closed_loop
 from loadtests.faults.row import Row
 from loadtests.faults.run import Run, drive, for_seconds, row_of
 from loadtests.faults.service import faulty, processes_of
+from loadtests.running import RunningService
 from loadtests.workloads import body, data_uri, jpegs
-from tests.support.running import RunningService
 
 NAME = "soak"
 SECONDS = 3600.0

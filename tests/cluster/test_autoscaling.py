@@ -13,12 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from loadtests import workloads
 from loadtests.http_load import Connection
+from loadtests.running import wait_for
 from loadtests.systems import stand_in_service
-from tests.support.running import wait_for
 
 # Named as in `loadtests.stand_in`, which needs Ray: imported by the service that it runs in, not here.
 ENCODER = "TextEncoder-stand-in"
@@ -83,7 +81,6 @@ def running(file: Path, deployment: str) -> int:
     return int(lines[-1]["running"]) if lines else 0
 
 
-@pytest.mark.cluster
 def test_up_under_load_in_one_step_and_down_after_it_without_a_failure(tmp_path: Path) -> None:
     file = tmp_path / "status.jsonl"
     flags = ("--most", str(MOST), "--most-ingresses", str(MOST_INGRESSES), "--watch", str(file))

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from tests.cluster.test_image import b64, file_of, fresh_seed, picture
+from loadtests.pictures import b64, file_of, fresh_seed, picture
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 

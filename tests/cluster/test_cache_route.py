@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.running import wait_for
+from loadtests.running import wait_for
 
 
 def ask(client: httpx.Client, texts: list[str]) -> tuple[dict[str, Any], str]:

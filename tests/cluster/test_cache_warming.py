@@ -15,20 +15,14 @@ from app.corpus.known_vectors import matrix
 from app.corpus.model import CorpusModel, load_model
 from app.corpus.run import CorpusOptions, embed_corpus, in_process
 from app.types import Vector
-from tests.support.running import RunningService
-
-ATTEMPTS = 3
+from loadtests.running import RunningService
 
 
 def test_what_was_written_is_what_the_service_answers(
     service: RunningService, client: httpx.Client, tmp_path: Path
 ) -> None:
     model = load_model(ModelArgs(id=DEFAULT_TEXT_MODEL), "text", 1, True)
-    # A look-up that takes longer than its deadline is a miss, as a machine that has just embedded can make of one.
-    for attempt in range(ATTEMPTS):
-        texts, written, answer = warmed(service, client, model, tmp_path / str(attempt))
-        if answer["cached"] or attempt == ATTEMPTS - 1:
-            break
+    texts, written, answer = warmed(service, client, model, tmp_path)
     assert (answer["cached"], answer["cacheHits"], answer["truncated"]) == (True, 21, [20])
     assert answer["usage"]["tokens"] == sum(len(text.ids) for text in model.tokenize(texts))
     np.testing.assert_array_equal(np.array(answer["embeddings"], np.float32), written)
@@ -38,7 +32,6 @@ def warmed(
     service: RunningService, client: httpx.Client, model: CorpusModel, folder: Path
 ) -> tuple[list[str], Vector, dict[str, Any]]:
     """Texts that are new, their vectors in bulk, which the cache was given, and what the service says of them."""
-    folder.mkdir()
     mark = uuid.uuid4().hex
     texts = [f"{mark} {i} of the river" for i in range(20)] + [f"{mark} " + "long " * 400]
     (folder / "in.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))

@@ -25,9 +25,9 @@ from app.client import (
 )
 from app.errors import InvalidImage, InvalidItem, InvalidRequest, ModelNotFound, NotFound, PayloadTooLarge
 from app.types import Vector
-from tests.cluster.conftest import Oracle
-from tests.cluster.test_image import file_of, fresh_seed, picture
-from tests.support.running import ROOT, RunningService, clean_environment
+from loadtests.pictures import file_of, fresh_seed, picture
+from loadtests.running import ROOT, RunningService, clean_environment, folder
+from tests.support.oracle import Oracle
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -174,7 +174,7 @@ def command(service: RunningService, *argv: object, stdin: str = "") -> "subproc
         capture_output=True,
         text=True,
         timeout=120,
-        cwd=ROOT,
+        cwd=folder("work"),
         env=clean_environment(EMBEDDING_URL=service.url),
     )
 

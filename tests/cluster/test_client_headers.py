@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from loadtests.fuzz import direct_ports
-from tests.support.running import RunningService
+from loadtests.running import RunningService
 
 READ_BY_SERVE = [
     *("x-request-id", "x-session-id", "serve_multiplexed_model_id", "serve-multiplexed-model-id"),

@@ -5,19 +5,14 @@ import json
 import random
 from typing import Any
 
-import httpx
 import numpy as np
 
 from loadtests.http_load import closed_loop
-from tests.cluster.conftest import Oracle
-from tests.support.running import RunningService, wait_for
+from loadtests.running import RunningService, wait_for
+from tests.support.oracle import Oracle
+from tests.support.samples import batches_of
 
 CLIENTS = 64
-
-
-def batches_of(service: RunningService) -> tuple[int, int]:
-    model = httpx.get(f"{service.url}/health").json()["details"][0]
-    return model["items"], model["batches"]
 
 
 def at_once(service: RunningService, requests: list[list[str]]) -> list[list[Any]]:

@@ -22,10 +22,8 @@ from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus.known_vectors import matrix
 from app.encoders.text import load_text_model
 from app.vectors.similarity import normalize
-from tests.support.running import ROOT, clean_environment, wait_for
-from tests.unit.corpus.conftest import written
-
-pytestmark = pytest.mark.cluster
+from loadtests.running import ROOT, clean_environment, folder, wait_for
+from tests.support.corpus_fakes import written
 
 WORDS = ["river", "bends", "where", "old", "stones", "keep", "quiet", "records", "of", "winter", "floods"]
 # So many that a quick machine is still at work when it is interrupted.
@@ -76,12 +74,12 @@ class Run:
 @contextmanager
 def running(source: Path, out: Path, *flags: str) -> Iterator[Run]:
     marker = f"{os.getpid()}-{random.random()}"
-    env = clean_environment(TEST_CORPUS=marker, HF_HUB_OFFLINE="1")
+    env = clean_environment(TEST_CORPUS=marker)
     command = [sys.executable, "-m", "app", "embed-corpus", str(source), "--out", str(out), "--part-rows", str(PART)]
     process = subprocess.Popen(
         [*command, *flags],
         env=env,
-        cwd=ROOT,
+        cwd=folder("work"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -109,54 +107,43 @@ def started(run: Run, parts: int = 2) -> None:
     assert run.process.poll() is None, run.process.communicate()
 
 
-def test_a_killed_worker_costs_no_row_and_none_comes_twice(source: Path, tmp_path: Path) -> None:
-    with running(source, tmp_path / "out", "--concurrency", "2") as run:
-        started(run)
-        workers = run.named("ray::MapWorker(FlatMap(CorpusWorker")
+def test_whatever_is_killed_no_row_is_lost_and_none_comes_twice(source: Path, tmp_path: Path) -> None:
+    """Three runs into one folder: a parent is killed, the next run's driver, and a worker of the one that ends well."""
+    out = tmp_path / "out"
+    with running(source, out) as first:
+        started(first)
+        first.process.kill()
+        first.process.communicate()
+        # Right away: what the first left is still being swept, or writes its last part.
+        with running(source, out) as second:
+            started(second, len(first.parts()) + 2)
+            [driver] = wait_for(lambda: second.named("--here"), what="the second driver")
+            driver.send_signal(signal.SIGKILL)
+            reader = threading.Thread(target=second.process.communicate, daemon=True)
+            reader.start()
+            wait_for(lambda: not (first.processes() or second.processes()), 60, "the end of every process")
+            reader.join(30)  # before its pipes are closed
+    before = second.parts()
+    assert 4 <= len(before) < ROWS // PART - 4
+    with running(source, out, "--concurrency", "2") as third:
+        started(third, len(before) + 2)
+        workers = third.named("ray::MapWorker(FlatMap(CorpusWorker")
         assert len(workers) == 2
         workers[0].send_signal(signal.SIGKILL)
-        summary = run.end()
-    assert [row["id"] for row in written(tmp_path / "out")] == list(range(ROWS))
+        summary = third.end(resumed=True)
+        assert {path: mtime for path, mtime in third.parts().items() if path in before} == before
+    assert [row["id"] for row in written(out)] == list(range(ROWS))
     assert (summary["rows"], summary["rejects"], summary["parts"]) == (ROWS, 1, ROWS // PART + 1)
+    assert (summary["embedded"], summary["parts_written"]) == (
+        ROWS - PART * len(before),
+        ROWS // PART + 1 - len(before),
+    )
+    assert not list(out.glob("_tmp-*"))
     # As the service's encoder makes them, one by one.
-    table = pq.read_table(tmp_path / "out").slice(0, 50)
+    table = pq.read_table(out).slice(0, 50)
     model = load_text_model(ModelArgs(id=DEFAULT_TEXT_MODEL), threads=1, offline=True)
     direct = normalize(np.concatenate([model.run([t.ids]) for t in model.tokenize(table["text"].to_pylist())]))
     assert np.vecdot(normalize(matrix(table)), direct).min() >= 0.99999
-
-
-def test_a_killed_driver_leaves_nothing_running_and_the_next_run_goes_on(source: Path, tmp_path: Path) -> None:
-    with running(source, tmp_path / "out") as run:
-        started(run)
-        [driver] = run.named("--here")
-        driver.send_signal(signal.SIGKILL)
-        reader = threading.Thread(target=run.process.communicate, daemon=True)
-        reader.start()
-        wait_for(lambda: not run.processes(), 30, "the end of every process")
-        reader.join(30)  # before its pipes are closed
-        before = run.parts()
-    assert 2 <= len(before) < ROWS // PART
-    with running(source, tmp_path / "out") as run:
-        summary = run.end(resumed=True)
-        assert {path: mtime for path, mtime in run.parts().items() if path in before} == before
-    assert [row["id"] for row in written(tmp_path / "out")] == list(range(ROWS))
-    assert (summary["rows"], summary["embedded"]) == (ROWS, ROWS - PART * len(before))
-    assert summary["parts_written"] == ROWS // PART + 1 - len(before)
-
-
-def test_a_killed_parent_takes_the_run_with_it_and_the_next_begins_at_once(source: Path, tmp_path: Path) -> None:
-    with running(source, tmp_path / "out") as run:
-        started(run)
-        run.process.kill()
-        run.process.communicate()
-        # Right away: what the first left is still being swept, or writes its last part.
-        with running(source, tmp_path / "out") as again:
-            summary = again.end(resumed=True)
-        wait_for(lambda: not run.processes(), 30, "the end of every process of the first run")
-    assert [row["id"] for row in written(tmp_path / "out")] == list(range(ROWS))
-    assert (summary["rows"], summary["parts"]) == (ROWS, ROWS // PART + 1)
-    assert summary["embedded"] <= ROWS - 2 * PART
-    assert not list((tmp_path / "out").glob("_tmp-*"))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from loadtests.faults.asking import Bare
 from loadtests.faults.oracle import Asked, Book, book
 from loadtests.faults.row import Row
 from loadtests.faults.service import faulty
-from tests.support.running import RunningService
+from loadtests.running import RunningService
 
 CLIENTS, MEASURED_S, LOAD_S = 4, 4.0, 15.0
 NO_RETRIES = {"share": 0, "per_s": 0, "burst": 0}

@@ -1,8 +1,6 @@
 """`POST /embed/image` over real HTTP, with shapes-clip behind it."""
 
-import base64
 import io
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +10,9 @@ import pytest
 from PIL import Image
 
 from examples.shapes import held_out
-from tests.support.pictures import encode
+from loadtests.pictures import b64, encode, file_of, fresh_seed, picture
 
 JPEG_LIMIT = 10 * 2**20
-
-
-def picture(seed: int, size: tuple[int, int] = (40, 30)) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8))
-
-
-def file_of(image: Image.Image, kind: str = "PNG") -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind)
-    return buffer.getvalue()
-
-
-def b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 def embed(client: httpx.Client, images: list[Any], **options: Any) -> dict[str, Any]:
@@ -36,10 +20,6 @@ def embed(client: httpx.Client, images: list[Any], **options: Any) -> dict[str, 
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()
     return body
-
-
-def fresh_seed() -> int:
-    return uuid.uuid4().int % 2**32
 
 
 def test_every_way_in_gives_the_same_vector(client: httpx.Client, image_folder: Path) -> None:

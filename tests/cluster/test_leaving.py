@@ -5,9 +5,8 @@ import uuid
 import httpx
 import pytest
 
-from tests.cluster.test_concurrency import batches_of
-from tests.support.running import RunningService, wait_for
-from tests.unit.api.test_metrics import of, samples_of
+from loadtests.running import RunningService, wait_for
+from tests.support.samples import batches_of, of, samples_of
 
 TEXTS = 2048
 

@@ -5,21 +5,26 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
-import psutil
 import pytest
 import yaml
 
 from app.system import ports
-from tests.support.running import ROOT, STOP_S, RunningService, clean_environment, running, wait_for, write_config
+from loadtests.pictures import b64, file_of, picture
+from loadtests.running import (
+    STOP_S,
+    RunningService,
+    clean_environment,
+    folder,
+    listening,
+    running,
+    wait_for,
+    write_config,
+)
+from tests.support.ending import leaves_nothing
 
-
-def listening(processes: list[psutil.Process]) -> set[int]:
-    pids = {process.pid for process in processes}
-    listeners = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.pid in pids]
-    return {address.port for c in listeners if (address := c.laddr)}
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def serves(service: RunningService) -> None:
@@ -28,49 +33,35 @@ def serves(service: RunningService) -> None:
     assert answer.json()["dimensions"] == 384
 
 
-def leaves_nothing(service: RunningService, was_listening: set[int]) -> None:
-    wait_for(lambda: not service.processes(), 5, lambda: f"the end of {service.processes()}")
-    assert service.port in was_listening
-
-    def held() -> list[str]:
-        return [f"{port} by {holder}" for port in was_listening if (holder := ports.holder(port)) is not None]
-
-    # A process that is just ending can't be looked at any more, and has its ports still.
-    wait_for(lambda: not held(), 5, lambda: f"the end of listening: {held()}")
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stop_leaves_no_process_and_no_port(tmp_path: Path, number: int) -> None:
-    with running(write_config(tmp_path)) as service:
-        serves(service)
-        names = {process.name() for process in service.processes()}
-        assert {"raylet", "gcs_server", "haproxy"} <= names
-        assert len(service.named("TextEncoder")) == len(service.named("CacheActor")) == 1
-        open_ports = listening(service.processes())
-        assert service.stop(number) <= STOP_S
-        leaves_nothing(service, open_ports)
-        assert service.process.returncode == 0
-
-
-def test_killed_launcher_leaves_nothing_either(tmp_path: Path) -> None:
-    with running(write_config(tmp_path)) as service:
-        open_ports = listening(service.processes())
-        service.process.kill()
-        service.process.wait()
-        wait_for(lambda: not service.processes(), 30, "the end of every process")
-        leaves_nothing(service, open_ports)
-
-
-def test_two_services_live_side_by_side(service: RunningService, tmp_path: Path) -> None:
-    with running(write_config(tmp_path)) as second:
-        assert listening(second.processes()).isdisjoint(listening(service.processes()))
+def test_a_second_service_beside_the_first_and_a_killed_launcher_leaves_nothing(
+    service: RunningService, tmp_path: Path
+) -> None:
+    with running(write_config(tmp_path, image_models=[])) as second:
+        open_ports = listening(second.processes())
+        assert open_ports.isdisjoint(listening(service.processes()))
         serves(second)
         httpx.post(f"{second.url}/cache/clear").raise_for_status()
-        assert second.stop() <= STOP_S
+        second.process.kill()
+        second.process.wait()
+        wait_for(lambda: not second.processes(), 30, "the end of every process")
+        leaves_nothing(second, open_ports)
     serves(service)
 
 
-def test_plain_serve_run(tmp_path: Path) -> None:
+@pytest.mark.last
+def test_ctrl_c_ends_every_process_and_leaves_no_port(service: RunningService) -> None:
+    serves(service)
+    names = {process.name() for process in service.processes()}
+    assert {"raylet", "gcs_server", "haproxy"} <= names
+    assert len(service.named("TextEncoder")) == len(service.named("CacheActor")) == 1
+    open_ports = listening(service.processes())
+    assert service.stop(signal.SIGINT) <= STOP_S
+    leaves_nothing(service, open_ports)
+    assert service.process.returncode == 0
+
+
+def test_plain_serve_run_has_no_stand_in_for_images(tmp_path: Path) -> None:
+    """The launcher alone lets shapes-clip serve where the default image model can't be had."""
     config = write_config(tmp_path)
     [port] = ports.free(1)
     data = yaml.safe_load(config.read_text())
@@ -78,11 +69,13 @@ def test_plain_serve_run(tmp_path: Path) -> None:
     config.write_text(yaml.safe_dump(data))
     command = (str(Path(sys.executable).parent / "serve"), "run", str(config))
     # A Ray of its own, whatever address a killed one has left behind for this machine's next.
-    with (
-        TemporaryDirectory(prefix="ray-", dir="/tmp") as folder,
-        running(config, command, port=port, RAY_TMPDIR=folder) as service,
-    ):
+    with running(config, command, port=port, RAY_TMPDIR=str(folder("plain"))) as service:
         serves(service)
+        assert httpx.get(f"{service.url}/v1/models").json()["data"][0]["id"] == MINILM
+        image = {"images": [b64(file_of(picture(1)))]}
+        answer = httpx.post(f"{service.url}/embed/image", json=image, timeout=30)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_unavailable")
+        assert "shapes-clip" not in answer.text
         open_ports = listening(service.processes())
         service.stop()
         leaves_nothing(service, open_ports)
@@ -94,7 +87,7 @@ def test_port_in_use_names_the_holder_and_what_to_do(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "app", "--config", str(write_config(tmp_path))],
             env=clean_environment(PORT=str(port)),
-            cwd=ROOT,
+            cwd=tmp_path,
             capture_output=True,
             text=True,
             timeout=60,
@@ -112,11 +105,11 @@ def test_port_in_use_names_the_holder_and_what_to_do(tmp_path: Path) -> None:
         ({"BATCH_SIZE": "many"}, "batch_size"),
     ],
 )
-def test_bad_settings_are_named_and_nothing_starts(variables: dict[str, str], words: str) -> None:
+def test_bad_settings_are_named_and_nothing_starts(variables: dict[str, str], words: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "app"],
+        [sys.executable, "-m", "app", "--config", str(write_config(tmp_path))],
         env=clean_environment(**variables),
-        cwd=ROOT,
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=60,

@@ -8,9 +8,9 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.cluster.conftest import Oracle
-from tests.cluster.test_image import b64, file_of, fresh_seed, picture
-from tests.support.running import wait_for
+from loadtests.pictures import b64, file_of, fresh_seed, picture
+from loadtests.running import wait_for
+from tests.support.oracle import Oracle
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 OCTETS, NPY = "application/octet-stream", "application/x-npy"

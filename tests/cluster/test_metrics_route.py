@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.support.running import RunningService, chosen_way, wait_for
-from tests.unit.api.test_metrics import Samples, of, samples_of
+from loadtests.running import RunningService, chosen_way, wait_for
+from tests.support.samples import Samples, of, samples_of
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 

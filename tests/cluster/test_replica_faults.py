@@ -19,10 +19,10 @@ from app.config.args import ModelArgs
 from app.encoders.self_test import SelfTest
 from app.encoders.text import load_text_model
 from app.encoders.weights import resolve
-from tests.cluster.conftest import Oracle
+from loadtests.running import RunningService, running, wait_for, write_config
+from tests.support.oracle import Oracle
 from tests.support.poison import POISON
-from tests.support.running import RunningService, running, wait_for, write_config
-from tests.unit.api.test_metrics import of, samples_of
+from tests.support.samples import of, samples_of
 
 TWO = {"autoscaling": {"min_replicas": 2, "max_replicas": 2}}
 

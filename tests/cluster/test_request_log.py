@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.running import RunningService, wait_for
+from loadtests.running import RunningService, wait_for
 
 
 def log_folder(service: RunningService) -> Path:

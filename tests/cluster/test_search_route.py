@@ -6,7 +6,7 @@ import httpx
 import numpy as np
 
 from app.api.routes import PNG
-from tests.cluster.conftest import Oracle
+from tests.support.oracle import Oracle
 
 
 def test_texts_are_found_by_meaning(client: httpx.Client, oracle: Oracle) -> None:

@@ -9,8 +9,8 @@ import pytest
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
-from tests.cluster.conftest import Oracle
-from tests.support.running import RunningService
+from loadtests.running import RunningService
+from tests.support.oracle import Oracle
 
 pytestmark = pytest.mark.usefixtures("forgotten_clients")
 

@@ -7,7 +7,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.cluster.conftest import Oracle
+from tests.support.oracle import Oracle
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 

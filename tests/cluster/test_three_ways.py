@@ -15,9 +15,9 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.cluster.conftest import Oracle
-from tests.support.running import ROOT, WAYS, RunningService, Way, running, wait_for, write_config
-from tests.unit.api.test_metrics import of, samples_of
+from loadtests.running import ROOT, WAYS, RunningService, Way, running, wait_for, write_config
+from tests.support.oracle import Oracle
+from tests.support.samples import of, samples_of
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 ENCODER = "TextEncoder-all-MiniLM-L6-v2"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.running import ROOT, clean_environment
+from loadtests.running import ROOT, clean_environment
 
 pytestmark = pytest.mark.cluster
 
@@ -43,4 +43,4 @@ def test_changed_settings_take_effect_and_the_old_actor_ends(told: dict[str, Any
 
 
 def test_without_gcs_near_hits_go_on(told: dict[str, Any]) -> None:
-    assert told["stopped_gcs"] == {"near_hits": 300}
+    assert told["stopped_gcs"] == {"near_hits": 300, "looking": True}

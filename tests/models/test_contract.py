@@ -126,6 +126,20 @@ def test_backends_and_precisions_agree(minilm_args: ModelArgs) -> None:
     assert torch.info.fingerprint == openvino.info.fingerprint != half.info.fingerprint
 
 
+def test_bf16_is_used_where_the_cpu_has_it(minilm_args: ModelArgs) -> None:
+    """By what the kernel says of the CPU, not by what OpenVINO does."""
+    cpu = Path("/proc/cpuinfo")
+    flags = set(cpu.read_text().split()) if cpu.exists() else set()
+    if not flags & {"avx512_bf16", "amx_bf16"}:
+        pytest.skip("this CPU has no bf16, as far as its kernel says")
+    own = load_text_model(minilm_args, threads=2, offline=True)
+    whole = load_text_model(minilm_args.model_copy(update={"precision": "f32"}), threads=2, offline=True)
+    assert (own.info.precision, whole.info.precision) == ("bf16", "f32")
+    texts = ["Hello world", "naïve 🙂 code(x)", "long " * 400]
+    away = np.abs(encode(own, texts) - encode(whole, texts)).max()
+    assert 1e-4 < away < 1e-2, "as far from f32 as bf16 is, and no nearer"
+
+
 WARM_START = """
 import json, sys
 from app import encoders

@@ -27,6 +27,8 @@ WHO_MAY: Final = [
     M("short health", "app/api/endpoints/health.py", "if not may_read(request):", "if False:", "tests/unit/api/test_auth.py"),
     M("tenants in cache keys", "app/api/middleware/auth.py", '"" if self.args.share_cache else key.tenant', '""', "tests/unit/api/test_auth.py"),
     M("tenants in the hash", "app/cache/keys.py", "for field in (tenant, fingerprint, kind):", "for field in (fingerprint, kind):", "tests/unit/cache/test_keys.py"),
+    M("tenants of images", "app/service/embedding_service.py", 'KeyMaker(request_context.current().cache_scope, info.fingerprint, "image")', 'KeyMaker("", info.fingerprint, "image")', "tests/unit/api/test_auth.py"),
+    M("lifetimes of keys", "app/cli/key.py", "time.time() + days * DAY_S", "time.time() + DAY_S", "tests/unit/cli/test_key.py"),
     M("quota of requests", "app/api/middleware/auth.py", "            _charge_request(authenticator, key, limits)\n", "", "tests/unit/api/test_auth.py"),
     M("quota of tokens", "app/api/middleware/auth.py", 'authenticator.quotas.charge(key.tenant, "tokens", context.tokens)', "pass", "tests/unit/api/test_auth.py"),
     M("end of a quota", "app/auth/quota.py", "if limit and window.used.get(unit, 0) + cost > limit:", "if False:", "tests/unit/auth/test_quota.py"),

@@ -115,6 +115,10 @@ LEFT: Final = [
 ]  # fmt: skip
 
 START: Final = [
+    M("health waits for every model", "app/api/endpoints/health.py", '"loading" not in states and ', "", "tests/unit/api/test_health.py"),
+    M("health needs a text model", "app/api/endpoints/health.py", '(not text or "ready" in text)', "True", "tests/unit/api/test_health.py"),
+    M("health tells of the cache", "app/api/endpoints/health.py", "if not stats.available:", "if False:", "tests/unit/api/test_health.py"),
+    M("environment over .env", "app/__main__.py", 'load_dotenv(".env")', 'load_dotenv(".env", override=True)', "tests/unit/test_env_file.py"),
     M("a start that is tried again", "deployments/ray_cluster.py", "if attempt == ATTEMPTS:", "if True:", "tests/unit/deployments/test_ray_cluster.py"),
     M("processes that are not Ray's", "app/system/processes.py", "p.pid not in spared and ", "", "tests/unit/deployments/test_ray_cluster.py"),
 ]  # fmt: skip

@@ -1,21 +1,67 @@
-"""The list is not stale: each guard's line stands where it says, once. That tests notice is the long run's to find."""
+"""The list is not stale, and what counts as a test that notices. That tests do notice is the long run's to find."""
 
 from pathlib import Path
 
 import pytest
 
+from tests.negative_controls.__main__ import Verdict, run_tests, tenth, verdict
 from tests.negative_controls.mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.guard)
-def test_the_guard_is_there(mutation: Mutation) -> None:
-    assert (ROOT / mutation.file).read_text().count(mutation.old) == 1
-    assert mutation.new != mutation.old
-    assert all((ROOT / test.partition("::")[0]).exists() for test in mutation.tests.split())
+def stale(mutation: Mutation) -> list[str]:
+    found = []
+    if (count := (ROOT / mutation.file).read_text().count(mutation.old)) != 1:
+        found.append(f"{mutation.guard}: its line stands {count} times in {mutation.file}")
+    if mutation.new == mutation.old:
+        found.append(f"{mutation.guard}: changes nothing")
+    for test in mutation.tests.split():
+        path, _, name = test.partition("::")
+        if not (ROOT / path).exists():
+            found.append(f"{mutation.guard}: there is no {path}")
+        elif name and f"def {name.partition('[')[0]}(" not in (ROOT / path).read_text():
+            found.append(f"{mutation.guard}: there is no {test}")
+    return found
+
+
+def test_every_guard_is_there_and_so_is_its_test() -> None:
+    assert [words for mutation in MUTATIONS for words in stale(mutation)] == []
 
 
 def test_every_guard_has_a_name_of_its_own() -> None:
     names = [mutation.guard for mutation in MUTATIONS]
     assert len(set(names)) == len(names) > 70
+
+
+def test_each_commit_draws_a_tenth_of_its_own() -> None:
+    drawn = [[m.guard for m in tenth(MUTATIONS, commit)] for commit in ("a", "a", "b")]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert {len(set(names)) for names in drawn} == {-(-len(MUTATIONS) // 10)}
+    assert len({m.guard for number in range(100) for m in tenth(MUTATIONS, str(number))}) == len(MUTATIONS)
+
+
+@pytest.mark.parametrize(
+    ("status", "line", "expected"),
+    [
+        (1, "FAILED tests/a.py::test_b - assert 1 == 2", Verdict(True, "tests/a.py::test_b")),
+        (1, "FAILED tests/a.py::test_b - ValueError: no", Verdict(True, "tests/a.py::test_b")),
+        (0, "3 passed", Verdict(False, "NO TEST NOTICES")),
+        (2, "ERROR tests/a.py - ModuleNotFoundError: x", Verdict(False, "NO TEST RAN (exit code 2)")),
+        (1, "ERROR tests/a.py::test_b - no such fixture", Verdict(False, "NO TEST RAN (exit code 1)")),
+        (1, "FAILED tests/a.py::test_b - NameError: x", Verdict(False, "BROKEN: tests/a.py::test_b: NameError: x")),
+        (
+            *(1, "FAILED tests/a.py::test_b - Failed: Timeout (>600.0s)"),
+            Verdict(False, "BROKEN: tests/a.py::test_b: Failed: Timeout (>600.0s)"),
+        ),
+    ],
+)
+def test_only_a_test_that_fails_has_noticed(status: int, line: str, expected: Verdict) -> None:
+    assert verdict(status, f"short test summary info\n{line}\n") == expected
+
+
+def test_it_is_pytest_that_says_so_and_what_hangs_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_one.py").write_text("def test_it(): assert [1] == [2]\n")
+    assert run_tests(tmp_path, "tests/test_one.py") == (True, "tests/test_one.py::test_it")
+    assert run_tests(tmp_path, "tests/test_one.py", 0.01) == (False, "NO END")

@@ -1,11 +1,13 @@
 """A corpus model that counts what it is asked, and a driver that dies on the way."""
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from app.config.args import ModelArgs
 from app.corpus.model import EncodedRows, LoadModel
@@ -14,6 +16,7 @@ from app.corpus.source import RowSpan
 from app.corpus.worker import CorpusJob, Receipt
 from app.types import Modality, ModelInfo, TokenizedText, Vector
 
+Embed = Callable[..., dict[str, Any]]
 DIMENSIONS = 8
 
 
@@ -74,3 +77,9 @@ def dying_after(parts: int, load: LoadModel) -> Execute:
                 raise DriverDied
 
     return execute
+
+
+def written(folder: Path) -> list[dict[str, Any]]:
+    """Every row of the output as any Parquet reader sees the folder."""
+    rows: list[dict[str, Any]] = pq.read_table(folder).to_pylist()
+    return rows

@@ -1,4 +1,6 @@
-"""A authenticator with one key for each thing that can be wrong with a key."""
+"""An authenticator with one key for each thing that can be wrong with a key."""
+
+from hashlib import sha256
 
 from app.api.middleware.auth import Authenticator
 from app.auth import api_keys
@@ -7,7 +9,7 @@ from app.auth.quota import Quotas
 from app.config.args import AccessArgs
 from app.types import KeyScope
 
-NOW = 1_800_000_000.0
+NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 SCOPES: tuple[KeyScope, ...] = ("embed", "read", "admin")
 ONE: dict[KeyScope, str] = {}
 EXPIRED: dict[KeyScope, str] = {}
@@ -35,3 +37,7 @@ def guard_of(**args: object) -> Authenticator:
 
 def bearer(secret: str) -> dict[str, str]:
     return {"authorization": f"Bearer {secret}"}
+
+
+def line(secret: str, tenant: str = "acme", scopes: str = "embed", rest: str = "") -> str:
+    return f"{tenant} {scopes} {sha256(secret.encode()).hexdigest()} {rest}".strip()

@@ -1,7 +1,7 @@
 """An OTLP/HTTP collector on this machine: takes what is sent to /v1/traces and keeps it."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +31,7 @@ class Collector:
     port: int = 0
     spans: list[Received] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    close: Callable[[], None] = lambda: None
 
     @property
     def endpoint(self) -> str:
@@ -87,8 +88,15 @@ def collecting() -> Iterator[Collector]:
         collector.port = server.server_port
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
+
+        def close() -> None:
+            """Nothing listens any more; twice is fine."""
+            server.shutdown()
+            server.server_close()
+
+        collector.close = close
         try:
             yield collector
         finally:
-            server.shutdown()
+            close()
             thread.join()

@@ -45,8 +45,10 @@ class FakeEncoder:
 
     def __init__(self, id_: str = MODEL, kinds: tuple[Modality, ...] = ("text",)) -> None:
         self.kinds = kinds
-        self.state = ModelState(id_, "ready", info_of(id_))
-        self.preprocessing: Preprocessing | None = None
+        self.state = ModelState(id_, "ready", info_of(id_, kinds=kinds))
+        # Of an image it reads one pixel.
+        pixel = Preprocessing(None, (1, 1), None, 2, np.zeros((3, 256), np.float32))
+        self.preprocessing = pixel if "image" in kinds else None
         self.waiting = 0
         self.retried = 0
         self.held = False
@@ -77,7 +79,7 @@ class FakeEncoder:
         return [first + [Token(len(word), word, False, 0, len(word)) for word in text.split()] for text in texts]
 
     def encode_images(self, crops: Sequence[bytes]) -> "Sequence[asyncio.Future[Encoded]]":
-        raise NotImplementedError
+        return self._encode([crop.hex() for crop in crops])
 
     def trim(self) -> None:
         self.trims += 1
@@ -121,14 +123,17 @@ class FakeCache:
             self.entries.update(entries)
 
 
-def args_of(*ids: str, **limits: Any) -> AppArgs:
-    models = tuple(ModelArgs(id=id_) for id_ in ids or (MODEL,))
-    return AppArgs(text_models=models, image_models=(), limits=Limits(**limits))
+def args_of(*encoders: FakeEncoder, **limits: Any) -> AppArgs:
+    """Who reads nothing but images is configured as an image model."""
+    texts = tuple(ModelArgs(id=encoder.state.id) for encoder in encoders if "text" in encoder.kinds)
+    images = tuple(ModelArgs(id=encoder.state.id) for encoder in encoders if "text" not in encoder.kinds)
+    return AppArgs(text_models=texts, image_models=images, limits=Limits(**limits))
 
 
 def service_of(*encoders: FakeEncoder, cache: FakeCache | None = None, **limits: Any) -> EmbeddingService:
-    args = args_of(*(encoder.state.id for encoder in encoders), **limits)
+    args = args_of(*encoders, **limits)
     by_id: dict[str, Encoder] = {encoder.state.id: encoder for encoder in encoders}
     # Its thread is only started by the first image.
     reader = ImageReader(ThreadPoolExecutor(1), args.limits, None)
-    return EmbeddingService(by_id, cache or FakeCache(), args, reader)
+    # No model here comes to be ready by itself.
+    return EmbeddingService(by_id, cache or FakeCache(), args, reader, loading_wait_s=0)

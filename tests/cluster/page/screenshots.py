@@ -12,9 +12,9 @@ import httpx
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.cluster.page import chromium
-from tests.cluster.page.visit import Visit
-from tests.support.running import ROOT, running, write_config
+from loadtests.running import ROOT, running, write_config
+from tests.support import chromium
+from tests.support.visit import Visit
 
 FOLDER = ROOT / "docs"
 MOST_BYTES = 200_000

@@ -9,8 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from examples.shapes import Scene, draw
-from tests.cluster.page.test_search import dropped
-from tests.cluster.page.visit import Visit
+from tests.support.visit import Visit, dropped
 
 NAMES = "#gallery .name"
 SCORES = "#gallery .score"

@@ -5,7 +5,7 @@ import re
 import httpx
 from playwright.sync_api import expect
 
-from tests.cluster.page.visit import Visit
+from tests.support.visit import Visit
 
 NUMBER = re.compile(r"^[\d,.]+$")
 

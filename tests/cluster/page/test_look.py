@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.cluster.page.visit import Visit
+from tests.support.visit import Visit
 
 DARK: dict[str, Any] = {"color_scheme": "dark"}
 LIGHT: dict[str, Any] = {"color_scheme": "light"}

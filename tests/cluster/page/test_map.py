@@ -2,7 +2,7 @@
 
 from playwright.sync_api import expect
 
-from tests.cluster.page.visit import Visit
+from tests.support.visit import Visit
 
 POINTS = "#map-plot .point"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from tests.cluster.page.visit import Visit
+from tests.support.visit import Visit
 
 
 @pytest.fixture

@@ -8,18 +8,9 @@ import httpx
 import pytest
 from playwright.sync_api import Request, expect
 
-from tests.cluster.page.visit import Visit
+from tests.support.visit import Visit, dropped
 
 FOUND = "#search-results .found"
-
-
-def dropped(visit: Visit, zone: str, name: str, content: list[int], type_: str) -> None:
-    """Drops a file as a file manager does."""
-    script = """([name, content, type]) => { const data = new DataTransfer();
-        data.items.add(new File([new Uint8Array(content)], name, { type })); return data }"""
-    transfer = visit.page.evaluate_handle(script, [name, content, type_])
-    for event in ("dragenter", "dragover", "drop"):
-        visit.page.dispatch_event(zone, event, {"dataTransfer": transfer})
 
 
 def test_a_question_finds_the_passage_that_answers_it(visit: Visit) -> None:

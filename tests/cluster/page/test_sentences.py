@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from tests.cluster.page.visit import Visit
+from tests.support.visit import Visit
 
 CELLS = "#heatmap td[data-level]"
 

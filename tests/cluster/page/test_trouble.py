@@ -4,7 +4,7 @@ import json
 
 from playwright.sync_api import Route, expect
 
-from tests.cluster.page.visit import Visit
+from tests.support.visit import Visit
 
 UNREACHABLE = "The service can't be reached. Is it still running?"
 

@@ -1,4 +1,4 @@
-"""Keys, scopes and quotas over the whole route table. The same over real HTTP: tests/cluster/test_access.py."""
+"""Keys, scopes and quotas over the whole route table. The same over real HTTP: tests/cluster/locked/test_access.py."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Message
 
 from app.api.route import Route
-from app.api.routes import ROUTES, SERVE_ROUTES
+from app.api.routes import PNG, ROUTES, SERVE_ROUTES
 from app.config.args import AccessArgs
 from app.config.settings import AppArgs
 from tests.support.calling import Service, error_of
@@ -35,7 +35,11 @@ DECLARED = {
 
 
 def guarded(**args: object) -> Service:
-    return Service(FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"), authenticator=guard_of(**args))
+    return Service(*encoders(), authenticator=guard_of(**args))
+
+
+def encoders() -> tuple[FakeEncoder, FakeEncoder]:
+    return FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"), FakeEncoder("makers/pictures", ("image",))
 
 
 def call(service: Service, route: Route, headers: dict[str, str], method: str | None = None) -> Any:
@@ -123,8 +127,6 @@ def test_requests_without_a_valid_key_are_rejected(route: Route) -> None:
 
 @pytest.mark.parametrize("route", ROUTES, ids=name_of)
 def test_the_right_key_opens_either_way_it_is_sent(route: Route) -> None:
-    if route.path == "/embed/image":
-        pytest.skip("has no image model here")
     service = guarded()
     secret = ALL if route.scope == "open" else ONE[route.scope]
     # Without an example there is no body here, which is the route's own business to refuse.
@@ -185,26 +187,50 @@ def test_a_hit_is_the_tenants_own_and_so_is_what_is_under_way() -> None:
     assert cached(guarded(share_cache=True), ALL, ALL, OTHER, OTHER) == [False, True, True, True]
 
 
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("/embed/text", {"texts": ["a b"]}),
-        ("/embed/batch", {"items": [{"text": "a b"}]}),
-        ("/v1/embeddings", {"model": "small-model", "input": "a b"}),
-        ("/v1/embeddings", {"model": "small-model", "input": [5, 6]}),
-        ("/search", {"query": {"text": "a b"}, "candidates": [{"text": "a b"}]}),
+# What each route embeds, with the tokens that it counts; the fake model has one for an image.
+EMBEDS: dict[str, list[tuple[dict[str, Any], int]]] = {
+    "/embed/text": [({"texts": ["a b"]}, 2)],
+    "/embed/image": [({"images": [PNG]}, 1)],
+    "/embed/batch": [({"items": [{"text": "a b"}]}, 2), ({"items": [{"image": PNG}]}, 1)],
+    "/v1/embeddings": [
+        ({"model": "all-MiniLM-L6-v2", "input": "a b"}, 2),
+        ({"model": "all-MiniLM-L6-v2", "input": [5, 6]}, 2),
+        ({"model": "pictures", "input": [{"image": PNG}]}, 1),
     ],
-)
-def test_every_route_that_embeds_keeps_tenants_apart_and_counts_tokens(path: str, body: dict[str, Any]) -> None:
-    encoder = FakeEncoder()
-    service = Service(encoder, authenticator=guard_of(tokens_per_minute=1000))
-    for runs, secret in enumerate((ALL, OTHER), 1):
-        for _ in range(2):
-            answer = service.post(path, json=body, headers=bearer(secret))
-            assert answer.status_code == 200, answer.text
-        assert len(encoder.calls) == runs
-        used = 8 if path == "/search" else 4
-        assert answer.headers["x-ratelimit-remaining-tokens"] == str(1000 - used)
+    "/search": [
+        ({"query": {"text": "a b"}, "candidates": [{"text": "a b"}]}, 4),
+        ({"query": {"image": PNG}, "candidates": [{"image": PNG}]}, 2),
+    ],
+    "/embed": [({"inputs": "a b"}, 2)],
+    "/": [({"inputs": "a b"}, 2)],
+}
+NO_MODEL = {"/similarity", "/tokenize"}  # count no tokens and keep nothing
+
+
+def test_the_table_has_every_route_that_embeds() -> None:
+    assert EMBEDS.keys() | NO_MODEL == {route.path for route in ROUTES if route.scope == "embed"}
+
+
+@pytest.mark.parametrize("path", EMBEDS)
+def test_every_route_that_embeds_keeps_tenants_apart_and_counts_tokens(path: str) -> None:
+    for body, tokens in EMBEDS[path]:
+        models = encoders()
+        service = Service(*models, authenticator=guard_of(tokens_per_minute=1000))
+        for runs, secret in enumerate((ALL, OTHER), 1):
+            for _ in range(2):
+                answer = service.post(path, json=body, headers=bearer(secret))
+                assert answer.status_code == 200, answer.text
+            assert sum(len(model.calls) for model in models) == runs, body
+            assert answer.headers["x-ratelimit-remaining-tokens"] == str(1000 - 2 * tokens)
+
+
+@pytest.mark.parametrize("path", EMBEDS)
+def test_every_route_that_embeds_ends_at_the_quota(path: str) -> None:
+    for body, tokens in EMBEDS[path]:
+        for quota in ({"tokens_per_minute": tokens}, {"requests_per_minute": 1}):
+            service = guarded(**quota)
+            statuses = [service.post(path, json=body, headers=bearer(ALL)).status_code for _ in range(2)]
+            assert statuses == [200, 429], (body, quota)
 
 
 def test_quotas_are_told_and_end_in_429() -> None:

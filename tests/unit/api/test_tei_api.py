@@ -2,7 +2,6 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
 from app.config.args import ModelArgs
@@ -35,7 +34,7 @@ def embed(
 @pytest.mark.parametrize("path", ["/embed", "/"])
 def test_bare_vectors_of_length_one(path: str) -> None:
     answer = embed(["abc", "abc"], path=path)
-    assert answer.json() == [[0.6, 0.8, 0], [0.6, 0.8, 0]] == pytest.approx(np.array(answer.json()))
+    assert answer.json() == [pytest.approx([0.6, 0.8, 0]), pytest.approx([0.6, 0.8, 0])]
     assert embed("abc", path=path).json() == answer.json()[:1]
     assert answer.headers["server-timing"].startswith("decode")
 

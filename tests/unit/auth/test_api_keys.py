@@ -7,12 +7,7 @@ from app.auth import api_keys
 from app.auth.api_keys import ApiKey, KeyRing, parse
 from app.errors import Forbidden, Unauthorized
 from app.types import KeyScope
-
-NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
-
-
-def line(secret: str, tenant: str = "acme", scopes: str = "embed", rest: str = "") -> str:
-    return f"{tenant} {scopes} {sha256(secret.encode()).hexdigest()} {rest}".strip()
+from tests.support.keys import NOW, line
 
 
 def test_a_line_is_read_and_written_alike() -> None:

@@ -10,9 +10,9 @@ from app.cache import write_behind
 from app.cache.client import CacheLookup
 from app.cache.shared import Counts
 from app.errors import Overloaded
+from loadtests.cache_walk import keys_of
 from tests.support.aio import Clock, run, turns
 from tests.support.cache_transport import LARGE, K, answer_polls, client_of, polling, shared_of, store, values
-from tests.support.lru import keys_of
 
 
 @pytest.fixture(autouse=True)

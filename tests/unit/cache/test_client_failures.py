@@ -10,9 +10,9 @@ from app.cache import shared as shared_cache
 from app.cache.client import CacheClient, CacheLookup
 from app.cache.lru import LruTtlCache
 from app.errors import CacheUnavailable
+from loadtests.cache_walk import keys_of
 from tests.support.aio import run, turns, until
 from tests.support.cache_transport import K, Wire, answer_polls, client_of, polling, shared_of, store, values
-from tests.support.lru import keys_of
 
 
 @pytest.fixture(autouse=True)

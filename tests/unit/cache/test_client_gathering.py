@@ -7,9 +7,9 @@ from contextvars import ContextVar
 import pytest
 
 from app.cache import shared as shared_cache
+from loadtests.cache_walk import keys_of
 from tests.support.aio import run, turns, until
 from tests.support.cache_transport import K, Wire, client_of, polling, shared_of, store, values
-from tests.support.lru import keys_of
 
 
 @pytest.fixture(autouse=True)

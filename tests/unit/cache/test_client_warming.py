@@ -1,9 +1,11 @@
 """`CacheClient.warm`: entries that nobody looked up."""
 
+import asyncio
+
 import pytest
 
 from app.errors import CacheUnavailable
-from tests.support.aio import run
+from tests.support.aio import run, turns
 from tests.support.cache_transport import K, client_of, polling, shared_of, values
 
 
@@ -54,10 +56,12 @@ def test_a_clear_meanwhile_wins() -> None:
         client, wire = client_of(shared, "a")
         async with polling(client):
             wire.held.add("poll back")
-            await shared.clear()
+            clearing = asyncio.get_running_loop().create_task(shared.clear())
+            await turns()
             with pytest.raises(CacheUnavailable, match="begun anew"):
                 await client.warm([(K[0], b"v")])
             assert (len(shared.store), len(client.near)) == (0, 0)
             await wire.release("poll back")
+            await clearing
 
     run(main())

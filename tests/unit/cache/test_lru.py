@@ -11,7 +11,7 @@ import pytest
 
 from app.cache.expiry import Mortal
 from app.cache.lru import ENTRY_OVERHEAD, LruTtlCache
-from tests.support.lru import keys_of
+from loadtests.cache_walk import keys_of
 
 A, B, C, D = (bytes([letter]) * 16 for letter in b"abcd")
 LARGE = 10**9

@@ -105,7 +105,8 @@ def test_clear_waits_until_every_parked_client_is_back_with_the_new_epoch() -> N
         clients = [await Client(name, cache).join() for name in "abc"]
         cache.put("a", cache.epoch, [(key, b"v") for key in K])
         for client in clients:
-            await client.poll()
+            while not client.parked:
+                await client.poll()
         clearing = asyncio.get_running_loop().create_task(cache.clear())
         await turns()
         assert cache.lookup(K)[1] == [None] * 8
@@ -113,6 +114,8 @@ def test_clear_waits_until_every_parked_client_is_back_with_the_new_epoch() -> N
             assert (clearing.done(), client.parked) == (False, False)
             await client.poll()
             assert client.epoch == cache.epoch
+        await turns()
+        assert clearing.done(), "it waits for the end of a lease"
         assert await clearing == 8
 
     run(main())

@@ -7,8 +7,8 @@ import pytest
 from app.cache import shared
 from app.cache.lru import ENTRY_OVERHEAD
 from app.cache.shared import CacheStats, Counts, PollResponse
+from loadtests.cache_walk import keys_of
 from tests.support.aio import Clock, run, turns
-from tests.support.lru import keys_of
 from tests.support.polling import LARGE, Client, K, cache_of
 
 

@@ -1,13 +1,15 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from app.__main__ import main
 from app.auth.api_keys import parse
+from app.cli import key as key_command
 from app.config.args import AccessArgs
 from app.config.settings import AppArgs, LaunchSettings
 from app.local.launcher import access_notice
-from tests.unit.auth.test_api_keys import NOW, line
+from tests.support.keys import NOW, line
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
@@ -17,16 +19,21 @@ def shown(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     return secret, line
 
 
-def test_the_key_that_is_printed_is_the_one_of_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_key_that_is_printed_is_the_one_of_the_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_command, "time", SimpleNamespace(time=lambda: NOW))
     assert main(["key", "--tenant", "acme", "--scopes", "embed,admin", "--days", "30"]) == 0
     secret, text = shown(capsys)
     assert secret not in text
     ring = parse([text], NOW)
     key = ring.find(secret.encode(), 0)
     assert (key.tenant, sorted(key.scopes)) == ("acme", ["admin", "embed"])
-    assert key.expires is not None
+    assert key.expires == NOW + 30 * 24 * 60 * 60
+    assert [ring.live(key.expires + s) for s in (-1, 0)] == [1, 0]
     assert main(["key", "--tenant", "acme"]) == 0
-    assert parse([shown(capsys)[1]], NOW).live(NOW) == 1
+    secret, text = shown(capsys)
+    assert parse([text], NOW).find(secret.encode(), 0).expires is None
 
 
 @pytest.mark.parametrize(

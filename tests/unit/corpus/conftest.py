@@ -1,14 +1,10 @@
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from app.corpus.run import CorpusOptions, embed_corpus, in_process
-from tests.support.corpus_fakes import CountingModel
-
-Embed = Callable[..., dict[str, Any]]
+from tests.support.corpus_fakes import CountingModel, Embed
 
 
 @pytest.fixture
@@ -25,9 +21,3 @@ def embed(model: CountingModel) -> Embed:
         return embed_corpus(str(source), str(destination), chosen, in_process(model.load))
 
     return run
-
-
-def written(folder: Path) -> list[dict[str, Any]]:
-    """Every row of the output as any Parquet reader sees the folder."""
-    rows: list[dict[str, Any]] = pq.read_table(folder).to_pylist()
-    return rows

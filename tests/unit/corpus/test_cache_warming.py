@@ -16,9 +16,8 @@ from app.corpus import cache_warming
 from app.corpus.cache_warming import Warmed, service_at, warm_cache
 from app.corpus.run import CorpusOptions, embed_corpus, in_process
 from app.errors import InvalidRequest, ServiceError, SpaceMismatch, Unavailable
-from tests.support.corpus_fakes import DIMENSIONS, CountingModel, vector
-from tests.support.pictures import encode, noise
-from tests.unit.corpus.conftest import Embed
+from loadtests.pictures import encode, noise
+from tests.support.corpus_fakes import DIMENSIONS, CountingModel, Embed, vector
 
 # b 3 times, d twice, the others once.
 TEXTS = ["a", "b", "c", "b", "d", "e is long", "d", "b", *(f"f{i}" for i in range(10))]

@@ -12,9 +12,8 @@ import pytest
 
 from app.corpus.run import CorpusOptions, embed_corpus, in_process
 from app.errors import InvalidRequest
-from tests.support.corpus_fakes import DIMENSIONS, CountingModel, vector
-from tests.support.pictures import encode, noise
-from tests.unit.corpus.conftest import Embed, written
+from loadtests.pictures import encode, noise
+from tests.support.corpus_fakes import DIMENSIONS, CountingModel, Embed, vector, written
 
 ROWS: list[dict[str, Any]] = [
     {"id": i, "text": f"text {i} of 'the' \"sea\", line", "score": i / 2 if i % 3 else None, "tags": ["a", str(i)]}

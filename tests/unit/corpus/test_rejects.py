@@ -8,8 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.errors import InvalidItem
-from tests.support.corpus_fakes import CountingModel
-from tests.unit.corpus.conftest import Embed, written
+from tests.support.corpus_fakes import CountingModel, Embed, written
 
 LINES = [
     '{"text": "good"}',

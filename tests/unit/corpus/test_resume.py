@@ -7,8 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.corpus.run import CorpusOptions, embed_corpus
-from tests.support.corpus_fakes import CountingModel, DriverDied, dying_after
-from tests.unit.corpus.conftest import Embed, written
+from tests.support.corpus_fakes import CountingModel, DriverDied, Embed, dying_after, written
 
 
 def write(path: Path, texts: list[str]) -> Path:

@@ -12,8 +12,7 @@ from app.corpus.search import encode_query, nearest, open_corpus
 from app.errors import InvalidRequest, SpaceMismatch
 from app.types import Vector
 from app.vectors.similarity import normalize, rank
-from tests.support.corpus_fakes import CountingModel
-from tests.unit.corpus.conftest import Embed
+from tests.support.corpus_fakes import CountingModel, Embed
 
 
 @pytest.fixture

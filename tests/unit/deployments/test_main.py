@@ -6,7 +6,7 @@ import pytest
 
 from app.config.args import AccessArgs, ModelArgs
 from app.config.settings import AppArgs
-from tests.unit.auth.test_api_keys import line
+from tests.support.keys import line
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -16,7 +16,7 @@ from PIL import Image
 
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError
 from app.images import decoder
-from tests.support.pictures import blocks, chunk, encode, every_format, exif, limits, noise, png, with_segment
+from loadtests.pictures import blocks, chunk, encode, every_format, exif, limits, noise, png, with_segment
 
 ROOT = Path(__file__).parents[3]
 LIMITS = limits()

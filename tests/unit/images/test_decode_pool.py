@@ -17,9 +17,9 @@ from app.images.decode_pool import DecodePool
 from app.images.decoder import decode_crop
 from app.images.preprocessing import Preprocessing
 from app.images.reader import DecodedImage, ImageReader
+from loadtests.pictures import blocks, encode, every_format, limits
+from loadtests.running import wait_for
 from tests.support.fragile_decoder import DIE, DIE_ONCE, HANG, HOARD, LIE
-from tests.support.pictures import blocks, encode, every_format, limits
-from tests.support.running import wait_for
 
 SMALL = Preprocessing(8, None, (8, 8), 3, np.zeros((3, 256), np.float32))
 PICTURE = encode(blocks(), "PNG")

@@ -7,7 +7,7 @@ from PIL import Image
 
 from app.errors import InvalidImage
 from app.images import decoder
-from tests.support.pictures import (
+from loadtests.pictures import (
     Pixels,
     blocks,
     bmp_with_alpha,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.far_servers import FORBIDDEN
 from tests.support.url_probe import PUBLIC
-from tests.unit.images.test_public_address import FORBIDDEN
 
 ROOT = Path(__file__).parents[3]
 APART = ["unshare", "--map-root-user", "--net", "--mount"]

@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError
 from app.images import folder as image_folder
-from tests.support.pictures import limits
+from loadtests.pictures import limits
 
 IMAGE, SECRET = b"an image", b"a secret"
 

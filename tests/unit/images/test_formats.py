@@ -12,7 +12,7 @@ from app.images import decoder
 from app.images.formats import gif, jpeg
 from app.images.formats import png as png_file
 from app.images.formats.exif import orientation
-from tests.support.pictures import Pixels, blocks, chunk, encode, exif, limits, noise, png, with_segment
+from loadtests.pictures import Pixels, blocks, chunk, encode, exif, limits, noise, png, with_segment
 
 
 def decode(data: bytes) -> Pixels:

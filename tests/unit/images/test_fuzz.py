@@ -3,22 +3,22 @@
 import warnings
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import ServiceError
 from app.images import decoder
-from tests.support.pictures import every_format, limits, with_checksums
+from loadtests.fuzz_images import KINDS, Change, damaged
+from loadtests.pictures import every_format, limits, with_checksums
 
 SAMPLES = every_format()
 # Small enough for a claimed size to be decoded quickly, large enough for it to be claimed by chance.
 LIMITS = limits(image_pixels=2_000_000)
 EXAMPLES = 80  # times 20 samples; `make fuzz` sets more
 
-Change = tuple[str, int, int]
 CHANGES = st.lists(
     st.tuples(
-        st.sampled_from(["bit", "byte", "short", "long", "cut", "drop", "double"]),
+        st.sampled_from(KINDS),
         # Headers decide most: every other change goes there.
         st.one_of(st.integers(0, 80), st.integers(0, 2**16)),
         st.one_of(
@@ -31,31 +31,9 @@ CHANGES = st.lists(
 )
 
 
-def damaged(data: bytes, changes: list[Change]) -> bytes:
-    out = bytearray(data)
-    for kind, where, value in changes:
-        at = where % max(1, len(out))
-        match kind:
-            case "bit" if out:
-                out[at] ^= 1 << value % 8
-            case "byte" if out:
-                out[at] = value & 0xFF
-            case "short":
-                out[at : at + 2] = (value & 0xFFFF).to_bytes(2, "big" if value & 0x10000 else "little")
-            case "long":
-                out[at : at + 4] = value.to_bytes(4, "big" if where & 1 else "little")
-            case "cut":
-                del out[at:]
-            case "drop":
-                del out[at : at + value % 64]
-            case "double":
-                out[at:at] = out[at : at + value % 256]
-    return bytes(out)
-
-
 @pytest.mark.parametrize("name", SAMPLES)
 def test_damaged_images_are_rejected_or_decoded(name: str) -> None:
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES)
     @given(changes=CHANGES, repaired=st.booleans())
     def check(changes: list[Change], repaired: bool) -> None:
         data = damaged(SAMPLES[name], changes)

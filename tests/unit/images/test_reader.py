@@ -12,9 +12,9 @@ from app.config.args import ImageUrls
 from app.errors import DeadlineExceeded, InvalidImage, Overloaded, PayloadTooLarge, ServiceError
 from app.images.preprocessing import Preprocessing
 from app.images.reader import DecodedImage, ImageReader
+from loadtests.pictures import blocks, encode, limits, noise
 from tests.support.aio import Clock, run, turns
 from tests.support.far_servers import HERE, Internet, ok
-from tests.support.pictures import blocks, encode, limits, noise
 
 SMALL = Preprocessing(8, None, (8, 8), 3, np.zeros((3, 256), np.float32))
 PICTURE = encode(blocks(), "PNG")

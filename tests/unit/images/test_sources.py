@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.errors import InvalidImage, InvalidItem, PayloadTooLarge, ServiceError
 from app.images import sources
 from app.images.sources import ImageSource
-from tests.support.pictures import encode, limits, noise
+from loadtests.pictures import encode, limits, noise
 
 LIMITS = limits()
 JPEG = encode(noise(), "JPEG")
@@ -191,7 +191,7 @@ TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300)
 @given(TEXTS)
 def test_any_text_is_bytes_or_a_refusal(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     try:

@@ -64,12 +64,15 @@ def test_other_schemes(scheme: str) -> None:
     assert refused(f"{scheme}://img.example.org/a.png") == "Image URLs must begin with https://."
 
 
-@pytest.mark.parametrize("port", ["0", "22", "25", "81", "8080", "6379", "65535", "65536", "99999", "00443x"])
+@pytest.mark.parametrize("port", ["0", "22", "25", "81", "8080", "6379", "65535", "65536", "99999"])
 def test_other_ports(port: str) -> None:
-    assert refused(f"https://img.example.org:{port}/") in (
-        "Image URLs may only use the ports 443, 80.",
-        "The URL's host is malformed: send a plain name, without a user name.",
-    )
+    assert refused(f"https://img.example.org:{port}/") == "Image URLs may only use the ports 443, 80."
+
+
+@pytest.mark.parametrize("port", ["00443x", "x", "-1"])
+def test_what_is_no_port(port: str) -> None:
+    words = "The URL's host is malformed: send a plain name, without a user name."
+    assert refused(f"https://img.example.org:{port}/") == words
 
 
 @pytest.mark.parametrize(
@@ -207,7 +210,7 @@ PARTS = st.sampled_from(
 )
 
 
-@settings(max_examples=500, deadline=None, database=None)
+@settings(max_examples=500)
 @given(st.one_of(st.text(max_size=40), st.lists(st.one_of(PARTS, st.text(max_size=2)), max_size=9).map("".join)))
 def test_any_text_is_an_allowed_url_or_a_refusal(text: str) -> None:
     for url in (text, f"https://{text}", f"https://img.example.org{text}"):

@@ -22,7 +22,7 @@ from loadtests.faults.overload import closed_loop
 from loadtests.faults.processes import MARK, REPLICA, Processes
 from loadtests.faults.row import Row, passed, table
 from loadtests.faults.run import under_kills
-from tests.support.running import clean_environment, wait_for
+from loadtests.running import clean_environment, wait_for
 
 SLEEPS = "import time; time.sleep(600)"
 LEAKS = "import time; kept = []\nwhile True: kept.append(b'x' * 2**20); time.sleep(0.005)"

@@ -17,7 +17,7 @@ import pytest
 
 from app.local import haproxy, serve_environment
 from app.system import ports
-from tests.support.running import wait_for
+from loadtests.running import wait_for
 
 CONFIG = """global
     stats socket {folder}/admin.sock mode 600 level admin expose-fd listeners

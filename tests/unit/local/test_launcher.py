@@ -11,7 +11,7 @@ import pytest
 from app.config.settings import LaunchSettings
 from app.local.launcher import PLAIN_PROXY, Launcher
 from app.system import ports
-from tests.support.running import ROOT, clean_environment
+from loadtests.running import ROOT, clean_environment
 
 
 @pytest.mark.parametrize(

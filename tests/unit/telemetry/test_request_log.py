@@ -8,8 +8,8 @@ import pytest
 
 from app.config.args import LogRequests
 from app.telemetry.request_log import MAX_LINES, LogRecord, RequestLog
+from loadtests.running import wait_for
 from tests.support.aio import run
-from tests.support.running import wait_for
 
 
 def line_of(status: int = 200, **changes: Any) -> LogRecord:

@@ -1,4 +1,4 @@
-"""What is really bound is seen from a second network namespace: tests/cluster/test_access.py."""
+"""What is really bound is seen from a second network namespace: tests/cluster/locked/test_access.py."""
 
 import sys
 from types import SimpleNamespace

@@ -9,8 +9,8 @@ import openai
 import pytest
 from llama_index.embeddings.openai import OpenAIEmbedding
 
-from tests.cluster.conftest import Oracle
-from tests.support.running import RunningService
+from loadtests.running import RunningService
+from tests.support.oracle import Oracle
 
 pytestmark = pytest.mark.usefixtures("forgotten_clients")
 

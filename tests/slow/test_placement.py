@@ -4,12 +4,9 @@ import json
 import subprocess
 import sys
 
-import pytest
-
-from tests.support.running import ROOT, clean_environment
+from loadtests.running import ROOT, clean_environment
 
 
-@pytest.mark.cluster
 def test_encoders_where_the_gpus_are_and_nothing_else_there() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.placement_probe"],

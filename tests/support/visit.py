@@ -51,3 +51,12 @@ class Visit:
     def style(self, selector: str, name: str) -> str:
         value: str = self.page.locator(selector).first.evaluate(f"node => getComputedStyle(node)['{name}']")
         return value
+
+
+def dropped(visit: Visit, zone: str, name: str, content: list[int], type_: str) -> None:
+    """Drops a file as a file manager does."""
+    script = """([name, content, type]) => { const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(content)], name, { type })); return data }"""
+    transfer = visit.page.evaluate_handle(script, [name, content, type_])
+    for event in ("dragenter", "dragover", "drop"):
+        visit.page.dispatch_event(zone, event, {"dataTransfer": transfer})

@@ -1,14 +1,19 @@
 """A real service for tests, on a port of its own, over real HTTP: as shipped (`python -m app`), or in another way."""
 
+import atexit
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -18,12 +23,15 @@ import yaml
 
 from app.system import ports
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 START_S = 300.0
 # shipped: `python -m app`. off: the same, and nothing goes past Serve. plain: `serve run`, without Serve's flags.
 Way = Literal["shipped", "off", "plain"]
 WAYS: Final[tuple[Way, ...]] = get_args(Way)
 STOP_S = 10.0
+KEPT = {"PATH", "LANG", "LANGUAGE", "TZ", "TERM", "USER", "LOGNAME", "SHELL", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
+KEPT |= {"PYTHONDONTWRITEBYTECODE", "CI"}
+PORT_TAKEN = re.compile(r"Port \d+ is taken|[Aa]ddress already in use|EADDRINUSE")
 
 
 @dataclass
@@ -34,6 +42,7 @@ class RunningService:
     port: int
     marker: str
     lines: list[str] = field(default_factory=list)
+    reader: threading.Thread | None = None
 
     @property
     def url(self) -> str:
@@ -78,20 +87,49 @@ def _marked(process: psutil.Process, marker: str) -> bool:
         return False
 
 
-def write_config(folder: Path, **args: Any) -> Path:
+def write_config(place: Path, **args: Any) -> Path:
     """A Serve config file with these `args`, else as shipped."""
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     config["applications"][0]["args"] |= args
-    path = folder / "serve_config.yaml"
+    path = place / "serve_config.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """This process's variables without those that set up the service."""
-    ours = {"PORT", "HOST", "TEXT_MODEL", "IMAGE_MODEL", "CACHE_MAX_SIZE", "CACHE_TTL", "BATCH_SIZE", "MAX_WORKERS"}
-    ours |= {"SERVE_BYPASS", "TEST_WAY", "AUTH", "API_KEYS_FILE", "ALLOW_ANONYMOUS", "CORS_ORIGINS"}
-    return {k: v for k, v in os.environ.items() if k not in ours and not k.startswith(("RAY_", "OTEL_"))} | variables
+    """What a program under test is given: the little that any program needs, folders of its own, and `variables`.
+
+    The home, the hub's cache and the cache of converted models are shared by all that this process starts, so that a
+    model is converted once. Ray's folder has a short name, for the sockets in it.
+    """
+    known = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("LC_")}
+    folders = {
+        "HOME": "home",
+        "HF_HOME": "home/huggingface",
+        "XDG_CACHE_HOME": "cache",
+        "RAY_TMPDIR": "ray",
+    }
+    own = {name: str(folder(path)) for name, path in folders.items()}
+    own["TMPDIR"] = str(_scratch().parent)
+    # Programs run where no `.env` is, and still find this checkout.
+    return known | own | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"} | variables
+
+
+@cache
+def folder(name: str) -> Path:
+    """A folder that lasts as long as this process."""
+    path = _scratch() / name
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@cache
+def _scratch() -> Path:
+    # The path of a Unix socket has 107 characters at most; Ray's own part of it takes 68, and that of HAProxy more.
+    short = tempfile.gettempdir() if len(tempfile.gettempdir()) <= 8 else "/tmp"  # noqa: S108
+    path = Path(tempfile.mkdtemp(prefix="t", dir=short))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 def chosen_way() -> Way:
@@ -108,29 +146,50 @@ def _plain(config: Path, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
     file.write_text(yaml.safe_dump(data))
     loopback = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     command = (sys.executable, "-m", "ray.serve.scripts", "run", "--address", "local", str(file))
-    return command, loopback | {"PYTHONPATH": str(ROOT)}
+    return command, loopback
 
 
 @contextmanager
 def running(
     config: Path, command: tuple[str, ...] = (), port: int | None = None, way: str | None = None, **variables: str
 ) -> Iterator[RunningService]:
-    """Start a service, wait for its `/health` to be 200, and stop it in the end."""
-    port = port or ports.free(1)[0]
-    marker = f"{os.getpid()}-{port}"
+    """Start a service, wait for its `/health` to be 200, and stop it in the end.
+
+    Without a `port` it gets a free one; where another process is quicker to take one of its ports, it starts again.
+    """
     way = way or chosen_way()
+    for attempts_left in (2, 1, 0):
+        service = _start(config, command, port or ports.free(1)[0], way, variables)
+        try:
+            wait_for(
+                lambda: _healthy(service),  # noqa: B023 - called before the next turn
+                START_S,
+                lambda: f"health of the service; it printed:\n{service.output()}",  # noqa: B023
+            )
+            break
+        except AssertionError:
+            _end(service, way)
+            if port is not None or not attempts_left or not PORT_TAKEN.search(service.output()):
+                raise
+    try:
+        yield service
+    finally:
+        _end(service, way)
+
+
+def _start(config: Path, command: tuple[str, ...], port: int, way: str, variables: dict[str, str]) -> RunningService:
+    marker = f"{os.getpid()}-{port}"
     if way == "off":
         variables = {"SERVE_BYPASS": "off"} | variables
     elif way == "plain" and not command:
         command, plain = _plain(config, port)
         variables = plain | variables
     # Offline, so that a test means the same where the hub can be reached.
-    env = clean_environment(PORT=str(port), TEST_SERVICE=marker, PYTHONUNBUFFERED="1", HF_HUB_OFFLINE="1", **variables)
-    argv = [*(command or (sys.executable, "-m", "app", "--config", str(config)))]
+    env = clean_environment(PORT=str(port), TEST_SERVICE=marker, PYTHONUNBUFFERED="1", **variables)
     process = subprocess.Popen(
-        argv,
+        [*(command or (sys.executable, "-m", "app", "--config", str(config)))],
         env=env,
-        cwd=ROOT,
+        cwd=folder("work"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -140,20 +199,22 @@ def running(
     )
     service = RunningService(process, port, marker)
     assert process.stdout is not None
-    reader = threading.Thread(target=service.lines.extend, args=(process.stdout,), daemon=True)
-    reader.start()
-    try:
-        wait_for(lambda: _healthy(service), START_S, lambda: f"health of the service; it printed:\n{service.output()}")
-        yield service
-    finally:
-        left = service.processes() if way == "plain" else []  # the launcher sees to its own
-        if process.poll() is None:
-            service.stop()
-        for survivor in left:
-            with suppress(psutil.Error):
-                survivor.kill()
-        reader.join(10)
-        process.stdout.close()
+    service.reader = threading.Thread(target=service.lines.extend, args=(process.stdout,), daemon=True)
+    service.reader.start()
+    return service
+
+
+def _end(service: RunningService, way: str) -> None:
+    left = service.processes() if way == "plain" else []  # the launcher sees to its own
+    if service.process.poll() is None:
+        service.stop()
+    for survivor in left:
+        with suppress(psutil.Error):
+            survivor.kill()
+    assert service.reader is not None
+    assert service.process.stdout is not None
+    service.reader.join(10)
+    service.process.stdout.close()
 
 
 def _mind_ctrl_c() -> None:
@@ -166,3 +227,9 @@ def _healthy(service: RunningService) -> bool:
         return httpx.get(f"{service.url}/health", timeout=5).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def listening(processes: list[psutil.Process]) -> set[int]:
+    pids = {process.pid for process in processes}
+    listeners = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.pid in pids]
+    return {address.port for c in listeners if (address := c.laddr)}

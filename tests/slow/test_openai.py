@@ -14,8 +14,8 @@ from tokenizers import Tokenizer
 
 from app.api.routes import PNG
 from app.encoders.weights import resolve
-from tests.cluster.conftest import Oracle
-from tests.support.running import RunningService
+from loadtests.running import RunningService
+from tests.support.oracle import Oracle
 
 pytestmark = pytest.mark.usefixtures("forgotten_clients")
 

@@ -11,8 +11,8 @@ import tiktoken
 from langchain_openai import OpenAIEmbeddings
 from pydantic import SecretStr
 
-from tests.cluster.conftest import Oracle
-from tests.support.running import RunningService
+from loadtests.running import RunningService
+from tests.support.oracle import Oracle
 
 pytestmark = pytest.mark.usefixtures("forgotten_clients")
 

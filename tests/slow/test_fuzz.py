@@ -2,7 +2,7 @@
 
 from loadtests import fuzz
 from loadtests.fuzz_watch import deaths, lives
-from tests.support.running import RunningService
+from loadtests.running import RunningService
 
 COUNTS = {"requests": 1200, "hypothesis": 200, "images": 96, "wire": 160}
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from llama_index.embeddings.text_embeddings_inference import TextEmbeddingsInference
 
-from tests.cluster.conftest import Oracle
-from tests.support.running import RunningService
+from loadtests.running import RunningService
+from tests.support.oracle import Oracle
 
 pytestmark = pytest.mark.usefixtures("forgotten_clients")
 

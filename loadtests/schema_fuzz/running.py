@@ -1,4 +1,4 @@
-"""Runs schemathesis's own command line over a live service. `python -m tests.support.schema_fuzz.running URL [--cases
+"""Runs schemathesis's own command line over a live service. `python -m loadtests.schema_fuzz.running URL [--cases
 N]`"""
 
 import argparse
@@ -35,7 +35,7 @@ def run(url: str, examples: int, *, phases: str = "examples,coverage,fuzzing", s
             *("--seed", str(seed), "--continue-on-failure", "--no-color", "--request-timeout", "60"),
             *("--report", "json", "--report-json-path", str(summary)),
         ]
-        env = os.environ | {"SCHEMATHESIS_HOOKS": "tests.support.schema_fuzz.hooks", "PYTHONPATH": str(ROOT)}
+        env = os.environ | {"SCHEMATHESIS_HOOKS": "loadtests.schema_fuzz.hooks", "PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, cwd=scratch, env=env, capture_output=True, text=True, check=False)
         report = done.stdout + done.stderr
         if not summary.exists():

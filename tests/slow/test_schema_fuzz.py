@@ -1,8 +1,8 @@
 """schemathesis over the live service: a short run of a fixed seed. `make schemathesis` makes thousands of cases."""
 
 from app.api.routes import ROUTES
-from tests.support.running import RunningService
-from tests.support.schema_fuzz.running import run
+from loadtests.running import RunningService
+from loadtests.schema_fuzz.running import run
 
 
 def test_requests_made_of_the_document_are_answered_as_it_says(service: RunningService) -> None:

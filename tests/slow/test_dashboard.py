@@ -11,7 +11,7 @@ import pytest
 
 from loadtests import prometheus, workloads
 from loadtests.prometheus import Prometheus
-from tests.support.running import RunningService, wait_for
+from loadtests.running import RunningService, wait_for
 
 pytestmark = pytest.mark.skipif(
     not prometheus.installed() and os.environ.get("CI") != "true",
@@ -52,7 +52,6 @@ def empty(server: Prometheus) -> list[str]:
     ]
 
 
-@pytest.mark.cluster
 def test_no_panel_is_empty(service: RunningService) -> None:
     with loaded(service), prometheus.scraping(f"127.0.0.1:{service.port}") as server:
         wait_for(lambda: server.scrapes() >= 12, 120, "twelve scrapes")

@@ -12,7 +12,7 @@ from PIL import Image
 from examples import clustering, image_search, recommendation, search, text
 from examples.helpers import average_embeddings, encode_text
 from examples.works import WORKS, placed
-from tests.support.running import ROOT, RunningService
+from loadtests.running import ROOT, RunningService
 
 
 def test_text_finds_the_proverbs_said_twice(service: RunningService, capsys: pytest.CaptureFixture[str]) -> None:

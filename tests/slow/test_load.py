@@ -5,9 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from tests.support.running import ROOT, RunningService, clean_environment
+from loadtests.running import ROOT, RunningService, clean_environment
 
 
 def load(service: RunningService, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -22,7 +20,6 @@ def requests(out: Path) -> dict[str, tuple[int, int]]:
         return {r["Name"]: (int(r["Request Count"]), int(r["Failure Count"])) for r in csv.DictReader(rows)}
 
 
-@pytest.mark.cluster
 def test_texts_and_batches(service: RunningService, tmp_path: Path) -> None:
     done = load(service, tmp_path, "SearchUser", "IndexUser")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -35,7 +32,6 @@ def test_texts_and_batches(service: RunningService, tmp_path: Path) -> None:
     assert ",Ingress,2\n" in (tmp_path / "replicas.csv").read_text().replace("\r\n", "\n")
 
 
-@pytest.mark.cluster
 def test_images_and_a_threshold_that_is_not_kept(service: RunningService, tmp_path: Path) -> None:
     done = load(service, tmp_path, "--least-per-s", "1e6", "ImageUser")
     assert done.returncode == 1, done.stdout + done.stderr

@@ -1,33 +1,11 @@
 """The field for the API key, on a service that asks for keys."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-import pytest
 from playwright.sync_api import Request, expect
 
-from app.auth import api_keys
-from tests.cluster.page.visit import Visit
-from tests.support.running import running, write_config
+from tests.support.locked import Locked
+from tests.support.visit import Visit
 
 CELLS = "#heatmap td[data-level]"
-
-
-@dataclass
-class Keys:
-    url: str
-    both: str  # may embed and read
-    reads: str  # may only read
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keys]:
-    folder = tmp_path_factory.mktemp("keys")
-    both, reads = api_keys.make("one", ["embed", "read"]), api_keys.make("two", ["read"])
-    file = folder / "keys"
-    file.write_text("\n".join(key.line for _, key in (both, reads)))
-    with running(write_config(folder, access={"keys_file": str(file)})) as service:
-        yield Keys(service.url, both[0], reads[0])
 
 
 def give(visit: Visit, key: str) -> None:
@@ -35,7 +13,7 @@ def give(visit: Visit, key: str) -> None:
     visit.page.keyboard.press("Enter")
 
 
-def test_the_field_appears_and_the_page_goes_on_with_the_key(troubled: Visit, keys: Keys) -> None:
+def test_the_field_appears_and_the_page_goes_on_with_the_key(troubled: Visit, locked: Locked) -> None:
     page = troubled.page
     sent: list[str | None] = []
 
@@ -44,7 +22,7 @@ def test_the_field_appears_and_the_page_goes_on_with_the_key(troubled: Visit, ke
             sent.append(request.headers.get("authorization"))
 
     page.on("request", note)
-    page.goto(keys.url)
+    page.goto(locked.service.url)
     expect(page.get_by_label("API key")).to_be_focused()
     expect(page.locator("#key-message")).to_have_text(
         "Send an API key, as `Authorization: Bearer KEY` or `x-api-key: KEY`."
@@ -52,47 +30,47 @@ def test_the_field_appears_and_the_page_goes_on_with_the_key(troubled: Visit, ke
     assert page.get_by_label("API key").get_attribute("type") == "password"
     give(troubled, "wrong")
     expect(page.locator("#key-message")).to_have_text("This API key is unknown.")
-    give(troubled, keys.both)
+    give(troubled, locked.keys["page"])
     expect(page.locator("#key")).to_be_hidden()
     expect(page.locator(CELLS)).to_have_count(36)
     expect(page.locator("#live-models li")).to_have_count(2)
     troubled.search("How long do I have to send something back?")
     # Once without a key and once with a wrong one: while the field is open nobody knocks again.
-    assert sent[:3] == [None, "Bearer wrong", f"Bearer {keys.both}"]
-    assert set(sent[3:]) == {f"Bearer {keys.both}"}
+    assert sent[:3] == [None, "Bearer wrong", f"Bearer {locked.keys['page']}"]
+    assert set(sent[3:]) == {f"Bearer {locked.keys['page']}"}
     assert len(troubled.errors) == 2
     assert all("401" in error for error in troubled.errors)
 
 
-def test_the_key_stays_in_the_tab_and_nowhere_else(troubled: Visit, keys: Keys) -> None:
+def test_the_key_stays_in_the_tab_and_nowhere_else(troubled: Visit, locked: Locked) -> None:
     page = troubled.page
-    page.goto(keys.url)
-    give(troubled, keys.both)
+    page.goto(locked.service.url)
+    give(troubled, locked.keys["page"])
     expect(page.locator(CELLS)).to_have_count(36)
     page.reload()
     expect(page.locator(CELLS)).to_have_count(36)
     expect(page.locator("#key")).to_be_hidden()
     elsewhere = page.evaluate("[JSON.stringify(localStorage), document.cookie, location.href]")
-    assert not any(keys.both in text for text in elsewhere)
+    assert not any(locked.keys["page"] in text for text in elsewhere)
     other = page.context.new_page()
-    other.goto(keys.url)
+    other.goto(locked.service.url)
     expect(other.get_by_label("API key")).to_be_visible()
 
 
-def test_a_panel_says_that_it_waits_for_a_key(troubled: Visit, keys: Keys) -> None:
+def test_a_panel_says_that_it_waits_for_a_key(troubled: Visit, locked: Locked) -> None:
     page = troubled.page
-    page.goto(keys.url)
+    page.goto(locked.service.url)
     expect(page.get_by_label("API key")).to_be_visible()
     page.locator("#search-form").get_by_role("button", name="Search").click()
     expect(page.locator("#search-status")).to_have_text("Waiting for an API key.")
-    give(troubled, keys.both)
+    give(troubled, locked.keys["page"])
     expect(page.locator("#search-status")).to_contain_text("12 passages searched in")
 
 
-def test_a_key_that_may_not_embed_is_told_so(troubled: Visit, keys: Keys) -> None:
+def test_a_key_that_may_not_embed_is_told_so(troubled: Visit, locked: Locked) -> None:
     page = troubled.page
-    page.goto(keys.url)
-    give(troubled, keys.reads)
+    page.goto(locked.service.url)
+    give(troubled, locked.keys["read"])
     expect(page.locator("#sentences-status")).to_have_text(
         "This needs an API key with the scope `embed`; yours has read."
     )

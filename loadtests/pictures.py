@@ -1,7 +1,9 @@
 """Image files for tests: by Pillow where it can write them, by hand where it can't."""
 
+import base64
 import io
 import struct
+import uuid
 import zlib
 from typing import Any
 
@@ -111,3 +113,21 @@ def every_format() -> dict[str, bytes]:
         "bmp-alpha": bmp_with_alpha(rgba),
         "bmp-bit": encode(Image.fromarray(grey).convert("1"), "BMP"),
     }
+
+
+def picture(seed: int, size: tuple[int, int] = (40, 30)) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8))
+
+
+def file_of(image: Image.Image, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def fresh_seed() -> int:
+    return uuid.uuid4().int % 2**32

@@ -1,9 +1,8 @@
 """API keys on a real service that other machines could reach: through HAProxy, and past it to a replica's own port."""
 
 import json
+import re
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,56 +12,13 @@ import pytest
 from app.api.route import Route
 from app.api.routes import ROUTES, SERVE_ROUTES
 from app.auth import api_keys
-from tests.cluster.test_lifecycle import listening
+from loadtests.pictures import b64, file_of, fresh_seed, picture
+from loadtests.running import ROOT, RunningService, listening, wait_for
 from tests.support import outside
-from tests.support.running import RunningService, running, wait_for, write_config
+from tests.support.locked import SCOPES, Locked, bearer
 
-SCOPES = ("embed", "read", "admin")
-SECURITY = Path(__file__).parents[2] / "SECURITY.md"
+SECURITY = Path(__file__).parents[3] / "SECURITY.md"
 TEXT = {"texts": ["a key opens a door"]}
-
-
-@dataclass
-class Locked:
-    service: RunningService
-    file: Path
-    keys: dict[str, str]
-    direct: int  # port of the ingress replica itself
-
-    def urls(self) -> list[str]:
-        return [self.service.url, f"http://127.0.0.1:{self.direct}"]
-
-
-def bearer(secret: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {secret}"}
-
-
-@pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
-    folder = tmp_path_factory.mktemp("locked")
-    made = {scope: api_keys.make(f"one-{scope}", [scope]) for scope in SCOPES}
-    made |= {"all": api_keys.make("all", SCOPES), "other": api_keys.make("other", SCOPES)}
-    made |= {"late": api_keys.make("late", SCOPES, 1.0), "few": api_keys.make("few", SCOPES)}
-    lines = [key.line + (" requests=2" if name == "few" else "") for name, (_, key) in made.items()]
-    file = folder / "keys"
-    file.write_text("\n".join(lines))
-    config = write_config(folder, access={"keys_file": str(file), "reload_s": 0.2}, image_models=[])
-    with running(config, HOST="0.0.0.0") as service:  # noqa: S104 - who gets in is the point
-        yield Locked(service, file, {name: secret for name, (secret, _) in made.items()}, _replica_port(service))
-
-
-def _replica_port(service: RunningService) -> int:
-    [ingress] = service.named("ServeReplica:embedding-service:Ingress")
-    found = [port for port in listening([ingress]) if _answers(port)]
-    assert len(found) == 1
-    return found[0]
-
-
-def _answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/livez", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def call(url: str, route: Route, headers: dict[str, str]) -> httpx.Response:
@@ -80,9 +36,8 @@ def test_no_route_answers_without_the_right_key(locked: Locked, route: Route) ->
         wrong = [({}, 401), (bearer(api_keys.make("x", ["embed"])[0]), 401), (bearer(locked.keys["late"]), 401)]
         wrong += [(bearer(locked.keys[scope]), 403) for scope in SCOPES if scope != route.scope]
         assert [call(url, route, headers).status_code for headers, _ in wrong] == [status for _, status in wrong]
-        if route.path != "/embed/image":  # no image model here
-            inside = 400 if route.request and route.example is None else 200
-            assert call(url, route, bearer(locked.keys[route.scope])).status_code == inside
+        inside = 400 if route.request and route.example is None else 200
+        assert call(url, route, bearer(locked.keys[route.scope])).status_code == inside
 
 
 def test_what_serve_answers_itself_is_as_declared(locked: Locked) -> None:
@@ -101,11 +56,14 @@ def test_anonymous_health_is_short(locked: Locked) -> None:
 
 
 def test_hits_are_a_tenants_own(locked: Locked) -> None:
-    def cached(name: str) -> bool:
-        headers = bearer(locked.keys[name])
-        return bool(httpx.post(f"{locked.service.url}/embed/text", json=TEXT, headers=headers).json()["cached"])
+    def cached(path: str, body: Any, name: str) -> bool:
+        answer = httpx.post(locked.service.url + path, json=body, headers=locked.bearer(name), timeout=30)
+        return bool(answer.json()["cached"])
 
-    assert [cached("all"), cached("all"), cached("other"), cached("other")] == [False, True, False, True]
+    image = b64(file_of(picture(fresh_seed())))
+    for path, body in (("/embed/text", TEXT), ("/embed/image", {"images": [image]})):
+        hits = [cached(path, body, name) for name in ("all", "all", "other", "other")]
+        assert hits == [False, True, False, True], path
 
 
 def test_a_quota_ends_in_429_with_a_time_to_wait(locked: Locked) -> None:
@@ -203,20 +161,36 @@ def test_no_secret_and_no_path_is_in_log_or_answer(locked: Locked) -> None:
             answer = httpx.post(url + path, content=body, headers=bearer(secret))
             assert answer.status_code >= 400
             assert secret not in answer.text
-            assert not any(word in answer.text for word in ("Traceback", ".py", "/work", "/home", "site-packages"))
-    logged = locked.service.output() + "".join(
-        path.read_text(errors="replace") for path in _logs(locked.service) if path.is_file()
-    )
+            assert not any(word in answer.text for word in ("Traceback", ".py", str(ROOT), "site-packages"))
+    # The logs are those of this service's replicas, with what failed in it.
+    failed = httpx.post(f"{locked.service.url}/embed/text", json={}, headers=locked.bearer("all"))
+    id_ = failed.headers["x-request-id"]
+    wait_for(lambda: any(id_ in path.read_text(errors="replace") for path in _logs(locked.service)), what="the logs")
+    logged = locked.service.output() + "".join(path.read_text(errors="replace") for path in _logs(locked.service))
     assert "embedding-service" in logged
     assert not [name for name, secret in locked.keys.items() if secret in logged]
     assert unknown not in logged
+
+
+def test_logs_are_json_where_the_owner_asks_for_it(locked: Locked) -> None:
+    failed = httpx.post(f"{locked.service.url}/embed/text", json={}, headers=locked.bearer("all"))
+    id_ = failed.headers["x-request-id"]
+
+    def lines() -> list[str]:
+        files = [path for path in _logs(locked.service) if path.name.startswith("replica_")]
+        return [line for path in files for line in path.read_text().splitlines() if id_ in line]
+
+    [line] = wait_for(lines, what="the line of a request that failed")
+    told = json.loads(line)
+    assert told["levelname"] == "INFO"
+    assert re.search(r"POST /embed/text 400 [0-9.]+ms invalid_request$", told["message"])
 
 
 def _logs(service: RunningService) -> list[Path]:
     """Ray's logs of this service."""
     [server] = [p for p in service.processes() if p.name() == "gcs_server"]
     [folder] = [word.partition("=")[2] for word in server.cmdline() if word.startswith("--log_dir=")]
-    return [*Path(folder).rglob("*.log"), *Path(folder).rglob("*.out"), *Path(folder).rglob("*.err")]
+    return [path for path in Path(folder).rglob("*") if path.suffix in (".log", ".out", ".err") and path.is_file()]
 
 
 def test_exactly_the_ports_that_security_md_names_answer_from_another_machine(locked: Locked) -> None:

@@ -1,0 +1,132 @@
+"""What README's tables say of settings, errors and limits is what the code does."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.config.args import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, Limits
+from app.config.settings import AppArgs, ClientSettings, LaunchSettings
+from app.errors import ServiceError
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+SETTINGS = (ROOT / "app" / "config" / "settings.py").read_text("utf-8")
+# The launcher's word to its child, and variables of Ray and of the libraries that find models.
+NOT_THE_OWNERS = {"EMBEDDING_RUN_FOLDER", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "XDG_CACHE_HOME", "RAY_USE_TLS"}
+# OpenTelemetry's own, of which README names the one that turns traces on.
+OTEL = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER_ARG"}
+
+# A value of each variable, and where it arrives.
+ARRIVES: dict[str, tuple[str, str, Any]] = {
+    "PORT": ("4000", "launch.port", 4000),
+    "HOST": ("::1", "launch.host", "::1"),
+    "ALLOW_ANONYMOUS": ("1", "launch.allow_anonymous", True),
+    "LOG_FORMAT": ("json", "launch.log_format", "json"),
+    "TEXT_MODEL": ("a/b", "args.text_models.0.id", "a/b"),
+    "IMAGE_MODEL": ("a/c", "args.image_models.0.id", "a/c"),
+    "TEXT_MODEL_FALLBACK": ("a/d", "args.text_fallback", "a/d"),
+    "IMAGE_MODEL_FALLBACK": ("a/e", "args.image_fallback", "a/e"),
+    "IMAGE_FOLDER": ("/pictures", "args.image_folder", "/pictures"),
+    "IMAGE_URL_HOSTS": ("a.example, b.example", "args.image_urls.hosts", ("a.example", "b.example")),
+    "API_KEYS_FILE": ("/keys", "args.access.keys_file", "/keys"),
+    "AUTH": ("required", "args.auth", "required"),
+    "CORS_ORIGINS": ("https://a.example", "args.cors_origins", ("https://a.example",)),
+    "EMBEDDING_URL": ("http://a.example", "client.url", "http://a.example"),
+    "EMBEDDING_API_KEY": ("k", "client.api_key", "k"),
+    "MODEL_ALIASES": ("x=y", "args.model_aliases", {"x": "y"}),
+    "CACHE_MAX_SIZE": ("7", "args.cache.max_size", 7),
+    "CACHE_TTL": ("8", "args.cache.ttl_ms", 8),
+    "BATCH_SIZE": ("9", "args.text_models.0.batch_size", 9),
+    "MAX_WORKERS": ("3", "args.text_models.0.workers", 3),
+    "SERVE_BYPASS": ("off", "args.serve_bypass", "off"),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("http://c:4318", "args.tracing.endpoint", "http://c:4318"),
+}
+DEFAULTS = {
+    "PORT": "3000", "HOST": "127.0.0.1", "TEXT_MODEL": DEFAULT_TEXT_MODEL, "IMAGE_MODEL": DEFAULT_IMAGE_MODEL,
+    "ALLOW_ANONYMOUS": "0", "CACHE_MAX_SIZE": "10000", "CACHE_TTL": "3600000", "BATCH_SIZE": "32", "MAX_WORKERS": "2",
+    "LOG_FORMAT": "text", "SERVE_BYPASS": "auto",
+}  # fmt: skip
+
+
+def rows(heading: str, first: str) -> Iterator[list[str]]:
+    """Cells of the table below `heading` that begins with the column `first`."""
+    table = README.partition(heading)[2].partition(f"| {first} |")[2].partition("\n\n")[0]
+    for line in table.splitlines()[2:]:
+        yield [cell.strip() for cell in line.strip("|").split(" | ")]
+
+
+def variables() -> set[str]:
+    """As the table has them; `HOST` stands in the row of `PORT`."""
+    named = {name for row in rows("## Settings", "variable") for name in re.findall(r"`([A-Z_]+)`", row[0])}
+    return named | {"HOST"}
+
+
+def at(path: str, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    whole = {
+        "args": AppArgs().with_environment(environ),
+        "launch": LaunchSettings.from_environment(),
+        "client": ClientSettings.from_environment(),
+    }
+    found: Any = whole
+    for part in path.split("."):
+        found = found[int(part)] if part.isdigit() else found[part] if isinstance(found, dict) else getattr(found, part)
+    return found
+
+
+def test_every_variable_that_is_read_is_in_the_table_and_no_other() -> None:
+    read = set(re.findall(r'"([A-Z][A-Z_]{3,})"', SETTINGS)) - NOT_THE_OWNERS - OTEL
+    assert variables() == read == ARRIVES.keys()
+
+
+def test_every_variable_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ARRIVES:
+        monkeypatch.delenv(name, raising=False)
+    for name, (value, path, expected) in ARRIVES.items():
+        with monkeypatch.context() as only:
+            assert at(path, {}, only) != expected, name
+            assert at(path, {name: value}, only) == expected, name
+
+
+def test_the_defaults_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ARRIVES:
+        monkeypatch.delenv(name, raising=False)
+    for name, default in DEFAULTS.items():
+        path = ARRIVES[name][1]
+        assert str(at(path, {}, monkeypatch)) == {"0": "False"}.get(default, default), name
+    shown = {row[0].strip("`"): row[1].strip("`") for row in rows("## Settings", "variable")}
+    assert {name: shown[name] for name in DEFAULTS if name in shown} == {
+        name: default for name, default in DEFAULTS.items() if name != "HOST"
+    }
+    assert "`HOST` (default `127.0.0.1`)" in README
+
+
+def kinds(base: type[ServiceError] = ServiceError) -> Iterator[type[ServiceError]]:
+    yield base
+    for kind in base.__subclasses__():
+        yield from kinds(kind)
+
+
+def test_every_error_is_in_the_table_with_its_status() -> None:
+    table: dict[str, set[str]] = {}
+    for statuses, codes in rows("**Errors** say", "status"):
+        for code in re.findall(r"`([a-z_]+)`", codes):
+            if code != "param":
+                table[code] = set(statuses.split(", "))
+    ours = {kind.code: str(kind.status) for kind in kinds() if kind.__module__ == "app.errors" and kind.code.islower()}
+    assert table.keys() == ours.keys()
+    assert {code: status for code, status in ours.items() if status not in table[code]} == {}
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    limits = Limits()
+    line = README.partition("## Limits\n")[2].strip().partition("\n")[0]
+    assert f"{limits.texts:,} texts and {limits.text_body >> 20} MB a request" in line
+    assert f"{limits.text_bytes >> 10} KiB a text" in line
+    numbers = limits.vector_elements // 1_000_000
+    assert f"{numbers} million numbers and {limits.vector_body >> 20} MB a `/similarity` request" in line
+    assert f"{limits.deadline_s:g} s for a model's answer" in line
