@@ -35,9 +35,7 @@ class Engine:
 
     Args:
         model: Called on `threads` only.
-        queue: Plans the batches.
         threads: Shared by the engines of one replica.
-        replica: This replica's name, for replies.
         stage: The name of what comes before the queue.
         watch: Entered on the model's thread for each run.
     """

@@ -92,15 +92,12 @@ class RemoteEncoder:
         return self._preprocessing
 
     def refusal(self, kind: Modality) -> Overloaded | None:
-        """What `encode_texts` or `encode_images` would raise for a single one."""
         return (self._texts if kind == "text" else self._images).refusal()
 
     def encode_texts(self, texts: Sequence[TextInput]) -> Sequence["asyncio.Future[Encoded]"]:
-        """Raises Overloaded if these can't be answered in time, because of what waits already."""
         return self._texts.submit(tracing.carrying(texts))
 
     def encode_images(self, crops: Sequence[bytes]) -> Sequence["asyncio.Future[Encoded]"]:
-        """Raises Overloaded, as `encode_texts`."""
         return self._images.submit(tracing.carrying(crops))
 
     def trim(self) -> None:

@@ -40,16 +40,11 @@ class LruTtlCache:
         max_bytes: Upper bound of `bytes`, ENTRY_OVERHEAD per entry included; 0 keeps nothing. `squeezed_out` counts
             the entries that it has pushed out or refused.
         ttl_ms: Life of an entry in milliseconds; 0 means it never ends.
-
-    Raises:
-        ValueError: A bound or the life is negative.
     """
 
     def __init__(
         self, max_entries: int, max_bytes: int, ttl_ms: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        if min(max_entries, max_bytes, ttl_ms) < 0:
-            raise ValueError("max_entries, max_bytes and ttl_ms must be 0 or more")
         self.max_entries = max_entries
         self.max_bytes = max_bytes
         self._ttl_s = ttl_ms / 1000 if ttl_ms else math.inf

@@ -43,7 +43,6 @@ class ImageModel:
         return out
 
     def self_test(self) -> Vector:
-        """Its vectors of the self-test's images."""
         crops = self_test.images(self.preprocessing.output_size)
         return self.run([self.preprocessing.normalize(crop) for crop in crops])
 

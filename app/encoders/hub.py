@@ -52,15 +52,15 @@ def download(model_id: str, revision: str | None, *, allow_bin: bool, progress: 
     from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
     def files(at: str | None) -> list[str]:
-        info = HfApi().model_info(model_id, revision=at, timeout=LOOKUP_S)
+        info = _within(LOOKUP_S + 1, lambda: HfApi().model_info(model_id, revision=at, timeout=LOOKUP_S))
         return [sibling.rfilename for sibling in info.siblings or ()]
 
-    names = _within(LOOKUP_S + 1, lambda: files(revision))
+    names = files(revision)
     used = revision
     if not _has(names, ".safetensors") and revision is None and model_id in CONVERSIONS:
         used = CONVERSIONS[model_id]
         try:
-            names = _within(LOOKUP_S + 1, lambda: files(used))
+            names = files(used)
         except HubError as exc:
             if not allow_bin:
                 raise HubError(f"its conversion at {used} can't be had: {exc}") from exc

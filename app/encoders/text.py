@@ -99,11 +99,9 @@ class TextModel:
         return self._tokenizer(texts, prompt)
 
     def read(self, inputs: Sequence[TextInput]) -> list[TokenizedText | InvalidItem]:
-        """Inputs of every kind -> ids or an error, in order."""
         return self._tokenizer.read(inputs)
 
     def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
-        """What each text is made of, uncut."""
         return self._tokenizer.tokens(texts, prompt, special)
 
     def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Vector:
@@ -120,7 +118,6 @@ class TextModel:
         return out
 
     def self_test(self, *, exclusive: bool = False) -> Vector:
-        """Its vectors of the self-test's texts."""
         return self.run([text.ids for text in self.tokenize(self_test.TEXTS, "")], exclusive=exclusive)
 
     def warm(self, shapes: Sequence[tuple[int, int]]) -> None:

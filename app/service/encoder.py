@@ -69,7 +69,9 @@ class Encoder(Protocol):
         requests are rejected, so a rejection must be cheap.
         """
 
-    def encode_texts(self, texts: Sequence[TextInput]) -> "Sequence[asyncio.Future[Encoded]]": ...
+    def encode_texts(self, texts: Sequence[TextInput]) -> "Sequence[asyncio.Future[Encoded]]":
+        """Raises Overloaded, as `encode_images` does, if these can't be answered in time."""
+
     async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
         """The tokens of each text; see `app.encoders.tokenizer`."""
 
