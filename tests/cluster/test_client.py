@@ -169,7 +169,7 @@ def test_async_is_the_same(service: RunningService, asked: EmbeddingClient) -> N
 
 def command(service: RunningService, *argv: object, stdin: str = "") -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "app", *map(str, argv)],
+        [sys.executable, "-m", "app", "--config", str(ROOT / "serve_config.yaml"), *map(str, argv)],
         input=stdin,
         capture_output=True,
         text=True,

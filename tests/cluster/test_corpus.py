@@ -28,6 +28,7 @@ from tests.support.corpus_fakes import written
 WORDS = ["river", "bends", "where", "old", "stones", "keep", "quiet", "records", "of", "winter", "floods"]
 # So many that a quick machine is still at work when it is interrupted.
 ROWS, PART = 3_000, 100
+APP = (sys.executable, "-m", "app", "--config", str(ROOT / "serve_config.yaml"))
 END_S = 240.0
 
 
@@ -75,7 +76,7 @@ class Run:
 def running(source: Path, out: Path, *flags: str) -> Iterator[Run]:
     marker = f"{os.getpid()}-{random.random()}"
     env = clean_environment(TEST_CORPUS=marker)
-    command = [sys.executable, "-m", "app", "embed-corpus", str(source), "--out", str(out), "--part-rows", str(PART)]
+    command = [*APP, "embed-corpus", str(source), "--out", str(out), "--part-rows", str(PART)]
     process = subprocess.Popen(
         [*command, *flags],
         env=env,

@@ -9,7 +9,7 @@ CELLS = "#heatmap td[data-level]"
 
 
 def give(visit: Visit, key: str) -> None:
-    visit.page.get_by_label("API key").fill(key)
+    visit.page.get_by_label("API key", exact=True).fill(key)
     visit.page.keyboard.press("Enter")
 
 
@@ -23,11 +23,11 @@ def test_the_field_appears_and_the_page_goes_on_with_the_key(troubled: Visit, lo
 
     page.on("request", note)
     page.goto(locked.service.url)
-    expect(page.get_by_label("API key")).to_be_focused()
+    expect(page.get_by_label("API key", exact=True)).to_be_focused()
     expect(page.locator("#key-message")).to_have_text(
         "Send an API key, as `Authorization: Bearer KEY` or `x-api-key: KEY`."
     )
-    assert page.get_by_label("API key").get_attribute("type") == "password"
+    assert page.get_by_label("API key", exact=True).get_attribute("type") == "password"
     give(troubled, "wrong")
     expect(page.locator("#key-message")).to_have_text("This API key is unknown.")
     give(troubled, locked.keys["page"])
@@ -54,13 +54,13 @@ def test_the_key_stays_in_the_tab_and_nowhere_else(troubled: Visit, locked: Lock
     assert not any(locked.keys["page"] in text for text in elsewhere)
     other = page.context.new_page()
     other.goto(locked.service.url)
-    expect(other.get_by_label("API key")).to_be_visible()
+    expect(other.get_by_label("API key", exact=True)).to_be_visible()
 
 
 def test_a_panel_says_that_it_waits_for_a_key(troubled: Visit, locked: Locked) -> None:
     page = troubled.page
     page.goto(locked.service.url)
-    expect(page.get_by_label("API key")).to_be_visible()
+    expect(page.get_by_label("API key", exact=True)).to_be_visible()
     page.locator("#search-form").get_by_role("button", name="Search").click()
     expect(page.locator("#search-status")).to_have_text("Waiting for an API key.")
     give(troubled, locked.keys["page"])
