@@ -34,7 +34,7 @@ from deployments.remote_ranker import RemoteRanker
 from deployments.serve_internals import probe
 from deployments.serve_internals.accounting import own_accounting
 from deployments.serve_internals.bypass_middleware import BypassMiddleware
-from deployments.telemetry import ClusterMetrics, begin_traces, end_traces, join_serve_log, reporter
+from deployments.telemetry import ClusterMetrics, begin_traces, end_traces, join_serve_log, replica_name, reporter
 
 
 @serve.ingress()
@@ -72,7 +72,7 @@ class Ingress:
             cache=cache,
             ranker=RemoteRanker(similarity, args.limits, budget),
             args=args,
-            replica=str(serve.get_replica_context().replica_id.unique_id),
+            replica=replica_name(),
             authenticator=_authenticator(args),
             metrics=ClusterMetrics(self._reporter.client),
         )
