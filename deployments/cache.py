@@ -18,6 +18,8 @@ from deployments.named_actor import NAMESPACE, NamedActor, actor_name, ask_gcs, 
 
 # A detached actor outlives redeploys with the code that it began with: a new protocol needs a new kind.
 KIND = "cache-v3"
+# Less than a caller waits for `clear`: Ray's control store may be away.
+OTHERS_S = 2.0
 # A cache that nobody has polled for so long belongs to an application that is gone.
 ABANDONED_S = 3600.0
 
@@ -81,8 +83,20 @@ class CacheTransport:
 
     async def clear(self) -> int:
         """The first shard clears the application's actors of other settings too: old replicas may use them still."""
-        others = await ask_gcs(self._others) if self._shard == 0 else []
-        return sum(await asyncio.gather(self.actor.call("clear"), *map(_clear, others)))
+        if self._shard > 0:
+            return await self.actor.call("clear")  # type: ignore[no-any-return]
+        # Its own actor is cleared whether or not the others can be found.
+        outcomes: Sequence[Any] = await asyncio.gather(
+            self.actor.call("clear"), self._clear_others(), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return sum(outcomes)
+
+    async def _clear_others(self) -> int:
+        others = await ask_gcs(self._others, OTHERS_S)
+        return sum(await asyncio.gather(*map(_clear, others)))
 
     async def stats(self) -> CacheStats:
         return await self.actor.call("stats")  # type: ignore[no-any-return]

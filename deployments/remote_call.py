@@ -13,7 +13,8 @@ from ray.serve.exceptions import BackPressureError
 
 from app.dispatch.adaptive_timeout import AdaptiveTimeout
 from app.dispatch.retry import ReplicaLost, RetryBudget
-from app.errors import DeadlineExceeded, Overloaded, ServiceError, Unavailable
+from app.errors import DeadlineExceeded, InternalError, Overloaded, ServiceError, Unavailable
+from app.rpc.errors import UNKNOWN
 
 logger = logging.getLogger(__name__)
 
@@ -97,10 +98,16 @@ async def again(method: Any, name: str, deadline_s: float, budget: RetryBudget, 
 
 @asynccontextmanager
 async def _in_our_words(name: str) -> AsyncIterator[None]:
-    """What a deployment itself raised, and Serve's refusal to queue more, as ours."""
+    """What a deployment itself raised, and Serve's refusal to queue more, as ours; what it did not mean to raise as it
+    comes over RPC connections too (`app.rpc.errors`)."""
     try:
         yield
     except RayTaskError as error:
-        raise (error.cause if isinstance(error.cause, ServiceError) else error) from None
+        if isinstance(error, LOSSES):
+            raise
+        if isinstance(error.cause, ServiceError):
+            raise error.cause from None
+        logger.exception("%s failed", name)
+        raise InternalError(UNKNOWN) from None
     except BackPressureError:
         raise Overloaded(f"{name} has more requests than it can queue.", retry_after=1) from None

@@ -53,4 +53,4 @@ def find(wanted: str, known: Iterable[str]) -> str | None:
     name = ModelName(wanted)
     if name.public in names:
         return name.public
-    return next((each for each in names if name.public == ModelName(each).short), None)
+    return next((each for each in names if ModelName(each).short in (wanted, name.public)), None)

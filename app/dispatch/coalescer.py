@@ -180,7 +180,8 @@ class Coalescer(Generic[T, R]):
         return max(width - len(self._calls), min(self.max_width - len(self._calls), self._items // self.full), 0)
 
     def _finished(self, call: "asyncio.Task[None]") -> None:
-        del self._calls[call]
+        # Here, since a call that is cancelled before its first step never comes to an end of its own.
+        self.admission.waiting -= self.admission.cost([entry.item for entry in self._calls.pop(call)])
         self._pump()
 
     def _take(self, most: int, full: int) -> list[Pending[T, R]]:
@@ -221,7 +222,5 @@ class Coalescer(Generic[T, R]):
                 for entry in wanted:
                     entry.resolve(error)
             return
-        finally:
-            admission.waiting -= units
         for entry, result in zip(batch, results, strict=True):
             entry.resolve(result)

@@ -27,7 +27,8 @@ class RpcConnection(Frames):
     """The calling end. `await connect(...)` makes one."""
 
     def __init__(self, secret: bytes) -> None:
-        super().__init__(frames.MAX_BYTES)
+        # Until the other end has proved itself.
+        super().__init__(frames.MAX_HANDSHAKE_BYTES)
         self._secret = secret
         self._nonce = secrets.token_bytes(frames.NONCE_BYTES)
         self._is_proved = False
@@ -101,6 +102,7 @@ class RpcConnection(Frames):
     def _shake_hands(self, kind: int, head: bytes) -> None:
         nonce, shown = head[: frames.NONCE_BYTES], head[frames.NONCE_BYTES :]
         if kind == frames.WELCOME and self._is_proved:
+            self.max_bytes = frames.MAX_BYTES
             self.welcomed.set_result(None)
         elif (
             kind == frames.CHALLENGE

@@ -7,7 +7,7 @@ import orjson
 from app import errors
 from app.errors import InternalError, ServiceError
 
-UNKNOWN: Final = "The encoder failed unexpectedly."
+UNKNOWN: Final = "A deployment failed unexpectedly."
 
 # Where classes share a code, the first of them, which is the others' base.
 _BY_CODE: Final[dict[str, type[ServiceError]]] = {

@@ -28,7 +28,7 @@ class InFlight:
 
 
 class SingleFlight:
-    """Those of one ingress replica. `store`: takes an epoch and what future, by key."""
+    """Those of one ingress replica. `store`: takes an epoch and what was encoded, by key."""
 
     def __init__(self, store: Callable[[str | None, Sequence[tuple[bytes, bytes]]], None]) -> None:
         self._store = store

@@ -84,7 +84,7 @@ QUEUED = _gauge(
 )
 RETRIED = _counter(
     "embedding_retried_items_total",
-    "Items retried, each in a call of its own, because their replica was lost.",
+    "Items retried because their replica was lost.",
     "model",
 )
 READY = _gauge(

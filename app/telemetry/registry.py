@@ -119,7 +119,10 @@ def _add(
         for labels, cells in series.items():
             have = known.get(labels)
             # Histograms of another code version may have other buckets, which can't be added.
-            known[labels] = list(cells) if have is None or len(have) != len(cells) else join(have, cells)
+            if have is None:
+                known[labels] = list(cells)
+            elif len(have) == len(cells):
+                known[labels] = join(have, cells)
 
 
 def _sum(a: list[float], b: list[float]) -> list[float]:

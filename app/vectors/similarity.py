@@ -72,6 +72,8 @@ def rank(
     with np.errstate(all="ignore"):
         far, error = _rough(metric, query, candidates, wide)
         _refine(metric, query, candidates, far, _untrusted(far, candidates))
+        # Beyond float32 all are its largest number, and tie.
+        far = far.clip(-_FLOAT32_MAX, _FLOAT32_MAX)
         chosen = _contenders(far, error, top_k)
         unsettled = _unsettled(metric, far[chosen], error[chosen]) if wide else slice(None)
         _refine(metric, query, candidates, far, chosen[unsettled])
@@ -189,8 +191,6 @@ def _rough(metric: SimilarityMetric, query: Vector, candidates: Vector, wide: bo
     elif metric == "dot":
         most = max(-float(candidates.min(initial=0)), float(candidates.max(initial=0)))
         scale = most * float(np.abs(query).sum(dtype=np.float64))
-        # Beyond float32 all are its largest number, and tie.
-        far = far.clip(-_FLOAT32_MAX, _FLOAT32_MAX)
     return far, np.broadcast_to((_WIDE_ERROR if wide else _ERROR) * scale, far.shape)
 
 

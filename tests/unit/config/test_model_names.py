@@ -55,3 +55,9 @@ def test_names_of_one_model(one: str, other: str, same: bool) -> None:
 )
 def test_the_model_that_is_asked_for(wanted: str, found: str | None) -> None:
     assert find(wanted, ["a/foo", "b/foo", "bar", MINILM]) == found
+
+
+@pytest.mark.parametrize("served", ["Xenova/all-MiniLM-L6-v2", "models/all-MiniLM-L6-v2"])
+def test_a_known_short_name_may_be_another_owners_model(served: str) -> None:
+    assert find("all-MiniLM-L6-v2", [served]) == served
+    assert find("all-MiniLM-L6-v2", [served, MINILM]) == MINILM

@@ -14,6 +14,7 @@ with warnings.catch_warnings():
 
     from deployments import cache
     from deployments.cache import CacheTransport
+    from deployments.named_actor import GCS_S
 
 
 def name_of(application: str = "a", shard: int = 0, **args: Any) -> str:
@@ -66,3 +67,24 @@ def test_clear_reaches_actors_of_older_settings_once(shard: int, dropped: int, m
     transport = CacheTransport("a", CacheArgs(shards=2), shard)
     monkeypatch.setattr(transport.actor, "call", call)
     assert run(transport.clear()) == dropped
+
+
+def test_clear_empties_its_own_actor_while_ray_does_not_say_which_others_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cleared: list[str] = []
+
+    async def call(method: str) -> int:
+        cleared.append(method)
+        return 1
+
+    async def no_answer(find: Any, deadline_s: float) -> Any:
+        assert deadline_s < GCS_S
+        raise TimeoutError
+
+    monkeypatch.setattr(cache, "ask_gcs", no_answer)
+    transport = CacheTransport("a", CacheArgs())
+    monkeypatch.setattr(transport.actor, "call", call)
+    with pytest.raises(TimeoutError):
+        run(transport.clear())
+    assert cleared == ["clear"]

@@ -91,7 +91,7 @@ def test_a_reply_comes_whole_and_its_errors_by_their_codes() -> None:
 def test_an_error_that_is_not_of_the_service_is_told_by_a_constant_text() -> None:
     reply = EncodeReply(b"", {0: RuntimeError("/a/path")}, "f", "r", 0, 0, 0, 0, 1)  # type: ignore[dict-item]
     [error] = unpack_reply(*pack_reply(reply)).errors.values()
-    assert (type(error), error.message) == (InternalError, "The encoder failed unexpectedly.")
+    assert (type(error), error.message) == (InternalError, "A deployment failed unexpectedly.")
 
 
 def test_images_come_as_they_were() -> None:

@@ -481,3 +481,16 @@ def test_a_request_is_refused_for_what_waits_before_it_only() -> None:
         assert (len(coalescer), coalescer.calls, account.waiting) == (0, 0, 0)
 
     run(main())
+
+
+def test_a_call_that_is_cancelled_before_its_first_step_waits_no_longer() -> None:
+    async def main() -> None:
+        line, account = Line(), admission()
+        coalescer = Coalescer(line.send, lambda: 1, account)
+        [future] = coalescer.submit([7])
+        future.cancel()
+        coalescer.trim()
+        await turns()
+        assert (line.calls, coalescer.calls, len(coalescer), account.waiting) == ([], 0, 0, 0)
+
+    run(main())

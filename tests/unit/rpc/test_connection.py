@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 import uvloop
@@ -10,7 +11,7 @@ import uvloop
 from app.errors import InternalError, ModelUnavailable
 from app.rpc import connection as rpc_connection
 from app.rpc.connection import RpcConnection, connect
-from app.rpc.frames import CALL, CallRefused, ConnectionLost
+from app.rpc.frames import CALL, CHALLENGE, HEADER, CallRefused, ConnectionLost
 from tests.support.aio import run, turns, until
 from tests.support.rpc import HOST, SECRET, echo, ended, rpc_server
 
@@ -233,7 +234,7 @@ def test_errors_come_by_their_code_and_others_by_a_constant_text(caplog: pytest.
             error = raised.value
             assert (error.message, error.param, error.retry_after) == ("small-model is unavailable.", "model", 30)
             for head in (b"another", b"cancelled", b"no JSON"):
-                with pytest.raises(InternalError, match=r"^The encoder failed unexpectedly\.$"):
+                with pytest.raises(InternalError, match=r"^A deployment failed unexpectedly\.$"):
                     await one.call(head)
             await ended(one)
 
@@ -252,5 +253,28 @@ def test_the_number_of_a_call_that_is_under_way_is_not_used_twice() -> None:
             with pytest.raises(ConnectionLost):
                 await call
             assert b"b" not in works.open
+
+    run(main())
+
+
+def test_who_has_not_proved_itself_can_make_the_caller_hold_64_bytes_only() -> None:
+    async def main() -> None:
+        taken = 0
+
+        async def stranger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal taken
+            await reader.readexactly(HEADER.size)
+            writer.write(HEADER.pack(0, 2**24, 0, CHALLENGE))
+            with suppress(ConnectionError):
+                while True:
+                    writer.write(bytes(2**16))
+                    await writer.drain()
+                    taken += 2**16
+            writer.close()
+
+        async with await asyncio.start_server(stranger, HOST, 0) as server:
+            with pytest.raises(ConnectionLost):
+                await connect(HOST, server.sockets[0].getsockname()[1], SECRET)
+        assert taken < 2**24
 
     run(main())

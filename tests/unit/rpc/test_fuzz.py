@@ -203,4 +203,4 @@ def test_an_error_that_can_not_be_read_is_an_error_all_the_same(head: bytes) -> 
 def test_an_unknown_code_is_an_internal_error_with_a_constant_text() -> None:
     error = error_from_head(b'{"code": "of_the_future", "message": "private", "param": "x", "retry_after": 3}')
     assert type(error) is InternalError
-    assert (error.message, error.param, error.retry_after) == ("The encoder failed unexpectedly.", None, None)
+    assert (error.message, error.param, error.retry_after) == ("A deployment failed unexpectedly.", None, None)

@@ -141,7 +141,9 @@ def test_buckets_of_another_version_are_not_added_up() -> None:
     old = Snapshot(totals={BATCH_SIZE.name: {("m",): [1.0, 2.0]}})
     registry = Registry()
     registry.observe(BATCH_SIZE, 1, "m")
-    assert merged([old, registry.snapshot()]) == registry.snapshot()
+    # What there is stays: reports of a version that goes must not take the totals along.
+    assert merged([old, registry.snapshot()]) == old
+    assert merged([registry.snapshot(), old]) == registry.snapshot()
 
 
 def test_the_table_keeps_prometheus_conventions() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.errors import InvalidRequest
 from app.types import SimilarityMetric
 from app.vectors.similarity import normalize, rank
 
@@ -97,6 +98,17 @@ def test_a_vector_matches_itself_whatever_its_length(vector: list[float]) -> Non
     ranking = rank(vector, [longer, vector, [-number for number in vector]], threshold=1)
     assert (ranking.indices.tolist(), ranking.scores.tolist()) == ([0, 1], [1, 1])
     assert rank(vector, [[-number for number in vector]]).scores.tolist() == [-1]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("top_k", [None, 1])
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan])
+def test_a_number_that_is_not_finite_is_refused_by_its_row(
+    metric: SimilarityMetric, top_k: int | None, odd: float
+) -> None:
+    rows = np.array([[1, 1], [odd, 1], [1, 2]], np.float32)
+    with pytest.raises(InvalidRequest, match=r"candidates\.1"):
+        rank([1, 1], rows, metric=metric, top_k=top_k)
 
 
 @pytest.mark.parametrize("metric", METRICS)

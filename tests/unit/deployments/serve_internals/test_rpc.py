@@ -253,7 +253,7 @@ def test_what_the_method_raises_arrives_by_its_code() -> None:
             with pytest.raises(ModelUnavailable) as raised:
                 await pair.send("fails").get_async()
             assert (raised.value.message, raised.value.retry_after) == ("small-model is unavailable.", 30)
-            with pytest.raises(InternalError, match=r"^The encoder failed unexpectedly\.$"):
+            with pytest.raises(InternalError, match=r"^A deployment failed unexpectedly\.$"):
                 await pair.send("breaks").get_async()
             assert pair.accounting.errors == [True, True]
             assert (pair.accounting.under_way, pair.accounting.places) == (0, 0)
