@@ -13,7 +13,7 @@ from app.cli import flags
 from app.cli import key as key_command
 from app.config.file import read_args
 from app.config.settings import AppArgs, ClientSettings, LaunchSettings, image_model_is_chosen
-from app.encoders import pull, resolve
+from app.encoders.weights import pull, resolve
 from app.errors import ServiceError
 from app.local.launcher import SERVE_HERE, Launcher, access_notice
 

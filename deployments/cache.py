@@ -24,16 +24,12 @@ OTHERS_S = 2.0
 ABANDONED_S = 3600.0
 
 
-class CacheActor:
-    """All logic is `SharedCache`'s; async methods put it on one event loop.
-
-    Args:
-        bounds: The store's.
-    """
+class CacheActor(SharedCache):
+    """Ray calls all methods on one event loop, since some are async. `bounds`: of the store."""
 
     def __init__(self, name: str, bounds: tuple[int, int, int], lease_s: float) -> None:
+        super().__init__(LruTtlCache(*bounds), lease_s)
         self._name = name
-        self._cache = SharedCache(LruTtlCache(*bounds), lease_s)
         # The constructor has no event loop.
         ray.get_runtime_context().current_actor.watch.remote()
 
@@ -41,45 +37,30 @@ class CacheActor:
         """Report the metrics, and exit once this actor has been replaced or abandoned."""
         application = self._name.rsplit(":", 3)[0]
         reporter = Reporter(application, "CacheActor", ray.get_runtime_context().get_actor_id() or "")
-        reporter.registry.collectors.append(lambda: self._collect(reporter.registry))
+        reporter.registry.collectors.append(lambda: record_tier(reporter.registry, "shared", [self.store]))
         while True:
-            await asyncio.sleep(self._cache.lease_s / 2)
+            await asyncio.sleep(self.lease_s / 2)
             if await self._is_retired():
                 await reporter.close()
                 exit_actor()
 
-    async def lookup(self, keys: Sequence[bytes]) -> tuple[str, list[tuple[bytes, float | None] | None]]:
-        return self._cache.lookup(keys)
-
-    async def put(self, client: str, epoch: str, entries: Sequence[tuple[bytes, bytes]]) -> bool:
-        return self._cache.put(client, epoch, entries)
-
-    async def poll(self, request: PollRequest) -> PollResponse:
-        return await self._cache.poll(request)
-
-    async def clear(self) -> int:
-        return await self._cache.clear()
-
-    async def stats(self) -> CacheStats:
-        return await self._cache.stats()
-
     async def _is_retired(self) -> bool:
         """Whether nobody polls, and there are caches of other settings to poll instead. A cache that only waits for
         the next replica stays warm."""
-        idle_s = self._cache.idle_s
-        if idle_s <= 2 * self._cache.lease_s:
+        idle_s = self.idle_s
+        if idle_s <= 2 * self.lease_s:
             return False
         try:
             return idle_s > ABANDONED_S or bool(await ask_gcs(lambda: other_settings(self._name)))
         except Exception:  # noqa: BLE001 - Ray can't be asked now; it will be again
             return False
 
-    def _collect(self, registry: Registry) -> None:
-        store = self._cache.store
-        registry.set(CACHE_EVICTIONS, store.evictions, "shared")
-        registry.set(CACHE_EXPIRATIONS, store.expirations, "shared")
-        registry.set(CACHE_ENTRIES, len(store), "shared")
-        registry.set(CACHE_BYTES, store.bytes, "shared")
+
+def record_tier(registry: Registry, tier: str, stores: Sequence[LruTtlCache]) -> None:
+    registry.set(CACHE_EVICTIONS, sum(store.evictions for store in stores), tier)
+    registry.set(CACHE_EXPIRATIONS, sum(store.expirations for store in stores), tier)
+    registry.set(CACHE_ENTRIES, sum(map(len, stores)), tier)
+    registry.set(CACHE_BYTES, sum(store.bytes for store in stores), tier)
 
 
 class CacheTransport:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from app.config.args import ModelArgs
-from app.encoders import ClipModel, load_clip_model
+from app.encoders.clip import ClipModel, load_clip_model
 from app.inference.batch_queue import BatchQueue
 from app.telemetry.tracing import Origins
 from app.types import ModelInfo, Vector

@@ -45,17 +45,13 @@ class CorpusWorker:
             self._trouble = error
 
     def __call__(self, row: dict[str, Any]) -> Iterator[dict[str, bytes]]:
-        for outcome in self._outcomes(cloudpickle.loads(row["span"])):
-            yield {"outcome": cloudpickle.dumps(outcome)}
-
-    def _outcomes(self, span: RowSpan) -> Iterator[Receipt | ServiceError]:
-        if self._trouble is not None:
-            yield self._trouble
-            return
         try:
-            yield from self._encode(span)
+            if self._trouble is not None:
+                raise self._trouble
+            for receipt in self._encode(cloudpickle.loads(row["span"])):
+                yield {"outcome": cloudpickle.dumps(receipt)}
         except ServiceError as error:
-            yield error
+            yield {"outcome": cloudpickle.dumps(error)}
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from app.config.args import Backup, ModelArgs, ServeBypass, TracingArgs
-from app.encoders import TextModel
+from app.encoders.text import TextModel
 from app.errors import ModelUnavailable
 from app.images.preprocessing import Preprocessing
 from app.inference.model_threads import ModelThreads
@@ -70,7 +70,6 @@ class EncoderReplica:
         raise NotImplementedError
 
     def _begin(self, model: Any, info: ModelInfo) -> None:
-        """Make the model's engines."""
         raise NotImplementedError
 
     def _begin_texts(self, model: TextModel, info: ModelInfo) -> TextEngine:
@@ -103,7 +102,6 @@ class EncoderReplica:
             yield await texts.encode([text], float("inf"), exclusive=True)
 
     async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
-        """The tokens of each text, in order."""
         return await self._require().tokens(texts, prompt, special)
 
     async def check_health(self) -> None:

@@ -28,7 +28,6 @@ class Model(Protocol):
 
     def run(self, batch: Sequence[Any], /, *, exclusive: bool = False) -> Vector:
         """Items -> (n, dimensions)."""
-        ...
 
 
 class Engine:
@@ -36,10 +35,7 @@ class Engine:
 
     Args:
         model: Called on `threads` only.
-        queue: Plans the batches.
         threads: Shared by the engines of one replica.
-        replica: This replica's name, for replies.
-        registry: Counts calls and runs.
         stage: The name of what comes before the queue.
         watch: Entered on the model's thread for each run.
     """

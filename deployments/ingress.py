@@ -24,7 +24,8 @@ from app.dispatch.retry import RetryBudget
 from app.images.decode_pool import DecodePool
 from app.images.fetcher import Fetcher
 from app.images.reader import ImageReader
-from app.service.embedding_service import EmbeddingService, Encoder
+from app.service.embedding_service import EmbeddingService
+from app.service.encoder import Encoder
 from app.types import Modality
 from deployments.cache import CacheTransport
 from deployments.ingress_metrics import record_ingress
@@ -33,7 +34,7 @@ from deployments.remote_ranker import RemoteRanker
 from deployments.serve_internals import probe
 from deployments.serve_internals.accounting import own_accounting
 from deployments.serve_internals.bypass_middleware import BypassMiddleware
-from deployments.telemetry import ClusterMetrics, begin_traces, end_traces, join_serve_log, reporter
+from deployments.telemetry import ClusterMetrics, begin_traces, end_traces, join_serve_log, replica_name, reporter
 
 
 @serve.ingress()
@@ -71,7 +72,7 @@ class Ingress:
             cache=cache,
             ranker=RemoteRanker(similarity, args.limits, budget),
             args=args,
-            replica=str(serve.get_replica_context().replica_id.unique_id),
+            replica=replica_name(),
             authenticator=_authenticator(args),
             metrics=ClusterMetrics(self._reporter.client),
         )
@@ -117,6 +118,5 @@ def _authenticator(args: AppArgs) -> Authenticator | None:
 def _reader(args: AppArgs) -> ImageReader:
     folder = Path(args.image_folder).expanduser() if args.image_folder else None
     fetcher = Fetcher(args.image_urls, args.limits) if args.image_urls.hosts else None
-    workers = args.encoder.workers
-    pool = DecodePool(workers, args.limits)
-    return ImageReader(ThreadPoolExecutor(workers, "decode"), args.limits, folder, fetcher, pool)
+    threads = ThreadPoolExecutor(args.encoder.workers, "decode")
+    return ImageReader(threads, args.limits, folder, fetcher, DecodePool(args.encoder.workers, args.limits))

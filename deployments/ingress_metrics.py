@@ -7,10 +7,6 @@ from app.config.args import BYPASS_PARTS
 from app.service.encoder import Encoder
 from app.telemetry.metrics import (
     BYPASS,
-    CACHE_BYTES,
-    CACHE_ENTRIES,
-    CACHE_EVICTIONS,
-    CACHE_EXPIRATIONS,
     CACHE_FAILURES,
     CACHE_LOOKUPS,
     QUEUED,
@@ -19,6 +15,7 @@ from app.telemetry.metrics import (
     STATE,
 )
 from app.telemetry.registry import Registry
+from deployments.cache import record_tier
 from deployments.serve_internals import probe
 
 STATES = ("loading", "ready", "unavailable")
@@ -47,10 +44,7 @@ def _cache(registry: Registry, caches: Sequence[CacheClient]) -> None:
     registry.set(CACHE_LOOKUPS, shared_hits, "shared", "hit")
     registry.set(CACHE_LOOKUPS, sum(cache.shared_lookups for cache in caches) - shared_hits, "shared", "miss")
     registry.set(CACHE_FAILURES, sum(cache.shared_failures for cache in caches))
-    registry.set(CACHE_EVICTIONS, sum(cache.near.evictions for cache in caches), "near")
-    registry.set(CACHE_EXPIRATIONS, sum(cache.near.expirations for cache in caches), "near")
-    registry.set(CACHE_ENTRIES, sum(len(cache.near) for cache in caches), "near")
-    registry.set(CACHE_BYTES, sum(cache.near.bytes for cache in caches), "near")
+    record_tier(registry, "near", [cache.near for cache in caches])
 
 
 def _model(registry: Registry, encoder: Encoder) -> None:
@@ -58,12 +52,12 @@ def _model(registry: Registry, encoder: Encoder) -> None:
     serving = state.info.id if state.info is not None and state.status == "ready" else None
     # A backup is ready under its own name; the model that it stands in for is not there.
     registry.set(READY, serving == state.id, state.id)
-    for name in STATES:
-        registry.set(
-            STATE, name == ("unavailable" if serving not in (None, state.id) else state.status), state.id, name
-        )
+    status = state.status
     if serving is not None and serving != state.id:
         registry.set(READY, 1, serving)
+        status = "unavailable"
+    for name in STATES:
+        registry.set(STATE, name == status, state.id, name)
     registry.set(QUEUED, encoder.waiting, serving or state.id, "ingress")
     # By the configured name, whatever serves under it: a total must not move from one series to another.
     registry.set(RETRIED, encoder.retried, state.id)

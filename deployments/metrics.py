@@ -12,22 +12,11 @@ from deployments.named_actor import NamedActor, actor_name
 KIND = "metrics-v2"
 
 
-class MetricsActor:
-    """All logic is `SharedMetrics`'s; async methods put it on one event loop."""
-
-    def __init__(self) -> None:
-        self._metrics = SharedMetrics()
-
-    async def report(self, report: MetricsReport) -> None:
-        await self._metrics.report(report)
-
-    async def read(self) -> ClusterReading:
-        return await self._metrics.read()
+class MetricsActor(SharedMetrics):
+    """`SharedMetrics`, under the name that its process is known by."""
 
 
 class MetricsTransport:
-    """Calls on the application's metrics actor."""
-
     def __init__(self, application: str) -> None:
         self._actor = NamedActor(MetricsActor, actor_name(application, KIND))
 

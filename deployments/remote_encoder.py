@@ -18,7 +18,7 @@ from app.dispatch.replica_liveness import ReplicaLiveness
 from app.dispatch.retry import ReplicaLost, Retrier, RetryBudget
 from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.images.preprocessing import Preprocessing
-from app.service.embedding_service import Encoded, ModelState, Stages
+from app.service.encoder import Encoded, ModelState, Stages
 from app.telemetry import tracing
 from app.telemetry.tracing import Origins, Traced
 from app.types import Modality, ModelInfo, TextInput, Token
@@ -92,15 +92,12 @@ class RemoteEncoder:
         return self._preprocessing
 
     def refusal(self, kind: Modality) -> Overloaded | None:
-        """What `encode_texts` or `encode_images` would raise for a single one."""
         return (self._texts if kind == "text" else self._images).refusal()
 
     def encode_texts(self, texts: Sequence[TextInput]) -> Sequence["asyncio.Future[Encoded]"]:
-        """Raises Overloaded if these can't be answered in time, because of what waits already."""
         return self._texts.submit(tracing.carrying(texts))
 
     def encode_images(self, crops: Sequence[bytes]) -> Sequence["asyncio.Future[Encoded]"]:
-        """Raises Overloaded, as `encode_texts`."""
         return self._images.submit(tracing.carrying(crops))
 
     def trim(self) -> None:

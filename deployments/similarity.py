@@ -1,7 +1,9 @@
 """Similarity: ranks vectors on CPU, with numpy, beside the encoders and not among them."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,23 +29,20 @@ class Similarity:
         await self._reporter.close()
 
     async def rank_json(self, body: bytes) -> Ranking:
-        """A `/similarity` body -> its ranking.
-
-        Raises:
-            InvalidRequest: Names the field at fault.
-        """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, rank_json, body, self._limits)
+        """A `/similarity` body -> its ranking. Raises InvalidRequest, which names the field at fault."""
+        return await self._run(rank_json, body, self._limits)
 
     async def rank_matrix(
         self, body: NDArray[np.uint8], shape: tuple[int, int] | None, options: MatrixOptions
     ) -> Ranking:
         """A binary `/similarity` body -> its ranking. Raises InvalidRequest."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, rank_matrix, body, shape, options, self._limits)
+        return await self._run(rank_matrix, body, shape, options, self._limits)
 
     async def rank(
         self, query: Vector, candidates: Vector, metric: SimilarityMetric, top_k: int | None, threshold: float | None
     ) -> Ranking:
         """(d,) against (n, d). Raises InvalidRequest."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, rank, query, candidates, metric, top_k, threshold)
+        return await self._run(rank, query, candidates, metric, top_k, threshold)
+
+    async def _run(self, ranker: Callable[..., Ranking], *args: Any) -> Ranking:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, ranker, *args)

@@ -1,7 +1,7 @@
 """TextEncoder: one replica of one text model."""
 
 from app.config.args import ModelArgs
-from app.encoders import TextModel, load_text_model
+from app.encoders.text import TextModel, load_text_model
 from app.types import ModelInfo
 from deployments.encoder_replica import EncoderReplica
 

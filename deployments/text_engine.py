@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import partial
 
 from app.config.args import ModelArgs
-from app.encoders import TextModel, shapes
+from app.encoders import shapes
+from app.encoders.text import TextModel
 from app.errors import InvalidItem, ServiceError
 from app.inference.batch_queue import BatchQueue
 from app.inference.health_probe import HealthProbe

@@ -28,7 +28,7 @@ import numpy as np
 import psutil
 
 from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
-from app.encoders import TextModel, load_text_model
+from app.encoders.text import TextModel, load_text_model
 
 WORDS = ["river", "stone", "winter", "engine", "market", "letter", "quiet", "copper", "signal", "garden", "the", "of"]
 FEWEST, MOST = 12, 28  # words: 15 to 33 tokens

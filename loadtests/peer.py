@@ -32,7 +32,7 @@ def prepared(scratch: Path, model: str) -> Peer:
 
 
 def _with_onnx(python: Path, folder: Path, model: str) -> Path:
-    from app.encoders import resolve
+    from app.encoders.weights import resolve
 
     weights = resolve(model, None, True, False)
     shutil.copytree(weights.directory, folder)

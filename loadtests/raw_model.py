@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from app.config.args import Limits, ModelArgs
-from app.encoders import ImageModel, TextModel, load_clip_model, load_text_model
+from app.encoders.clip import ImageModel, load_clip_model
+from app.encoders.text import TextModel, load_text_model
 from app.images.decoder import decode
 
 BATCHES = (8, 16, 32)

@@ -52,12 +52,9 @@ class CacheClient:
     """Near cache and shared cache as one. Runs on one event loop; `run` must be running.
 
     Args:
-        transport: Reaches the shared cache.
         near: This replica's copies; max_bytes 0 keeps none. Its max_entries is no less than the shared cache's.
         deadline_s: A look-up that takes longer counts as a miss.
-        lease_s: The shared cache's lease.
         patience_s: Longest a poll may take beyond its parking.
-        clock: Seconds, monotonic.
     """
 
     transport: Transport
@@ -72,9 +69,9 @@ class CacheClient:
     shared_failures: int = 0
     write_behind: WriteBehind = field(init=False)
     _epoch: str | None = None
+    reachable: bool = False
     _leased_until: float = 0.0
     _sole_writer: bool = False
-    _reachable: bool = False
     _slow: int = 0
     _squeezed_out: int = 0  # by the near cache until this epoch began
     _touched: dict[bytes, None] = field(default_factory=dict)
@@ -104,11 +101,7 @@ class CacheClient:
                 self.write_behind.hurry.set()
             self._leased_until = started + self.lease_s
             self._slow = 0
-            self._reachable = True
-
-    @property
-    def reachable(self) -> bool:
-        return self._reachable
+            self.reachable = True
 
     async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = accept_all) -> CacheLookup:
         """Values by key, from the near cache first. Never takes longer than the deadline.
@@ -122,7 +115,7 @@ class CacheClient:
         epoch = self._epoch
         if missing:
             lacking(missing)
-        asked = missing if self._reachable and self._shared_may_have_more() else []
+        asked = missing if self.reachable and self._shared_may_have_more() else []
         if asked:
             found = await self._ask([keys[i] for i in asked])
             self.shared_lookups += len(asked)
@@ -149,7 +142,7 @@ class CacheClient:
             self.near.put(key, value)
             if self.near.get(key) is None:
                 self.write_behind.hurry.set()  # nobody has it until the shared cache does
-            if self._reachable:
+            if self.reachable:
                 self.write_behind.add(epoch, key, value)
 
     async def warm(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
@@ -177,25 +170,19 @@ class CacheClient:
             CacheUnavailable: The shared cache was not reached; nothing may be cleared.
         """
         try:
-            dropped = await asyncio.wait_for(self.transport.clear(), self.lease_s + self.patience_s)
+            return await asyncio.wait_for(self.transport.clear(), self.lease_s + self.patience_s)
         except Exception as error:
-            raise CacheUnavailable(
-                "The shared cache can't be reached; it may not be cleared. Try again.", retry_after=1
-            ) from error
-        return dropped
+            words = "The shared cache can't be reached; it may not be cleared. Try again."
+            raise CacheUnavailable(words, retry_after=1) from error
 
     async def stats(self) -> CacheStats:
         """The cluster's figures; this replica's own, with `available` False, when the cache is out of reach."""
-        if self._reachable:
+        if self.reachable:
             self.write_behind.flush()
         try:
             return await asyncio.wait_for(self.transport.stats(), self.patience_s)
         except Exception:  # noqa: BLE001 - statistics never fail a request
-            near, counts = self.near, self.counts
-            return CacheStats(
-                len(near), near.max_entries, near.bytes, near.max_bytes, counts.hits, counts.near_hits, counts.misses,
-                near.evictions, near.expirations, clients=1, available=False,
-            )  # fmt: skip
+            return CacheStats.of(self.near, self.counts, clients=1, available=False)
 
     def _near(self, keys: Sequence[bytes]) -> list[bytes | None]:
         if self.clock() >= self._leased_until:
@@ -228,10 +215,10 @@ class CacheClient:
 
     def _lost(self, error: Exception) -> None:
         """Open the breaker; the next answered poll closes it."""
-        if self._reachable:
+        if self.reachable:
             name = type(error).__name__
             logger.warning("shared cache out of reach (%s); every look-up is a miss until it is back", name)
-        self._reachable = False
+        self.reachable = False
 
     def _enter(self, epoch: str) -> None:
         if epoch != self._epoch:

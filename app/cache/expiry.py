@@ -14,12 +14,8 @@ class _Place(Enum):
 
 
 class Mortal:
-    """What has a life: base of the cache's entries, so that order costs them two references and no table.
-
-    Args:
-        key: What its owner finds it by.
-        ends_at: The moment its life ends, on the owner's clock; infinity for never.
-    """
+    """Base of the cache's entries, so that order costs them two references and no table. `ends_at`: on the owner's
+    clock; infinity for never."""
 
     __slots__ = ("ends_at", "key", "later", "place", "sooner")  # the last three belong to the queue
     later: "Mortal"
@@ -79,14 +75,10 @@ class ExpiryQueue:
         while self._heap and self._heap[0].place is _Place.NOWHERE:
             heapq.heappop(self._heap)
             self._dropped -= 1
-        head = self._run.later  # the ring's own node, which never ends, when the run is empty
-        if self._heap and self._heap[0].ends_at < head.ends_at:
-            if self._heap[0].ends_at > now:
-                return None
-            mortal = heapq.heappop(self._heap)
-            mortal.place = _Place.NOWHERE
-            return mortal.key
-        if head.ends_at > now or head is self._run:
+        soonest = self._run.later  # the ring's own node, which never ends, when the run is empty
+        if self._heap and self._heap[0].ends_at < soonest.ends_at:
+            soonest = self._heap[0]
+        if soonest.ends_at > now or soonest is self._run:
             return None
-        self.drop(head)
-        return head.key
+        self.drop(soonest)
+        return soonest.key

@@ -36,9 +36,7 @@ class KeyMaker:
 
     def text(self, text: str) -> bytes:
         """16-byte key of a text, equal to that of its UTF-8 bytes. Texts are not normalised."""
-        state = self._seeded.copy()
-        state.update(_utf8(text))
-        return state.digest()
+        return self.content(_utf8(text))
 
 
 def _utf8(text: str) -> bytes:

@@ -40,17 +40,11 @@ class LruTtlCache:
         max_bytes: Upper bound of `bytes`, ENTRY_OVERHEAD per entry included; 0 keeps nothing. `squeezed_out` counts
             the entries that it has pushed out or refused.
         ttl_ms: Life of an entry in milliseconds; 0 means it never ends.
-        clock: Monotonic seconds.
-
-    Raises:
-        ValueError: A bound or the life is negative.
     """
 
     def __init__(
         self, max_entries: int, max_bytes: int, ttl_ms: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        if min(max_entries, max_bytes, ttl_ms) < 0:
-            raise ValueError("max_entries, max_bytes and ttl_ms must be 0 or more")
         self.max_entries = max_entries
         self.max_bytes = max_bytes
         self._ttl_s = ttl_ms / 1000 if ttl_ms else math.inf
@@ -61,17 +55,13 @@ class LruTtlCache:
         self._expiry = ExpiryQueue()
         self._bytes = 0
         self.squeezed_out = 0
-        self._evictions = 0
+        self.evictions = 0  # entries pushed out by a bound, since the start
         self._expirations = 0
 
     def get(self, key: bytes) -> bytes | None:
         """The value, which becomes the most recently used; None when unknown or expired."""
-        self._sweep()
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
-        self._renew(entry)
-        return entry.value
+        found = self.get_with_ttl(key)
+        return None if found is None else found[0]
 
     def get_with_ttl(self, key: bytes) -> tuple[bytes, float | None] | None:
         """As `get`, with the seconds of life left (always > 0; None: never ends), for a copy elsewhere."""
@@ -104,7 +94,7 @@ class LruTtlCache:
         while len(self._entries) >= self.max_entries or self._bytes + size > self.max_bytes:
             self.squeezed_out += len(self._entries) < self.max_entries
             self._remove(self._recency.newer.key)
-            self._evictions += 1
+            self.evictions += 1
         entry = _Entry(key, value, now + life)
         self._entries[key] = entry
         self._bytes += size
@@ -130,11 +120,6 @@ class LruTtlCache:
     def __len__(self) -> int:
         self._sweep()
         return len(self._entries)
-
-    @property
-    def evictions(self) -> int:
-        """Entries pushed out by a bound, since the start."""
-        return self._evictions
 
     @property
     def expirations(self) -> int:

@@ -5,7 +5,7 @@ A shard that is slow or dead costs its own keys only. With a single shard nothin
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, TypeVar
 
@@ -54,7 +54,6 @@ class CacheShards:
     shards: Sequence[CacheClient]
 
     async def run(self) -> None:
-        """Hold all leases until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for shard in self.shards:
                 tasks.create_task(shard.run())
@@ -64,11 +63,7 @@ class CacheShards:
         return all(shard.reachable for shard in self.shards)
 
     async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = accept_all) -> CacheLookup:
-        """Values by key. Takes as long as the slowest shard that is asked, which has a deadline.
-
-        Args:
-            lacking: Told, shard by shard, which keys the near caches lack; what it raises is raised.
-        """
+        """Takes as long as the slowest shard that is asked, which has a deadline. `lacking` is told shard by shard."""
         asked = parts(keys, len(self.shards))
         epochs = [""] * len(self.shards)
         values: list[bytes | None] = [None] * len(keys)
@@ -85,48 +80,29 @@ class CacheShards:
         return CacheLookup(_BETWEEN.join(epochs), values)
 
     def put_many(self, epoch: str | None, entries: Sequence[tuple[bytes, bytes]]) -> None:
-        """Keep fresh vectors. `epoch`: of their look-up."""
         epochs = (epoch or "").split(_BETWEEN)
         for number, indices in parts([key for key, _ in entries], len(self.shards)).items():
             if epochs[number : number + 1] not in ([], [""]):
                 self.shards[number].put_many(epochs[number], [entries[i] for i in indices])
 
     async def warm(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
-        """Store entries that nobody looked up.
-
-        Raises:
-            CacheUnavailable: A shard was not reached; others may have stored theirs.
-        """
+        """Raises CacheUnavailable when a shard was not reached; others may have stored theirs."""
         asked = parts([key for key, _ in entries], len(self.shards))
         await _gather(
             {number: self.shards[number].warm([entries[i] for i in indices]) for number, indices in asked.items()}
         )
 
     async def clear(self) -> int:
-        """Clear the whole cluster's cache.
-
-        Raises:
-            CacheUnavailable: A shard was not reached; others may be cleared.
-        """
+        """Raises CacheUnavailable when a shard was not reached; others may be cleared."""
         return sum((await _gather({number: shard.clear() for number, shard in enumerate(self.shards)})).values())
 
     async def stats(self) -> CacheStats:
         """The cluster's figures; `available` when every shard is."""
         each = (await _gather({number: shard.stats() for number, shard in enumerate(self.shards)})).values()
-        return CacheStats(
-            size=sum(one.size for one in each),
-            max_size=sum(one.max_size for one in each),
-            bytes=sum(one.bytes for one in each),
-            max_bytes=sum(one.max_bytes for one in each),
-            hits=sum(one.hits for one in each),
-            near_hits=sum(one.near_hits for one in each),
-            misses=sum(one.misses for one in each),
-            evictions=sum(one.evictions for one in each),
-            expirations=sum(one.expirations for one in each),
-            # Every client asks every shard.
-            clients=max(one.clients for one in each),
-            available=all(one.available for one in each),
-        )
+        added = {field.name: sum(getattr(one, field.name) for one in each) for field in fields(CacheStats)}
+        # Every client asks every shard.
+        added["clients"] = max(one.clients for one in each)
+        return CacheStats(**added | {"available": all(one.available for one in each)})
 
 
 def _of_all(lacking: Callable[[list[int]], None], indices: Sequence[int], of_shard: list[int]) -> None:

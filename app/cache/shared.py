@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Self
 
 from app.cache.lru import LruTtlCache
 
@@ -46,16 +47,9 @@ class PollRequest:
 
 @dataclass(frozen=True, slots=True)
 class PollResponse:
-    """What a poll returns.
-
-    Args:
-        sole_writer: No other client has written in this epoch.
-        sole_client: No other client has a lease.
-    """
-
     epoch: str
-    sole_writer: bool
-    sole_client: bool
+    sole_writer: bool  # no other client has written in this epoch
+    sole_client: bool  # no other client has a lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +67,13 @@ class CacheStats:
     expirations: int
     clients: int
     available: bool = True
+
+    @classmethod
+    def of(cls, store: LruTtlCache, counts: Counts, clients: int, available: bool = True) -> Self:
+        return cls(
+            len(store), store.max_entries, store.bytes, store.max_bytes, counts.hits, counts.near_hits, counts.misses,
+            store.evictions, store.expirations, clients, available,
+        )  # fmt: skip
 
     @property
     def hit_rate(self) -> float:
@@ -94,9 +95,7 @@ class SharedCache:
     """One per cluster (or shard). Runs on one event loop.
 
     Args:
-        store: Holds the entries.
         lease_s: How long a client may serve near copies after the start of its last answered poll.
-        clock: Seconds, monotonic.
     """
 
     store: LruTtlCache
@@ -177,22 +176,9 @@ class SharedCache:
         target = self._round
         await self._until(lambda c: c.round >= target, patience_s)
         total = Counts()
-        total.add(self._expired)
-        for client in self._clients.values():
-            total.add(client.counts)
-        store = self.store
-        return CacheStats(
-            size=len(store),
-            max_size=store.max_entries,
-            bytes=store.bytes,
-            max_bytes=store.max_bytes,
-            hits=total.hits,
-            near_hits=total.near_hits,
-            misses=total.misses,
-            evictions=store.evictions,
-            expirations=store.expirations,
-            clients=len(self._live()),
-        )
+        for counts in (self._expired, *(client.counts for client in self._clients.values())):
+            total.add(counts)
+        return CacheStats.of(self.store, total, clients=len(self._live()))
 
     def _call_in(self) -> None:
         """Let every parked poll return."""

@@ -97,41 +97,29 @@ class AppArgs(Settings):
     def with_environment(self, environ: Mapping[str, str] | None = None) -> Self:
         """The owner's variables over these values; an empty variable counts as unset."""
         env = {k: v for k, v in (os.environ if environ is None else environ).items() if v.strip()}
-        encoder: dict[str, Any] = {}
-        if "BATCH_SIZE" in env:
-            encoder["batch_size"] = env["BATCH_SIZE"]
-        if "MAX_WORKERS" in env:
-            encoder["workers"] = env["MAX_WORKERS"]
-        cache: dict[str, Any] = {}
-        if "CACHE_MAX_SIZE" in env:
-            cache["max_size"] = env["CACHE_MAX_SIZE"]
-        if "CACHE_TTL" in env:
-            cache["ttl_ms"] = env["CACHE_TTL"]
+        encoder = _given(env, batch_size="BATCH_SIZE", workers="MAX_WORKERS")
         data = self.model_dump()
         data["encoder"] |= encoder
-        data["cache"] |= cache
+        data["cache"] |= _given(env, max_size="CACHE_MAX_SIZE", ttl_ms="CACHE_TTL")
+        data["access"] |= _given(env, keys_file="API_KEYS_FILE")
+        data |= _given(
+            env,
+            text_fallback="TEXT_MODEL_FALLBACK",
+            image_fallback="IMAGE_MODEL_FALLBACK",
+            image_folder="IMAGE_FOLDER",
+            auth="AUTH",
+            serve_bypass="SERVE_BYPASS",
+        )
         for field, variable in (("text_models", "TEXT_MODEL"), ("image_models", "IMAGE_MODEL")):
             if variable in env:
-                ids = [part.strip() for part in env[variable].split(",") if part.strip()]
-                data[field] = [self.entry(id_, getattr(self, field)).model_dump() for id_ in ids]
+                data[field] = [self.entry(id_, getattr(self, field)).model_dump() for id_ in _parts(env[variable])]
             data[field] = [model | encoder for model in data[field]]
-        for field, variable in (
-            ("text_fallback", "TEXT_MODEL_FALLBACK"),
-            ("image_fallback", "IMAGE_MODEL_FALLBACK"),
-            ("image_folder", "IMAGE_FOLDER"),
-            ("auth", "AUTH"),
-            ("serve_bypass", "SERVE_BYPASS"),
-        ):
-            if variable in env:
-                data[field] = env[variable]
-        if "API_KEYS_FILE" in env:
-            data["access"]["keys_file"] = env["API_KEYS_FILE"]
         if "CORS_ORIGINS" in env:
-            data["cors_origins"] = [part.strip() for part in env["CORS_ORIGINS"].split(",") if part.strip()]
+            data["cors_origins"] = _parts(env["CORS_ORIGINS"])
         if "IMAGE_URL_HOSTS" in env:
-            data["image_urls"]["hosts"] = [part.strip() for part in env["IMAGE_URL_HOSTS"].split(",") if part.strip()]
+            data["image_urls"]["hosts"] = _parts(env["IMAGE_URL_HOSTS"])
         if "MODEL_ALIASES" in env:
-            pairs = [part.partition("=") for part in env["MODEL_ALIASES"].split(",") if part.strip()]
+            pairs = [part.partition("=") for part in _parts(env["MODEL_ALIASES"])]
             # A part without "=" names no model, which is refused like any other wrong value.
             data["model_aliases"] = {name.strip(): model.strip() or None for name, _, model in pairs}
         data["tracing"] |= _tracing(env)
@@ -140,17 +128,27 @@ class AppArgs(Settings):
         return type(self).model_validate(data)
 
 
+def _given(env: Mapping[str, str], **variables: str) -> dict[str, Any]:
+    """By field, the values of those variables that are set."""
+    return {field: env[variable] for field, variable in variables.items() if variable in env}
+
+
+def _parts(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
 def _tracing(env: Mapping[str, str]) -> dict[str, Any]:
     if env.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return {"endpoint": None}
-    names = {
-        "endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
-        "sample": "OTEL_TRACES_SAMPLER_ARG",
-        "service_name": "OTEL_SERVICE_NAME",
-    }
-    given: dict[str, Any] = {field: env[variable].strip() for field, variable in names.items() if variable in env}
+    stripped = {variable: value.strip() for variable, value in env.items()}
+    given = _given(
+        stripped,
+        endpoint="OTEL_EXPORTER_OTLP_ENDPOINT",
+        sample="OTEL_TRACES_SAMPLER_ARG",
+        service_name="OTEL_SERVICE_NAME",
+    )
     if "OTEL_EXPORTER_OTLP_HEADERS" in env:
-        pairs = [part.partition("=") for part in env["OTEL_EXPORTER_OTLP_HEADERS"].split(",") if part.strip()]
+        pairs = [part.partition("=") for part in _parts(env["OTEL_EXPORTER_OTLP_HEADERS"])]
         given["headers"] = {name.strip(): unquote(value.strip()) for name, _, value in pairs}
     return given
 
@@ -201,14 +199,9 @@ class LaunchSettings(Settings):
 
     @classmethod
     def from_environment(cls) -> Self:
-        names = {
-            "host": "HOST",
-            "port": "PORT",
-            "log_format": "LOG_FORMAT",
-            "allow_anonymous": "ALLOW_ANONYMOUS",
-        }
-        given = {field: os.environ.get(variable, "") for field, variable in names.items()}
-        return cls.model_validate({name: value for name, value in given.items() if value.strip()})
+        env = {name: value for name, value in os.environ.items() if value.strip()}
+        given = _given(env, host="HOST", port="PORT", log_format="LOG_FORMAT", allow_anonymous="ALLOW_ANONYMOUS")
+        return cls.model_validate(given)
 
 
 def client_key() -> str | None:

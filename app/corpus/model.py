@@ -10,7 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from app.config.args import Limits, ModelArgs
-from app.encoders import ClipModel, TextModel, load_clip_model, load_text_model, shapes
+from app.encoders import shapes
+from app.encoders.clip import ClipModel, load_clip_model
+from app.encoders.text import TextModel, load_text_model
 from app.errors import ServiceError
 from app.images import decoder
 from app.inference.batch_queue import BatchQueue, Job, Slice

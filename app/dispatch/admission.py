@@ -41,7 +41,6 @@ class AdmissionControl(Generic[T]):
         cost: Units of items.
         queue_s: A request that finds more seconds of work before it is refused.
         deadline_s: So is one that could not be done by then.
-        clock: Seconds.
     """
 
     name: str
@@ -88,11 +87,7 @@ class AdmissionControl(Generic[T]):
 
     @contextmanager
     def track(self, items: Sequence[T]) -> Iterator[None]:
-        """For work that waits elsewhere: refuse it, or keep account of it until the end of the block.
-
-        Raises:
-            Overloaded: As `check`.
-        """
+        """For work that waits elsewhere: refuse it as `check` does, or keep account of it until the block's end."""
         now, ticket, units = self.clock(), object(), self.cost(items)
         self.check(units, now - next(iter(self._tracked.values()), now))
         self._tracked[ticket] = now

@@ -15,11 +15,6 @@ PROMISE_S = 1.0
 
 @dataclass(slots=True, eq=False)
 class LeastOutstanding(Generic[T]):
-    """
-    Args:
-        clock: Seconds.
-    """
-
     clock: Callable[[], float] = time.monotonic
     _sent: Counter[T] = field(default_factory=Counter)
     _promised: deque[tuple[float, T]] = field(default_factory=deque)

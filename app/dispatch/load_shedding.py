@@ -25,7 +25,6 @@ class LoadShedder:
     Args:
         refusal: What a request that needs a model of this kind would hear now; None while one takes more.
         needs: By method and path, the kind of model that all of a route's requests need.
-        clock: Seconds.
     """
 
     refusal: Callable[[Modality], Overloaded | None]

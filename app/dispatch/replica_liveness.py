@@ -28,7 +28,6 @@ class ReplicaLiveness:
     Args:
         memory_s: Whoever was not heard of for so long is forgotten. Longer than any call, or one that is frozen with
             a call in it would not be missed.
-        clock: Seconds.
     """
 
     memory_s: float
@@ -38,7 +37,9 @@ class ReplicaLiveness:
     def heard(self, name: str, batches: int) -> None:
         """It said that it has run so many batches since it began."""
         now = self.clock()
-        self._forget(now - self.memory_s)
+        self._known = {
+            known: replica for known, replica in self._known.items() if replica.heard_at >= now - self.memory_s
+        }
         replica = self._known.get(name)
         if replica is None:
             self._known[name] = _Replica(now, now, batches)
@@ -68,7 +69,3 @@ class ReplicaLiveness:
         missing. Idle replicas do not count as getting on: of them nothing is known."""
         latest = self.clock() - SILENT_S
         return bool(self._known) and all(replica.advanced_at > latest for replica in self._known.values())
-
-    def _forget(self, oldest: float) -> None:
-        for name in [name for name, replica in self._known.items() if replica.heard_at < oldest]:
-            del self._known[name]

@@ -54,7 +54,6 @@ class RetryBudget:
 
     Args:
         args: Share, floor and size of the bucket, which is full at first.
-        clock: Seconds.
     """
 
     args: RetryArgs
@@ -101,8 +100,6 @@ class Retrier(Generic[T, R]):
         budget: How many may be tried again.
         batch: Items of a micro-batch.
         width: How many attempts are under way at once.
-        clock: Seconds.
-        sleep: Waits so many.
     """
 
     send_alone: Callable[[T, float], Awaitable[R]]

@@ -1,8 +1,7 @@
 """CLIP: a text model and an image model whose vectors compare."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -44,7 +43,6 @@ class ImageModel:
         return out
 
     def self_test(self) -> Vector:
-        """Its vectors of the self-test's images."""
         crops = self_test.images(self.preprocessing.output_size)
         return self.run([self.preprocessing.normalize(crop) for crop in crops])
 
@@ -57,18 +55,19 @@ class ImageModel:
         self._runner.warm((np.zeros((size, *shape), np.float32),) for size in warmed)
 
     def _plan(self, n: int) -> Sequence[tuple[int, int]]:
-        if not n:
-            return ()
-        return shapes.pieces(n, self._tokens) if self._runner.fixed_shapes else ((n, n),)
+        return shapes.plan(n, self._tokens, self._runner.fixed_shapes)
 
 
+@dataclass(frozen=True, slots=True)
 class ClipModel:
     """Both models of one CLIP; they share `info`."""
 
-    def __init__(self, info: ModelInfo, text: TextModel, image: ImageModel) -> None:
-        self.info = info
-        self.text = text
-        self.image = image
+    text: TextModel
+    image: ImageModel
+
+    @property
+    def info(self) -> ModelInfo:
+        return self.text.info
 
 
 def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipModel:
@@ -111,14 +110,11 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
 
     file = tokenizer_file(folder, cache)
     texts, images = runner("clip_text"), runner("clip_image")
+    preprocessors = ("preprocessor_config.json", "processor_config.json")
+    settings = [max_tokens, *(read_json(folder / name) for name in preprocessors)]
     info = ModelInfo(
         id=ModelName(weights.id).public,
-        fingerprint=fingerprint(
-            weights,
-            texts.precision,
-            [folder / "config.json", file],
-            [max_tokens, *_settings(folder)],
-        ),
+        fingerprint=fingerprint(weights, texts.precision, [folder / "config.json", file], settings),
         dimensions=dimensions,
         max_tokens=max_tokens,
         kinds=("text", "image"),
@@ -132,10 +128,6 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
     patches = (height // int(vision.get("patch_size", 32))) ** 2 + 1
     # 0 as padding: CLIP looks for the end token, and must not find it in the padding of a row that is none.
     text = TextModel(info, Tokenizer(file, max_tokens), texts, pad_id=0)
-    model = ClipModel(info, text, ImageModel(info, preprocessing, images, patches))
-    self_test.check(self_test.SelfTest(text.self_test(), model.image.self_test()), weights, info, cache)
-    return model
-
-
-def _settings(folder: Path) -> list[Any]:
-    return [read_json(folder / name) for name in ("preprocessor_config.json", "processor_config.json")]
+    image = ImageModel(info, preprocessing, images, patches)
+    self_test.check(self_test.SelfTest(text.self_test(), image.self_test()), weights, info, cache)
+    return ClipModel(text, image)

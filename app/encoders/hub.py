@@ -5,6 +5,7 @@ Look-ups have a short deadline, so a service without a network starts in seconds
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,15 +52,15 @@ def download(model_id: str, revision: str | None, *, allow_bin: bool, progress: 
     from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
     def files(at: str | None) -> list[str]:
-        info = HfApi().model_info(model_id, revision=at, timeout=LOOKUP_S)
+        info = _within(LOOKUP_S + 1, lambda: HfApi().model_info(model_id, revision=at, timeout=LOOKUP_S))
         return [sibling.rfilename for sibling in info.siblings or ()]
 
-    names = _within(LOOKUP_S + 1, lambda: files(revision))
+    names = files(revision)
     used = revision
     if not _has(names, ".safetensors") and revision is None and model_id in CONVERSIONS:
         used = CONVERSIONS[model_id]
         try:
-            names = _within(LOOKUP_S + 1, lambda: files(used))
+            names = files(used)
         except HubError as exc:
             if not allow_bin:
                 raise HubError(f"its conversion at {used} can't be had: {exc}") from exc
@@ -89,23 +90,20 @@ def _has(names: list[str], suffix: str) -> bool:
 
 def _within(seconds: float, call: Callable[[], T]) -> T:
     """The call's result or a HubError in time: name resolution has no timeout of its own."""
-    results: list[T] = []
-    errors: list[HubError] = []
+    outcome: Future[T] = Future()
 
     def run() -> None:
         try:
-            results.append(_named(call))
+            outcome.set_result(_named(call))
         except HubError as exc:
-            errors.append(exc)
+            outcome.set_exception(exc)
 
-    thread = threading.Thread(target=run, name="hub-lookup", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
-        raise HubError(f"the hub did not answer within {seconds:.0f} s")
-    return results[0]
+    # Not an executor's: those are waited for when the process ends.
+    threading.Thread(target=run, name="hub-lookup", daemon=True).start()
+    try:
+        return outcome.result(seconds)
+    except TimeoutError:
+        raise HubError(f"the hub did not answer within {seconds:.0f} s") from None
 
 
 def _named(call: Callable[[], T]) -> T:

@@ -62,6 +62,13 @@ def pieces(n: int, length: int) -> tuple[tuple[int, int], ...]:
     return full + tuple(sorted(tail, reverse=True))
 
 
+def plan(n: int, length: int, fixed: bool) -> Sequence[tuple[int, int]]:
+    """The runs of `n` rows: `pieces` where shapes are fixed, else one of them all."""
+    if fixed:
+        return pieces(n, length)
+    return ((n, n),) if n else ()
+
+
 def grid(max_batch: int, max_tokens_per_run: int, max_length: int) -> list[tuple[int, int]]:
     """Every (batch, length) that a planner with these limits can make `pieces` ask for, small ones first."""
     shapes = set()

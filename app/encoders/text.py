@@ -28,11 +28,7 @@ VECTORS_VERSION = 1
 def load_text_model(
     args: ModelArgs, *, threads: int, offline: bool, streams: int = 1, latency_profile: bool = False
 ) -> "TextModel":
-    """Load a sentence-transformers or plain transformers model.
-
-    Args:
-        streams: As in `RunOptions`.
-        latency_profile: As in `RunOptions`.
+    """Load a sentence-transformers or plain transformers model; `streams` and `latency_profile` as in `RunOptions`.
 
     Raises:
         ModelUnavailable: Its weights can't be had, it is no model of this kind, or it fails its self-test.
@@ -99,41 +95,29 @@ class TextModel:
         self._pad_id = pad_id
 
     def tokenize(self, texts: Sequence[str], prompt: str | None = None) -> list[TokenizedText]:
-        """Texts -> ids, in order.
-
-        Args:
-            prompt: Put before every text; None for the model's own default prompt, "" for none.
-        """
+        """Texts -> ids, in order. `prompt`: before every text; None for the model's own default, "" for none."""
         return self._tokenizer(texts, prompt)
 
     def read(self, inputs: Sequence[TextInput]) -> list[TokenizedText | InvalidItem]:
-        """Inputs of every kind -> ids or an error, in order."""
         return self._tokenizer.read(inputs)
 
     def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
-        """What each text is made of, uncut."""
         return self._tokenizer.tokens(texts, prompt, special)
 
     def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Vector:
         """Token ids, one sequence per text -> (n, dimensions), rows in the order given."""
         out = np.empty((len(batch), self.info.dimensions), np.float32)
-        if not batch:
-            return out
-        longest = max(map(len, batch))
+        length = max(map(len, batch), default=0)
         if self._runner.fixed_shapes:
-            length = shapes.bucket(longest, self.lengths)
-            plan = shapes.pieces(len(batch), length)
-        else:
-            length, plan = longest, ((len(batch), len(batch)),)
+            length = shapes.bucket(length, self.lengths)
         start = 0
-        for rows, padded in plan:
+        for rows, padded in shapes.plan(len(batch), length, self._runner.fixed_shapes):
             ids, mask = self._padded(batch[start : start + rows], padded, length)
             out[start : start + rows] = self._runner(ids, mask, exclusive=exclusive)[:rows]
             start += rows
         return out
 
     def self_test(self, *, exclusive: bool = False) -> Vector:
-        """Its vectors of the self-test's texts."""
         return self.run([text.ids for text in self.tokenize(self_test.TEXTS, "")], exclusive=exclusive)
 
     def warm(self, shapes: Sequence[tuple[int, int]]) -> None:

@@ -31,7 +31,6 @@ class Tokenizer:
     """A model's tokenizer. Thread-safe.
 
     Args:
-        file: tokenizer.json.
         max_tokens: Longer texts are cut to this many tokens, special ones included.
         lower_case: Lower the text first, whatever the file says.
         prompt: Put before every text unless the caller gives another.

@@ -40,7 +40,6 @@ def resolve(
     Args:
         model_id: Hub id, short name, local directory, or the id of a model inside this package.
         revision: A hub revision; without one, whatever the cache has of the main branch.
-        offline: Never ask the hub.
         allow_bin_weights: Also take pytorch_model.bin, which torch reads with its `weights_only` loader.
 
     Raises:

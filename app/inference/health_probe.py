@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 
 # A run that ended this recently is proof enough.
 FRESH_S = 2.0
-# How long a health check waits for its probe, which stands behind runs that were there before.
-WAIT_S = 2.0
 # No run takes this long: one that has not ended by then hangs.
 HUNG_S = 120.0
 
@@ -27,13 +25,13 @@ class HealthProbe:
         run: Runs the model on a tiny input, once in each of its profiles. Raises on a fault of the device, also on
             numbers that are not finite.
         device: The thread that `run` runs on.
-        clock: Seconds.
+        wait_s: How long a health check waits for its probe, which stands behind runs that were there before.
     """
 
     run: Callable[[], object]
     device: Executor
     clock: Callable[[], float] = time.monotonic
-    wait_s: float = WAIT_S
+    wait_s: float = 2.0
     _worked_at: float = field(init=False)
     _doubted: bool = field(init=False, default=False)  # a run has failed, by a fault of its input or of the device
     _began: dict[int, float] = field(init=False, default_factory=dict)  # of each thread that runs the model now

@@ -80,8 +80,6 @@ class Scheduler:
     """Feeds the model from the queue.
 
     Args:
-        queue: Holds what waits and plans what runs next.
-        run: Runs one slice.
         streams: Micro-batches that the model runs at once.
         clock: Seconds; the queue's deadlines are on it.
         ran: Called with the items and the seconds of each run.

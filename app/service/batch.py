@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.errors import InvalidItem, PayloadTooLarge, ServiceError
-from app.service.embedding_service import DEFAULT_READING, EmbeddingResult, EmbeddingService
+from app.service.embedding_service import DEFAULT_READING, EmbeddingService
+from app.service.result import EmbeddingResult
 from app.types import Modality, ReadOptions
 
 
@@ -42,7 +43,25 @@ async def embed_mixed(
         reading: How texts are tokenized.
         names: The name of an item in errors, by index.
     """
-    group = _Group(service, items, reading, names)
+
+    async def embed(kind: Modality, model: str | None, indices: Sequence[int]) -> list[Outcome | ServiceError]:
+        contents = [item.content for i in indices if isinstance(item := items[i], Item)]
+        try:
+            if kind == "text":
+                result = await service.embed_texts([str(content) for content in contents], model, reading=reading)
+            else:
+                result = await service.embed_images(contents, model)
+        except ServiceError as error:
+            # One item (a text that is too long) may have failed all: each is embedded alone then.
+            if not isinstance(error, (InvalidItem, PayloadTooLarge)) or len(indices) == 1:
+                return [_renamed(error, names(index)) for index in indices]
+            alone = await asyncio.gather(*(embed(kind, model, [index]) for index in indices))
+            return [outcome for part in alone for outcome in part]
+        return [
+            _renamed(entry, names(index)) if isinstance(entry, ServiceError) else Outcome(entry, hit, result)
+            for index, entry, hit in zip(indices, result.entries, result.hits, strict=True)
+        ]
+
     outcomes: list[Outcome | ServiceError | None] = [i if isinstance(i, ServiceError) else None for i in items]
     groups: dict[tuple[Modality, str | None], list[int]] = {}
     for index, item in enumerate(items):
@@ -53,44 +72,12 @@ async def embed_mixed(
         for (kind, model), indices in groups.items()
         for start in range(0, len(indices), batch_size)
     ]
-    done = await asyncio.gather(*(group.embed(kind, model, part) for kind, model, part in parts))
+    done = await asyncio.gather(*(embed(kind, model, part) for kind, model, part in parts))
     for (_, _, indices), part_outcomes in zip(parts, done, strict=True):
         for index, outcome in zip(indices, part_outcomes, strict=True):
             outcomes[index] = outcome
     batches = sum(any(isinstance(o, Outcome) and not o.cached for o in part) for part in done)
     return [outcome for outcome in outcomes if outcome is not None], batches
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    service: EmbeddingService
-    items: Sequence[Item | ServiceError]
-    reading: ReadOptions
-    names: Callable[[int], str]
-
-    async def embed(self, kind: Modality, model: str | None, indices: Sequence[int]) -> list[Outcome | ServiceError]:
-        contents = [item.content for i in indices if isinstance(item := self.items[i], Item)]
-        try:
-            if kind == "text":
-                texts = [str(content) for content in contents]
-                result = await self.service.embed_texts(texts, model, reading=self.reading)
-            else:
-                result = await self.service.embed_images(contents, model)
-        except ServiceError as error:
-            return await self._embed_separately(kind, model, indices, error)
-        return [
-            _renamed(entry, self.names(index)) if isinstance(entry, ServiceError) else Outcome(entry, hit, result)
-            for index, entry, hit in zip(indices, result.entries, result.hits, strict=True)
-        ]
-
-    async def _embed_separately(
-        self, kind: Modality, model: str | None, indices: Sequence[int], error: ServiceError
-    ) -> list[Outcome | ServiceError]:
-        """Embed each item alone if one item (e.g. a text that is too long) has failed the batch."""
-        if not isinstance(error, (InvalidItem, PayloadTooLarge)) or len(indices) == 1:
-            return [_renamed(error, self.names(index)) for index in indices]
-        parts = await asyncio.gather(*(self.embed(kind, model, [index]) for index in indices))
-        return [outcome for part in parts for outcome in part]
 
 
 def _renamed(error: ServiceError, param: str) -> ServiceError:

@@ -5,10 +5,9 @@ the texts is embedded here and compared.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from secrets import SystemRandom
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +25,7 @@ from app.vectors.similarity import normalize
 CHECKED = 4  # texts per request that are embedded here, chosen at random
 # The same text in bf16 in differently shaped batches stays within both.
 MIN_COSINE, LENGTH_TOLERANCE = 0.999, 0.02
-
-
-class WarmCache(Protocol):
-    async def warm(self, entries: Sequence[tuple[bytes, bytes]]) -> None: ...
+Entries = Sequence[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +39,9 @@ class ReadyVectors:
     truncated: Sequence[bool]
 
 
-async def warm(service: EmbeddingService, cache: WarmCache, ready: ReadyVectors, model: str | None) -> tuple[int, int]:
+async def warm(
+    service: EmbeddingService, store: Callable[[Entries], Awaitable[None]], ready: ReadyVectors, model: str | None
+) -> tuple[int, int]:
     """Verify vectors and store them in the caller's cache scope. Returns the number stored and the number verified.
 
     Raises:
@@ -62,7 +60,7 @@ async def warm(service: EmbeddingService, cache: WarmCache, ready: ReadyVectors,
     await _verify_sample(ready, checked, encoder, info, service.limits.deadline_s)
     make_key = KeyMaker(request_context.current().cache_scope, info.fingerprint, "text").text
     entries = split(pack(ready.rows, ready.tokens, ready.truncated), len(ready.texts))
-    await cache.warm([(make_key(text), entry) for text, entry in zip(ready.texts, entries, strict=True)])
+    await store([(make_key(text), entry) for text, entry in zip(ready.texts, entries, strict=True)])
     return len(entries), len(checked)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from app.cache.client import CacheLookup
 from app.cache.keys import KeyMaker
 from app.config import model_names
 from app.config.args import Limits
@@ -24,7 +25,7 @@ from app.errors import (
 from app.images.decoder import DecodedImage
 from app.images.reader import ImageReader
 from app.service import prompts, request_context
-from app.service.encoder import Encoded, Encoder, ModelState, Stages, ready
+from app.service.encoder import Encoder, Stages, ready
 from app.service.result import EmbeddingResult
 from app.service.single_flight import InFlight, SingleFlight
 from app.telemetry import tracing
@@ -32,17 +33,8 @@ from app.telemetry.metrics import ITEMS_ANSWERED, STAGE_SECONDS
 from app.telemetry.registry import Registry
 from app.types import Modality, ModelInfo, Prompted, ReadOptions, TextInput, TokenIds
 
-__all__ = ["EmbeddingResult", "EmbeddingService", "Encoded", "Encoder", "ModelState", "Stages"]
-
 POLL_S = 0.02
 DEFAULT_READING = ReadOptions()
-
-
-class CacheLookup(Protocol):
-    @property
-    def epoch(self) -> str | None: ...
-    @property
-    def values(self) -> list[bytes | None]: ...
 
 
 class EmbeddingCache(Protocol):
@@ -57,10 +49,7 @@ class EmbeddingService:
     Args:
         encoders: By configured id, text models first in the order of configuration.
         cache: The near and the shared cache.
-        args: The settings, including limits and defaults.
-        reader: Decodes image entries.
         loading_wait_s: How long a request waits for a model that is still loading.
-        registry: Counts embedded items.
     """
 
     encoders: dict[str, Encoder]
@@ -69,15 +58,10 @@ class EmbeddingService:
     reader: ImageReader
     loading_wait_s: float = 2.0
     registry: Registry = field(default_factory=Registry)
-    _flights: SingleFlight = field(init=False)
+    flights: SingleFlight = field(init=False)
 
     def __post_init__(self) -> None:
-        self._flights = SingleFlight(self.cache.put_many)
-
-    @property
-    def in_flight(self) -> int:
-        """Number of items that are being encoded."""
-        return len(self._flights)
+        self.flights = SingleFlight(self.cache.put_many)
 
     @property
     def limits(self) -> Limits:
@@ -202,7 +186,7 @@ class EmbeddingService:
         def admit(lacking: list[int]) -> None:
             refusal = encoder.refusal(kind)
             # The cost of the other items is not known yet: some may be in the shared cache.
-            if refusal is not None and not all(keys[i] in self._flights for i in lacking):
+            if refusal is not None and not all(keys[i] in self.flights for i in lacking):
                 raise refusal
 
         try:
@@ -220,14 +204,14 @@ class EmbeddingService:
         stages = Stages()
         if not all(hits):
             missing = [i for i, hit in enumerate(hits) if not hit]
-            flights = self._flights.join(encoder, kind, [(keys[i], contents[i]) for i in missing], lookup.epoch)
+            flights = self.flights.join(encoder, kind, [(keys[i], contents[i]) for i in missing], lookup.epoch)
             try:
                 async with asyncio.timeout(self.limits.deadline_s):
                     await asyncio.wait({flight.future for flight in flights})
             except TimeoutError:
                 raise DeadlineExceeded(f"The model did not answer within {self.limits.deadline_s:g} s.") from None
             finally:
-                self._flights.leave(flights, encoder)
+                self.flights.leave(flights, encoder)
             for i, flight in zip(missing, flights, strict=True):
                 encoded = flight.future.result()
                 entries[i] = encoded.entry

@@ -53,17 +53,14 @@ class Encoder(Protocol):
     @property
     def waiting(self) -> int:
         """Items that are not part of a call yet."""
-        ...
 
     @property
     def retried(self) -> int:
         """Items that were retried since the start of this process."""
-        ...
 
     @property
     def preprocessing(self) -> Preprocessing | None:
         """The model's image preprocessing; None until it is known, and for text models."""
-        ...
 
     def refusal(self, kind: Modality) -> Overloaded | None:
         """The error that `encode_texts` or `encode_images` would raise for a single item because of overload.
@@ -71,17 +68,16 @@ class Encoder(Protocol):
         Called before any work is done for a request, including a look-up in the shared cache: under overload most
         requests are rejected, so a rejection must be cheap.
         """
-        ...
 
-    def encode_texts(self, texts: Sequence[TextInput]) -> "Sequence[asyncio.Future[Encoded]]": ...
+    def encode_texts(self, texts: Sequence[TextInput]) -> "Sequence[asyncio.Future[Encoded]]":
+        """Raises Overloaded, as `encode_images` does, if these can't be answered in time."""
+
     async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
         """The tokens of each text; see `app.encoders.tokenizer`."""
-        ...
 
     def encode_images(self, crops: Sequence[bytes]) -> "Sequence[asyncio.Future[Encoded]]": ...
     def trim(self) -> None:
         """Stop working on items whose futures were cancelled."""
-        ...
 
 
 def ready(encoder: Encoder) -> ModelInfo:

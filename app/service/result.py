@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from app.cache.entry import unpack
+from app.cache.entry import tokens_of, unpack
 from app.errors import ServiceError
 from app.images.decoder import DecodedImage
 from app.service.encoder import Stages
@@ -36,11 +36,10 @@ class EmbeddingResult:
 
     def counts(self) -> dict[str, object]:
         """The fields of the request log."""
-        good = [entry for entry in self.entries if isinstance(entry, bytes)]
         return {
             "model": self.info.id,
             "items": len(self.entries),
-            "tokens": int(unpack(good)[1].sum()) if good else 0,
+            "tokens": tokens_of(self.entries),
             "cache_hits": sum(self.hits),
         }
 

@@ -45,11 +45,7 @@ class SingleFlight:
     def join(
         self, encoder: Encoder, kind: Modality, misses: Sequence[tuple[bytes, Any]], epoch: str | None
     ) -> list[InFlight]:
-        """One future per miss; a miss that is already under way is joined, not computed again.
-
-        Raises:
-            Overloaded: The encoder's.
-        """
+        """One flight per miss; a miss that is already under way is joined. Raises the encoder's Overloaded."""
         loop = asyncio.get_running_loop()
         flights: list[InFlight] = []
         fresh: list[InFlight] = []

@@ -2,6 +2,7 @@
 
 import random
 import socket
+from itertools import islice
 
 import psutil
 
@@ -13,10 +14,7 @@ def is_free(port: int, host: str) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-        # Several HAProxy processes may bind one port with SO_REUSEPORT; listening tells whether one does.
-        try:
+            # Several HAProxy processes may bind one port with SO_REUSEPORT; listening tells whether one does.
             probe.listen(1)
         except OSError:
             return False
@@ -32,13 +30,9 @@ def free(count: int, first: int = 29_000, last: int = 32_000) -> list[int]:
     Raises:
         OSError: There are fewer.
     """
-    found: list[int] = []
     # In any order, so that two processes which choose at the same time are unlikely to choose the same.
-    for port in random.SystemRandom().sample(range(first, last), last - first):
-        if len(found) == count:
-            break
-        if is_free(port, "0.0.0.0"):  # noqa: S104 - a probe
-            found.append(port)
+    ports = random.SystemRandom().sample(range(first, last), last - first)
+    found = [*islice((port for port in ports if is_free(port, "0.0.0.0")), count)]  # noqa: S104 - a probe
     if len(found) < count:
         raise OSError(f"no {count} free ports between {first} and {last}")
     return found

@@ -70,7 +70,7 @@ def book(count: int, length: int) -> Book:
 
 def _vectors(texts: Sequence[str]) -> NDArray[np.float32]:
     from app.config.args import ModelArgs
-    from app.encoders import load_text_model
+    from app.encoders.text import load_text_model
 
     model = load_text_model(ModelArgs(id=MODEL), threads=1, offline=True)
     rows = []

@@ -20,7 +20,7 @@ import pytest
 
 from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus.known_vectors import matrix
-from app.encoders import load_text_model
+from app.encoders.text import load_text_model
 from app.vectors.similarity import normalize
 from loadtests.running import ROOT, clean_environment, folder, wait_for
 from tests.support.corpus_fakes import written

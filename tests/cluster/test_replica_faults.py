@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from app.config.args import ModelArgs
-from app.encoders import load_text_model, resolve
 from app.encoders.self_test import SelfTest
+from app.encoders.text import load_text_model
+from app.encoders.weights import resolve
 from loadtests.running import RunningService, running, wait_for, write_config
 from tests.support.oracle import Oracle
 from tests.support.poison import POISON

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
-from app.encoders import TextModel, load_text_model
+from app.encoders.text import TextModel, load_text_model
 
 
 @pytest.fixture(scope="session")

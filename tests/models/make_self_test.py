@@ -11,9 +11,10 @@ from PIL import Image
 from sentence_transformers import SentenceTransformer
 
 from app.config.args import DEFAULT_TEXT_MODEL, SHAPES_CLIP
-from app.encoders import resolve, self_test
+from app.encoders import self_test
 from app.encoders.preprocessor_config import read_preprocessing
 from app.encoders.self_test import SelfTest
+from app.encoders.weights import resolve
 from examples.shapes_reference import Reference
 
 FILE = Path(self_test.__file__).parents[1] / "assets" / "golden.json"

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from app.config.args import ModelArgs
-from app.encoders import ClipModel, TextModel, load_clip_model, load_text_model
 from app.encoders.backends import export, openvino_models
+from app.encoders.clip import ClipModel, load_clip_model
+from app.encoders.text import TextModel, load_text_model
 from app.errors import ModelUnavailable
 from app.types import Vector
 from tests.support.tiny import CLIP_MODELS, CORPUS, TEXT_MODELS, write_clip, write_dense, write_mpnet, write_pooling

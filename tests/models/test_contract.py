@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from app.config.args import ModelArgs
-from app.encoders import TextModel, load_text_model, self_test, shapes
+from app.encoders import self_test, shapes
 from app.encoders.backends import openvino_models, openvino_runner
+from app.encoders.text import TextModel, load_text_model
 from app.types import Vector
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -141,10 +142,10 @@ def test_bf16_is_used_where_the_cpu_has_it(minilm_args: ModelArgs) -> None:
 
 WARM_START = """
 import json, sys
-from app import encoders
+from app.encoders import text
 before = sorted({"torch", "transformers", "openvino"} & set(sys.modules))
 from app.config.args import ModelArgs
-model = encoders.load_text_model(ModelArgs(**json.loads(sys.argv[1])), threads=2, offline=True)
+model = text.load_text_model(ModelArgs(**json.loads(sys.argv[1])), threads=2, offline=True)
 vector = model.run([text.ids for text in model.tokenize(["Hello world"])])
 after = sorted({"torch", "transformers", "openvino", "openvino_telemetry"} & {k for k, v in sys.modules.items() if v})
 print(json.dumps([before, after, vector.shape]))

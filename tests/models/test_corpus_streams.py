@@ -9,7 +9,7 @@ import pytest
 
 from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus.model import ServingModel, run_planned
-from app.encoders import load_text_model
+from app.encoders.text import load_text_model
 from app.inference.batch_queue import BatchQueue
 from app.types import ModelInfo, TokenizedText, Vector
 from tests.support.texts import varied

@@ -10,7 +10,7 @@ import pytest
 from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus.known_vectors import matrix
 from app.corpus.run import CorpusOptions, embed_corpus, in_process
-from app.encoders import load_text_model
+from app.encoders.text import load_text_model
 from app.vectors.similarity import normalize
 from tests.support.texts import varied
 

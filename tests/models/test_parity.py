@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.encoders import TextModel
+from app.encoders.text import TextModel
 from app.types import Vector
 from tests.support.texts import varied
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from app.config.args import DEFAULT_TEXT_MODEL, SHAPES_CLIP, ModelArgs
-from app.encoders import load_clip_model, load_text_model, resolve, self_test
+from app.encoders import self_test
+from app.encoders.clip import load_clip_model
 from app.encoders.self_test import SelfTest
-from app.encoders.text import TextModel
-from app.encoders.weights import Weights
+from app.encoders.text import TextModel, load_text_model
+from app.encoders.weights import Weights, resolve
 from app.errors import ModelUnavailable
 from app.types import Vector
 from tests.support.service_fakes import info_of

@@ -84,7 +84,7 @@ WHAT_MAY: Final = [
     M("metadata of a PNG", "app/images/decoder.py", '    "PNG": png.essence,\n', "", "tests/unit/images/test_bombs.py tests/unit/images/test_decoder.py"),
     M("run-length BMP", "app/images/formats/header.py", "if compression in _RLE:", "if False:", "tests/unit/images/test_bombs.py tests/unit/images/test_formats.py"),
     M("decoders apart", "app/images/decode_pool.py", "worker = _start(self.command(self.limits))", "worker = None", "tests/unit/images/test_decode_pool.py"),
-    M("decoders apart, in the ingress", "deployments/ingress.py", "args.limits, folder, fetcher, pool)", "args.limits, folder, fetcher)", "tests/unit/deployments/test_ingress.py"),
+    M("decoders apart, in the ingress", "deployments/ingress.py", "fetcher, DecodePool(args.encoder.workers, args.limits))", "fetcher)", "tests/unit/deployments/test_ingress.py"),
     M("keys in the ingress", "deployments/ingress.py", "if args.asks_for_keys else None", "if False else None", "tests/unit/deployments/test_ingress.py"),
     M("a decoder's memory", "app/images/decode_worker.py", "resource.setrlimit(resource.RLIMIT_AS, (most, most))", "pass", "tests/unit/images/test_decode_pool.py"),
     M("a decoder's time", "app/images/decode_pool.py", "self.socket.settimeout(request.limits.deadline_s)", "pass", "tests/unit/images/test_decode_pool.py::test_a_decoder_that_never_ends_is_ended"),

@@ -111,7 +111,7 @@ MODELS: Final = [
 ]  # fmt: skip
 
 LEFT: Final = [
-    M("who leaves is counted out", "app/service/embedding_service.py", "                self._flights.leave(flights, encoder)\n", "                pass\n", SERVICE),
+    M("who leaves is counted out", "app/service/embedding_service.py", "                self.flights.leave(flights, encoder)\n", "                pass\n", SERVICE),
     M("work for nobody ends", "app/service/single_flight.py", "                    flight.source.cancel()\n", "                    pass\n", SERVICE),
     M("calls for nobody end", "app/dispatch/coalescer.py", "                call.cancel()\n", "                pass\n", COALESCING),
     M("what is asked anew is another flight", "app/service/single_flight.py", "                continue  # given up, and maybe begun anew\n", "                pass\n", SERVICE),

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from app.cache.client import CacheLookup
 from app.cache.entry import pack
 from app.config.args import Limits, ModelArgs
 from app.config.settings import AppArgs
 from app.errors import Overloaded, ServiceError
 from app.images.preprocessing import Preprocessing
 from app.images.reader import ImageReader
-from app.service.embedding_service import EmbeddingService, Encoded, Encoder, ModelState, Stages
+from app.service.embedding_service import EmbeddingService
+from app.service.encoder import Encoded, Encoder, ModelState, Stages
 from app.types import Modality, ModelInfo, TextInput, Token, TokenIds
 
 MODEL = "makers/small-model"
@@ -102,12 +104,6 @@ class FakeEncoder:
 
 
 @dataclass
-class FakeFound:
-    epoch: str | None
-    values: list[bytes | None]
-
-
-@dataclass
 class FakeCache:
     """A dict, with an epoch that goes with each look-up and must come back with each put."""
 
@@ -115,11 +111,11 @@ class FakeCache:
     entries: dict[bytes, bytes] = field(default_factory=dict)
     puts: list[tuple[str | None, int]] = field(default_factory=list)
 
-    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None]) -> FakeFound:
+    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None]) -> CacheLookup:
         values = [self.entries.get(key) for key in keys]
         if None in values:
             lacking([i for i, value in enumerate(values) if value is None])
-        return FakeFound(self.epoch, values)
+        return CacheLookup(self.epoch, values)
 
     def put_many(self, epoch: str | None, entries: Sequence[tuple[bytes, bytes]]) -> None:
         self.puts.append((epoch, len(entries)))

@@ -45,7 +45,7 @@ def _ray_names(tree: ast.AST) -> set[str]:
         if isinstance(node, ast.Attribute) and not (
             isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
         ):
-            found.add(node.attr if node.attr.startswith("_") else "")
+            found.add(node.attr if node.attr.startswith("_") and node.attr not in OF_PYTHON else "")
         elif isinstance(node, ast.keyword):
             found.add(node.arg if node.arg and node.arg.startswith("_") else "")
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

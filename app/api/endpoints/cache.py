@@ -47,7 +47,7 @@ async def warm(request: Request) -> Response:
     ready = ReadyVectors(
         body.fingerprint, body.texts, _rows(body.embeddings, count), body.tokens, [i in truncated for i in range(count)]
     )
-    stored, checked = await cache_warming.warm(backend.service, backend.cache, ready, body.model)
+    stored, checked = await cache_warming.warm(backend.service, backend.cache.warm, ready, body.model)
     return wire_response(CacheWarmResponse(stored=stored, checked=checked, processing_time=milliseconds(started)))
 
 

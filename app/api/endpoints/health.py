@@ -15,7 +15,8 @@ from app.api.backend import Backend
 from app.api.middleware.auth import may_read
 from app.api.wire.json_response import json_response, wire_response
 from app.schemas.operations import CacheHealth, HealthResponse, HealthSummary, ModelHealth
-from app.service.embedding_service import EmbeddingService, Encoder
+from app.service.embedding_service import EmbeddingService
+from app.service.encoder import Encoder
 
 VERSION = version("ray-embedding-service")
 # What is reported of a model that is ready.

@@ -19,8 +19,8 @@ from app.schemas.openai import OpenAiEmbeddingRequest
 from app.schemas.wire import Json
 from app.service import matryoshka, prompts
 from app.service.batch import Item, Outcome, embed_mixed
-from app.service.embedding_service import EmbeddingResult
 from app.service.encoder import ready
+from app.service.result import EmbeddingResult
 from app.types import ReadOptions
 
 

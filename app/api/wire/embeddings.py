@@ -14,7 +14,7 @@ from app.api.wire.json_response import json_response
 from app.api.wire.negotiation import JSON
 from app.errors import InvalidRequest
 from app.schemas.wire import Json
-from app.service.embedding_service import EmbeddingResult
+from app.service.result import EmbeddingResult
 from app.types import ModelInfo, OutputType, Vector
 from app.vectors.quantization import quantize, stated_range
 from app.vectors.similarity import normalize as to_length_one

@@ -1,4 +1,4 @@
-"""Backends run a graph. A new one is a module like `torch_runner` and a line in `registry.BACKENDS`."""
+"""Backends run a graph. A new one is a module like `torch_runner`, and a name in `app.config.args`."""
 
 import sys
 

@@ -1,6 +1,6 @@
 """What a backend is given and what it gives back. Importing this imports no inference library."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -79,11 +79,6 @@ class Runner(Protocol):
         Args:
             exclusive: Nothing else runs now, so the latency profile is the better one.
         """
-        ...
 
     def warm(self, batches: Iterable[Inputs]) -> None:
         """Run each batch wherever its shape will run later, then free what only this needed. Nothing else runs."""
-        ...
-
-
-Backend = Callable[[Graph, RunOptions], Runner]

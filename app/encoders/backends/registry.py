@@ -1,39 +1,25 @@
 """Which backends there are, and which of them runs a model."""
 
-from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 from app.config.args import ModelArgs
-from app.encoders.backends.contract import Backend, Graph, Runner, RunOptions
+from app.encoders.backends.contract import Graph, Runner, RunOptions
 from app.errors import ModelUnavailable
 
 
-def _openvino() -> Backend:
-    from app.encoders.backends import openvino_runner
-
-    return openvino_runner.load
-
-
-def _torch() -> Backend:
-    from app.encoders.backends import torch_runner
-
-    return torch_runner.load
-
-
-BACKENDS: dict[str, Callable[[], Backend]] = {"openvino": _openvino, "torch": _torch}
-
-
 def load(graph: Graph, options: RunOptions, backend: str) -> Runner:
-    """Load a graph with a named backend.
+    """Load a graph with a named backend, whose module (`NAME_runner`) is imported now.
 
     Raises:
         ModelUnavailable: The backend's library is missing, or the model is not one that it can load.
     """
     try:
-        return BACKENDS[backend]()(graph, options)
+        runner: Runner = import_module(f"app.encoders.backends.{backend}_runner").load(graph, options)
     except ImportError as exc:
         raise ModelUnavailable(f"The {backend} backend needs a library that is missing: {exc}.") from exc
+    return runner
 
 
 def choose(backend: str, device: str) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from app.cache.shared import CacheStats
-from app.service.embedding_service import ModelState
+from app.service.encoder import ModelState
 from tests.support.calling import FIGURES, Service
 from tests.support.service_fakes import FakeEncoder, info_of
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.errors import InvalidItem, Overloaded
-from app.service.embedding_service import ModelState
+from app.service.encoder import ModelState
 from app.vectors.quantization import quantize
 from tests.support.calling import Service
 from tests.support.service_fakes import MODEL, FakeEncoder, info_of

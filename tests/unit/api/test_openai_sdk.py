@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from app.errors import DeadlineExceeded, ModelUnavailable, Overloaded, ServiceError
-from app.service.embedding_service import ModelState
+from app.service.encoder import ModelState
 from tests.support.calling import Service
 from tests.support.service_fakes import MODEL, FakeEncoder
 

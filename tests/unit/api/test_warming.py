@@ -93,7 +93,7 @@ def test_a_tenants_entries_are_its_own() -> None:
     rows = np.array([[3, 4, 0]], np.float32)
     ready = ReadyVectors(f"print of {MODEL}", ["one"], rows, [1], [False])
     with use(RequestContext("a tenant")):
-        assert asyncio.run(warm(service.embeddings, service.control, ready, None)) == (1, 1)
+        assert asyncio.run(warm(service.embeddings, service.control.warm, ready, None)) == (1, 1)
     assert list(service.control.warmed) == [KeyMaker("a tenant", f"print of {MODEL}", "text").text("one")]
 
 

@@ -79,12 +79,6 @@ def test_a_cache_without_room_keeps_nothing() -> None:
         assert (cache.get(A), len(cache), cache.evictions) == (None, 0, 0)
 
 
-@pytest.mark.parametrize("bounds", [(-1, 1, 1), (1, -1, 1), (1, 1, -1)])
-def test_negative_bounds_are_refused(bounds: tuple[int, int, int]) -> None:
-    with pytest.raises(ValueError, match="0 or more"):
-        LruTtlCache(*bounds)
-
-
 def test_a_life_ends_on_the_dot() -> None:
     clock = Clock()
     cache = LruTtlCache(10, LARGE, 1500, clock)

@@ -5,8 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from app.errors import DeadlineExceeded, InvalidItem, ModelNotFound, ModelUnavailable, Overloaded, PayloadTooLarge
-from app.service.embedding_service import EmbeddingResult, EmbeddingService, ModelState
+from app.service.embedding_service import EmbeddingService
+from app.service.encoder import ModelState
 from app.service.request_context import RequestContext, use
+from app.service.result import EmbeddingResult
 from tests.support.aio import run, turns
 from tests.support.service_fakes import MODEL, FakeCache, FakeEncoder, entry_of, info_of, service_of
 
@@ -201,7 +203,7 @@ def test_the_deadline_passes_and_the_work_is_given_up() -> None:
             await service.embed_texts(["a", "bb"])
         encoder.answer()
         await turns()
-        assert (encoder.trims, cache.entries, service.in_flight) == (1, {}, 0)
+        assert (encoder.trims, cache.entries, len(service.flights)) == (1, {}, 0)
         encoder.held = False
         assert lengths(await service.embed_texts(["bb"])) == [2]
 
@@ -216,14 +218,14 @@ def test_cancelled_request_cancels_its_items(caplog: pytest.LogCaptureFixture) -
         gone, stays = await start(service, ["a", "bb", "a"]), await start(service, ["bb", "ccc"])
         gone.cancel()
         await turns()
-        assert (gone.cancelled(), service.in_flight, encoder.trims) == (True, 2, 1)
+        assert (gone.cancelled(), len(service.flights), encoder.trims) == (True, 2, 1)
         # Asked for again, it is encoded anew: the old outcome is not waited for.
         again = await start(service, ["a"])
         assert encoder.calls == [["a", "bb"], ["ccc"], ["a"]]
         encoder.answer()
         assert (lengths(await stays), lengths(await again)) == ([2, 3], [1])
         await turns()
-        assert (service.in_flight, len(cache.entries)) == (0, 3)
+        assert (len(service.flights), len(cache.entries)) == (0, 3)
         assert len(asyncio.all_tasks()) == tasks
 
     run(main())
@@ -244,10 +246,10 @@ def test_what_the_encoder_refuses_is_refused_at_once_and_leaves_nothing(monkeypa
             patched.setattr(encoder, "encode_texts", refuse)
             with pytest.raises(Overloaded):
                 await service.embed_texts(["a", "bb", "bb"])
-        assert (service.in_flight, encoder.trims) == (1, 0)
+        assert (len(service.flights), encoder.trims) == (1, 0)
         later = await start(service, ["bb"])
         encoder.answer()
-        assert (lengths(await stays), lengths(await later), service.in_flight) == ([1], [2], 0)
+        assert (lengths(await stays), lengths(await later), len(service.flights)) == ([1], [2], 0)
 
     run(main())
 
@@ -263,7 +265,7 @@ def test_an_overload_refuses_what_is_new_and_nothing_else() -> None:
         encoder.overload = Overloaded("full", retry_after=3)
         with pytest.raises(Overloaded):
             await service.embed_texts(["known", "under way", "new"])
-        assert service.in_flight == 1
+        assert len(service.flights) == 1
         assert (await service.embed_texts(["known"])).hits == [True]
         joins = asyncio.ensure_future(service.embed_texts(["under way", "known"]))
         await turns()
@@ -295,7 +297,7 @@ def test_what_was_done_before_the_caller_left_is_kept() -> None:
         gone.cancel()
         await turns()
         assert list(cache.entries.values()) == [entry_of("a")]
-        assert (service.in_flight, len(asyncio.all_tasks())) == (0, tasks)
+        assert (len(service.flights), len(asyncio.all_tasks())) == (0, tasks)
 
     run(main())
 
