@@ -17,7 +17,11 @@ def served(service: Callable[[httpx.Request], httpx.Response]) -> Iterator[str]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            content = self.rfile.read(int(self.headers["content-length"]))
+            length = int(self.headers["content-length"])
+            content = self.rfile.read(length)
+            if len(content) < length:  # the client has left in the middle of its request
+                self.close_connection = True
+                return
             answer = service(httpx.Request("POST", self.path, headers=dict(self.headers), content=content))
             self.send_response(answer.status_code)
             for name, value in answer.headers.items():
