@@ -47,4 +47,4 @@ def test_vectors_of_another_model_are_refused(client: httpx.Client) -> None:
     body = {"fingerprint": "0" * 32, "texts": ["x"], "tokens": [3], "embeddings": "AAAAAA=="}
     answer = client.post("/cache/warm", json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "space_mismatch")
-    assert "Embed the corpus with the model" in answer.json()["error"]["message"]
+    assert "Embed the corpus with the served model" in answer.json()["error"]["message"]
