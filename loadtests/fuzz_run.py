@@ -144,7 +144,7 @@ async def run_wire(address: tuple[str, int], todo: Iterable[bytes], clients: int
                 report.fault(f"{statuses} {answers[:300]!r} to {data[:300]!r}")
             path = f"/canary-{number}"
             got = await wire.ask(f"GET {path} HTTP/1.1\r\nhost: {address[0]}\r\n\r\n".encode(), "GET")
-            if got is None or got.status != 404 or f"no {path} here".encode() not in got.body:
+            if got is None or got.status != 404 or f"no route {path}.".encode() not in got.body:
                 report.fault(f"{path} got {got} after {data[:300]!r}")
         await wire.close()
 
