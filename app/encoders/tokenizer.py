@@ -6,14 +6,16 @@ begin and end as this tokenizer's do.
 
 import json
 from collections.abc import Sequence
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from tokenizers import Tokenizer as Backend
-from tokenizers import normalizers
 
+from app.encoders.files import reading
 from app.errors import InvalidItem
 from app.types import Prompted, TextInput, Token, TokenIds, TokenizedText
 
@@ -31,30 +33,44 @@ class Tokenizer:
     """A model's tokenizer. Thread-safe.
 
     Args:
-        max_tokens: Longer texts are cut to this many tokens, special ones included.
-        lower_case: Lower the text first, whatever the file says.
+        max_tokens: Longer texts are cut to this many tokens, special ones included, at the side that the file says.
         prompt: Put before every text unless the caller gives another.
+        special: Whether to put the special tokens around a text.
+        model2vec: As that library reads: a text is cut to so many characters first, and unknown tokens are left out.
+        mark_prompt: Ids of a prompt, which the pooling leaves out, are inverted: `~id`.
     """
 
-    def __init__(self, file: Path, max_tokens: int, lower_case: bool = False, prompt: str = "") -> None:
-        backend = Backend.from_file(str(file))
+    def __init__(
+        self,
+        file: Path,
+        max_tokens: int,
+        prompt: str = "",
+        *,
+        special: bool = True,
+        model2vec: bool = False,
+        mark_prompt: bool = False,
+    ) -> None:
+        with reading(file):
+            content = json.loads(file.read_text(encoding="utf-8"))
+            backend = Backend.from_str(json.dumps(content if special else content | {"post_processor": None}))
         backend.no_padding()
-        backend.enable_truncation(max_tokens)
-        if lower_case and not _lowers(json.loads(backend.to_str())["normalizer"]):
-            own = [backend.normalizer] if backend.normalizer is not None else []
-            backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
+        side = (backend.truncation or {}).get("direction", "right")
+        backend.enable_truncation(max_tokens, direction=side)
         self.vocabulary = backend.get_vocab_size()
         self._max_tokens = max_tokens
+        self._most_characters = max_tokens * _median_length(backend) if model2vec else None
+        self._unknown = _unknown(backend, content) if model2vec else None
         self._prompt = prompt
         self._backend = backend
         # Does not track offsets, which nobody asks for; older versions lack it.
         self._encode = getattr(backend, "encode_batch_fast", backend.encode_batch)
         self._encode_from_end = _cutting_the_start(backend, max_tokens)
         self._begin, self._end = _special_tokens(backend)
+        self._marked = lru_cache(64)(self._length) if mark_prompt else None
 
     def __call__(self, texts: Sequence[str], prompt: str | None = None) -> list[TokenizedText]:
         prefix = self._prompt if prompt is None else prompt
-        return self._tokenized(self._encode, [prefix + text for text in texts] if prefix else list(texts))
+        return self._tokenized(self._encode, texts, prefix)
 
     def read(self, inputs: Sequence[TextInput]) -> list[TokenizedText | InvalidItem]:
         """One outcome per input, in order; only token ids can be wrong."""
@@ -82,7 +98,7 @@ class Tokenizer:
         plain = Prompted(one) if isinstance(one, str) else one
         prefix = self._prompt if plain.prompt is None else plain.prompt
         encode = self._encode if plain.cut == "end" else self._encode_from_end
-        return self._tokenized(encode, [prefix + plain.text])[0]
+        return self._tokenized(encode, [plain.text], prefix)[0]
 
     def _checked(self, ids: Sequence[int]) -> TokenizedText | InvalidItem:
         begin, end = self._begin, self._end
@@ -98,11 +114,26 @@ class Tokenizer:
             return InvalidItem(f"{len(ids)} token ids; this model reads at most {self._max_tokens}.")
         return TokenizedText(ids=ids, truncated=False)
 
-    @staticmethod
-    def _tokenized(encode: Any, texts: list[str]) -> list[TokenizedText]:
-        encodings = encode(texts) if sum(map(len, texts)) > FEW_CHARACTERS else [encode([text])[0] for text in texts]
+    def _tokenized(self, encode: Any, texts: Sequence[str], prefix: str) -> list[TokenizedText]:
+        whole = [prefix + text for text in texts] if prefix else list(texts)
+        most = self._most_characters
+        cut = whole if most is None else [text[:most] for text in whole]
+        encodings = encode(cut) if sum(map(len, cut)) > FEW_CHARACTERS else [encode([text])[0] for text in cut]
+        skipped = self._marked(prefix) if self._marked and prefix else 0
         # What does not fit is kept aside as "overflowing", so its presence is the exact answer.
-        return [TokenizedText(ids=one.ids, truncated=bool(one.overflowing)) for one in encodings]
+        found = [TokenizedText(ids=one.ids, truncated=bool(one.overflowing)) for one in encodings]
+        if skipped:
+            return [replace(one, ids=[*(~id_ for id_ in one.ids[:skipped]), *one.ids[skipped:]]) for one in found]
+        if most is not None:
+            known = [[id_ for id_ in one.ids if id_ != self._unknown] for one in found]
+            cut_short = [one.truncated or len(text) > most for one, text in zip(found, whole, strict=True)]
+            return [TokenizedText(*one) for one in zip(known, cut_short, strict=True)]
+        return found
+
+    def _length(self, prompt: str) -> int:
+        """How many tokens a prompt has, as sentence-transformers counts them: without the last if it is special."""
+        encoding = self._backend.encode(prompt)
+        return len(encoding.ids) - int(encoding.special_tokens_mask[-1]) if encoding.ids else 0
 
 
 def _cutting_the_start(backend: Backend, max_tokens: int) -> Any:
@@ -132,8 +163,13 @@ def _special_tokens(backend: Backend) -> tuple[tuple[int, ...], tuple[int, ...]]
     return tuple(encoding.ids[:before]), tuple(encoding.ids[len(mask) - behind :])
 
 
-def _lowers(normalizer: dict[str, Any] | None) -> bool:
-    if normalizer is None:
-        return False
-    parts = normalizer.get("normalizers", [])
-    return normalizer["type"] == "Lowercase" or bool(normalizer.get("lowercase")) or any(map(_lowers, parts))
+def _median_length(backend: Backend) -> int:
+    return int(median(map(len, backend.get_vocab())))
+
+
+def _unknown(backend: Backend, content: dict[str, Any]) -> int | None:
+    """The id of the unknown token, if there is one."""
+    if hasattr(backend.model, "unk_token"):
+        return backend.token_to_id(backend.model.unk_token) if backend.model.unk_token is not None else None
+    unknown: int | None = content["model"].get("unk_id")
+    return unknown
