@@ -290,10 +290,9 @@ def _table(directory: Path, folder: Path) -> tuple[int, int]:
         raise ModelUnavailable("The model has no tokenizer.json; fetch it again.")
     with reading(file):
         most = (settings.get("truncation") or {}).get("max_length")
-    if not (directory / "modules.json").is_file():
-        with reading(folder / "config.json"):
-            most = config.get("max_length", 512)
         tokens = max(len(settings["model"]["vocab"]), *(1 + one["id"] for one in settings.get("added_tokens", ())), 1)
+    if not (directory / "modules.json").is_file():
+        most = config.get("max_length", 512)  # model2vec's own
     contents = tensors(folder / "model.safetensors")
     with reading(folder / "model.safetensors"):
         table = contents.get("embedding.weight") or contents["embeddings"]

@@ -41,6 +41,8 @@ def load_text_model(
         raise ModelUnavailable(f"{args.id} is a CLIP model: configure it as an image model; it reads texts there.")
     cache = cache_folder(args)
     layout = text_layout(weights.directory, cache)
+    if args.backend == "static" and not layout.static:
+        raise ModelUnavailable(f"backend: static is for tables of token vectors; {args.id} is none. Use backend: auto.")
     graph = Graph(
         directory=str(weights.directory),
         folder=str(layout.folder),
@@ -51,7 +53,7 @@ def load_text_model(
         steps=layout.steps,
         allow_bin=args.allow_bin_weights,
     )
-    tokenizer = _tokenizer(layout, weights.directory)
+    tokenizer = _tokenizer(layout)
     options = registry.options_for(args, threads, cache, streams, latency_profile)
     backend = "static" if layout.static else registry.choose(args.backend, args.device)
     runner = registry.load(graph, options, backend)
@@ -60,7 +62,7 @@ def load_text_model(
         fingerprint=fingerprint(
             weights,
             runner.precision,
-            [layout.folder / "config.json", layout.tokenizer],
+            [file for file in (layout.folder / "config.json", layout.tokenizer) if file.is_file()],
             [layout.pooling, *graph.to_dict()["steps"]],
             [layout.max_tokens, layout.lower_case, layout.default_prompt],
         ),
@@ -145,13 +147,12 @@ def cache_folder(args: ModelArgs) -> Path:
     return Path(args.cache_dir).expanduser() if args.cache_dir else converted_models()
 
 
-def _tokenizer(layout: TextLayout, directory: Path) -> Tokenizer:
+def _tokenizer(layout: TextLayout) -> Tokenizer:
     return Tokenizer(
         layout.tokenizer,
         layout.max_tokens,
         layout.default_prompt,
         special=not layout.static,
-        model2vec=layout.static and not (directory / "modules.json").is_file(),
         mark_prompt=SKIP_PROMPT in layout.steps,
     )
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from tokenizers import Tokenizer as Backend
@@ -36,7 +35,6 @@ class Tokenizer:
         max_tokens: Longer texts are cut to this many tokens, special ones included, at the side that the file says.
         prompt: Put before every text unless the caller gives another.
         special: Whether to put the special tokens around a text.
-        model2vec: As that library reads: a text is cut to so many characters first, and unknown tokens are left out.
         mark_prompt: Ids of a prompt, which the pooling leaves out, are inverted: `~id`.
     """
 
@@ -47,24 +45,23 @@ class Tokenizer:
         prompt: str = "",
         *,
         special: bool = True,
-        model2vec: bool = False,
         mark_prompt: bool = False,
     ) -> None:
         with reading(file):
-            content = json.loads(file.read_text(encoding="utf-8"))
-            backend = Backend.from_str(json.dumps(content if special else content | {"post_processor": None}))
+            if special:
+                backend = Backend.from_file(str(file))
+            else:
+                content = json.loads(file.read_text(encoding="utf-8"))
+                backend = Backend.from_str(json.dumps(content | {"post_processor": None}))
         backend.no_padding()
         side = (backend.truncation or {}).get("direction", "right")
         backend.enable_truncation(max_tokens, direction=side)
         self.vocabulary = backend.get_vocab_size()
         self._max_tokens = max_tokens
-        self._most_characters = max_tokens * _median_length(backend) if model2vec else None
-        self._unknown = _unknown(backend, content) if model2vec else None
         self._prompt = prompt
         self._backend = backend
         # Does not track offsets, which nobody asks for; older versions lack it.
         self._encode = getattr(backend, "encode_batch_fast", backend.encode_batch)
-        self._encode_from_end = _cutting_the_start(backend, max_tokens)
         self._begin, self._end = _special_tokens(backend)
         self._marked = lru_cache(64)(self._length) if mark_prompt else None
 
@@ -84,6 +81,13 @@ class Tokenizer:
         whole = [prefix + text for text in texts]
         encodings = self._uncut.encode_batch(whole, add_special_tokens=special)
         return [_tokens(encoding, text) for encoding, text in zip(encodings, whole, strict=True)]
+
+    @cached_property
+    def _encode_from_end(self) -> Any:
+        """Made when first asked for, as `_uncut` is."""
+        other = Backend.from_str(self._backend.to_str())
+        other.enable_truncation(self._max_tokens, direction="left")
+        return getattr(other, "encode_batch_fast", other.encode_batch)
 
     @cached_property
     def _uncut(self) -> Backend:
@@ -116,30 +120,17 @@ class Tokenizer:
 
     def _tokenized(self, encode: Any, texts: Sequence[str], prefix: str) -> list[TokenizedText]:
         whole = [prefix + text for text in texts] if prefix else list(texts)
-        most = self._most_characters
-        cut = whole if most is None else [text[:most] for text in whole]
-        encodings = encode(cut) if sum(map(len, cut)) > FEW_CHARACTERS else [encode([text])[0] for text in cut]
-        skipped = self._marked(prefix) if self._marked and prefix else 0
+        encodings = encode(whole) if sum(map(len, whole)) > FEW_CHARACTERS else [encode([text])[0] for text in whole]
         # What does not fit is kept aside as "overflowing", so its presence is the exact answer.
         found = [TokenizedText(ids=one.ids, truncated=bool(one.overflowing)) for one in encodings]
-        if skipped:
+        if skipped := self._marked(prefix) if self._marked and prefix else 0:
             return [replace(one, ids=[*(~id_ for id_ in one.ids[:skipped]), *one.ids[skipped:]]) for one in found]
-        if most is not None:
-            known = [[id_ for id_ in one.ids if id_ != self._unknown] for one in found]
-            cut_short = [one.truncated or len(text) > most for one, text in zip(found, whole, strict=True)]
-            return [TokenizedText(*one) for one in zip(known, cut_short, strict=True)]
         return found
 
     def _length(self, prompt: str) -> int:
         """How many tokens a prompt has, as sentence-transformers counts them: without the last if it is special."""
         encoding = self._backend.encode(prompt)
         return len(encoding.ids) - int(encoding.special_tokens_mask[-1]) if encoding.ids else 0
-
-
-def _cutting_the_start(backend: Backend, max_tokens: int) -> Any:
-    other = Backend.from_str(backend.to_str())
-    other.enable_truncation(max_tokens, direction="left")
-    return getattr(other, "encode_batch_fast", other.encode_batch)
 
 
 def _tokens(encoding: Any, text: str) -> list[Token]:
@@ -161,15 +152,3 @@ def _special_tokens(backend: Backend) -> tuple[tuple[int, ...], tuple[int, ...]]
     before = mask.index(0) if 0 in mask else len(mask)
     behind = mask[::-1].index(0) if 0 in mask else 0
     return tuple(encoding.ids[:before]), tuple(encoding.ids[len(mask) - behind :])
-
-
-def _median_length(backend: Backend) -> int:
-    return int(median(map(len, backend.get_vocab())))
-
-
-def _unknown(backend: Backend, content: dict[str, Any]) -> int | None:
-    """The id of the unknown token, if there is one."""
-    if hasattr(backend.model, "unk_token"):
-        return backend.token_to_id(backend.model.unk_token) if backend.model.unk_token is not None else None
-    unknown: int | None = content["model"].get("unk_id")
-    return unknown

@@ -108,12 +108,18 @@ def _faithful(tokenizer: Any, special: bool, lower_case: bool) -> Tokenizer:
     return made
 
 
+def _probes(tokenizer: Any) -> list[str]:
+    """With the tokens that were added to the vocabulary."""
+    added = [str(token) for token in tokenizer.added_tokens_decoder.values()]
+    return [*PROBES, *(f"a {token} b{token}C" for token in added[:64])]
+
+
 def _prove(made: Tokenizer, tokenizer: Any, call: dict[str, Any], most: int) -> None:
     """A tokenizer that is more than its fast form can't be served."""
     if made.normalizer is not None:
         tokenizer.backend_tokenizer.normalizer = made.normalizer
     given = {"truncation": True, "max_length": most} | {key: call[key] for key in call if key == "add_special_tokens"}
-    for text in PROBES:
+    for text in _probes(tokenizer):
         if tokenizer(text, **given)["input_ids"] != made.encode(text).ids:
             raise ModelUnavailable(f"its tokenizer, {type(tokenizer).__name__}, does more than its fast form.")
 
@@ -125,11 +131,12 @@ def _differences(file: Path, tokenizer: Any) -> str | None:
     raw = Tokenizer.from_file(str(file))
     raw.no_truncation()
     raw.no_padding()
-    different = [text for text in PROBES if raw.encode(text).ids != tokenizer(text)["input_ids"]]
+    probes = _probes(tokenizer)
+    different = [text for text in probes if raw.encode(text).ids != tokenizer(text)["input_ids"]]
     if not different:
         return None
     return (
-        f"Its tokenizer.json alone reads {len(different)} of {len(PROBES)} probe texts otherwise than transformers "
+        f"Its tokenizer.json alone reads {len(different)} of {len(probes)} probe texts otherwise than transformers "
         f"{transformers.__version__} with the files beside it, which is followed."
     )
 
