@@ -79,9 +79,11 @@ def test_a_static_embedding_equals_sentence_transformers(kind: str, tokenizer: P
         short = (table(50) * 40).astype("i1") if kind == "int8" else table(50)
         tensors |= {"embeddings": short, "mapping": np.arange(rows) % 50}
     directory = write(tmp_path / "m", tokenizer, tensors, None)
-    theirs = SentenceTransformer(str(directory), device="cpu").encode(TEXTS)
+    # In half precision their normalised vector of nothing is no number.
+    texts = TEXTS if kind != "f16" else [text for text in TEXTS if text]
+    theirs = SentenceTransformer(str(directory), device="cpu").encode(texts)
     model = load(directory)
-    mine = encode(model)
+    mine = encode(model, texts)
     np.testing.assert_allclose(mine, theirs, rtol=2e-3 if kind == "f16" else 1e-5, atol=1e-3 if kind == "f16" else 1e-6)
     info = model.info
     assert (info.backend, info.precision, info.dimensions, info.normalized) == ("static", "f32", 24, True)
