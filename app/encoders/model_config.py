@@ -67,7 +67,8 @@ TEXT = {"method": "forward", "method_output_name": "last_hidden_state"}
 @dataclass(frozen=True, slots=True)
 class TextLayout:
     """How the model in a directory reads a text; `folder` holds its first module, a transformer or (`static`) a table
-    of token vectors, and `tokenizer` is what to read texts with.
+    of token vectors, and `tokenizer` is what to read texts with. `vocabulary`: how many tokens it has vectors for; 0
+    for at least as many as the tokenizer knows.
     """
 
     folder: Path
@@ -76,6 +77,7 @@ class TextLayout:
     max_tokens: int
     lower_case: bool
     pad_id: int
+    vocabulary: int
     pooling: tuple[str, ...]
     steps: tuple[Step, ...]
     dimensions: int
@@ -207,7 +209,7 @@ def text_layout(directory: Path, cache: Path) -> TextLayout:
     sentence = _sentence(folder)
     if first == "StaticEmbedding":
         hidden, max_tokens = _table(directory, folder)
-        found = Pretrained(folder / "tokenizer.json", hidden, max_tokens, 0, None)
+        found = Pretrained(folder / "tokenizer.json", hidden, max_tokens, 0, 0, None)
         pooling: tuple[str, ...] = ("mean",)
     elif first == "Transformer":
         found = _transformer(folder, cache, sentence)
@@ -226,6 +228,7 @@ def text_layout(directory: Path, cache: Path) -> TextLayout:
         max_tokens=found.max_tokens,
         lower_case=bool(sentence.get("do_lower_case")),
         pad_id=found.pad_id,
+        vocabulary=found.vocabulary,
         pooling=pooling,
         steps=tuple(steps),
         dimensions=dimensions,

@@ -34,6 +34,7 @@ class Pretrained:
     hidden: int
     max_tokens: int
     pad_id: int
+    vocabulary: int
     note: str | None
 
 

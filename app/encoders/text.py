@@ -19,7 +19,7 @@ from app.encoders.model_config import SKIP_PROMPT, TextLayout, model_type, text_
 from app.encoders.pretrained import pretrained
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import Weights, check, resolve
-from app.errors import InvalidItem, ModelUnavailable
+from app.errors import InvalidItem, ModelUnavailable, UnknownToken
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 
 # Part of every fingerprint: raise it when a change here makes other vectors of the same files.
@@ -52,6 +52,7 @@ def load_text_model(
         pooling=layout.pooling,
         steps=layout.steps,
         allow_bin=args.allow_bin_weights,
+        max_tokens=layout.max_tokens,
     )
     tokenizer = _tokenizer(layout)
     options = registry.options_for(args, threads, cache, streams, latency_profile)
@@ -75,22 +76,23 @@ def load_text_model(
         revision=weights.revision,
         prompts=layout.prompts | args.prompts,
         normalized=layout.normalized,
-        note=layout.note,
         pooling=layout.pooling,
+        note=" ".join(note for note in (layout.note, runner.note) if note) or None,
     )
-    model = TextModel(info, tokenizer, runner, layout.pad_id)
+    model = TextModel(info, tokenizer, runner, layout.pad_id, layout.vocabulary)
     for exclusive in model.profiles:
         self_test.check(self_test.SelfTest(model.self_test(exclusive=exclusive)), weights, info, cache)
     return model
 
 
 class TextModel:
-    """A tokenizer and the graph behind it. `lengths`: what texts are padded to, where shapes are fixed.
+    """A tokenizer and the graph behind it. `lengths`: what texts are padded to, where shapes are fixed. `vocabulary`:
+    how many tokens the graph has vectors for; 0 if that is not known.
 
     `tokenize` is thread-safe; `run` is called as a `Runner` is, and from no thread while `warm` is.
     """
 
-    def __init__(self, info: ModelInfo, tokenizer: Tokenizer, runner: Runner, pad_id: int) -> None:
+    def __init__(self, info: ModelInfo, tokenizer: Tokenizer, runner: Runner, pad_id: int, vocabulary: int = 0) -> None:
         self.info = info
         self.streams = runner.streams
         self.profiles = runner.profiles
@@ -98,6 +100,7 @@ class TextModel:
         self._tokenizer = tokenizer
         self._runner = runner
         self._pad_id = pad_id
+        self._vocabulary = vocabulary
 
     def tokenize(self, texts: Sequence[str], prompt: str | None = None) -> list[TokenizedText]:
         """Texts -> ids, in order. `prompt`: before every text; None for the model's own default, "" for none."""
@@ -112,7 +115,7 @@ class TextModel:
     def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Vector:
         """Token ids, one sequence per text -> (n, dimensions), rows in the order given."""
         out = np.empty((len(batch), self.info.dimensions), np.float32)
-        length = max(map(len, batch), default=0)
+        length = max((1, *map(len, batch)))
         if self._runner.fixed_shapes:
             length = shapes.bucket(length, self.lengths)
         start = 0
@@ -139,6 +142,11 @@ class TextModel:
             mask[row, : len(sequence)] = 1
         if (prompt := ids < 0).any():  # the pooling leaves it out
             ids[prompt], mask[prompt] = ~ids[prompt], 2
+        # A backend would end with all that is beside it, or read whatever lies behind its table.
+        if self._vocabulary and ids.max() >= self._vocabulary:
+            raise UnknownToken(
+                f"Token {ids.max()} of this item has no vector: {self.info.id} has {self._vocabulary} of them."
+            )
         return ids, mask
 
 

@@ -44,6 +44,7 @@ class StaticRunner:
     fixed_shapes = False
     streams = 1
     profiles: tuple[bool, ...] = (False,)
+    note: str | None = None
 
     def __init__(
         self,
@@ -53,7 +54,6 @@ class StaticRunner:
         steps: list[Callable[[Vector], Vector]],
     ) -> None:
         self._table, self._rows, self._weights, self._steps = table, rows, weights, steps
-        self.vocabulary = len(table if rows is None else rows)
 
     def __call__(self, *inputs: NDArray[Any], exclusive: bool = False) -> Vector:
         ids, mask = inputs

@@ -91,6 +91,7 @@ def _write(folder: Path, target: Path, options: dict[str, Any]) -> None:
         "hidden": next(n for key in ("hidden_size", "hidden_dim") if (n := getattr(text, key, None))),
         "max_tokens": most,
         "pad_id": pad if isinstance(pad := text.pad_token_id, int) and 0 <= pad < text.vocab_size else 0,
+        "vocabulary": text.vocab_size,
         "note": note,
     }
     (target / "facts.json").write_text(json.dumps(facts))

@@ -1,6 +1,6 @@
 """The torch backend (GPU, and CPU without OpenVINO), and all that only torch and transformers can do.
 
-The only module that imports either: it also builds the modules that other backends convert.
+With `torch_tracing` the only module that imports either: it also builds the modules that other backends convert.
 """
 
 import contextlib
@@ -13,7 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import AutoModel, CLIPModel
+from transformers import (
+    MODEL_FOR_TEXT_ENCODING_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForTextEncoding,
+    CLIPModel,
+)
 from transformers.utils import logging as transformers_logging
 
 from app.encoders.backends.contract import Graph, Inputs, RunOptions
@@ -35,7 +41,7 @@ def load(graph: Graph, options: RunOptions) -> "TorchRunner":
         precision = "f32" if device == "cpu" else "bf16" if torch.cuda.is_bf16_supported() else "f16"
     if device == "cpu":
         torch.set_num_threads(options.threads)
-    return TorchRunner(module(graph).to(device, DTYPES[precision]), precision, device)
+    return TorchRunner(module(graph, DTYPES[precision]).to(device), precision, device)
 
 
 def has_cuda() -> bool:
@@ -49,6 +55,7 @@ class TorchRunner:
     fixed_shapes = False
     streams = 1
     profiles: tuple[bool, ...] = (False,)
+    note: str | None = None
 
     def __init__(self, module_: nn.Module, precision: str, device: str) -> None:
         self.precision = precision
@@ -70,15 +77,15 @@ class TorchRunner:
         return tensor.to(self._dtype) if tensor.is_floating_point() else tensor
 
 
-def module(graph: Graph) -> nn.Module:
-    """The whole computation of a graph, in float32 on the CPU.
+def module(graph: Graph, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """The whole computation of a graph, on the CPU.
 
     Raises:
         ModelUnavailable: transformers can't load it, or the files lack weights that it needs.
     """
     try:
         with _quiet():
-            built = _text(graph) if graph.encoder == "text" else _clip(graph)
+            built = _text(graph, dtype) if graph.encoder == "text" else _clip(graph, dtype)
     except Exception as exc:
         raise ModelUnavailable(f"The model's files can't be loaded: {described(exc)}") from exc
     return built.eval()
@@ -96,14 +103,16 @@ def example(graph: Graph) -> dict[str, Tensor]:
 class TextModule(nn.Module):
     """Transformer, pooling and what follows: ids and mask -> vectors."""
 
-    def __init__(self, transformer: nn.Module, graph: Graph) -> None:
+    def __init__(self, transformer: nn.Module, graph: Graph, dtype: torch.dtype) -> None:
         super().__init__()
         self.transformer = transformer
         self.pooling = graph.pooling
         self.skips_prompt = SKIP_PROMPT in graph.steps
-        steps = [step for step in graph.steps if step != SKIP_PROMPT]
-        self.of_tokens = nn.Sequential(*(_step(graph, step) for step in steps if step.kind.startswith("Token")))
-        self.steps = nn.Sequential(*(_step(graph, step) for step in steps if not step.kind.startswith("Token")))
+        built: dict[bool, list[nn.Module]] = {True: [], False: []}
+        for step in graph.steps:
+            if step != SKIP_PROMPT:
+                built[step.kind.startswith("Token")].append(_step(graph, step).to(dtype))
+        self.of_tokens, self.steps = nn.Sequential(*built[True]), nn.Sequential(*built[False])
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         kept = attention_mask
@@ -192,26 +201,33 @@ class ClipImage(ClipEncoder):
         return out
 
 
-def _text(graph: Graph) -> nn.Module:
-    transformer = _pretrained(AutoModel, graph)
+def _text(graph: Graph, dtype: torch.dtype) -> nn.Module:
+    config = AutoConfig.from_pretrained(graph.folder, local_files_only=True, trust_remote_code=False)
+    # Of a model with a decoder behind its encoder, such as T5, the encoder alone.
+    kind = AutoModelForTextEncoding if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
+    transformer = _pretrained(kind, graph, dtype)
+    if hasattr(transformer, "set_attention_type"):
+        # BigBird gives up its blocks at its first short text: vectors must not depend on what came before.
+        transformer.set_attention_type("original_full")
     # Its output is not used; where it exists it would only cost time.
     if getattr(transformer, "pooler", None) is not None:
         transformer.pooler = None
-    return TextModule(transformer, graph)
+    return TextModule(transformer, graph, dtype)
 
 
-def _clip(graph: Graph) -> nn.Module:
-    model = _pretrained(CLIPModel, graph)
+def _clip(graph: Graph, dtype: torch.dtype) -> nn.Module:
+    model = _pretrained(CLIPModel, graph, dtype)
     if graph.encoder == "clip_text":
         return ClipText(model.text_model, model.text_projection)
     return ClipImage(model.vision_model, model.visual_projection)
 
 
-def _pretrained(kind: Any, graph: Graph) -> Any:
+def _pretrained(kind: Any, graph: Graph, dtype: torch.dtype) -> Any:
     # No attn_implementation: the default is SDPA where the architecture has it, and MPNet has not.
     model, report = kind.from_pretrained(
         graph.folder,
-        dtype=torch.float32,
+        # Not `to` afterwards: that would round what transformers keeps in float32, such as rotary angles.
+        dtype=dtype,
         local_files_only=True,
         trust_remote_code=False,
         use_safetensors=None if graph.allow_bin else True,

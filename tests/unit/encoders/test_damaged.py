@@ -124,12 +124,13 @@ def test_a_damaged_table_is_unavailable(name: str, static: Path, tmp_path: Path)
 def test_each_field_of_another_type_is_refused_or_changes_nothing(whole: Path, tmp_path: Path) -> None:
     """One value after the other, in each file."""
     good = vectors(load(whole))
+    values: list[Any] = ["x", -1, None, [], {}]
     served = set()
     for name in ("config.json", "modules.json", "sentence_bert_config.json", "1_Pooling/config.json"):
         content = json.loads((whole / name).read_text())
         fields = [(i, key) for i, one in enumerate(content) for key in one] if isinstance(content, list) else [*content]
         for field in fields:
-            for value in ("x", -1, None, [], {}):
+            for value in values:
                 other = json.loads(json.dumps(content))
                 if isinstance(field, tuple):
                     other[field[0]][field[1]] = value
