@@ -83,7 +83,7 @@ def _pull(model: str, revision: str | None) -> int:
         except ServiceError:
             return _complain(error.message)
         _say(f"The hub can't be reached, but the files are here already ({weights.source}).")
-    return inspect.run(str(weights.directory) if weights.source == "hub" else model, revision, _say, _complain)
+    return inspect.run(model, revision, _say, _complain)
 
 
 def _serve_here(args: AppArgs, settings: LaunchSettings) -> None:

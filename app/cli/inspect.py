@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.config.args import ModelArgs
 from app.encoders.backends import registry
+from app.encoders.backends.contract import Graph
 from app.encoders.files import guarded, read_json, tensors
 from app.encoders.model_config import TextLayout, model_type, text_layout
 from app.encoders.text import cache_folder
@@ -39,7 +40,11 @@ def described(args: ModelArgs, weights: Weights) -> dict[str, str]:
     lines = {"kind": "images and texts (CLIP)"}
     if model_type(directory) != "clip":
         layout = text_layout(directory, cache_folder(args))
-        backend = "static" if layout.static else backend
+        graph = Graph(str(directory), str(layout.folder), weights.sha256, "text", layout.dimensions)
+        if layout.static:
+            backend = "static"
+        elif backend == "openvino":
+            backend = "torch" if registry.large_decoder(graph) else "openvino, or torch if a conversion is not exact"
         lines = _text(layout)
     return lines | {"weights": _weights(files), "backend": backend, "complete": "yes"}
 

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 READ = {".json", ".txt", ".model", ".bpe", ".codes", ".tiktoken", ".jinja"}
 VERSION = 1
+TIMEOUT_S = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,10 @@ def pretrained(folder: Path, cache: Path, sentence: dict[str, Any]) -> Pretraine
 
 
 def make(folder: Path, target: Path, options: dict[str, Any]) -> None:
-    child.run(
-        "app.encoders.backends.tokenizer_export",
-        *(str(folder), str(target), json.dumps(options)),
-        failure="The model's configuration or tokenizer can't be read",
-    )
+    arguments = str(folder), str(target), json.dumps(options)
+    code, line = child.run("app.encoders.backends.tokenizer_export", *arguments, timeout_s=TIMEOUT_S)
+    if code:
+        raise ModelUnavailable(f"The model's configuration or tokenizer can't be read: {line}")
 
 
 def _options(sentence: dict[str, Any]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def pull(model_id: str, revision: str | None = None, allow_bin_weights: bool = F
 def weight_files(directory: Path, allow_bin: bool) -> list[Path]:
     """The weight files of every module; empty if the transformer has none."""
     files: list[Path] = []
-    for index, (_, path) in enumerate(modules(directory)):
+    for index, path in enumerate(dict.fromkeys(path for _, path in modules(directory))):
         for patterns in (SAFE, BIN) if allow_bin else (SAFE,):
             here = sorted(file for pattern in patterns for file in (directory / path).glob(pattern))
             files += here

@@ -9,9 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from app.errors import ModelUnavailable
-
-TIMEOUT_S = 600
+from app.errors import ServiceError
 
 # The child finds the same packages, wherever this process's path came from.
 CHILD = """
@@ -22,11 +20,11 @@ main(*sys.argv[2:])
 """
 
 
-def run(module: str, *arguments: str, failure: str) -> None:
-    """Call a module's `main`, which ends through `finish`.
+def run(module: str, *arguments: str, timeout_s: float) -> tuple[int, str]:
+    """Call a module's `main`, which ends through `finish`. Its exit code, and the last line of what it said.
 
     Raises:
-        ModelUnavailable: It failed; its last line is the message's end, behind `failure`.
+        TimeoutError: It took longer, and was ended.
     """
     path = [entry or str(Path.cwd()) for entry in sys.path]
     command = [sys.executable, "-c", CHILD.format(module=module), json.dumps(path), *arguments]
@@ -38,15 +36,14 @@ def run(module: str, *arguments: str, failure: str) -> None:
         ) as child,
     ):
         try:
-            code = child.wait(TIMEOUT_S)
+            code = child.wait(timeout_s)
         except subprocess.TimeoutExpired as exc:
-            raise ModelUnavailable(f"{failure}: it took more than {TIMEOUT_S} s.") from exc
+            raise TimeoutError(f"it took more than {timeout_s:.0f} s") from exc
         finally:
             child.kill()
         errors.seek(0)
-        lines = errors.read().decode(errors="replace").strip().splitlines() or [f"exit code {code}"]
-    if code != 0:
-        raise ModelUnavailable(f"{failure}: {lines[-1]}")
+        lines = errors.read().decode(errors="replace").strip().splitlines()
+    return code, lines[-1] if lines else f"exit code {code}"
 
 
 def finish(work: Callable[[], None]) -> None:
@@ -55,7 +52,7 @@ def finish(work: Callable[[], None]) -> None:
     code = 0
     try:
         work()
-    except ModelUnavailable as exc:
+    except ServiceError as exc:
         sys.stderr.write(f"{exc}\n")
         code = 1
     sys.stderr.flush()

@@ -10,10 +10,13 @@ import pytest
 
 from app.config.args import ModelArgs
 from app.encoders import pretrained
-from app.encoders.backends import tokenizer_export
+from app.encoders.backends import export, openvino_models, tokenizer_export
 from app.encoders.text import TextModel, load_text_model
+from app.errors import ModelUnavailable
 from app.types import Vector
 from tests.support.tiny import CORPUS, write_mpnet
+
+pytestmark = pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean")
 
 TEXTS = ["a", "The QUICK brown Fox", "Straße naïve 🙂 東京", *CORPUS, "word " * 200, " ".join(CORPUS * 10), " x  y "]
 
@@ -146,8 +149,6 @@ def test_vectors_are_shortened_as_the_model_says(base: Path, tmp_path: Path) -> 
 
 
 def test_a_null_prompt_is_none_and_an_unknown_default_is_refused(base: Path, tmp_path: Path) -> None:
-    from app.errors import ModelUnavailable
-
     directory = modules(pooling())(base, tmp_path / "m")
     settle(directory, prompts={"query": None}, default_prompt_name="query")
     assert compare(directory).info.prompts["query"] == ""
@@ -192,3 +193,15 @@ ROUTERS: dict[str, tuple[dict[str, str], dict[str, Any], str | None]] = {
 def test_a_router_sends_texts_where_encode_sends_them(name: str, base: Path, tmp_path: Path) -> None:
     ways, parameters, note = ROUTERS[name]
     assert compare(routed(base, tmp_path / "m", ways, **parameters)).info.note == note
+
+
+def test_openvino_keeps_the_modules_too(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_models, "convert", export.write)
+    behind = (pooling(("cls", "weightedmean"), 24, include_prompt=False), ("LayerNorm", {"dimension": 48}))
+    directory = modules(dense(48, 24, "Tanh", use_residual=True, **TOKENS), *behind)(base, tmp_path / "m")
+    settle(directory, prompts={"query": "the lazy query: "}, truncate_dim=20)
+    args = ModelArgs(id=str(directory), backend="openvino", precision="f32", cache_dir=str(tmp_path / "cache"))
+    model, oracle = load_text_model(args, threads=1, offline=True), reference(directory)
+    for prompt in ("", "the lazy query: "):
+        same(encode(model, TEXTS, prompt), oracle.encode(TEXTS, prompt=prompt))
+    assert model.info.dimensions == 20

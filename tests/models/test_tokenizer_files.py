@@ -180,3 +180,34 @@ def test_sentencepiece_alone_is_refused_with_the_fix(wordpiece: Path, tmp_path: 
     (tmp_path / "m" / "spiece.model").write_bytes(b"\x0a\x0e\x0a\x05<unk>")
     with pytest.raises(ModelUnavailable, match=r"only tokenizer file is spiece\.model.* pip install sentencepiece"):
         load(tmp_path / "m")
+
+
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+GROUPED = SMALL | {"num_key_value_heads": 2, "head_dim": 8}
+LENGTHS: dict[str, tuple[str, dict[str, Any], dict[str, Any], int]] = {
+    "rotary, by sentence-transformers": (
+        *("nomic_bert", SMALL | {"max_position_embeddings": 2048}, {"max_seq_length": 8192}),
+        8192,
+    ),
+    "rotary, by its configuration": ("nomic_bert", SMALL | {"max_position_embeddings": 2048}, {}, 2048),
+    "a decoder": ("qwen3", GROUPED | {"max_position_embeddings": 4096}, {}, 4096),
+    "relative, without an end": ("xlnet", {"d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 64}, {}, 8192),
+    "a table with an offset": ("xlm-roberta", SMALL | {"max_position_embeddings": 514}, {"max_seq_length": 514}, 512),
+    "a table": ("bert", SMALL | {"max_position_embeddings": 256}, {}, 256),
+}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_the_most_tokens_are_the_models_own(name: str, wordpiece: Path, tmp_path: Path) -> None:
+    from transformers import AutoConfig, AutoModel
+
+    kind, settings, sentence, most = LENGTHS[name]
+    directory = tmp_path / "m"
+    shutil.copytree(wordpiece, directory)
+    for old in ("sentence_bert_config.json", "config.json", "model.safetensors"):
+        (directory / old).unlink()
+    edit(directory, "tokenizer_config.json", model_max_length=int(1e30))
+    config = AutoConfig.for_model(kind, vocab_size=400, pad_token_id=1, **settings)
+    AutoModel.from_config(config).save_pretrained(directory)
+    edit(directory, "sentence_bert_config.json", **sentence)
+    assert load(directory).info.max_tokens == most
