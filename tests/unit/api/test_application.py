@@ -1,4 +1,3 @@
-import asyncio
 import logging
 import re
 from typing import Any
@@ -206,7 +205,7 @@ def test_health_is_200_once_a_text_model_serves() -> None:
     assert (answer.status_code, error_of(answer)["code"]) == (503, "model_unavailable")
 
 
-def test_client_disconnect_is_not_an_error(caplog: pytest.LogCaptureFixture) -> None:
+async def test_client_disconnect_is_not_an_error(caplog: pytest.LogCaptureFixture) -> None:
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -219,7 +218,7 @@ def test_client_disconnect_is_not_an_error(caplog: pytest.LogCaptureFixture) -> 
         "type": "http", "method": "POST", "path": "/embed/text", "raw_path": b"", "query_string": b"",
         "headers": [(b"content-length", b"2")],
     }  # fmt: skip
-    asyncio.run(create_app(Service().backend)(scope, receive, send))
+    await create_app(Service().backend)(scope, receive, send)
     assert (sent, caplog.records) == ([], [])
 
 

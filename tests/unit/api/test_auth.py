@@ -1,6 +1,5 @@
 """Keys, scopes and quotas over the whole route table. The same over real HTTP: tests/cluster/locked/test_access.py."""
 
-import asyncio
 import logging
 import re
 from pathlib import Path
@@ -160,14 +159,17 @@ def test_health_details_need_the_read_scope_or_auth_off() -> None:
     assert guarded().get("/health", headers=bearer(ONE["read"])).json().keys() == whole.keys()
 
 
-def test_the_body_is_not_touched_before_the_key_is_known() -> None:
+def test_the_body_is_not_parsed_before_the_key_is_known() -> None:
     service = guarded()
     answer = service.post("/embed/text", content=b"{nonsense", headers={"content-type": "text/plain"})
     assert (answer.status_code, error_of(answer)["code"]) == (401, "unauthorized")
     answer = service.post("/embed/text", content=b"{nonsense", headers=bearer(ONE["embed"]))
     assert answer.status_code == 400
+
+
+async def test_the_body_is_not_touched_before_the_key_is_known() -> None:
     # What comes after the answer is drained, and never parsed.
-    assert asyncio.run(first_events(service, "/embed/text")) == ["status 401", "asked for the body"]
+    assert await first_events(guarded(), "/embed/text") == ["status 401", "asked for the body"]
 
 
 def test_openai_routes_return_openai_errors() -> None:
