@@ -71,7 +71,8 @@ class Run:
 def running(source: Path, out: Path, *flags: str) -> Iterator[Run]:
     marker = f"{os.getpid()}-{random.random()}"
     env = clean_environment(TEST_CORPUS=marker)
-    command = [*APP, "embed-corpus", str(source), "--out", str(out), "--part-rows", str(PART)]
+    # Small batches: a worker warms up every shape of them before it begins, for seconds of both cores.
+    command = [*APP, "embed-corpus", str(source), "--out", str(out), "--part-rows", str(PART), "--batch-size", "8"]
     process = subprocess.Popen(
         [*command, *flags],
         env=env,

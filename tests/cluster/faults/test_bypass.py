@@ -29,7 +29,7 @@ ENCODER = "TextEncoder-all-MiniLM-L6-v2"
 CHOSEN = "chosen"
 
 
-@pytest.fixture(scope="module", params=["off", "plain", CHOSEN])
+@pytest.fixture(scope="module", params=[pytest.param("off", marks=pytest.mark.slow), "plain", CHOSEN])
 def way(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen
@@ -116,7 +116,7 @@ def test_one_step_of_autoscaling(service: RunningService) -> None:
     assert gauge(service, "embedding_replicas", ENCODER) == 1
     with clients(service, 16) as statuses:
         wait_for(lambda: gauge(service, "embedding_replicas", ENCODER) == 2, 120, "a second encoder")
-    assert set(statuses) == {200}
+    assert set(statuses) == {200}, statuses
 
 
 def test_a_killed_replica(service: RunningService) -> None:
@@ -129,7 +129,7 @@ def test_a_killed_replica(service: RunningService) -> None:
         seen = statuses[200]
         wait_for(lambda: statuses[200] > seen + 100, what="answers after it")
         wait_for(lambda: {p.pid for p in service.named(ENCODER)} - set(before), 60, "another one in its place")
-    assert set(statuses) == {200}
+    assert set(statuses) == {200}, statuses
 
 
 def test_a_client_that_leaves_takes_nobody_with_it(service: RunningService, oracle: Oracle) -> None:
