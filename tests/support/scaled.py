@@ -1,6 +1,8 @@
 """Parts of a config: the text model has one encoder, and from the first load on two, for as long as anybody looks."""
 
-SCALES = {
+from typing import Any
+
+SCALES: dict[str, Any] = {
     "min_replicas": 1,
     "max_replicas": 2,
     "upscale_delay_s": 0.5,
@@ -8,5 +10,7 @@ SCALES = {
     "metrics_interval_s": 0.5,
 }
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
-TEXT = {"id": MINILM, "num_cpus": 0.1, "health_check_period_s": 1, "autoscaling": SCALES}
+# Small batches: each encoder that starts runs every shape of them first.
+TEXT: dict[str, Any] = {"id": MINILM, "num_cpus": 0.1, "batch_size": 8, "batch_tokens": 512, "health_check_period_s": 1}
+TEXT |= {"autoscaling": SCALES}
 IMAGE = {"id": "shapes-clip", "num_cpus": 0.1}
