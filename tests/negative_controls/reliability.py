@@ -41,7 +41,7 @@ LOST: Final = [
     M("older caches are cleared", "deployments/cache.py", "        if self._shard > 0:\n", "        if True:\n", "tests/unit/deployments/test_cache.py"),
     M("clear without Ray's control store", "deployments/cache.py", "self.actor.call(\"clear\"), self._clear_others(), return_exceptions=True", "self._clear_others(), self._clear_others(), return_exceptions=True", "tests/unit/deployments/test_cache.py"),
     M("a stranger's bytes", "app/rpc/connection.py", "super().__init__(frames.MAX_HANDSHAKE_BYTES)", "super().__init__(frames.MAX_BYTES)", "tests/unit/rpc/test_connection.py"),
-    M("finite in all forms of dot", "app/vectors/similarity.py", "        _refine(metric, query, candidates, far, _untrusted(far, candidates))\n", "", "tests/unit/vectors/test_similarity_order.py"),
+    M("finite in all forms of dot", "clients/python/src/embeddings_client/similarity.py", "        _refine(metric, query, candidates, far, _untrusted(far, candidates))\n", "", "tests/unit/vectors/test_similarity_order.py"),
     M("a report is added once", "app/telemetry/cluster_metrics.py", "if report.sequence > before:", "if True:", "tests/unit/telemetry/test_cluster_metrics.py"),
     M("a lost report is sent again", "app/telemetry/cluster_client.py", "if self._unanswered is None:", "if True:", "tests/unit/telemetry/test_cluster_client.py"),
     M("refused here, asked for there", "app/cache/client.py", "                self.write_behind.hurry.set()  # nobody has it", "                pass  # nobody has it", "tests/unit/cache/test_client_gathering.py"),
