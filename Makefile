@@ -22,9 +22,9 @@ $(VENV)/.created:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.serve: $(VENV)/.created pyproject.toml constraints.txt
+$(VENV)/.serve: $(VENV)/.created pyproject.toml clients/python/pyproject.toml constraints.txt
 	@echo "Installing the service (the first time takes some minutes) ..."
-	@$(PIP) install --constraint constraints.txt --editable .
+	@$(PIP) install --constraint constraints.txt --editable ./clients/python --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.serve pyproject.toml constraints.txt

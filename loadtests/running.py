@@ -112,7 +112,8 @@ def clean_environment(**variables: str) -> dict[str, str]:
     own = {name: str(folder(path)) for name, path in folders.items()}
     own["TMPDIR"] = str(_scratch().parent)
     # Programs run where no `.env` is, and still find this checkout.
-    return known | own | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"} | variables
+    checkout = os.pathsep.join([str(ROOT), str(ROOT / "clients/python/src")])
+    return known | own | {"PYTHONPATH": checkout, "HF_HUB_OFFLINE": "1"} | variables
 
 
 @cache
