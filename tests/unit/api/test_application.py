@@ -68,7 +68,7 @@ def test_retry_after_is_whole_seconds_and_at_least_one(seconds: float, header: s
 
 
 def test_unknown_path_is_a_404_with_the_known_routes() -> None:
-    for path in ("/nothing", "/embed/text/", "/EMBED/TEXT", "/v2//health"):
+    for path in ("/nothing", "/embed/texts/", "/EMBED/TEXT", "/v2//health"):
         answer = Service().get(path)
         error = error_of(answer)
         assert (answer.status_code, error["code"], error["param"]) == (404, "not_found", None)

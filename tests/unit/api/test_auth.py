@@ -47,6 +47,12 @@ def call(service: Service, route: Route, headers: dict[str, str], method: str | 
     return service.request(method or route.method, path, headers=headers, **body)
 
 
+@pytest.mark.parametrize("path", ["//embed", "/embed/", "/embed//text/", "//", "//metrics", "/cache/clear/"])
+def test_doubled_slashes_need_the_key_as_well(path: str) -> None:
+    method = "GET" if path == "//metrics" else "POST"
+    assert guarded().request(method, f"http://service{path}").status_code == 401
+
+
 async def first_events(service: Service, path: str) -> list[str]:
     """What happens to a request with a body and no key, up to the end."""
     events: list[str] = []

@@ -145,4 +145,4 @@ async def test_a_replica_without_its_model_says_why_or_serves_the_backup() -> No
     backup = Backup(model=ModelArgs(id="fake"), note="the backup serves")
     status = await Replica(ModelArgs(id="missing"), 1, True, backup).status()
     assert status.info is not None
-    assert (status.info.note, status.reason) == ("missing can't be had; the backup serves.", "No weights.")
+    assert (status.info.note, status.reason) == ("missing is not available; the backup serves.", "No weights.")
