@@ -76,7 +76,7 @@ def client(service: RunningService) -> Iterator[httpx.Client]:
 
 def test_a_backup_serves_and_every_answer_says_so(client: httpx.Client, oracle: Oracle) -> None:
     text = "the cat sat on the mat"
-    note = f"{MISSING} can't be had; the backup {MINILM} serves in its place."
+    note = f"{MISSING} is not available; the backup {MINILM} serves in its place."
     told = client.post("/embed/text", json={"texts": [text]}).json()
     assert (told["note"], told["model"]) == (note, MINILM)
     assert np.array(told["embeddings"][0]) @ oracle([text])[0] > 0.999

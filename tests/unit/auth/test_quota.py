@@ -1,7 +1,6 @@
 from app.auth.quota import Quotas, Remaining, seconds
 from tests.support.aio import Clock
 
-
 LIMITS = {"requests": 3, "tokens": 10}
 
 
