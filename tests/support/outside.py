@@ -1,4 +1,6 @@
-"""A second network namespace, joined to this one by a pair of virtual interfaces: another machine, for one test."""
+"""Other machines for one test: a second network namespace, joined to this one by a pair of virtual interfaces, and an
+address of the internet that leads back here.
+"""
 
 import os
 import shutil
@@ -50,3 +52,22 @@ def network() -> Iterator[tuple[str, Callable[[int], bool]]]:
     finally:
         run("ip", "link", "del", name)
         run("ip", "netns", "del", name)
+
+
+@contextmanager
+def public_address() -> Iterator[str | None]:
+    """An address that counts as public and is this machine's alone for as long; None where that is not permitted."""
+    # A block that is announced nowhere.
+    address = ["ip", "addr", "{}", "11.98.76.54/32", "dev", "lo"]
+
+    def run(verb: str) -> bool:
+        command = [word.format(verb) for word in address]
+        return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
+
+    if shutil.which("ip") is None or os.geteuid() != 0 or not run("add"):
+        yield None
+        return
+    try:
+        yield address[3].partition("/")[0]
+    finally:
+        run("del")
