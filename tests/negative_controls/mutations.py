@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.negative_controls.mutation import Mutation
+from tests.negative_controls.promises import PROMISES
 from tests.negative_controls.reliability import RELIABILITY
 from tests.negative_controls.rpc import RPC
 
@@ -35,6 +36,8 @@ WHO_MAY: Final = [
     M("quota headers", "app/api/middleware/auth.py", "quota_headers(authenticator.quotas.left(key.tenant, limits))", "[]", "tests/unit/api/test_auth.py"),
     M("retry-after", "app/api/wire/json_response.py", "if error.retry_after is not None:", "if False:", "tests/unit/api/test_auth.py"),
     M("foreign pages", "app/api/middleware/auth.py", "            _reject_cross_site(request)\n", "", "tests/unit/api/test_security_headers.py"),
+    M("fields that would change vectors", "app/schemas/compatibility.py", "            if self._matters(name, known):", "            if False:", "tests/unit/api/test_foreign_requests.py"),
+    M("slashes before the key", "app/api/wire/path.py", 'if "//" in path or path[-1:] == "/" else path', "if False else path", "tests/unit/api/test_foreign_requests.py"),
     M("CORS", "app/api/middleware/security_headers.py", "    if not origins:\n        return []\n", '    origins = origins or ["*"]\n', "tests/unit/api/test_security_headers.py"),
     M("policy of pages", "app/api/middleware/security_headers.py", '    (b"content-security-policy", POLICY.encode()),\n', "", "tests/unit/api/test_security_headers.py"),
     M("nothing inline", "app/api/middleware/security_headers.py", "script-src 'self'", "script-src 'self' 'unsafe-inline'", "tests/unit/api/test_security_headers.py"),
@@ -78,11 +81,14 @@ WHAT_MAY: Final = [
     M("pixels of an image", "app/images/decoder.py", "if header.pixels > limits.image_pixels:", "if False:", "tests/unit/images/test_bombs.py"),
     M("pixels of a request", "app/images/reader.py", "if pixels > self.limits.request_pixels:", "if False:", "tests/unit/images/test_reader.py"),
     M("one size of an image", "app/images/decoder.py", "if image.size != (header.width, header.height):", "if False:", "tests/unit/images/test_bombs.py tests/unit/images/test_fuzz.py"),
-    M("sniffing", "app/images/formats/header.py", '    raise MalformedError("This is not a PNG, JPEG, WebP, GIF or BMP image.")', '    return "PNG"', "tests/unit/images/test_formats.py tests/unit/images/test_bombs.py"),
+    M("a JPEG that is cut short", "app/images/decoder.py", "if with_end.tobytes() != filled.tobytes():", "if False:", "tests/unit/images/test_formats.py tests/unit/images/test_bombs.py"),
+    M("strips of a TIFF", "app/images/formats/tiff.py", "if not parts or any(start + length > len(data) for start, length in parts):", "if False:", "tests/unit/images/test_bombs.py"),
+    M("scans of a JPEG", "app/images/formats/jpeg.py", "if not all(len(coefficients) == _COEFFICIENTS for coefficients in exact.values()):", "if False:", "tests/unit/images/test_formats.py"),
+    M("sniffing", "app/images/formats/header.py", '    raise MalformedError("This is not a PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC image.")', '    return "PNG"', "tests/unit/images/test_formats.py tests/unit/images/test_bombs.py"),
     M("one format for the decoder", "app/images/decoder.py", "formats=(header.format,)", "formats=None", "tests/unit/images/test_bombs.py tests/unit/images/test_formats.py"),
     M("comments of a GIF", "app/images/decoder.py", '    "GIF": gif.essence,\n', "", "tests/unit/images/test_bombs.py"),
     M("metadata of a PNG", "app/images/decoder.py", '    "PNG": png.essence,\n', "", "tests/unit/images/test_bombs.py tests/unit/images/test_decoder.py"),
-    M("run-length BMP", "app/images/formats/header.py", "if compression in _RLE:", "if False:", "tests/unit/images/test_bombs.py tests/unit/images/test_formats.py"),
+    M("run-length BMP", "app/images/formats/bmp.py", "if compression in _RLE:", "if False:", "tests/unit/images/test_bombs.py tests/unit/images/test_formats.py"),
     M("decoders apart", "app/images/decode_pool.py", "worker = _start(self.command(self.limits))", "worker = None", "tests/unit/images/test_decode_pool.py"),
     M("decoders apart, in the ingress", "deployments/ingress.py", "fetcher, DecodePool(args.encoder.workers, args.limits))", "fetcher)", "tests/unit/deployments/test_ingress.py"),
     M("keys in the ingress", "deployments/ingress.py", "if args.asks_for_keys else None", "if False else None", "tests/unit/deployments/test_ingress.py"),
@@ -117,4 +123,4 @@ WHAT_MAY: Final = [
     M("modules stay inside", "app/encoders/model_config.py", 'if folder.is_absolute() or ".." in folder.parts:', "if False:", "tests/unit/encoders/test_damaged.py"),
 ]  # fmt: skip
 
-MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *RELIABILITY, *RPC]
+MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *PROMISES, *RELIABILITY, *RPC]

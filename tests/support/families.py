@@ -5,17 +5,24 @@ than the tolerances. The tokenizer is one for all: how each reads its own files 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, PreTrainedTokenizerFast
 
+from app.config.args import ModelArgs
+from app.encoders.text import TextModel, load_text_model
+from app.types import Vector
+
 WORDS = [f"w{number}" for number in range(300)]
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+COUNTED_FROM_PADDING = {"roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "jina_embeddings_v3"}
 VOCABULARY = len(SPECIALS) + len(WORDS)
 SIZE = {"hidden_size": 48, "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 96}
 GROUPED = SIZE | {"num_key_value_heads": 2}
@@ -118,6 +125,13 @@ FAMILIES = {
 }
 
 
+def positions(family: Family) -> int:
+    """How many tokens it reads at most."""
+    table = int(family.config.get("max_position_embeddings") or family.config.get("n_positions") or 512)
+    # Those of RoBERTa's kind count from the padding token's id on.
+    return table - 2 if family.model_type in COUNTED_FROM_PADDING else table
+
+
 def write(family: Family, folder: Path, max_tokens: int, pooling: str | None = None) -> Path:
     """The directory of a twin."""
     torch.manual_seed(11)
@@ -152,3 +166,36 @@ def _tokenizer(max_tokens: int) -> PreTrainedTokenizerFast:
     )
     names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     return PreTrainedTokenizerFast(tokenizer_object=words, model_max_length=max_tokens, **names)
+
+
+def texts(max_tokens: int) -> list[str]:
+    """Short and long, around every window, and one that is cut."""
+    rng = np.random.default_rng(3)
+    counts = (1, 3, 6, 20, 30, 62, 100, max_tokens - 2, 2 * max_tokens)
+    return [" ".join(rng.choice(WORDS, count)) for count in counts]
+
+
+def reference(folder: Path, ids: Sequence[Sequence[int]]) -> Vector:
+    """sentence-transformers' vectors of token ids, each row alone: nothing is padded."""
+    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    with torch.inference_mode():
+        rows = [
+            model({"input_ids": torch.tensor([one]), "attention_mask": torch.ones((1, len(one)), dtype=torch.long)})
+            for one in ids
+        ]
+    return np.concatenate([row["sentence_embedding"].numpy() for row in rows])
+
+
+def load(folder: Path, cache: Path, backend: str = "auto", precision: str = "f32") -> TextModel:
+    args = ModelArgs(id=str(folder), backend=backend, device="cpu", precision=precision, cache_dir=str(cache))
+    return load_text_model(args, threads=2, offline=True)
+
+
+def cosines(model: TextModel, ids: Sequence[Sequence[int]], right: Vector) -> Vector:
+    """The least of each text, padded beside the others and alone; -1 where norms differ by more than 1 %."""
+    least = np.ones(len(ids), np.float32)
+    for rows in (model.run(ids), np.concatenate([model.run([one]) for one in ids])):
+        norms, norms_right = np.linalg.norm(rows, axis=1), np.linalg.norm(right, axis=1)
+        cosine = np.vecdot(rows, right) / (norms * norms_right)
+        least = np.minimum(least, np.where(np.abs(norms / norms_right - 1) < 0.01, cosine, -1))
+    return least

@@ -41,7 +41,21 @@ def load(graph: Graph, options: RunOptions) -> "TorchRunner":
         precision = "f32" if device == "cpu" else "bf16" if torch.cuda.is_bf16_supported() else "f16"
     if device == "cpu":
         torch.set_num_threads(options.threads)
-    return TorchRunner(module(graph, DTYPES[precision]).to(device), precision, device)
+    try:
+        return _tried(graph, precision, device)
+    except RuntimeError as exc:
+        reason = f"transformers can't run this model in {precision} ({str(exc).splitlines()[0]})"
+        if options.precision != "auto":
+            raise ModelUnavailable(f"{reason[0].upper()}{reason[1:]}; use precision: auto or f32.") from exc
+    runner = _tried(graph, "f32", device)
+    runner.note = f"It runs in f32: {reason}."
+    return runner
+
+
+def _tried(graph: Graph, precision: str, device: str) -> "TorchRunner":
+    runner = TorchRunner(module(graph, DTYPES[precision]).to(device), precision, device)
+    runner(*(tensor.numpy() for tensor in example(graph).values()))
+    return runner
 
 
 def has_cuda() -> bool:
