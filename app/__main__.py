@@ -77,13 +77,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _pull(model: str, revision: str | None) -> int:
     try:
-        weights = pull(model, revision)
+        pull(model, revision)
     except ServiceError as error:
         try:
             weights = resolve(model, revision, offline=True)
         except ServiceError:
             return _complain(error.message)
         _say(f"{error.message} The files are here already ({weights.source}).")
+        _say(f"{weights.id} is at {weights.directory}")
+        return 0
     return inspect.run(model, revision, _say, _complain)
 
 
