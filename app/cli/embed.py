@@ -7,15 +7,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from app.cli.rows import Rows, open_rows
+from app.cli.rows import Rows, item_of, open_rows
 from app.cli.session import run_with_client
 from app.client import AsyncEmbeddingClient, Embeddings, Images, Texts
 from app.client.embeddings import check_space
 from app.client.progress import OnProgress, bar
 from app.config.settings import ClientSettings
-from app.corpus.rows import Piece
+from app.corpus.parts import RANGE
+from app.corpus.rows import Piece, Reject
 from app.corpus.vector_file import MODEL, SPACE, VectorFile, create_vector_file
-from app.errors import InvalidRequest, ServiceError
+from app.errors import InvalidItem, ServiceError
+
+SHOWN = 20  # skipped rows that are named
 
 
 def run(options: argparse.Namespace, settings: ClientSettings) -> int:
@@ -41,32 +44,48 @@ async def _embed(
     client: AsyncEmbeddingClient, rows: Rows, file: VectorFile, options: argparse.Namespace, on_progress: OnProgress
 ) -> dict[str, Any]:
     first: Embeddings | None = None
-    count = tokens = hits = truncated = skipped = 0
-    for piece in rows.pieces():
-        if piece.rejects and not options.skip_bad:
-            raise rows.rejection(piece.rejects[0])
-        skipped += len(piece.rejects)
-        on_progress(len(piece.rejects))
-        if not piece.origins:
-            continue
-        try:
-            found = await client.run(_operation(piece, rows, options), on_progress)
-        except ServiceError as error:
-            raise rows.with_location(error, piece) from error
-        first = first or found
-        check_space(first.space, found.space)
-        file.write(piece.table, found.vectors, {MODEL: found.model, SPACE: found.space})
-        count += len(found.vectors)
-        tokens += found.tokens
-        hits += found.cache_hits
-        truncated += len(found.truncated)
+    count = tokens = hits = truncated = 0
+    skipped: list[str] = []
+
+    def skip(rejects: list[Reject]) -> None:
+        if rejects and not options.skip_bad:
+            raise rows.rejection(rejects[0])
+        skipped.extend(f"{rows.location(reject.source, reject.row)}: {reject.reason}" for reject in rejects)
+        on_progress(len(rejects))
+
+    skip(rows.rejected_files)
+    for whole in rows.pieces():
+        skip(whole.rejects)
+        pending = [whole]
+        while pending:
+            piece = pending.pop()
+            if not piece.origins:
+                continue
+            try:
+                found = await _run(client, _operation(piece, rows, options), on_progress)
+            except ServiceError as error:
+                refused, index = rows.with_location(error, piece), item_of(error)
+                if index is None or not options.skip_bad:
+                    raise refused from error
+                skipped.append(str(refused))
+                on_progress(1)
+                pending += [piece.slice(index + 1), piece.slice(0, index)]
+                continue
+            first = first or found
+            check_space(first.space, found.space)
+            file.write(piece.table, found.vectors, _metadata(found))
+            count += len(found.vectors)
+            tokens += found.tokens
+            hits += found.cache_hits
+            truncated += len(found.truncated)
+    _print_skipped(skipped)
     if first is None:
-        raise InvalidRequest(f"{rows.name} has no row that can be embedded.")
+        raise InvalidItem(f"{rows.name} has no row that can be embedded.")
     if first.note:
         sys.stderr.write(f"{first.note}\n")
     return {
         "rows": count,
-        "skipped": skipped,
+        "skipped": len(skipped),
         "model": first.model,
         "space": first.space,
         "dimensions": first.dimensions,
@@ -74,7 +93,36 @@ async def _embed(
         "tokens": tokens,
         "truncated": truncated,
         "cacheHits": hits,
+        **({"range": list(first.range)} if first.range else {}),
+        **({"hidden": rows.source.hidden} if rows.source.hidden else {}),
     }
+
+
+async def _run(client: AsyncEmbeddingClient, operation: Texts | Images, on_progress: OnProgress) -> Embeddings:
+    done = 0
+
+    def count(items: int) -> None:
+        nonlocal done
+        done += items
+        on_progress(items)
+
+    try:
+        return await client.run(operation, count)
+    except ServiceError:
+        on_progress(-done)
+        raise
+
+
+def _metadata(found: Embeddings) -> dict[str, str]:
+    metadata = {MODEL: found.model, SPACE: found.space}
+    return metadata | {RANGE: json.dumps(found.range)} if found.range else metadata
+
+
+def _print_skipped(skipped: list[str]) -> None:
+    for location in skipped[:SHOWN]:
+        sys.stderr.write(f"Skipped {location}\n")
+    if len(skipped) > SHOWN:
+        sys.stderr.write(f"Skipped {len(skipped) - SHOWN:,} more\n")
 
 
 def _operation(piece: Piece, rows: Rows, options: argparse.Namespace) -> Texts | Images:

@@ -1,6 +1,9 @@
 """Files and folders on local disks and on remote filesystems (s3://, gs://, hdfs:// and those of fsspec)."""
 
+import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -33,6 +36,10 @@ class Place:
         return Place(self.filesystem, str(PurePosixPath(self.path).parent))
 
     @property
+    def shown(self) -> str:
+        return printable(self.path)
+
+    @property
     def local(self) -> Path | None:
         """The local path, which can be memory-mapped; None on a remote filesystem."""
         return Path(self.path) if isinstance(self.filesystem, pafs.LocalFileSystem) else None
@@ -49,11 +56,11 @@ class Place:
     def exists(self) -> bool:
         return bool(self.filesystem.get_file_info(self.path).type != pafs.FileType.NotFound)
 
-    def files(self, *, recursive: bool = False) -> list["Place"]:
+    def files(self, *, recursive: bool = False, hidden: bool = False) -> list["Place"]:
         """The files of a folder in order, without those hidden by a leading `_` or `.`; [] if it does not exist."""
         found = self.filesystem.get_file_info(pafs.FileSelector(self.path, True, recursive))
         names = sorted(info.path for info in found if info.type == pafs.FileType.File)
-        return [Place(self.filesystem, name) for name in names if not _hidden(PurePosixPath(name), self.path)]
+        return [Place(self.filesystem, name) for name in names if hidden or not _hidden(name, self.path)]
 
     def scratch(self) -> list["Place"]:
         found = self.filesystem.get_file_info(pafs.FileSelector(self.path, True))
@@ -70,8 +77,13 @@ class Place:
 
     def read_table(self, columns: list[str]) -> Any:
         """These columns of a Parquet file, as a `pyarrow.Table`."""
-        with self.open() as file:
+        with reading(self), self.open() as file:
             return pq.read_table(file, columns=columns)
+
+    def read_schema(self) -> Any:
+        """The schema of a Parquet file, including its metadata."""
+        with reading(self), self.open() as file:
+            return pq.read_schema(file)
 
     def make_folder(self) -> None:
         self.filesystem.create_dir(self.path, recursive=True)
@@ -93,6 +105,8 @@ def locate(uri: str) -> Place:
     Raises:
         InvalidRequest: No filesystem supports the URI.
     """
+    if printable(uri) != uri:
+        raise InvalidRequest(f"{printable(uri)}: its name is not UTF-8; rename it.")
     if "://" not in uri:
         return Place(pafs.LocalFileSystem(), str(Path(uri).expanduser().absolute()))
     try:
@@ -107,6 +121,22 @@ def locate(uri: str) -> Place:
             raise InvalidRequest(f"{uri} can't be reached: {arrow}; {error}") from error
 
 
-def _hidden(path: PurePosixPath, root: str) -> bool:
-    inner = path.parts[len(PurePosixPath(root).parts) :]
+@contextmanager
+def reading(file: Place) -> Iterator[None]:
+    """Names the file if it can't be read. Raises InvalidRequest."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        reason = os.strerror(number) if number else f"it is damaged: {str(error).strip().partition(chr(10))[0]}"
+        raise InvalidRequest(f"{file.shown} can't be read: {reason.rstrip('.')}.") from error
+
+
+def printable(path: str) -> str:
+    """A path whose bytes may be no UTF-8."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def _hidden(path: str, root: str) -> bool:
+    inner = PurePosixPath(path).parts[len(PurePosixPath(root).parts) :]
     return any(part.startswith(("_", ".")) for part in inner)

@@ -1,19 +1,21 @@
-"""Infers one Arrow type per column for all JSON rows of a corpus."""
+"""Arrow types of columns: one per column for all JSON rows of a corpus, and those that Arrow can filter."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
 Types = dict[str, Any]
+# While types are inferred: integers that float64 can hold exactly.
+_SMALL = pa.int32()
 
 
 def widen(types: Types, rows: Sequence[Mapping[str, Any]]) -> None:
     """Widen `types` to hold `rows`. A column with incompatible values becomes a string of JSON."""
     for name in dict.fromkeys(name for row in rows for name in row):
-        found = _infer([row.get(name) for row in rows])
-        types[name] = _merge(types[name], found) if name in types else found
+        types[name] = _merge(types.get(name, pa.null()), _infer([row.get(name) for row in rows])) or pa.string()
 
 
 def table(rows: Sequence[Mapping[str, Any]], types: Types) -> Any:
@@ -21,38 +23,107 @@ def table(rows: Sequence[Mapping[str, Any]], types: Types) -> Any:
     return pa.table({name: _column([row.get(name) for row in rows], kind) for name, kind in types.items()})
 
 
-def without_nulls(types: Types) -> Types:
-    """Turn columns that hold only nulls into strings: few readers support Arrow's null type."""
-    return {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in types.items()}
+def writable(types: Types) -> Types:
+    """The types to write. Few readers support Arrow's null type, and Parquet has no empty objects: both are strings."""
+    return {name: _writable(kind) for name, kind in types.items()}
+
+
+def plain(table: Any) -> Any:
+    """The table with views, which Arrow can't filter, as the types that they are views of."""
+    for i, field in enumerate(table.schema):
+        if (kind := _mapped(field.type, _without_view)) != field.type:
+            column = table.column(i)
+            try:
+                column = column.cast(kind)
+            except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+                column = pa.array(column.to_pylist(), kind)
+            table = table.set_column(i, field.with_type(kind), column)
+    return table
+
+
+def text_type(kind: Any) -> Any:
+    """The type of a column's values: string, large_string, binary or large_binary; None if it holds no text."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    kind = _without_view(kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
+    return kind if kind in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary()) else None
 
 
 def _infer(values: list[Any]) -> Any:
     try:
-        return pa.array(values).type
+        kind = pa.array(values).type
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
         return pa.string()
+    try:
+        pa.array(values, _mapped(kind, _replacing(pa.int64(), pa.float64())))
+    except pa.ArrowInvalid:
+        return kind
+    return _mapped(kind, _replacing(pa.int64(), _SMALL))
 
 
 def _merge(a: Any, b: Any) -> Any:
+    """A type that holds both; None if there is none."""
     if a == b or pa.types.is_null(b):
         return a
     if pa.types.is_null(a):
         return b
-    if {a, b} == {pa.int64(), pa.float64()}:
-        return pa.float64()
-    if pa.types.is_nested(a) and pa.types.is_nested(b):
-        try:
-            return pa.unify_schemas([pa.schema([("x", a)]), pa.schema([("x", b)])], promote_options="permissive")[
-                0
-            ].type
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            return pa.string()
-    return pa.string()
+    if {a, b} <= {_SMALL, pa.int64(), pa.float64()}:
+        return None if {a, b} == {pa.int64(), pa.float64()} else b if a == _SMALL else a
+    if pa.types.is_list(a) and pa.types.is_list(b):
+        inner = _merge(a.value_type, b.value_type)
+        return inner and pa.list_(inner)
+    if pa.types.is_struct(a) and pa.types.is_struct(b):
+        fields = {field.name: field.type for field in a}
+        for field in b:
+            fields[field.name] = _merge(fields.get(field.name, pa.null()), field.type)
+        return None if None in fields.values() else pa.struct(list(fields.items()))
+    return None
+
+
+def _writable(kind: Any) -> Any:
+    empty = pa.types.is_null(kind) or _has_empty_struct(kind)
+    return pa.string() if empty else _mapped(kind, _replacing(_SMALL, pa.int64()))
+
+
+def _has_empty_struct(kind: Any) -> bool:
+    if pa.types.is_struct(kind):
+        return not kind.num_fields or any(_has_empty_struct(field.type) for field in kind)
+    return pa.types.is_list(kind) and _has_empty_struct(kind.value_type)
+
+
+def _replacing(old: Any, new: Any) -> Callable[[Any], Any]:
+    return lambda kind: new if kind == old else kind
+
+
+def _without_view(kind: Any) -> Any:
+    if pa.types.is_dictionary(kind):
+        value = _without_view(kind.value_type)
+        return kind if value == kind.value_type else value
+    return {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}.get(kind, kind)
+
+
+def _mapped(kind: Any, leaf: Callable[[Any], Any]) -> Any:
+    """The type with its leaves replaced."""
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_mapped(field.type, leaf)) for field in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(_mapped(kind.key_type, leaf), _mapped(kind.item_type, leaf))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(_mapped(kind.value_type, leaf)), kind.list_size)
+    if pa.types.is_large_list(kind) or pa.types.is_large_list_view(kind):
+        return pa.large_list(kind.value_field.with_type(_mapped(kind.value_type, leaf)))
+    if pa.types.is_list(kind) or pa.types.is_list_view(kind):
+        return pa.list_(kind.value_field.with_type(_mapped(kind.value_type, leaf)))
+    return leaf(kind)
 
 
 def _column(values: list[Any], kind: Any) -> Any:
     if pa.types.is_string(kind):
-        values = [
-            value if value is None or isinstance(value, str) else orjson.dumps(value).decode() for value in values
-        ]
+        values = [value if value is None or isinstance(value, str) else _as_json(value) for value in values]
     return pa.array(values, kind)
+
+
+def _as_json(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # an integer of more than 64 bits
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from app.config.args import ModelArgs
+from app.config.model_names import ModelName
 from app.config.settings import AppArgs
 from app.corpus import npy
 from app.corpus.filesystem import SCRATCH, Place, locate
@@ -32,6 +33,11 @@ class WrittenCorpus:
     folder: Place
     vectors: Any
 
+    @property
+    def middle(self) -> float:
+        """What to add to an int8 to make it proportional to the middle of its level: -1 stands for 0 and around it."""
+        return 1.0 if self.manifest.range else 0.0
+
     def rows(self, indices: list[int]) -> list[dict[str, Any]]:
         """The source columns of these rows, in the order of `indices`."""
         ends = list(accumulate(rows for _, rows in self.manifest.parts))
@@ -39,9 +45,8 @@ class WrittenCorpus:
         for index in indices:
             part = int(np.searchsorted(ends, index, side="right"))
             name, rows = self.manifest.parts[part]
-            with (self.folder / name).open() as file:
-                columns = [column for column in pq.read_schema(file).names if column != VECTORS]
-                table = pq.read_table(file, columns=columns)
+            part_file = self.folder / name
+            table = part_file.read_table([column for column in part_file.read_schema().names if column != VECTORS])
             found.append(table.slice(index - (ends[part] - rows), 1).to_pylist()[0])
         return found
 
@@ -67,16 +72,23 @@ def open_corpus(destination: str) -> WrittenCorpus:
 
 
 def encode_query(
-    corpus: WrittenCorpus, query: str, args: AppArgs, threads: int, load: LoadModel = load_model
+    corpus: WrittenCorpus,
+    query: str,
+    args: AppArgs,
+    threads: int,
+    load: LoadModel = load_model,
+    wanted: str | None = None,
 ) -> Vector:
     """The query's vector (d,), embedded with the corpus' model.
+
+    `wanted`: where that model is; default: the directory it was loaded from, or the model of its name.
 
     Raises:
         SpaceMismatch: The model has changed since the corpus was embedded.
     """
     manifest = corpus.manifest
     kind: Modality = "image" if manifest.kind == "image" else "text"
-    model = load(args.entry(manifest.model, (*args.text_models, *args.image_models)), kind, threads, args.offline)
+    model = load(_model_args(manifest, args, wanted), kind, threads, args.offline)
     if model.info.fingerprint != manifest.fingerprint:
         raise SpaceMismatch(
             f"{manifest.model} has changed since the corpus was embedded, so its vectors can't be compared. Embed it "
@@ -86,15 +98,28 @@ def encode_query(
     return row
 
 
+def _model_args(manifest: Manifest, args: AppArgs, wanted: str | None) -> ModelArgs:
+    configured = (*args.text_models, *args.image_models)
+    if wanted:
+        return args.entry(wanted, configured)
+    directory = Path(manifest.directory) if manifest.directory else None
+    if directory is not None and directory.is_dir():
+        same = (model for model in configured if Path(model.id).expanduser().absolute() == directory)
+        return next(same, None) or args.entry(str(directory), configured)
+    same = (model for model in configured if ModelName(model.id).public == manifest.model)
+    return next(same, None) or args.entry(manifest.model, configured)
+
+
 # Their lengths are 1 only as float32 goes: near duplicates of the best may pass it by that much.
 SPARE = 64
 
 
-def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> Ranking:
+def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1, middle: float = 0.0) -> Ranking:
     """The `top_k` best by cosine, best first, ties by index.
 
     Args:
         vectors: (n, d) float32, float16 or int8; float32 rows have length 1, as `embed_corpus` writes them.
+        middle: See `WrittenCorpus.middle`.
     """
     # Rows of length 1 are found by their dot products, one pass less; those found are then put in order by cosine.
     metric: SimilarityMetric = "dot" if vectors.dtype == np.float32 else "cosine"
@@ -102,7 +127,7 @@ def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> Rankin
     step = max(1, BLOCK_BYTES // (4 * vectors.shape[1] or 1))
 
     def best(start: int) -> NDArray[np.int64]:
-        block = np.asarray(vectors[start : start + step], np.float32)
+        block = _floats(vectors[start : start + step], middle)
         return np.sort(rank(unit, block, metric=metric, top_k=top_k + SPARE).indices) + start
 
     with ThreadPoolExecutor(threads) as pool:
@@ -110,5 +135,10 @@ def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> Rankin
     if not found:
         return Ranking(np.empty(0, np.int64), np.empty(0, np.float32), "cosine")
     indices = np.concatenate(found)
-    ranking = rank(query, np.asarray(vectors[indices], np.float32), top_k=top_k)
+    ranking = rank(query, _floats(vectors[indices], middle), top_k=top_k)
     return replace(ranking, indices=indices[ranking.indices])
+
+
+def _floats(vectors: Any, middle: float) -> Vector:
+    floats = np.asarray(vectors, np.float32)
+    return floats + np.float32(middle) if middle else floats
