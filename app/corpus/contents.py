@@ -40,7 +40,7 @@ def check_text(file: Place, stream: Any) -> int:
     """
     head = stream.read(HEAD)
     stream.seek(0)
-    kind = _kind(head)
+    kind = kind_of(head)
     if kind is None and head.count(0) * 10 > len(head):
         kind = "binary, or text that is not UTF-8"
     if kind is not None:
@@ -58,12 +58,13 @@ def check_parquet(file: Place, stream: Any) -> None:
     if not size:
         raise InvalidRequest(f"{file.shown} is empty: it has 0 bytes, and a Parquet file at least 12.")
     if not head.startswith(_PARQUET):
-        raise InvalidRequest(f"{file.shown} is {_kind(head) or 'not a Parquet file'}.")
+        raise InvalidRequest(f"{file.shown} is {kind_of(head) or 'not a Parquet file'}.")
     if size < 12 or tail != _PARQUET:
         raise InvalidRequest(f"{file.shown} is cut off: it begins as a Parquet file and does not end as one.")
 
 
-def _kind(head: bytes) -> str | None:
+def kind_of(head: bytes) -> str | None:
+    """What else than text a file is that begins like this."""
     for magic, kind in _KINDS.items():
         if head.startswith(magic) and (b"\0" in head or magic == _LFS or not magic.isascii()):
             return kind

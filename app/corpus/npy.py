@@ -37,9 +37,12 @@ def write(place: Place, folder: Place, manifest: Manifest, id_column: str | None
         scratch.seek(0)
         stream_to(place, scratch)
     stem = place.name.removesuffix(".npy")
+    side_file = place.parent / f"{stem}.range.json"
     if manifest.range is not None:
         facts = {"dtype": manifest.dtype, "dimensions": manifest.dimensions, "range": manifest.range}
-        (place.parent / f"{stem}.range.json").write(orjson.dumps(facts))
+        side_file.write(orjson.dumps(facts))
+    elif side_file.exists():
+        side_file.delete()
     ids: list[bytes] = []
     for name, rows in manifest.parts:
         column = id_column or ("path" if manifest.kind == "image" else None)

@@ -139,7 +139,7 @@ def embed_corpus(
         total += npy.write(locate(destination), folder, manifest, options.id_column)
     summary = _summary(manifest, progress, time.time() - began, total)
     if planned.hidden:
-        summary["hidden"] = planned.hidden
+        summary["hidden"] = list(planned.hidden)
     (folder / SUMMARY).write(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
     return summary
 

@@ -15,7 +15,8 @@ _SMALL = pa.int32()
 def widen(types: Types, rows: Sequence[Mapping[str, Any]]) -> None:
     """Widen `types` to hold `rows`. A column with incompatible values becomes a string of JSON."""
     for name in dict.fromkeys(name for row in rows for name in row):
-        types[name] = _merge(types.get(name, pa.null()), _infer([row.get(name) for row in rows])) or pa.string()
+        merged = _merge(types.get(name, pa.null()), _infer([row.get(name) for row in rows]))
+        types[name] = pa.string() if merged is None else merged
 
 
 def table(rows: Sequence[Mapping[str, Any]], types: Types) -> Any:
@@ -70,7 +71,7 @@ def _merge(a: Any, b: Any) -> Any:
         return None if {a, b} == {pa.int64(), pa.float64()} else b if a == _SMALL else a
     if pa.types.is_list(a) and pa.types.is_list(b):
         inner = _merge(a.value_type, b.value_type)
-        return inner and pa.list_(inner)
+        return None if inner is None else pa.list_(inner)
     if pa.types.is_struct(a) and pa.types.is_struct(b):
         fields = {field.name: field.type for field in a}
         for field in b:

@@ -84,7 +84,7 @@ def plan(uri: str, column: str, part_rows: int, format_: Format | None = None) -
     root = locate(uri)
     if not root.exists():
         raise InvalidRequest(f"{uri} does not exist.")
-    found, format_ = _of_one_format(list_files(root), uri, format_)
+    found, format_ = _of_one_format(root, list_files(root), format_)
     types: dict[str, Any] | None = None
     partitions: dict[str, Any] = {}
     if format_ == "image":
@@ -112,7 +112,7 @@ def plan(uri: str, column: str, part_rows: int, format_: Format | None = None) -
     return Source(uri, format_, column, numbered, types, partitions, tuple(found.unread), tuple(found.hidden))
 
 
-def _of_one_format(found: Listing, uri: str, given: Format | None) -> tuple[Listing, Format]:
+def _of_one_format(root: Place, found: Listing, given: Format | None) -> tuple[Listing, Format]:
     if given is not None and found.files:
         return found, given
     known = [(file, SUFFIXES.get(PurePosixPath(file.path).suffix.lower())) for file in found.files]
@@ -120,10 +120,14 @@ def _of_one_format(found: Listing, uri: str, given: Format | None) -> tuple[List
     unread = [*found.unread, *((file.shown, f"unknown suffix. {advice}") for file, format_ in known if not format_)]
     formats = sorted({format_ for _, format_ in known if format_})
     if not formats:
-        first = next((f": {name}: {reason}" for name, reason in found.unread), "")
-        raise InvalidRequest(f"{uri} contains no corpus{first}. {advice}.")
+        if not root.is_folder():
+            with reading(root), root.open() as stream:
+                kind = contents.kind_of(stream.read(contents.HEAD)) or "not known to be a corpus"
+            raise InvalidRequest(f"{root.shown} is {kind}. {advice}.")
+        others = "".join(f"; {name}: {reason.partition('.')[0]}" for name, reason in unread[:3])
+        raise InvalidRequest(f"{root.shown} contains no corpus{others}. {advice}.")
     if len(formats) > 1:
-        raise InvalidRequest(f"{uri} contains several formats ({', '.join(formats)}); embed one at a time.")
+        raise InvalidRequest(f"{root.shown} contains several formats ({', '.join(formats)}); embed one at a time.")
     return Listing([file for file, format_ in known if format_], found.hidden, unread), formats[0]
 
 
