@@ -19,6 +19,10 @@ from app.errors import InvalidRequest
 
 Format = Literal["parquet", "jsonl", "json", "csv", "tsv", "text", "image"]
 VECTORS = "embedding"
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp"),
+    *(".tif", ".tiff", ".avif", ".heic", ".heif"),
+)
 SUFFIXES: dict[str, Format] = {
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
@@ -26,7 +30,7 @@ SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".txt": "text",
-    **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"), "image"),
+    **dict.fromkeys(IMAGE_SUFFIXES, "image"),
 }
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 # A large row group is split into at most this many spans: each worker reads and skips the rows before its span.
