@@ -26,13 +26,18 @@ def run(options: argparse.Namespace, settings: ClientSettings) -> int:
 
     async def embed(client: AsyncEmbeddingClient) -> None:
         started = time.perf_counter()
-        # The output is opened first, so that an invalid name fails before any reading.
-        with (
-            create_vector_file(Path(options.out)) as file,
-            open_rows(options.source, options.column, options.format) as rows,
-            bar(rows.total, "images" if rows.images else "texts", options.progress, delay_s=0) as on_progress,
-        ):
-            summary = await _embed(client, rows, file, options, on_progress)
+        skipped: list[str] = []
+        try:
+            # The output is opened first, so that an invalid name fails before any reading.
+            with (
+                create_vector_file(Path(options.out)) as file,
+                open_rows(options.source, options.column, options.format) as rows,
+                bar(rows.total, "images" if rows.images else "texts", options.progress, delay_s=0) as on_progress,
+            ):
+                summary = await _embed(client, rows, file, options, on_progress, skipped)
+        finally:
+            more = [f"{len(skipped) - SHOWN:,} more"] if len(skipped) > SHOWN else []
+            sys.stderr.writelines(f"Skipped {location}\n" for location in [*skipped[:SHOWN], *more])
         seconds = time.perf_counter() - started
         sys.stderr.write(f"{summary['rows']:,} rows in {seconds:.1f} s\n")
         sys.stdout.write(json.dumps(summary | {"out": options.out}, indent=2) + "\n")
@@ -41,11 +46,15 @@ def run(options: argparse.Namespace, settings: ClientSettings) -> int:
 
 
 async def _embed(
-    client: AsyncEmbeddingClient, rows: Rows, file: VectorFile, options: argparse.Namespace, on_progress: OnProgress
+    client: AsyncEmbeddingClient,
+    rows: Rows,
+    file: VectorFile,
+    options: argparse.Namespace,
+    on_progress: OnProgress,
+    skipped: list[str],
 ) -> dict[str, Any]:
     first: Embeddings | None = None
     count = tokens = hits = truncated = 0
-    skipped: list[str] = []
 
     def skip(rejects: list[Reject]) -> None:
         if rejects and not options.skip_bad:
@@ -61,24 +70,30 @@ async def _embed(
             piece = pending.pop()
             if not piece.origins:
                 continue
+            left = [len(piece.origins)]
+
+            def count_down(done: int, left: list[int] = left) -> None:
+                left[0] -= done
+                on_progress(done)
+
             try:
-                found = await _run(client, _operation(piece, rows, options), on_progress)
+                found = await client.run(_operation(piece, rows, options), count_down)
             except ServiceError as error:
                 refused, index = rows.with_location(error, piece), item_of(error)
                 if index is None or not options.skip_bad:
                     raise refused from error
                 skipped.append(str(refused))
-                on_progress(1)
+                on_progress(1 + left[0] - len(piece.origins))
                 pending += [piece.slice(index + 1), piece.slice(0, index)]
                 continue
             first = first or found
             check_space(first.space, found.space)
-            file.write(piece.table, found.vectors, _metadata(found))
+            levels = {RANGE: json.dumps(found.range)} if found.range else {}
+            file.write(piece.table, found.vectors, {MODEL: found.model, SPACE: found.space, **levels})
             count += len(found.vectors)
             tokens += found.tokens
             hits += found.cache_hits
             truncated += len(found.truncated)
-    _print_skipped(skipped)
     if first is None:
         raise InvalidItem(f"{rows.name} has no row that can be embedded.")
     if first.note:
@@ -96,33 +111,6 @@ async def _embed(
         **({"range": list(first.range)} if first.range else {}),
         **({"hidden": rows.source.hidden} if rows.source.hidden else {}),
     }
-
-
-async def _run(client: AsyncEmbeddingClient, operation: Texts | Images, on_progress: OnProgress) -> Embeddings:
-    done = 0
-
-    def count(items: int) -> None:
-        nonlocal done
-        done += items
-        on_progress(items)
-
-    try:
-        return await client.run(operation, count)
-    except ServiceError:
-        on_progress(-done)
-        raise
-
-
-def _metadata(found: Embeddings) -> dict[str, str]:
-    metadata = {MODEL: found.model, SPACE: found.space}
-    return metadata | {RANGE: json.dumps(found.range)} if found.range else metadata
-
-
-def _print_skipped(skipped: list[str]) -> None:
-    for location in skipped[:SHOWN]:
-        sys.stderr.write(f"Skipped {location}\n")
-    if len(skipped) > SHOWN:
-        sys.stderr.write(f"Skipped {len(skipped) - SHOWN:,} more\n")
 
 
 def _operation(piece: Piece, rows: Rows, options: argparse.Namespace) -> Texts | Images:

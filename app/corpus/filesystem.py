@@ -1,5 +1,6 @@
 """Files and folders on local disks and on remote filesystems (s3://, gs://, hdfs:// and those of fsspec)."""
 
+import csv
 import os
 import uuid
 from collections.abc import Iterator
@@ -36,10 +37,6 @@ class Place:
         return Place(self.filesystem, str(PurePosixPath(self.path).parent))
 
     @property
-    def shown(self) -> str:
-        return printable(self.path)
-
-    @property
     def local(self) -> Path | None:
         """The local path, which can be memory-mapped; None on a remote filesystem."""
         return Path(self.path) if isinstance(self.filesystem, pafs.LocalFileSystem) else None
@@ -56,11 +53,16 @@ class Place:
     def exists(self) -> bool:
         return bool(self.filesystem.get_file_info(self.path).type != pafs.FileType.NotFound)
 
-    def files(self, *, recursive: bool = False, hidden: bool = False) -> list["Place"]:
-        """The files of a folder in order, without those hidden by a leading `_` or `.`; [] if it does not exist."""
+    def files(self, *, recursive: bool = False) -> list["Place"]:
+        """The files of a folder in order; [] if it does not exist."""
         found = self.filesystem.get_file_info(pafs.FileSelector(self.path, True, recursive))
         names = sorted(info.path for info in found if info.type == pafs.FileType.File)
-        return [Place(self.filesystem, name) for name in names if hidden or not _hidden(name, self.path)]
+        return [Place(self.filesystem, name) for name in names]
+
+    def is_hidden(self, root: str) -> bool:
+        """Whether a leading `_` or `.` hides it, or a folder between it and `root`."""
+        inner = PurePosixPath(self.path).parts[len(PurePosixPath(root).parts) :]
+        return any(part.startswith(("_", ".")) for part in inner)
 
     def scratch(self) -> list["Place"]:
         found = self.filesystem.get_file_info(pafs.FileSelector(self.path, True))
@@ -126,17 +128,12 @@ def reading(file: Place) -> Iterator[None]:
     """Names the file if it can't be read. Raises InvalidRequest."""
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
-        number = error.errno if isinstance(error, OSError) else None
-        reason = os.strerror(number) if number else f"it is damaged: {str(error).strip().partition(chr(10))[0]}"
-        raise InvalidRequest(f"{file.shown} can't be read: {reason.rstrip('.')}.") from error
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number else str(error).strip().partition("\n")[0].rstrip(".")
+        raise InvalidRequest(f"{file.path} {'can not be read' if number else 'is damaged'}: {reason}.") from error
 
 
 def printable(path: str) -> str:
     """A path whose bytes may be no UTF-8."""
     return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
-
-
-def _hidden(path: str, root: str) -> bool:
-    inner = PurePosixPath(path).parts[len(PurePosixPath(root).parts) :]
-    return any(part.startswith(("_", ".")) for part in inner)

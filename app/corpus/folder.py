@@ -1,4 +1,4 @@
-"""Lists the files of a source: nothing that lies in it is left out without a word."""
+"""Lists the files of a source, and those that are left out; reads the columns in the names of its folders."""
 
 import os
 import re
@@ -13,7 +13,6 @@ import pyarrow as pa
 from app.corpus.filesystem import Place, printable
 
 _WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
-_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(slots=True)
@@ -30,64 +29,54 @@ def list_files(root: Place) -> Listing:
     found = Listing()
     if not root.is_folder():
         found.files.append(root)
-    elif root.local is None:
-        everything = root.files(recursive=True, hidden=True)
-        found.files = root.files(recursive=True)
-        found.hidden = [file.path for file in everything if file not in found.files]
+        return found
+    if root.local is None:
+        files = root.files(recursive=True)
     else:
-        paths = sorted(_walk(root.path, (os.path.realpath(root.path),), found))
-        found.files = [Place(root.filesystem, path) for path in paths]
+        above = (os.path.realpath(root.path),)
+        files = [Place(root.filesystem, path) for path in sorted(_walk(root.path, above, found))]
+    found.hidden += [file.path for file in files if file.is_hidden(root.path)]
+    found.files = [file for file in files if not file.is_hidden(root.path)]
     return found
 
 
 def _walk(folder: str, above: tuple[str, ...], found: Listing) -> Iterator[str]:
-    """`above`: the real paths of this folder and those around it: a link to one of them is a loop."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        found.unread.append((printable(folder), f"can't be listed: {error.strerror}"))
-        return
-    for entry in entries:
-        shown = printable(entry.path)
-        if entry.name.startswith(("_", ".")):
-            found.hidden.append(shown)
-        elif shown != entry.path:
-            found.unread.append((shown, "its name is not UTF-8: rename it"))
-        elif entry.is_dir():
-            real = os.path.realpath(entry.path)
-            if real in above:
+    """`above`: the real paths of this folder and those around it; a link to one of them is a loop."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            shown, real = printable(entry.path), os.path.realpath(entry.path)
+            if shown != entry.path:
+                found.unread.append((shown, "its name is not UTF-8: rename it"))
+            elif entry.is_file():
+                yield entry.path
+            elif not entry.is_dir():
+                found.unread.append((shown, "a broken link" if entry.is_symlink() else "not a file"))
+            elif real in above:
                 found.unread.append((shown, "a link to a folder that contains it"))
             else:
                 yield from _walk(entry.path, (*above, real), found)
-        elif entry.is_file():
-            yield entry.path
-        else:
-            found.unread.append((shown, "a broken link" if entry.is_symlink() else "not a file"))
 
 
 def partition(root: Place, file: str) -> dict[str, str | None]:
     """The columns in the names of the folders between `root` and a file, as in `year=2024/part.parquet`."""
     folders = PurePosixPath(file).parts[len(PurePosixPath(root.path).parts) : -1]
-    pairs = (folder.split("=", 1) for folder in folders if "=" in folder[1:])
-    return {unquote(name): None if value == _NULL else unquote(value) for name, value in pairs}
+    pairs = (unquote(folder).partition("=") for folder in folders if "=" in folder[1:])
+    return {name: None if value == "__HIVE_DEFAULT_PARTITION__" else value for name, _, value in pairs}
 
 
 def partition_types(root: Place, files: list[Place]) -> dict[str, Any]:
     """int64 where all values are whole numbers, else string."""
-    values: dict[str, set[str]] = {}
+    types: dict[str, Any] = {}
     for file in files:
         for name, value in partition(root, file.path).items():
-            values.setdefault(name, set()).update([value] if value is not None else [])
-    return {
-        name: pa.int64() if some and all(map(_WHOLE.fullmatch, some)) else pa.string() for name, some in values.items()
-    }
+            whole = value is None or _WHOLE.fullmatch(value)
+            types[name] = types.get(name, pa.int64()) if whole else pa.string()
+    return types
 
 
 def with_partition(table: Any, values: dict[str, str | None], types: dict[str, Any]) -> Any:
     """The table with the columns of `partition`, unless it has them itself."""
-    for name, kind in types.items():
-        if name not in table.column_names:
-            value = values.get(name)
-            whole = int(value) if value is not None and pa.types.is_integer(kind) else value
-            table = table.append_column(name, pa.array([whole] * len(table), kind))
+    for name in [name for name in types if name not in table.column_names]:
+        column = pa.array([values.get(name)] * len(table), pa.string())
+        table = table.append_column(name, column.cast(types[name]))
     return table

@@ -116,7 +116,7 @@ def parts(folder: Place) -> list[Place]:
     Raises:
         InvalidRequest: The folder contains other files.
     """
-    files = folder.files()
+    files = [file for file in folder.files() if not file.is_hidden(folder.path)]
     others = [file.name for file in files if settings_of(file.name) is None]
     if others:
         raise InvalidRequest(f"{folder.path} contains other files ({others[0]}); choose an empty or a new folder.")
@@ -125,19 +125,14 @@ def parts(folder: Place) -> list[Place]:
 
 def check_range(folder: Place, dimensions: int, range_: list[float]) -> None:
     """Raises InvalidRequest if a folder holds int8 vectors of another range: both would look alike to a reader."""
-    ranges = []
-    if (folder / MANIFEST).exists():
-        manifest = read_manifest(folder)
-        ranges += [manifest.range] if (manifest.dtype, manifest.dimensions) == ("int8", dimensions) else []
-    for part in {settings_of(part.name): part for part in parts(folder)}.values():
-        schema = part.read_schema()
-        if schema.field(VECTORS).type == pa.list_(pa.int8(), dimensions):
-            ranges.append(orjson.loads(schema.metadata.get(RANGE.encode(), b"null")))
-    if other := [found for found in ranges if found != range_]:
-        raise InvalidRequest(
-            f"{folder.path} holds int8 vectors of the range {other[0] or 'that earlier versions used'}, not {range_}: "
-            "choose a new folder."
-        )
+    manifests = [read_manifest(folder)] if (folder / MANIFEST).exists() else []
+    one_of_each_run = {settings_of(part.name): part for part in parts(folder)}.values()
+    schemas = [part.read_schema() for part in one_of_each_run]
+    alike = [schema for schema in schemas if schema.field(VECTORS).type == pa.list_(pa.int8(), dimensions)]
+    found = [m.range for m in manifests if (m.dtype, m.dimensions) == ("int8", dimensions)]
+    found += [orjson.loads(schema.metadata.get(RANGE.encode(), b"null")) for schema in alike]
+    if other := [each or "that earlier versions used" for each in found if each != range_]:
+        raise InvalidRequest(f"{folder.path} holds int8 of the range {other[0]}, not {range_}: choose a new folder.")
 
 
 def write_rejects(folder: Place, files: Sequence[Reject], rejected: Iterable[str]) -> None:

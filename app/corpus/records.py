@@ -1,8 +1,7 @@
 """Finds and parses the records of text formats: JSON lines, JSON, CSV and plain text.
 
-Records are found in text with one character per byte (Latin-1), so that places in it are places in the file. All that
-structures these formats is ASCII, which no other character's UTF-8 contains. Lines end as in Python's text files: with
-LF, CR LF or CR.
+Records are found in text with one character per byte (Latin-1), so that places in it are places in the file. Lines end
+as in Python's text files: with LF, CR LF or CR.
 """
 
 import csv
@@ -11,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 
 import orjson
@@ -25,13 +25,15 @@ _JSON = json.JSONDecoder()
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Complete records of a file: bytes `start` to `stop`, their number, and the lines (from 1) of and behind them."""
+    """Complete records of a file: bytes `start` to `stop`, the number of the first, and the count.
+
+    `first`: its line (from 1), or its place in a JSON array (from 0).
+    """
 
     start: int
     stop: int
-    first_line: int
+    first: int
     records: int
-    next_line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,101 +52,68 @@ def lines(stream: Any) -> io.TextIOWrapper:
     return io.TextIOWrapper(io.BufferedReader(stream, 1 << 20), "latin-1", newline="")
 
 
-def ranges(
-    lines: Iterable[str], max_records: int, delimiter: str | None = None, start: int = 0, first: int = 1
-) -> Iterator[ByteRange]:
+def ranges(lines: Iterable[str], max_records: int, delimiter: str | None = None, start: int = 0) -> Iterator[ByteRange]:
     """Split a file into ranges of at most `max_records` records; blank lines are skipped.
 
     Args:
-        lines: The lines of the file from byte `start` on, which begins line `first`.
-        delimiter: Of CSV. A record is what `csv.reader` takes for one, whatever quotes it contains; a blank line has
-            nothing between its ends.
-
-    Raises:
-        csv.Error: A field is longer than 2**30 bytes, which only a quote that is never closed makes it.
+        lines: The lines of the file from byte `start` on.
+        delimiter: Of CSV, whose records are those of `csv.reader`; the first range is the header.
     """
-    position, number, records = start, first, 0
-    blank = "\r\n" if delimiter else _BLANK
-    rest = iter(lines)
-    taken = _Taken(rest)
-    reader = csv.reader(taken, delimiter=delimiter or ",")
-    for line in rest:
-        if delimiter and '"' in line:
-            # Other lines are whole records. `csv.reader` takes lines until the record is complete.
-            taken.begin(line)
-            next(reader)
-            position += taken.size
-            number += taken.lines
-        else:
+    position, number, records, first = start, 1, 0, 1
+
+    def counted() -> Iterator[str]:
+        nonlocal position, number
+        for line in lines:
             position += len(line)
             number += 1
-            if not line.strip(blank):
-                continue
+            yield line
+
+    limit = 1 if delimiter else max_records
+    # `csv.reader` takes lines until a record is complete; it makes nothing of a blank one.
+    some: Iterator[Any] = map(str.strip, counted(), repeat(_BLANK))
+    for record in csv.reader(counted(), delimiter=delimiter) if delimiter else some:
+        if not record:
+            continue
         records += 1
-        if records == max_records:
-            yield ByteRange(start, position, first, records, number)
-            start, first, records = position, number, 0
+        if records == limit:
+            yield ByteRange(start, position, first, records)
+            start, first, records, limit = position, number, 0, max_records
     if records:
-        yield ByteRange(start, position, first, records, number)
+        yield ByteRange(start, position, first, records)
 
 
-class _Taken:
-    """The lines of one record: the first one, then those that follow. Counts how many are taken, and their bytes."""
-
-    def __init__(self, following: Iterator[str]) -> None:
-        self._following = following
-        self.begin("")
-
-    def begin(self, line: str) -> None:
-        self._first = line
-        self.size = self.lines = 0
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._following) if self.lines else self._first
-        self.size += len(line)
-        self.lines += 1
-        return line
-
-
-def elements(text: str, start: int = 0) -> Iterator[tuple[int, int]]:
-    """The places of the elements of a JSON array, or of JSON values one after the other.
-
-    Args:
-        text: One character per byte; from `start` on.
-
-    Raises:
-        ValueError: It is not JSON.
-    """
-    at = _skipped(text, start)
+def elements(text: str) -> Iterator[tuple[int, int]]:
+    """The places of a JSON array's elements, or of JSON values one after the other. Raises ValueError."""
+    at = _skipped(text, 0)
     is_array = text.startswith("[", at)
     at = _skipped(text, at + is_array)
     while at < len(text) and not (is_array and text[at] == "]"):
         try:
             stop = _JSON.raw_decode(text, at)[1]
-        except json.JSONDecodeError as error:
-            raise ValueError(f"not valid JSON: {error.msg} at byte {error.pos}") from None
-        except RecursionError:
-            raise ValueError(f"not valid JSON: nested too deeply at byte {at}") from None
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"not valid JSON at byte {getattr(error, 'pos', at)}: {error}") from None
         yield at, stop
         at = _skipped(text, stop)
-    if is_array and at >= len(text):
-        raise ValueError("not valid JSON: its array is cut off")
-    if is_array and _skipped(text, at + 1) < len(text):
-        raise ValueError("not valid JSON: its array ends before the file")
+    if is_array and (at >= len(text) or _skipped(text, at + 1) < len(text)):
+        raise ValueError("not valid JSON: its array does not end with the file")
+
+
+def element_ranges(text: str, max_records: int, start: int) -> Iterator[ByteRange]:
+    """As `ranges`. `text`: what begins at byte `start`."""
+    places: list[tuple[int, int]] = []
+    first = 0
+    for place in chain(elements(text), [None]):
+        if places and (place is None or len(places) == max_records):
+            yield ByteRange(start + places[0][0], start + places[-1][1], first, len(places))
+            first += len(places)
+            places.clear()
+        if place is not None:
+            places.append(place)
 
 
 def _skipped(text: str, at: int) -> int:
     gap = _GAP.match(text, at)
     return gap.end() if gap else at
-
-
-def header(first_records: bytes, delimiter: str) -> list[str]:
-    """The column names of a CSV file: its first record that is not blank. Raises UnicodeDecodeError."""
-    reader = csv.reader(io.StringIO(first_records.decode(), newline=""), delimiter=delimiter)
-    return next(filter(None, reader), [])
 
 
 def json_lines(data: bytes, first_line: int) -> Iterator[tuple[int, Record]]:
@@ -167,7 +136,7 @@ def _json_record(line: bytes) -> Record:
             value = json.loads(line, object_pairs_hook=_without_duplicates)
     except orjson.JSONDecodeError as error:
         return BadLine(f"not valid JSON: {error}", _shown(line))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return BadLine(str(error), _shown(line))
     record: dict[str, Any] = value
     return record

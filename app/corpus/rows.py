@@ -109,7 +109,6 @@ def _parquet(file: Place, span: RowSpan, source: Source, part_rows: int, limits:
 
 
 def _text(file: Place, span: RowSpan, source: Source, part_rows: int, limits: Limits) -> Iterator[Piece]:
-    assert source.types is not None  # noqa: S101 - `plan` sets them for every text format
     with file.open() as stream:
         stream.seek(span.start)
         data = stream.read(span.stop - span.start)
@@ -141,14 +140,13 @@ def _checked(
     texts: list[str] = []
     keep = np.zeros(len(table), np.bool_)
     for i, text in enumerate(_values(table[column])):
-        if isinstance(text, bytes):
-            rejects.append(Reject(file, numbers[i], f"{column!r} is not UTF-8", text[:200].decode(errors="replace")))
-        elif (reason := _rejection_reason(text, limits)) is not None:
-            rejects.append(Reject(file, numbers[i], f"{column!r} {reason}", text[:200] if text else None))
-        else:
-            assert text is not None  # noqa: S101 - it would have been rejected
+        if isinstance(text, str) and (reason := _rejection_reason(text, limits)) is None:
             keep[i] = True
             texts.append(text)
+        else:
+            reason = reason if isinstance(text, str) else "is missing" if text is None else "is not UTF-8"
+            shown = text[:200].decode(errors="replace") if isinstance(text, bytes) else text and text[:200]
+            rejects.append(Reject(file, numbers[i], f"{column!r} {reason}", shown or None))
     whole = table if keep.all() else table.filter(pa.array(keep))
     if schema.text_type(whole.schema.field(column).type) in (pa.binary(), pa.large_binary()):
         whole = whole.set_column(whole.schema.get_field_index(column), column, pa.array(texts, pa.string()))
@@ -156,28 +154,19 @@ def _checked(
     return Piece(number, whole, texts, [], origins, sorted(rejects, key=lambda reject: reject.row or 0))
 
 
-def _values(column: Any) -> list[str | bytes | None]:
+def _values(column: Any) -> Iterator[str | bytes | None]:
     """The texts of a column; those that are not UTF-8 as bytes."""
     if isinstance(column.type, pa.BaseExtensionType):
         column = column.cast(column.type.storage_type)
-    try:
-        values = column.to_pylist()
-    except UnicodeDecodeError:
-        values = column.cast(schema.text_type(column.type)).cast(pa.binary()).to_pylist()
-    return [_decoded(value) if isinstance(value, bytes) else value for value in values]
+    for value in column.cast(schema.text_type(column.type)).cast(pa.large_binary()).to_pylist():
+        try:
+            yield None if value is None else value.decode()
+        except UnicodeDecodeError:
+            yield value
 
 
-def _decoded(value: bytes) -> str | bytes:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value
-
-
-def _rejection_reason(text: str | None, limits: Limits) -> str | None:
+def _rejection_reason(text: str, limits: Limits) -> str | None:
     """Why the service would reject this text; None if it would not."""
-    if text is None:
-        return "is missing"
     if not text:
         return "is empty"
     # UTF-8 has at most four bytes per character, so only long texts need to be encoded.

@@ -185,5 +185,5 @@ def _summary(manifest: Manifest, progress: Progress, seconds: float, total: int)
 
 
 def _bytes(folder: Place) -> int:
-    infos = folder.filesystem.get_file_info([part.path for part in folder.files()] + [(folder / MANIFEST).path])
+    infos = folder.filesystem.get_file_info([part.path for part in parts.parts(folder)] + [(folder / MANIFEST).path])
     return sum(info.size for info in infos)

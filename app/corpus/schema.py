@@ -31,15 +31,15 @@ def writable(types: Types) -> Types:
 
 def plain(table: Any) -> Any:
     """The table with views, which Arrow can't filter, as the types that they are views of."""
-    for i, field in enumerate(table.schema):
-        if (kind := _mapped(field.type, _without_view)) != field.type:
-            column = table.column(i)
-            try:
-                column = column.cast(kind)
-            except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-                column = pa.array(column.to_pylist(), kind)
-            table = table.set_column(i, field.with_type(kind), column)
-    return table
+    kinds = [_mapped(field.type, _without_view) for field in table.schema]
+    if kinds == table.schema.types:
+        return table
+    columns = [
+        column if column.type == kind else pa.array(column.to_pylist(), kind)
+        for column, kind in zip(table.columns, kinds, strict=True)
+    ]
+    schema = [field.with_type(kind) for field, kind in zip(table.schema, kinds, strict=True)]
+    return pa.table(columns, pa.schema(schema, table.schema.metadata))
 
 
 def text_type(kind: Any) -> Any:
@@ -55,10 +55,10 @@ def _infer(values: list[Any]) -> Any:
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
         return pa.string()
     try:
-        pa.array(values, _mapped(kind, _replacing(pa.int64(), pa.float64())))
+        pa.array(values, _mapped(kind, lambda leaf: pa.float64() if leaf == pa.int64() else leaf))
     except pa.ArrowInvalid:
         return kind
-    return _mapped(kind, _replacing(pa.int64(), _SMALL))
+    return _mapped(kind, lambda leaf: _SMALL if leaf == pa.int64() else leaf)
 
 
 def _merge(a: Any, b: Any) -> Any:
@@ -81,18 +81,8 @@ def _merge(a: Any, b: Any) -> Any:
 
 
 def _writable(kind: Any) -> Any:
-    empty = pa.types.is_null(kind) or _has_empty_struct(kind)
-    return pa.string() if empty else _mapped(kind, _replacing(_SMALL, pa.int64()))
-
-
-def _has_empty_struct(kind: Any) -> bool:
-    if pa.types.is_struct(kind):
-        return not kind.num_fields or any(_has_empty_struct(field.type) for field in kind)
-    return pa.types.is_list(kind) and _has_empty_struct(kind.value_type)
-
-
-def _replacing(old: Any, new: Any) -> Callable[[Any], Any]:
-    return lambda kind: new if kind == old else kind
+    empty = pa.types.is_null(kind) or "struct<>" in str(kind)
+    return pa.string() if empty else _mapped(kind, lambda leaf: pa.int64() if leaf == _SMALL else leaf)
 
 
 def _without_view(kind: Any) -> Any:
@@ -108,12 +98,9 @@ def _mapped(kind: Any, leaf: Callable[[Any], Any]) -> Any:
         return pa.struct([field.with_type(_mapped(field.type, leaf)) for field in kind])
     if pa.types.is_map(kind):
         return pa.map_(_mapped(kind.key_type, leaf), _mapped(kind.item_type, leaf))
-    if pa.types.is_fixed_size_list(kind):
-        return pa.list_(kind.value_field.with_type(_mapped(kind.value_type, leaf)), kind.list_size)
-    if pa.types.is_large_list(kind) or pa.types.is_large_list_view(kind):
-        return pa.large_list(kind.value_field.with_type(_mapped(kind.value_type, leaf)))
-    if pa.types.is_list(kind) or pa.types.is_list_view(kind):
-        return pa.list_(kind.value_field.with_type(_mapped(kind.value_type, leaf)))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        make = pa.list_ if pa.types.is_list(kind) else pa.large_list
+        return make(kind.value_field.with_type(_mapped(kind.value_type, leaf)))
     return leaf(kind)
 
 

@@ -27,7 +27,10 @@ BLOCK_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WrittenCorpus:
-    """The memory-mapped vectors (n, d) of a corpus, and the parts with their rows."""
+    """The memory-mapped vectors (n, d) of a corpus, and the parts with their rows.
+
+    `middle`: added to an int8, it makes that proportional to the middle of its level: -1 stands for what is around 0.
+    """
 
     manifest: Manifest
     folder: Place
@@ -35,7 +38,6 @@ class WrittenCorpus:
 
     @property
     def middle(self) -> float:
-        """What to add to an int8 to make it proportional to the middle of its level: -1 stands for 0 and around it."""
         return 1.0 if self.manifest.range else 0.0
 
     def rows(self, indices: list[int]) -> list[dict[str, Any]]:
@@ -88,7 +90,7 @@ def encode_query(
     """
     manifest = corpus.manifest
     kind: Modality = "image" if manifest.kind == "image" else "text"
-    model = load(_model_args(manifest, args, wanted), kind, threads, args.offline)
+    model = load(model_of(manifest, args, wanted), kind, threads, args.offline)
     if model.info.fingerprint != manifest.fingerprint:
         raise SpaceMismatch(
             f"{manifest.model} has changed since the corpus was embedded, so its vectors can't be compared. Embed it "
@@ -98,16 +100,12 @@ def encode_query(
     return row
 
 
-def _model_args(manifest: Manifest, args: AppArgs, wanted: str | None) -> ModelArgs:
+def model_of(manifest: Manifest, args: AppArgs, wanted: str | None) -> ModelArgs:
     configured = (*args.text_models, *args.image_models)
-    if wanted:
-        return args.entry(wanted, configured)
-    directory = Path(manifest.directory) if manifest.directory else None
-    if directory is not None and directory.is_dir():
-        same = (model for model in configured if Path(model.id).expanduser().absolute() == directory)
-        return next(same, None) or args.entry(str(directory), configured)
-    same = (model for model in configured if ModelName(model.id).public == manifest.model)
-    return next(same, None) or args.entry(manifest.model, configured)
+    directory = manifest.directory if manifest.directory and Path(manifest.directory).is_dir() else None
+    id_ = wanted or directory or manifest.model
+    names = ((model, ModelName(model.id).public, str(Path(model.id).expanduser().absolute())) for model in configured)
+    return next((model for model, *ids in names if id_ in ids), None) or args.entry(id_, configured)
 
 
 # Their lengths are 1 only as float32 goes: near duplicates of the best may pass it by that much.
@@ -119,7 +117,7 @@ def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1, middle: f
 
     Args:
         vectors: (n, d) float32, float16 or int8; float32 rows have length 1, as `embed_corpus` writes them.
-        middle: See `WrittenCorpus.middle`.
+        middle: Of a level, see `WrittenCorpus`.
     """
     # Rows of length 1 are found by their dot products, one pass less; those found are then put in order by cosine.
     metric: SimilarityMetric = "dot" if vectors.dtype == np.float32 else "cosine"
@@ -127,7 +125,8 @@ def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1, middle: f
     step = max(1, BLOCK_BYTES // (4 * vectors.shape[1] or 1))
 
     def best(start: int) -> NDArray[np.int64]:
-        block = _floats(vectors[start : start + step], middle)
+        block = np.asarray(vectors[start : start + step], np.float32)
+        block = block + np.float32(middle) if middle else block
         return np.sort(rank(unit, block, metric=metric, top_k=top_k + SPARE).indices) + start
 
     with ThreadPoolExecutor(threads) as pool:
@@ -135,10 +134,5 @@ def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1, middle: f
     if not found:
         return Ranking(np.empty(0, np.int64), np.empty(0, np.float32), "cosine")
     indices = np.concatenate(found)
-    ranking = rank(query, _floats(vectors[indices], middle), top_k=top_k)
+    ranking = rank(query, np.asarray(vectors[indices], np.float32) + np.float32(middle), top_k=top_k)
     return replace(ranking, indices=indices[ranking.indices])
-
-
-def _floats(vectors: Any, middle: float) -> Vector:
-    floats = np.asarray(vectors, np.float32)
-    return floats + np.float32(middle) if middle else floats

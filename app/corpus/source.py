@@ -1,6 +1,8 @@
 """Plans a run: finds the files to embed, their format and columns, and splits their rows into spans."""
 
+import codecs
 import csv
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -53,33 +55,32 @@ class RowSpan:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A corpus: its format, its spans, and the types of its columns (None: each Parquet file has its own).
+    """A corpus: its format, its spans, and the types of its columns (a Parquet file has its own).
 
-    `partitions`: types of the columns that are in the names of folders. `unread`: files that can't be read, and why.
-    `hidden`: files that a leading `_` or `.` excludes.
+    `partitions`: types of the columns that are in the names of folders. `unread` and `hidden`: see `Listing`.
     """
 
     uri: str
     format: Format
     column: str
     spans: tuple[RowSpan, ...]
-    types: dict[str, Any] | None = None
+    types: dict[str, Any]
     partitions: dict[str, Any] = field(default_factory=dict)
     unread: tuple[tuple[str, str], ...] = ()
     hidden: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
-        """All rows; a file that can't be read counts as one."""
+        """A file that can't be read counts as one."""
         return sum(span.rows for span in self.spans) + len(self.unread)
 
 
-def plan(uri: str, column: str, part_rows: int, format_: Format | None = None) -> Source:
+def plan(uri: str, column: str, part_rows: int, given: Format | None = None) -> Source:
     """Read through a corpus once, without keeping its rows in memory (except those of a `.json` file).
 
     Args:
         part_rows: Rows per span of a text format or image folder; Parquet spans hold multiples of it.
-        format_: Of all files; None: the format of their suffixes.
+        given: The format of all files; None: that of their suffixes.
 
     Raises:
         InvalidRequest: The path does not exist, formats are mixed or unknown, a file is damaged or not what it should
@@ -88,51 +89,42 @@ def plan(uri: str, column: str, part_rows: int, format_: Format | None = None) -
     root = locate(uri)
     if not root.exists():
         raise InvalidRequest(f"{uri} does not exist.")
-    found, format_ = _of_one_format(root, list_files(root), format_)
-    types: dict[str, Any] | None = None
-    partitions: dict[str, Any] = {}
-    if format_ == "image":
-        spans = list(_image_spans(root, found.files, part_rows))
-    else:
-        partitions = partition_types(root, found.files)
-        if format_ != "parquet":
-            types = {"line": pa.int64(), column: pa.string()} if format_ == "text" else {}
-        spans = []
-        for file in found.files:
-            with reading(file):
-                if types is None:
-                    spans += _parquet_spans(file, column, part_rows)
-                elif format_ == "json":
-                    spans += _json_spans(file, part_rows, types)
-                else:
-                    spans += _line_spans(file, format_, column, part_rows, types)
-    if types is not None:
-        types = arrow_schema.writable(types)
-        if column not in types and spans:
-            raise _no_column(column, list(types))
-    if VECTORS in {**(types or {}), **partitions}:
+    with reading(root):
+        found = list_files(root)
+    format_ = given or _format_of(found, root)
+    partitions = {} if format_ == "image" else partition_types(root, found.files)
+    types: dict[str, Any] = {"line": pa.int64(), column: pa.string()} if format_ == "text" else {}
+    spans = list(_image_spans(root, found.files, part_rows)) if format_ == "image" else []
+    for file in found.files if format_ != "image" else []:
+        with reading(file):
+            if format_ == "parquet":
+                spans += _parquet_spans(file, column, part_rows)
+            else:
+                spans += _text_spans(file, format_, column, part_rows, types)
+    types = arrow_schema.writable(types)
+    if format_ not in ("parquet", "image") and column not in types and spans:
+        raise _no_column(column, list(types))
+    if VECTORS in types or VECTORS in partitions:
         raise InvalidRequest(f"{uri} has a column named {VECTORS!r} already; rename it first.")
     numbered = tuple(replace(span, number=number) for number, span in enumerate(spans))
     return Source(uri, format_, column, numbered, types, partitions, tuple(found.unread), tuple(found.hidden))
 
 
-def _of_one_format(root: Place, found: Listing, given: Format | None) -> tuple[Listing, Format]:
-    if given is not None and found.files:
-        return found, given
+def _format_of(found: Listing, root: Place) -> Format:
+    """The one format of the files; others become unread."""
     known = [(file, SUFFIXES.get(PurePosixPath(file.path).suffix.lower())) for file in found.files]
-    advice = f"Known suffixes: {' '.join(SUFFIXES)}; files with others need --format"
-    unread = [*found.unread, *((file.shown, f"unknown suffix. {advice}") for file, format_ in known if not format_)]
     formats = sorted({format_ for _, format_ in known if format_})
+    for file, format_ in known:
+        if format_ is None:
+            with reading(file):
+                found.unread.append((file.path, contents.kind(file) or "its suffix is unknown: it needs --format"))
     if not formats:
-        if not root.is_folder():
-            with reading(root), root.open() as stream:
-                kind = contents.kind_of(stream.read(contents.HEAD)) or "not known to be a corpus"
-            raise InvalidRequest(f"{root.shown} is {kind}. {advice}.")
-        others = "".join(f"; {name}: {reason.partition('.')[0]}" for name, reason in unread[:3])
-        raise InvalidRequest(f"{root.shown} contains no corpus{others}. {advice}.")
+        names = "".join(f"; {name}: {reason}" for name, reason in found.unread[:3])
+        raise InvalidRequest(f"{root.path} contains no corpus{names}. Known suffixes: {' '.join(SUFFIXES)}.")
     if len(formats) > 1:
-        raise InvalidRequest(f"{root.shown} contains several formats ({', '.join(formats)}); embed one at a time.")
-    return Listing([file for file, format_ in known if format_], found.hidden, unread), formats[0]
+        raise InvalidRequest(f"{root.path} contains several formats ({', '.join(formats)}); embed one at a time.")
+    found.files = [file for file, format_ in known if format_]
+    return formats[0]
 
 
 def _image_spans(root: Place, files: list[Place], part_rows: int) -> Iterator[RowSpan]:
@@ -148,14 +140,11 @@ def _parquet_spans(file: Place, column: str, part_rows: int) -> Iterator[RowSpan
         contents.check_parquet(file, stream)
         with pq.ParquetFile(stream) as parquet:
             schema = parquet.schema_arrow
-            if name := text_records.twice(schema.names):
-                raise InvalidRequest(f"{file.shown} has two columns named {name!r}; rename one.")
+            _check_names(file, schema.names)
             if column not in schema.names:
                 raise _no_column(column, schema.names)
             if arrow_schema.text_type(kind := schema.field(column).type) is None:
-                raise InvalidRequest(f"Column {column!r} of {file.shown} holds {kind}, not text.")
-            if VECTORS in schema.names:
-                raise InvalidRequest(f"{file.shown} has a column named {VECTORS!r} already; rename it first.")
+                raise InvalidRequest(f"Column {column!r} of {file.path} holds {kind}, not text.")
             first = 0
             for group in range(parquet.num_row_groups):
                 rows = parquet.metadata.row_group(group).num_rows
@@ -167,68 +156,44 @@ def _parquet_spans(file: Place, column: str, part_rows: int) -> Iterator[RowSpan
                 first += rows
 
 
-def _line_spans(file: Place, format_: Format, column: str, part_rows: int, types: dict[str, Any]) -> Iterator[RowSpan]:
+def _text_spans(file: Place, format_: Format, column: str, part_rows: int, types: dict[str, Any]) -> Iterator[RowSpan]:
+    if kind := contents.kind(file):
+        raise InvalidRequest(f"{file.path} is {kind}.")
     delimiter = DELIMITERS.get(format_)
     with file.open() as stream:
-        start, number = contents.check_text(file, stream), 1
+        start = 3 if stream.read(3) == codecs.BOM_UTF8 else 0
         stream.seek(start)
-        lines = text_records.lines(stream)
-        if delimiter:
-            head = next(text_records.ranges(lines, 1, delimiter, start), None)
-            if head is None:
-                return
-            start, number = head.stop, head.next_line
+        if format_ == "json":
+            parts = text_records.element_ranges(stream.read().decode("latin-1"), part_rows, start)
+        else:
+            parts = text_records.ranges(text_records.lines(stream), part_rows, delimiter, start)
+        if delimiter and (head := next(parts, None)):
             _add_header(file, _bytes(file, head.start, head.stop), column, delimiter, types)
-        try:
-            for part in text_records.ranges(lines, part_rows, delimiter, start, number):
-                yield RowSpan(0, file.path, part.records, part.start, part.stop, part.first_line)
-                if format_ == "jsonl":
-                    rows = text_records.json_lines(_bytes(file, part.start, part.stop), part.first_line)
-                    arrow_schema.widen(types, [row for _, row in rows if isinstance(row, dict)])
-        except csv.Error as error:
-            raise InvalidRequest(f"{file.shown} has a quote that is never closed: {error}.") from error
+        for part in parts:
+            yield RowSpan(0, file.path, part.records, part.start, part.stop, part.first)
+            if format_ in ("jsonl", "json"):
+                parse = text_records.json_lines if format_ == "jsonl" else text_records.json_elements
+                records = parse(_bytes(file, part.start, part.stop), part.first)
+                arrow_schema.widen(types, [record for _, record in records if isinstance(record, dict)])
 
 
 def _add_header(file: Place, data: bytes, column: str, delimiter: str, types: dict[str, Any]) -> None:
-    try:
-        names = text_records.header(data, delimiter)
-    except UnicodeDecodeError:
-        raise InvalidRequest(f"{file.shown} has a header that is not UTF-8: convert the file to UTF-8.") from None
-    if (name := text_records.twice(names)) is not None:
-        raise InvalidRequest(f"{file.shown} has two columns named {name!r}: {', '.join(names)}. Rename one.")
+    reader = csv.reader(io.StringIO(data.decode(), newline=""), delimiter=delimiter)
+    names = next(row for row in reader if row)
+    _check_names(file, names)
     if types and list(types) != names:
-        raise InvalidRequest(f"{file.shown} has other columns than the previous file.")
-    if len(names) == 1 and column != names[0] and column in (others := re.split(r"[,;|\t]", names[0])):
+        raise InvalidRequest(f"{file.path} has other columns than the previous file.")
+    if len(names) == 1 and column in (others := re.split(r"[,;|\t]", names[0])) and len(others) > 1:
         mark = names[0][len(others[0])]
-        advice = "pass --format tsv" if mark == "\t" else "pass --format csv" if mark == "," else "save it with commas"
-        raise InvalidRequest(f"{file.shown} separates its columns by {mark!r}, not by {delimiter!r}: {advice}.")
+        raise InvalidRequest(f"{file.path} separates its columns by {mark!r}: --format csv and tsv read ',' and tab.")
     types.update(dict.fromkeys(names, pa.string()))
 
 
-def _json_spans(file: Place, part_rows: int, types: dict[str, Any]) -> Iterator[RowSpan]:
-    with file.open() as stream:
-        at = contents.check_text(file, stream)
-        text = stream.read().decode("latin-1")
-    places: list[tuple[int, int]] = []
-    first = 0
-
-    def span() -> RowSpan:
-        start, stop = places[0][0], places[-1][1]
-        rows = text_records.json_elements(text[start:stop].encode("latin-1"), first)
-        arrow_schema.widen(types, [row for _, row in rows if isinstance(row, dict)])
-        return RowSpan(0, file.path, len(places), start, stop, first)
-
-    try:
-        for place in text_records.elements(text, at):
-            places.append(place)
-            if len(places) == part_rows:
-                yield span()
-                first += part_rows
-                places.clear()
-    except ValueError as error:
-        raise InvalidRequest(f"{file.shown} is {error}.") from None
-    if places:
-        yield span()
+def _check_names(file: Place, names: list[str]) -> None:
+    if (name := text_records.twice(names)) is not None:
+        raise InvalidRequest(f"{file.path} has two columns named {name!r}; rename one.")
+    if VECTORS in names:
+        raise InvalidRequest(f"{file.path} has a column named {VECTORS!r} already; rename it first.")
 
 
 def _bytes(file: Place, start: int, stop: int) -> bytes:

@@ -41,7 +41,8 @@ def test_endings_that_do_not_tell_need_a_format(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text('{"text": "three"}\n')
     for name in ("notes.md", "notes"):
         with pytest.raises(
-            InvalidRequest, match=r"not known to be a corpus\. Known suffixes: .*; files with others need --format"
+            InvalidRequest,
+            match=r"no corpus; .*notes.*: its suffix is unknown: it needs --format\. Known suffixes: .parquet",
         ):
             texts(tmp_path / name)
     assert texts(tmp_path / "notes.md", given="text") == ["one", "two"]

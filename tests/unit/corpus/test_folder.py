@@ -43,8 +43,8 @@ def test_nothing_is_left_out_without_a_word(source: Path, embed: Embed, tmp_path
     found = {reject["source"]: reject["reason"].partition(".")[0] for reject in rejects(tmp_path / "out")}
     assert found == {
         f"{source}/caf\\xe9.txt": "its name is not UTF-8: rename it",
-        f"{source}/notes.md": "unknown suffix",
-        f"{source}/other": "unknown suffix",
+        f"{source}/notes.md": "its suffix is unknown: it needs --format",
+        f"{source}/other": "its suffix is unknown: it needs --format",
         f"{source}/deep/loop": "a link to a folder that contains it",
         f"{source}/gone.txt": "a broken link",
         f"{source}/pipe.txt": "not a file",
@@ -66,7 +66,7 @@ def test_a_name_that_is_no_utf8_alone(tmp_path: Path, embed: Embed) -> None:
 
 def test_strict_stops_at_a_file_that_cant_be_read(source: Path, embed: Embed, tmp_path: Path) -> None:
     (source / "notes.md").write_text("x")
-    with pytest.raises(InvalidItem, match=r"notes\.md: unknown suffix"):
+    with pytest.raises(InvalidItem, match=r"notes\.md: its suffix is unknown"):
         embed(source, tmp_path / "out", strict=True)
     assert not list((tmp_path / "out").iterdir())
 

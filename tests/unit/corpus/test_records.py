@@ -31,7 +31,7 @@ def test_lines_are_covered_once(lines: list[str], most: int, last_end: bool) -> 
     data = ("\n".join(lines) + ("\n" if last_end else "")).encode()
     found: list[tuple[int, Any]] = []
     for part in records.ranges(records.lines(io.BytesIO(data)), most):
-        some = list(records.text_records(data[part.start : part.stop], part.first_line, "text"))
+        some = list(records.text_records(data[part.start : part.stop], part.first, "text"))
         assert len(some) == part.records <= most
         found += some
     expected = [(i, line) for i, line in enumerate(re.split("\r\n|\r|\n", data.decode()), 1) if line.strip()]
@@ -57,7 +57,7 @@ def test_csv_records_are_covered_once(rows: list[tuple[str, str]], most: int) ->
     data = "".join(f'"{a}","{b}"\n' for a, b in quoted).encode()
     found: list[object] = []
     for part in records.ranges(records.lines(io.BytesIO(data)), most, ","):
-        for _, record in records.csv_records(data[part.start : part.stop], part.first_line, ["a", "b"]):
+        for _, record in records.csv_records(data[part.start : part.stop], part.first, ["a", "b"]):
             found.append(record)
     assert found == [{"a": a, "b": b} for a, b in rows]
 
@@ -71,7 +71,7 @@ def test_an_open_quote_ends_with_the_file() -> None:
 def test_a_record_longer_than_the_buffer() -> None:
     data = b'a,"' + b"x\n" * 2**20 + b'"\r\nb,c\r\n'
     parts = list(records.ranges(records.lines(io.BytesIO(data)), 1, ","))
-    assert [(part.stop, part.first_line) for part in parts] == [(len(data) - 5, 1), (len(data), 2**20 + 2)]
+    assert [(part.stop, part.first) for part in parts] == [(len(data) - 5, 1), (len(data), 2**20 + 2)]
 
 
 VALUES = st.recursive(
@@ -92,11 +92,11 @@ def test_json_elements_are_found_by_their_bytes(rows: list[dict[str, Any]], is_a
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('[{"a": 1}', "cut off"),
-        ('[{"a": 1}] [2]', "ends before the file"),
-        ('[{"a": 1}, {"a"]', "Expecting ':' delimiter at byte 15"),
-        ("[" * 200_000, "nested too deeply"),
-        ("no JSON", "Expecting value at byte 0"),
+        ('[{"a": 1}', "does not end with the file"),
+        ('[{"a": 1}] [2]', "does not end with the file"),
+        ('[{"a": 1}, {"a"]', "at byte 15: Expecting ':' delimiter"),
+        ("[" * 200_000, "at byte 1: .*recursion"),
+        ("no JSON", "at byte 0: Expecting value"),
     ],
 )
 def test_what_is_no_json(text: str, words: str) -> None:

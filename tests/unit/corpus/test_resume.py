@@ -120,7 +120,7 @@ def test_int8_says_its_range_and_another_one_is_refused(embed: Embed, tmp_path: 
                 metadata = {key: value for key, value in table.schema.metadata.items() if key != b"embedding_range"}
                 pq.write_table(table.replace_schema_metadata(metadata | other), part)
         words = "that earlier versions used" if name == "earlier" else r"\[-0.5, 0.5\]"
-        with pytest.raises(InvalidRequest, match=f"int8 vectors of the range {words}.*choose a new folder"):
+        with pytest.raises(InvalidRequest, match=f"int8 of the range {words}.*choose a new folder"):
             embed(source, out, dtype="int8")
         assert embed(source, out, dtype="float16")["rows"] == len(TEXTS)
 

@@ -91,34 +91,34 @@ def test_what_is_read(
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("in.csv", b"id,text,text\n1,a,b\n", "two columns named 'text': id, text, text"),
+        ("in.csv", b"id,text,text\n1,a,b\n", "two columns named 'text'; rename one"),
         ("in.csv", b"text,,\na,b,c\n", "two columns named ''"),
-        ("in.csv", b"id;text\n1;a\n", "separates its columns by ';', not by ','"),
-        ("in.csv", b"id\ttext\n1\ta\n", "pass --format tsv"),
-        ("in.tsv", b"id,text\n1,a\n", "pass --format csv"),
-        ("in.csv", b"id,text,caf\xe9\n1,a,b\n", "a header that is not UTF-8"),
+        ("in.csv", b"id;text\n1;a\n", "separates its columns by ';'"),
+        ("in.csv", b"id\ttext\n1\ta\n", r"separates its columns by '\\t': --format csv and tsv"),
+        ("in.tsv", b"id,text\n1,a\n", "separates its columns by ','"),
+        ("in.csv", b"id,text,caf\xe9\n1,a,b\n", "in.csv is damaged: 'utf-8' codec can't decode byte 0xe9"),
         ("in.csv", "id,text\n1,a\n".encode("utf-16"), "is UTF-16 text"),
         ("in.jsonl", '{"text": "a"}\n'.encode("utf-16-le"), "binary, or text that is not UTF-8"),
         ("in.txt", "one".encode("utf-16-be"), "binary, or text that is not UTF-8"),
-        ("in.csv", gzip.compress(b"text\na\n"), "compressed with gzip"),
-        ("in.jsonl", pa.compress(b'{"text": "a"}\n' * 9, "zstd", asbytes=True), "compressed with zstd"),
-        ("in.csv.gz", gzip.compress(b"text\na\n"), "compressed with gzip"),
-        ("in.xlsx", zipped(), r"a ZIP archive, as \.xlsx .* need --format"),
+        ("in.csv", gzip.compress(b"text\na\n"), "compressed: decompress it first"),
+        ("in.jsonl", pa.compress(b'{"text": "a"}\n' * 9, "zstd", asbytes=True), "compressed: decompress it first"),
+        ("in.csv.gz", gzip.compress(b"text\na\n"), "compressed: decompress it first"),
+        ("in.xlsx", zipped(), "a ZIP archive, as .xlsx .* Known suffixes"),
         ("in.txt", zipped(), "a ZIP archive, as .xlsx"),
         ("in.csv", LFS, "a Git LFS pointer"),
         ("in.txt", GOOD, "a Parquet file"),
-        ("in.json", b'[{"text": "a"}, {"text"', "is not valid JSON: Expecting .* at byte"),
-        ("in.json", b'[{"text": "a"}', "is not valid JSON: its array is cut off"),
+        ("in.json", b'[{"text": "a"}, {"text"', "in.json is damaged: not valid JSON at byte 23: Expecting"),
+        ("in.json", b'[{"text": "a"}', "does not end with the file"),
         ("in.json", b'{"data": [{"text": "a"}]}', "no column 'text'. Columns: data"),
-        ("in.parquet", b"", "is empty: it has 0 bytes"),
-        ("in.parquet", LFS, "is a Git LFS pointer .*: run `git lfs pull`"),
-        ("in.parquet", GOOD[: len(GOOD) // 2], "is cut off"),
+        ("in.parquet", b"", "is not a Parquet file, but empty"),
+        ("in.parquet", LFS, "but a Git LFS pointer .*: run `git lfs pull`"),
+        ("in.parquet", GOOD[: len(GOOD) // 2], "one that is cut off"),
         ("in.parquet", GOOD[len(GOOD) // 2 :], "is not a Parquet file"),
-        ("in.parquet", b"PAR1" + b"\0" * 99 + b"PAR1", "can't be read: it is damaged: .*thrift"),
-        ("in.parquet", b"PARE" + GOOD[4:-4] + b"PARE", "is an encrypted Parquet file"),
-        ("in.parquet", columnar(pa.orc.write_table), "is an ORC file"),
-        ("in.parquet", columnar(pa.feather.write_feather), "is an Arrow file"),
-        ("in.parquet", b"text\na\n", "is not a Parquet file"),
+        ("in.parquet", b"PAR1" + b"\0" * 99 + b"PAR1", "is damaged: .*thrift"),
+        ("in.parquet", b"PARE" + GOOD[4:-4] + b"PARE", "but an encrypted Parquet file"),
+        ("in.parquet", columnar(pa.orc.write_table), "but an ORC file"),
+        ("in.parquet", columnar(pa.feather.write_feather), "but an Arrow file"),
+        ("in.parquet", b"text\na\n", "is not a Parquet file, but something else"),
         ("in.parquet", parquet(pa.Table.from_arrays([pa.array(["a"])] * 2, ["text"] * 2)), "two columns named 'text'"),
         ("in.parquet", parquet(pa.table({"text": pa.array([b"abcd"], pa.binary(4))})), "fixed_size_binary.*not text"),
     ],
@@ -145,7 +145,7 @@ def test_a_damaged_page_is_refused_by_the_name_of_its_file(at: int, embed: Embed
     damaged = bytearray(GOOD)
     damaged[at : at + 40] = bytes(40)
     (tmp_path / "in/b.parquet").write_bytes(damaged)
-    with pytest.raises(InvalidRequest, match=r"in/b\.parquet can't be read: it is damaged: .*checksum"):
+    with pytest.raises(InvalidRequest, match=r"in/b\.parquet is damaged: .*checksum"):
         embed(tmp_path / "in", tmp_path / "out")
     (tmp_path / "in/b.parquet").unlink()
     assert embed(tmp_path / "in", tmp_path / "out")["rows"] == 5000
@@ -201,5 +201,5 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise PermissionError(13, "Failed to open local file. Detail: ...")
 
     monkeypatch.setattr("app.corpus.filesystem.Place.open", refused)
-    with pytest.raises(InvalidRequest, match=r"in\.csv can't be read: Permission denied\."):
+    with pytest.raises(InvalidRequest, match=r"in\.csv can not be read: Permission denied\."):
         plan(str(tmp_path / "in.csv"), "text", 10)
