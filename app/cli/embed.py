@@ -10,13 +10,13 @@ from typing import Any
 from app.cli.rows import Rows, item_of, open_rows
 from app.cli.session import run_with_client
 from app.client import AsyncEmbeddingClient, Embeddings, Images, Texts
-from app.client.embeddings import check_space
-from app.client.progress import OnProgress, bar
 from app.config.settings import ClientSettings
 from app.corpus.parts import RANGE
 from app.corpus.rows import Piece, Reject
 from app.corpus.vector_file import MODEL, SPACE, VectorFile, create_vector_file
 from app.errors import InvalidItem, ServiceError
+from embeddings_client.embeddings import check_space
+from embeddings_client.progress import OnProgress, bar
 
 SHOWN = 20  # skipped rows that are named
 

@@ -172,7 +172,7 @@ def csv_records(
             continue
         joined = delimiter.join(fields).encode("utf-8", "surrogateescape")
         if suspicious and (reason := _not_text(joined)):
-            yield number, BadLine(reason.partition(": invalid")[0], _shown(joined))
+            yield number, BadLine(reason if b"\0" in joined else "not UTF-8", _shown(joined))
         elif len(fields) != len(columns):
             yield number, BadLine(f"{len(fields)} fields, the header has {len(columns)}", _shown(joined))
         else:

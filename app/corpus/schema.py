@@ -10,6 +10,7 @@ import pyarrow as pa
 Types = dict[str, Any]
 # While types are inferred: integers that float64 can hold exactly.
 _SMALL = pa.int32()
+_MAX_DEPTH = 60  # Arrow writes 64 levels
 
 
 def widen(types: Types, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -25,7 +26,7 @@ def table(rows: Sequence[Mapping[str, Any]], types: Types) -> Any:
 
 
 def writable(types: Types) -> Types:
-    """The types to write. Few readers support Arrow's null type, and Parquet has no empty objects: both are strings."""
+    """The types to write. What Parquet has no type for, or few readers read, becomes a string."""
     return {name: _writable(kind) for name, kind in types.items()}
 
 
@@ -81,8 +82,12 @@ def _merge(a: Any, b: Any) -> Any:
 
 
 def _writable(kind: Any) -> Any:
-    empty = pa.types.is_null(kind) or "struct<>" in str(kind)
-    return pa.string() if empty else _mapped(kind, lambda leaf: pa.int64() if leaf == _SMALL else leaf)
+    unfit = pa.types.is_null(kind) or "struct<>" in str(kind) or _depth(kind) > _MAX_DEPTH
+    return pa.string() if unfit else _mapped(kind, lambda leaf: pa.int64() if leaf == _SMALL else leaf)
+
+
+def _depth(kind: Any) -> int:
+    return 1 + max((_depth(kind.field(i).type) for i in range(kind.num_fields)), default=0)
 
 
 def _without_view(kind: Any) -> Any:
@@ -98,9 +103,10 @@ def _mapped(kind: Any, leaf: Callable[[Any], Any]) -> Any:
         return pa.struct([field.with_type(_mapped(field.type, leaf)) for field in kind])
     if pa.types.is_map(kind):
         return pa.map_(_mapped(kind.key_type, leaf), _mapped(kind.item_type, leaf))
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        make = pa.list_ if pa.types.is_list(kind) else pa.large_list
-        return make(kind.value_field.with_type(_mapped(kind.value_type, leaf)))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(kind.value_field.with_type(_mapped(kind.value_type, leaf)))
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(_mapped(kind.value_type, leaf)), getattr(kind, "list_size", -1))
     return leaf(kind)
 
 

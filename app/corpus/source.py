@@ -101,7 +101,8 @@ def plan(uri: str, column: str, part_rows: int, given: Format | None = None) -> 
                 spans += _parquet_spans(file, column, part_rows)
             else:
                 spans += _text_spans(file, format_, column, part_rows, types)
-    types = arrow_schema.writable(types)
+    # Without a record that can be parsed, all are rejected.
+    types = arrow_schema.writable(types or {column: pa.string()})
     if format_ not in ("parquet", "image") and column not in types and spans:
         raise _no_column(column, list(types))
     if VECTORS in types or VECTORS in partitions:

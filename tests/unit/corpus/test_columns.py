@@ -72,6 +72,7 @@ def test_other_columns_beside_a_rejected_row(embed: Embed, tmp_path: Path) -> No
         "day": pa.array([moment.date(), None, moment.date()]),
         "category": pa.array(["x", None, "y"]).dictionary_encode(),
         "uuid": pa.array([uuid.UUID(int=1).bytes, None, uuid.UUID(int=2).bytes], pa.uuid()),
+        "pairs": pa.array([["a", "b"], None, [None, "c"]], pa.list_(pa.string_view(), 2)),
         "large": pa.array([[1], None, [2]], pa.large_list(pa.int64())),
     }
     table = pa.table({"text": ["one", None, "three"], **columns})
@@ -100,6 +101,7 @@ def test_other_columns_beside_a_rejected_row(embed: Embed, tmp_path: Path) -> No
         ([2**64 + 1, 7], [str(2**64 + 1), "7"]),
         ([{"a": 10**30}, None], [f'{{"a":{10**30}}}', None]),
         ([True, 1], ["true", "1"]),
+        ([json.loads("[" * 100 + "]" * 100), None], ["[" * 100 + "]" * 100, None]),
         ([None, None], [None, None]),
     ],
 )

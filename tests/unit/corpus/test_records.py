@@ -125,7 +125,7 @@ def test_a_line_of_json(line: str, expected: object) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(3.2, "3s"), (61, "1m01s"), (7260, "2h01m")])
-def test_duration(seconds: float, words: str) -> None:
+def test_durations_in_words(seconds: float, words: str) -> None:
     assert duration(seconds) == words
 
 

@@ -106,6 +106,14 @@ def test_all_rows_rejected_leave_the_rejects_only(name: str, embed: Embed, tmp_p
     assert [row["text"] for row in written(folder)] == ["good"]
 
 
+def test_all_rows_are_no_objects(embed: Embed, tmp_path: Path) -> None:
+    for name, content in (("in.jsonl", '{"text": NaN}\n[1]\n'), ("in.json", '["a", 1]')):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(InvalidItem, match="All 2 rows were rejected"):
+            embed(tmp_path / name, tmp_path / "out")
+        assert len(rejects(tmp_path / "out")) == 2
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 def test_vectors_that_are_not_finite_are_rejected_rows(
