@@ -91,7 +91,7 @@ def plan(uri: str, column: str, part_rows: int, given: Format | None = None) -> 
         raise InvalidRequest(f"{uri} does not exist.")
     with reading(root):
         found = list_files(root)
-    format_ = given or _format_of(found, root)
+    format_ = given if given and found.files else _format_of(found, root)
     partitions = {} if format_ == "image" else partition_types(root, found.files)
     types: dict[str, Any] = {"line": pa.int64(), column: pa.string()} if format_ == "text" else {}
     spans = list(_image_spans(root, found.files, part_rows)) if format_ == "image" else []
