@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tests.negative_controls.files import FILES
 from tests.negative_controls.mutation import Mutation
 from tests.negative_controls.promises import PROMISES
 from tests.negative_controls.reliability import RELIABILITY
@@ -121,4 +122,4 @@ WHAT_MAY: Final = [
     M("known weights by checksum", "app/encoders/weights.py", "if actual != expected:", "if False:", "tests/unit/encoders/test_weights.py"),
 ]  # fmt: skip
 
-MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *PROMISES, *RELIABILITY, *RPC]
+MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *FILES, *PROMISES, *RELIABILITY, *RPC]
