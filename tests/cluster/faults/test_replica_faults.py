@@ -23,6 +23,13 @@ def encoders(service: RunningService) -> dict[int, psutil.Process]:
     return {process.pid: process for process in service.named("TextEncoder-all-MiniLM")}
 
 
+def serving_encoders(service: RunningService) -> int:
+    """Those that are there, if Serve counts as many: a process is there before it serves."""
+    samples = samples_of(httpx.get(f"{service.url}/metrics", timeout=10))
+    counted = of(samples, "embedding_replicas").get(("TextEncoder-all-MiniLM-L6-v2",), 0)
+    return len(found) if len(found := encoders(service)) == counted else 0
+
+
 def retried(service: RunningService) -> float:
     samples = samples_of(httpx.get(f"{service.url}/metrics", timeout=10))
     return sum(of(samples, "embedding_retried_items_total").values())
@@ -62,12 +69,12 @@ def test_the_killer_is_rejected_and_everyone_else_is_answered(harmed: RunningSer
     assert are_vectors_of(oracle, others, rows)
     wait_for(lambda: retried(harmed) >= len(mates) + 1, what="the count of what was tried again")
     # Twice, and no third time.
-    wait_for(lambda: len(encoders(harmed)) == 2, 60, "two encoders again")
+    wait_for(lambda: serving_encoders(harmed) == 2, 60, "two encoders again")
     assert len(set(before) - set(encoders(harmed))) <= 2
 
 
 def test_a_request_with_the_killer_alone_is_503_and_names_it(harmed: RunningService) -> None:
-    wait_for(lambda: len(encoders(harmed)) == 2, 60, "two encoders")
+    wait_for(lambda: serving_encoders(harmed) == 2, 60, "two encoders")
     answer = post(harmed, "/embed/text", {"texts": [POISON]})
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["param"]) == (503, "request_rejected", "texts.0")
@@ -77,7 +84,7 @@ def test_a_request_with_the_killer_alone_is_503_and_names_it(harmed: RunningServ
 
 
 def test_a_replica_that_hangs_delays_and_never_hangs_its_callers(harmed: RunningService) -> None:
-    wait_for(lambda: len(encoders(harmed)) == 2, 60, "two encoders")
+    wait_for(lambda: serving_encoders(harmed) == 2, 60, "two encoders")
     stopped = next(iter(encoders(harmed).values()))
     stopped.send_signal(signal.SIGSTOP)
     try:
@@ -91,7 +98,7 @@ def test_a_replica_that_hangs_delays_and_never_hangs_its_callers(harmed: Running
 
 def test_what_an_ingress_takes_with_it_another_one_answers(harmed: RunningService) -> None:
     """No client tries again here: HAProxy does."""
-    wait_for(lambda: len(encoders(harmed)) == 2, 60, "two encoders")
+    wait_for(lambda: serving_encoders(harmed) == 2, 60, "two encoders")
     ingresses = wait_for(lambda: two(harmed.named("Ingress")), 60, "two ingresses")
     stopped = list(encoders(harmed).values())
     texts = [[f"while its ingress ends {i} {uuid.uuid4()}"] for i in range(12)]
