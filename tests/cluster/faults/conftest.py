@@ -10,7 +10,7 @@ import pytest
 from app.encoders.weights import resolve
 from loadtests.running import RunningService, running, write_config
 from tests.support.poison import DRIFTED
-from tests.support.scaled import IMAGE, MINILM, TEXT
+from tests.support.scaled import IMAGE, MINILM, TEXT, scale_up
 
 
 @pytest.fixture(scope="package")
@@ -26,3 +26,10 @@ def harmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]
     command = (sys.executable, "-m", "tests.support.poisoned", "--config", str(config))
     with running(config, command) as service:
         yield service
+
+
+@pytest.fixture(scope="package")
+def two_encoders(harmed: RunningService) -> RunningService:
+    """The same, whatever ran before."""
+    scale_up(harmed)
+    return harmed
