@@ -1,6 +1,6 @@
 """The torch backend (GPU, and CPU without OpenVINO), and all that only torch and transformers can do.
 
-The only module that imports either: it also builds the modules that other backends convert.
+With `torch_tracing` the only module that imports either: it also builds the modules that other backends convert.
 """
 
 import contextlib
@@ -13,11 +13,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer, CLIPModel
+from transformers import (
+    MODEL_FOR_TEXT_ENCODING_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForTextEncoding,
+    CLIPModel,
+)
 from transformers.utils import logging as transformers_logging
 
 from app.encoders.backends.contract import Graph, Inputs, RunOptions
-from app.encoders.model_config import Step
+from app.encoders.files import described
+from app.encoders.model_config import SKIP_PROMPT, Step
 from app.errors import ModelUnavailable
 from app.types import Vector
 
@@ -34,7 +41,21 @@ def load(graph: Graph, options: RunOptions) -> "TorchRunner":
         precision = "f32" if device == "cpu" else "bf16" if torch.cuda.is_bf16_supported() else "f16"
     if device == "cpu":
         torch.set_num_threads(options.threads)
-    return TorchRunner(module(graph).to(device, DTYPES[precision]), precision, device)
+    try:
+        return _tried(graph, precision, device)
+    except RuntimeError as exc:
+        reason = f"transformers can't run this model in {precision} ({str(exc).splitlines()[0]})"
+        if options.precision != "auto":
+            raise ModelUnavailable(f"{reason[0].upper()}{reason[1:]}; use precision: auto or f32.") from exc
+    runner = _tried(graph, "f32", device)
+    runner.note = f"It runs in f32: {reason}."
+    return runner
+
+
+def _tried(graph: Graph, precision: str, device: str) -> "TorchRunner":
+    runner = TorchRunner(module(graph, DTYPES[precision]).to(device), precision, device)
+    runner(*(tensor.numpy() for tensor in example(graph).values()))
+    return runner
 
 
 def has_cuda() -> bool:
@@ -48,6 +69,7 @@ class TorchRunner:
     fixed_shapes = False
     streams = 1
     profiles: tuple[bool, ...] = (False,)
+    note: str | None = None
 
     def __init__(self, module_: nn.Module, precision: str, device: str) -> None:
         self.precision = precision
@@ -69,17 +91,17 @@ class TorchRunner:
         return tensor.to(self._dtype) if tensor.is_floating_point() else tensor
 
 
-def module(graph: Graph) -> nn.Module:
-    """The whole computation of a graph, in float32 on the CPU.
+def module(graph: Graph, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """The whole computation of a graph, on the CPU.
 
     Raises:
         ModelUnavailable: transformers can't load it, or the files lack weights that it needs.
     """
     try:
         with _quiet():
-            built = _text(graph) if graph.encoder == "text" else _clip(graph)
-    except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as exc:
-        raise ModelUnavailable(f"The model's files can't be loaded: {exc}") from exc
+            built = _text(graph, dtype) if graph.encoder == "text" else _clip(graph, dtype)
+    except Exception as exc:
+        raise ModelUnavailable(f"The model's files can't be loaded: {described(exc)}") from exc
     return built.eval()
 
 
@@ -92,45 +114,48 @@ def example(graph: Graph) -> dict[str, Tensor]:
     return {"input_ids": torch.ones_like(mask), "attention_mask": mask}
 
 
-def save_tokenizer(folder: Path, target: Path) -> None:
-    """Build tokenizer.json for a directory that has only a vocabulary or a sentencepiece model."""
-    try:
-        with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        tokenizer.backend_tokenizer.save(str(target))
-    except (OSError, ValueError, KeyError, ImportError, AttributeError) as exc:
-        raise ModelUnavailable(f"The model has no tokenizer.json, and none can be made: {exc}") from exc
-
-
 class TextModule(nn.Module):
     """Transformer, pooling and what follows: ids and mask -> vectors."""
 
-    def __init__(self, transformer: nn.Module, pooling: tuple[str, ...], steps: list[nn.Module]) -> None:
+    def __init__(self, transformer: nn.Module, graph: Graph, dtype: torch.dtype) -> None:
         super().__init__()
         self.transformer = transformer
-        self.pooling = pooling
-        self.steps = nn.Sequential(*steps)
+        self.pooling = graph.pooling
+        self.skips_prompt = SKIP_PROMPT in graph.steps
+        built: dict[bool, list[nn.Module]] = {True: [], False: []}
+        for step in graph.steps:
+            if step != SKIP_PROMPT:
+                built[step.kind.startswith("Token")].append(_step(graph, step).to(dtype))
+        self.of_tokens, self.steps = nn.Sequential(*built[True]), nn.Sequential(*built[False])
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        kept = attention_mask
+        if self.skips_prompt:
+            attention_mask, kept = attention_mask.clamp(max=1), (attention_mask == 1).to(attention_mask.dtype)
         hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        hidden = self.of_tokens(hidden)
         # Long sums lose too much in half precision.
-        pooled = [pool(mode, hidden.float(), attention_mask) for mode in self.pooling]
+        pooled = [pool(mode, hidden.float(), kept, attention_mask) for mode in self.pooling]
         out: Tensor = self.steps(torch.cat(pooled, dim=-1).to(hidden.dtype))
         return out
 
 
-def pool(mode: str, hidden: Tensor, mask: Tensor) -> Tensor:
-    """Token vectors -> one vector, as sentence-transformers does; padding is on the right."""
+def pool(mode: str, hidden: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
+    """Token vectors -> one vector, as sentence-transformers does; padding is on the right, and `mask` may leave out
+    the first tokens of those in `attention`."""
     keep = mask.unsqueeze(-1).to(hidden.dtype)
     if mode == "cls":
-        return hidden[:, 0]
+        if mask is attention:
+            return hidden[:, 0]
+        first = (attention.sum(dim=1) - mask.sum(dim=1)).long()
+        return hidden.gather(1, first.view(-1, 1, 1).expand(-1, 1, hidden.shape[-1])).squeeze(1)
     if mode == "max":
         return hidden.masked_fill(keep == 0, float("-inf")).max(dim=1).values
     if mode == "lasttoken":
-        last = (mask.sum(dim=1) - 1).clamp(min=0).long()
+        last = (attention.sum(dim=1) - 1).clamp(min=0).long()
         return hidden.gather(1, last.view(-1, 1, 1).expand(-1, 1, hidden.shape[-1])).squeeze(1)
     if mode == "weightedmean":
-        keep = keep * keep.cumsum(dim=1)
+        keep = keep * attention.unsqueeze(-1).to(hidden.dtype).cumsum(dim=1)
     total = (hidden * keep).sum(dim=1)
     count = keep.sum(dim=1).clamp(min=1e-9)
     return total / (count.sqrt() if mode == "mean_sqrt_len_tokens" else count)
@@ -139,6 +164,33 @@ def pool(mode: str, hidden: Tensor, mask: Tensor) -> Tensor:
 class Normalize(nn.Module):
     def forward(self, vectors: Tensor) -> Tensor:
         return nn.functional.normalize(vectors.float(), p=2.0, dim=-1)
+
+
+class Truncate(nn.Module):
+    def __init__(self, dimensions: int) -> None:
+        super().__init__()
+        self.dimensions = dimensions
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return vectors[:, : self.dimensions]
+
+
+class Dense(nn.Module):
+    """A linear layer with what follows it; a residual is projected where the sizes differ."""
+
+    def __init__(self, step: Step, activation: nn.Module) -> None:
+        super().__init__()
+        self.linear = nn.Linear(*step.features, bias=step.bias)
+        self.activation = activation
+        self.has_residual = "Residual" in step.kind
+        same = step.features[0] == step.features[1]
+        self.residual = nn.Identity() if same else nn.Linear(*step.features, bias=False)
+        if not self.has_residual:
+            del self.residual
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        out: Tensor = self.activation(self.linear(vectors))
+        return out + self.residual(vectors) if self.has_residual else out
 
 
 class ClipEncoder(nn.Module):
@@ -163,26 +215,33 @@ class ClipImage(ClipEncoder):
         return out
 
 
-def _text(graph: Graph) -> nn.Module:
-    transformer = _pretrained(AutoModel, graph)
+def _text(graph: Graph, dtype: torch.dtype) -> nn.Module:
+    config = AutoConfig.from_pretrained(graph.folder, local_files_only=True, trust_remote_code=False)
+    # Of a model with a decoder behind its encoder, such as T5, the encoder alone.
+    kind = AutoModelForTextEncoding if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
+    transformer = _pretrained(kind, graph, dtype)
+    if hasattr(transformer, "set_attention_type"):
+        # BigBird gives up its blocks at its first short text: vectors must not depend on what came before.
+        transformer.set_attention_type("original_full")
     # Its output is not used; where it exists it would only cost time.
     if getattr(transformer, "pooler", None) is not None:
         transformer.pooler = None
-    return TextModule(transformer, graph.pooling, [_step(graph, step) for step in graph.steps])
+    return TextModule(transformer, graph, dtype)
 
 
-def _clip(graph: Graph) -> nn.Module:
-    model = _pretrained(CLIPModel, graph)
+def _clip(graph: Graph, dtype: torch.dtype) -> nn.Module:
+    model = _pretrained(CLIPModel, graph, dtype)
     if graph.encoder == "clip_text":
         return ClipText(model.text_model, model.text_projection)
     return ClipImage(model.vision_model, model.visual_projection)
 
 
-def _pretrained(kind: Any, graph: Graph) -> Any:
+def _pretrained(kind: Any, graph: Graph, dtype: torch.dtype) -> Any:
     # No attn_implementation: the default is SDPA where the architecture has it, and MPNet has not.
     model, report = kind.from_pretrained(
         graph.folder,
-        dtype=torch.float32,
+        # Not `to` afterwards: that would round what transformers keeps in float32, such as rotary angles.
+        dtype=dtype,
         local_files_only=True,
         trust_remote_code=False,
         use_safetensors=None if graph.allow_bin else True,
@@ -196,11 +255,17 @@ def _pretrained(kind: Any, graph: Graph) -> Any:
 
 
 def _step(graph: Graph, step: Step) -> nn.Module:
-    if step.kind == "Normalize":
+    if step.kind.endswith("Normalize"):
         return Normalize()
-    if not step.activation.startswith("torch.nn."):
-        raise ValueError(f"the activation {step.activation} is not torch's own")
-    linear = nn.Linear(*step.features, bias=step.bias)
+    if step.kind == "Truncate":
+        return Truncate(step.features[1])
+    built: nn.Module
+    if step.kind == "LayerNorm":
+        built = nn.LayerNorm(step.features[0])
+    else:
+        if not step.activation.startswith("torch.nn."):
+            raise ValueError(f"the activation {step.activation} is not torch's own")
+        built = Dense(step, getattr(nn, step.activation.rsplit(".", 1)[-1])())
     folder = Path(graph.directory, step.folder)
     if (folder / "model.safetensors").is_file():
         from safetensors.torch import load_file
@@ -210,9 +275,8 @@ def _step(graph: Graph, step: Step) -> nn.Module:
         state = torch.load(folder / "pytorch_model.bin", weights_only=True, map_location="cpu")
     else:
         raise ValueError(f"{step.folder} has no model.safetensors")
-    linear.load_state_dict({key.removeprefix("linear."): value.float() for key, value in state.items()})
-    activation: nn.Module = getattr(nn, step.activation.rsplit(".", 1)[-1])()
-    return nn.Sequential(linear, activation)
+    built.load_state_dict({key.removeprefix("norm."): value.float() for key, value in state.items()})
+    return built
 
 
 @contextlib.contextmanager
