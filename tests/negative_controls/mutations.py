@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tests.negative_controls.files import FILES
 from tests.negative_controls.mutation import Mutation
 from tests.negative_controls.promises import PROMISES
 from tests.negative_controls.reliability import RELIABILITY
@@ -123,4 +124,4 @@ WHAT_MAY: Final = [
     M("modules stay inside", "app/encoders/model_config.py", 'if folder.is_absolute() or ".." in folder.parts:', "if False:", "tests/unit/encoders/test_damaged.py"),
 ]  # fmt: skip
 
-MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *PROMISES, *RELIABILITY, *RPC]
+MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *FILES, *PROMISES, *RELIABILITY, *RPC]
