@@ -5,7 +5,9 @@ Serve reads these when Ray starts, so they are set before. Why each is set is in
 """
 
 import importlib
+import secrets
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,14 +42,17 @@ def haproxy_binary() -> str | None:
     return shutil.which("haproxy")
 
 
-def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> dict[str, str]:
+def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None, open_files: int = 65_536) -> dict[str, str]:
     """Variables for every process of a local service.
 
     Args:
-        run_folder: Holds HAProxy's files and sockets.
+        run_folder: Holds Ray's and HAProxy's files and sockets.
         haproxy: What Serve is to start as HAProxy.
+        open_files: As many may a process have.
     """
     variables = {
+        "RAY_TMPDIR": str(run_folder),
+        "EMBEDDING_STEPS": str(run_folder / "steps"),
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": CLIENT_HEADERS,
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports.fallback_http),
         "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(ports.fallback_grpc),
@@ -73,6 +78,8 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
             "RAY_SERVE_HAPROXY_NBTHREAD": "2",
+            # Two open files each, and some more: HAProxy ends where it may not have as many.
+            "RAY_SERVE_HAPROXY_MAXCONN": str(min(4096, (open_files - 256) // 2)),
             # A request that is lost with an ingress replica is sent to another one, twice at most: every route is
             # idempotent. HAProxy keeps what fits its buffer (16 KB) for it.
             "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
@@ -81,8 +88,9 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
             "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.haproxy_stats),
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.haproxy_metrics),
             "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(run_folder / "haproxy.cfg"),
-            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(run_folder / "admin.sock"),
-            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(run_folder / "metrics.sock"),
+            # Short: the path of a Unix socket has 107 bytes at most.
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(run_folder / "a"),
+            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(run_folder / "m"),
             "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(run_folder),
             "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(run_folder / "server-state"),
             # A reload, when ingress replicas come or go, leaves the old HAProxy to the requests that it has: until
@@ -94,3 +102,17 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
             "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(ports.replicas + 2 * REPLICA_PORTS - 1),
         }
     return variables
+
+
+def token(run_folder: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """Where Ray finds its token: in the user's home, or in `run_folder` where Ray can't write there."""
+    if "RAY_AUTH_TOKEN" in env or "RAY_AUTH_TOKEN_PATH" in env:
+        return {}
+    try:
+        (Path.home() / ".ray").mkdir(exist_ok=True)
+    except (OSError, RuntimeError):
+        file = run_folder / "token"
+        file.touch(0o600)
+        file.write_text(secrets.token_hex(32))
+        return {"RAY_AUTH_TOKEN_PATH": str(file)}
+    return {}

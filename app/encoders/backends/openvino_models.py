@@ -104,6 +104,7 @@ def convert(graph: Graph, target: Path) -> None:
     Raises:
         ModelUnavailable: The model's files can't be loaded or converted.
     """
+    logger.info("converting it for OpenVINO, once")
     path = [entry or str(Path.cwd()) for entry in sys.path]
     command = [sys.executable, "-c", CHILD, json.dumps(path), json.dumps(graph.to_dict()), str(target)]
     with (

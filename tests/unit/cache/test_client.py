@@ -160,10 +160,43 @@ def test_near_copies_are_served_on_a_lease_only() -> None:
             clock.now += 0.001
             assert (await values(client, K[0]), wire.count("lookup")) == ([b"v"], 1)
             assert client.counts.near_hits == 1
-            await answer_polls(shared)  # the poll began long ago, and so did its lease
-            assert (await values(client, K[0]), wire.count("lookup")) == ([b"v"], 2)
+            assert wire.abandoned == ["poll"]  # it was an idle client's, which stays parked: the next one is answered
+            assert (await values(client, K[0]), wire.count("lookup")) == ([b"v"], 1)
+            assert client.counts.near_hits == 2
+
+
+def test_a_client_that_looks_nothing_up_is_idle_and_still_counted() -> None:
+    async def main() -> None:
+        clock = Clock()
+        shared = shared_of(clock)
+        client, wire = client_of(shared, "a")
+        async with polling(client):
+            assert [poll.idle for poll in wire.polls] == [False, True]
+            await values(client, K[0])
             await answer_polls(shared)
-            assert (await values(client, K[0]), wire.count("lookup")) == ([b"v"], 2)
+            await answer_polls(shared)
+            assert [poll.idle for poll in wire.polls] == [False, True, False, True]
+            clock.now += 9.9  # parked for longer than its lease
+            assert len(shared._live()) == 1  # noqa: SLF001
+            clock.now += 0.2
+            assert len(shared._live()) == 0  # noqa: SLF001
+
+    run(main())
+
+
+def test_an_idle_clients_lease_is_renewed_as_soon_as_it_is_missed() -> None:
+    async def main() -> None:
+        clock = Clock()
+        shared = shared_of(clock)
+        client, wire = client_of(shared, "a")
+        async with polling(client):
+            await store(client, K[0])
+            await answer_polls(shared)
+            await answer_polls(shared)
+            clock.now += 5.0
+            assert (await values(client, K[0]), wire.count("lookup")) == ([b"v"], 1)
+            assert (await values(client, K[0]), wire.count("lookup")) == ([b"v"], 1)
+            assert [poll.idle for poll in wire.polls[-3:]] == [True, False, True]
 
     run(main())
 
