@@ -25,7 +25,7 @@ import watchfiles
 
 from app.config.settings import AppArgs, LaunchSettings, process_environment, without_proxies
 from app.local import haproxy
-from app.local.serve_environment import LocalPorts, environment, haproxy_binary, token
+from app.local.serve_environment import LocalPorts, environment, haproxy_binary, private
 from app.local.service_folder import ServiceFolder
 from app.system import ports, processes
 from app.telemetry.start_steps import STARTED
@@ -168,7 +168,8 @@ class Launcher:
             # HAProxy alone listens where the user said: what stands behind it stays on loopback.
             host = "127.0.0.1"
         env = process_environment()
-        env |= environment(LocalPorts.choose(), folder, script, open_files) | without_proxies(env) | token(folder, env)
+        env |= environment(LocalPorts.choose(), folder, script) | private(folder, env, open_files)
+        env |= without_proxies(env)
         env["HOST"] = host
         # An address of another cluster must not lead the local service astray.
         env.pop("RAY_ADDRESS", None)

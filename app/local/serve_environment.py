@@ -42,17 +42,14 @@ def haproxy_binary() -> str | None:
     return shutil.which("haproxy")
 
 
-def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None, open_files: int = 65_536) -> dict[str, str]:
+def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> dict[str, str]:
     """Variables for every process of a local service.
 
     Args:
         run_folder: Holds Ray's and HAProxy's files and sockets.
         haproxy: What Serve is to start as HAProxy.
-        open_files: As many may a process have.
     """
     variables = {
-        "RAY_TMPDIR": str(run_folder),
-        "EMBEDDING_STEPS": str(run_folder / "steps"),
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": CLIENT_HEADERS,
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports.fallback_http),
         "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(ports.fallback_grpc),
@@ -78,8 +75,6 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None, open_
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
             "RAY_SERVE_HAPROXY_NBTHREAD": "2",
-            # Two open files each, and some more: HAProxy ends where it may not have as many.
-            "RAY_SERVE_HAPROXY_MAXCONN": str(min(4096, (open_files - 256) // 2)),
             # A request that is lost with an ingress replica is sent to another one, twice at most: every route is
             # idempotent. HAProxy keeps what fits its buffer (16 KB) for it.
             "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
@@ -104,15 +99,21 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None, open_
     return variables
 
 
-def token(run_folder: Path, env: Mapping[str, str]) -> dict[str, str]:
-    """Where Ray finds its token: in the user's home, or in `run_folder` where Ray can't write there."""
-    if "RAY_AUTH_TOKEN" in env or "RAY_AUTH_TOKEN_PATH" in env:
-        return {}
+def private(run_folder: Path, env: Mapping[str, str], open_files: int) -> dict[str, str]:
+    """More variables, which say what is this service's alone.
+
+    Args:
+        open_files: As many may a process have.
+    """
+    variables = {"RAY_TMPDIR": str(run_folder), "EMBEDDING_STEPS": str(run_folder / "steps")}
+    # Two open files each, and some more: HAProxy ends where it may not have as many.
+    variables["RAY_SERVE_HAPROXY_MAXCONN"] = str(min(4096, (open_files - 256) // 2))
     try:
-        (Path.home() / ".ray").mkdir(exist_ok=True)
-    except (OSError, RuntimeError):
+        if "RAY_AUTH_TOKEN" not in env and "RAY_AUTH_TOKEN_PATH" not in env:
+            (Path.home() / ".ray").mkdir(exist_ok=True)
+    except (OSError, RuntimeError):  # Ray can't keep its token there
         file = run_folder / "token"
         file.touch(0o600)
         file.write_text(secrets.token_hex(32))
-        return {"RAY_AUTH_TOKEN_PATH": str(file)}
-    return {}
+        variables["RAY_AUTH_TOKEN_PATH"] = str(file)
+    return variables

@@ -7,7 +7,7 @@ from tests.negative_controls.mutation import Mutation
 M = Mutation
 
 RETRY: Final = "tests/unit/dispatch/test_retry.py"
-COALESCING: Final = "tests/unit/dispatch/test_coalescer.py"
+COALESCING: Final = " ".join(f"tests/unit/dispatch/test_coalescer{part}.py" for part in ("", "_failures", "_admission"))
 ADMISSION: Final = "tests/unit/dispatch/test_admission.py"
 PROBE: Final = "tests/unit/inference/test_health_probe.py"
 SERVICE: Final = "tests/unit/service/test_embedding_service.py"

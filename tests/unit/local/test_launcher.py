@@ -95,8 +95,8 @@ def test_a_port_of_a_service_that_works_is_never_called_a_leftover(monkeypatch: 
     name = f"{psutil.Process().name()} (pid {os.getpid()})"
     assert said == [
         (
-            f"Port {port} is taken by a service that works: {name} answers at http://127.0.0.1:{port}. Use that one, or "
-            "start a second one beside it: PORT=3999 make serve"
+            f"Port {port} is taken by a service that works: {name} answers at http://127.0.0.1:{port}. Use that one, "
+            "or start a second one beside it: PORT=3999 make serve"
         )
     ]
 
