@@ -57,6 +57,8 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         # Texts of one coalesced call may be large; gRPC would refuse them above 4 MiB.
         "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 * 2**20),
+        # Each replica and each caller would wake ten times a second to count for Ray's metrics.
+        "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "2000",
         # A local stop does not drain; production keeps Serve's own draining.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
         # Ray would run replicas at niceness 15, behind whatever else this machine does.
@@ -64,6 +66,8 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
         # Each thread would have a heap of its own (glibc), and large bodies leave their size in every one of them.
         "MALLOC_ARENA_MAX": "2",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # The controller looks at everything that often; ten times a second is Serve's own pace.
+        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
         # Ray's own ports ask for a token, which Ray makes and keeps in the user's home.
         "RAY_AUTH_MODE": "token",
         # As on macOS: this node's address is 127.0.0.1, and Ray's servers listen there and not on every interface.
