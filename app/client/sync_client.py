@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 from numpy.typing import ArrayLike, NDArray
 
-from app.client.base import BaseClient
+from app.client.base import BaseClient, is_loopback
 from app.client.batch import Batch, BatchOptions, ItemResult
 from app.client.chunks import Chunk
 from app.client.embeddings import ImageOptions, Images, TextOptions, Texts
@@ -73,6 +73,8 @@ class EmbeddingClient(BaseClient[httpx.BaseTransport]):
         self.close()
 
     def _open(self, headers: dict[str, str], transport: httpx.BaseTransport | None) -> None:
+        # With a transport of its own, httpx reads no proxies from the environment.
+        transport = transport or (httpx.HTTPTransport() if is_loopback(self.base_url) else None)
         self._http = httpx.Client(headers=headers, transport=transport)
         self._pool = ThreadPoolExecutor(self._concurrency, "embedding-client")
 

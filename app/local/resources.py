@@ -1,44 +1,38 @@
 """Whether one machine has what the least replicas of a service reserve; Serve would wait for more for ever."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from app.config.args import Placement
 from app.config.settings import AppArgs
 
-GIB = 2**30
 # Ray counts in ten-thousandths.
 STEP = 1e-4
+FEWER = {"CPU": "a lower `num_cpus`", "GPU": "`num_gpus: 0`", "memory": "a lower `memory`"}
 
 
 def shortage(args: AppArgs, has: Mapping[str, float]) -> str | None:
     """What is too little, and what to change; None if all fits. `has`: the node's resources, as Ray names them."""
-    replicas = [reserved for placement in _placements(args) for reserved in _each(placement)]
+    placements = (*args.text_models, *args.image_models, args.ingress, args.similarity)
+    replicas = [_reserved(each) for each in placements for _ in range(each.autoscaling.min_replicas)]
     for name in dict.fromkeys(name for reserved in replicas for name in reserved):
-        wanted = [reserved[name] for reserved in replicas if reserved.get(name)]
+        wanted = [reserved.get(name, 0.0) for reserved in replicas]
         there = has.get(name, 0.0)
         if sum(wanted) > there + STEP or (name == "GPU" and _devices(wanted) > there):
             return _line(name, sum(wanted), there)
     return None
 
 
-def _placements(args: AppArgs) -> tuple[Placement, ...]:
-    return (*args.text_models, *args.image_models, args.ingress, args.similarity)
-
-
 def reserves(placement: Placement) -> str:
     """What one replica reserves, in words."""
-    given = {name: amount for name, amount in next(_each(placement)).items() if amount}
-    return ", ".join(f"{amount:g} {name}" for name, amount in given.items()) or "nothing"
+    return ", ".join(f"{amount:g} {name}" for name, amount in _reserved(placement).items()) or "nothing"
 
 
-def _each(placement: Placement) -> Iterator[dict[str, float]]:
-    """What each of the replicas that there are at least reserves."""
+def _reserved(placement: Placement) -> dict[str, float]:
     reserved = {"CPU": placement.num_cpus, "GPU": placement.num_gpus, "memory": placement.memory or 0.0}
     reserved |= placement.resources
     if placement.accelerator_type is not None:
         reserved[f"accelerator_type:{placement.accelerator_type}"] = 0.001
-    for _ in range(placement.autoscaling.min_replicas):
-        yield reserved
+    return {name: amount for name, amount in reserved.items() if amount}
 
 
 def _devices(wanted: list[float]) -> int:
@@ -55,19 +49,13 @@ def _devices(wanted: list[float]) -> int:
 
 def _line(name: str, wanted: float, there: float) -> str:
     if name.startswith("accelerator_type:"):
-        return (
-            f"The service needs an accelerator of the type {name.partition(':')[2]}, and this machine has none. Take "
-            "accelerator_type out of the settings, or start it where there is one."
-        )
+        kind = name.partition(":")[2]
+        return f"The service needs a GPU of the type {kind}, and this machine has none: set no `accelerator_type`."
+    need, have = f"{round(wanted, 4):g} {name}{'s' if name in ('CPU', 'GPU') and wanted != 1 else ''}", f"{there:g}"
     if name == "memory":
-        need, have, fewer = f"{wanted / GIB:.1f} GiB of memory", f"{there / GIB:.1f}", "a lower `memory`"
-    else:
-        unit = {"CPU": "CPU", "GPU": "GPU"}.get(name, f"`{name}`")
-        plural = "s" if name in ("CPU", "GPU") and wanted != 1 else ""
-        fewer = {"CPU": "a lower `num_cpus`", "GPU": "`num_gpus: 0`"}.get(name, f"no `{name}` in `resources`")
-        need, have = f"{round(wanted, 4):g} {unit}{plural}", f"{there:g}"
+        need, have = f"{wanted / 2**30:.1f} GiB of memory", f"{there / 2**30:.1f}"
     return (
-        f"The service needs {need}, there {'is' if have == '1' else 'are'} {have}. "
-        f"Set fewer models (TEXT_MODEL, IMAGE_MODEL), a lower `min_replicas` or {fewer} in the configuration file, or "
-        "use a larger machine."
+        f"The service needs {need}, there {'is' if have == '1' else 'are'} {have}. Set fewer models (TEXT_MODEL, "
+        f"IMAGE_MODEL), a lower `min_replicas` or {FEWER.get(name, f'no `{name}` in `resources`')} in the "
+        "configuration file, or use a larger machine."
     )

@@ -1,7 +1,7 @@
 """One folder of a service: Ray's session and HAProxy's files while it runs, afterwards only its last logs.
 
-Ray and HAProxy make Unix sockets in it, whose paths have 107 bytes at most, and HAProxy reads its path from a file
-whose words end at a space. So it lies in the first place that is short and plain enough, often not TMPDIR.
+Both make Unix sockets in it, whose paths have 107 bytes at most, and HAProxy's configuration ends a word at a space.
+So it lies in the first place that is short and plain enough, often not in TMPDIR.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ LONGEST = 36
 PLAIN = re.compile(rb"[A-Za-z0-9/._-]+")
 KEPT_BYTES = 10 * 2**20
 # Services of one port, at different addresses.
-MOST = 10
+ENDS = ("", *map("-{}".format, range(2, 10)))
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class ServiceFolder:
 
     @classmethod
     def take(cls, port: int, env: Mapping[str, str]) -> Self:
-        """A folder with nothing in it but the logs of the last service there. What a killed one left is removed.
+        """A folder with nothing in it but the logs of the last service there. What killed ones left is removed.
 
         Raises:
             OSError: No place will do.
@@ -43,15 +43,13 @@ class ServiceFolder:
                 root.mkdir(mode=0o700, exist_ok=True)
                 found = root.lstat()
                 # In a place of everybody's, others may have made a folder of this name.
-                if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-                    continue
-                root.chmod(0o700)
-                taken = next(filter(None, map(cls._lock_at, _paths(root, port))), None)
-                if taken is not None:
+                if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+                    taken = next(filter(None, (cls._lock_at(root / f"{port}{end}") for end in ENDS)), None)
+                    if taken is None:
+                        continue
+                    for left in filter(None, map(cls._lock_at, [*root.iterdir()])):
+                        left.close()
                     taken.tidy()
-                    for other in root.iterdir():
-                        if other != taken.path and (left := cls._lock_at(other)) is not None:
-                            left.close()
                     return taken
         raise OSError(
             "no folder for its sockets: set RAY_TMPDIR to one that can be written, may hold programs, and has a path "
@@ -71,14 +69,14 @@ class ServiceFolder:
 
     def tidy(self) -> None:
         """Leave of this service's files its last logs, and of all services' logs the last 10 MB."""
-        if logs := sorted(self.path.glob("ray/session_2*/logs")):
-            shutil.rmtree(self.path / "logs", ignore_errors=True)
-            with suppress(OSError):
-                logs[-1].rename(self.path / "logs")
-        for left in self.path.glob("*"):
+        logs = self.path / "logs"
+        for last in sorted(self.path.glob("ray/session_2*/logs")):
+            shutil.rmtree(logs, ignore_errors=True)
+            last.rename(logs)
+        for left in self.path.iterdir():
             if left.is_symlink() or not left.is_dir():
                 left.unlink(missing_ok=True)
-            elif left.name != "logs":
+            elif left != logs:
                 shutil.rmtree(left, ignore_errors=True)
         _trim(self.path.parent.glob("*/logs/**/*"))
 
@@ -92,26 +90,22 @@ class ServiceFolder:
 
 def roots(env: Mapping[str, str]) -> Iterator[Path]:
     """Where folders of services may lie, best first."""
-    places = [env.get("RAY_TMPDIR", ""), env.get("TMPDIR", ""), "/tmp", "/var/tmp"]  # noqa: S108 - of last resort
+    places = [env.get("RAY_TMPDIR"), env.get("TMPDIR"), "/tmp", "/var/tmp"]  # noqa: S108 - the last resort
     with suppress(FileNotFoundError):
         places.insert(2, tempfile.gettempdir())
     for place in dict.fromkeys(filter(None, places)):
+        root = Path(place).resolve() / _name()
+        name = os.fsencode(root)
         with suppress(OSError):
-            root = Path(place).resolve() / _name()
-            name, noexec = os.fsencode(root), os.statvfs(root.parent).f_flag & os.ST_NOEXEC
+            noexec = os.statvfs(root.parent).f_flag & getattr(os, "ST_NOEXEC", 0)
             if len(name) + len("/65535-9") <= LONGEST and PLAIN.fullmatch(name) and not noexec:
                 yield root
 
 
 def log_folder(port: int, env: Mapping[str, str]) -> Path | None:
     """Of the service at `port` that runs, or of the one that ran last."""
-    found = [
-        logs
-        for root in roots(env)
-        for path in _paths(root, port)
-        for logs in (*path.glob("ray/session_2*/logs"), path / "logs")
-        if logs.is_dir()
-    ]
+    paths = [root / f"{port}{end}" for root in roots(env) for end in ENDS]
+    found = [logs for path in paths for logs in (*path.glob("ray/session_2*/logs"), path / "logs") if logs.is_dir()]
     return max(found, key=lambda logs: logs.stat().st_mtime, default=None)
 
 
@@ -119,20 +113,14 @@ def _name() -> str:
     return f"embed-{os.getuid()}"
 
 
-def _paths(root: Path, port: int) -> list[Path]:
-    return [root / f"{port}{end}" for end in ("", *map("-{}".format, range(2, MOST)))]
-
-
 def _trim(files: Iterable[Path]) -> None:
+    """Keep the last bytes of the newest files."""
     left = KEPT_BYTES
     regular = [file for file in files if file.is_file() and not file.is_symlink()]
     for file in sorted(regular, key=lambda file: file.stat().st_mtime, reverse=True):
         size = file.stat().st_size
-        if size > left:
-            with file.open("rb") as whole:
-                whole.seek(size - left)
-                end = whole.read()
-            file.write_bytes(end)
-        left -= min(size, left)
-        if not file.stat().st_size:
+        if 0 < left < size:
+            file.write_bytes(file.read_bytes()[-left:])
+        elif not left or not size:
             file.unlink()
+        left -= min(size, left)
