@@ -173,6 +173,7 @@ class Launcher:
         env["HOST"] = host
         # An address of another cluster must not lead the local service astray.
         env.pop("RAY_ADDRESS", None)
+        (folder / "steps").write_text("Python packages: loading\n")
         command = [sys.executable, "-m", "app", "--config", self.config, SERVE_HERE]
         # A session of its own: Ctrl-C in the terminal reaches this process only, which ends the rest in order.
         return subprocess.Popen(command, env=env, start_new_session=True)  # noqa: S603 - our own module
@@ -181,7 +182,6 @@ class Launcher:
         """The exit code, once the service has ended, has to be started anew, or is to stop."""
         began = time.monotonic()
         steps, shown = folder / "steps", 0
-        steps.touch()
         announced = started = False
         while not (self._stopping or changed.is_set() or haproxy.refusal(folder) is not None):
             processes.reap_orphans(child.pid)
