@@ -151,9 +151,14 @@ def _plain(config: Path, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
 
 @contextmanager
 def running(
-    config: Path, command: tuple[str, ...] = (), port: int | None = None, way: str | None = None, **variables: str
+    config: Path,
+    command: tuple[str, ...] = (),
+    port: int | None = None,
+    way: str | None = None,
+    until: Callable[[RunningService], bool] | None = None,
+    **variables: str,
 ) -> Iterator[RunningService]:
-    """Start a service, wait for its `/health` to be 200, and stop it in the end.
+    """Start a service, wait for its `/health` to be 200 (or `until`), and stop it in the end.
 
     Without a `port` it gets a free one; where another process is quicker to take one of its ports, it starts again.
     """
@@ -162,7 +167,7 @@ def running(
         service = _start(config, command, port or ports.free(1)[0], way, variables)
         try:
             wait_for(
-                lambda: _healthy(service),  # noqa: B023 - called before the next turn
+                lambda: (until or _healthy)(service),  # noqa: B023 - called before the next turn
                 START_S,
                 lambda: f"health of the service; it printed:\n{service.output()}",  # noqa: B023
             )

@@ -111,6 +111,7 @@ def private(run_folder: Path, env: Mapping[str, str], open_files: int) -> dict[s
     """
     variables = {"RAY_TMPDIR": str(run_folder), "EMBEDDING_STEPS": str(run_folder / "steps")}
     # Two open files each, and some more: HAProxy ends where it may not have as many.
+    variables["RAY_DISABLE_DOCKER_CPU_WARNING"] = "1"
     variables["RAY_SERVE_HAPROXY_MAXCONN"] = str(min(4096, (open_files - 256) // 2))
     try:
         if "RAY_AUTH_TOKEN" not in env and "RAY_AUTH_TOKEN_PATH" not in env:
