@@ -21,11 +21,11 @@ def proxies(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def service(request: httpx.Request) -> httpx.Response:
-    return httpx.Response(418, json={"error": {"code": "reached", "message": "reached", "param": None}})
+    return httpx.Response(418, json={"error": {"code": "reached", "message": "a teapot", "param": None}})
 
 
 def test_a_client_of_this_machine_asks_no_proxy(proxies: str) -> None:
-    with served(service) as url, EmbeddingClient(url) as client, pytest.raises(Exception, match="reached"):
+    with served(service) as url, EmbeddingClient(url) as client, pytest.raises(Exception, match="a teapot"):
         client.embed_texts(["a"])
 
 
@@ -33,7 +33,7 @@ def test_a_client_of_this_machine_asks_no_proxy(proxies: str) -> None:
 async def test_neither_does_an_asynchronous_one(proxies: str) -> None:
     with served(service) as url:
         async with AsyncEmbeddingClient(url) as client:
-            with pytest.raises(Exception, match="reached"):
+            with pytest.raises(Exception, match="a teapot"):
                 await client.embed_texts(["a"])
 
 
