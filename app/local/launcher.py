@@ -199,7 +199,7 @@ class Launcher:
                 # Of a service that is not ready yet no model works, or none that reads texts.
                 announced = True
                 self._announce(health, time.monotonic() - began)
-            time.sleep(POLL_S)
+            time.sleep(POLL_S if not announced else 3 * POLL_S)
         return 0
 
     def health(self, route: str = "health") -> dict[str, Any] | None:
