@@ -66,6 +66,8 @@ class Launcher:
     config: str
     say: Callable[[str], None]
     reload: bool = False
+    # Without what `.env` says, which each child reads anew.
+    variables: dict[str, str] = field(default_factory=process_environment)
     _stopping: bool = False
     _haproxy: str | None = field(default_factory=haproxy_binary)
 
@@ -167,10 +169,9 @@ class Launcher:
             script = haproxy.write(folder, self._haproxy, host, self.settings.port)
             # HAProxy alone listens where the user said: what stands behind it stays on loopback.
             host = "127.0.0.1"
-        env = process_environment()
-        env |= environment(LocalPorts.choose(), folder, script) | private(folder, env, open_files)
-        env |= without_proxies(env)
-        env["HOST"] = host
+        variables = self.variables | environment(LocalPorts.choose(), folder, script)
+        env = variables | private(folder, variables, open_files) | without_proxies(process_environment())
+        env |= {"HOST": host, "PORT": str(self.settings.port)}
         # An address of another cluster must not lead the local service astray.
         env.pop("RAY_ADDRESS", None)
         (folder / "steps").write_text("Python packages: loading\n")

@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.negative_controls.mutation import Mutation
+from tests.negative_controls.promises import PROMISES
 from tests.negative_controls.reliability import RELIABILITY
 from tests.negative_controls.rpc import RPC
 
@@ -51,7 +52,7 @@ WHO_MAY: Final = [
     M("Serve's headers", "deployments/client_headers.py", "if plain in FOR_LOAD_BALANCERS or plain.startswith(OF_ROUTERS):", "if False:", "tests/unit/deployments/test_client_headers.py"),
     M("request ids", "deployments/client_headers.py", "if named or not VALID_ID.fullmatch(value):", "if False:", "tests/unit/deployments/test_client_headers.py"),
     M("loopback past the proxies", "app/config/settings.py", "for name in LOOPBACK if name not in names", "for name in names if name not in LOOPBACK", "tests/unit/config/test_settings.py"),
-    M("a client of this machine past the proxies", "app/client/sync_client.py", "if is_loopback(self.base_url)", "if False", "tests/unit/client/test_proxies.py::test_a_client_of_this_machine_asks_no_proxy[http://127.0.0.1:9]"),
+    M("a client of this machine past the proxies", "clients/python/src/embeddings_client/sync_client.py", "if is_loopback(self.base_url)", "if False", "tests/unit/client/test_proxies.py::test_a_client_of_this_machine_asks_no_proxy[http://127.0.0.1:9]"),
     M("a working service is no leftover", "app/local/launcher.py", 'if self.health("livez") is not None:', "if False:", "tests/unit/local/test_launcher.py"),
     M("what does not fit is refused", "app/local/resources.py", "if sum(wanted) > there + STEP or", "if", "tests/unit/local/test_resources.py"),
     M("sockets of a short path", "app/local/service_folder.py", " and PLAIN.fullmatch(name)", "", "tests/unit/local/test_service_folder.py"),
@@ -125,4 +126,4 @@ WHAT_MAY: Final = [
     M("known weights by checksum", "app/encoders/weights.py", "if actual != expected:", "if False:", "tests/unit/encoders/test_weights.py"),
 ]  # fmt: skip
 
-MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *RELIABILITY, *RPC]
+MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *PROMISES, *RELIABILITY, *RPC]

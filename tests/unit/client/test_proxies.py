@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from app.client import AsyncEmbeddingClient, EmbeddingClient
-from app.client.base import is_loopback
+from embeddings_client import AsyncEmbeddingClient, EmbeddingClient
+from embeddings_client.base import is_loopback
 from tests.support.serving import served
 
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,9 +19,10 @@ import psutil
 import pytest
 
 from app.config.settings import LaunchSettings
-from app.local import launcher as module
+from app.local import launcher
 from app.local.launcher import PLAIN_PROXY, Launcher
 from app.system import ports, processes
+from app.system.processes import end_descendants
 from app.telemetry.start_steps import STARTED
 from loadtests.running import ROOT, clean_environment
 
@@ -58,7 +60,7 @@ def test_an_address_of_another_machine_is_named() -> None:
     assert said == ["HOST=192.0.2.7 is no address of this machine: 127.0.0.1 is, and 0.0.0.0 stands for all it has."]
 
 
-def launcher(said: list[str], **settings: Any) -> Launcher:
+def launching(said: list[str], **settings: Any) -> Launcher:
     return Launcher(LaunchSettings(**settings), "serve_config.yaml", said.append)
 
 
@@ -87,11 +89,11 @@ def answering(body: bytes, status: int = 200) -> Iterator[int]:
 
 def test_a_port_of_a_service_that_works_is_never_called_a_leftover(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever its process is called, and whoever started it."""
-    monkeypatch.setattr(module, "is_left_over", lambda holder: True)
+    monkeypatch.setattr(launcher, "is_left_over", lambda holder: True)
     monkeypatch.setattr(ports, "free_above", lambda port, host: 3999)
     said: list[str] = []
     with answering(b'{"status": "alive"}') as port:
-        assert launcher(said, port=port).run() == 1
+        assert launching(said, port=port).run() == 1
     name = f"{psutil.Process().name()} (pid {os.getpid()})"
     assert said == [
         (
@@ -106,17 +108,17 @@ def test_a_port_of_another_program_is_left_to_it(body: bytes, status: int, monke
     monkeypatch.setattr(ports, "free_above", lambda port, host: 3999)
     said: list[str] = []
     with answering(body, status) as port:
-        assert launcher(said, port=port).run() == 1
+        assert launching(said, port=port).run() == 1
     name = f"{psutil.Process().name()} (pid {os.getpid()})"
     assert said == [f"Port {port} is taken by {name}. Choose another port: PORT=3999 make serve"]
 
 
 def test_what_a_killed_service_left_is_named_with_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "free_above", lambda port, host: 3999)
-    monkeypatch.setattr(module, "is_left_over", lambda holder: True)
+    monkeypatch.setattr(launcher, "is_left_over", lambda holder: True)
     said: list[str] = []
     with answering(b"", 503) as port:
-        assert launcher(said, port=port).run() == 1
+        assert launching(said, port=port).run() == 1
     assert f"It answers nobody. End it with `kill {os.getpid()}`".lower() in said[0].replace(": it", ". it").lower()
 
 
@@ -133,21 +135,21 @@ def test_what_a_killed_service_left_is_named_with_its_end(monkeypatch: pytest.Mo
 def test_only_an_haproxy_without_its_rayis_left_over(command: list[str], parents: list[str], left_over: bool) -> None:
     above = [SimpleNamespace(name=lambda name=name: name) for name in parents]
     holder: Any = SimpleNamespace(cmdline=lambda: command, parents=lambda: above)
-    assert module.is_left_over(holder) is left_over
+    assert launcher.is_left_over(holder) is left_over
 
 
 def test_a_port_of_the_administrators_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "refusal", lambda port, host: PermissionError(errno.EACCES, "no"))
     monkeypatch.setattr(ports, "free_above", lambda port, host: port + 1)
     said: list[str] = []
-    assert launcher(said, port=80).run() == 1
+    assert launching(said, port=80).run() == 1
     assert said == ["Port 80 is for the administrator's programs only. Choose another port: PORT=3000 make serve"]
 
 
 def test_too_few_open_files_are_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "allow_open_files", lambda: 256)
     said: list[str] = []
-    assert launcher(said).run() == 1
+    assert launching(said).run() == 1
     assert said == ["A service needs 1024 open files; 256 are allowed here (ulimit -Hn)."]
 
 
@@ -155,7 +157,7 @@ def test_the_launcher_asks_past_every_proxy(monkeypatch: pytest.MonkeyPatch) -> 
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with answering(b"{}") as port:
-        assert launcher([], port=port).health() == {}
+        assert launching([], port=port).health() == {}
 
 
 MODEL = {"kind": "text", "id": "m", "dimensions": 8, "backend": "b", "precision": "f32", "reason": None, "note": None}
@@ -173,7 +175,7 @@ BUILT_IN = MODEL | {"kind": "image", "id": "shapes-clip", "status": "ready", "no
     ],
 )
 def test_the_built_in_image_model_is_no_alarm(health: dict[str, Any], words: str) -> None:
-    assert module.summary({"cache": {"available": True}} | health) == words
+    assert launcher.summary({"cache": {"available": True}} | health) == words
 
 
 # In place of the child: it tells its steps, and then starts, refuses or fails.
@@ -263,3 +265,23 @@ def test_a_configuration_of_another_kind_is_served_without_haproxy(tmp_path: Pat
         "Stopped.",
     ]
     assert done.returncode == 1
+
+
+def test_a_service_that_does_not_end_is_killed_after_its_grace() -> None:
+    """A stop takes ten seconds at most, of which this test waits for none."""
+    code = """
+import subprocess, sys
+from app.config.settings import LaunchSettings
+from app.local import launcher
+launcher.GRACE_S = 0.0
+stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
+child = subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE)
+child.stdout.readline()
+launcher.Launcher(LaunchSettings(), "none", print)._end(child)
+print(child.wait())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    # psutil may have waited for it already; then its exit code is told as 0.
+    assert done.stdout.strip() in ("-9", "0"), done.stderr
+    patience_s = signature(end_descendants).parameters["patience_s"].default
+    assert launcher.GRACE_S + patience_s <= 10

@@ -6,8 +6,8 @@ All requests of this client are idempotent, so all of them may be retried.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.client.failures import TimedOut
-from app.errors import DeadlineExceeded, RequestRejected, ServiceError, TooManyRequests, Unavailable
+from embeddings_client.errors import DeadlineExceeded, RequestRejected, ServiceError, TooManyRequests, Unavailable
+from embeddings_client.failures import TimedOut
 
 # 429, 502, 503, 504 and broken connections. A request that used up the client's timeout would do so again.
 _TRANSIENT = (TooManyRequests, Unavailable, DeadlineExceeded)
