@@ -52,7 +52,7 @@ LOST: Final = [
     M("a report is added once", "app/telemetry/cluster_metrics.py", "if report.sequence > before:", "if True:", "tests/unit/telemetry/test_cluster_metrics.py"),
     M("a lost report is sent again", "app/telemetry/cluster_client.py", "if self._unanswered is None:", "if True:", "tests/unit/telemetry/test_cluster_client.py"),
     M("refused here, asked for there", "app/cache/client.py", "                self.write_behind.hurry.set()  # nobody has it", "                pass  # nobody has it", "tests/unit/cache/test_client_gathering.py"),
-    M("a returned client is a second one", "app/cache/shared.py", " or self.clock() - known.seen > self.lease_s", "", "tests/unit/cache/test_shared_poll.py"),
+    M("a returned client is a second one", "app/cache/shared.py", " or not self._is_live(known)", "", "tests/unit/cache/test_shared_poll.py"),
     M("a failed run is looked into", "app/inference/health_probe.py", "            self._doubted = True\n", "            pass\n", PROBE),
     M("patience has an end", "app/dispatch/adaptive_timeout.py", "now < began + self.most_s and ", "", "tests/unit/dispatch/test_adaptive_timeout.py"),
     M("rejected items are named", "app/service/embedding_service.py", "return result.named(param, OF_ITEM)", "return result", TROUBLE),
