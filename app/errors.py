@@ -26,6 +26,8 @@
 Nothing here knows how an error is written on the wire; `app.api` does.
 """
 
+import re
+
 
 class ServiceError(Exception):
     """Base class of the errors that become an HTTP response.
@@ -40,6 +42,8 @@ class ServiceError(Exception):
     code = "internal_error"
     # Set by `app.client`: the id of the response that carried this error.
     request_id: str | None = None
+    # About so many items would have been in time, of a request that was not.
+    max_items: int | None = None
 
     def __init__(self, message: str, param: str | None = None, retry_after: float | None = None) -> None:
         # Every argument goes to the base: pickle rebuilds exceptions from `args`, and errors cross processes.
@@ -154,3 +158,12 @@ class RequestRejected(Unavailable):
 class DeadlineExceeded(ServiceError):
     status = 504
     code = "deadline_exceeded"
+
+
+# Begins with / ~/ ./ or ../ where no name, address or other path goes on.
+_PATH = re.compile(r"(?<![\w.:/~-])(?:~|\.{1,2})?/[^\s'\"`,;:()]*[^\s'\"`,;:().]")
+
+
+def without_paths(message: str) -> str:
+    """Paths in a message cut to their last parts; ids of the hub and URLs stay."""
+    return _PATH.sub(lambda found: found[0].rstrip("/").rsplit("/", 1)[-1], message)

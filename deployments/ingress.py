@@ -53,8 +53,8 @@ class Ingress:
 
         def encoder(id_: str, handle: DeploymentHandle, *kinds: Modality) -> RemoteEncoder:
             model = models[id_]
-            most = model.autoscaling.max_replicas
-            return RemoteEncoder(id_, kinds, handle, args.limits, budget, model.batch_size, most)
+            sizes = model.batch_size, model.autoscaling.max_replicas, model.batch_tokens
+            return RemoteEncoder(id_, kinds, handle, args.limits, budget, *sizes)
 
         encoders = [encoder(id_, handle, "text") for id_, handle in text.items()]
         encoders += [encoder(id_, handle, "text", "image") for id_, handle in images.items()]

@@ -53,9 +53,15 @@ class TextEngine:
         return await loop.run_in_executor(self._workers, self._model.tokens, texts, prompt, special)
 
     async def encode(
-        self, texts: Sequence[TextInput], timeout_s: float, origins: Origins | None = None, *, exclusive: bool = False
+        self,
+        texts: Sequence[TextInput],
+        timeout_s: float,
+        origins: Origins | None = None,
+        large: bool = False,
+        *,
+        exclusive: bool = False,
     ) -> EncodeReply:
-        """One outcome per text, in order; `exclusive` as in `Scheduler.submit`."""
+        """One outcome per text, in order; `large` as in `Job`, `exclusive` as in `Scheduler.submit`."""
         arrived = time.monotonic()
         if len(texts) <= INLINE_TEXTS:
             read = self._model.read(texts)
@@ -72,6 +78,7 @@ class TextEngine:
             truncated=[text.truncated for text in tokenized],
             prepare_ms=(time.monotonic() - arrived) * 1e3,
             origins=origins,
+            large=large,
             exclusive=exclusive,
         )
         return replace(reply, errors=reply.errors | invalid) if invalid else reply

@@ -65,8 +65,10 @@ class AdmissionControl(Generic[T]):
         if (refused := self.refusal(units, waited_s, ahead)) is not None:
             raise refused
 
-    def refusal(self, units: float, waited_s: float, ahead: Callable[[], float] | None = None) -> Overloaded | None:
-        """What `check` would raise.
+    def refusal(
+        self, units: float, waited_s: float, ahead: Callable[[], float] | None = None, items: int = 1
+    ) -> Overloaded | None:
+        """What `check` would raise. If fewer than `items` could be done by the deadline, it says how many.
 
         Args:
             waited_s: How long the oldest has waited. An estimate alone refuses nothing: while no request has waited
@@ -79,7 +81,12 @@ class AdmissionControl(Generic[T]):
         if not self._is_late(before, units):
             return None
         wait_s = before / self.rate
-        return Overloaded(f"{self.name} has {wait_s:.1f} s of work waiting.", retry_after=max(1, math.ceil(wait_s)))
+        refusal = Overloaded(f"{self.name} has {wait_s:.1f} s of work waiting.", retry_after=max(1, math.ceil(wait_s)))
+        fits = int(items * (self.deadline_s - wait_s) * self.rate / units) if wait_s <= self.queue_s else 0
+        if fits > 0:
+            refusal.message += f" It can do about {fits:,} of these {items:,} items within {self.deadline_s:g} s."
+            refusal.max_items = fits
+        return refusal
 
     def _is_late(self, ahead: float, units: float) -> bool:
         wait_s = ahead / self.rate

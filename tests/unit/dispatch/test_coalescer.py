@@ -19,10 +19,12 @@ class Line:
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
         self.seconds: list[float] = []
+        self.large: list[bool] = []
         self._open: list[asyncio.Future[Sequence[int]]] = []
 
-    async def send(self, items: list[int], seconds: float) -> Sequence[int]:
+    async def send(self, items: list[int], seconds: float, large: bool) -> Sequence[int]:
         self.calls.append(items)
+        self.large.append(large)
         self.seconds.append(seconds)
         self._open.append(asyncio.get_running_loop().create_future())
         return await self._open[-1]
@@ -69,15 +71,34 @@ def test_as_many_calls_as_the_receivers_can_use() -> None:
         assert line.calls == [[0], [1]]
         width = 3  # another replica has come
         await submit(coalescer, [4])
-        assert line.calls == [[0], [1], [2, 3, 4]]
+        assert line.calls == [[0], [1], [2, 3]]
         width = 0  # none is known: one call is still tried
         await submit(coalescer, [5])
         for call in (0, 1):
             await line.answer(call)
         assert len(line.calls) == 3
         await line.answer(2)
-        assert line.calls[3:] == [[5]]
+        assert line.calls[3:] == [[4, 5]]
         await line.answer(3)
+
+    run(main())
+
+
+def test_each_call_has_an_even_part_of_what_is_under_way_and_waits() -> None:
+    """Then a few clients' texts are computed on while the others' are on the wire."""
+
+    async def main() -> None:
+        line = Line()
+        coalescer = Coalescer(line.send, lambda: 2, admission())
+        for item in range(8):
+            await submit(coalescer, [item])
+        for call in range(5):
+            await line.answer(call)
+            for item in line.calls[call]:
+                await submit(coalescer, [item])
+        assert [len(call) for call in line.calls] == [1, 1, 4, 3, 1, 3, 4]
+        for call in (5, 6):
+            await line.answer(call)
 
     run(main())
 
@@ -105,9 +126,9 @@ def test_what_several_requests_share_is_no_longer_than_a_full_batch() -> None:
         futures = [*await submit(coalescer, [0])]
         for items in ([1], [2], [3, 4, 5], [6], [7, 8]):
             futures += await submit(coalescer, items)
-        for call in range(3):
+        for call in range(4):
             await line.answer(call)
-        assert line.calls == [[0], [1, 2, 3, 4, 5], [6, 7, 8]]
+        assert line.calls == [[0], [1, 2], [3, 4, 5], [6, 7, 8]]
         assert await asyncio.gather(*futures) == [2 * i for i in range(9)]
 
     run(main())
@@ -289,21 +310,22 @@ def test_how_long_calls_take_is_told() -> None:
 def test_too_much_is_refused_before_it_waits() -> None:
     async def main() -> None:
         line, clock = Line(), Clock()
-        account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock, waiting=10**6)
+        account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock)
+        account.rate = 0.4
         coalescer = Coalescer(line.send, lambda: 1, account)
         await submit(coalescer, [1])
         clock.now += 1
         await submit(coalescer, [2])  # nothing waits in the queue
         clock.now += 1
-        with pytest.raises(Overloaded):
+        with pytest.raises(Overloaded, match=r"5\.0 s"):
             coalescer.submit([3])
-        assert (line.calls, len(coalescer), account.waiting) == ([[1]], 1, 10**6 + 2)
+        assert (line.calls, len(coalescer), account.waiting) == ([[1]], 1, 2)
         await line.answer(0)
         await submit(coalescer, [4])
         assert line.calls == [[1], [2]]
         await line.answer(1)
         await line.answer(2)
-        assert account.waiting == 10**6
+        assert account.waiting == 0
 
     run(main())
 
@@ -335,7 +357,7 @@ def test_a_call_belongs_to_no_request() -> None:
     request: ContextVar[str | None] = ContextVar("request", default=None)
     calls_of: dict[str | None, list[asyncio.Future[Sequence[int]]]] = {}
 
-    async def send(items: list[int], seconds: float) -> Sequence[int]:
+    async def send(items: list[int], seconds: float, large: bool) -> Sequence[int]:
         answer: asyncio.Future[Sequence[int]] = asyncio.get_running_loop().create_future()
         calls_of.setdefault(request.get(), []).append(answer)
         return await answer
@@ -386,21 +408,58 @@ def test_a_call_has_the_time_that_is_left_to_the_last_of_its_items() -> None:
     run(main())
 
 
-def test_a_small_request_overtakes_large_ones_and_they_do_not_starve() -> None:
+def test_small_requests_have_calls_of_their_own_and_a_large_one_leaves_in_slices() -> None:
     async def main() -> None:
         line = Line()
         coalescer = Coalescer(line.send, lambda: 1, admission(), max_items=2, full=2)
-        await submit(coalescer, [0])
-        await submit(coalescer, range(100, 108))
-        await submit(coalescer, [1])
-        for call in range(8):
+        large = await submit(coalescer, range(100, 106))
+        for item in range(3):
+            await submit(coalescer, [item])
+        assert list(zip(line.calls, line.large, strict=True)) == [([100, 101], True), ([0], False)]
+        await line.answer(1)
+        await line.answer(0)
+        assert list(zip(line.calls, line.large, strict=True))[2:] == [([1, 2], False), ([102, 103], True)]
+        # What is done of a large one is known at once.
+        assert [future.done() for future in large] == [True] * 2 + [False] * 4
+        for call in (2, 3, 4):
             await line.answer(call)
-            await submit(coalescer, [2 + call])
-        # The large one is overtaken until as much has left as it has itself.
-        assert line.calls[:5] == [[0], [1, 100], [2, 101], [3, 102], [4, 103]]
-        assert line.calls[5:] == [[104, 105], [106, 107], [5, 6], [7, 8]]
-        await line.answer(8)
-        await line.answer(9)
+        assert [future.result() for future in large] == [2 * item for item in range(100, 106)]
+
+    run(main())
+
+
+def test_slices_have_a_bounded_cost_and_their_items_are_alike() -> None:
+    async def main() -> None:
+        line = Line()
+        account: AdmissionControl[int] = AdmissionControl("model", sum, LARGE, LARGE)
+        coalescer = Coalescer(line.send, lambda: 1, account, full=4, full_units=10)
+        account.rate = 1.0
+        futures = await submit(coalescer, [9, 1, 30, 9, 2, 8, 2])
+        for call in range(3):
+            await line.answer(call)
+        assert line.calls == [[30], [9, 9], [8, 2, 2, 1]]
+        assert await asyncio.gather(*futures) == [18, 2, 60, 18, 4, 16, 4]
+        # A receiver that is quicker is given more at once.
+        account.rate = 1000.0
+        await submit(coalescer, [9] * 20)
+        assert line.calls[3:] == [[9] * 20]
+        await line.answer(3)
+
+    run(main())
+
+
+def test_small_requests_share_a_call_of_a_micro_batch_also_by_their_cost() -> None:
+    async def main() -> None:
+        line = Line()
+        account: AdmissionControl[int] = AdmissionControl("model", sum, LARGE, LARGE)
+        coalescer = Coalescer(line.send, lambda: 1, account, full=32, full_units=10)
+        await submit(coalescer, [1])
+        for item in (4, 5, 6, 7, 10):
+            await submit(coalescer, [item])
+        for call in range(3):
+            await line.answer(call)
+        assert line.calls == [[1], [4, 5, 6], [7, 10]]
+        assert not any(line.large)
 
     run(main())
 
@@ -429,7 +488,8 @@ def test_calls_beyond_the_width_are_made_where_they_are_full_and_no_more_than_th
 def test_what_waits_beyond_the_width_counts_as_waiting() -> None:
     async def main() -> None:
         line, clock = Line(), Clock()
-        account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock, waiting=10**6)
+        account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock)
+        account.rate = 0.2
         coalescer = Coalescer(line.send, lambda: 1, account, full=1, max_width=2)
         await submit(coalescer, [1])
         clock.now += 1
@@ -452,33 +512,49 @@ def test_a_request_is_refused_for_what_waits_before_it_only() -> None:
 
     async def main() -> None:
         line, clock = Line(), Clock()
-        account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock, waiting=10**6)
-        for _ in range(3):
-            clock.now += 1
-            account.ran(1000 - CALL_UNITS, clock.now - 1)
-        account.waiting = 0
-        coalescer = Coalescer(line.send, lambda: 1, account, max_items=1)
+        account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 12.0, clock)
+        account.rate = 1000.0
+        coalescer = Coalescer(line.send, lambda: 1, account, max_items=1, full_units=1000)
         await submit(coalescer, [0])
         large = coalescer.submit(range(5000)) + coalescer.submit(range(5000))
         clock.now += 2
-        with pytest.raises(Overloaded, match=r"10\.0 s"):
+        with pytest.raises(Overloaded, match=r"10\.0 s") as refused:
             coalescer.submit(range(5000))
+        assert refused.value.max_items is None
+        large += coalescer.submit(range(3000))  # done before those
         assert coalescer.refusal() is None
-        [small] = await submit(coalescer, [1])
+        await submit(coalescer, [1])
         others = [future for _ in range(400) for future in coalescer.submit(range(10))]
+        clock.now += 1
         # Now there are 4 s of small ones before the next, and it is refused too.
         with pytest.raises(Overloaded, match=r"4\.0 s"):
             coalescer.submit([2])
         assert coalescer.refusal() is not None
-        await line.answer(0)
-        assert line.calls == [[0], [1]]
-        await line.answer(1)
-        assert await small == 2
+        assert line.calls == [[0], [0]]
         for future in large + others:
             future.cancel()
         coalescer.trim()
         await turns()
-        assert (len(coalescer), coalescer.calls, account.waiting) == (0, 0, 0)
+        assert coalescer.refusal() is None
+        assert (len(coalescer), coalescer.calls, account.waiting) == (1, 1, 2)
+        await line.answer(0)
+
+    run(main())
+
+
+def test_a_request_that_is_too_large_by_itself_hears_how_much_is_not() -> None:
+    async def main() -> None:
+        line, clock = Line(), Clock()
+        account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock)
+        account.rate = 10.0
+        coalescer = Coalescer(line.send, lambda: 1, account, max_items=1)
+        coalescer.submit(range(40))
+        clock.now += 1
+        with pytest.raises(Overloaded) as refused:
+            coalescer.submit(range(300))
+        assert (str(refused.value), refused.value.max_items, refused.value.retry_after) == (
+            "model has 4.0 s of work waiting. It can do about 260 of these 300 items within 30 s.", 260, 4
+        )  # fmt: skip
 
     run(main())
 

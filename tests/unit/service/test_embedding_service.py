@@ -199,13 +199,41 @@ def test_the_deadline_passes_and_the_work_is_given_up() -> None:
         encoder, cache = FakeEncoder(), FakeCache()
         encoder.held = True
         service = service_of(encoder, cache=cache, deadline_s=0.01)
-        with pytest.raises(DeadlineExceeded, match=r"within 0\.01 s"):
-            await service.embed_texts(["a", "bb"])
+        with pytest.raises(DeadlineExceeded, match=r"did not answer within 0\.01 s"):
+            (await service.embed_texts(["a", "bb"])).table()
         encoder.answer()
         await turns()
         assert (encoder.trims, cache.entries, len(service.flights)) == (1, {}, 0)
         encoder.held = False
         assert lengths(await service.embed_texts(["bb"])) == [2]
+
+    run(main())
+
+
+def test_what_is_done_at_the_deadline_is_kept_and_the_next_request_goes_on_from_there() -> None:
+    async def main() -> None:
+        encoder, cache = FakeEncoder(), FakeCache()
+        encoder.held = True
+        service = service_of(encoder, cache=cache, deadline_s=0.05)
+        request = await start(service, ["a", "bb", "ccc", "dddd", "eeeee"])
+        for count in (2, 1):
+            encoder.answer_some(count)
+            await turns()
+        assert (cache.puts, len(service.flights)) == ([("first", 2), ("first", 1)], 2)
+        result = await request
+        assert [isinstance(entry, bytes) for entry in result.entries] == [True] * 3 + [False] * 2
+        with pytest.raises(DeadlineExceeded) as late:
+            result.table()
+        assert late.value.message == (
+            "The model did 3 of 5 items within 0.05 s. They are cached: send the same request again to go on from "
+            "there, or at most 3 new items at once."
+        )
+        assert (late.value.max_items, late.value.retry_after) == (3, 1)
+        assert (len(service.flights), encoder.trims) == (0, 1)
+        again = await start(service, ["a", "bb", "ccc", "dddd", "eeeee"])
+        assert encoder.calls[1:] == [["dddd", "eeeee"]]
+        encoder.answer()
+        assert lengths(await again) == [1, 2, 3, 4, 5]
 
     run(main())
 
