@@ -29,7 +29,7 @@ M = TypeVar("M")
 class EncoderReplica:
     """Loads its model before it takes traffic.
 
-    If the model can't be had, the replica answers every call with the reason, and other models are not affected.
+    If the model is not available, the replica answers every call with the reason, and other models are not affected.
     After any other failure the replica ends, and Serve starts another.
     """
 
@@ -126,7 +126,7 @@ class EncoderReplica:
 def load_with_backup(
     load: Callable[[ModelArgs], M], args: ModelArgs, backup: Backup | None
 ) -> tuple[M | None, str | None, str | None]:
-    """(model, note, reason): `reason` says why `args` can't be had, `note` names what serves instead. Clients see
+    """(model, note, reason): `reason` says why `args` is not available, `note` names what serves instead. Clients see
     both, so neither has a path; the log has."""
     try:
         return load(args), None, None
@@ -136,6 +136,6 @@ def load_with_backup(
     if backup is None:
         return None, None, reason
     try:
-        return load(backup.model), f"{args.name} can't be had; {backup.note}.", reason
+        return load(backup.model), f"{args.name} is not available; {backup.note}.", reason
     except ModelUnavailable as error:
         return None, None, f"{reason} Its backup neither: {without_paths(error.message)}"

@@ -14,7 +14,7 @@ def model_card(figures: Mapping[str, Recall], parameters: int, pictures: int, st
 
 A small, genuine CLIP ({parameters:,} parameters) that knows simple drawn shapes: {", ".join(SHAPES)}, in
 {", ".join(COLOURS)}, small or large, {", ".join(POSITIONS)}, on {", ".join(BACKGROUNDS)}. It lets a fresh
-installation embed images and search them by words where no other model can be had. It knows nothing else: use a
+installation embed images and search them by words where no other model is available. It knows nothing else: use a
 real CLIP for real pictures.
 
 Trained by `make train-shapes-clip` (seeded) on {pictures:,} drawn pictures with captions, {steps:,} steps.

@@ -111,6 +111,15 @@ def every_format() -> dict[str, bytes]:
         "bmp": encode(rgb, "BMP"),
         "bmp-palette": encode(palette, "BMP"),
         "bmp-alpha": bmp_with_alpha(rgba),
+        "tiff": encode(rgb, "TIFF"),
+        "tiff-pages": encode(frames[0], "TIFF", save_all=True, append_images=frames[1:], compression="tiff_lzw"),
+        "tiff-deflate-alpha": encode(rgba, "TIFF", compression="tiff_adobe_deflate"),
+        "tiff-jpeg": encode(rgb, "TIFF", compression="jpeg"),
+        "tiff-fax": encode(Image.fromarray(grey).convert("1"), "TIFF", compression="group4"),
+        "tiff-palette": encode(palette, "TIFF", compression="packbits"),
+        "avif": encode(rgb, "AVIF", exif=exif(6)),
+        "avif-alpha": encode(rgba, "AVIF"),
+        "avif-animated": encode(frames[0], "AVIF", save_all=True, append_images=frames[1:]),
         "bmp-bit": encode(Image.fromarray(grey).convert("1"), "BMP"),
     }
 

@@ -1,10 +1,13 @@
 """What holds for every test: folders, Hypothesis' profile, marks and order; and the live service that many share."""
 
+import asyncio
 import gc
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from inspect import iscoroutinefunction
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -48,6 +51,25 @@ def _place(item: pytest.Item) -> tuple[int, int, bool]:
     shared = "service" in getattr(item, "fixturenames", ())
     folders = FOLDERS.index(name) if name in FOLDERS and not (shared and last) else len(FOLDERS)
     return folders, 2 if shared else 1, last
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Where `async def` tests run."""
+    return "asyncio"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """What hangs in an `async def` test is a failure after half a minute."""
+    if iscoroutinefunction(test := pyfuncitem.obj):
+
+        async def within(**arguments: Any) -> None:
+            async with asyncio.timeout(30):
+                await test(**arguments)
+
+        pyfuncitem.obj = within
+    return (yield)
 
 
 @pytest.fixture(scope="session")

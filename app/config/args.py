@@ -196,7 +196,7 @@ class TracingArgs(Settings):
 
 
 class Backup(Settings):
-    """A model that serves in place of one that can't be had; `note` tells clients, in every answer."""
+    """A model that serves in place of one that is not available; `note` tells clients, in every answer."""
 
     model: ModelArgs
     note: str

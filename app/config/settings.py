@@ -83,11 +83,11 @@ class AppArgs(Settings):
         return next(named, None) or ModelArgs(id=id_, **self.encoder.model_dump())
 
     def text_backup(self, model: ModelArgs) -> "Backup | None":
-        """What serves when `model` can't be had."""
+        """What serves when `model` is not available."""
         return _backup(model, self.text_fallback)
 
     def image_backup(self, model: ModelArgs) -> "Backup | None":
-        """What serves when `model` can't be had. The product's own small CLIP is a fallback for the default model
+        """What serves when `model` is not available. The product's own small CLIP is a fallback for the default model
         only, for the local launcher only, and only if the user named no model."""
         if self.image_fallback is None and self.shapes_clip_may_serve and model.id == DEFAULT_IMAGE_MODEL:
             note = "shapes-clip, which only knows simple drawn shapes, serves in its place so that images work at all"

@@ -16,12 +16,16 @@ from app.errors import InvalidRequest
 
 Format = Literal["parquet", "jsonl", "csv", "text", "image"]
 VECTORS = "embedding"
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp"),
+    *(".tif", ".tiff", ".avif", ".heic", ".heif"),
+)
 SUFFIXES: dict[str, Format] = {
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
     ".csv": "csv",
     ".txt": "text",
-    **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"), "image"),
+    **dict.fromkeys(IMAGE_SUFFIXES, "image"),
 }
 # A large row group is split into at most this many spans: each worker reads and skips the rows before its span.
 _MAX_SPANS_PER_GROUP = 16

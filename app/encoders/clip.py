@@ -74,7 +74,7 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
     """Load a CLIP in the transformers layout.
 
     Raises:
-        ModelUnavailable: Its weights can't be had, it is no CLIP, or it fails its self-test.
+        ModelUnavailable: Its weights are not available, it is no CLIP, or it fails its self-test.
     """
     weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
     folder = weights.directory

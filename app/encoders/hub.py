@@ -63,7 +63,7 @@ def download(model_id: str, revision: str | None, *, allow_bin: bool, progress: 
             names = files(used)
         except HubError as exc:
             if not allow_bin:
-                raise HubError(f"its conversion at {used} can't be had: {exc}") from exc
+                raise HubError(f"its conversion at {used} is not available: {exc}") from exc
             used = revision
     safe = _has(names, ".safetensors")
     if not safe and not (allow_bin and _has(names, ".bin")):

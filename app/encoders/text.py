@@ -31,7 +31,7 @@ def load_text_model(
     """Load a sentence-transformers or plain transformers model; `streams` and `latency_profile` as in `RunOptions`.
 
     Raises:
-        ModelUnavailable: Its weights can't be had, it is no model of this kind, or it fails its self-test.
+        ModelUnavailable: Its weights are not available, it is no model of this kind, or it fails its self-test.
     """
     weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
     if model_type(weights.directory) == "clip":

@@ -3,7 +3,7 @@
 The format is sniffed and the size is read before Pillow sees any data. Pillow may then try only this format, and gets
 a file that is stripped to what the pixels need.
 
-Side effects on Pillow: the plugins of the five formats are loaded, and `Image.MAX_IMAGE_PIXELS` is raised (never
+Side effects on Pillow: the plugins of its formats are loaded, and `Image.MAX_IMAGE_PIXELS` is raised (never
 lowered) if `Limits.image_pixels` allows more.
 """
 
@@ -11,25 +11,27 @@ import hashlib
 import io
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import (  # noqa: F401
+    AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
     Image,
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
+    TiffImagePlugin,
     WebPImagePlugin,
 )
 
 from app.config.args import Limits
 from app.errors import InvalidImage, PayloadTooLarge
-from app.images.formats import exif, gif, jpeg, png
-from app.images.formats.header import Essence, Format, ImageHeader, MalformedError, bmp_size, sniff, webp_size
+from app.images.formats import bmp, exif, gif, heif, jpeg, png, tiff
+from app.images.formats.header import Essence, Format, ImageHeader, MalformedError, sniff, webp_size
 from app.images.preprocessing import Preprocessing
 
 _SIZES: dict[Format, Callable[[bytes], tuple[int, int]]] = {
@@ -37,13 +39,20 @@ _SIZES: dict[Format, Callable[[bytes], tuple[int, int]]] = {
     "JPEG": jpeg.size,
     "WEBP": webp_size,
     "GIF": gif.size,
-    "BMP": bmp_size,
+    "BMP": bmp.size,
+    "TIFF": tiff.size,
+    "AVIF": heif.size,
+    "HEIF": heif.size,
 }
 _ESSENCES: dict[Format, Callable[[bytes], Essence]] = {
     "PNG": png.essence,
     "JPEG": jpeg.essence,
     "GIF": gif.essence,
+    "BMP": bmp.essence,
+    "TIFF": tiff.essence,
 }
+# Follows JPEG data without an end mark. A complete picture is the same with it; an incomplete one would take it in.
+_FILLER = bytes(range(0x95, 0xD5)) * 16
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -119,7 +128,15 @@ def decode(data: bytes, limits: Limits, *, param: str, draft_size: int | None = 
         Image.MAX_IMAGE_PIXELS = limits.image_pixels
     try:
         essence = _ESSENCES.get(header.format, Essence)(data)
-        return _decode(essence, header, draft_size)
+        if not essence.unended:
+            return _decode(essence, header, draft_size)
+        with_end, filled = (
+            _decode(replace(essence, body=essence.body + filler + jpeg.END), header, draft_size)
+            for filler in (b"", _FILLER)
+        )
+        if with_end.tobytes() != filled.tobytes():
+            raise MalformedError("The JPEG is truncated.")
+        return with_end
     except MalformedError as error:
         raise InvalidImage(str(error), param) from error
     except (MemoryError, Image.DecompressionBombError) as error:
@@ -141,11 +158,13 @@ def _decode(essence: Essence, header: ImageHeader, draft_size: int | None) -> Im
     if draft_size is not None:
         image.draft(None, (2 * draft_size, 2 * draft_size))
     turn = essence.orientation
-    if header.format == "WEBP":
+    if header.format in ("WEBP", "AVIF"):
         turn = exif.orientation(image.info.get("exif") or b"")
     frame = image.tile[0].extents if header.format == "GIF" else None
     image.load()
-    rgb = _rgb(image, _key_mask(image, essence, header))
+    # Programs that know no alpha write zeros.
+    is_opaque = header.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0)
+    rgb = _rgb(image.convert("RGB") if is_opaque else image, _key_mask(image, essence, header))
     if frame is not None and frame != (0, 0, *image.size):
         # A GIF's canvas is transparent outside of its first frame, but Pillow fills it with colour 0.
         rgb, inner = Image.new("RGB", rgb.size, "white"), rgb.crop(frame)
@@ -155,18 +174,37 @@ def _decode(essence: Essence, header: ImageHeader, draft_size: int | None) -> Im
 
 
 def _open(essence: Essence, header: ImageHeader) -> ImageFile.ImageFile:
+    if header.format == "HEIF":
+        _register_heif()
     image = Image.open(io.BytesIO(essence.body), formats=(header.format,))
+    if header.format == "HEIF" and image.width * image.height <= header.pixels:
+        return image  # already upright, and cropped from whole blocks
     if image.size != (header.width, header.height):
         # The limits were checked against our reading of the size, so no other size may be decoded.
         raise MalformedError("The image contains contradicting sizes.")
     return image
 
 
+def _register_heif() -> None:
+    if "HEIF" in Image.OPEN:
+        return
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        message = "HEIC images need the package `pillow-heif` on the server; send JPEG or PNG, or ask its operator."
+        raise MalformedError(message) from None
+    register_heif_opener(thumbnails=False)
+
+
 def _rgb(image: Image.Image, alpha: Image.Image | None) -> Image.Image:
     if image.mode.startswith("I;16"):
         # Pillow's conversion would clip all values above 255. Its 16-bit colour decoders keep the upper byte.
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if alpha is None and ("transparency" in image.info or image.mode in ("LA", "RGBA")):
+    if image.mode in ("I", "F"):
+        raise MalformedError(
+            "Images with 32 bits per sample are not supported: nobody can tell which of them are white."
+        )
+    if alpha is None and ("transparency" in image.info or image.mode in ("LA", "RGBA", "RGBa")):
         image = image.convert("RGBA")
         alpha = image
     if alpha is None:

@@ -4,7 +4,19 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from app.schemas.wire import TEXT, TEXTS_OR_IDS, Count, Json, Output, PromptName, Purpose, SnakeWire, closed
+from app.schemas.compatibility import CompatibleWire
+from app.schemas.wire import (
+    TEXT,
+    TEXTS_OR_IDS,
+    Count,
+    Json,
+    ModelName,
+    Output,
+    PromptName,
+    Purpose,
+    SnakeWire,
+    closed,
+)
 from app.types import OutputType
 
 OBJECTS: Final[list[Json]] = [
@@ -32,16 +44,19 @@ Input = Annotated[
 ]
 
 
-class OpenAiEmbeddingRequest(SnakeWire):
+class OpenAiEmbeddingRequest(CompatibleWire):
     input: Input
-    model: str = Field(min_length=1, description="Full or short name of a served model, or an alias.")
+    model: ModelName = None
     encoding_format: Annotated[
         Literal["float", "base64"] | None, Field(description="base64: the vector's little-endian bytes.")
     ] = None
     dimensions: Annotated[
         Count | None, Field(description="Shorten vectors to this many numbers and scale them to length 1 again.")
     ] = None
-    user: Annotated[str | None, Field(description="Accepted and ignored.")] = None
+    user: Annotated[Any, Field(description="Accepted and ignored.")] = None
+    truncate_prompt_tokens: Annotated[
+        int | None, Field(ge=-1, description="At least the tokens of each input, or -1: nothing may be cut by it.")
+    ] = None
     output_dtype: Annotated[Output, Field(description="Extension. As outputType of TextRequest.")] = "float32"
     prompt_name: PromptName = None
     input_type: Purpose = None

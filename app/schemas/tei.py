@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, RootModel, WithJsonSchema
 
+from app.schemas.compatibility import CompatibleWire
 from app.schemas.wire import TEXTS_OR_IDS, Count, ModelName, PromptName, SnakeWire
 
 # Parsed in `app.api.wire.inputs`: pydantic's messages for a union would list every variant.
@@ -21,7 +22,7 @@ Inputs = Annotated[
 Direction = Literal["right", "left", "Right", "Left"]
 
 
-class TeiEmbedRequest(SnakeWire):
+class TeiEmbedRequest(CompatibleWire):
     inputs: Inputs
     truncate: Annotated[
         bool | None,
@@ -42,7 +43,7 @@ class TeiEmbedResponse(RootModel[list[list[float]]]):
     """One vector per input, in order."""
 
 
-class TeiTokenizeRequest(SnakeWire):
+class TeiTokenizeRequest(CompatibleWire):
     inputs: Annotated[
         Any,
         WithJsonSchema(

@@ -1,6 +1,7 @@
 """Converts validation errors into one `InvalidRequest` with an actionable message."""
 
 import json
+from codecs import BOM_UTF8
 from typing import Any
 
 import orjson
@@ -9,13 +10,24 @@ from pydantic import BaseModel, ValidationError
 from app.errors import InvalidRequest
 
 
+def json_text(body: bytes) -> bytes:
+    """A JSON body without its byte order mark, which some clients send.
+
+    Raises:
+        InvalidRequest: It is UTF-16 or UTF-32.
+    """
+    if body[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in body[:4]:
+        raise InvalidRequest("The body is not valid JSON: send it as UTF-8.")
+    return body.removeprefix(BOM_UTF8)
+
+
 def json_object(body: bytes, fields: str) -> dict[str, Any]:
     """Parse a JSON object. `fields`: its required fields, for the message.
 
     For bodies that are too large for pydantic: their numbers go straight into numpy, and pydantic validates the rest.
     """
     try:
-        data = orjson.loads(body)
+        data = orjson.loads(json_text(body))
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"The body is not valid JSON: {error.msg} (line {error.lineno}).") from None
     if not isinstance(data, dict):

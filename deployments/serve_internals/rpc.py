@@ -68,7 +68,7 @@ async def serve_rpc(
     be listened on.
 
     Raises:
-        RuntimeError: It is required and can't be had.
+        RuntimeError: It is required and is not available.
     """
     if "rpc" not in probe.decide(setting, ("rpc",)):
         return None, {}

@@ -19,7 +19,7 @@ from deployments.call_codec import METADATA, pack_call, unpack_reply
 
 logger = logging.getLogger(__name__)
 
-# After a connection was lost; doubled each time that it could not be had.
+# After a connection was lost; doubled after each failed attempt.
 RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 30.0
 

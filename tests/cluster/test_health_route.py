@@ -6,7 +6,7 @@ import httpx
 def test_health_names_models_and_cache(client: httpx.Client) -> None:
     answer = client.get("/health")
     body = answer.json()
-    # The default image model's weights can't be had where there is no hub: shapes-clip stands in, and is named.
+    # The default image model's weights are not available where there is no hub: shapes-clip stands in, and is named.
     assert (answer.status_code, body["status"]) == (200, "degraded")
     assert ["shapes-clip" in reason for reason in body["reasons"]] == [True]
     assert body["models"] == {

@@ -66,7 +66,7 @@ def test_near_equal_pictures_of_one_size_never_hit(client: httpx.Client) -> None
 
 def test_answers_name_the_stand_in(client: httpx.Client) -> None:
     body = embed(client, [b64(file_of(picture(1)))])
-    assert "openai/clip-vit-base-patch32 can't be had" in body["note"]
+    assert "openai/clip-vit-base-patch32 is not available" in body["note"]
     assert "shapes-clip" in body["note"]
     health = client.get("/health").json()
     assert health["status"] == "degraded"

@@ -61,7 +61,7 @@ def test_ctrl_c_ends_every_process_and_leaves_no_port(service: RunningService) -
 
 
 def test_plain_serve_run_has_no_stand_in_for_images(tmp_path: Path) -> None:
-    """The launcher alone lets shapes-clip serve where the default image model can't be had."""
+    """The launcher alone lets shapes-clip serve where the default image model is not available."""
     config = write_config(tmp_path)
     [port] = ports.free(1)
     data = yaml.safe_load(config.read_text())

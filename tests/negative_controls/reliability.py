@@ -7,7 +7,7 @@ from tests.negative_controls.mutation import Mutation
 M = Mutation
 
 RETRY: Final = "tests/unit/dispatch/test_retry.py"
-COALESCING: Final = "tests/unit/dispatch/test_coalescer.py"
+COALESCING: Final = " ".join(f"tests/unit/dispatch/test_coalescer{part}.py" for part in ("", "_failures", "_admission"))
 FAIRNESS: Final = "tests/unit/dispatch/test_fairness.py tests/unit/inference/test_batch_queue.py"
 ADMISSION: Final = "tests/unit/dispatch/test_admission.py"
 PROBE: Final = "tests/unit/inference/test_health_probe.py"
@@ -121,7 +121,7 @@ MODELS: Final = [
 LEFT: Final = [
     M("who leaves is counted out", "app/service/embedding_service.py", "                self.flights.leave(flights, encoder)\n", "                pass\n", SERVICE),
     M("work for nobody ends", "app/service/single_flight.py", "                    flight.source.cancel()\n", "                    pass\n", SERVICE),
-    M("calls for nobody end", "app/dispatch/coalescer.py", "                call.cancel()\n", "                pass\n", COALESCING),
+    M("calls for nobody end", "app/dispatch/coalescer.py", "                task.cancel()\n", "                pass\n", COALESCING),
     M("what is asked anew is another flight", "app/service/single_flight.py", "                continue  # given up, and maybe begun anew\n", "                pass\n", SERVICE),
 ]  # fmt: skip
 

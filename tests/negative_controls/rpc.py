@@ -13,7 +13,9 @@ ENDPOINT: Final = "deployments/serve_internals/rpc.py"
 REPLICA: Final = "deployments/serve_internals/rpc_replica.py"
 CALLS: Final = "tests/unit/rpc/test_connection.py"
 HANDSHAKE: Final = "tests/unit/rpc/test_handshake.py"
-SERVE: Final = "tests/unit/deployments/serve_internals/test_rpc.py"
+SERVE: Final = " ".join(
+    f"tests/unit/deployments/serve_internals/test_rpc{part}.py" for part in ("", "_replica", "_router")
+)
 MESSAGES: Final = "tests/unit/deployments/test_messages.py"
 
 RPC: Final = [

@@ -14,7 +14,7 @@ from app.api.wire.embeddings import VectorFormat, record_times
 from app.api.wire.inputs import ObjectInputs, TextInputs
 from app.api.wire.json_response import json_response
 from app.config import model_names
-from app.errors import ModelNotFound, PayloadTooLarge, ServiceError
+from app.errors import InvalidRequest, ModelNotFound, PayloadTooLarge, ServiceError
 from app.schemas.openai import OpenAiEmbeddingRequest
 from app.schemas.wire import Json
 from app.service import matryoshka, prompts
@@ -27,6 +27,7 @@ from app.types import ReadOptions
 async def embed(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     body = bodies.parse(await bodies.read_json(request, backend.args.limits.image_body), OpenAiEmbeddingRequest)
+    headers = body.ignored_header()
     reading = ReadOptions(body.prompt_name, body.input_type, param="prompt_name")
     asked = inputs.parse(body.input)
     if isinstance(asked, TextInputs):
@@ -37,6 +38,7 @@ async def embed(request: Request) -> Response:
         result = await backend.service.embed_ids(asked.arrays, body.model)
     record_times(request, result)
     rows, tokens, _ = result.table()
+    _require_uncut(tokens, body)
     info = result.info
     form = VectorFormat(True, body.output_dtype, body.dimensions, "output_dtype")
     vectors = form.of(rows, info)
@@ -66,7 +68,18 @@ async def embed(request: Request) -> Response:
         )
     if form.output != "float32":
         answer |= {"output_dtype": form.output} | form.range_field(info)
-    return json_response(answer)
+    return json_response(answer, headers=headers)
+
+
+def _require_uncut(tokens: Sequence[int], body: OpenAiEmbeddingRequest) -> None:
+    limit = body.truncate_prompt_tokens
+    if (
+        limit is not None
+        and limit >= 0
+        and (cut := next((i for i, n in enumerate(tokens) if n > limit), None)) is not None
+    ):
+        message = f"`input.{cut}` has {tokens[cut]} tokens; shorten it: `truncate_prompt_tokens` is not supported."
+        raise InvalidRequest(message, "truncate_prompt_tokens")
 
 
 async def models(request: Request) -> Response:
@@ -100,7 +113,9 @@ def _models(backend: Backend) -> dict[str, Json]:
     return {id_: {"id": id_, "object": "model", "created": created, "owned_by": owner} for id_, owner in served.items()}
 
 
-async def _embed_objects(backend: Backend, items: Sequence[Item], model: str, reading: ReadOptions) -> EmbeddingResult:
+async def _embed_objects(
+    backend: Backend, items: Sequence[Item], model: str | None, reading: ReadOptions
+) -> EmbeddingResult:
     """Embed texts and images with one model."""
     limits = backend.args.limits
     images = sum(item.kind == "image" for item in items)
@@ -109,6 +124,8 @@ async def _embed_objects(backend: Backend, items: Sequence[Item], model: str, re
             f"{len(items)} inputs with {images} images; at most {limits.texts:,} inputs and {limits.images} images.",
             "input",
         )
+    if model is None:
+        model = backend.service.encoder(None, "image" if images else "text").state.id
     for kind in {item.kind for item in items}:
         # Checked once, so that the error names the field and not an input.
         prompts.choose(ready(backend.service.encoder(model, kind)), reading)

@@ -24,6 +24,7 @@ POOLINGS: Final = {"lasttoken": "last_token"}
 async def embed(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     body = bodies.parse(await bodies.read_json(request, backend.args.limits.text_body), TeiEmbedRequest)
+    headers = body.ignored_header()
     asked = inputs.texts_or_ids(body.inputs, "inputs")
     if isinstance(asked, TextInputs):
         cut: Cut = "end" if body.truncation_direction.lower() == "right" else "start"
@@ -39,13 +40,16 @@ async def embed(request: Request) -> Response:
         which = "inputs" if isinstance(body.inputs, str) else f"inputs.{truncated[0]}"
         limit = result.info.max_tokens
         raise InvalidItem(f"`{which}` must have at most {limit} tokens; set `truncate` to true to truncate it.", which)
-    return json_response(VectorFormat(body.normalize, "float32", body.dimensions).of(rows, result.info))
+    return json_response(
+        VectorFormat(body.normalize, "float32", body.dimensions).of(rows, result.info), headers=headers
+    )
 
 
 async def tokenize(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     limits = backend.args.limits
     body = bodies.parse(await bodies.read_json(request, limits.tokenize_body), TeiTokenizeRequest)
+    headers = body.ignored_header()
     asked = inputs.texts_or_ids(body.inputs, "inputs", "a string or a list of strings")
     if not isinstance(asked, TextInputs):
         raise InvalidRequest("`inputs` must be a string or a list of strings.", "inputs")
@@ -53,7 +57,8 @@ async def tokenize(request: Request) -> Response:
         raise PayloadTooLarge(f"{len(asked.texts)} texts; at most {limits.texts:,} in one request.", "inputs")
     encoder = backend.service.encoder(body.model, "text")
     prompt = prompts.choose(ready(encoder), ReadOptions(body.prompt_name, param="prompt_name"))
-    return json_response(await encoder.tokens(asked.texts, prompt, body.add_special_tokens))
+    tokens = await encoder.tokens(asked.texts, prompt, body.add_special_tokens)
+    return json_response(tokens, headers=headers)
 
 
 async def info(request: Request) -> Response:

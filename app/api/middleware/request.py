@@ -17,6 +17,7 @@ from app.api.middleware.request_metrics import RequestMetrics
 from app.api.middleware.request_tracing import begin_request, end_request
 from app.api.wire.error_formats import error_format_of_unknown
 from app.api.wire.json_response import error_response
+from app.api.wire.path import plain_path
 from app.errors import InternalError, ServiceError
 from app.telemetry import tracing
 from app.telemetry.metrics import CLIENT_LEFT, OTHER
@@ -42,8 +43,12 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        facts = self.registry.route(scope["path"])
-        dialect = error_format_of_unknown(scope["path"]) if facts is None else facts.errors_as
+        path = plain_path(scope["path"])
+        if (facts := self.registry.fixed(path)) is not None:
+            scope["path"] = path
+        else:
+            facts = self.registry.route(scope["path"])
+        dialect = error_format_of_unknown(path) if facts is None else facts.errors_as
         scope.setdefault("state", {}).update(request_id=request_id, dialect=dialect)
         span, trace = begin_request(scope, request_id, is_traced=facts is None or facts.is_traced)
         began = time.perf_counter()

@@ -59,8 +59,12 @@ class RequestMetrics:
                 LogRecord(time.time(), state["request_id"], method, route, status, total_ms, code, counts, stages)
             )
 
+    def fixed(self, path: str) -> Route | None:
+        """The route of this path, if its path has no parameters."""
+        return self._known.get(path)
+
     def route(self, path: str) -> Route | None:
-        return self._known.get(path) or next((route for pattern, route in self._patterns if pattern.match(path)), None)
+        return self.fixed(path) or next((route for pattern, route in self._patterns if pattern.match(path)), None)
 
     def _collect(self) -> None:
         self._registry.set(IN_PROGRESS, self._in_progress)

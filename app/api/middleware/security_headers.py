@@ -20,7 +20,6 @@ ON_PAGES: Final = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 ]
-SENT: Final = ["authorization", "content-type", "traceparent", "x-api-key", "x-embedding-shape", "x-request-id"]
 SHOWN: Final = [
     "ratelimit",
     "ratelimit-policy",
@@ -29,6 +28,8 @@ SHOWN: Final = [
     "traceparent",
     "x-request-id",
     *(f"x-embedding-{name}" for name in ("shape", "dtype", "model", "dimensions", "space", "tokens", "cache-hits")),
+    *(f"x-embedding-{name}" for name in ("truncated", "range", "note", "ignored-fields")),
+    *(f"x-ratelimit-{name}-{unit}" for name in ("limit", "remaining", "reset") for unit in ("requests", "tokens")),
 ]
 
 
@@ -42,7 +43,8 @@ def cross_origin(origins: Sequence[str]) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=list(origins),
             allow_methods=["GET", "POST"],
-            allow_headers=SENT,
+            # Clients add headers of their own, such as OpenAI's x-stainless-*; the operator trusts these origins.
+            allow_headers=["*"],
             expose_headers=SHOWN,
             max_age=600,
         )

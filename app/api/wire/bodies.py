@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from app.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
-from app.schemas.validation import as_invalid_request
+from app.schemas.validation import as_invalid_request, json_text
 from app.schemas.wire import Wire
 
 W = TypeVar("W", bound=Wire)
@@ -89,7 +89,7 @@ def parse(body: bytes, model: type[W]) -> W:
     if not body:
         raise InvalidRequest("The body is empty; send a JSON object.")
     try:
-        return model.model_validate_json(body)
+        return model.model_validate_json(json_text(body))
     except ValidationError as error:
         raise as_invalid_request(error, model) from None
 

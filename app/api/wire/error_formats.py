@@ -10,7 +10,7 @@ ErrorFormat = Literal["native", "openai", "tei"]
 
 def error_format_of_unknown(path: str) -> ErrorFormat:
     """The format for a path without a route: below /v1/ the clients are OpenAI's."""
-    return "openai" if path.startswith("/v1/") else "native"
+    return "openai" if f"{path.lower()}/".startswith("/v1/") else "native"
 
 
 def status_of(error: ServiceError, format_: ErrorFormat) -> int:

@@ -1,4 +1,4 @@
-"""Detects the image format by content, reads BMP and WebP sizes, and defines the types shared by all formats.
+"""Detects the image format by content, reads WebP sizes, and defines the types shared by all formats.
 
 A declared media type is never trusted.
 """
@@ -7,9 +7,10 @@ import struct
 from dataclasses import dataclass
 from typing import Literal
 
-Format = Literal["PNG", "JPEG", "WEBP", "GIF", "BMP"]
+Format = Literal["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"]
 
-_RLE = (1, 2)
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"})
 
 
 class MalformedError(ValueError):
@@ -42,6 +43,8 @@ class Essence:
     # A PNG's transparent colour as stored, and its bits per sample.
     transparent: tuple[int, ...] | None = None
     depth: int = 8
+    # Whether the file has no end mark, so that it may be cut short: see `decoder.decode`.
+    unended: bool = False
 
 
 def sniff(data: bytes) -> Format:
@@ -55,20 +58,17 @@ def sniff(data: bytes) -> Format:
         return "GIF"
     if data.startswith(b"BM"):
         return "BMP"
-    raise MalformedError("This is not a PNG, JPEG, WebP, GIF or BMP image.")
-
-
-def bmp_size(data: bytes) -> tuple[int, int]:
-    (header_size,) = struct.unpack_from("<I", data, 14)
-    if header_size == 12:
-        width, height = struct.unpack_from("<HH", data, 18)
-        return width, height
-    width, height, compression = struct.unpack_from("<ii4xI", data, 18)
-    if compression in _RLE:
-        # Pillow unpacks these pixel by pixel in Python: a file of 8 kB can block the interpreter for seconds.
-        raise MalformedError("Run-length compressed BMP is not supported; send it uncompressed or as PNG.")
-    # A negative height means that rows are stored from top to bottom.
-    return width, abs(height)
+    if data.startswith((b"II*\0", b"MM\0*")):
+        return "TIFF"
+    if data[4:8] == b"ftyp":
+        # The major brand, a version, and compatible brands.
+        box = data[8 : min(int.from_bytes(data[:4]), 256)]
+        brands = {box[i : i + 4] for i in range(0, len(box), 4)}
+        if brands & _AVIF_BRANDS:
+            return "AVIF"
+        if brands & _HEIF_BRANDS:
+            return "HEIF"
+    raise MalformedError("This is not a PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC image.")
 
 
 def webp_size(data: bytes) -> tuple[int, int]:

@@ -10,6 +10,9 @@ from app.images.formats.header import Essence, MalformedError
 # Progressive files have about ten scans. Each one costs a pass over all pixels, however small it is.
 _MAX_SCANS = 64
 _MAX_SEGMENTS = 4096
+_COEFFICIENTS = 64
+
+END = b"\xff\xd9"
 
 _EOI, _SOS, _APP0, _APP1, _APP14, _APP15, _COM = 0xD9, 0xDA, 0xE0, 0xE1, 0xEE, 0xEF, 0xFE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -31,14 +34,28 @@ def essence(data: bytes) -> Essence:
     kept = [data[:2]]
     turn = 1
     scans = first_scan = 0
+    # Per component, the coefficients that have all their bits.
+    exact: dict[int, set[int]] = {}
     for marker, start, end in _segments(data):
         if marker == _SOS:
             first_scan = first_scan or start
             scans += 1
             if scans > _MAX_SCANS:
                 raise MalformedError(f"The JPEG has more than {_MAX_SCANS} scans.")
+            _note_scan(data[start + 4 : end], exact)
+        elif marker in _FRAMES and not scans:
+            exact = {data[at]: set() for at in range(start + 10, end - 2, 3)}
+            kept.append(data[start:end])
         elif marker == _EOI and scans:
-            return Essence(b"".join([*kept, data[first_scan:end]]), turn)
+            picture = data[first_scan:start]
+            if end > len(data):
+                if not all(len(coefficients) == _COEFFICIENTS for coefficients in exact.values()):
+                    raise MalformedError("The JPEG is truncated.")
+                # A file that was allocated before it was written may end in zeros.
+                picture = picture.rstrip(b"\0")
+                picture += b"\0" if picture.endswith(b"\xff") else b""
+                return Essence(b"".join([*kept, picture]), turn, unended=True)
+            return Essence(b"".join([*kept, picture, END]), turn)
         elif not scans:
             content = data[start + 4 : end]
             if marker == _APP1 and content.startswith(b"Exif\0\0"):
@@ -46,6 +63,14 @@ def essence(data: bytes) -> Essence:
             if _affects_pixels(marker, content):
                 kept.append(data[start:end])
     raise MalformedError("The JPEG contains no picture.")
+
+
+def _note_scan(header: bytes, exact: dict[int, set[int]]) -> None:
+    count = header[0]
+    first, last, bits = header[1 + 2 * count : 4 + 2 * count]
+    if bits & 0x0F == 0:
+        for component in header[1 : 1 + 2 * count : 2]:
+            exact.setdefault(component, set()).update(range(first, last + 1))
 
 
 def _affects_pixels(marker: int, content: bytes) -> bool:
@@ -62,7 +87,9 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     for _ in range(_MAX_SEGMENTS):
         found = _MARKER.search(data, position)
         if not found:
-            raise MalformedError("The JPEG is truncated.")
+            # As if the end mark followed; only its place tells that it is missing.
+            yield _EOI, len(data), len(data) + 2
+            return
         marker, start = found[1][0], found.start()
         if marker == _EOI:
             yield marker, start, start + 2

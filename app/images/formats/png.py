@@ -9,7 +9,8 @@ from app.images.formats.header import Essence, MalformedError
 _MAX_CHUNKS = 65_536
 _PALETTE = 3
 _KEY_SAMPLES = {0: 1, 2: 3}  # samples in tRNS, for colour types with one transparent colour
-_NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_NEEDED = (b"IHDR", b"PLTE", b"IDAT")
+_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 def size(data: bytes) -> tuple[int, int]:
@@ -27,10 +28,12 @@ def essence(data: bytes) -> Essence:
     transparent: tuple[int, ...] | None = None
     position = 8
     for _ in range(_MAX_CHUNKS):
-        if position + 12 > len(data):
-            raise MalformedError("The PNG is truncated.")
-        length, name = struct.unpack_from(">I4s", data, position)
+        length, name = struct.unpack(">I4s", data[position : position + 8].ljust(8, b"\0"))
         start, end = position + 8, position + 12 + length
+        if name == b"IEND" or (end > len(data) and b"IDAT" in names and name != b"IDAT"):
+            # What is missing or damaged here does not concern the pixels. Pillow knows whether these are complete.
+            kept.append(_END)
+            break
         if end > len(data):
             raise MalformedError("The PNG is truncated.")
         if name in _NEEDED or name == b"tRNS":
@@ -49,8 +52,6 @@ def essence(data: bytes) -> Essence:
             raise MalformedError("The PNG has two headers.")
         names.add(name)
         position = end
-        if name == b"IEND":
-            break
     else:
         raise MalformedError("The PNG has too many chunks.")
     if b"IDAT" not in names or (colour == _PALETTE and b"PLTE" not in names):

@@ -1,4 +1,3 @@
-import asyncio
 import logging
 import re
 from typing import Any
@@ -69,7 +68,7 @@ def test_retry_after_is_whole_seconds_and_at_least_one(seconds: float, header: s
 
 
 def test_unknown_path_is_a_404_with_the_known_routes() -> None:
-    for path in ("/nothing", "/embed/text/", "/EMBED/TEXT", "/v2//health"):
+    for path in ("/nothing", "/embed/texts/", "/EMBED/TEXT", "/v2//health"):
         answer = Service().get(path)
         error = error_of(answer)
         assert (answer.status_code, error["code"], error["param"]) == (404, "not_found", None)
@@ -206,7 +205,7 @@ def test_health_is_200_once_a_text_model_serves() -> None:
     assert (answer.status_code, error_of(answer)["code"]) == (503, "model_unavailable")
 
 
-def test_client_disconnect_is_not_an_error(caplog: pytest.LogCaptureFixture) -> None:
+async def test_client_disconnect_is_not_an_error(caplog: pytest.LogCaptureFixture) -> None:
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -219,7 +218,7 @@ def test_client_disconnect_is_not_an_error(caplog: pytest.LogCaptureFixture) -> 
         "type": "http", "method": "POST", "path": "/embed/text", "raw_path": b"", "query_string": b"",
         "headers": [(b"content-length", b"2")],
     }  # fmt: skip
-    asyncio.run(create_app(Service().backend)(scope, receive, send))
+    await create_app(Service().backend)(scope, receive, send)
     assert (sent, caplog.records) == ([], [])
 
 

@@ -1,6 +1,5 @@
 """Keys, scopes and quotas over the whole route table. The same over real HTTP: tests/cluster/locked/test_access.py."""
 
-import asyncio
 import logging
 import re
 from pathlib import Path
@@ -46,6 +45,12 @@ def call(service: Service, route: Route, headers: dict[str, str], method: str | 
     path = route.path.replace("{model:path}", "all-MiniLM-L6-v2").replace("{file:path}", "icon.svg")
     body: dict[str, Any] = {} if route.example is None else {"json": route.example}
     return service.request(method or route.method, path, headers=headers, **body)
+
+
+@pytest.mark.parametrize("path", ["//embed", "/embed/", "/embed//text/", "//", "//metrics", "/cache/clear/"])
+def test_doubled_slashes_need_the_key_as_well(path: str) -> None:
+    method = "GET" if path == "//metrics" else "POST"
+    assert guarded().request(method, f"http://service{path}").status_code == 401
 
 
 async def first_events(service: Service, path: str) -> list[str]:
@@ -154,14 +159,17 @@ def test_health_details_need_the_read_scope_or_auth_off() -> None:
     assert guarded().get("/health", headers=bearer(ONE["read"])).json().keys() == whole.keys()
 
 
-def test_the_body_is_not_touched_before_the_key_is_known() -> None:
+def test_the_body_is_not_parsed_before_the_key_is_known() -> None:
     service = guarded()
     answer = service.post("/embed/text", content=b"{nonsense", headers={"content-type": "text/plain"})
     assert (answer.status_code, error_of(answer)["code"]) == (401, "unauthorized")
     answer = service.post("/embed/text", content=b"{nonsense", headers=bearer(ONE["embed"]))
     assert answer.status_code == 400
+
+
+async def test_the_body_is_not_touched_before_the_key_is_known() -> None:
     # What comes after the answer is drained, and never parsed.
-    assert asyncio.run(first_events(service, "/embed/text")) == ["status 401", "asked for the body"]
+    assert await first_events(guarded(), "/embed/text") == ["status 401", "asked for the body"]
 
 
 def test_openai_routes_return_openai_errors() -> None:

@@ -12,7 +12,7 @@ from app.api.middleware import disconnect
 from app.api.middleware.disconnect import Disconnect
 from app.api.middleware.request import RequestMiddleware
 from app.api.middleware.request_body import Body
-from tests.support.aio import run, turns, until
+from tests.support.aio import turns, until
 
 BODY = (b"content-length", b"4")
 
@@ -77,66 +77,54 @@ def begun(works: Works, scope: Scope, client: Client) -> asyncio.Task[None]:
 
 
 @pytest.mark.parametrize("parts", [(), (b"a",), (b"a", b"b")], ids=len)
-def test_disconnect_cancels_the_request(parts: tuple[bytes, ...]) -> None:
-    async def main() -> None:
-        client, works, tasks = Client(*parts), Works(), asyncio.all_tasks()
-        scope = scope_of(*([BODY] if parts else []))
-        task = begun(works, scope, client)
-        await until(lambda: works.body is not None)
-        await turns()
-        assert not task.done()
-        client.left.set()
-        await task  # no error: the server would log one
-        assert (works.body, works.ended, client.sent) == (b"".join(parts), "cancelled", [])
-        assert (scope["state"]["status"], asyncio.all_tasks()) == (499, tasks)
-
-    run(main())
+async def test_disconnect_cancels_the_request(parts: tuple[bytes, ...]) -> None:
+    client, works, tasks = Client(*parts), Works(), asyncio.all_tasks()
+    scope = scope_of(*([BODY] if parts else []))
+    task = begun(works, scope, client)
+    await until(lambda: works.body is not None)
+    await turns()
+    assert not task.done()
+    client.left.set()
+    await task  # no error: the server would log one
+    assert (works.body, works.ended, client.sent) == (b"".join(parts), "cancelled", [])
+    assert (scope["state"]["status"], asyncio.all_tasks()) == (499, tasks)
 
 
 @pytest.mark.parametrize("watched_after_s", [0.0, 60.0])
-def test_connected_client_gets_its_response(monkeypatch: pytest.MonkeyPatch, watched_after_s: float) -> None:
+async def test_connected_client_gets_its_response(monkeypatch: pytest.MonkeyPatch, watched_after_s: float) -> None:
     monkeypatch.setattr(disconnect, "WATCH_AFTER_S", watched_after_s)
 
-    async def main() -> None:
-        client, works, tasks = Client(b"a"), Works(), asyncio.all_tasks()
-        scope = scope_of(BODY)
-        task = begun(works, scope, client)
-        await until(lambda: works.body is not None)
-        await turns()
-        works.go.set()
-        await task
-        assert (works.ended, client.sent[-1]["body"], scope["state"]["status"]) == ("answered", b"done", 200)
-        await turns()
-        assert asyncio.all_tasks() == tasks
-
-    run(main())
+    client, works, tasks = Client(b"a"), Works(), asyncio.all_tasks()
+    scope = scope_of(BODY)
+    task = begun(works, scope, client)
+    await until(lambda: works.body is not None)
+    await turns()
+    works.go.set()
+    await task
+    assert (works.ended, client.sent[-1]["body"], scope["state"]["status"]) == ("answered", b"done", 200)
+    await turns()
+    assert asyncio.all_tasks() == tasks
 
 
-def test_requests_through_serve_are_not_watched() -> None:
-    async def main() -> None:
-        client, works = Client(b"a"), Works()
-        scope = scope_of(BODY)
-        del scope["state"]["bypass"]
-        task = begun(works, scope, client)
-        await until(lambda: works.body is not None)
-        client.left.set()
-        await turns()
-        assert not task.done()
-        works.go.set()
-        await task
-
-    run(main())
+async def test_requests_through_serve_are_not_watched() -> None:
+    client, works = Client(b"a"), Works()
+    scope = scope_of(BODY)
+    del scope["state"]["bypass"]
+    task = begun(works, scope, client)
+    await until(lambda: works.body is not None)
+    client.left.set()
+    await turns()
+    assert not task.done()
+    works.go.set()
+    await task
 
 
-def test_a_body_without_bytes_is_read_once_whoever_watches() -> None:
-    async def main() -> None:
-        client = Client()
-        body = Body(scope_of(), client.receive)
-        assert await body.receive() == {"type": "http.request", "body": b"", "more_body": False}
-        client.left.set()
-        assert await body.receive() == {"type": "http.disconnect"}
-
-    run(main())
+async def test_a_body_without_bytes_is_read_once_whoever_watches() -> None:
+    client = Client()
+    body = Body(scope_of(), client.receive)
+    assert await body.receive() == {"type": "http.request", "body": b"", "more_body": False}
+    client.left.set()
+    assert await body.receive() == {"type": "http.disconnect"}
 
 
 def _cancel_from_outside(task: "asyncio.Task[Any]", client: Client) -> None:
@@ -149,27 +137,21 @@ def _leave_and_cancel(task: "asyncio.Task[Any]", client: Client) -> None:
 
 
 @pytest.mark.parametrize("end", [_cancel_from_outside, _leave_and_cancel])
-def test_a_cancellation_from_elsewhere_stays_one(end: Callable[["asyncio.Task[Any]", Client], None]) -> None:
-    async def main() -> None:
-        client, works = Client(b"a"), Works()
-        task = begun(works, scope_of(BODY), client)
-        await until(lambda: works.body is not None)
-        await turns()
-        end(task, client)
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    run(main())
+async def test_a_cancellation_from_elsewhere_stays_one(end: Callable[["asyncio.Task[Any]", Client], None]) -> None:
+    client, works = Client(b"a"), Works()
+    task = begun(works, scope_of(BODY), client)
+    await until(lambda: works.body is not None)
+    await turns()
+    end(task, client)
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
-def test_leaving_raises_what_the_application_knows_already() -> None:
-    async def main() -> None:
-        client = Client()
-        client.left.set()
-        with pytest.raises(ClientDisconnect), Disconnect(Body(scope_of(), client.receive), client.receive):
-            await asyncio.Event().wait()
-        task = asyncio.current_task()
-        assert task is not None
-        assert task.cancelling() == 0
-
-    run(main())
+async def test_leaving_raises_what_the_application_knows_already() -> None:
+    client = Client()
+    client.left.set()
+    with pytest.raises(ClientDisconnect), Disconnect(Body(scope_of(), client.receive), client.receive):
+        await asyncio.Event().wait()
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0

@@ -25,7 +25,21 @@ BOMBS = [b"[" * 100_000, b'{"a":' * 20_000 + b"1" + b"}" * 20_000]
 # No integer and no float takes any of these.
 NUMBERS = ["NaN", "Infinity", "-Infinity", "1e999", "-" + "9" * 400, "01", "1.", "0x1"]
 TEXTS = [rb"\ud800", rb"\udfff", rb"\ud800\u0041", b"\xff", b"\xed\xa0\x80", b"\n", b"\0", rb"\x"]
-NO_OBJECTS = [b"null", b"[]", b"1", b'"a"', b"{", b"{}x", b"\xef\xbb\xbf{}", b"{} {}", b"{'a': 1}", b"//\n{}"]
+NO_OBJECTS = [
+    b"null",
+    b"[]",
+    b"1",
+    b'"a"',
+    b"{",
+    b"{}x",
+    b"\xef\xbb\xbf",
+    b"\xef\xbb\xbf\xef\xbb\xbf{}",
+    "{}".encode("utf-16"),
+    "{}".encode("utf-32-le"),
+    b"{} {}",
+    b"{'a': 1}",
+    b"//\n{}",
+]
 KINDS = ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx"]
 CODINGS = ["gzip", "deflate", "br", "zstd", "identity, gzip", "x"]
 

@@ -8,7 +8,6 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.middleware.request import RequestMiddleware
 from app.errors import InvalidRequest
-from tests.support.aio import run
 
 
 def scope_of(kind: str = "http", *headers: tuple[bytes, bytes]) -> Scope:
@@ -20,7 +19,7 @@ async def receive() -> Message:
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("half way"), InvalidRequest("half way")])
-def test_an_answer_that_has_begun_is_not_begun_again(fault: Exception) -> None:
+async def test_an_answer_that_has_begun_is_not_begun_again(fault: Exception) -> None:
     sent: list[Message] = []
 
     async def fails_half_way(scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,31 +31,28 @@ def test_an_answer_that_has_begun_is_not_begun_again(fault: Exception) -> None:
 
     app = RequestMiddleware(fails_half_way, "r", names_answers=True)
     with pytest.raises(type(fault)) as raised:  # the server closes the connection, so the client knows
-        run(app(scope_of("http", (b"x-request-id", b"7")), receive, send))
+        await app(scope_of("http", (b"x-request-id", b"7")), receive, send)
     assert raised.value is fault
     assert [message["type"] for message in sent] == ["http.response.start"]
     named = [value for name, value in sent[0]["headers"] if name == b"x-request-id"]
     assert named == [b"7"]
 
 
-def test_a_cancelled_request_stays_cancelled() -> None:
+async def test_a_cancelled_request_stays_cancelled() -> None:
     async def cancelled(scope: Scope, receive: Receive, send: Send) -> None:
         raise asyncio.CancelledError
 
-    async def main() -> None:
-        sent: list[Message] = []
+    sent: list[Message] = []
 
-        async def send(message: Message) -> None:
-            sent.append(message)
+    async def send(message: Message) -> None:
+        sent.append(message)
 
-        with pytest.raises(asyncio.CancelledError):
-            await RequestMiddleware(cancelled, "r", names_answers=True)(scope_of(), receive, send)
-        assert sent == []
-
-    run(main())
+    with pytest.raises(asyncio.CancelledError):
+        await RequestMiddleware(cancelled, "r", names_answers=True)(scope_of(), receive, send)
+    assert sent == []
 
 
-def test_what_is_not_http_passes_untouched() -> None:
+async def test_what_is_not_http_passes_untouched() -> None:
     seen: list[Any] = []
 
     async def inner(scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,6 +62,6 @@ def test_what_is_not_http_passes_untouched() -> None:
         raise AssertionError
 
     scope = {"type": "lifespan"}
-    run(RequestMiddleware(inner, "r", names_answers=True)(scope, receive, send))
+    await RequestMiddleware(inner, "r", names_answers=True)(scope, receive, send)
     assert seen == [(scope, receive, send)]
     assert scope == {"type": "lifespan"}

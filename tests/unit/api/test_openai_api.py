@@ -101,7 +101,7 @@ def test_quantised() -> None:
         ({"encoding_format": "hex"}, 400, "encoding_format", None),
         ({"dimensions": 0}, 400, "dimensions", None),
         ({"prompt_name": "no"}, 400, "prompt_name", None),
-        ({"top": 1}, 400, "top", None),
+        ({"top_tokens": 1}, 400, "top_tokens", None),
     ],
 )
 def test_errors_are_openais(fields: dict[str, Any], status: int, param: str, code: str | None) -> None:

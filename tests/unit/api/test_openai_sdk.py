@@ -1,6 +1,5 @@
 """The SDK's error classes for what a healthy service does not answer."""
 
-import asyncio
 from typing import Any
 
 import httpx
@@ -29,27 +28,27 @@ async def embed(service: Service, text: str = "abc") -> None:
         (DeadlineExceeded("too slow"), openai.InternalServerError, 504),
     ],
 )
-def test_service_errors_are_openai_exceptions(
+async def test_service_errors_are_openai_exceptions(
     fault: ServiceError, raised: type[openai.APIStatusError], status: int
 ) -> None:
     encoder = FakeEncoder()
     encoder.faults["abc"] = fault
     with pytest.raises(raised) as error:
-        asyncio.run(embed(Service(encoder)))
+        await embed(Service(encoder))
     assert (error.value.status_code, error.value.message.endswith(f"{fault}")) == (status, True)
     assert (error.value.response.headers.get("retry-after") == "3") == (status == 429)
 
 
-def test_too_large_a_text_and_too_large_a_body() -> None:
+async def test_too_large_a_text_and_too_large_a_body() -> None:
     with pytest.raises(openai.BadRequestError, match="at most 10"):
-        asyncio.run(embed(Service(text_bytes=10), "x" * 11))
+        await embed(Service(text_bytes=10), "x" * 11)
     with pytest.raises(openai.APIStatusError, match="larger than 20 bytes") as error:
-        asyncio.run(embed(Service(image_body=20)))
+        await embed(Service(image_body=20))
     assert error.value.status_code == 413
 
 
-def test_a_model_that_could_not_be_loaded() -> None:
+async def test_a_model_that_could_not_be_loaded() -> None:
     encoder = FakeEncoder()
     encoder.state = ModelState(MODEL, "unavailable", reason="no weights")
     with pytest.raises(openai.InternalServerError, match="no weights"):
-        asyncio.run(embed(Service(encoder)))
+        await embed(Service(encoder))

@@ -73,18 +73,15 @@ def test_no_more_than_64_mib_are_taken_in() -> None:
     assert refuse(Client(1000), (b"transfer-encoding", b"chunked")).count("part") == 65
 
 
-def test_a_client_that_stalls_is_not_waited_for() -> None:
-    async def main() -> None:
-        client = Client(2, ends=False)
-        body = Body(head((b"content-length", b"9")), client.receive)
-        await body.drain(max_seconds=0.01)
-        assert (client.events, body.is_read) == (["part", "part"], False)
-
+async def test_a_client_that_stalls_is_not_waited_for() -> None:
     assert request_body.MAX_SECONDS == 5
-    run(main())
+    client = Client(2, ends=False)
+    body = Body(head((b"content-length", b"9")), client.receive)
+    await body.drain(max_seconds=0.01)
+    assert (client.events, body.is_read) == (["part", "part"], False)
 
 
-def test_a_body_that_was_read_is_not_waited_for() -> None:
+async def test_a_body_that_was_read_is_not_waited_for() -> None:
     async def reads(scope: Scope, receive: Receive, send: Send) -> None:
         while (await receive())["more_body"]:
             pass
@@ -97,10 +94,10 @@ def test_a_body_that_was_read_is_not_waited_for() -> None:
         assert (b"connection", b"close") not in client.headers
         return client.events
 
-    assert run(main()) == ["part", "part", "status 401", "end"]
+    assert await main() == ["part", "part", "status 401", "end"]
 
 
-def test_a_body_that_stalls_while_it_is_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_stalls_while_it_is_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_body, "MAX_SILENCE_S", 0.01)
 
     async def reads(scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,6 +107,6 @@ def test_a_body_that_stalls_while_it_is_read_is_refused(monkeypatch: pytest.Monk
     client = Client(2, ends=False)
     monkeypatch.setattr(request_body.Body.drain, "__defaults__", (request_body.MAX_BYTES, 0.01))
     scope = {"type": "http", "method": "POST", "path": "/x", "headers": [(b"transfer-encoding", b"chunked")]}
-    run(RequestMiddleware(reads, "here", names_answers=False)(scope, client.receive, client.send))
+    await RequestMiddleware(reads, "here", names_answers=False)(scope, client.receive, client.send)
     assert client.events == ["part", "part", "status 400", "more", "end"]
     assert (b"connection", b"close") in client.headers

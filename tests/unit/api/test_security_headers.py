@@ -3,7 +3,6 @@ from starlette.responses import HTMLResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.middleware.security_headers import POLICY, PageHeaders
-from tests.support.aio import run
 from tests.support.calling import Service, error_of
 
 PAGE = "https://page.example"
@@ -60,7 +59,7 @@ def test_types_are_never_guessed(path: str) -> None:
     assert ("content-security-policy" in answer.headers) == (path == "/docs")
 
 
-def test_a_page_that_says_nothing_of_itself_gets_the_policy() -> None:
+async def test_a_page_that_says_nothing_of_itself_gets_the_policy() -> None:
     async def page(scope: Scope, receive: Receive, send: Send) -> None:
         await HTMLResponse("<p>")(scope, receive, send)
 
@@ -72,7 +71,7 @@ def test_a_page_that_says_nothing_of_itself_gets_the_policy() -> None:
     async def receive() -> Message:
         raise AssertionError
 
-    run(PageHeaders(page)({"type": "http", "method": "GET", "path": "/", "headers": []}, receive, send))
+    await PageHeaders(page)({"type": "http", "method": "GET", "path": "/", "headers": []}, receive, send)
     headers = dict(sent[0]["headers"])
     assert headers[b"content-security-policy"] == POLICY.encode()
     assert "unsafe" not in POLICY

@@ -1,6 +1,5 @@
 """`POST /cache/warm`: what the served model made elsewhere goes into the cache, and nothing else does."""
 
-import asyncio
 import base64
 from typing import Any
 
@@ -88,12 +87,12 @@ def test_vectors_of_another_model_are_rejected(changes: dict[str, Any], status: 
     assert service.control.warmed == {}
 
 
-def test_a_tenants_entries_are_its_own() -> None:
+async def test_a_tenants_entries_are_its_own() -> None:
     service = Service()
     rows = np.array([[3, 4, 0]], np.float32)
     ready = ReadyVectors(f"print of {MODEL}", ["one"], rows, [1], [False])
     with use(RequestContext("a tenant")):
-        assert asyncio.run(warm(service.embeddings, service.control.warm, ready, None)) == (1, 1)
+        assert await warm(service.embeddings, service.control.warm, ready, None) == (1, 1)
     assert list(service.control.warmed) == [KeyMaker("a tenant", f"print of {MODEL}", "text").text("one")]
 
 

@@ -10,7 +10,6 @@ from app.auth.key_file import KeyFile
 from app.config.args import AccessArgs
 from app.config.settings import AppArgs
 from app.errors import Unauthorized
-from tests.support.aio import run
 
 NOW = 1_800_000_000.0
 
@@ -95,22 +94,19 @@ def test_what_cannot_be_used_changes_nothing_and_its_content_is_not_logged(
     assert secret.decode() not in caplog.text
 
 
-def test_the_file_is_watched(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_file_is_watched(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (one, first), (two, second) = made("a"), made("b")
     file = tmp_path / "keys"
     file.write_text(first)
     keys = KeyFile([], file, lambda: NOW)
 
-    async def main() -> None:
-        task = asyncio.create_task(keys.watch(0.001))
-        file.write_text(second)
-        async with asyncio.timeout(10):
-            while tenants(keys, two) == [None]:  # noqa: ASYNC110 - a thread reads the file
-                await asyncio.sleep(0.001)
-        task.cancel()
-
     caplog.set_level(logging.INFO)
-    run(main())
+    task = asyncio.create_task(keys.watch(0.001))
+    file.write_text(second)
+    async with asyncio.timeout(10):
+        while tenants(keys, two) == [None]:  # noqa: ASYNC110 - a thread reads the file
+            await asyncio.sleep(0.001)
+    task.cancel()
     assert tenants(keys, one, two) == [None, "b"]
     assert "1 live now" in caplog.text
 

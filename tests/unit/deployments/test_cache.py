@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from app.config.args import CacheArgs
-from tests.support.aio import run
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -50,7 +49,9 @@ class Actor:
 
 
 @pytest.mark.parametrize(("shard", "dropped"), [(0, 111), (1, 1)])
-def test_clear_reaches_actors_of_older_settings_once(shard: int, dropped: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_clear_reaches_actors_of_older_settings_once(
+    shard: int, dropped: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     older: dict[str, Actor | None] = {"a": Actor(10), "exited": Actor(None), "gone": None, "b": Actor(100)}
 
     def get_actor(name: str, namespace: str) -> Actor:
@@ -66,10 +67,10 @@ def test_clear_reaches_actors_of_older_settings_once(shard: int, dropped: int, m
     monkeypatch.setattr("ray.get_actor", get_actor)
     transport = CacheTransport("a", CacheArgs(shards=2), shard)
     monkeypatch.setattr(transport.actor, "call", call)
-    assert run(transport.clear()) == dropped
+    assert await transport.clear() == dropped
 
 
-def test_clear_empties_its_own_actor_while_ray_does_not_say_which_others_there_are(
+async def test_clear_empties_its_own_actor_while_ray_does_not_say_which_others_there_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cleared: list[str] = []
@@ -86,5 +87,5 @@ def test_clear_empties_its_own_actor_while_ray_does_not_say_which_others_there_a
     transport = CacheTransport("a", CacheArgs())
     monkeypatch.setattr(transport.actor, "call", call)
     with pytest.raises(TimeoutError):
-        run(transport.clear())
+        await transport.clear()
     assert cleared == ["clear"]

@@ -13,7 +13,6 @@ from app.config.args import Backup, ModelArgs
 from app.errors import InvalidItem, ModelUnavailable, without_paths
 from app.telemetry.registry import Registry
 from app.types import ModelInfo, TextInput, TokenIds, TokenizedText, Vector
-from tests.support.aio import run
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -121,35 +120,29 @@ def _without_serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_without_serve")
-def test_a_replica_answers_each_text_and_counts_what_it_ran() -> None:
-    async def main() -> None:
-        replica = Replica(ModelArgs(id="fake"), 1, True)
-        reply = await replica.encode_texts(["abc", TokenIds((7,)), "de"], 10)
-        rows = unpack(split(reply.packed, 3))[0].tolist()
-        assert (rows[0], rows[2], list(reply.errors), reply.replica) == ([3, 1], [2, 1], [1], "r1")
-        steps = [step async for step in replica.encode_text_alone("abcd")]
-        assert steps[0] is None
-        assert steps[1] is not None
-        assert unpack([steps[1].packed])[0].tolist() == [[4, -1]]
-        status = await replica.status()
-        assert (status.info, status.reason, status.items, status.batches) == (FakeModel.info, None, 3, 1)
-        await replica.check_health()
-
-    run(main())
+async def test_a_replica_answers_each_text_and_counts_what_it_ran() -> None:
+    replica = Replica(ModelArgs(id="fake"), 1, True)
+    reply = await replica.encode_texts(["abc", TokenIds((7,)), "de"], 10)
+    rows = unpack(split(reply.packed, 3))[0].tolist()
+    assert (rows[0], rows[2], list(reply.errors), reply.replica) == ([3, 1], [2, 1], [1], "r1")
+    steps = [step async for step in replica.encode_text_alone("abcd")]
+    assert steps[0] is None
+    assert steps[1] is not None
+    assert unpack([steps[1].packed])[0].tolist() == [[4, -1]]
+    status = await replica.status()
+    assert (status.info, status.reason, status.items, status.batches) == (FakeModel.info, None, 3, 1)
+    await replica.check_health()
 
 
 @pytest.mark.usefixtures("_without_serve")
-def test_a_replica_without_its_model_says_why_or_serves_the_backup() -> None:
-    async def main() -> None:
-        replica = Replica(ModelArgs(id="missing"), 1, True)
-        for call in (replica.encode_texts(["a"], 1), replica.tokens(["a"], None, True)):
-            with pytest.raises(ModelUnavailable, match=r"missing is unavailable: No weights\."):
-                await call
-        assert (await replica.status()).reason == "No weights."
-        await replica.check_health()
-        backup = Backup(model=ModelArgs(id="fake"), note="the backup serves")
-        status = await Replica(ModelArgs(id="missing"), 1, True, backup).status()
-        assert status.info is not None
-        assert (status.info.note, status.reason) == ("missing can't be had; the backup serves.", "No weights.")
-
-    run(main())
+async def test_a_replica_without_its_model_says_why_or_serves_the_backup() -> None:
+    replica = Replica(ModelArgs(id="missing"), 1, True)
+    for call in (replica.encode_texts(["a"], 1), replica.tokens(["a"], None, True)):
+        with pytest.raises(ModelUnavailable, match=r"missing is unavailable: No weights\."):
+            await call
+    assert (await replica.status()).reason == "No weights."
+    await replica.check_health()
+    backup = Backup(model=ModelArgs(id="fake"), note="the backup serves")
+    status = await Replica(ModelArgs(id="missing"), 1, True, backup).status()
+    assert status.info is not None
+    assert (status.info.note, status.reason) == ("missing is not available; the backup serves.", "No weights.")

@@ -18,7 +18,6 @@ from app.inference.batch_queue import BatchQueue
 from app.inference.model_threads import ModelThreads
 from app.telemetry.registry import Registry
 from app.types import ModelInfo, Vector
-from tests.support.aio import run
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -71,50 +70,40 @@ def engine_of(model: FakeModel, threads: ModelThreads | None = None) -> Engine:
     return Engine(INFO, model, queue, threads or ModelThreads(), "r1", Registry(), "tokenize", nullcontext)
 
 
-def test_no_engine_runs_what_came_to_another_in_the_same_moment() -> None:
-    async def main() -> None:
-        threads, texts, images = ModelThreads(), FakeModel(1), FakeModel(2)
-        engines = [engine_of(model, threads) for model in (texts, images)]
-        for turn in range(10):
-            of_text, of_image = await asyncio.gather(rows(engines[0], [turn, 0]), rows(engines[1], [10, 20, 30]))
-            assert (of_text, of_image) == ([[1, turn], [1, 0]], [[2, 10], [2, 20], [2, 30]])
-        assert (texts.runs, images.runs) == ([[turn, 0] for turn in range(10)], [[10, 20, 30]] * 10)
-
-    run(main())
+async def test_no_engine_runs_what_came_to_another_in_the_same_moment() -> None:
+    threads, texts, images = ModelThreads(), FakeModel(1), FakeModel(2)
+    engines = [engine_of(model, threads) for model in (texts, images)]
+    for turn in range(10):
+        of_text, of_image = await asyncio.gather(rows(engines[0], [turn, 0]), rows(engines[1], [10, 20, 30]))
+        assert (of_text, of_image) == ([[1, turn], [1, 0]], [[2, 10], [2, 20], [2, 30]])
+    assert (texts.runs, images.runs) == ([[turn, 0] for turn in range(10)], [[10, 20, 30]] * 10)
 
 
-def test_batches_that_leave_in_the_same_moment_stay_apart() -> None:
-    async def main() -> None:
-        threads, model = ModelThreads(), FakeModel(1)
-        threads.widen(2)
-        assert await rows(engine_of(model, threads), [1, 2, 3, 4]) == [[1, 1], [1, 2], [1, 3], [1, 4]]
-        assert sorted(model.runs) == [[1, 2], [3, 4]]
-
-    run(main())
+async def test_batches_that_leave_in_the_same_moment_stay_apart() -> None:
+    threads, model = ModelThreads(), FakeModel(1)
+    threads.widen(2)
+    assert await rows(engine_of(model, threads), [1, 2, 3, 4]) == [[1, 1], [1, 2], [1, 3], [1, 4]]
+    assert sorted(model.runs) == [[1, 2], [3, 4]]
 
 
-def test_one_item_by_itself_runs_exclusively() -> None:
-    async def main() -> None:
-        model = FakeModel(1)
-        engine = engine_of(model)
-        assert await rows(engine, [7]) == [[-1, 7]]
-        assert await rows(engine, [8, 9]) == [[1, 8], [1, 9]]
-        assert (model.runs, model.exclusive) == ([[8, 9]], [[7]])
-
-    run(main())
+async def test_one_item_by_itself_runs_exclusively() -> None:
+    model = FakeModel(1)
+    engine = engine_of(model)
+    assert await rows(engine, [7]) == [[-1, 7]]
+    assert await rows(engine, [8, 9]) == [[1, 8], [1, 9]]
+    assert (model.runs, model.exclusive) == ([[8, 9]], [[7]])
 
 
 @pytest.mark.parametrize(("profiles", "exclusive"), [((False,), []), ((False, True), [[7]])])
-def test_each_profile_is_probed_once(profiles: tuple[bool, ...], exclusive: list[list[int]]) -> None:
-    async def main() -> None:
-        model = FakeModel(1, profiles)
-        engine_of(model).probe([7])
-        assert (model.runs, model.exclusive) == ([[7]], exclusive)
-
-    run(main())
+async def test_each_profile_is_probed_once(profiles: tuple[bool, ...], exclusive: list[list[int]]) -> None:
+    model = FakeModel(1, profiles)
+    engine_of(model).probe([7])
+    assert (model.runs, model.exclusive) == ([[7]], exclusive)
 
 
-def test_serves_metric_of_batch_sizes_counts_the_items_that_the_model_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_serves_metric_of_batch_sizes_counts_the_items_that_the_model_ran(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen: dict[str, list[float]] = {}
 
     class Histogram:
@@ -124,14 +113,11 @@ def test_serves_metric_of_batch_sizes_counts_the_items_that_the_model_ran(monkey
         def observe(self, value: float, tags: dict[str, str]) -> None:
             self.values.append(value)
 
-    async def main() -> None:
-        model = FakeModel(1)
-        engine = engine_of(model)
-        await asyncio.gather(rows(engine, [0]), rows(engine, [1]), rows(engine, [2, 3, 4]), rows(engine, [5, 6]))
-        assert (model.runs, model.exclusive) == ([[1, 2, 3, 4], [5, 6]], [[0]])
-        # The exclusive run is not a batch of `@serve.batch`.
-        assert seen["serve_actual_batch_size"] == [4, 2]
-        assert seen["serve_batch_utilization_percent"] == [100, 50]
-
     monkeypatch.setattr("ray.serve.batching.Histogram", Histogram)
-    run(main())
+    model = FakeModel(1)
+    engine = engine_of(model)
+    await asyncio.gather(rows(engine, [0]), rows(engine, [1]), rows(engine, [2, 3, 4]), rows(engine, [5, 6]))
+    assert (model.runs, model.exclusive) == ([[1, 2, 3, 4], [5, 6]], [[0]])
+    # The exclusive run is not a batch of `@serve.batch`.
+    assert seen["serve_actual_batch_size"] == [4, 2]
+    assert seen["serve_batch_utilization_percent"] == [100, 50]

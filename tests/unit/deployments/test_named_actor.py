@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.aio import run, turns, until
+from tests.support.aio import turns, until
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -86,62 +86,50 @@ def gcs(monkeypatch: pytest.MonkeyPatch) -> Gcs:
     return gcs
 
 
-def test_the_first_call_creates_the_actor_and_all_are_made_on_it(gcs: Gcs) -> None:
-    async def main() -> None:
-        actor = NamedActor(object, "name", 1, 2, place=3)
-        assert gcs.asked == []
-        assert await asyncio.gather(*(actor.call("add", n) for n in range(3))) == [("add", n) for n in range(3)]
-        assert await actor.call("clear") == ("clear",)
-        assert gcs.asked == [(object, "name", (1, 2), 3)]
-
-    run(main())
+async def test_the_first_call_creates_the_actor_and_all_are_made_on_it(gcs: Gcs) -> None:
+    actor = NamedActor(object, "name", 1, 2, place=3)
+    assert gcs.asked == []
+    assert await asyncio.gather(*(actor.call("add", n) for n in range(3))) == [("add", n) for n in range(3)]
+    assert await actor.call("clear") == ("clear",)
+    assert gcs.asked == [(object, "name", (1, 2), 3)]
 
 
-def test_a_lost_actor_is_looked_up_again_and_other_errors_are_its_own(gcs: Gcs) -> None:
-    async def main() -> None:
-        actor = NamedActor(object, "name")
-        await actor.call("m")
-        errors: tuple[tuple[Exception, int], ...] = ((ValueError(), 1), (RayActorError(), 2))
-        for error, looked_up in errors:
-            gcs.actors[-1].dead = error
-            with pytest.raises(type(error)):
-                await actor.call("m")
-            gcs.actors[-1].dead = None
-            assert await actor.call("m") == ("m",)
-            assert len(gcs.asked) == looked_up
-
-    run(main())
+async def test_a_lost_actor_is_looked_up_again_and_other_errors_are_its_own(gcs: Gcs) -> None:
+    actor = NamedActor(object, "name")
+    await actor.call("m")
+    errors: tuple[tuple[Exception, int], ...] = ((ValueError(), 1), (RayActorError(), 2))
+    for error, looked_up in errors:
+        gcs.actors[-1].dead = error
+        with pytest.raises(type(error)):
+            await actor.call("m")
+        gcs.actors[-1].dead = None
+        assert await actor.call("m") == ("m",)
+        assert len(gcs.asked) == looked_up
 
 
-def test_a_look_up_that_blocks_leaves_the_loop_free_and_has_an_end(gcs: Gcs) -> None:
-    async def main() -> None:
-        gcs.answers.clear()
-        calling = asyncio.create_task(NamedActor(object, "first").call("m"))
-        await until(lambda: len(gcs.asked) == 1)  # it is in `create` now, and this loop still runs
-        with pytest.raises(TimeoutError):
-            await NamedActor(object, "second", deadline_s=0.01).call("m")
-        assert not calling.done()
-        gcs.answers.set()
-        assert await calling == ("m",)
-        assert await NamedActor(object, "third").call("m") == ("m",)
-        assert [name for _, name, *_ in gcs.asked] == ["first", "third"]
-
-    run(main())
+async def test_a_look_up_that_blocks_leaves_the_loop_free_and_has_an_end(gcs: Gcs) -> None:
+    gcs.answers.clear()
+    calling = asyncio.create_task(NamedActor(object, "first").call("m"))
+    await until(lambda: len(gcs.asked) == 1)  # it is in `create` now, and this loop still runs
+    with pytest.raises(TimeoutError):
+        await NamedActor(object, "second", deadline_s=0.01).call("m")
+    assert not calling.done()
+    gcs.answers.set()
+    assert await calling == ("m",)
+    assert await NamedActor(object, "third").call("m") == ("m",)
+    assert [name for _, name, *_ in gcs.asked] == ["first", "third"]
 
 
-def test_who_leaves_does_not_cancel_the_look_up_of_the_others(gcs: Gcs) -> None:
-    async def main() -> None:
-        actor = NamedActor(object, "name")
-        gcs.answers.clear()
-        first, second = (asyncio.create_task(actor.call("m")) for _ in range(2))
-        await until(lambda: len(gcs.asked) == 1)
-        first.cancel()
-        await turns()
-        gcs.answers.set()
-        assert await second == ("m",)
-        assert (first.cancelled(), len(gcs.asked)) == (True, 1)
-
-    run(main())
+async def test_who_leaves_does_not_cancel_the_look_up_of_the_others(gcs: Gcs) -> None:
+    actor = NamedActor(object, "name")
+    gcs.answers.clear()
+    first, second = (asyncio.create_task(actor.call("m")) for _ in range(2))
+    await until(lambda: len(gcs.asked) == 1)
+    first.cancel()
+    await turns()
+    gcs.answers.set()
+    assert await second == ("m",)
+    assert (first.cancelled(), len(gcs.asked)) == (True, 1)
 
 
 def test_actors_of_other_settings_are_those_of_the_same_application_and_kind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,6 @@ from app.dispatch.adaptive_timeout import AdaptiveTimeout
 from app.dispatch.retry import ReplicaLost, RetryBudget
 from app.errors import DeadlineExceeded, InternalError, InvalidItem, Overloaded, Unavailable
 from app.rpc.errors import UNKNOWN
-from tests.support.aio import run
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -72,64 +71,64 @@ class Stream:
         self.cancelled = True
 
 
-def raised(coroutine: Any) -> Exception:
+async def raised(coroutine: Any) -> Exception:
     with pytest.raises(Exception) as failure:  # noqa: PT011 - looked at by the caller
-        run(coroutine)
+        await coroutine
     return failure.value
 
 
-def test_an_answer_is_an_answer() -> None:
+async def test_an_answer_is_an_answer() -> None:
     method = Method(7)
-    assert run(once(method, "m", AdaptiveTimeout(5.0), "a", "b")) == 7
+    assert await once(method, "m", AdaptiveTimeout(5.0), "a", "b") == 7
     assert method.calls == [("a", "b")]
 
 
 @pytest.mark.parametrize("death", DEATHS, ids=lambda death: type(death).__name__)
-def test_a_replica_that_dies_is_lost_and_not_silent(death: Exception) -> None:
-    lost = raised(once(Method(death), "m", AdaptiveTimeout(5.0)))
+async def test_a_replica_that_dies_is_lost_and_not_silent(death: Exception) -> None:
+    lost = await raised(once(Method(death), "m", AdaptiveTimeout(5.0)))
     assert isinstance(lost, ReplicaLost)
     assert (lost.silent, lost.begun) == (False, False)
 
 
-def test_a_replica_that_does_not_answer_is_silent() -> None:
-    lost = raised(once(Method(HANGS), "m", AdaptiveTimeout(0.01)))
+async def test_a_replica_that_does_not_answer_is_silent() -> None:
+    lost = await raised(once(Method(HANGS), "m", AdaptiveTimeout(0.01)))
     assert isinstance(lost, ReplicaLost)
     assert lost.silent
     assert lost.after_s >= 0.01
 
 
-def test_the_deployments_own_errors_pass() -> None:
+async def test_the_deployments_own_errors_pass() -> None:
     own = InvalidItem("no good", "texts.1")
     told = RayTaskError("encode", "a traceback", own).as_instanceof_cause()
-    assert raised(once(Method(told), "m", AdaptiveTimeout(5.0))) is own
+    assert await raised(once(Method(told), "m", AdaptiveTimeout(5.0))) is own
     # What nobody meant to raise is the same error as over an RPC connection.
     other = RayTaskError("encode", "a traceback", ValueError("odd")).as_instanceof_cause()
-    unexpected = raised(once(Method(other), "m", AdaptiveTimeout(5.0)))
+    unexpected = await raised(once(Method(other), "m", AdaptiveTimeout(5.0)))
     assert (type(unexpected), str(unexpected)) == (InternalError, UNKNOWN)
-    full = raised(
+    full = await raised(
         once(Method(BackPressureError(num_queued_requests=1, max_queued_requests=1)), "m", AdaptiveTimeout(5.0))
     )
     assert isinstance(full, Overloaded)
 
 
-def test_the_outcome_of_an_item_alone() -> None:
+async def test_the_outcome_of_an_item_alone() -> None:
     stream = Stream(None, "outcome")
-    assert run(alone(stream, "m", 5.0, "item")) == "outcome"
+    assert await alone(stream, "m", 5.0, "item") == "outcome"
     assert stream.cancelled
 
 
 @pytest.mark.parametrize("death", DEATHS, ids=lambda death: type(death).__name__)
-def test_who_is_to_blame_is_who_had_begun(death: Exception) -> None:
+async def test_who_is_to_blame_is_who_had_begun(death: Exception) -> None:
     for steps, begun in (((death,), False), ((None, death), True)):
-        lost = raised(alone(Stream(*steps), "m", 5.0, "item"))
+        lost = await raised(alone(Stream(*steps), "m", 5.0, "item"))
         assert isinstance(lost, ReplicaLost)
         assert (lost.begun, lost.silent) == (begun, False)
 
 
 @pytest.mark.parametrize("steps", [(HANGS,), (None, HANGS)])
-def test_silence_is_told_with_whether_the_replica_had_begun(steps: tuple[Any, ...]) -> None:
+async def test_silence_is_told_with_whether_the_replica_had_begun(steps: tuple[Any, ...]) -> None:
     stream = Stream(*steps)
-    lost = raised(alone(stream, "m", 0.01, "item"))
+    lost = await raised(alone(stream, "m", 0.01, "item"))
     assert isinstance(lost, ReplicaLost)
     assert (lost.begun, lost.silent, stream.cancelled) == (len(steps) > 1, True, True)
 
@@ -138,26 +137,26 @@ def again_once(method: Method, deadline_s: float = 5.0, burst: int = 100) -> Any
     return again(method, "m", deadline_s, RetryBudget(RetryArgs(burst=burst, per_s=0)), "a")
 
 
-def test_a_lost_call_is_made_once_more_and_not_on_a_third_replica() -> None:
+async def test_a_lost_call_is_made_once_more_and_not_on_a_third_replica() -> None:
     method = Method(DEATHS[0], "second")
-    assert run(again_once(method)) == "second"
+    assert await again_once(method) == "second"
     assert method.calls == [("a",)] * 2
     method = Method(*DEATHS)
-    assert isinstance(raised(again_once(method)), Unavailable)
+    assert isinstance(await raised(again_once(method)), Unavailable)
     assert len(method.calls) == 2
     method = Method(HANGS, HANGS, "third")
-    assert isinstance(raised(again_once(method, 0.05)), DeadlineExceeded)
+    assert isinstance(await raised(again_once(method, 0.05)), DeadlineExceeded)
     assert len(method.calls) == 2
 
 
-def test_without_a_budget_no_call_is_made_again() -> None:
+async def test_without_a_budget_no_call_is_made_again() -> None:
     method = Method(DEATHS[0], "second")
-    refused = raised(again_once(method, burst=0))
+    refused = await raised(again_once(method, burst=0))
     assert (type(refused), getattr(refused, "retry_after", 0), len(method.calls)) == (Unavailable, 1, 1)
 
 
-def test_the_deployments_own_errors_are_not_tried_again() -> None:
+async def test_the_deployments_own_errors_are_not_tried_again() -> None:
     own = InvalidItem("no good")
     method = Method(RayTaskError("rank", "a traceback", own).as_instanceof_cause(), 1)
-    assert raised(again_once(method)) is own
+    assert await raised(again_once(method)) is own
     assert len(method.calls) == 1

@@ -13,7 +13,7 @@ import pytest
 from app.cache.entry import pack
 from app.config.args import Limits, RetryArgs
 from app.dispatch.retry import RetryBudget
-from tests.support.aio import Clock, run, turns, until
+from tests.support.aio import Clock, turns, until
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -82,63 +82,51 @@ def encoder_of(handle: Any, batch_size: int = 1, max_replicas: int = 1, **limits
     return encoder
 
 
-def test_an_encoder_is_told_the_time_that_is_left() -> None:
-    async def main() -> None:
-        handle = Handle(Clock(), seconds=7)
-        encoder = encoder_of(handle, deadline_s=30)
-        futures = [encoder.encode_texts([text])[0] for text in ("a", "b", "c")]
-        await asyncio.gather(*futures)
-        assert handle.calls == [(["a"], 30.0), (["b"], 23.0), (["c"], 16.0)]
-
-    run(main())
+async def test_an_encoder_is_told_the_time_that_is_left() -> None:
+    handle = Handle(Clock(), seconds=7)
+    encoder = encoder_of(handle, deadline_s=30)
+    futures = [encoder.encode_texts([text])[0] for text in ("a", "b", "c")]
+    await asyncio.gather(*futures)
+    assert handle.calls == [(["a"], 30.0), (["b"], 23.0), (["c"], 16.0)]
 
 
-def test_what_died_with_its_replica_goes_alone() -> None:
-    async def main() -> None:
-        handle = Handle(Clock(), LOST)
-        encoder = encoder_of(handle, batch_size=4)
-        assert len(await asyncio.gather(*encoder.encode_texts(["a", "b", "c"]))) == 3
-        assert ([items for items, _ in handle.calls], handle.alone) == ([["a", "b", "c"]], ["a", "b", "c"])
-        assert encoder.retried == 3
-
-    run(main())
+async def test_what_died_with_its_replica_goes_alone() -> None:
+    handle = Handle(Clock(), LOST)
+    encoder = encoder_of(handle, batch_size=4)
+    assert len(await asyncio.gather(*encoder.encode_texts(["a", "b", "c"]))) == 3
+    assert ([items for items, _ in handle.calls], handle.alone) == ([["a", "b", "c"]], ["a", "b", "c"])
+    assert encoder.retried == 3
 
 
-def test_what_was_not_answered_goes_in_micro_batches() -> None:
-    async def main() -> None:
-        handle = Handle(Clock(), HANGS)
-        encoder = encoder_of(handle, batch_size=2, deadline_s=0.06)
-        encoder._replicas.answered("r1")  # noqa: SLF001 - a replica is there, and one that waits for another is not tried
-        assert len(await asyncio.gather(*encoder.encode_texts([*"abcde"]))) == 5
-        assert [items for items, _ in handle.calls] == [[*"abc"], [*"de"], [*"ab"], ["c"]]
-        assert handle.alone == []
-        assert encoder.retried == 3
-
-    run(main())
+async def test_what_was_not_answered_goes_in_micro_batches() -> None:
+    handle = Handle(Clock(), HANGS)
+    encoder = encoder_of(handle, batch_size=2, deadline_s=0.06)
+    encoder._replicas.answered("r1")  # noqa: SLF001 - a replica is there, and one that waits for another is not tried
+    assert len(await asyncio.gather(*encoder.encode_texts([*"abcde"]))) == 5
+    assert [items for items, _ in handle.calls] == [[*"abc"], [*"de"], [*"ab"], ["c"]]
+    assert handle.alone == []
+    assert encoder.retried == 3
 
 
-def test_where_replicas_may_be_added_calls_for_them_are_made_so_that_serve_sees_a_queue() -> None:
-    async def main() -> None:
-        for max_replicas, calls in ((1, 2), (3, 6)):
-            handle = Handle(Clock(), *[HANGS] * 10)
-            encoder = encoder_of(handle, batch_size=4, max_replicas=max_replicas)
-            futures = [encoder.encode_texts([str(i)])[0] for i in range(100)]
-            await turns()
-            assert len(handle.calls) == calls
-            for future in futures:
-                future.cancel()
-            encoder.trim()
-            await turns()
-
-    run(main())
+async def test_where_replicas_may_be_added_calls_for_them_are_made_so_that_serve_sees_a_queue() -> None:
+    for max_replicas, calls in ((1, 2), (3, 6)):
+        handle = Handle(Clock(), *[HANGS] * 10)
+        encoder = encoder_of(handle, batch_size=4, max_replicas=max_replicas)
+        futures = [encoder.encode_texts([str(i)])[0] for i in range(100)]
+        await turns()
+        assert len(handle.calls) == calls
+        for future in futures:
+            future.cancel()
+        encoder.trim()
+        await turns()
 
 
-def test_a_model_that_does_not_answer_is_logged_once(
+async def test_a_model_that_does_not_answer_is_logged_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(remote_encoder, "LOADING_PERIOD_S", 0)
 
-    async def main() -> None:
+    with caplog.at_level(logging.INFO):
         handle = Handle(Clock())
         asked = 0
 
@@ -153,7 +141,4 @@ def test_a_model_that_does_not_answer_is_logged_once(
         watch.cancel()
         with suppress(asyncio.CancelledError):
             await watch
-
-    with caplog.at_level(logging.INFO):
-        run(main())
     assert [record.message.split(":")[0] for record in caplog.records] == ["no replica of m says how it is"]

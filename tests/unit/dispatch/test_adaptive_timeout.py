@@ -7,7 +7,6 @@ import pytest
 
 from app.dispatch import adaptive_timeout
 from app.dispatch.adaptive_timeout import AdaptiveTimeout
-from tests.support.aio import run
 
 
 @pytest.fixture(autouse=True)
@@ -37,47 +36,32 @@ def looks(most: int, event: asyncio.Event, then: Callable[[], None]) -> tuple[li
     return count, worth_it
 
 
-def test_it_ends_without_a_reason_to_wait_on() -> None:
-    async def main() -> None:
-        assert await wait(AdaptiveTimeout(0.001), asyncio.Event()) == "gave up"
-        assert await wait(AdaptiveTimeout(0.001, 60.0, lambda: False), asyncio.Event()) == "gave up"
-
-    run(main())
+async def test_it_ends_without_a_reason_to_wait_on() -> None:
+    assert await wait(AdaptiveTimeout(0.001), asyncio.Event()) == "gave up"
+    assert await wait(AdaptiveTimeout(0.001, 60.0, lambda: False), asyncio.Event()) == "gave up"
 
 
-def test_with_a_reason_it_lasts_until_the_answer_comes() -> None:
-    async def main() -> None:
-        event = asyncio.Event()
-        count, worth_it = looks(5, event, event.set)
-        assert await wait(AdaptiveTimeout(0.001, 60.0, worth_it), event) == "came"
-        assert count == [5]
-
-    run(main())
+async def test_with_a_reason_it_lasts_until_the_answer_comes() -> None:
+    event = asyncio.Event()
+    count, worth_it = looks(5, event, event.set)
+    assert await wait(AdaptiveTimeout(0.001, 60.0, worth_it), event) == "came"
+    assert count == [5]
 
 
-def test_it_ends_when_the_reason_does() -> None:
-    async def main() -> None:
-        answers = iter([True, True, False])
-        assert await wait(AdaptiveTimeout(0.001, 60.0, lambda: next(answers)), asyncio.Event()) == "gave up"
-        assert next(answers, None) is None
-
-    run(main())
+async def test_it_ends_when_the_reason_does() -> None:
+    answers = iter([True, True, False])
+    assert await wait(AdaptiveTimeout(0.001, 60.0, lambda: next(answers)), asyncio.Event()) == "gave up"
+    assert next(answers, None) is None
 
 
-def test_it_ends_at_the_latest_whatever_the_reason() -> None:
-    async def main() -> None:
-        assert await wait(AdaptiveTimeout(0.001, 0.02, lambda: True), asyncio.Event()) == "gave up"
-
-    run(main())
+async def test_it_ends_at_the_latest_whatever_the_reason() -> None:
+    assert await wait(AdaptiveTimeout(0.001, 0.02, lambda: True), asyncio.Event()) == "gave up"
 
 
-def test_an_answer_in_time_asks_nothing() -> None:
-    async def main() -> None:
-        event = asyncio.Event()
-        event.set()
-        count, worth_it = looks(99, event, event.clear)
-        assert await wait(AdaptiveTimeout(0.0, 60.0, worth_it), event) == "came"
-        await asyncio.sleep(0.005)
-        assert count == [0]
-
-    run(main())
+async def test_an_answer_in_time_asks_nothing() -> None:
+    event = asyncio.Event()
+    event.set()
+    count, worth_it = looks(99, event, event.clear)
+    assert await wait(AdaptiveTimeout(0.0, 60.0, worth_it), event) == "came"
+    await asyncio.sleep(0.005)
+    assert count == [0]

@@ -10,11 +10,6 @@ Latencies = list[float | None]
 CAPACITY = STREAMS / TOKEN_S  # tokens a second of one replica
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def idle_s() -> float:
     """What a short text takes where nothing else is."""
     cluster, latencies = Cluster(), Latencies()
@@ -23,7 +18,6 @@ async def idle_s() -> float:
     return latencies[0] or 0.0
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("piles", "ingresses", "replicas", "texts", "length"),
     [
@@ -53,7 +47,6 @@ async def test_a_short_text_waits_for_no_pile(
     assert max(seconds or 0.0 for seconds in rest) <= 1.35 * spent + 1.0
 
 
-@pytest.mark.anyio
 async def test_a_short_text_waits_for_two_of_many_requests_that_are_not_large_themselves() -> None:
     """One that is under way, and one whose turn it is."""
     cluster, rest, singles = Cluster(), Latencies(), Latencies()
@@ -64,7 +57,6 @@ async def test_a_short_text_waits_for_two_of_many_requests_that_are_not_large_th
     assert max(seconds or 1e9 for seconds in singles) <= 3 * await idle_s() + 2 * 30 * 24 * TOKEN_S
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("clients", [1, 8, 32, 128])
 async def test_clients_in_a_loop_keep_the_model_busy_with_large_batches(clients: int) -> None:
     cluster, latencies = Cluster(), Latencies()
@@ -80,7 +72,6 @@ async def test_clients_in_a_loop_keep_the_model_busy_with_large_batches(clients:
     assert slowest <= 6 * (clients * 24 / CAPACITY + 4 * NETWORK_S + 0.005)
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("seed", range(4))
 async def test_whatever_comes_nothing_is_idle_and_nothing_starves(seed: int) -> None:
     """Poisson arrivals of single texts, bursts, requests of a few and piles, at nine tenths of what the model does."""
@@ -104,7 +95,6 @@ async def test_whatever_comes_nothing_is_idle_and_nothing_starves(seed: int) -> 
         assert max(seconds or 1e9 for seconds in latencies) <= cluster.timeline.clock.now
 
 
-@pytest.mark.anyio
 async def test_a_pile_has_its_share_beside_more_singles_than_the_model_can_do() -> None:
     cluster, pile, singles = Cluster(queue_s=1e9), Latencies(), Latencies()
     cluster.begin(0.1, [64] * 600, pile)
@@ -114,7 +104,6 @@ async def test_a_pile_has_its_share_beside_more_singles_than_the_model_can_do() 
     assert (pile[0] or 1e9) <= 4.5 * (600 * 64 / CAPACITY) + 8 * BATCH_S < cluster.timeline.clock.now
 
 
-@pytest.mark.anyio
 async def test_no_small_request_is_refused_for_somebody_elses_pile() -> None:
     cluster, piles, singles = Cluster(queue_s=4.0, deadline_s=30.0), Latencies(), Latencies()
     for number in range(16):

@@ -1,4 +1,3 @@
-import asyncio
 import os
 import signal
 import subprocess
@@ -83,7 +82,7 @@ def test_the_largest_picture_fits_into_a_workers_memory() -> None:
     pool.close()
 
 
-def test_a_file_that_kills_its_decoder_fails_alone(pool: DecodePool) -> None:
+async def test_a_file_that_kills_its_decoder_fails_alone(pool: DecodePool) -> None:
     def planted(data: bytes, preprocessing: Preprocessing, limits: Limits, param: str) -> DecodedImage:
         # The header is checked before a decoder sees the file, so the deadly words come in behind it.
         return pool(DIE if data == DEADLY else data, preprocessing, limits, param)
@@ -94,7 +93,7 @@ def test_a_file_that_kills_its_decoder_fails_alone(pool: DecodePool) -> None:
             return await reader.read([PICTURE, DEADLY, PICTURE, DEADLY, PICTURE, PICTURE], SMALL, "images")
 
     good = decode_crop(PICTURE, SMALL, LIMITS, "p")
-    outcomes = asyncio.run(go())  # starts several processes: no 10 s limit
+    outcomes = await go()  # starts several processes: no 10 s limit
     assert [outcomes[i] for i in (0, 2, 4, 5)] == [good] * 4
     for i in (1, 3):
         error = outcomes[i]

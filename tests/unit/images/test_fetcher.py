@@ -190,19 +190,16 @@ def test_an_endless_body_is_counted_while_it_comes(net: Internet) -> None:
     assert fetched(net, ok(b"x" * 100_000), limits=limits(image_bytes=100_000)) == b"x" * 100_000
 
 
-def test_all_images_of_a_request_have_one_budget(net: Internet) -> None:
-    async def go() -> None:
-        fetcher, budget = net.fetcher(), Budget(250)
-        async with net.serving(ok(b"x" * 100)):
-            for _ in range(2):
-                assert len(await fetcher.fetch(URL, budget=budget, param="p")) == 100
-            with pytest.raises(PayloadTooLarge, match="more than 250 bytes in total"):
-                await fetcher.fetch(URL, budget=budget, param="p")
-
-    run(go())
+async def test_all_images_of_a_request_have_one_budget(net: Internet) -> None:
+    fetcher, budget = net.fetcher(), Budget(250)
+    async with net.serving(ok(b"x" * 100)):
+        for _ in range(2):
+            assert len(await fetcher.fetch(URL, budget=budget, param="p")) == 100
+        with pytest.raises(PayloadTooLarge, match="more than 250 bytes in total"):
+            await fetcher.fetch(URL, budget=budget, param="p")
 
 
-def test_a_server_that_drips_is_left(net: Internet) -> None:
+async def test_a_server_that_drips_is_left(net: Internet) -> None:
     gone = asyncio.Event()
 
     async def drip(head: bytes, writer: asyncio.StreamWriter) -> None:
@@ -215,34 +212,28 @@ def test_a_server_that_drips_is_left(net: Internet) -> None:
         finally:
             gone.set()
 
-    async def go() -> None:
-        async with net.serving(drip):
-            with pytest.raises(InvalidImage, match="No image can be fetched"):
-                await net.fetch(URL, timeout_s=0.2)
-            await gone.wait()
-
-    run(go())
+    async with net.serving(drip):
+        with pytest.raises(InvalidImage, match="No image can be fetched"):
+            await net.fetch(URL, timeout_s=0.2)
+        await gone.wait()
 
 
-def test_the_time_counts_for_all_hops_and_for_the_wait(net: Internet) -> None:
+async def test_the_time_counts_for_all_hops_and_for_the_wait(net: Internet) -> None:
     async def never(head: bytes, writer: asyncio.StreamWriter) -> None:
         await asyncio.Event().wait()
 
-    async def go() -> None:
-        fetcher = net.fetcher(timeout_s=0.05, fetches=1)
-        async with net.serving(never):
+    fetcher = net.fetcher(timeout_s=0.05, fetches=1)
+    async with net.serving(never):
+        with pytest.raises(InvalidImage, match=NOTHING):
+            await fetcher.fetch(URL, budget=Budget(1), param="p")
+        assert len(net.connected) == 1
+        async with fetcher._slots:  # noqa: SLF001 - somebody else has the only one
             with pytest.raises(InvalidImage, match=NOTHING):
                 await fetcher.fetch(URL, budget=Budget(1), param="p")
-            assert len(net.connected) == 1
-            async with fetcher._slots:  # noqa: SLF001 - somebody else has the only one
-                with pytest.raises(InvalidImage, match=NOTHING):
-                    await fetcher.fetch(URL, budget=Budget(1), param="p")
-            assert len(net.connected) == 1
-
-    run(go())
+        assert len(net.connected) == 1
 
 
-def test_concurrent_fetches_limit(net: Internet) -> None:
+async def test_concurrent_fetches_limit(net: Internet) -> None:
     under_way, most = 0, 0
     go_on = asyncio.Event()
 
@@ -254,15 +245,12 @@ def test_concurrent_fetches_limit(net: Internet) -> None:
         under_way -= 1
         writer.write(ok(b"x"))
 
-    async def go() -> None:
-        fetcher = net.fetcher(fetches=3)
-        async with net.serving(answer):
-            tasks = [asyncio.create_task(fetcher.fetch(URL, budget=Budget(9), param="p")) for _ in range(9)]
-            await until(lambda: under_way == 3)
-            go_on.set()
-            assert await asyncio.gather(*tasks) == [b"x"] * 9
-
-    run(go())
+    fetcher = net.fetcher(fetches=3)
+    async with net.serving(answer):
+        tasks = [asyncio.create_task(fetcher.fetch(URL, budget=Budget(9), param="p")) for _ in range(9)]
+        await until(lambda: under_way == 3)
+        go_on.set()
+        assert await asyncio.gather(*tasks) == [b"x"] * 9
     assert most == 3
 
 

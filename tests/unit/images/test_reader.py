@@ -97,35 +97,29 @@ class Stuck:
         return DecodedImage(b"digest", b"crop")
 
 
-def test_images_beyond_what_can_be_decoded_in_time_are_refused_at_once() -> None:
-    async def main() -> None:
-        stuck, clock = Stuck(), Clock()
-        with ThreadPoolExecutor(1) as workers:
-            reader = ImageReader(workers, limits(), None, decoder=stuck)
-            reader.admission.clock = clock
-            first = asyncio.get_running_loop().create_task(reader.read([PICTURE] * 200, SMALL, "images"))
-            await turns()
-            clock.now += 2
-            try:
-                with pytest.raises(Overloaded) as refusal:
-                    await asyncio.wait_for(reader.read([PICTURE], SMALL, "images"), 2)
-            finally:
-                stuck.free.set()  # or nobody would see the end of a test that fails
-            assert refusal.value.retry_after == 8  # 200 images at the rate that is taken for granted
-            assert len(await first) == 200
-            assert len(await reader.read([PICTURE], SMALL, "images")) == 1
-
-    run(main())
+async def test_images_beyond_what_can_be_decoded_in_time_are_refused_at_once() -> None:
+    stuck, clock = Stuck(), Clock()
+    with ThreadPoolExecutor(1) as workers:
+        reader = ImageReader(workers, limits(), None, decoder=stuck)
+        reader.admission.clock = clock
+        first = asyncio.get_running_loop().create_task(reader.read([PICTURE] * 200, SMALL, "images"))
+        await turns()
+        clock.now += 2
+        try:
+            with pytest.raises(Overloaded) as refusal:
+                await asyncio.wait_for(reader.read([PICTURE], SMALL, "images"), 2)
+        finally:
+            stuck.free.set()  # or nobody would see the end of a test that fails
+        assert refusal.value.retry_after == 8  # 200 images at the rate that is taken for granted
+        assert len(await first) == 200
+        assert len(await reader.read([PICTURE], SMALL, "images")) == 1
 
 
-def test_images_that_take_too_long_end_with_the_request() -> None:
-    async def main() -> None:
-        stuck = Stuck()
-        with ThreadPoolExecutor(1) as workers:
-            reader = ImageReader(workers, limits(deadline_s=0.05), None, decoder=stuck)
-            with pytest.raises(DeadlineExceeded, match=r"within 0\.05 s"):
-                await reader.read([PICTURE], SMALL, "images")
-            assert reader.admission.waiting == 0
-            stuck.free.set()
-
-    run(main())
+async def test_images_that_take_too_long_end_with_the_request() -> None:
+    stuck = Stuck()
+    with ThreadPoolExecutor(1) as workers:
+        reader = ImageReader(workers, limits(deadline_s=0.05), None, decoder=stuck)
+        with pytest.raises(DeadlineExceeded, match=r"within 0\.05 s"):
+            await reader.read([PICTURE], SMALL, "images")
+        assert reader.admission.waiting == 0
+        stuck.free.set()

@@ -69,7 +69,7 @@ async def good(number: int) -> Judged:
     return Judged("good", 200)
 
 
-def test_the_driver_keeps_its_rate_whatever_the_answers_do() -> None:
+async def test_the_driver_keeps_its_rate_whatever_the_answers_do() -> None:
     """Nobody answers before all 40 are out: a closed loop would never get there."""
     out = 0
     all_out = asyncio.Event()
@@ -83,18 +83,18 @@ def test_the_driver_keeps_its_rate_whatever_the_answers_do() -> None:
         return Judged("good", 200)
 
     driver = Driver(slow, 2000.0)
-    asyncio.run(driver.run(lambda sent: sent < 40))
+    await driver.run(lambda sent: sent < 40)
     assert figures.verdicts(driver.outcomes) == {"good": 40}
     gaps = sorted(each.due for each in driver.outcomes)
     assert gaps[-1] - gaps[0] == pytest.approx(39 / 2000)
 
 
-def test_a_question_that_breaks_is_a_failure() -> None:
+async def test_a_question_that_breaks_is_a_failure() -> None:
     async def broken(number: int) -> Judged:
         raise OSError("no route")
 
     driver = Driver(broken, 1000.0)
-    asyncio.run(driver.run(lambda sent: sent < 3))
+    await driver.run(lambda sent: sent < 3)
     assert [each.verdict for each in driver.outcomes] == ["failed"] * 3
     assert "no route" in driver.outcomes[0].words
 
@@ -203,7 +203,7 @@ def test_a_run_with_too_few_requests_or_a_wrong_answer_fails() -> None:
     assert slow.problems == ["recovery took 7.0 s, not 5 s at most"]
 
 
-def test_clients_that_answer_at_the_same_time_are_all_counted() -> None:
+async def test_clients_that_answer_at_the_same_time_are_all_counted() -> None:
     asked = 0
 
     async def ask(_: int) -> Judged:
@@ -212,7 +212,7 @@ def test_clients_that_answer_at_the_same_time_are_all_counted() -> None:
         await asyncio.sleep(0)
         return Judged("good", 200)
 
-    assert asyncio.run(closed_loop(ask, 4, 0.05)) == asked > 4
+    assert await closed_loop(ask, 4, 0.05) == asked > 4
 
 
 def test_a_planted_leak_is_found_in_a_real_process(nursery: Nursery) -> None:

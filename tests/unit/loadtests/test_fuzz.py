@@ -63,13 +63,13 @@ def test_what_is_a_fault(head: bytes, is_fault: bool, document: dict[str, Any]) 
     assert sum(report.statuses.values()) == 3
 
 
-def test_no_server_is_a_fault_of_each_request(document: dict[str, Any]) -> None:
+async def test_no_server_is_a_fault_of_each_request(document: dict[str, Any]) -> None:
     sent = [Sent("GET", "/livez", "/livez", (), b"")] * 2
-    report = asyncio.run(run_requests(("127.0.0.1", 1), document, iter(sent), 1))
+    report = await run_requests(("127.0.0.1", 1), document, iter(sent), 1)
     assert (report.sent, len(report.faults)) == (0, 2)
 
 
-def test_an_answer_to_anothers_request_is_a_fault() -> None:
+async def test_an_answer_to_anothers_request_is_a_fault() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.readline():
             body = b'{"error": {"message": "There is no /smuggled here."}}'
@@ -81,7 +81,7 @@ def test_an_answer_to_anothers_request_is_a_fault() -> None:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             return await run_wire(server.sockets[0].getsockname(), [b"GET / HTTP/1.1\r\n\r\n"], 1)
 
-    assert len(asyncio.run(main()).faults) == 1
+    assert len((await main()).faults) == 1
 
 
 def test_too_few_are_a_fault_and_the_table_counts_them() -> None:

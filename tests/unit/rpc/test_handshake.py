@@ -24,7 +24,7 @@ from app.rpc.frames import (
     ConnectionLost,
     proof,
 )
-from tests.support.aio import run, turns, until
+from tests.support.aio import turns, until
 from tests.support.rpc import HOST, SECRET, closed, echo, ended, rpc_server
 
 NONCE = b"n" * 16
@@ -60,15 +60,12 @@ async def never(head: bytes, body: bytes) -> tuple[bytes, bytes]:
     raise AssertionError("a stranger's call")
 
 
-def test_only_who_knows_the_secret_is_connected() -> None:
-    async def main() -> None:
-        async with rpc_server(never) as (server, port):
-            for wrong in (b"", b"s" * 31, b"t" * 32, SECRET + b"s"):
-                with pytest.raises(ConnectionLost):
-                    await connect(HOST, port, wrong)
-            await until(lambda: not server.connections)
-
-    run(main())
+async def test_only_who_knows_the_secret_is_connected() -> None:
+    async with rpc_server(never) as (server, port):
+        for wrong in (b"", b"s" * 31, b"t" * 32, SECRET + b"s"):
+            with pytest.raises(ConnectionLost):
+                await connect(HOST, port, wrong)
+        await until(lambda: not server.connections)
 
 
 @pytest.mark.parametrize(
@@ -87,81 +84,69 @@ def test_only_who_knows_the_secret_is_connected() -> None:
         b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     ],
 )
-def test_who_begins_with_anything_but_a_hello_hears_nothing_and_is_not_kept(
+async def test_who_begins_with_anything_but_a_hello_hears_nothing_and_is_not_kept(
     sent: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rpc_server_module, "HANDSHAKE_S", 3600.0)
 
-    async def main() -> None:
-        async with rpc_server(never) as (server, port):
-            assert await answer_of(port, sent) == b""
-            await until(lambda: not server.connections)
-
-    run(main())
+    async with rpc_server(never) as (server, port):
+        assert await answer_of(port, sent) == b""
+        await until(lambda: not server.connections)
 
 
 @pytest.mark.parametrize("then", [hello(), frame(PROOF, bytes(32)), frame(PROOF, b""), frame(CALL, b"hi", 1)])
-def test_who_does_not_prove_the_secret_hears_the_challenge_and_nothing_else(then: bytes) -> None:
-    async def main() -> None:
-        async with rpc_server(never) as (_, port):
-            told = await answer_of(port, hello(), then)
-            assert HEADER.unpack_from(told)[3] == CHALLENGE
-            assert len(told) == HEADER.size + 16 + 32
-            assert SECRET not in told
-
-    run(main())
+async def test_who_does_not_prove_the_secret_hears_the_challenge_and_nothing_else(then: bytes) -> None:
+    async with rpc_server(never) as (_, port):
+        told = await answer_of(port, hello(), then)
+        assert HEADER.unpack_from(told)[3] == CHALLENGE
+        assert len(told) == HEADER.size + 16 + 32
+        assert SECRET not in told
 
 
-def test_a_proof_that_was_overheard_or_sent_back_is_worth_nothing() -> None:
-    async def main() -> None:
-        async with rpc_server(never) as (_, port):
-            reader, writer = await asyncio.open_connection(HOST, port)
-            writer.write(hello())
-            kind, challenge = await read_frame(reader)
-            nonce, shown = challenge[:16], challenge[16:]
-            assert (kind, shown) == (CHALLENGE, proof(SECRET, SERVER, NONCE, nonce))
-            overheard = frame(PROOF, proof(SECRET, CLIENT, NONCE, nonce))
-            writer.write(overheard)
-            assert await read_frame(reader) == (WELCOME, b"")
-            await closed(writer)
-            # The same on a second connection, whose nonce is another.
-            assert len(await answer_of(port, hello(), overheard)) == HEADER.size + 48
-            # The server's own proof, sent back to it.
-            reader, writer = await asyncio.open_connection(HOST, port)
-            writer.write(hello())
-            writer.write(frame(PROOF, (await read_frame(reader))[1][16:]))
-            with suppress(ConnectionError):
-                assert await reader.read() == b""
-            await closed(writer)
-
-    run(main())
+async def test_a_proof_that_was_overheard_or_sent_back_is_worth_nothing() -> None:
+    async with rpc_server(never) as (_, port):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(hello())
+        kind, challenge = await read_frame(reader)
+        nonce, shown = challenge[:16], challenge[16:]
+        assert (kind, shown) == (CHALLENGE, proof(SECRET, SERVER, NONCE, nonce))
+        overheard = frame(PROOF, proof(SECRET, CLIENT, NONCE, nonce))
+        writer.write(overheard)
+        assert await read_frame(reader) == (WELCOME, b"")
+        await closed(writer)
+        # The same on a second connection, whose nonce is another.
+        assert len(await answer_of(port, hello(), overheard)) == HEADER.size + 48
+        # The server's own proof, sent back to it.
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(hello())
+        writer.write(frame(PROOF, (await read_frame(reader))[1][16:]))
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        await closed(writer)
 
 
-def test_the_secret_is_in_nothing_that_is_sent() -> None:
+async def test_the_secret_is_in_nothing_that_is_sent() -> None:
     told: list[bytes] = []
 
-    async def main() -> None:
-        async with rpc_server(echo) as (_, port):
+    async with rpc_server(echo) as (_, port):
 
-            async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                there_reader, there = await asyncio.open_connection(HOST, port)
+        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            there_reader, there = await asyncio.open_connection(HOST, port)
 
-                async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-                    while data := await source.read(10_000):
-                        told.append(data)
-                        target.write(data)
-                    target.close()
+            async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+                while data := await source.read(10_000):
+                    told.append(data)
+                    target.write(data)
+                target.close()
 
-                await asyncio.gather(pump(reader, there), pump(there_reader, writer))
+            await asyncio.gather(pump(reader, there), pump(there_reader, writer))
 
-            between = await asyncio.start_server(relay, HOST, 0)
-            one = await connect(HOST, between.sockets[0].getsockname()[1], SECRET)
-            assert await one.call(b"a") == (b"a", b"")
-            await ended(one)
-            between.close()
-            await turns()
-
-    run(main())
+        between = await asyncio.start_server(relay, HOST, 0)
+        one = await connect(HOST, between.sockets[0].getsockname()[1], SECRET)
+        assert await one.call(b"a") == (b"a", b"")
+        await ended(one)
+        between.close()
+        await turns()
     everything = b"".join(told)
     assert len(told) >= 4
     assert not any(piece in everything for piece in (SECRET[:8], SECRET.hex()[:16].encode()))
@@ -178,91 +163,76 @@ def test_the_secret_is_in_nothing_that_is_sent() -> None:
         [b"HTTP/1.1 400 Bad Request\r\n\r\n"],
     ],
 )
-def test_who_answers_without_knowing_the_secret_is_not_called(answers: list[bytes]) -> None:
-    async def main() -> None:
-        async def stranger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.read(1)
-            for answer in answers:
-                writer.write(answer)
-            with suppress(ConnectionError):
-                await reader.read()
-            await closed(writer)
+async def test_who_answers_without_knowing_the_secret_is_not_called(answers: list[bytes]) -> None:
+    async def stranger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        for answer in answers:
+            writer.write(answer)
+        with suppress(ConnectionError):
+            await reader.read()
+        await closed(writer)
 
-        server = await asyncio.start_server(stranger, HOST, 0)
-        with pytest.raises(ConnectionLost):
-            await connect(HOST, server.sockets[0].getsockname()[1], SECRET)
-        server.close()
-        await turns()
-
-    run(main())
+    server = await asyncio.start_server(stranger, HOST, 0)
+    with pytest.raises(ConnectionLost):
+        await connect(HOST, server.sockets[0].getsockname()[1], SECRET)
+    server.close()
+    await turns()
 
 
-def test_a_peer_that_is_known_is_not_ended_by_the_time_limit_for_strangers() -> None:
-    async def main() -> None:
-        async with rpc_server(echo) as (server, port):
-            one = await connect(HOST, port, SECRET)
-            [connection] = server.connections
-            assert connection._timeout.cancelled()  # noqa: SLF001
-            await ended(one)
-
-    run(main())
+async def test_a_peer_that_is_known_is_not_ended_by_the_time_limit_for_strangers() -> None:
+    async with rpc_server(echo) as (server, port):
+        one = await connect(HOST, port, SECRET)
+        [connection] = server.connections
+        assert connection._timeout.cancelled()  # noqa: SLF001
+        await ended(one)
 
 
 @pytest.mark.parametrize("sent", [b"", hello()[:10], hello()])
-def test_a_handshake_that_is_not_finished_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+async def test_a_handshake_that_is_not_finished_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
     monkeypatch.setattr(rpc_server_module, "HANDSHAKE_S", 0.02)
 
-    async def main() -> None:
-        async with rpc_server(never) as (server, port):
-            await answer_of(port, sent)
-            await until(lambda: not server.connections)
-
-    run(main())
+    async with rpc_server(never) as (server, port):
+        await answer_of(port, sent)
+        await until(lambda: not server.connections)
 
 
-def test_of_too_many_strangers_the_oldest_goes_and_who_is_known_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_too_many_strangers_the_oldest_goes_and_who_is_known_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpc_server_module, "MAX_HANDSHAKES", 3)
 
-    async def main() -> None:
-        async with rpc_server(echo) as (server, port):
-            known = await connect(HOST, port, SECRET)
-            strangers = []
-            for count in range(1, 6):
-                strangers.append(await asyncio.open_connection(HOST, port))
-                await until(lambda count=count: len(server.connections) == 1 + min(count, 3))  # type: ignore[misc]
-            for reader, _ in strangers[:2]:
-                with suppress(ConnectionError):
-                    assert await reader.read() == b""
-            assert not any(reader.at_eof() for reader, _ in strangers[2:])
-            late = await connect(HOST, port, SECRET)
-            for one in (known, late):
-                assert await one.call(b"a") == (b"a", b"")
-                await ended(one)
-            for _, writer in strangers:
-                await closed(writer)
-
-    run(main())
+    async with rpc_server(echo) as (server, port):
+        known = await connect(HOST, port, SECRET)
+        strangers = []
+        for count in range(1, 6):
+            strangers.append(await asyncio.open_connection(HOST, port))
+            await until(lambda count=count: len(server.connections) == 1 + min(count, 3))  # type: ignore[misc]
+        for reader, _ in strangers[:2]:
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+        assert not any(reader.at_eof() for reader, _ in strangers[2:])
+        late = await connect(HOST, port, SECRET)
+        for one in (known, late):
+            assert await one.call(b"a") == (b"a", b"")
+            await ended(one)
+        for _, writer in strangers:
+            await closed(writer)
 
 
-def test_a_stranger_is_logged_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stranger_is_logged_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpc_server_module, "MAX_LOGGED", 2)
 
-    async def main() -> None:
+    with caplog.at_level(logging.WARNING, "app.rpc"):
         async with rpc_server(never) as (server, port):
             for sent in (hello(PROTOCOL + 1), frame(CALL, b"hi", 1)):
                 await answer_of(port, sent)
             server.log_refused(("10.0.0.2", 1), "was there")
             server.log_refused(("10.0.0.3", 1), "was one too many")
-
-    with caplog.at_level(logging.WARNING, "app.rpc"):
-        run(main())
     assert [record.getMessage() for record in caplog.records] == [
         f"a connection from {HOST} was refused: it does not speak protocol {PROTOCOL}",
         "a connection from 10.0.0.2 was refused: it was there",
     ]
 
 
-def test_proofs_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proofs_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[int, int]] = []
     compare = hmac.compare_digest
 
@@ -272,9 +242,6 @@ def test_proofs_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(hmac, "compare_digest", spy)
 
-    async def main() -> None:
-        async with rpc_server(echo) as (_, port):
-            await ended(await connect(HOST, port, SECRET))
-
-    run(main())
+    async with rpc_server(echo) as (_, port):
+        await ended(await connect(HOST, port, SECRET))
     assert compared == [(32, 32), (32, 32)]

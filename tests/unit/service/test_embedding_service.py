@@ -9,7 +9,7 @@ from app.service.embedding_service import EmbeddingService
 from app.service.encoder import ModelState
 from app.service.request_context import RequestContext, use
 from app.service.result import EmbeddingResult
-from tests.support.aio import run, turns
+from tests.support.aio import turns
 from tests.support.service_fakes import MODEL, FakeCache, FakeEncoder, entry_of, info_of, service_of
 
 
@@ -27,101 +27,80 @@ async def start(
     return task
 
 
-def test_hits_and_misses_come_back_in_the_callers_order() -> None:
-    async def main() -> None:
-        encoder, cache = FakeEncoder(), FakeCache()
-        service = service_of(encoder, cache=cache)
-        first = await service.embed_texts(["22", "4444"])
-        assert (lengths(first), first.hits, first.stages.inference_ms) == ([2, 4], [False, False], 1.5)
-        second = await service.embed_texts(["1", "4444", "333", "22"])
-        assert (lengths(second), second.hits) == ([1, 4, 3, 2], [False, True, False, True])
-        third = await service.embed_texts(["333", "1"])
-        assert (lengths(third), third.hits, third.stages.batches) == ([3, 1], [True, True], 0)
-        assert encoder.calls == [["22", "4444"], ["1", "333"]]
-        assert cache.puts == [("first", 2), ("first", 2)]
-
-    run(main())
+async def test_hits_and_misses_come_back_in_the_callers_order() -> None:
+    encoder, cache = FakeEncoder(), FakeCache()
+    service = service_of(encoder, cache=cache)
+    first = await service.embed_texts(["22", "4444"])
+    assert (lengths(first), first.hits, first.stages.inference_ms) == ([2, 4], [False, False], 1.5)
+    second = await service.embed_texts(["1", "4444", "333", "22"])
+    assert (lengths(second), second.hits) == ([1, 4, 3, 2], [False, True, False, True])
+    third = await service.embed_texts(["333", "1"])
+    assert (lengths(third), third.hits, third.stages.batches) == ([3, 1], [True, True], 0)
+    assert encoder.calls == [["22", "4444"], ["1", "333"]]
+    assert cache.puts == [("first", 2), ("first", 2)]
 
 
-def test_the_table_tells_tokens_and_what_was_cut() -> None:
-    async def main() -> None:
-        result = await service_of(FakeEncoder()).embed_texts(["a b", "a b c d e f g h i", "a"])
-        rows, tokens, truncated = result.table()
-        assert rows.tolist() == [[3, 4, 0], [17, 4, 0], [1, 4, 0]]
-        assert (tokens, truncated) == ([2, 8, 1], [1])
-
-    run(main())
+async def test_the_table_tells_tokens_and_what_was_cut() -> None:
+    result = await service_of(FakeEncoder()).embed_texts(["a b", "a b c d e f g h i", "a"])
+    rows, tokens, truncated = result.table()
+    assert rows.tolist() == [[3, 4, 0], [17, 4, 0], [1, 4, 0]]
+    assert (tokens, truncated) == ([2, 8, 1], [1])
 
 
-def test_equal_texts_are_encoded_once() -> None:
-    async def main() -> None:
-        encoder = FakeEncoder()
-        result = await service_of(encoder).embed_texts(["aa", "b", "aa", "aa", "b"])
-        assert (lengths(result), result.hits) == ([2, 1, 2, 2, 1], [False] * 5)
-        assert encoder.calls == [["aa", "b"]]
-
-    run(main())
+async def test_equal_texts_are_encoded_once() -> None:
+    encoder = FakeEncoder()
+    result = await service_of(encoder).embed_texts(["aa", "b", "aa", "aa", "b"])
+    assert (lengths(result), result.hits) == ([2, 1, 2, 2, 1], [False] * 5)
+    assert encoder.calls == [["aa", "b"]]
 
 
-def test_a_miss_under_way_is_joined_across_requests() -> None:
-    async def main() -> None:
-        encoder = FakeEncoder()
-        encoder.held = True
-        service = service_of(encoder)
-        tasks = [await start(service, texts) for texts in (["a", "bb"], ["bb", "ccc"], ["ccc", "a"])]
-        assert encoder.calls == [["a", "bb"], ["ccc"]]
-        encoder.answer()
-        assert [lengths(await task) for task in tasks] == [[1, 2], [2, 3], [3, 1]]
-        encoder.held = False
-        assert (await service.embed_texts(["a"])).hits == [True]
-
-    run(main())
+async def test_a_miss_under_way_is_joined_across_requests() -> None:
+    encoder = FakeEncoder()
+    encoder.held = True
+    service = service_of(encoder)
+    tasks = [await start(service, texts) for texts in (["a", "bb"], ["bb", "ccc"], ["ccc", "a"])]
+    assert encoder.calls == [["a", "bb"], ["ccc"]]
+    encoder.answer()
+    assert [lengths(await task) for task in tasks] == [[1, 2], [2, 3], [3, 1]]
+    encoder.held = False
+    assert (await service.embed_texts(["a"])).hits == [True]
 
 
-def test_models_and_tenants_share_nothing() -> None:
-    async def main() -> None:
-        one, other = FakeEncoder("one"), FakeEncoder("other")
-        service = service_of(one, other)
-        for model, tenant in (("one", ""), ("other", ""), ("one", "me"), ("one", "")):
-            with use(RequestContext(tenant)):
-                await service.embed_texts(["a"], model)
-        assert (len(one.calls), len(other.calls)) == (2, 1)
-
-    run(main())
+async def test_models_and_tenants_share_nothing() -> None:
+    one, other = FakeEncoder("one"), FakeEncoder("other")
+    service = service_of(one, other)
+    for model, tenant in (("one", ""), ("other", ""), ("one", "me"), ("one", "")):
+        with use(RequestContext(tenant)):
+            await service.embed_texts(["a"], model)
+    assert (len(one.calls), len(other.calls)) == (2, 1)
 
 
-def test_a_failed_item_is_its_own_outcome_and_is_not_cached() -> None:
-    async def main() -> None:
-        encoder, cache = FakeEncoder(), FakeCache()
-        error = encoder.faults["bad"] = InvalidItem("no good")
-        service = service_of(encoder, cache=cache)
-        result = await service.embed_texts(["a", "bad", "ccc"])
-        assert result.entries == [entry_of("a"), error, entry_of("ccc")]
-        assert cache.puts == [("first", 2)]
-        with pytest.raises(InvalidItem, match="no good"):
-            result.table()
-        del encoder.faults["bad"]
-        assert lengths(await service.embed_texts(["bad"])) == [3]
-
-    run(main())
+async def test_a_failed_item_is_its_own_outcome_and_is_not_cached() -> None:
+    encoder, cache = FakeEncoder(), FakeCache()
+    error = encoder.faults["bad"] = InvalidItem("no good")
+    service = service_of(encoder, cache=cache)
+    result = await service.embed_texts(["a", "bad", "ccc"])
+    assert result.entries == [entry_of("a"), error, entry_of("ccc")]
+    assert cache.puts == [("first", 2)]
+    with pytest.raises(InvalidItem, match="no good"):
+        result.table()
+    del encoder.faults["bad"]
+    assert lengths(await service.embed_texts(["bad"])) == [3]
 
 
 @pytest.mark.parametrize("fault", [ConnectionError("secret"), asyncio.CancelledError()])
-def test_an_encoder_that_breaks_is_unavailable_and_asked_again(
+async def test_an_encoder_that_breaks_is_unavailable_and_asked_again(
     fault: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def main() -> None:
-        encoder = FakeEncoder()
-        encoder.faults = {"a": fault, "bb": fault}
-        service = service_of(encoder)
-        result = await service.embed_texts(["a", "bb", "ccc"])
-        assert [str(entry) for entry in result.entries[:2]] == ["The model could not be reached."] * 2
-        assert isinstance(result.entries[0], ModelUnavailable)
-        assert result.entries[2] == entry_of("ccc")
-        encoder.faults = {}
-        assert lengths(await service.embed_texts(["a", "bb"])) == [1, 2]
-
-    run(main())
+    encoder = FakeEncoder()
+    encoder.faults = {"a": fault, "bb": fault}
+    service = service_of(encoder)
+    result = await service.embed_texts(["a", "bb", "ccc"])
+    assert [str(entry) for entry in result.entries[:2]] == ["The model could not be reached."] * 2
+    assert isinstance(result.entries[0], ModelUnavailable)
+    assert result.entries[2] == entry_of("ccc")
+    encoder.faults = {}
+    assert lengths(await service.embed_texts(["a", "bb"])) == [1, 2]
     assert {record.message for record in caplog.records} == {"the encoder failed"}
     if isinstance(fault, ConnectionError):
         [record] = caplog.records  # one failure of a whole call, told once
@@ -129,33 +108,27 @@ def test_an_encoder_that_breaks_is_unavailable_and_asked_again(
         assert record.exc_info[1] is fault
 
 
-def test_an_encoder_that_raises_or_forgets_does_not_hang_its_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def main() -> None:
-        encoder = FakeEncoder()
-        service = service_of(encoder)
-        ways: list[Callable[[list[str]], object]] = [lambda texts: 1 / 0, lambda texts: []]
-        for broken in ways:
-            monkeypatch.setattr(encoder, "encode_texts", broken)
-            result = await service.embed_texts(["a", "bb"])
-            assert [type(entry) for entry in result.entries] == [ModelUnavailable, ModelUnavailable]
-        monkeypatch.undo()
-        assert lengths(await service.embed_texts(["a"])) == [1]
-
-    run(main())
+async def test_an_encoder_that_raises_or_forgets_does_not_hang_its_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = FakeEncoder()
+    service = service_of(encoder)
+    ways: list[Callable[[list[str]], object]] = [lambda texts: 1 / 0, lambda texts: []]
+    for broken in ways:
+        monkeypatch.setattr(encoder, "encode_texts", broken)
+        result = await service.embed_texts(["a", "bb"])
+        assert [type(entry) for entry in result.entries] == [ModelUnavailable, ModelUnavailable]
+    monkeypatch.undo()
+    assert lengths(await service.embed_texts(["a"])) == [1]
 
 
-def test_what_comes_back_is_put_under_the_epoch_of_its_look_up() -> None:
-    async def main() -> None:
-        encoder, cache = FakeEncoder(), FakeCache()
-        encoder.held = True
-        service = service_of(encoder, cache=cache)
-        task = await start(service, ["a"])
-        cache.epoch = "second"
-        encoder.answer()
-        await task
-        assert (cache.puts, cache.entries) == ([("first", 1)], {})
-
-    run(main())
+async def test_what_comes_back_is_put_under_the_epoch_of_its_look_up() -> None:
+    encoder, cache = FakeEncoder(), FakeCache()
+    encoder.held = True
+    service = service_of(encoder, cache=cache)
+    task = await start(service, ["a"])
+    cache.epoch = "second"
+    encoder.answer()
+    await task
+    assert (cache.puts, cache.entries) == ([("first", 1)], {})
 
 
 def test_full_and_short_names() -> None:
@@ -174,134 +147,116 @@ def test_full_and_short_names() -> None:
         assert "x/clip/" in refused.value.message
 
 
-def test_a_model_that_is_not_ready_says_why() -> None:
-    async def main() -> None:
-        encoder = FakeEncoder()
-        service = service_of(encoder)
-        states = {
-            ModelState(MODEL, "loading"): (f"{MODEL} is still loading. Try again in a moment.", 2),
-            ModelState(MODEL, "unavailable", None, "no weights"): (f"{MODEL} is unavailable: no weights", 30),
-        }
-        for encoder.state, (message, retry_after) in states.items():
-            with pytest.raises(ModelUnavailable) as refused:
-                await service.embed_texts(["a"])
-            assert (refused.value.message, refused.value.retry_after) == (message, retry_after)
-        encoder.state = ModelState(MODEL, "unavailable", info_of(), "gone")
-        with pytest.raises(ModelUnavailable):
+async def test_a_model_that_is_not_ready_says_why() -> None:
+    encoder = FakeEncoder()
+    service = service_of(encoder)
+    states = {
+        ModelState(MODEL, "loading"): (f"{MODEL} is still loading. Try again in a moment.", 2),
+        ModelState(MODEL, "unavailable", None, "no weights"): (f"{MODEL} is unavailable: no weights", 30),
+    }
+    for encoder.state, (message, retry_after) in states.items():
+        with pytest.raises(ModelUnavailable) as refused:
             await service.embed_texts(["a"])
-        assert encoder.calls == []
+        assert (refused.value.message, refused.value.retry_after) == (message, retry_after)
+    encoder.state = ModelState(MODEL, "unavailable", info_of(), "gone")
+    with pytest.raises(ModelUnavailable):
+        await service.embed_texts(["a"])
+    assert encoder.calls == []
 
-    run(main())
+
+async def test_the_deadline_passes_and_the_work_is_given_up() -> None:
+    encoder, cache = FakeEncoder(), FakeCache()
+    encoder.held = True
+    service = service_of(encoder, cache=cache, deadline_s=0.01)
+    with pytest.raises(DeadlineExceeded, match=r"did not answer within 0\.01 s"):
+        (await service.embed_texts(["a", "bb"])).table()
+    encoder.answer()
+    await turns()
+    assert (encoder.trims, cache.entries, len(service.flights)) == (1, {}, 0)
+    encoder.held = False
+    assert lengths(await service.embed_texts(["bb"])) == [2]
 
 
-def test_the_deadline_passes_and_the_work_is_given_up() -> None:
-    async def main() -> None:
-        encoder, cache = FakeEncoder(), FakeCache()
-        encoder.held = True
-        service = service_of(encoder, cache=cache, deadline_s=0.01)
-        with pytest.raises(DeadlineExceeded, match=r"did not answer within 0\.01 s"):
-            (await service.embed_texts(["a", "bb"])).table()
-        encoder.answer()
+async def test_what_is_done_at_the_deadline_is_kept_and_the_next_request_goes_on_from_there() -> None:
+    encoder, cache = FakeEncoder(), FakeCache()
+    encoder.held = True
+    service = service_of(encoder, cache=cache, deadline_s=0.05)
+    request = await start(service, ["a", "bb", "ccc", "dddd", "eeeee"])
+    for count in (2, 1):
+        encoder.answer_some(count)
         await turns()
-        assert (encoder.trims, cache.entries, len(service.flights)) == (1, {}, 0)
-        encoder.held = False
-        assert lengths(await service.embed_texts(["bb"])) == [2]
-
-    run(main())
-
-
-def test_what_is_done_at_the_deadline_is_kept_and_the_next_request_goes_on_from_there() -> None:
-    async def main() -> None:
-        encoder, cache = FakeEncoder(), FakeCache()
-        encoder.held = True
-        service = service_of(encoder, cache=cache, deadline_s=0.05)
-        request = await start(service, ["a", "bb", "ccc", "dddd", "eeeee"])
-        for count in (2, 1):
-            encoder.answer_some(count)
-            await turns()
-        assert (cache.puts, len(service.flights)) == ([("first", 2), ("first", 1)], 2)
-        result = await request
-        assert [isinstance(entry, bytes) for entry in result.entries] == [True] * 3 + [False] * 2
-        with pytest.raises(DeadlineExceeded) as late:
-            result.table()
-        assert late.value.message == (
-            "The model did 3 of 5 items within 0.05 s. They are cached: send the same request again to go on from "
-            "there, or at most 3 new items at once."
-        )
-        assert (late.value.max_items, late.value.retry_after) == (3, 1)
-        assert (len(service.flights), encoder.trims) == (0, 1)
-        again = await start(service, ["a", "bb", "ccc", "dddd", "eeeee"])
-        assert encoder.calls[1:] == [["dddd", "eeeee"]]
-        encoder.answer()
-        assert lengths(await again) == [1, 2, 3, 4, 5]
-
-    run(main())
+    assert (cache.puts, len(service.flights)) == ([("first", 2), ("first", 1)], 2)
+    result = await request
+    assert [isinstance(entry, bytes) for entry in result.entries] == [True] * 3 + [False] * 2
+    with pytest.raises(DeadlineExceeded) as late:
+        result.table()
+    assert late.value.message == (
+        "The model did 3 of 5 items within 0.05 s. They are cached: send the same request again to go on from "
+        "there, or at most 3 new items at once."
+    )
+    assert (late.value.max_items, late.value.retry_after) == (3, 1)
+    assert (len(service.flights), encoder.trims) == (0, 1)
+    again = await start(service, ["a", "bb", "ccc", "dddd", "eeeee"])
+    assert encoder.calls[1:] == [["dddd", "eeeee"]]
+    encoder.answer()
+    assert lengths(await again) == [1, 2, 3, 4, 5]
 
 
-def test_cancelled_request_cancels_its_items(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        encoder, cache, tasks = FakeEncoder(), FakeCache(), len(asyncio.all_tasks())
-        encoder.held = True
-        service = service_of(encoder, cache=cache)
-        gone, stays = await start(service, ["a", "bb", "a"]), await start(service, ["bb", "ccc"])
-        gone.cancel()
-        await turns()
-        assert (gone.cancelled(), len(service.flights), encoder.trims) == (True, 2, 1)
-        # Asked for again, it is encoded anew: the old outcome is not waited for.
-        again = await start(service, ["a"])
-        assert encoder.calls == [["a", "bb"], ["ccc"], ["a"]]
-        encoder.answer()
-        assert (lengths(await stays), lengths(await again)) == ([2, 3], [1])
-        await turns()
-        assert (len(service.flights), len(cache.entries)) == (0, 3)
-        assert len(asyncio.all_tasks()) == tasks
-
-    run(main())
+async def test_cancelled_request_cancels_its_items(caplog: pytest.LogCaptureFixture) -> None:
+    encoder, cache, tasks = FakeEncoder(), FakeCache(), len(asyncio.all_tasks())
+    encoder.held = True
+    service = service_of(encoder, cache=cache)
+    gone, stays = await start(service, ["a", "bb", "a"]), await start(service, ["bb", "ccc"])
+    gone.cancel()
+    await turns()
+    assert (gone.cancelled(), len(service.flights), encoder.trims) == (True, 2, 1)
+    # Asked for again, it is encoded anew: the old outcome is not waited for.
+    again = await start(service, ["a"])
+    assert encoder.calls == [["a", "bb"], ["ccc"], ["a"]]
+    encoder.answer()
+    assert (lengths(await stays), lengths(await again)) == ([2, 3], [1])
+    await turns()
+    assert (len(service.flights), len(cache.entries)) == (0, 3)
+    assert len(asyncio.all_tasks()) == tasks
     assert caplog.records == []
 
 
-def test_what_the_encoder_refuses_is_refused_at_once_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def main() -> None:
-        encoder = FakeEncoder()
-        encoder.held = True
-        service = service_of(encoder)
-        stays = await start(service, ["a"])
+async def test_what_the_encoder_refuses_is_refused_at_once_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = FakeEncoder()
+    encoder.held = True
+    service = service_of(encoder)
+    stays = await start(service, ["a"])
 
-        def refuse(texts: list[str]) -> object:
-            raise Overloaded("full", retry_after=3)
+    def refuse(texts: list[str]) -> object:
+        raise Overloaded("full", retry_after=3)
 
-        with monkeypatch.context() as patched:
-            patched.setattr(encoder, "encode_texts", refuse)
-            with pytest.raises(Overloaded):
-                await service.embed_texts(["a", "bb", "bb"])
-        assert (len(service.flights), encoder.trims) == (1, 0)
-        later = await start(service, ["bb"])
-        encoder.answer()
-        assert (lengths(await stays), lengths(await later), len(service.flights)) == ([1], [2], 0)
-
-    run(main())
-
-
-def test_an_overload_refuses_what_is_new_and_nothing_else() -> None:
-    async def main() -> None:
-        encoder = FakeEncoder()
-        service = service_of(encoder)
-        await service.embed_texts(["known"])
-        encoder.held, encoder.overload = True, None
-        under_way = asyncio.ensure_future(service.embed_texts(["under way"]))
-        await turns()
-        encoder.overload = Overloaded("full", retry_after=3)
+    with monkeypatch.context() as patched:
+        patched.setattr(encoder, "encode_texts", refuse)
         with pytest.raises(Overloaded):
-            await service.embed_texts(["known", "under way", "new"])
-        assert len(service.flights) == 1
-        assert (await service.embed_texts(["known"])).hits == [True]
-        joins = asyncio.ensure_future(service.embed_texts(["under way", "known"]))
-        await turns()
-        encoder.answer()
-        assert [len((await each).entries) for each in (under_way, joins)] == [1, 2]
-        assert encoder.calls == [["known"], ["under way"]]
+            await service.embed_texts(["a", "bb", "bb"])
+    assert (len(service.flights), encoder.trims) == (1, 0)
+    later = await start(service, ["bb"])
+    encoder.answer()
+    assert (lengths(await stays), lengths(await later), len(service.flights)) == ([1], [2], 0)
 
-    run(main())
+
+async def test_an_overload_refuses_what_is_new_and_nothing_else() -> None:
+    encoder = FakeEncoder()
+    service = service_of(encoder)
+    await service.embed_texts(["known"])
+    encoder.held, encoder.overload = True, None
+    under_way = asyncio.ensure_future(service.embed_texts(["under way"]))
+    await turns()
+    encoder.overload = Overloaded("full", retry_after=3)
+    with pytest.raises(Overloaded):
+        await service.embed_texts(["known", "under way", "new"])
+    assert len(service.flights) == 1
+    assert (await service.embed_texts(["known"])).hits == [True]
+    joins = asyncio.ensure_future(service.embed_texts(["under way", "known"]))
+    await turns()
+    encoder.answer()
+    assert [len((await each).entries) for each in (under_way, joins)] == [1, 2]
+    assert encoder.calls == [["known"], ["under way"]]
 
 
 def test_a_request_is_refused_unseen_only_where_every_model_would() -> None:
@@ -315,54 +270,45 @@ def test_a_request_is_refused_unseen_only_where_every_model_would() -> None:
     assert service_of().refusal("image") is None
 
 
-def test_what_was_done_before_the_caller_left_is_kept() -> None:
-    async def main() -> None:
-        encoder, cache, tasks = FakeEncoder(), FakeCache(), len(asyncio.all_tasks())
-        encoder.held = True
-        service = service_of(encoder, cache=cache)
-        gone = await start(service, ["a", "bb"])
-        encoder.answer_some(1)
-        gone.cancel()
-        await turns()
-        assert list(cache.entries.values()) == [entry_of("a")]
-        assert (len(service.flights), len(asyncio.all_tasks())) == (0, tasks)
-
-    run(main())
+async def test_what_was_done_before_the_caller_left_is_kept() -> None:
+    encoder, cache, tasks = FakeEncoder(), FakeCache(), len(asyncio.all_tasks())
+    encoder.held = True
+    service = service_of(encoder, cache=cache)
+    gone = await start(service, ["a", "bb"])
+    encoder.answer_some(1)
+    gone.cancel()
+    await turns()
+    assert list(cache.entries.values()) == [entry_of("a")]
+    assert (len(service.flights), len(asyncio.all_tasks())) == (0, tasks)
 
 
-def test_cancelled_request_keeps_items_that_others_wait_for() -> None:
-    async def main() -> None:
-        encoder = FakeEncoder()
-        encoder.held = True
-        service = service_of(encoder)
-        gone, stays = await start(service, ["a"]), await start(service, ["a"])
-        gone.cancel()
-        await turns()
-        encoder.answer()
-        assert lengths(await stays) == [1]
-        assert encoder.calls == [["a"]]
-
-    run(main())
+async def test_cancelled_request_keeps_items_that_others_wait_for() -> None:
+    encoder = FakeEncoder()
+    encoder.held = True
+    service = service_of(encoder)
+    gone, stays = await start(service, ["a"]), await start(service, ["a"])
+    gone.cancel()
+    await turns()
+    encoder.answer()
+    assert lengths(await stays) == [1]
+    assert encoder.calls == [["a"]]
 
 
-def test_limits_are_told_with_the_field() -> None:
-    async def main() -> None:
-        encoder = FakeEncoder()
-        service = service_of(encoder, texts=3, text_bytes=8)
-        with pytest.raises(PayloadTooLarge, match="4 texts; at most 3") as refused:
-            await service.embed_texts(["a"] * 4)
-        assert refused.value.param == "texts"
-        for text, size in (("123456789", 9), ("äöüß!", 9), ("😀😀.", 9)):
-            with pytest.raises(PayloadTooLarge, match=f"`texts.1` has {size} bytes; at most 8 ") as refused:
-                await service.embed_texts(["a", text])
-            assert refused.value.param == "texts.1"
-        assert encoder.calls == []
-        assert lengths(await service.embed_texts(["12345678", "äöüß", "😀😀"])) == [8, 4, 2]
-
-    run(main())
+async def test_limits_are_told_with_the_field() -> None:
+    encoder = FakeEncoder()
+    service = service_of(encoder, texts=3, text_bytes=8)
+    with pytest.raises(PayloadTooLarge, match="4 texts; at most 3") as refused:
+        await service.embed_texts(["a"] * 4)
+    assert refused.value.param == "texts"
+    for text, size in (("123456789", 9), ("äöüß!", 9), ("😀😀.", 9)):
+        with pytest.raises(PayloadTooLarge, match=f"`texts.1` has {size} bytes; at most 8 ") as refused:
+            await service.embed_texts(["a", text])
+        assert refused.value.param == "texts.1"
+    assert encoder.calls == []
+    assert lengths(await service.embed_texts(["12345678", "äöüß", "😀😀"])) == [8, 4, 2]
 
 
-def test_logging_is_quiet_when_all_is_well(caplog: pytest.LogCaptureFixture) -> None:
+async def test_logging_is_quiet_when_all_is_well(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        run(service_of(FakeEncoder()).embed_texts(["a"]))
+        await service_of(FakeEncoder()).embed_texts(["a"])
     assert [record for record in caplog.records if record.name.startswith("app")] == []

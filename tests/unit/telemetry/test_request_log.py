@@ -9,7 +9,6 @@ import pytest
 from app.config.args import LogRequests
 from app.telemetry.request_log import MAX_LINES, LogRecord, RequestLog
 from loadtests.running import wait_for
-from tests.support.aio import run
 
 
 def line_of(status: int = 200, **changes: Any) -> LogRecord:
@@ -59,18 +58,15 @@ def test_a_line_has_its_fields(caplog: pytest.LogCaptureFixture) -> None:
     assert (bad.__dict__["code"], "model" in bad.__dict__) == ("model_unavailable", False)
 
 
-def test_lines_are_written_in_the_background_once(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        log = RequestLog("all")
-        task = asyncio.create_task(log.run())
-        log.add(line_of())
-        assert caplog.records == []
-        await asyncio.to_thread(wait_for, lambda: caplog.records)
-        task.cancel()
-        log.close()
-        assert len(caplog.records) == 1
-
-    run(main())
+async def test_lines_are_written_in_the_background_once(caplog: pytest.LogCaptureFixture) -> None:
+    log = RequestLog("all")
+    task = asyncio.create_task(log.run())
+    log.add(line_of())
+    assert caplog.records == []
+    await asyncio.to_thread(wait_for, lambda: caplog.records)
+    task.cancel()
+    log.close()
+    assert len(caplog.records) == 1
 
 
 def test_request_log_drops_and_counts_excess_lines(caplog: pytest.LogCaptureFixture) -> None:

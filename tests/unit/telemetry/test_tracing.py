@@ -171,7 +171,7 @@ def test_a_call_that_fails_ends_its_spans_and_is_forgotten(tracer: NotedTracer) 
     assert len(tracer.spans) == 2
 
 
-def test_a_request_that_joins_another_s_flight_names_it(tracer: NotedTracer) -> None:
+async def test_a_request_that_joins_another_s_flight_names_it(tracer: NotedTracer) -> None:
     encoder = FakeEncoder()
     encoder.held = True
     service = Service(encoder).embeddings
@@ -180,16 +180,13 @@ def test_a_request_that_joins_another_s_flight_names_it(tracer: NotedTracer) -> 
         with tracing.within(span):
             await service.embed_texts(["a"])
 
-    async def both() -> None:
-        tasks = [asyncio.create_task(embed(span)) for span in spans]
-        for _ in range(20):  # both have asked by then
-            await asyncio.sleep(0)
-        encoder.origin = spans[0].traceparent
-        encoder.answer()
-        await asyncio.gather(*tasks)
-
     spans = [tracer.begin(name, "server", None) for name in "ab"]
-    asyncio.run(both())
+    tasks = [asyncio.create_task(embed(span)) for span in spans]
+    for _ in range(20):  # both have asked by then
+        await asyncio.sleep(0)
+    encoder.origin = spans[0].traceparent
+    encoder.answer()
+    await asyncio.gather(*tasks)
     assert encoder.calls == [["a"]]
     assert [span.links for span in spans] == [[], [spans[0].traceparent]]
 

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.support.aio import run
 from tests.support.serve_fakes import Inside
 
 with warnings.catch_warnings():
@@ -25,15 +24,12 @@ def test_a_process_knows_the_replica_that_it_is(monkeypatch: pytest.MonkeyPatch)
     assert own_replica() is None
 
 
-def test_places_are_those_of_the_replica() -> None:
-    async def main() -> None:
-        accounting = ReplicaAccounting(inside := Inside(most=1))
-        await accounting.enter()
-        assert (accounting.is_full, inside.is_full) == (True, True)
-        accounting.leave()
-        assert (accounting.is_full, inside.is_full) == (False, False)
-
-    run(main())
+async def test_places_are_those_of_the_replica() -> None:
+    accounting = ReplicaAccounting(inside := Inside(most=1))
+    await accounting.enter()
+    assert (accounting.is_full, inside.is_full) == (True, True)
+    accounting.leave()
+    assert (accounting.is_full, inside.is_full) == (False, False)
 
 
 def test_a_replica_that_drains_says_so() -> None:

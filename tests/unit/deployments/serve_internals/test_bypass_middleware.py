@@ -127,7 +127,7 @@ def test_no_more_are_under_way_than_may_be_and_whoever_is_shed_takes_no_place(en
     assert (places, inside.is_full) == ([True, True, False], False)
 
 
-def test_where_paths_have_a_prefix_serve_takes_it_off(encoder: FakeEncoder) -> None:
+async def test_where_paths_have_a_prefix_serve_takes_it_off(encoder: FakeEncoder) -> None:
     inside = Inside()
     register(inside, Service(encoder)._app)  # noqa: SLF001
     app = _apply_middlewares(inside.answers, middlewares())
@@ -137,7 +137,7 @@ def test_where_paths_have_a_prefix_serve_takes_it_off(encoder: FakeEncoder) -> N
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
             return await client.get("/api/-/healthz")
 
-    assert asyncio.run(call()).text == "inside"
+    assert (await call()).text == "inside"
 
 
 def test_an_application_that_fails_is_not_under_way_for_ever(encoder: FakeEncoder) -> None:

@@ -4,7 +4,6 @@ The imports of Ray warn, and warnings are errors here.
 """
 
 import abc
-import asyncio
 import logging
 import subprocess
 import sys
@@ -258,7 +257,7 @@ def test_serves_own_classes_take_the_calls() -> None:
         probe.check_call(attrgetter(path)(real), *range(positional), **dict.fromkeys(keywords))
 
 
-def test_the_accounting_makes_the_calls_that_are_checked() -> None:
+async def test_the_accounting_makes_the_calls_that_are_checked() -> None:
     """Every call of `ReplicaAccounting` stands in `CALLS`, with its arguments."""
     made: set[tuple[str, int, tuple[str, ...]]] = set()
 
@@ -281,7 +280,7 @@ def test_the_accounting_makes_the_calls_that_are_checked() -> None:
     )
     accounting = ReplicaAccounting(fake)
     assert not accounting.is_full
-    asyncio.run(accounting.enter())
+    await accounting.enter()
     accounting.leave()
     accounting.called(accounting.began(), error=False)
     accounting.ended(accounting.began(), "GET", "/", 200)

@@ -1,0 +1,80 @@
+"""Requests of other APIs' clients: null fields are absent, and fields that change no vector may be unknown.
+
+A field that would change vectors, dimensions, types or truncation is honoured or an error; a name that looks like one
+of these is treated as one. All others are ignored, and the response names them.
+"""
+
+import re
+from difflib import get_close_matches
+from typing import Any, Final
+from urllib.parse import quote
+
+from pydantic import ConfigDict, model_validator
+
+from app.errors import InvalidRequest
+from app.schemas.wire import SnakeWire
+
+IGNORED_HEADER: Final = "x-embedding-ignored-fields"
+MAX_NAMED: Final = 20
+_MAX_NAME: Final = 64
+
+# Accepted by name, although they contain a part of `_MATTERS`.
+_HARMLESS: Final = frozenset({"user", "metadata", "model_info", "prompt_cache_key", "prompt_cache_retention"})
+_MATTERS: Final = re.compile(
+    "adapter|chunk|dense|dim|document|encoding|format|image|input|instruct|lang|layer|length|lora|modal|model|normal"
+    "|passage|pool|precision|prefix|prompt|quant|query|scale|side|sparse|special|suffix|task|template|text|title|token"
+    "|trunc|type|vector"
+)
+# The values with which a field asks for what this service does anyway.
+_DEFAULTS: Final[dict[str, tuple[Any, ...]]] = {
+    **dict.fromkeys(("normalize", "normalized", "embed_normalize", "normalize_embeddings"), (True,)),
+    **dict.fromkeys(("truncate", "truncation", "auto_truncate"), (True, "END", "end")),
+    **dict.fromkeys(("truncation_side", "truncation_direction"), ("right", "Right")),
+    **dict.fromkeys(("embedding_type", "embedding_types", "encoding_format", "output_dtype"), ("float", ["float"])),
+    **dict.fromkeys(("late_chunking", "return_multivector", "return_token_ids"), (False,)),
+    "add_special_tokens": (True,),
+    "modality": ("text",),
+}
+_OURS: Final = {
+    "output_dimension": "dimensions",
+    "outputDimensionality": "dimensions",
+    "embedding_type": "encoding_format or output_dtype",
+    "task": "input_type or prompt_name",
+    "task_type": "input_type or prompt_name",
+    "instruction": "prompt_name",
+    "prompt": "prompt_name",
+}
+
+
+class CompatibleWire(SnakeWire):
+    """A request that may have fields which this service does not know."""
+
+    model_config = ConfigDict(extra="allow")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any) -> Any:
+        return {name: value for name, value in data.items() if value is not None} if isinstance(data, dict) else data
+
+    @property
+    def ignored(self) -> list[str]:
+        """The fields without effect, in order. Raises InvalidRequest for one that would change the response."""
+        given = list(self.model_extra or ())
+        known = sorted(type(self).model_fields)
+        for name in given:
+            if self._matters(name, known):
+                instead = _OURS.get(name)
+                hint = f"Use `{instead}`." if instead else f"Known fields: {', '.join(known)}."
+                raise InvalidRequest(f"`{name}` is not supported and might change the response. {hint}", name)
+        return ["user", *given] if "user" in known and "user" in self.model_fields_set else given
+
+    def _matters(self, name: str, known: list[str]) -> bool:
+        value = (self.model_extra or {})[name]
+        if name in _HARMLESS or any(value == one and type(value) is type(one) for one in _DEFAULTS.get(name, ())):
+            return False
+        return bool(_MATTERS.search(name.lower()) or get_close_matches(name.lower(), known, 1, 0.75))
+
+    def ignored_header(self) -> dict[str, str]:
+        """The response header that names the ignored fields, percent-encoded; empty if there are none."""
+        names = ", ".join(quote(name[:_MAX_NAME], safe="") for name in self.ignored[:MAX_NAMED])
+        return {IGNORED_HEADER: names} if names else {}

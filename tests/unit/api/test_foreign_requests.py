@@ -1,0 +1,194 @@
+"""What clients of other APIs send: byte order marks, doubled slashes, fields that this service does not know."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from app.api.routes import ROUTES
+from app.config.args import ModelArgs
+from app.schemas.compatibility import IGNORED_HEADER
+from tests.support.calling import Service
+from tests.support.service_fakes import MODEL, FakeEncoder
+
+OPENAI, TEI, TOKENIZE = "/v1/embeddings", "/embed", "/tokenize"
+BODIES: dict[str, dict[str, Any]] = {
+    OPENAI: {"model": MODEL, "input": "abc"},
+    TEI: {"inputs": "abc"},
+    "/": {"inputs": "abc"},
+    TOKENIZE: {"inputs": "abc"},
+}
+each_route = pytest.mark.parametrize("path", BODIES)
+
+
+def post(path: str, **fields: Any) -> httpx.Response:
+    return Service().post(path, json=BODIES[path] | fields)
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES if r.request and r.example], ids=lambda route: route.path)
+def test_a_byte_order_mark_is_accepted(route: Any) -> None:
+    service = Service(FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"), FakeEncoder("makers/pictures", ("image",)))
+    body = json.dumps(route.example).encode()
+    plain, marked = (
+        service.post(route.path, content=mark + body, headers={"content-type": "application/json"})
+        for mark in (b"", b"\xef\xbb\xbf")
+    )
+    assert (plain.status_code, marked.status_code) == (200, 200)
+    assert plain.json().keys() == marked.json().keys() if isinstance(plain.json(), dict) else True
+
+
+def test_wide_encodings_are_named() -> None:
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32"):
+        answer = Service().post(
+            "/embed/text", content='{"texts": ["a"]}'.encode(encoding), headers={"content-type": "application/json"}
+        )
+        assert answer.status_code == 400
+        assert answer.json()["error"]["message"] == "The body is not valid JSON: send it as UTF-8."
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "//embed", 200),
+        ("POST", "/embed/", 200),
+        ("POST", "///embed//", 200),
+        ("POST", "//", 200),
+        ("GET", "//health", 200),
+        ("GET", "/health/", 200),
+        ("GET", "/v1/models/", 200),
+        ("GET", "//v1//models", 200),
+        ("GET", "/docs/", 200),
+        ("DELETE", "/embed/", 405),
+        ("GET", "//static//main.js", 404),
+        ("GET", f"/v1/models/{MODEL}/", 200),
+        ("GET", "/v1/models/no/such//model", 404),
+    ],
+)
+def test_slashes_are_folded_for_fixed_paths(method: str, path: str, status: int) -> None:
+    service = Service()
+    # httpx would read `//embed` as a host.
+    url = f"http://service{path}"
+    answer = service.request(method, url, **({"json": {"inputs": "abc"}} if method == "POST" else {}))
+    assert (answer.status_code, "location" in answer.headers) == (status, False)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_openai"),
+    [
+        ("/v1/nothing", True),
+        ("//v1/nothing", True),
+        ("/v1", True),
+        ("/v1/", True),
+        ("/v10/a", False),
+        ("/a/v1/", False),
+    ],
+)
+def test_what_is_no_route_answers_in_the_format_of_its_prefix(path: str, is_openai: bool) -> None:
+    answer = Service().get(f"http://service{path}")
+    assert (answer.status_code, "type" in answer.json()["error"]) == (404, is_openai)
+
+
+@each_route
+def test_null_is_absent(path: str) -> None:
+    plain = post(path)
+    nulls = post(path, model=None, user=None, truncate=None, prompt_name=None, dimensions=None, whatever=None)
+    assert (nulls.status_code, nulls.json()) == (200, plain.json())
+    assert IGNORED_HEADER not in nulls.headers
+
+
+def test_the_model_may_be_missing() -> None:
+    answer = Service().post(OPENAI, json={"input": "abc"})
+    assert (answer.status_code, answer.json()["model"]) == (200, MODEL)
+    assert Service().post(OPENAI, json={"input": [{"text": "abc"}]}).json()["model"] == MODEL
+    assert Service().post(OPENAI, json={"input": "abc", "model": ""}).json()["model"] == MODEL
+
+
+def test_objects_without_a_model_share_one() -> None:
+    service = Service(FakeEncoder(), FakeEncoder("makers/pictures", ("image", "text")))
+    models = {"image_models": (ModelArgs(id="makers/pictures"),)}
+    service.embeddings.args = service.embeddings.args.model_copy(update=models)
+    picture = next(r.example for r in ROUTES if r.path == "/embed/image")
+    assert picture is not None
+    answer = service.post(OPENAI, json={"input": ["abc", {"image": picture["images"][0]}]})
+    assert (answer.status_code, answer.json()["model"]) == (200, "makers/pictures")
+
+
+@each_route
+def test_fields_that_change_nothing_are_ignored_and_named(path: str) -> None:
+    fields = {"user": "me", "metadata": {"a": 1}, "drop_params": True, "ünïcode, name": 1}
+    answer = post(path, **fields)
+    assert answer.status_code == 200
+    assert answer.json() == post(path).json()
+    assert answer.headers[IGNORED_HEADER] == "user, metadata, drop_params, %C3%BCn%C3%AFcode%2C%20name"
+
+
+def test_twenty_are_named() -> None:
+    answer = post(OPENAI, **{f"x{i}": i for i in range(30)}, **{"y" * 5000: 1})
+    assert answer.headers[IGNORED_HEADER].split(", ") == [f"x{i}" for i in range(20)]
+    assert answer.status_code == 200
+    assert post(TEI, **{"y" * 5000: 1}).headers[IGNORED_HEADER] == "y" * 64
+
+
+@each_route
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"output_dimension": 2},
+        {"outputDimensionality": 2},
+        {"dimension": 2},
+        {"dimensons": 2},
+        {"embedding_type": "int8"},
+        {"embedding_types": ["float", "int8"]},
+        {"task": "retrieval.query"},
+        {"taskType": "RETRIEVAL_QUERY"},
+        {"instruction": "Represent"},
+        {"prompt": "query: "},
+        {"promptName": "query"},
+        {"late_chunking": True},
+        {"truncation": False},
+        {"truncation_side": "left"},
+        {"truncateDirection": "Left"},
+        {"max_length": 5},
+        {"max_tokens": 5},
+        {"embed_normalize": False},
+        {"normalised": False},
+        {"normalize_embeddings": 1},
+        {"pooling": "cls"},
+        {"query": "a"},
+        {"images": ["a"]},
+        {"texts": ["a"]},
+        {"encodingFormat": "base64"},
+        {"chat_template": "a"},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_fields_that_would_change_vectors_are_refused(path: str, fields: dict[str, Any]) -> None:
+    answer = post(path, **fields)
+    [name] = fields
+    assert answer.status_code == (400 if path == OPENAI else 422)
+    assert f"`{name}`" in answer.text
+
+
+@each_route
+def test_fields_that_ask_for_the_default_are_ignored(path: str) -> None:
+    fields = {"embed_normalize": True, "truncation": True, "late_chunking": False, "embedding_type": "float"}
+    answer = post(path, **fields)
+    assert (answer.status_code, answer.headers[IGNORED_HEADER]) == (200, ", ".join(fields))
+
+
+def test_truncate_prompt_tokens_where_nothing_is_cut() -> None:
+    tokens = post(OPENAI).json()["usage"]["prompt_tokens"]
+    for limit in (tokens, 10_000, -1):
+        assert post(OPENAI, truncate_prompt_tokens=limit).json() == post(OPENAI).json()
+    for limit in (tokens - 1, 0, -2):
+        answer = post(OPENAI, truncate_prompt_tokens=limit)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "truncate_prompt_tokens")
+
+
+@pytest.mark.parametrize("path", ["/embed/text", "/search", "/similarity", "/embed/batch"])
+def test_native_routes_stay_strict(path: str) -> None:
+    example = next(r.example for r in ROUTES if r.path == path)
+    assert example is not None
+    answer = Service().post(path, json=example | {"user": "me"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "user")
