@@ -14,6 +14,7 @@ from typing import Any
 from tokenizers import Tokenizer as Backend
 from tokenizers import normalizers
 
+from app.encoders.long_texts import as_far_as_read
 from app.errors import InvalidItem
 from app.types import Prompted, TextInput, Token, TokenIds, TokenizedText
 
@@ -48,7 +49,8 @@ class Tokenizer:
         self._prompt = prompt
         self._backend = backend
         # Does not track offsets, which nobody asks for; older versions lack it.
-        self._encode = getattr(backend, "encode_batch_fast", backend.encode_batch)
+        encode = getattr(backend, "encode_batch_fast", backend.encode_batch)
+        self._encode = as_far_as_read(backend, encode, max_tokens)
         self._encode_from_end = _cutting_the_start(backend, max_tokens)
         self._begin, self._end = _special_tokens(backend)
 
@@ -108,7 +110,7 @@ class Tokenizer:
 def _cutting_the_start(backend: Backend, max_tokens: int) -> Any:
     other = Backend.from_str(backend.to_str())
     other.enable_truncation(max_tokens, direction="left")
-    return getattr(other, "encode_batch_fast", other.encode_batch)
+    return as_far_as_read(other, getattr(other, "encode_batch_fast", other.encode_batch), max_tokens, left=True)
 
 
 def _tokens(encoding: Any, text: str) -> list[Token]:
