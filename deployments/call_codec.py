@@ -20,13 +20,8 @@ OF_IMAGES: Final = ("method", "timeout_s", "sizes")
 def pack_call(method: str, args: Sequence[Any]) -> tuple[bytes, bytes]:
     """Raises TypeError or ValueError where the call is none of these, or its texts are no Unicode."""
     items, timeout_s, origins, *large = args
-    fields = {
-        "version": VERSION,
-        "method": method,
-        "timeout_s": timeout_s,
-        "origins": origins,
-        "large": large == [True],
-    }
+    fields = {"version": VERSION, "method": method, "timeout_s": timeout_s, "origins": origins}
+    fields["large"] = large == [True]
     if method == "encode_images":
         fields["sizes"] = [len(crop) for crop in items]
         return orjson.dumps(fields), b"".join(items)

@@ -38,7 +38,7 @@ class Clip(EncoderReplica):
     ) -> EncodeReply:
         """One outcome per image, in order; each is the RGB bytes of the crop that the model reads."""
         self._require()
-        return await self._encode(crops, timeout_s, origins, large)
+        return await self._encode(crops, timeout_s, origins, large=large)
 
     async def encode_image_alone(self, crop: bytes) -> AsyncGenerator[EncodeReply | None]:
         """As `encode_text_alone`, of an image."""
@@ -48,13 +48,7 @@ class Clip(EncoderReplica):
             yield await self._encode([crop], float("inf"), exclusive=True)
 
     async def _encode(
-        self,
-        crops: Sequence[bytes],
-        timeout_s: float,
-        origins: Origins | None = None,
-        large: bool = False,
-        *,
-        exclusive: bool = False,
+        self, crops: Sequence[bytes], timeout_s: float, origins: Origins | None = None, **kind: bool
     ) -> EncodeReply:
         arrived = time.monotonic()
         pixels = await asyncio.get_running_loop().run_in_executor(self._workers, self._normalize, crops)
@@ -66,8 +60,7 @@ class Clip(EncoderReplica):
             truncated=[False] * len(crops),
             prepare_ms=(time.monotonic() - arrived) * 1e3,
             origins=origins,
-            large=large,
-            exclusive=exclusive,
+            **kind,
         )
 
     def _normalize(self, crops: Sequence[bytes]) -> list[Vector]:

@@ -88,9 +88,8 @@ class EncoderReplica:
     async def encode_texts(
         self, texts: Sequence[TextInput], timeout_s: float, origins: Origins | None = None, large: bool = False
     ) -> EncodeReply:
-        """One outcome per text, in order. After `timeout_s` nobody waits for the rest. `large`: they are of a request
-        of more than one micro-batch."""
-        return await self._require().encode(texts, timeout_s, origins, large)
+        """One outcome per text, in order. After `timeout_s` nobody waits for the rest. `large`: as in `Job`."""
+        return await self._require().encode(texts, timeout_s, origins, large=large)
 
     async def encode_text_alone(self, text: TextInput) -> AsyncGenerator[EncodeReply | None]:
         """None when it begins, with nothing else of this kind beside it, then the outcome."""

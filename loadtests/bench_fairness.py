@@ -67,10 +67,20 @@ class Seen:
         }  # fmt: skip
 
 
-async def beside(server: Server, piles: int, texts: int, words: int, seconds: float) -> Seen:
-    """Singles for so many seconds while `piles` clients send large requests."""
+async def beside(
+    server: Server,
+    piles: int,
+    *,
+    texts: int,
+    words: int,
+    seconds: float,
+    head_start_s: float = HEAD_START_S,
+    think_s: float = THINK_S,
+    least: int = 1,
+) -> Seen:
+    """Singles for so many seconds, and `least` in any case, while `piles` clients send large requests."""
     seen, number = Seen(), iter(range(10**9))
-    over = time.perf_counter() + HEAD_START_S + seconds
+    over = time.perf_counter() + head_start_s + seconds
 
     async def large() -> None:
         connection = Connection(server.host, server.port)
@@ -88,14 +98,14 @@ async def beside(server: Server, piles: int, texts: int, words: int, seconds: fl
 
     async def singles() -> None:
         connection = Connection(server.host, server.port)
-        await asyncio.sleep(HEAD_START_S)
-        while time.perf_counter() < over:
+        await asyncio.sleep(head_start_s)
+        while time.perf_counter() < over or len(seen.seconds) + seen.refused < least:
             answer = await connection.post(server.path, server.body(workloads.short(1)))
             if answer.status == 200:
                 seen.seconds.append(answer.seconds)
             else:
                 seen.refused += 1
-            await asyncio.sleep(THINK_S)
+            await asyncio.sleep(think_s)
         await connection.close()
 
     tasks = [asyncio.create_task(large()) for _ in range(piles)]
@@ -165,7 +175,7 @@ def main() -> None:
                         one_by_one(server.port, "POST", server.path, bodies)
         for piles in args.piles:
             for server in found:
-                seen = asyncio.run(beside(server, piles, args.texts, args.words, args.seconds))
+                seen = asyncio.run(beside(server, piles, texts=args.texts, words=args.words, seconds=args.seconds))
                 rows.append({"piles": piles, "system": server.name, **seen.figures()})
                 print(rows[-1], file=sys.stderr, flush=True)
                 time.sleep(3.0)

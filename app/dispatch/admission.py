@@ -60,15 +60,11 @@ class AdmissionControl(Generic[T]):
         """Until what waits now is answered."""
         return self.waiting / self.rate
 
-    def check(self, units: float, waited_s: float, ahead: Callable[[], float] | None = None) -> None:
-        """Raises Overloaded if a request that costs so many units can't be answered in time; see `refusal`."""
-        if (refused := self.refusal(units, waited_s, ahead)) is not None:
-            raise refused
-
     def refusal(
         self, units: float, waited_s: float, ahead: Callable[[], float] | None = None, items: int = 1
     ) -> Overloaded | None:
-        """What `check` would raise. If fewer than `items` could be done by the deadline, it says how many.
+        """Of a request that costs so many units and can't be answered in time. If fewer than its `items` could be, it
+        says how many.
 
         Args:
             waited_s: How long the oldest has waited. An estimate alone refuses nothing: while no request has waited
@@ -94,9 +90,10 @@ class AdmissionControl(Generic[T]):
 
     @contextmanager
     def track(self, items: Sequence[T]) -> Iterator[None]:
-        """For work that waits elsewhere: refuse it as `check` does, or keep account of it until the block's end."""
+        """For work that waits elsewhere: refuse it (Overloaded), or keep account of it until the block's end."""
         now, ticket, units = self.clock(), object(), self.cost(items)
-        self.check(units, now - next(iter(self._tracked.values()), now))
+        if (refusal := self.refusal(units, now - next(iter(self._tracked.values()), now))) is not None:
+            raise refusal
         self._tracked[ticket] = now
         self.waiting += units
         try:

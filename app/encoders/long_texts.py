@@ -1,7 +1,6 @@
-"""Long texts are tokenised as far as they are read.
+"""Long texts are tokenised as far as they are read: a model reads some hundred tokens, and the rest would be cut off.
 
-A model reads some hundred tokens; of a text of thousands of words the rest is tokenised only to be cut off. Where a
-tokenizer reads word by word, a part that ends at a space has the tokens that the whole text has there.
+Where a tokenizer reads word by word, a part that ends at a space has the tokens that the whole text has there.
 """
 
 import json
@@ -17,14 +16,13 @@ Encode = Callable[[Sequence[str]], list[Encoding]]
 CHARACTERS, GROWTH = 8, 4
 # So many tokens next to the cut may be others than in the whole text, where characters there are dropped or changed.
 MARGIN = 8
-# What divides a text at spaces at least, and looks at nothing beyond them.
-WORD_BY_WORD = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
+# Pre-tokenizers that divide at spaces at least, and look at nothing beyond them; and that divide by character.
+WORD_BY_WORD = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit", "ByteLevel", "Metaspace"}
+DIVIDES_MORE = {"Digits", "Punctuation"}
 # How the patterns of GPT's family and CLIP's end: a word may have one space before it, and other white space stands for
 # itself or for nothing.
 PATTERNS = (r"\s+(?!\S)|\s+", r"[^\s\p{L}\p{N}]+")
-# What divides further, character by character.
-DIVIDES_MORE = {"Digits", "Punctuation"}
-# What changes characters without regard to words.
+# Normalizers that change characters without regard to words, and the spaces that they make one.
 BY_CHARACTER = {
     "BertNormalizer",
     "Lowercase",
@@ -37,6 +35,7 @@ BY_CHARACTER = {
     "Strip",
     "StripAccents",
 }
+RUNS_OF_SPACES = (" {2,}", r"\s+")
 
 
 def as_far_as_read(backend: Backend, encode: Encode, max_tokens: int, *, left: bool = False) -> Encode:
@@ -65,54 +64,41 @@ def part(text: str, characters: int, *, left: bool) -> str:
     """The start, or with `left` the end, of a longer text, cut where a word meets a space; else all of it."""
     if len(text) <= characters:
         return text
-    if left:
-        at = text.find(" ", len(text) - characters)
-        while at > 0 and text[at - 1].isspace():
-            at = text.find(" ", at + 1)
-        return text[at:] if at > 0 else text
-    at = text.rfind(" ", 0, characters)
+    at = text.find(" ", len(text) - characters) if left else text.rfind(" ", 0, characters)
     while at > 0 and text[at - 1].isspace():
-        at = text.rfind(" ", 0, at)
-    return text[:at] if at > 0 else text
+        at = text.find(" ", at + 1) if left else text.rfind(" ", 0, at)
+    if at <= 0:
+        return text
+    return text[at:] if left else text[:at]
+
+
+def reads_word_by_word(backend: Backend) -> bool:
+    """Whether tokens of one word never depend on another: known of some kinds of tokenizers, and taken of no other."""
+    if any(" " in token.content for token in backend.get_added_tokens_decoder().values()):
+        return False
+    dividers = [one for one in _parts(backend.pre_tokenizer) if one["type"] not in DIVIDES_MORE]
+    return bool(dividers) and _divides(dividers[0]) and all(map(_is_by_character, _parts(backend.normalizer)))
 
 
 def _is_enough(encoding: Encoding) -> bool:
     return sum(len(rest.ids) for rest in encoding.overflowing) > MARGIN
 
 
-def reads_word_by_word(backend: Backend) -> bool:
-    """Whether tokens of one word never depend on another: known of some kinds of tokenizers, and taken of no other."""
-    added = (token.content for token in backend.get_added_tokens_decoder().values())
-    if any(" " in content for content in added):
-        return False
-    dividers = [one for one in _parts(backend.pre_tokenizer) if one["type"] not in DIVIDES_MORE]
-    return all(map(_by_character, _parts(backend.normalizer))) and bool(dividers) and _divides(dividers[0])
-
-
 def _parts(component: Any) -> list[dict[str, Any]]:
-    if component is None:
-        return []
-    state = json.loads(component.__getstate__())
-    parts: list[dict[str, Any]] = state.get("normalizers") or state.get("pretokenizers") or [state]
+    state = json.loads(component.__getstate__()) if component is not None else {"normalizers": []}
+    parts: list[dict[str, Any]] = state.get("normalizers", state.get("pretokenizers", [state]))
     return parts
 
 
-def _by_character(normalizer: dict[str, Any]) -> bool:
-    if normalizer["type"] == "Replace":
-        # Runs of spaces to one, as sentencepiece does; characters to others.
-        pattern, content = normalizer["pattern"], normalizer["content"]
-        return pattern in ({"Regex": " {2,}"}, {"Regex": r"\s+"}) or (
-            len(pattern.get("String", "  ")) == 1 and pattern != {"String": " "} and " " not in content
-        )
-    return normalizer["type"] in BY_CHARACTER
+def _is_by_character(normalizer: dict[str, Any]) -> bool:
+    if normalizer["type"] != "Replace":
+        return normalizer["type"] in BY_CHARACTER
+    return normalizer["pattern"].get("Regex") in RUNS_OF_SPACES
 
 
 def _divides(pre_tokenizer: dict[str, Any]) -> bool:
-    kind = pre_tokenizer["type"]
-    if kind == "Split":
+    if pre_tokenizer["type"] == "Split":
         return str(pre_tokenizer["pattern"].get("Regex", "")).endswith(PATTERNS)
-    return (
-        kind in WORD_BY_WORD
-        or (kind == "ByteLevel" and pre_tokenizer.get("use_regex", True))
-        or (kind == "Metaspace" and pre_tokenizer.get("split", True))
-    )
+    # Byte-level and sentencepiece's may be set not to divide.
+    divides = pre_tokenizer.get("use_regex", True) and pre_tokenizer.get("split", True)
+    return divides and pre_tokenizer["type"] in WORD_BY_WORD

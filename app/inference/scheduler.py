@@ -20,9 +20,6 @@ from app.types import Vector
 
 logger = logging.getLogger(__name__)
 
-# Of what a model said when it failed, in the item's error.
-REASON_CHARACTERS = 200
-
 
 @dataclass(slots=True, eq=False)
 class EncodeJob(Job):
@@ -215,11 +212,11 @@ def _job(part: Slice) -> EncodeJob:
 
 
 def _reason(cause: BaseException | None) -> str:
-    """For a client: the first line, without paths."""
+    """For a client: what the model said, without paths and not all of it."""
     if cause is None:
         return "wrong shape"
     words = without_paths(str(cause)).strip().partition("\n")[0]
-    return f"{type(cause).__name__}: {words[:REASON_CHARACTERS]}" if words else type(cause).__name__
+    return f"{type(cause).__name__}: {words[:200]}".removesuffix(": ")
 
 
 def _placed(job: EncodeJob, indices: list[int], result: Vector | BaseException) -> bool:

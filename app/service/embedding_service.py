@@ -223,13 +223,13 @@ class EmbeddingService:
 
     def _late(self, done: int, items: int) -> DeadlineExceeded:
         """The error of items that were not encoded in time, beside some that were and are in the cache now."""
-        seconds = self.limits.deadline_s
+        within = f"within {self.limits.deadline_s:g} s."
         if not done:
-            return DeadlineExceeded(f"The model did not answer within {seconds:g} s.")
-        words = (
-            f"The model did {done:,} of {items:,} items within {seconds:g} s. They are cached: send the same request"
+            return DeadlineExceeded(f"The model did not answer {within}")
+        hint = (
+            f"They are cached: send the same request again to go on from there, or at most {done:,} new items at once."
         )
-        late = DeadlineExceeded(f"{words} again to go on from there, or at most {done:,} new items at once.", None, 1)
+        late = DeadlineExceeded(f"The model did {done:,} of {items:,} items {within} {hint}", retry_after=1)
         late.max_items = done
         return late
 

@@ -106,7 +106,7 @@ OVERLOAD: Final = [
     M("calls that Serve sees", "app/dispatch/coalescer.py", "min(self.max_width - calls, queue.items // self.full)", "0", COALESCING),
     M("calls overlap", "app/dispatch/admission.py", "max(began, self._answered_at) if is_busy", "began if is_busy", ADMISSION),
     M("a rate of late", "app/dispatch/admission.py", "            self._calls.popleft()\n", "            break\n", ADMISSION),
-    M("images that can't be decoded in time", "app/dispatch/admission.py", "        self.check(units, now - next(iter(self._tracked.values()), now))\n", "", "tests/unit/images/test_reader.py"),
+    M("images that can't be decoded in time", "app/dispatch/admission.py", "            raise refusal\n", "            pass\n", "tests/unit/images/test_reader.py"),
     M("a deadline of decoding", "app/images/reader.py", "async with asyncio.timeout(deadline_s):", "async with asyncio.timeout(None):", "tests/unit/images/test_reader.py"),
     M("a batch refused is a 429", "app/api/endpoints/batch.py", "    _check_overloaded(outcomes)\n", "", TROUBLE),
 ]  # fmt: skip

@@ -48,6 +48,14 @@ def test_fields_that_a_version_does_not_know_are_ignored() -> None:
     assert unpack_call(orjson.dumps(fields), body) == ("encode_texts", ["a", Prompted("b", "p")], 1.0, None, False)
 
 
+def test_a_call_of_a_large_request_says_so_and_one_of_an_older_version_is_of_a_small_one() -> None:
+    head, body = pack_call("encode_texts", (["a"], 1.0, None, True))
+    assert unpack_call(head, body) == ("encode_texts", ["a"], 1.0, None, True)
+    fields = orjson.loads(head)
+    del fields["large"]
+    assert unpack_call(orjson.dumps(fields), body)[-1] is False
+
+
 def test_a_field_that_is_missing_is_named_with_the_versions() -> None:
     earlier = STATUS.fields() | {"version": 0}
     del earlier["info"], earlier["replica"]

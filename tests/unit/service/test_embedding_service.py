@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from app.errors import DeadlineExceeded, InvalidItem, ModelNotFound, ModelUnavailable, Overloaded, PayloadTooLarge
+from app.service.batch import Item, Outcome, embed_mixed
 from app.service.embedding_service import EmbeddingService
 from app.service.encoder import ModelState
 from app.service.request_context import RequestContext, use
@@ -312,3 +313,24 @@ async def test_logging_is_quiet_when_all_is_well(caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.INFO):
         await service_of(FakeEncoder()).embed_texts(["a"])
     assert [record for record in caplog.records if record.name.startswith("app")] == []
+
+
+async def test_a_mixed_batch_is_one_request_to_its_model_whatever_its_batch_size() -> None:
+    encoder, other = FakeEncoder(), FakeEncoder("other/model")
+    service = service_of(encoder, other, text_bytes=8)
+    await service.embed_texts(["bb"])
+    texts = ["a", "bb", "ccc", "much too long", "dddd"]
+    items = [Item("text", text, None) for text in texts] + [Item("text", "x", "other/model")]
+    outcomes, batches = await embed_mixed(service, items, 2)
+    assert (encoder.calls, other.calls, batches) == ([["bb"], ["a", "ccc", "dddd"]], [["x"]], 3)
+    wrong = outcomes[3]
+    assert isinstance(wrong, PayloadTooLarge)
+    assert (wrong.message, wrong.param) == ("`items.3` has 13 bytes; at most 8 per text.", "items.3")
+    assert [outcome.cached for outcome in outcomes if isinstance(outcome, Outcome)] == [False, True] + [False] * 3
+
+
+async def test_a_mixed_batch_is_cut_only_where_a_request_could_not_have_more() -> None:
+    encoder = FakeEncoder()
+    service = service_of(encoder, texts=3)
+    outcomes, batches = await embed_mixed(service, [Item("text", text * 2, None) for text in "abcdefg"], 100)
+    assert ([len(call) for call in encoder.calls], batches, len(outcomes)) == ([3, 3, 1], 1, 7)
