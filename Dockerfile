@@ -22,8 +22,10 @@ FROM python AS dependencies
 RUN python -m venv /opt/venv
 WORKDIR /src
 COPY constraints.txt pyproject.toml ./
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
-    > requirements.txt
+# Without our own client, which is code of this repository: no index is asked for it.
+RUN python -c "import tomllib; needed = tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']; \
+    print(*(name for name in needed if name != 'embeddings-client'), sep='\n')" > requirements.txt
+
 
 FROM dependencies AS cpu-packages
 ARG TORCH_INDEX=""
@@ -33,18 +35,20 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --no-deps --constraint constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch \
     && pip install --constraint constraints.txt --requirement requirements.txt
 COPY LICENSE README.md ./
+COPY clients/python clients/python
 COPY app app
 COPY deployments deployments
-RUN pip install --no-cache-dir --no-deps . && pip check
+RUN pip install --no-cache-dir --no-deps ./clients/python . && pip check
 
 FROM dependencies AS cuda-packages
 # hadolint ignore=DL3042
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --constraint constraints.txt --requirement requirements.txt
 COPY LICENSE README.md ./
+COPY clients/python clients/python
 COPY app app
 COPY deployments deployments
-RUN pip install --no-cache-dir --no-deps . && pip check
+RUN pip install --no-cache-dir --no-deps ./clients/python . && pip check
 
 
 # Weights of the hub, read-only at run time; HF_HUB_OFFLINE=1 in the manifests then asks nobody.

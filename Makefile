@@ -22,9 +22,9 @@ $(VENV)/.created:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.serve: $(VENV)/.created pyproject.toml constraints.txt
+$(VENV)/.serve: $(VENV)/.created pyproject.toml clients/python/pyproject.toml constraints.txt
 	@echo "Installing the service (the first time takes some minutes) ..."
-	@$(PIP) install --constraint constraints.txt --editable .
+	@$(PIP) install --constraint constraints.txt --editable ./clients/python --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.serve pyproject.toml constraints.txt
@@ -42,10 +42,10 @@ test-fast: $(VENV)/.dev ## Only pure logic and the API in process: no Ray, no re
 	@exec $(BIN)/python -m pytest tests/unit tests/negative_controls
 
 test: test-fast ## The test suite: what is quick first, then what loads models or starts Ray
-	@exec $(BIN)/python -m pytest tests/models tests/cluster
+	@exec $(BIN)/python -m pytest tests/models tests/cluster -m "not slow"
 
 test-slow: $(VENV)/.dev ## What is long: other people's clients, examples, fuzzing, dashboards, a tenth of the controls
-	@$(BIN)/python -m pytest tests/slow
+	@$(BIN)/python -m pytest tests/slow tests/cluster -m slow
 	@exec $(BIN)/python -m tests.negative_controls --tenth "$$(git rev-parse HEAD 2>/dev/null)"
 
 check: $(VENV)/.dev ## Format, lint, types, import rules

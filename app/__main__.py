@@ -12,7 +12,7 @@ from app.auth import key_file
 from app.cli import flags
 from app.cli import key as key_command
 from app.config.file import read_args
-from app.config.settings import AppArgs, ClientSettings, LaunchSettings, image_model_is_chosen
+from app.config.settings import AppArgs, ClientSettings, LaunchSettings, image_model_is_chosen, process_environment
 from app.encoders.weights import pull, resolve
 from app.errors import ServiceError
 from app.local.launcher import SERVE_HERE, Launcher, access_notice
@@ -20,6 +20,7 @@ from app.local.launcher import SERVE_HERE, Launcher, access_notice
 
 def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
+    given = process_environment()
     load_dotenv(".env")
     if options.command == "pull":
         return _pull(options.model, options.revision)
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         return _corpus(options, args, sys.argv[1:] if argv is None else argv)
     if options.command != SERVE_HERE:
         _say(notice)
-        return Launcher(settings, options.config, _say, reload=options.command == "dev").run()
+        return Launcher(settings, options.config, _say, options.command == "dev", given).run()
     _serve_here(args.model_copy(update={"shapes_clip_may_serve": not image_model_is_chosen()}), settings)
     return 0
 
@@ -75,7 +76,7 @@ def _pull(model: str, revision: str | None) -> int:
             weights = resolve(model, revision, offline=True)
         except ServiceError:
             return _complain(error.message)
-        _say(f"The hub can't be reached, but the files are here already ({weights.source}).")
+        _say(f"{error.message} The files are here already ({weights.source}).")
     _say(f"{weights.id} is at {weights.directory}")
     return 0
 

@@ -4,17 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-Vector = NDArray[np.float32]
-"""float32, shape (dimensions,) or (n, dimensions), C-contiguous."""
+from embeddings_client.types import InputType as InputType
+from embeddings_client.types import OutputType as OutputType
+from embeddings_client.types import SimilarityMetric as SimilarityMetric
+from embeddings_client.types import Vector as Vector
 
 Modality = Literal["text", "image"]
-SimilarityMetric = Literal["cosine", "euclidean", "dot"]
-InputType = Literal["query", "document"]
 Cut = Literal["end", "start"]
-OutputType = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 KeyScope = Literal["embed", "read", "admin"]
 """What an API key may do: embed, read status, or change shared state."""
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from app.client import EmbeddingClient, average_embeddings, find_similar
-from app.types import Vector
+from embeddings_client import EmbeddingClient, Texts, average_embeddings, find_similar
+from embeddings_client.types import Vector
 
 __all__ = ["average_embeddings", "encode_images", "encode_text", "find_similar", "post", "url_from_command_line"]
 
@@ -35,7 +35,8 @@ def post(url: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
 def encode_text(url: str, texts: Sequence[str], model: str | None = None) -> Vector:
     """(n, dimensions), rows of length 1, in the order of `texts`."""
     with EmbeddingClient(url) as client:
-        return client.embed_texts(texts, model=model)
+        # By `run`, since `embed_texts` would warn of the few passages that are longer than the model reads.
+        return client.run(Texts(texts, model=model)).vectors
 
 
 def encode_images(url: str, images: Sequence[bytes | Path], model: str | None = None) -> Vector:

@@ -153,14 +153,11 @@ def _wait_until_healthy(process: "subprocess.Popen[bytes]", url: str) -> None:
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    family = _family(process.pid)
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(30)
-    for left in family:
+    """At once: how a service ends well is looked at elsewhere."""
+    for each in _family(process.pid):  # parents first, who would start others
         with contextlib.suppress(psutil.Error):
-            left.kill()
+            each.kill()
+    process.wait(30)
 
 
 def _family(pid: int) -> list[psutil.Process]:

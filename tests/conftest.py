@@ -21,6 +21,8 @@ from tests.support.oracle import Oracle
 
 HERE = Path(__file__).parent
 FOLDERS = ["unit", "negative_controls", "models", "cluster", "slow"]
+# Of the cluster's. The last one's service goes on beside the one that many share.
+OWN = ["locked", "faults"]
 
 # No cache of this machine's user and no model that he has: a test means the same everywhere.
 os.environ |= {"XDG_CACHE_HOME": str(folder("cache")), "HF_HOME": str(folder("home/huggingface"))}
@@ -28,7 +30,7 @@ os.environ |= {"XDG_CACHE_HOME": str(folder("cache")), "HF_HOME": str(folder("ho
 _every = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("suite", derandomize=True, **_every)  # type: ignore[arg-type]
 settings.register_profile("random", derandomize=False, **_every)  # type: ignore[arg-type]
-settings.load_profile("suite")  # or `pytest --hypothesis-profile random`
+settings.load_profile(os.environ.get("TEST_HYPOTHESIS", "suite"))  # `TEST_HYPOTHESIS=random make test-fast`: a nightly
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,14 +45,15 @@ def _folder(item: pytest.Item) -> str:
     return item.path.relative_to(HERE).parts[0]
 
 
-def _place(item: pytest.Item) -> tuple[int, int, bool]:
+def _place(item: pytest.Item) -> tuple[int, int, str, bool]:
+    """Before the tests with the service that many share come those with none, and those of folders with their own."""
     name = _folder(item)
     last = item.get_closest_marker("last") is not None
-    if "locked" in item.path.parts:
-        return FOLDERS.index(name), 0, last
-    shared = "service" in getattr(item, "fixturenames", ())
-    folders = FOLDERS.index(name) if name in FOLDERS and not (shared and last) else len(FOLDERS)
-    return folders, 2 if shared else 1, last
+    own = next((number for number, part in enumerate(OWN) if part in item.path.parts), None)
+    shared = "service" in getattr(item, "fixturenames", ()) and own is None
+    folder = FOLDERS.index(name) if name in FOLDERS and not (shared and last) else len(FOLDERS)
+    # A folder's tests stay together: what it shares lives no longer.
+    return folder, len(OWN) if shared else own or 0, "" if shared else str(item.path.parent), last
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,12 @@ from typing import Any
 from app.cli.rows import Rows, open_rows
 from app.cli.session import run_with_client
 from app.client import AsyncEmbeddingClient, Embeddings, Images, Texts
-from app.client.embeddings import check_space
-from app.client.progress import OnProgress, bar
 from app.config.settings import ClientSettings
 from app.corpus.rows import Piece
 from app.corpus.vector_file import MODEL, SPACE, VectorFile, create_vector_file
 from app.errors import InvalidRequest, ServiceError
+from embeddings_client.embeddings import check_space
+from embeddings_client.progress import OnProgress, bar
 
 
 def run(options: argparse.Namespace, settings: ClientSettings) -> int:

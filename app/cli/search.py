@@ -15,13 +15,13 @@ import numpy as np
 from app.cli.rows import STDIN, Rows, open_rows
 from app.cli.session import run_with_client
 from app.client import AsyncEmbeddingClient, Texts
-from app.client.embeddings import check_space
-from app.client.progress import OnProgress, bar
 from app.config.settings import ClientSettings
 from app.corpus.vector_file import EmbeddedFile, open_embedded_file
 from app.errors import InvalidRequest, ServiceError, SpaceMismatch
 from app.types import Vector
 from app.vectors.similarity import rank
+from embeddings_client.embeddings import check_space
+from embeddings_client.progress import OnProgress, bar
 
 
 def is_file_of_lines(destination: str) -> bool:

@@ -1,32 +1,12 @@
-"""The Python client, sync and async, with numpy arrays in and out. It imports no server code."""
+"""The Python client, by the name it had before it became a distribution of its own, `embeddings_client`."""
 
-from app.client.async_client import AsyncEmbeddingClient
-from app.client.batch import Batch, ItemResult
-from app.client.chunks import Chunking
-from app.client.embeddings import Embeddings, Images, Texts
-from app.client.failures import TimedOut, Unreachable, UnreadableAnswer
-from app.client.ranking import Found, Ranked, Search, Similarity
-from app.client.retry import Retry
-from app.client.sync_client import EmbeddingClient
-from app.client.vectors import average_embeddings, find_similar
+import sys
 
-__all__ = [
-    "AsyncEmbeddingClient",
-    "Batch",
-    "Chunking",
-    "EmbeddingClient",
-    "Embeddings",
-    "Found",
-    "Images",
-    "ItemResult",
-    "Ranked",
-    "Retry",
-    "Search",
-    "Similarity",
-    "Texts",
-    "TimedOut",
-    "Unreachable",
-    "UnreadableAnswer",
-    "average_embeddings",
-    "find_similar",
-]
+from embeddings_client import *  # noqa: F403
+from embeddings_client import __all__ as __all__
+
+# Its modules keep their names too: `embeddings_client.retry` is `embeddings_client.retry`.
+for name, module in list(sys.modules.items()):
+    if name.startswith("embeddings_client."):
+        short = name.rpartition(".")[2]
+        globals()[short] = sys.modules[f"{__name__}.{short}"] = module

@@ -14,8 +14,6 @@ from typing import Any
 import httpx
 import numpy as np
 
-from app.client.failures import error_body, retry_after_s
-from app.client.operation import json_of
 from app.corpus import npy
 from app.corpus.filesystem import locate
 from app.corpus.known_vectors import hashes, matrix
@@ -23,6 +21,8 @@ from app.corpus.model import CorpusModel
 from app.corpus.parts import Manifest, read_manifest
 from app.corpus.source import VECTORS
 from app.errors import InvalidRequest, SpaceMismatch, Unavailable
+from embeddings_client.failures import error_body, retry_after_s
+from embeddings_client.operation import json_of
 
 Call = Callable[[str, dict[str, Any] | None], dict[str, Any]]
 """Path and JSON body (None: GET) -> the JSON response; raises ServiceError."""

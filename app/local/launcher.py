@@ -57,6 +57,8 @@ class Launcher:
     config: str
     say: Callable[[str], None]
     reload: bool = False
+    # Without what `.env` says, which each child reads anew.
+    variables: dict[str, str] = field(default_factory=process_environment)
     _stopping: bool = False
     _haproxy: str | None = field(default_factory=haproxy_binary)
 
@@ -132,7 +134,8 @@ class Launcher:
             script = haproxy.write(folder, self._haproxy, host, self.settings.port)
             # HAProxy alone listens where the user said: what stands behind it stays on loopback.
             host = "127.0.0.1"
-        env = process_environment() | environment(LocalPorts.choose(), folder, script) | {"HOST": host}
+        own = {"HOST": host, "PORT": str(self.settings.port)}
+        env = self.variables | environment(LocalPorts.choose(), folder, script) | own
         # An address of another cluster must not lead the local service astray.
         env.pop("RAY_ADDRESS", None)
         command = [sys.executable, "-m", "app", "--config", self.config, SERVE_HERE]

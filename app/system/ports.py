@@ -39,8 +39,9 @@ def free(count: int, first: int = 29_000, last: int = 32_000) -> list[int]:
 
 
 def free_range(length: int, first: int = 20_000, last: int = 29_000) -> int:
-    """The start of `length` adjacent free ports below the kernel's range, so that nobody is given them."""
-    for start in range(first, last - length, length):
+    """The start of `length` adjacent free ports below the kernel's range, in any order, as for `free`."""
+    starts = range(first, last - length, length)
+    for start in random.SystemRandom().sample(starts, len(starts)):
         if all(is_free(port, "0.0.0.0") for port in range(start, start + length)):  # noqa: S104 - a probe
             return start
     raise OSError(f"no {length} adjacent free ports between {first} and {last}")

@@ -36,7 +36,7 @@ def scenario(scale: float) -> Row:
         return run(service, known, SECONDS * scale, max(3.0, PEAK_S * scale))
 
 
-def run(service: RunningService, known: Book, seconds: float, peak_s: float = PEAK_S) -> Row:
+def run(service: RunningService, known: Book, seconds: float, peak_s: float = PEAK_S, after_s: float = AFTER_S) -> Row:
     sent = _Counter()
     ask = Bare([service.port], known, lambda _: known.in_turn(sent.next(), TEXTS, TEXTS), keep=True)
     asyncio.run(closed_loop(ask, CLIENTS, peak_s / 3))  # warms up
@@ -46,7 +46,7 @@ def run(service: RunningService, known: Book, seconds: float, peak_s: float = PE
         outcomes = drive(ask, TIMES * peak, for_seconds(seconds))
         # Answers that came while the load was on; the backlog's end belongs to what comes after.
         ended = began + seconds
-    after = drive(ask, peak / 4, for_seconds(AFTER_S))
+    after = drive(ask, peak / 4, for_seconds(after_s))
     row = row_of(NAME, Run(outcomes, [], sampler.series), 0, round(0.9 * TIMES * peak * seconds))
     row.injected = row.asked_faults = 1
     verdicts = figures.verdicts(outcomes)

@@ -11,7 +11,7 @@ from loadtests.faults.oracle import MODEL
 from loadtests.faults.processes import Processes
 from loadtests.running import RunningService, running, write_config
 
-ENCODER = "TextEncoder"
+ENCODER = "TextEncoder-all-MiniLM-L6-v2"
 ENCODERS = 2
 BEHIND = ("nice", "-n", "5")
 

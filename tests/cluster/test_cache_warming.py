@@ -17,11 +17,14 @@ from app.corpus.run import CorpusOptions, embed_corpus, in_process
 from app.types import Vector
 from loadtests.running import RunningService
 
+# Every shape of a batch is run once before the first.
+SMALL = ModelArgs(id=DEFAULT_TEXT_MODEL, batch_size=8, batch_tokens=512)
+
 
 def test_what_was_written_is_what_the_service_answers(
     service: RunningService, client: httpx.Client, tmp_path: Path
 ) -> None:
-    model = load_model(ModelArgs(id=DEFAULT_TEXT_MODEL), "text", 1, True)
+    model = load_model(SMALL, "text", 1, True)
     texts, written, answer = warmed(service, client, model, tmp_path)
     assert (answer["cached"], answer["cacheHits"], answer["truncated"]) == (True, 21, [20])
     assert answer["usage"]["tokens"] == sum(len(text.ids) for text in model.tokenize(texts))
@@ -36,7 +39,7 @@ def warmed(
     texts = [f"{mark} {i} of the river" for i in range(20)] + [f"{mark} " + "long " * 400]
     (folder / "in.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
     out = str(folder / "out")
-    embed_corpus(str(folder / "in.jsonl"), out, CorpusOptions(offline=True), in_process())
+    embed_corpus(str(folder / "in.jsonl"), out, CorpusOptions(models=(SMALL, SMALL), offline=True), in_process())
     done = warm_cache(out, model, service_at(service.url, None))
     assert (done.texts, done.stored) == (21, 21)
     answer: dict[str, Any] = client.post("/embed/text", json={"texts": texts}).json()

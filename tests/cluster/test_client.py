@@ -21,6 +21,7 @@ from app.client import (
     EmbeddingClient,
     Images,
     Texts,
+    TruncationWarning,
     average_embeddings,
 )
 from app.errors import InvalidImage, InvalidItem, InvalidRequest, ModelNotFound, NotFound, PayloadTooLarge
@@ -57,7 +58,8 @@ def test_texts_are_as_the_model_makes_them(asked: EmbeddingClient, oracle: Oracl
     assert (found.model, found.dimensions, found.truncated, found.note) == (MODEL, 384, (5,), None)
     assert found.space.startswith(f"{MODEL}@")
     assert found.tokens > 256
-    again = asked.embed_texts(texts, model="all-MiniLM-L6-v2")
+    with pytest.warns(TruncationWarning, match=f"^1 of 6 texts, the first at index 5, are longer than {MODEL} reads"):
+        again = asked.embed_texts(texts, model="all-MiniLM-L6-v2")
     assert_same(again, found.vectors)
 
 

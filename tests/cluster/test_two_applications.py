@@ -9,8 +9,6 @@ import pytest
 
 from loadtests.running import ROOT, clean_environment
 
-pytestmark = pytest.mark.cluster
-
 
 @pytest.fixture(scope="module")
 def told() -> dict[str, Any]:

@@ -3,13 +3,14 @@ from pathlib import Path
 import pytest
 
 from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
+from app.config.settings import converted_models
 from app.encoders.text import TextModel, load_text_model
 
 
 @pytest.fixture(scope="session")
-def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for converted models that starts empty and that all tests share."""
-    return tmp_path_factory.mktemp("converted")
+def converted() -> Path:
+    """The tests' own folder for converted models, which starts empty: a conversion takes torch, and many seconds."""
+    return converted_models()
 
 
 @pytest.fixture(scope="session")

@@ -17,9 +17,9 @@ from tests.support.texts import varied
 
 @pytest.mark.parametrize("precision", ["f32", "auto"])
 def test_equal_to_encoding_directly(precision: str, tmp_path: Path) -> None:
-    texts = [text for text in varied(120) if text.strip()]
+    texts = [text for text in varied(60) if text.strip()]
     (tmp_path / "in.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
-    args = ModelArgs(id=DEFAULT_TEXT_MODEL, precision=precision)
+    args = ModelArgs(id=DEFAULT_TEXT_MODEL, precision=precision, batch_size=8, batch_tokens=512)
     options = CorpusOptions(models=(args, args), threads=2, offline=True)
     embed_corpus(str(tmp_path / "in.jsonl"), str(tmp_path / "out"), options, in_process())
     table = pq.read_table(tmp_path / "out")

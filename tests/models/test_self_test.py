@@ -57,11 +57,11 @@ def test_the_inputs_tell_vectors_apart() -> None:
 
 
 @pytest.mark.parametrize("backend", ["openvino", "torch"])
-def test_models_with_shipped_vectors_pass_on_every_backend_and_record_nothing(tmp_path: Path, backend: str) -> None:
-    args = ModelArgs(id=DEFAULT_TEXT_MODEL, backend=backend, device="cpu", cache_dir=str(tmp_path))
+def test_models_with_shipped_vectors_pass_on_every_backend_and_record_nothing(converted: Path, backend: str) -> None:
+    args = ModelArgs(id=DEFAULT_TEXT_MODEL, backend=backend, device="cpu", cache_dir=str(converted))
     load_text_model(args, threads=2, offline=True)
     load_clip_model(args.model_copy(update={"id": SHAPES_CLIP}), threads=2, offline=True)
-    assert list(tmp_path.glob("*golden*")) == []
+    assert list(converted.glob("*golden*")) == []
 
 
 def test_a_model_that_makes_other_vectors_does_not_load(

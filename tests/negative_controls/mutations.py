@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.negative_controls.mutation import Mutation
+from tests.negative_controls.promises import PROMISES
 from tests.negative_controls.reliability import RELIABILITY
 from tests.negative_controls.rpc import RPC
 
@@ -120,4 +121,4 @@ WHAT_MAY: Final = [
     M("known weights by checksum", "app/encoders/weights.py", "if actual != expected:", "if False:", "tests/unit/encoders/test_weights.py"),
 ]  # fmt: skip
 
-MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *RELIABILITY, *RPC]
+MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *PROMISES, *RELIABILITY, *RPC]

@@ -13,6 +13,7 @@ ADMISSION: Final = "tests/unit/dispatch/test_admission.py"
 PROBE: Final = "tests/unit/inference/test_health_probe.py"
 SERVICE: Final = "tests/unit/service/test_embedding_service.py"
 TROUBLE: Final = "tests/unit/api/test_failures.py"
+CLIENT: Final = "clients/python/src/embeddings_client/"
 GOLDEN: Final = "tests/models/test_self_test.py"
 
 LOST: Final = [
@@ -42,7 +43,13 @@ LOST: Final = [
     M("older caches are cleared", "deployments/cache.py", "        if self._shard > 0:\n", "        if True:\n", "tests/unit/deployments/test_cache.py"),
     M("clear without Ray's control store", "deployments/cache.py", "self.actor.call(\"clear\"), self._clear_others(), return_exceptions=True", "self._clear_others(), self._clear_others(), return_exceptions=True", "tests/unit/deployments/test_cache.py"),
     M("a stranger's bytes", "app/rpc/connection.py", "super().__init__(frames.MAX_HANDSHAKE_BYTES)", "super().__init__(frames.MAX_BYTES)", "tests/unit/rpc/test_connection.py"),
-    M("finite in all forms of dot", "app/vectors/similarity.py", "        _refine(metric, query, candidates, far, _untrusted(far, candidates))\n", "", "tests/unit/vectors/test_similarity_order.py"),
+    M("one text is no list of letters", CLIENT + "items.py", "isinstance(values, (str, bytes, ", "isinstance(values, (bytes, ", "tests/unit/client/test_clients.py"),
+    M("truncation is warned of", CLIENT + "base.py", "if found.truncated and not self._warned:", "if False:", "tests/unit/client/test_clients.py"),
+    M("truncation is warned of once", CLIENT + "base.py", "if found.truncated and not self._warned:", "if found.truncated:", "tests/unit/client/test_clients.py"),
+    M("an asynchronous generator has its client", CLIENT + "items.py", "if isinstance(values, AsyncIterable):", "if False:", "tests/unit/client/test_generators.py"),
+    M("a notebook has a bar", CLIENT + "progress.py", 'if shown is None and "ipykernel.zmqshell" in sys.modules:', "if False:", "tests/unit/client/test_clients.py"),
+    M("our own client comes from no index", "Dockerfile", " if name != 'embeddings-client'", "", "tests/unit/k8s/test_dockerfile.py"),
+    M("finite in all forms of dot", CLIENT + "similarity.py", "        _refine(metric, query, candidates, far, _untrusted(far, candidates))\n", "", "tests/unit/vectors/test_similarity_order.py"),
     M("a report is added once", "app/telemetry/cluster_metrics.py", "if report.sequence > before:", "if True:", "tests/unit/telemetry/test_cluster_metrics.py"),
     M("a lost report is sent again", "app/telemetry/cluster_client.py", "if self._unanswered is None:", "if True:", "tests/unit/telemetry/test_cluster_client.py"),
     M("refused here, asked for there", "app/cache/client.py", "                self.write_behind.hurry.set()  # nobody has it", "                pass  # nobody has it", "tests/unit/cache/test_client_gathering.py"),

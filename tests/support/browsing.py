@@ -1,7 +1,7 @@
 """Fixtures that visit the page in Debian's Chromium, headless. A conftest that imports them has a `service`."""
 
-import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, ConsoleMessage, expect, sync_playwright
 
 from loadtests.running import RunningService
 from tests.support import chromium
+from tests.support.needs import missing
 from tests.support.visit import Visit
 
 # What is waited for comes soon; this is for busy machines.
@@ -19,24 +20,20 @@ expect.set_options(timeout=30_000)
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if chromium.path() is None:
-        words = "no Chromium on the PATH (Debian: apt-get install chromium), so the page is not tested"
-        if os.environ.get("CI") == "true":
-            pytest.fail(words)
-        pytest.skip(words)
+        missing("no Chromium on the PATH (Debian: apt-get install chromium), so the page is not tested")
     with sync_playwright() as playwright:
         browser = chromium.launch(playwright)
         yield browser
         browser.close()
 
 
-@pytest.fixture
-def troubled(browser: Browser, service: RunningService, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """A visit whose console may have errors; the test looks at them. Options of the context by `parametrize`."""
-    options: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}} | getattr(request, "param", {})
-    context = browser.new_context(**options)
+@contextmanager
+def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
+    """`options`: of the browser's context."""
+    context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
     context.set_default_timeout(30_000)
     page = context.new_page()
-    visit = Visit(page, service.url)
+    visit = Visit(page, url)
 
     def heard(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
@@ -44,8 +41,17 @@ def troubled(browser: Browser, service: RunningService, request: pytest.FixtureR
 
     page.on("console", heard)
     page.on("pageerror", lambda error: visit.errors.append(str(error)))
-    yield visit
-    context.close()
+    try:
+        yield visit
+    finally:
+        context.close()
+
+
+@pytest.fixture
+def troubled(browser: Browser, service: RunningService, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """A visit whose console may have errors; the test looks at them. Options of the context by `parametrize`."""
+    with visiting(browser, service.url, **getattr(request, "param", {})) as visit:
+        yield visit
 
 
 @pytest.fixture

@@ -1,3 +1,6 @@
-"""The text that ends whatever process encodes it, in `tests.support.poisoned`. Here, because Ray's imports warn."""
+"""What `tests.support.poisoned` does to models, by name. Here, because Ray's imports warn."""
 
+# Ends whatever process encodes it.
 POISON = "the text that no process survives"
+# A model of this name is MiniLM, and its self-test asks for other vectors.
+DRIFTED = "drifted"

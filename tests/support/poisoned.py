@@ -1,4 +1,7 @@
-"""The service with a text model that ends its process when it reads one text: `python -m tests.support.poisoned`."""
+"""The service with a text that ends the process that encodes it, and a model that fails its self-test.
+
+`python -m tests.support.poisoned` takes what `python -m app` takes.
+"""
 
 import os
 import signal
@@ -9,9 +12,12 @@ from typing import Any
 
 import app.__main__ as command
 import app.main
+from app.config.args import ModelArgs
+from app.encoders import self_test
+from app.encoders.self_test import SelfTest
 from app.types import TokenizedText, Vector
 from deployments.text_encoder import TextEncoder
-from tests.support.poison import POISON
+from tests.support.poison import DRIFTED, POISON
 
 
 class PoisonedTextEncoder(TextEncoder):
@@ -29,6 +35,12 @@ class PoisonedTextEncoder(TextEncoder):
             return run(inputs, exclusive=exclusive)
 
         setattr(engine, "run", run_or_die)  # noqa: B010
+
+    def _load(self, args: ModelArgs, threads: int, offline: bool) -> Any:
+        if args.id.endswith(DRIFTED):
+            others = {name: SelfTest(wanted.texts[::-1]) for name, wanted in self_test.shipped().items()}
+            setattr(self_test, "shipped", lambda: others)  # noqa: B010
+        return super()._load(args, threads, offline)
 
 
 def _child(argv: list[str], **options: Any) -> "subprocess.Popen[bytes]":

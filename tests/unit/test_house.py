@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted([*ROOT.glob("app/**/*.py"), *ROOT.glob("deployments/**/*.py")])
+CLIENT = ROOT / "clients/python/src"
+SOURCES = sorted([*ROOT.glob("app/**/*.py"), *ROOT.glob("deployments/**/*.py"), *CLIENT.glob("**/*.py")])
 INTERNALS = ROOT / "deployments/serve_internals"
 # What knows Ray, outside the folder that may lean on what Ray does not promise.
 RAY = [path for path in SOURCES if path.is_relative_to(ROOT / "deployments") and path.parent != INTERNALS]

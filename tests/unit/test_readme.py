@@ -117,7 +117,11 @@ def test_every_error_is_in_the_table_with_its_status() -> None:
         for code in re.findall(r"`([a-z_]+)`", codes):
             if code != "param":
                 table[code] = set(statuses.split(", "))
-    ours = {kind.code: str(kind.status) for kind in kinds() if kind.__module__ == "app.errors" and kind.code.islower()}
+    ours = {
+        kind.code: str(kind.status)
+        for kind in kinds()
+        if kind.__module__ == "embeddings_client.errors" and kind.code.islower()
+    }
     assert table.keys() == ours.keys()
     assert {code: status for code, status in ours.items() if status not in table[code]} == {}
 

@@ -1,18 +1,24 @@
 """The page's pure logic, run where it runs: in the browser."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
+from loadtests.running import RunningService
+from tests.support.browsing import visiting
 from tests.support.visit import Visit
 
 
-@pytest.fixture
-def at(visit: Visit) -> Visit:
-    visit.page.goto(visit.url + "/docs")  # any page of the same origin may import the modules
-    return visit
+@pytest.fixture(scope="module")
+def at(browser: Browser, service: RunningService) -> Iterator[Visit]:
+    """One for all: any page of the same origin may import the modules."""
+    with visiting(browser, service.url) as visit:
+        yield visit.open("/docs")
+        assert visit.errors == []
 
 
 def test_pca_is_the_singular_value_decomposition(at: Visit) -> None:

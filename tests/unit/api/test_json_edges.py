@@ -91,7 +91,7 @@ def test_the_examples_are_answered(service: Service) -> None:
     assert statuses == {route.path: 409 if route.example is None else 200 for route in TAKERS}
 
 
-def test_depth(asked: Asked) -> None:
+def test_json_of_great_depth_is_refused(asked: Asked) -> None:
     for path in PATHS:
         name = first(path)[0].encode()
         for bomb in BOMBS:
@@ -143,7 +143,7 @@ def test_of_two_fields_of_one_name_the_last_counts(service: Service, asked: Aske
     asked.end(len(PATHS) - 2)
 
 
-def test_what_is_no_object(asked: Asked) -> None:
+def test_json_bodies_must_be_objects(asked: Asked) -> None:
     for path in PATHS:
         for body in NO_OBJECTS:
             asked.refused(path, body, (400, 422))

@@ -69,7 +69,7 @@ def test_dimensions_are_cut_and_scaled_and_warned_of() -> None:
     assert error["message"] == f"`dimensions` is 4, but vectors of {MODEL} have 3: ask for at most that."
 
 
-def test_quantised() -> None:
+def test_openai_embeddings_are_quantised() -> None:
     body = embed(output_dtype="int8").json()
     assert body["data"][0]["embedding"] == LEVELS_8
     assert (body["output_dtype"], body["range"]) == ("int8", [-1, 1])

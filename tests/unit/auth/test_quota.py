@@ -1,13 +1,5 @@
 from app.auth.quota import Quotas, Remaining, seconds
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
+from tests.support.aio import Clock
 
 LIMITS = {"requests": 3, "tokens": 10}
 

@@ -36,7 +36,7 @@ def test_the_layout_is_fixed() -> None:
     assert packed.hex() == "02010000010000000000803f000000c0"
 
 
-def test_no_entries() -> None:
+def test_packing_no_entries() -> None:
     assert pack(np.empty((0, 3), np.float32), [], []) == b""
     assert split(b"", 0) == []
 

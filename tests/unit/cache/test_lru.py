@@ -12,17 +12,10 @@ import pytest
 from app.cache.expiry import Mortal
 from app.cache.lru import ENTRY_OVERHEAD, LruTtlCache
 from loadtests.cache_walk import keys_of
+from tests.support.aio import Clock
 
 A, B, C, D = (bytes([letter]) * 16 for letter in b"abcd")
 LARGE = 10**9
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def in_memory(*keys: bytes) -> int:

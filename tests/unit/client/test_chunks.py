@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.client.chunks import Chunk, Chunking, Sized, chunks
 from app.config.args import Limits
+from embeddings_client.chunks import Chunk, Chunking, Sized, chunks
 
 
 def cut(sizes: list[int], **limits: int) -> list[tuple[int, list[int]]]:

@@ -1,14 +1,28 @@
 """What both clients do alike: order, chunks, retries, errors. Over a fake transport; `tests/cluster` has real HTTP."""
 
+import sys
 import threading
+import warnings
+from types import ModuleType
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
-from app.client import Chunking, EmbeddingClient, Retry, Texts, TimedOut, Unreachable, UnreadableAnswer
-from app.errors import (
+from app.schemas.embeddings import TextRequest
+from embeddings_client import (
+    AsyncEmbeddingClient,
+    Chunking,
+    EmbeddingClient,
+    Retry,
+    Texts,
+    TimedOut,
+    TruncationWarning,
+    Unreachable,
+    UnreadableAnswer,
+)
+from embeddings_client.errors import (
     InvalidItem,
     InvalidRequest,
     ModelNotFound,
@@ -18,7 +32,6 @@ from app.errors import (
     Unauthorized,
     Unavailable,
 )
-from app.schemas.embeddings import TextRequest
 from tests.support.talking import SPACE, Caller, FakeService, Outcome, both, error, matrix, vector_of
 
 WORDS = [f"word {'x' * (i % 17)}{i}" for i in range(103)]
@@ -130,6 +143,19 @@ def test_a_smaller_service_gets_smaller_requests(kind: str) -> None:
 
 
 @both
+@pytest.mark.parametrize("failure", [error(504, "deadline_exceeded", "late"), error(429, "overloaded", "much")])
+def test_what_a_service_can_not_do_in_time_is_divided_and_not_sent_again_as_it_was(
+    kind: str, failure: httpx.Response
+) -> None:
+    failure.headers["x-embedding-max-items"] = "9"
+    service = FakeService(failure)
+    caller = Caller(kind, service, chunking=Chunking(texts=50))
+    rows = caller.embed_texts(WORDS[:12])
+    np.testing.assert_array_equal(rows, [vector_of(word) for word in WORDS[:12]])
+    assert (service.sizes("texts"), caller.pauses) == ([12, 6, 6], [])
+
+
+@both
 def test_the_index_of_an_error_is_the_callers(kind: str) -> None:
     for place in (0, 57, 102):
         texts = [*WORDS[:place], "", *WORDS[place + 1 :]]
@@ -149,7 +175,13 @@ def test_unserializable_inputs(kind: str) -> None:
         ([], "texts"),
         (["a", 7], "texts.1"),
         (["a", "\ud800"], "texts.1"),
-        ((x for x in "ab"), "texts"),
+        (b"hello", "texts"),
+        (memoryview(b"hello"), "texts"),
+        ({"a": 1}, "texts"),
+        (7, "texts"),
+        (None, "texts"),
+        (iter([]), "texts"),
+        ((text for text in ["a", 7]), "texts.1"),
     ]:
         with pytest.raises(InvalidRequest) as raised:
             caller.embed_texts(texts)
@@ -246,12 +278,49 @@ def test_on_progress_counts_every_item(kind: str) -> None:
 
 @both
 def test_progress_bar(kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.client.progress.bar.__wrapped__.__defaults__", (0.0,))
+    monkeypatch.setattr("embeddings_client.progress.bar.__wrapped__.__defaults__", (0.0,))
     Caller(kind, FakeService(), progress=True, chunking=Chunking(texts=50)).embed_texts(WORDS)
     assert "103/103" in capsys.readouterr().err
     for progress in (None, False):  # None: this is no terminal
         Caller(kind, FakeService(), progress=progress, chunking=Chunking(texts=50)).embed_texts(WORDS)
         assert capsys.readouterr().err == ""
+
+
+def test_a_notebook_has_a_bar_although_it_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here as text, as in a notebook without ipywidgets; tqdm draws the widget."""
+    monkeypatch.setattr("embeddings_client.progress.bar.__wrapped__.__defaults__", (0.0,))
+    monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", ModuleType("ipykernel.zmqshell"))
+    Caller("sync", FakeService()).embed_texts(WORDS)
+    assert "103/103" in capsys.readouterr().err
+    Caller("sync", FakeService(), progress=False).embed_texts(WORDS)
+    assert capsys.readouterr().err == ""
+
+
+def test_truncation_is_warned_of_once_by_each_client() -> None:
+    long, again = ["a", "b" * 60, "c", "d" * 70], ["e" * 80]
+    words = "2 of 4 texts, the first at index 1, are longer than makers/small reads"
+    for _ in range(2):
+        client = EmbeddingClient(transport=httpx.MockTransport(FakeService()), chunking=Chunking(texts=3))
+        with client, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert client.run(Texts(again)).truncated == (0,)  # which says so itself
+            client.embed_texts(["a"])
+            client.embed_texts(long)
+            client.embed_texts(again)
+        [warning] = caught
+        assert (warning.category, warning.filename) == (TruncationWarning, __file__)
+        assert str(warning.message).startswith(words)
+
+
+@pytest.mark.anyio
+async def test_truncation_is_warned_of_at_the_line_that_awaits() -> None:
+    async with AsyncEmbeddingClient(transport=httpx.MockTransport(FakeService())) as client:
+        with pytest.warns(TruncationWarning, match="^1 of 1 texts, the first at index 0") as caught:
+            await client.embed_texts(["e" * 80])
+        assert [warning.filename for warning in caught] == [__file__]
+        await client.embed_texts(["e" * 80])
 
 
 @both

@@ -4,14 +4,6 @@ import httpx
 import pytest
 
 from app import errors
-from app.client.failures import (
-    TimedOut,
-    Unreachable,
-    UnreadableAnswer,
-    error_of,
-    failure_of,
-    with_shifted_index,
-)
 from app.errors import (
     InternalError,
     InvalidItem,
@@ -21,6 +13,14 @@ from app.errors import (
     ServiceError,
     TooManyRequests,
     Unavailable,
+)
+from embeddings_client.failures import (
+    TimedOut,
+    Unreachable,
+    UnreadableAnswer,
+    error_of,
+    failure_of,
+    with_shifted_index,
 )
 from tests.support.talking import error
 

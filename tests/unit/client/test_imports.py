@@ -1,10 +1,20 @@
-"""What the client offers, and what it costs to import."""
+"""What the client offers, under both of its names, and what it costs to import."""
 
 import subprocess
 import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
 
 import app.client
+import app.errors
+import app.types
+import app.vectors.similarity
+import embeddings_client.errors
 
+ROOT = Path(__file__).parents[3]
 NAMES = [
     "AsyncEmbeddingClient",
     "Batch",
@@ -17,9 +27,11 @@ NAMES = [
     "Ranked",
     "Retry",
     "Search",
+    "ServiceError",
     "Similarity",
     "Texts",
     "TimedOut",
+    "TruncationWarning",
     "Unreachable",
     "UnreadableAnswer",
     "average_embeddings",
@@ -29,25 +41,66 @@ METHODS = {
     "average_embeddings", "base_url", "close", "embed_batch", "embed_images", "embed_texts", "find_similar", "run",
     "search", "similarity",
 }  # fmt: skip
-OURS = {"app", "app.client", "app.errors", "app.schemas", "app.vectors", "app.vectors.similarity", "app.types"}
-HEAVY = {"ray", "torch", "starlette", "transformers", "openvino", "pyarrow", "pandas", "PIL", "scipy", "fastapi"}
+# What it had before it became a distribution.
+MODULES = [
+    "async_client", "base", "batch", "chunks", "embeddings", "failures", "items", "operation", "progress", "ranking",
+    "retry", "sync_client", "vectors",
+]  # fmt: skip
+HEAVY = {
+    "ray", "torch", "starlette", "pydantic", "app", "deployments", "transformers", "openvino", "pyarrow", "pandas",
+    "PIL", "scipy", "fastapi", "IPython", "matplotlib",
+}  # fmt: skip
 
 
 def test_public_names() -> None:
-    assert sorted(app.client.__all__) == NAMES
-    for client in (app.client.EmbeddingClient("http://here"), app.client.AsyncEmbeddingClient("http://here")):
+    assert sorted(embeddings_client.__all__) == NAMES
+    for client in (embeddings_client.EmbeddingClient("http://a"), embeddings_client.AsyncEmbeddingClient("http://a")):
         assert {name for name in dir(client) if not name.startswith("_")} == METHODS
 
 
+def test_the_name_of_before_has_the_same_objects() -> None:
+    assert app.client.__all__ == embeddings_client.__all__
+    for name in NAMES:
+        assert getattr(app.client, name) is getattr(embeddings_client, name)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_there_under_both_names_once(module: str) -> None:
+    assert import_module(f"app.client.{module}") is import_module(f"embeddings_client.{module}")
+
+
+def test_a_module_of_the_name_of_before_can_be_the_first_import() -> None:
+    script = "from app.client.retry import Retry; import app.client.items as i; import embeddings_client as e; "
+    script += "assert Retry is e.Retry and i is e.items"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
+
+
+def test_errors_and_types_of_the_service_are_the_clients() -> None:
+    theirs = {name: kind for name, kind in vars(embeddings_client.errors).items() if isinstance(kind, type)}
+    assert len(theirs) == 22
+    for name, kind in theirs.items():
+        assert getattr(app.errors, name) is kind
+    for name in ("InputType", "OutputType", "SimilarityMetric", "Vector"):
+        assert getattr(app.types, name) is getattr(embeddings_client.types, name)
+    for name in ("Ranking", "normalize", "rank"):
+        assert getattr(app.vectors.similarity, name) is getattr(embeddings_client.similarity, name)
+
+
 def test_importing_it_loads_neither_the_service_nor_its_libraries() -> None:
-    script = "import sys, app.client; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
-    modules = done.stdout.split()
-    loaded = {name.partition(".")[0] for name in modules}
+    script = "import sys, embeddings_client; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert loaded & HEAVY == set()
-    ours = {
-        name if name.startswith("app.vectors") else ".".join(name.split(".")[:2])
-        for name in modules
-        if name.partition(".")[0] == "app"
-    }
-    assert ours <= OURS
+    assert {"httpx", "numpy", "orjson", "tqdm"} <= loaded
+
+
+def test_it_needs_four_packages_and_the_licence_goes_along() -> None:
+    folder = ROOT / "clients/python"
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert sorted(project["dependencies"]) == ["httpx", "numpy>=2", "orjson", "tqdm"]
+    service = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "embeddings-client" in service["dependencies"]
+    assert (project["version"], project["requires-python"]) == (service["version"], service["requires-python"])
+    assert (folder / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()

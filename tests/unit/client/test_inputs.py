@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from app.client import AsyncEmbeddingClient, Chunking, EmbeddingClient, Search, average_embeddings, find_similar
-from app.client.items import image_bytes
 from app.errors import InvalidImage, InvalidItem, InvalidRequest
 from app.schemas.batch import BatchRequest
 from app.schemas.embeddings import ImageRequest
+from embeddings_client.items import image_bytes
 from tests.support.talking import Caller, FakeService, both, upload, uploaded, vector_of
 
 

@@ -6,8 +6,6 @@ import httpx
 import pytest
 
 from app.client import Retry, TimedOut, Unreachable, UnreadableAnswer
-from app.client.failures import retry_after_s
-from app.client.retry import Attempts
 from app.errors import (
     DeadlineExceeded,
     InternalError,
@@ -19,6 +17,8 @@ from app.errors import (
     Unauthorized,
     Unavailable,
 )
+from embeddings_client.failures import retry_after_s
+from embeddings_client.retry import Attempts
 
 
 def attempts(policy: Retry, chance: float = 1.0) -> Attempts:
@@ -113,5 +113,5 @@ def test_retry_after_is_read(value: str, seconds: float | None) -> None:
 
 
 def test_retry_after_without_the_senders_clock_goes_by_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.client.failures.time.time", lambda: 1_000_000.0)
+    monkeypatch.setattr("embeddings_client.failures.time.time", lambda: 1_000_000.0)
     assert retry_after_s(httpx.Headers({"retry-after": email.utils.formatdate(1_000_009, usegmt=True)})) == 9

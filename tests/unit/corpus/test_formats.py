@@ -113,6 +113,8 @@ def test_fewer_dimensions_have_length_one_again(embed: Embed, tmp_path: Path) ->
     vectors = np.load(tmp_path / "out.npy")
     whole = np.stack([vector(row["text"].encode())[:4] for row in ROWS])
     np.testing.assert_allclose(vectors, whole / np.linalg.norm(whole, axis=1, keepdims=True), atol=1e-6)
+    with pytest.raises(InvalidRequest, match="fake makes vectors of 8 dimensions, not 9"):
+        embed(write_jsonl(tmp_path), tmp_path / "more.npy", dimensions=9)
 
 
 @pytest.mark.parametrize(

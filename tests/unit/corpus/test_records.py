@@ -42,7 +42,7 @@ def test_an_open_quote_ends_with_the_file() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(3.2, "3s"), (61, "1m01s"), (7260, "2h01m")])
-def test_duration(seconds: float, words: str) -> None:
+def test_durations_in_words(seconds: float, words: str) -> None:
     assert duration(seconds) == words
 
 

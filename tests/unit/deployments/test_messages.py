@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import InternalError, InvalidItem, ModelUnavailable, Unavailable
@@ -116,7 +116,6 @@ texts = (
 )
 
 
-@settings(derandomize=True, deadline=None)
 @given(items=st.lists(texts), origins=st.none() | st.lists(st.tuples(st.text(), st.integers(1, 9)), min_size=1))
 def test_texts_of_each_kind_come_as_they_were(items: list[TextInput], origins: Any) -> None:
     assert unpack_call(*pack_call("encode_texts", (items, 1.0, origins))) == (

@@ -129,7 +129,7 @@ def test_cmyk_is_not_inverted(marker: str) -> None:
     assert np.abs(decode(data).astype(int) - expected).max() <= 4
 
 
-def test_ycck() -> None:
+def test_a_ycck_jpeg_is_decoded() -> None:
     # Stored inverted: 200 of luma, no colour, no black.
     data = encode(Image.new("CMYK", (16, 16), (55, 127, 127, 0)), "JPEG", quality=100)
     adobe = data.index(b"\xff\xee\0\x0eAdobe")

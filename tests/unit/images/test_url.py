@@ -60,12 +60,12 @@ def test_the_host_header_has_the_port_where_it_is_not_the_schemes_own() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http", "ftp", "file", "gopher", "data", "javascript", "unix", "https+unix"])
-def test_other_schemes(scheme: str) -> None:
+def test_urls_of_other_schemes_are_refused(scheme: str) -> None:
     assert refused(f"{scheme}://img.example.org/a.png") == "Image URLs must begin with https://."
 
 
 @pytest.mark.parametrize("port", ["0", "22", "25", "81", "8080", "6379", "65535", "65536", "99999"])
-def test_other_ports(port: str) -> None:
+def test_urls_of_other_ports_are_refused(port: str) -> None:
     assert refused(f"https://img.example.org:{port}/") == "Image URLs may only use the ports 443, 80."
 
 
@@ -91,7 +91,7 @@ def test_what_is_no_port(port: str) -> None:
         "[2606:4700::2]",
     ],
 )
-def test_other_hosts(host: str) -> None:
+def test_urls_of_other_hosts_are_refused(host: str) -> None:
     assert refused(f"https://{host}/a.png") == "This URL's host is not allowed; send the image itself."
 
 

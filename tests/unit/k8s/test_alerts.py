@@ -83,7 +83,9 @@ def test_rules_ask_for_what_there_is() -> None:
 
 
 @pytest.mark.parametrize(("alert", "series", "minute", "fires"), CASES)
-def test_alert(alert: str, series: dict[str, str], minute: int, fires: bool, tmp_path: Path) -> None:
+def test_an_alert_fires_when_its_series_say_so(
+    alert: str, series: dict[str, str], minute: int, fires: bool, tmp_path: Path
+) -> None:
     # Whether it fires is asked of ALERTS, so that a case need not spell out labels and words.
     count = [{"labels": "{}", "value": 1}] if fires else []
     case = {

@@ -76,7 +76,19 @@ def test_nothing_is_fetched_past_the_lock() -> None:
         assert name != "ADD", "ADD fetches addresses and unpacks archives; COPY does neither"
         assert not re.search(r"https?://", rest)
         for command in re.findall(r"pip install[^&]*", rest):
-            assert "--constraint constraints.txt" in command or command.split()[-1] == "."
+            ours = "--no-deps ./clients/python ." in command
+            assert "--constraint constraints.txt" in command or ours
+
+
+def test_no_index_is_asked_for_our_own_client() -> None:
+    """Somebody else might take its name there."""
+    commands = [rest for name, rest in _instructions() if name == "RUN"]
+    [made] = [command for command in commands if "> requirements.txt" in command]
+    done = subprocess.run(["bash", "-c", made.partition(">")[0]], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = done.stdout.splitlines()
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert set(needed) - set(listed) == {"embeddings-client"}
+    assert set(listed) <= set(needed)
 
 
 def test_what_is_copied_exists_and_is_sent_to_the_engine() -> None:
@@ -106,7 +118,11 @@ def test_lock_covers_everything_that_the_image_installs() -> None:
         if separator
     }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    queue = [Requirement(text) for text in project["dependencies"]]
+    client = tomllib.loads((ROOT / "clients/python/pyproject.toml").read_text())["project"]
+    # The client is code of this repository, so no version of it is locked; what it needs is.
+    assert project["dependencies"].count(client["name"]) == 1
+    direct = [text for text in project["dependencies"] if text != client["name"]] + client["dependencies"]
+    queue = [Requirement(text) for text in direct]
     seen: set[tuple[str, frozenset[str]]] = set()
     loose: list[str] = []
     while queue:

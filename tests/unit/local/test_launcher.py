@@ -4,13 +4,16 @@ import socket
 import subprocess
 import sys
 import threading
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
 from app.config.settings import LaunchSettings
+from app.local import launcher
 from app.local.launcher import PLAIN_PROXY, Launcher
 from app.system import ports
+from app.system.processes import end_descendants
 from loadtests.running import ROOT, clean_environment
 
 
@@ -90,3 +93,23 @@ def test_a_configuration_of_another_kind_is_served_without_haproxy(tmp_path: Pat
         "Stopped.",
     ]
     assert done.returncode == 1
+
+
+def test_a_service_that_does_not_end_is_killed_after_its_grace() -> None:
+    """A stop takes ten seconds at most, of which this test waits for none."""
+    code = """
+import subprocess, sys
+from app.config.settings import LaunchSettings
+from app.local import launcher
+launcher.GRACE_S = 0.0
+stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
+child = subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE)
+child.stdout.readline()
+launcher.Launcher(LaunchSettings(), "none", print)._end(child)
+print(child.wait())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    # psutil may have waited for it already; then its exit code is told as 0.
+    assert done.stdout.strip() in ("-9", "0"), done.stderr
+    patience_s = signature(end_descendants).parameters["patience_s"].default
+    assert launcher.GRACE_S + patience_s <= 10

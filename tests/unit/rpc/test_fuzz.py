@@ -34,7 +34,7 @@ from app.rpc.frames import (
 from app.rpc.server import RpcServer, _ServerConnection
 from tests.support.rpc import SECRET, echo
 
-FUZZ = settings(derandomize=True, deadline=None, max_examples=150)
+FUZZ = settings(max_examples=150)
 NONCE = b"n" * 16
 
 kinds = st.integers(0, 15)

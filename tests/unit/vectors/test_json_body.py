@@ -54,7 +54,7 @@ def test_no_candidates_are_fine() -> None:
         (b"5", "The body must be a JSON object with `query` and `candidates`."),
     ],
 )
-def test_what_is_no_object(body: bytes, message: str) -> None:
+def test_json_vectors_must_be_in_an_object(body: bytes, message: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         parse(body, Limits())
     assert refused.value.message.startswith(message)
@@ -77,7 +77,7 @@ def test_what_is_no_object(body: bytes, message: str) -> None:
         ([-(2**70) * 2**70, 0], "`query.0` does not fit a 32-bit float.", "query.0"),
     ],
 )
-def test_a_wrong_query(query: Any, message: str, param: str) -> None:
+def test_a_wrong_query_of_a_similarity_request(query: Any, message: str, param: str) -> None:
     assert complaint(query=query) == (message, param)
 
 
@@ -115,7 +115,7 @@ def test_wrong_candidates(candidates: Any, message: str, param: str) -> None:
         ({"metric": "manhattan"}, "metric"),
     ],
 )
-def test_wrong_options(fields: dict[str, Any], param: str) -> None:
+def test_wrong_options_of_a_similarity_request(fields: dict[str, Any], param: str) -> None:
     assert complaint(**fields)[1] == param
 
 

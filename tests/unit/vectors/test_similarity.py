@@ -46,7 +46,7 @@ def check_scores(metric: SimilarityMetric, query: Vector, candidates: Vector) ->
         assert abs(score - expected) <= allowed(metric, one, other)
 
 
-def test_known_values() -> None:
+def test_similarity_of_known_vectors() -> None:
     query, candidates = [3.0, 4.0], [[4.0, 3.0], [3.0, 4.0], [-3.0, -4.0], [0.0, 0.0], [6.0, 8.0]]
     expected: dict[SimilarityMetric, tuple[list[int], list[float]]] = {
         "cosine": ([1, 4, 0, 3, 2], [1, 1, 0.96, 0, -1]),
@@ -167,7 +167,7 @@ def test_candidates_are_read_only_and_may_be_strided() -> None:
         check_scores(metric, query, strided)
 
 
-def test_normalize() -> None:
+def test_normalize_scales_to_length_one() -> None:
     random = np.random.default_rng(5)
     scales = np.array([1, 1e-45, 1e-38, 1e-20, 1e-12, 1e12, 1e20, 1e38, 0])
     rows = (random.uniform(-1, 1, (9, 384)) * scales[:, None]).astype(np.float32)

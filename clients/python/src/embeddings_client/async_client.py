@@ -2,43 +2,49 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 from numpy.typing import ArrayLike, NDArray
 
-from app.client.base import BaseClient
-from app.client.batch import Batch, BatchOptions, ItemResult
-from app.client.chunks import Chunk
-from app.client.embeddings import ImageOptions, Images, TextOptions, Texts
-from app.client.failures import error_of, failure_of
-from app.client.items import Image, Item
-from app.client.operation import Call, Operation
-from app.client.progress import OnProgress
-from app.client.ranking import Found, RankOptions, Search, SearchOptions, Similarity
-from app.errors import ServiceError
+from embeddings_client.base import BaseClient
+from embeddings_client.batch import Batch, BatchOptions, ItemResult
+from embeddings_client.chunks import Chunk
+from embeddings_client.embeddings import ImageOptions, Images, TextOptions, Texts
+from embeddings_client.errors import ServiceError
+from embeddings_client.failures import error_of, failure_of
+from embeddings_client.items import Image, Item
+from embeddings_client.operation import Call, Operation
+from embeddings_client.progress import OnProgress
+from embeddings_client.ranking import Found, RankOptions, Search, SearchOptions, Similarity, Vectors
 
 R = TypeVar("R")
+T = TypeVar("T")
+
+Items = Iterable[T] | AsyncIterable[T]
 
 
 class AsyncEmbeddingClient(BaseClient[httpx.AsyncBaseTransport]):
-    """`EmbeddingClient` for asyncio. Use it with `async with` or `await close()`, in one event loop."""
+    """`EmbeddingClient` for asyncio. Use it with `async with` or `await close()`, in one event loop.
 
-    async def embed_texts(self, texts: Sequence[str], **options: Unpack[TextOptions]) -> NDArray[Any]:
-        return (await self.run(Texts(texts, **options))).vectors
+    Its methods take asynchronous generators too. A plain generator is read in threads, and so may block.
+    """
 
-    async def embed_images(self, images: Sequence[Image], **options: Unpack[ImageOptions]) -> NDArray[Any]:
-        return (await self.run(Images(images, **options))).vectors
+    async def embed_texts(self, texts: Items[str], **options: Unpack[TextOptions]) -> NDArray[Any]:
+        return self._vectors(await self.run(Texts(await _read(texts), **options)))
 
-    async def embed_batch(self, items: Sequence[Item], **options: Unpack[BatchOptions]) -> list[ItemResult]:
-        return await self.run(Batch(items, **options))
+    async def embed_images(self, images: Items[Image], **options: Unpack[ImageOptions]) -> NDArray[Any]:
+        return (await self.run(Images(await _read(images), **options))).vectors
 
-    async def search(self, query: Item, candidates: Sequence[Item], **options: Unpack[SearchOptions]) -> list[Found]:
-        return (await self.run(Search(query, candidates, **options))).results
+    async def embed_batch(self, items: Items[Item], **options: Unpack[BatchOptions]) -> list[ItemResult]:
+        return await self.run(Batch(await _read(items), **options))
 
-    async def similarity(self, query: ArrayLike, candidates: ArrayLike, **options: Unpack[RankOptions]) -> list[Found]:
+    async def search(self, query: Item, candidates: Items[Item], **options: Unpack[SearchOptions]) -> list[Found]:
+        return (await self.run(Search(query, await _read(candidates), **options))).results
+
+    async def similarity(self, query: ArrayLike, candidates: Vectors, **options: Unpack[RankOptions]) -> list[Found]:
         return (await self.run(Similarity(query, candidates, **options))).results
 
     async def run(self, operation: Operation[Any, R], on_progress: OnProgress | None = None) -> R:
@@ -105,3 +111,8 @@ class AsyncEmbeddingClient(BaseClient[httpx.AsyncBaseTransport]):
             await self._pause(attempts.pause_s(failure, self._clock()))
 
     _pause: Callable[[float], Awaitable[None]] = staticmethod(asyncio.sleep)
+
+
+async def _read(items: Items[T]) -> Iterable[T]:
+    """An asynchronous generator's items are read first: memory has to hold all of their vectors anyway."""
+    return [item async for item in items] if isinstance(items, AsyncIterable) else items

@@ -1,4 +1,4 @@
-"""Turns error responses into the classes of `app.errors`, and adds classes for failures without a response.
+"""Turns error responses into the classes of `errors`, and adds classes for failures without a response.
 
     Unavailable
     └── Unreachable 503 unreachable            no connection, or it broke
@@ -18,8 +18,8 @@ from typing import Any
 import httpx
 import orjson
 
-from app import errors
-from app.errors import DeadlineExceeded, InternalError, InvalidRequest, ServiceError, Unavailable
+from embeddings_client import errors
+from embeddings_client.errors import DeadlineExceeded, InternalError, InvalidRequest, ServiceError, Unavailable
 
 _EXCERPT = 200
 
@@ -41,7 +41,7 @@ _CLASSES: list[type[ServiceError]] = [
     for class_ in vars(errors).values()
     if isinstance(class_, type) and issubclass(class_, ServiceError) and class_ is not ServiceError
 ]
-# `app.errors` defines base classes first, so the first class with a code or a status is the most general one.
+# `errors` defines base classes first, so the first class with a code or a status is the most general one.
 _BY_CODE = {class_.code: class_ for class_ in reversed(_CLASSES)}
 _BY_STATUS = {class_.status: class_ for class_ in reversed(_CLASSES)}
 
@@ -56,6 +56,8 @@ def error_of(response: httpx.Response) -> ServiceError:
     if isinstance(code, str):
         error.code = code
     error.request_id = body.get("requestId") or response.headers.get("x-request-id")
+    most = response.headers.get("x-embedding-max-items", "")
+    error.max_items = int(most) if most.isdecimal() else None
     return error
 
 

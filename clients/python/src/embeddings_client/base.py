@@ -2,18 +2,21 @@
 
 import random
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, TypeVar
 
 import httpx
+from numpy.typing import NDArray
 
-from app.client.chunks import Chunking
-from app.client.operation import Call, Operation
-from app.client.progress import OnProgress, bar
-from app.client.retry import Attempts, Retry
-from app.client.vectors import average_embeddings, find_similar
+from embeddings_client.chunks import Chunking
+from embeddings_client.embeddings import Embeddings, TruncationWarning
+from embeddings_client.operation import Call, Operation
+from embeddings_client.progress import OnProgress, bar
+from embeddings_client.retry import Attempts, Retry
+from embeddings_client.vectors import average_embeddings, find_similar
 
 DEFAULT_URL = "http://127.0.0.1:3000"
 CONNECT_S = 5.0
@@ -50,7 +53,7 @@ class BaseClient(ABC, Generic[Transport]):
             retry: How often and how long a request is retried.
             concurrency: Maximum number of requests in flight, over all calls of this client.
             chunking: Maximum size of one request.
-            progress: Whether to show a progress bar; None: if stderr is a terminal.
+            progress: Whether to show a progress bar; None: if stderr is a terminal, or this is a notebook.
             transport: An httpx transport, for tests and special networks.
             clock: Monotonic seconds.
             chance: Random numbers from 0 to 1, for jitter.
@@ -72,7 +75,21 @@ class BaseClient(ABC, Generic[Transport]):
         self._progress = progress
         self._clock = clock
         self._chance = chance
+        self._warned = False
         self._open({"authorization": f"Bearer {api_key}"} if api_key else {}, transport)
+
+    def _vectors(self, found: Embeddings) -> NDArray[Any]:
+        """The vectors without their metadata. The first truncated texts are warned of."""
+        if found.truncated and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{len(found.truncated)} of {len(found.vectors)} texts, the first at index {found.truncated[0]}, are "
+                f"longer than {found.model} reads: each vector is of a part. `run(Texts(...))` lists such texts; this "
+                "client does not warn again.",
+                TruncationWarning,
+                stacklevel=3,
+            )
+        return found.vectors
 
     @abstractmethod
     def _open(self, headers: dict[str, str], transport: Transport | None) -> None: ...

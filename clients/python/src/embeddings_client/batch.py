@@ -1,6 +1,6 @@
 """Texts and images in one call, with one result each: an invalid item does not fail the others."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -9,13 +9,13 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from app.client.chunks import Chunk, Chunking, chunks
-from app.client.embeddings import wire_options
-from app.client.failures import error_class, with_shifted_index
-from app.client.items import Item, sized_items
-from app.client.operation import Call, Operation, json_of, unreadable
-from app.errors import InvalidRequest, ServiceError
-from app.types import InputType, OutputType
+from embeddings_client.chunks import Chunk, Chunking, chunks
+from embeddings_client.embeddings import wire_options
+from embeddings_client.errors import InvalidRequest, ServiceError
+from embeddings_client.failures import error_class, with_shifted_index
+from embeddings_client.items import Item, sized_items
+from embeddings_client.operation import Call, Operation, json_of, unreadable
+from embeddings_client.types import InputType, OutputType
 
 # The number types of packed vectors; other output types are NumPy's own names.
 _PACKED = {"binary": "int8", "ubinary": "uint8"}
@@ -53,7 +53,7 @@ class ItemResult:
 
 @dataclass(frozen=True)
 class Batch(Operation[orjson.Fragment, list[ItemResult]]):
-    items: Sequence[Item]
+    items: Iterable[Item]
     batch_size: int = 100
     normalize: bool = True
     output_type: OutputType = "float32"

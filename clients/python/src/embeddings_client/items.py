@@ -4,8 +4,7 @@ The service validates the contents. Pillow is not imported: its images can save 
 """
 
 import base64
-from collections import abc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard, runtime_checkable
@@ -13,8 +12,8 @@ from typing import Any, Protocol, TypeGuard, runtime_checkable
 import numpy as np
 import orjson
 
-from app.client.chunks import Sized
-from app.errors import InvalidImage, InvalidItem, InvalidRequest
+from embeddings_client.chunks import Sized
+from embeddings_client.errors import InvalidImage, InvalidItem, InvalidRequest
 
 # The modes that PNG stores without conversion.
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
@@ -40,10 +39,19 @@ Item = Any
 """str: a text. bytes, Path, PIL image: an image. Numbers: a vector. Or a dict {text|image|vector: …, model?: …}."""
 
 
-def require_list(values: object, name: str) -> None:
+def require_items(values: object, name: str) -> None:
     """Raises InvalidRequest if the value is a single item. A string would otherwise count as a list of letters."""
-    if not isinstance(values, abc.Sized) or isinstance(values, (str, bytes, bytearray, Mapping)):
-        raise InvalidRequest(f"`{name}` must be a list: put a single item into [ ].", name)
+    if isinstance(values, AsyncIterable):
+        raise InvalidRequest(
+            f"`{name}` is an asynchronous iterator: the methods of AsyncEmbeddingClient take it.", name
+        )
+    if not isinstance(values, Iterable) or isinstance(values, (str, bytes, bytearray, memoryview, Mapping)):
+        raise InvalidRequest(f"`{name}` must be a list or an iterator: put a single item into [ ].", name)
+
+
+def listed(values: Any) -> Any:
+    """A generator's items as a list, for NumPy, which takes none; what is no iterator as it is."""
+    return list(values) if isinstance(values, Iterator) else values
 
 
 def sized_texts(texts: Iterable[str]) -> Iterator[Sized[orjson.Fragment]]:

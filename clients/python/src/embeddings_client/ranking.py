@@ -1,7 +1,7 @@
 """Ranking candidates on the server, by meaning or as vectors. Too many for one request are ranked in chunks: a score
 does not depend on the other candidates, so the best of all are among the best of each chunk."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -12,12 +12,15 @@ import numpy as np
 import orjson
 from numpy.typing import ArrayLike
 
-from app.client.chunks import Chunk, Chunking, Sized, chunks
-from app.client.embeddings import check_space, wire_options
-from app.client.items import Item, sized_item, sized_items
-from app.client.operation import NPY, Call, Operation, json_of, unreadable
-from app.errors import InvalidRequest
-from app.types import SimilarityMetric, Vector
+from embeddings_client.chunks import Chunk, Chunking, Sized, chunks
+from embeddings_client.embeddings import check_space, wire_options
+from embeddings_client.errors import InvalidRequest
+from embeddings_client.items import Item, listed, sized_item, sized_items
+from embeddings_client.operation import NPY, Call, Operation, json_of, unreadable
+from embeddings_client.types import SimilarityMetric, Vector
+
+Vectors = ArrayLike | Iterator[ArrayLike]
+"""(n, d), or an iterator of n vectors."""
 
 
 class Found(NamedTuple):
@@ -87,7 +90,7 @@ class _Rank(Operation[Any, Ranked]):
 @dataclass(frozen=True)
 class Search(_Rank):
     query: Item
-    candidates: Sequence[Item]
+    candidates: Iterable[Item]
     top_k: int | None = None
     threshold: float | None = None
     metric: SimilarityMetric = "cosine"
@@ -116,7 +119,7 @@ class Search(_Rank):
 @dataclass(eq=False)
 class Similarity(_Rank):
     query: ArrayLike
-    candidates: ArrayLike
+    candidates: Vectors
     top_k: int | None = None
     threshold: float | None = None
     metric: SimilarityMetric = "cosine"
@@ -141,10 +144,10 @@ class Similarity(_Rank):
         return Call("/similarity", file.getvalue(), {"content-type": NPY}, params)
 
 
-def _matrices(vector: ArrayLike, candidates: ArrayLike) -> tuple[Vector, Vector]:
+def _matrices(vector: ArrayLike, candidates: Vectors) -> tuple[Vector, Vector]:
     """(d,) and (n, d) arrays. Raises InvalidRequest if the shapes do not fit."""
     try:
-        query, rows = np.asarray(vector, np.float32), np.asarray(candidates, np.float32)
+        query, rows = np.asarray(vector, np.float32), np.asarray(listed(candidates), np.float32)
     except (TypeError, ValueError) as error:
         raise InvalidRequest(f"`query` and `candidates` must be numbers: {error}.", "candidates") from None
     if query.ndim != 1 or not query.size:

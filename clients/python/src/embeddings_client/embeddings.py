@@ -1,6 +1,6 @@
 """Embedding texts and images. Responses are NumPy files; the chunks' vectors become one matrix."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from io import BytesIO
 from typing import Any, TypedDict
@@ -11,11 +11,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from app.client.chunks import Chunk, Chunking, chunks
-from app.client.items import Image, base64_of, sized_images, sized_texts
-from app.client.operation import NPY, Call, Operation, unreadable
-from app.errors import InvalidRequest, SpaceMismatch
-from app.types import InputType, OutputType
+from embeddings_client.chunks import Chunk, Chunking, chunks
+from embeddings_client.errors import InvalidRequest, SpaceMismatch
+from embeddings_client.items import Image, base64_of, sized_images, sized_texts
+from embeddings_client.operation import NPY, Call, Operation, unreadable
+from embeddings_client.types import InputType, OutputType
 
 
 class ImageOptions(TypedDict, total=False):
@@ -33,6 +33,10 @@ class TextOptions(ImageOptions, total=False):
 
     prompt_name: str | None
     input_type: InputType | None
+
+
+class TruncationWarning(UserWarning):
+    """A text was longer than the model's maximum length; its vector is of a part of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +95,7 @@ class _Embed(Operation[Any, Embeddings]):
 
 @dataclass(frozen=True)
 class Texts(_Embed):
-    texts: Sequence[str]
+    texts: Iterable[str]
     model: str | None = None
     normalize: bool = True
     output_type: OutputType = "float32"
@@ -110,7 +114,7 @@ class Texts(_Embed):
 
 @dataclass(frozen=True)
 class Images(_Embed):
-    images: Sequence[Image]
+    images: Iterable[Image]
     model: str | None = None
     normalize: bool = True
     output_type: OutputType = "float32"

@@ -1,6 +1,6 @@
 """The same service with the bypass of Serve, without it, and under plain `serve run`: nobody who calls it can tell.
 
-One service a way, for about a minute; the tests of a way run in this order.
+The tests of a way run in this order: its service begins with one encoder, and the first load makes it two.
 """
 
 import base64
@@ -10,41 +10,43 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
-from loadtests.running import ROOT, WAYS, RunningService, Way, running, wait_for, write_config
+from app.config.args import DEFAULT_IMAGE_MODEL
+from loadtests.running import ROOT, RunningService, chosen_way, listening, running, wait_for, write_config
+from tests.support.ending import leaves_nothing
 from tests.support.oracle import Oracle
 from tests.support.samples import of, samples_of
+from tests.support.scaled import IMAGE, TEXT
 
-MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 ENCODER = "TextEncoder-all-MiniLM-L6-v2"
-SCALES = {
-    "min_replicas": 1,
-    "max_replicas": 2,
-    "upscale_delay_s": 0.5,
-    "downscale_delay_s": 600,
-    "metrics_interval_s": 0.5,
-}
-
-pytestmark = pytest.mark.cluster
+# The service of this way goes on to the other tests of this folder, so it comes last: as it is wherever nothing else is
+# said (`TEST_WAY`).
+CHOSEN = "chosen"
 
 
-@pytest.fixture(scope="module", params=WAYS)
-def way(request: pytest.FixtureRequest) -> Way:
-    chosen: Way = request.param
+@pytest.fixture(scope="module", params=[pytest.param("off", marks=pytest.mark.slow), "plain", CHOSEN])
+def way(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
     return chosen
 
 
 @pytest.fixture(scope="module")
-def service(way: Way, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    text = {"id": MODEL, "num_cpus": 0.1, "health_check_period_s": 1, "autoscaling": SCALES}
-    image = {"id": "shapes-clip", "num_cpus": 0.1}
-    config = write_config(
-        tmp_path_factory.mktemp(way), text_models=[text], image_models=[image], ingress={"num_cpus": 0.1}
-    )
+def service(
+    way: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningService]:
+    if way == CHOSEN:
+        yield request.getfixturevalue("harmed")
+        return
+    # Only the launcher lets shapes-clip stand in for a model that can't be had: plain `serve run` is not told to.
+    models: dict[str, Any] = {"image_models": [IMAGE]}
+    if way == "plain":
+        models = {"image_models": [IMAGE, {"id": DEFAULT_IMAGE_MODEL, "num_cpus": 0.1}], "shapes_clip_may_serve": False}
+    config = write_config(tmp_path_factory.mktemp(way), text_models=[TEXT], ingress={"num_cpus": 0.1}, **models)
     with running(config, way=way) as service:
         yield service
 
@@ -78,7 +80,7 @@ def clients(service: RunningService, count: int) -> Iterator[Counter[int]]:
                 one.result()
 
 
-def test_a_text(service: RunningService, way: Way, oracle: Oracle) -> None:
+def test_a_text(service: RunningService, way: str, oracle: Oracle) -> None:
     texts = [f"{way}: the cat sat on the mat", f"{way}: stock markets fell sharply"]
     answer = post(service, "/embed/text", texts=texts)
     assert answer.status_code == 200, answer.text
@@ -87,7 +89,7 @@ def test_a_text(service: RunningService, way: Way, oracle: Oracle) -> None:
     assert post(service, "/embed/text", texts=texts).json()["cacheHits"] == 2
     assert post(service, "/embed/text", texts=[]).json()["error"]["code"] == "invalid_request"
     # The connection may follow the first call.
-    parts = {"shipped": (1, 1)}.get(way, (0, 0))
+    parts = (1, 1) if way == CHOSEN and chosen_way() != "off" else (0, 0)
 
     def in_use() -> tuple[float, float]:
         post(service, "/embed/text", texts=[str(uuid.uuid4())])
@@ -97,13 +99,37 @@ def test_a_text(service: RunningService, way: Way, oracle: Oracle) -> None:
     wait_for(lambda: in_use() == parts, what=lambda: f"{parts} in use; it was {in_use()}")
 
 
-def test_an_image(service: RunningService) -> None:
+def test_an_image(service: RunningService, way: str) -> None:
     circle = base64.b64encode((ROOT / "examples/data/circle.png").read_bytes()).decode()
     image = post(service, "/embed/image", images=[circle])
     assert image.status_code == 200, image.text
     texts = post(service, "/embed/text", texts=["a circle", "a star"], model="shapes-clip").json()["embeddings"]
     shape, other = np.array(texts) @ np.array(image.json()["embeddings"][0])
     assert shape > other
+    if way == "plain":
+        refused = post(service, "/embed/image", images=[circle], model=DEFAULT_IMAGE_MODEL)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_unavailable")
+        assert "shapes-clip" not in refused.text
+
+
+def test_one_step_of_autoscaling(service: RunningService) -> None:
+    assert gauge(service, "embedding_replicas", ENCODER) == 1
+    with clients(service, 16) as statuses:
+        wait_for(lambda: gauge(service, "embedding_replicas", ENCODER) == 2, 120, "a second encoder")
+    assert set(statuses) == {200}, statuses
+
+
+def test_a_killed_replica(service: RunningService) -> None:
+    before = {process.pid: process for process in service.named(ENCODER)}
+    assert len(before) == 2
+    with clients(service, 8) as statuses:
+        wait_for(lambda: statuses[200] > 50, what="some answers")
+        killed = next(iter(before.values()))
+        killed.kill()
+        seen = statuses[200]
+        wait_for(lambda: statuses[200] > seen + 100, what="answers after it")
+        wait_for(lambda: {p.pid for p in service.named(ENCODER)} - set(before), 60, "another one in its place")
+    assert set(statuses) == {200}, statuses
 
 
 def test_a_client_that_leaves_takes_nobody_with_it(service: RunningService, oracle: Oracle) -> None:
@@ -136,21 +162,9 @@ def test_a_client_that_leaves_takes_nobody_with_it(service: RunningService, orac
     wait_for(lambda: gauge(service, "embedding_queue_items") == 0, what="empty queues")
 
 
-def test_one_step_of_autoscaling(service: RunningService) -> None:
-    assert gauge(service, "embedding_replicas", ENCODER) == 1
-    with clients(service, 16) as statuses:
-        wait_for(lambda: gauge(service, "embedding_replicas", ENCODER) == 2, 120, "a second encoder")
-    assert set(statuses) == {200}
-
-
-def test_a_killed_replica(service: RunningService) -> None:
-    before = {process.pid: process for process in service.named(ENCODER)}
-    assert len(before) == 2
-    with clients(service, 8) as statuses:
-        wait_for(lambda: statuses[200] > 50, what="some answers")
-        killed = next(iter(before.values()))
-        killed.kill()
-        seen = statuses[200]
-        wait_for(lambda: statuses[200] > seen + 100, what="answers after it")
-        wait_for(lambda: {p.pid for p in service.named(ENCODER)} - set(before), 60, "another one in its place")
-    assert set(statuses) == {200}
+def test_ctrl_c_ends_plain_serve_run(service: RunningService, way: str) -> None:
+    """The launcher's good end is `test_lifecycle.py`'s."""
+    if way == "plain":
+        open_ports = listening(service.processes())
+        service.stop()
+        leaves_nothing(service, open_ports)

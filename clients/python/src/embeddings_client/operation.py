@@ -4,17 +4,17 @@ An operation builds requests as values and turns responses into results. It does
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import httpx
 import orjson
 
-from app.client.chunks import Chunk, Chunking
-from app.client.failures import UnreadableAnswer, with_shifted_index
-from app.client.items import require_list
-from app.errors import PayloadTooLarge, ServiceError
+from embeddings_client.chunks import Chunk, Chunking
+from embeddings_client.errors import PayloadTooLarge, ServiceError
+from embeddings_client.failures import UnreadableAnswer, with_shifted_index
+from embeddings_client.items import require_items
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -44,11 +44,13 @@ class Operation(ABC, Generic[T, R]):
     """The unit of the progress bar."""
 
     def __post_init__(self) -> None:
-        require_list(getattr(self, self.field), self.field)
+        require_items(getattr(self, self.field), self.field)
 
     @property
-    def total(self) -> int:
-        return len(getattr(self, self.field))
+    def total(self) -> int | None:
+        """The number of items, if they are no iterator, which is read as requests are sent and only once."""
+        items = getattr(self, self.field)
+        return len(items) if isinstance(items, Sized) else None
 
     @abstractmethod
     def chunks(self, limits: Chunking) -> Iterator[Chunk[T]]:
@@ -70,12 +72,15 @@ class Operation(ABC, Generic[T, R]):
         """Join the results of all chunks, in order."""
 
     def halves(self, chunk: Chunk[T], error: ServiceError) -> Sequence[Chunk[T]]:
-        """Split a chunk that exceeded the service's limits, which may be lower than this client assumes.
+        """Split a chunk that exceeded the service's limits, which may be lower than this client assumes, or what it can
+        do in time.
 
         Raises:
             ServiceError: The given error, with its index relative to all items, if splitting does not help.
         """
-        whole = isinstance(error, PayloadTooLarge) and error.param in (None, self.field)
+        whole = (
+            isinstance(error, PayloadTooLarge) and error.param in (None, self.field)
+        ) or error.max_items is not None
         if not whole or len(chunk.items) < 2:
             raise with_shifted_index(error, self.field, chunk.start)
         return chunk.halves()

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import chain, islice
@@ -11,16 +11,16 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 from numpy.typing import ArrayLike, NDArray
 
-from app.client.base import BaseClient
-from app.client.batch import Batch, BatchOptions, ItemResult
-from app.client.chunks import Chunk
-from app.client.embeddings import ImageOptions, Images, TextOptions, Texts
-from app.client.failures import error_of, failure_of
-from app.client.items import Image, Item
-from app.client.operation import Call, Operation
-from app.client.progress import OnProgress
-from app.client.ranking import Found, RankOptions, Search, SearchOptions, Similarity
-from app.errors import ServiceError
+from embeddings_client.base import BaseClient
+from embeddings_client.batch import Batch, BatchOptions, ItemResult
+from embeddings_client.chunks import Chunk
+from embeddings_client.embeddings import ImageOptions, Images, TextOptions, Texts
+from embeddings_client.errors import ServiceError
+from embeddings_client.failures import error_of, failure_of
+from embeddings_client.items import Image, Item
+from embeddings_client.operation import Call, Operation
+from embeddings_client.progress import OnProgress
+from embeddings_client.ranking import Found, RankOptions, Search, SearchOptions, Similarity, Vectors
 
 R = TypeVar("R")
 
@@ -29,27 +29,28 @@ class EmbeddingClient(BaseClient[httpx.BaseTransport]):
     """Sends requests over connections that it keeps open: use it with `with`, or call `close`.
 
     A call of any size is split into requests that run concurrently. Transient failures (429, 502, 503, 504, a broken
-    connection) are retried. Every error is a `ServiceError` from `app.errors`.
+    connection) are retried. Every error is a `ServiceError` from `embeddings_client.errors`.
     """
 
-    def embed_texts(self, texts: Sequence[str], **options: Unpack[TextOptions]) -> NDArray[Any]:
-        """(n, d) vectors of length 1, in the order of the texts. `run(Texts(...))` returns metadata too."""
-        return self.run(Texts(texts, **options)).vectors
+    def embed_texts(self, texts: Iterable[str], **options: Unpack[TextOptions]) -> NDArray[Any]:
+        """(n, d) vectors of length 1, in the order of the texts. `run(Texts(...))` returns metadata too.
+        The texts may be a generator, here and wherever a method takes items: it is read as requests are sent."""
+        return self._vectors(self.run(Texts(texts, **options)))
 
-    def embed_images(self, images: Sequence[Image], **options: Unpack[ImageOptions]) -> NDArray[Any]:
+    def embed_images(self, images: Iterable[Image], **options: Unpack[ImageOptions]) -> NDArray[Any]:
         """Paths, bytes, PIL images or URLs -> (n, d), as `embed_texts`. `run(Images(...))` returns metadata too."""
         return self.run(Images(images, **options)).vectors
 
-    def embed_batch(self, items: Sequence[Item], **options: Unpack[BatchOptions]) -> list[ItemResult]:
+    def embed_batch(self, items: Iterable[Item], **options: Unpack[BatchOptions]) -> list[ItemResult]:
         """Embed texts (str) and images (Path, bytes, PIL) together; a dict {"text"|"image": …, "model": …} is either.
         An invalid item has an error in its result and does not fail the others."""
         return self.run(Batch(items, **options))
 
-    def search(self, query: Item, candidates: Sequence[Item], **options: Unpack[SearchOptions]) -> list[Found]:
+    def search(self, query: Item, candidates: Iterable[Item], **options: Unpack[SearchOptions]) -> list[Found]:
         """Rank texts, images and vectors against a text, an image or a vector; best first."""
         return self.run(Search(query, candidates, **options)).results
 
-    def similarity(self, query: ArrayLike, candidates: ArrayLike, **options: Unpack[RankOptions]) -> list[Found]:
+    def similarity(self, query: ArrayLike, candidates: Vectors, **options: Unpack[RankOptions]) -> list[Found]:
         """Rank (n, d) vectors against a vector (d,) on the server; best first. `find_similar` does it locally."""
         return self.run(Similarity(query, candidates, **options)).results
 

@@ -1,0 +1,32 @@
+"""Guards of what README, commands and settings promise."""
+
+from typing import Final
+
+from tests.negative_controls.mutation import Mutation
+
+M = Mutation
+
+BUILD: Final = "tests/unit/deployments/test_main.py"
+PULL: Final = "tests/unit/cli/test_pull.py"
+RELOAD: Final = "tests/unit/local/test_reload.py"
+README: Final = "tests/unit/test_readme.py"
+
+PROMISES: Final = [
+    M("a backup of a text model", "app/main.py", "model, args.text_backup(model), args)", "model, None, args)", BUILD),
+    M("a backup of an image model", "app/main.py", "model, args.image_backup(model), args)", "model, None, args)", BUILD),
+    M("a backup is told of", "deployments/encoder_replica.py", "replace(model.info, note=note) if note else model.info", "model.info", "tests/unit/deployments/test_encoder_replica.py"),
+    M("a backup has no path", "app/config/settings.py", 'note=f"the backup {name.public}', 'note=f"the backup {id_}', BUILD),
+    M("shapes-clip under the launcher only", "app/config/settings.py", "self.shapes_clip_may_serve and ", "", BUILD),
+    M("pull without a hub", "app/__main__.py", "weights = resolve(model, revision, offline=True)", "return _complain(error.message)", PULL),
+    M("pull of another revision", "app/__main__.py", "resolve(model, revision, offline=True)", "resolve(model, None, offline=True)", PULL),
+    M("dev restarts", "app/local/launcher.py", "if self._stopping or not self.reload:", "if True:", RELOAD),
+    M("dev watches settings", "app/local/launcher.py", '("app", "deployments", ".env")', '("app", "deployments")', RELOAD),
+    M("dev reads .env anew", "app/local/launcher.py", "self.variables | environment(", "process_environment() | environment(", RELOAD),
+    M("dev stays at its port", "app/local/launcher.py", ', "PORT": str(self.settings.port)}', "}", RELOAD),
+    M("README's settings", "app/config/settings.py", 'ttl_ms="CACHE_TTL"', 'ttl_ms="CACHE_LIFE"', README),
+    M("README's defaults", "app/config/args.py", "max_size: PositiveInt = Field(10_000", "max_size: PositiveInt = Field(20_000", README),
+    M("README's errors", "app/errors.py", "    status = 413\n", "    status = 400\n", README),
+    M("README's limits", "app/config/args.py", "texts: PositiveInt = Field(2048", "texts: PositiveInt = Field(1024", README),
+    M("kustomizations name their files", "k8s/components/monitoring/kustomization.yaml", "  - scrapeconfig.yaml\n", "  # scrapeconfig.yaml\n", "tests/unit/k8s/test_policy.py"),
+    M("TEI's vectors have length one", "app/api/endpoints/tei.py", "VectorFormat(body.normalize, ", "VectorFormat(False, ", "tests/unit/api/test_tei_api.py"),
+]  # fmt: skip
