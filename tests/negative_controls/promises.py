@@ -25,7 +25,7 @@ PROMISES: Final = [
     M("dev stays at its port", "app/local/launcher.py", ', "PORT": str(self.settings.port)}', "}", RELOAD),
     M("README's settings", "app/config/settings.py", 'ttl_ms="CACHE_TTL"', 'ttl_ms="CACHE_LIFE"', README),
     M("README's defaults", "app/config/args.py", "max_size: PositiveInt = Field(10_000", "max_size: PositiveInt = Field(20_000", README),
-    M("README's errors", "app/errors.py", "    status = 413\n", "    status = 400\n", README),
+    M("README's errors", "clients/python/src/embeddings_client/errors.py", "    status = 413\n", "    status = 400\n", README),
     M("README's limits", "app/config/args.py", "texts: PositiveInt = Field(2048", "texts: PositiveInt = Field(1024", README),
     M("kustomizations name their files", "k8s/components/monitoring/kustomization.yaml", "  - scrapeconfig.yaml\n", "  # scrapeconfig.yaml\n", "tests/unit/k8s/test_policy.py"),
     M("TEI's vectors have length one", "app/api/endpoints/tei.py", "VectorFormat(body.normalize, ", "VectorFormat(False, ", "tests/unit/api/test_tei_api.py"),

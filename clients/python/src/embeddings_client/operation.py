@@ -81,7 +81,7 @@ class Operation(ABC, Generic[T, R]):
         whole = (
             isinstance(error, PayloadTooLarge) and error.param in (None, self.field)
         ) or error.max_items is not None
-        if not whole or len(chunk.items) < 2:
+        if not (whole or error.max_items) or len(chunk.items) < 2:
             raise with_shifted_index(error, self.field, chunk.start)
         return chunk.halves()
 
