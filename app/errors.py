@@ -7,6 +7,9 @@ import re
 
 from embeddings_client.errors import *  # noqa: F403
 
+# Of one item by their nature: `param` names it, on every route.
+OF_ITEM = (InvalidItem, NotFinite, RequestRejected)  # noqa: F405
+
 # Begins with / ~/ ./ or ../ where no name, address or other path goes on.
 _PATH = re.compile(r"(?<![\w.:/~-])(?:~|\.{1,2})?/[^\s'\"`,;:()]*[^\s'\"`,;:().]")
 

@@ -10,6 +10,7 @@ import numpy as np
 from ray import serve
 
 from app.cache.entry import pack
+from app.errors import NotFinite
 from app.inference.batch_queue import BatchQueue, Slice
 from app.inference.model_threads import ModelThreads
 from app.inference.scheduler import EncodeJob, Scheduler
@@ -107,9 +108,16 @@ class Engine:
         )
 
     def run(self, inputs: Sequence[Any], *, exclusive: bool = False) -> Vector:
-        """On one of the model's threads. Raises RuntimeError if the model gives something else than finite rows."""
+        """On one of the model's threads.
+
+        Raises:
+            NotFinite: The vector of the one item is not finite.
+            RuntimeError: The model gives something else than finite rows for several.
+        """
         with self._watch():
             rows = self._model.run(inputs, exclusive=exclusive)
+            if len(rows) == len(inputs) == 1 and not np.isfinite(rows).all():
+                raise NotFinite(f"{self.info.id} makes no finite vector of this item.")
             if len(rows) != len(inputs) or not np.isfinite(rows).all():
                 wrong = f"the model gave {rows.shape} for {len(inputs)} items, or numbers that are not finite"
                 raise RuntimeError(wrong)

@@ -16,6 +16,7 @@ from app.errors import (
     InvalidRequest,
     ModelNotFound,
     ModelUnavailable,
+    NotFinite,
     Overloaded,
     PayloadTooLarge,
     RequestRejected,
@@ -23,6 +24,7 @@ from app.errors import (
     TooManyRequests,
     Unauthorized,
     Unavailable,
+    UnknownToken,
     UnsupportedMediaType,
 )
 from app.schemas.wire import Json, Wire
@@ -34,7 +36,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 # The errors of reading a body, of calling another deployment, and of embedding.
 BODY = (InvalidRequest, PayloadTooLarge, UnsupportedMediaType)
 CALLS = (Overloaded, Unavailable, DeadlineExceeded)
-ENCODES = (*BODY, ModelNotFound, ModelUnavailable, RequestRejected, *CALLS)
+ENCODES = (*BODY, UnknownToken, NotFinite, ModelNotFound, ModelUnavailable, RequestRejected, *CALLS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """CLIP: a text model and an image model whose vectors compare."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -105,11 +105,17 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
             dimensions=dimensions,
             image_size=(height, width) if encoder == "clip_image" else (0, 0),
             allow_bin=args.allow_bin_weights,
+            max_tokens=max_tokens,
         )
         return registry.load(graph, options, name)
 
     file = tokenizer_file(folder, cache)
     texts, images = runner("clip_text"), runner("clip_image")
+    if (texts.name, texts.precision) != (images.name, images.precision):
+        # They share `info`: what one of them can't do, neither does.
+        options, name = replace(options, precision="f32"), "torch" if "torch" in (texts.name, images.name) else name
+        notes, texts, images = texts.note or images.note, runner("clip_text"), runner("clip_image")
+        texts.note = notes
     preprocessors = ("preprocessor_config.json", "processor_config.json")
     settings = [max_tokens, *(read_json(folder / name) for name in preprocessors)]
     info = ModelInfo(
@@ -124,10 +130,13 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
         revision=weights.revision,
         prompts=dict(args.prompts),
         pooling=("lasttoken",),
+        note=texts.note or images.note,
     )
     patches = (height // int(vision.get("patch_size", 32))) ** 2 + 1
     # 0 as padding: CLIP looks for the end token, and must not find it in the padding of a row that is none.
-    text = TextModel(info, Tokenizer(file, max_tokens), texts, pad_id=0)
+    text = TextModel(
+        info, Tokenizer(file, max_tokens), texts, pad_id=0, vocabulary=int(language.get("vocab_size", 49408))
+    )
     image = ImageModel(info, preprocessing, images, patches)
     self_test.check(self_test.SelfTest(text.self_test(), image.self_test()), weights, info, cache)
     return ClipModel(text, image)

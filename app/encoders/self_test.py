@@ -1,7 +1,7 @@
 """The self-test of a loaded model: before it serves, its vectors of a few inputs are compared with known ones.
 
 For some models these are shipped with this package. For all others they are recorded when the model is first loaded
-on this machine, so that later changes show.
+on this machine, by backend and precision, so that later changes show.
 """
 
 import base64
@@ -77,7 +77,7 @@ def check(made: SelfTest, weights: Weights, info: ModelInfo, folder: Path) -> No
     if wanted is not None:
         _compare(made, wanted, weights.id)
         return
-    file = folder / f"golden-{info.fingerprint}.json"
+    file = folder / f"golden-{info.fingerprint}-{info.backend}-{info.precision}.json"
     recorded = _recorded(file)
     if recorded is None:
         _record(made, file)

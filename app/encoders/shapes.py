@@ -4,10 +4,14 @@ A backend that builds kernels per shape must see few shapes, yet padding is work
 grid value; a batch is cut into grid sizes where padding it would cost more than starting another run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+# Beyond them each octave has three: a text that is a little longer must not be padded to twice its length.
+STEPS = (1.25, 1.5, 2.0)
+# Longer shapes are too many and too large to be compiled before they are needed.
+LONGEST_WARMED = 1024
 # Finer steps ran no faster, cut as below, and took three times as long to warm.
 BATCHES = (1, 2, 4, 8, 16, 32)
 
@@ -27,13 +31,21 @@ def bucket(n: int, grid: Sequence[int]) -> int:
 @lru_cache
 def lengths(max_length: int) -> tuple[int, ...]:
     """The padded lengths of a model that reads at most `max_length` tokens; the last is `max_length`."""
-    return (*(value for value in LENGTHS if value < max_length), max_length)
+    longer = _octaves(LENGTHS[-1], max_length, STEPS)
+    return (*(value for value in (*LENGTHS, *longer) if value < max_length), max_length)
+
+
+def _octaves(first: int, last: int, steps: Sequence[float]) -> Iterator[int]:
+    while first < last:
+        yield from (int(first * step) for step in steps)
+        first *= 2
 
 
 @lru_cache
 def fine_lengths(max_length: int) -> tuple[int, ...]:
     """The same for long runs, where padding less pays for making more kernels: steps of about a tenth."""
-    steps = (*range(8, 64, 4), *range(64, 128, 8), *range(128, 256, 16), *range(256, max_length, 32))
+    longer = _octaves(512, max_length, [1 + step / 8 for step in range(1, 9)])
+    steps = (*range(8, 64, 4), *range(64, 128, 8), *range(128, 256, 16), *range(256, 513, 32), *longer)
     return (*(value for value in steps if value < max_length), max_length)
 
 
@@ -70,9 +82,11 @@ def plan(n: int, length: int, fixed: bool) -> Sequence[tuple[int, int]]:
 
 
 def grid(max_batch: int, max_tokens_per_run: int, max_length: int) -> list[tuple[int, int]]:
-    """Every (batch, length) that a planner with these limits can make `pieces` ask for, small ones first."""
+    """Every (batch, length) that a planner with these limits can make `pieces` ask for, small ones first; those of at
+    most `LONGEST_WARMED` tokens.
+    """
     shapes = set()
-    for length in lengths(max_length):
+    for length in (length for length in lengths(max_length) if length <= LONGEST_WARMED):
         most = min(max_batch, max(1, max_tokens_per_run // length))
         shapes |= {(size, length) for n in range(1, most + 1) for _, size in pieces(n, length)}
     return sorted(shapes, key=lambda shape: (shape[0] * shape[1], shape))

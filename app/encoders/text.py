@@ -14,10 +14,10 @@ from app.config.settings import converted_models
 from app.encoders import self_test, shapes
 from app.encoders.backends import registry
 from app.encoders.backends.contract import Graph, Inputs, Runner
-from app.encoders.model_config import model_type, text_layout
+from app.encoders.model_config import model_type, read_json, text_layout
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import Weights, resolve
-from app.errors import InvalidItem, ModelUnavailable
+from app.errors import InvalidItem, ModelUnavailable, UnknownToken
 from app.system.atomic_file import replacing
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 
@@ -47,6 +47,7 @@ def load_text_model(
         pooling=layout.pooling,
         steps=layout.steps,
         allow_bin=args.allow_bin_weights,
+        max_tokens=layout.max_tokens,
     )
     file = tokenizer_file(layout.folder, cache)
     prompts = layout.prompts | args.prompts
@@ -72,20 +73,23 @@ def load_text_model(
         prompts=prompts,
         normalized=layout.normalized,
         pooling=layout.pooling,
+        note=runner.note,
     )
-    model = TextModel(info, tokenizer, runner, layout.pad_id)
+    rows = int((read_json(layout.folder / "config.json") or {}).get("vocab_size") or 0)
+    model = TextModel(info, tokenizer, runner, layout.pad_id, rows)
     for exclusive in model.profiles:
         self_test.check(self_test.SelfTest(model.self_test(exclusive=exclusive)), weights, info, cache)
     return model
 
 
 class TextModel:
-    """A tokenizer and the graph behind it. `lengths`: what texts are padded to, where shapes are fixed.
+    """A tokenizer and the graph behind it. `lengths`: what texts are padded to, where shapes are fixed. `vocabulary`:
+    how many tokens the graph has vectors for; 0 if that is not known.
 
     `tokenize` is thread-safe; `run` is called as a `Runner` is, and from no thread while `warm` is.
     """
 
-    def __init__(self, info: ModelInfo, tokenizer: Tokenizer, runner: Runner, pad_id: int) -> None:
+    def __init__(self, info: ModelInfo, tokenizer: Tokenizer, runner: Runner, pad_id: int, vocabulary: int = 0) -> None:
         self.info = info
         self.streams = runner.streams
         self.profiles = runner.profiles
@@ -93,6 +97,7 @@ class TextModel:
         self._tokenizer = tokenizer
         self._runner = runner
         self._pad_id = pad_id
+        self._vocabulary = vocabulary
 
     def tokenize(self, texts: Sequence[str], prompt: str | None = None) -> list[TokenizedText]:
         """Texts -> ids, in order. `prompt`: before every text; None for the model's own default, "" for none."""
@@ -132,6 +137,11 @@ class TextModel:
         for row, sequence in enumerate(batch):
             ids[row, : len(sequence)] = sequence
             mask[row, : len(sequence)] = 1
+        # A backend would end with all that is beside it, or read whatever lies behind its table.
+        if self._vocabulary and ids.max() >= self._vocabulary:
+            raise UnknownToken(
+                f"Token {ids.max()} of this item has no vector: {self.info.id} has {self._vocabulary} of them."
+            )
         return ids, mask
 
 

@@ -14,12 +14,12 @@ from app.config import model_names
 from app.config.args import Limits
 from app.config.settings import AppArgs
 from app.errors import (
+    OF_ITEM,
     DeadlineExceeded,
     ModelNotFound,
     ModelUnavailable,
     Overloaded,
     PayloadTooLarge,
-    RequestRejected,
     ServiceError,
 )
 from app.images.decoder import DecodedImage
@@ -137,7 +137,7 @@ class EmbeddingService:
         make_key = KeyMaker(request_context.current().cache_scope, info.fingerprint, kind).text
         keys = [make_key(text) for text in texts]
         result = await self._embed(encoder, info, "text", keys, inputs)
-        return result.named(param, RequestRejected)
+        return result.named(param, OF_ITEM)
 
     async def embed_ids(
         self, arrays: Sequence[Sequence[int]], model: str | None = None, param: str = "input"
@@ -175,7 +175,7 @@ class EmbeddingService:
         good = [image for image in decoded if isinstance(image, DecodedImage)]
         keys = [make_key(image.digest) for image in good]
         result = await self._embed(encoder, info, "image", keys, [image.crop for image in good])
-        return result.with_errors(decoded, decode_ms).named(param, RequestRejected)
+        return result.with_errors(decoded, decode_ms).named(param, OF_ITEM)
 
     async def _embed(
         self, encoder: Encoder, info: ModelInfo, kind: Modality, keys: Sequence[bytes], contents: Sequence[Any]

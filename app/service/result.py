@@ -50,10 +50,10 @@ class EmbeddingResult:
         stages = replace(self.stages, decode_ms=decode_ms)
         return EmbeddingResult(self.info, [e for e, _ in both], [hit for _, hit in both], stages, self.cache_ms)
 
-    def named(self, param: str, error_class: type[ServiceError] = ServiceError) -> "EmbeddingResult":
-        """Set the `param` of errors of this class to `param.index` if they have none. That time was short is no item's
-        fault."""
+    def named(self, param: str, classes: tuple[type[ServiceError], ...] = (ServiceError,)) -> "EmbeddingResult":
+        """Set the `param` of errors of these classes to `param.index` if they have none. That time was short is no
+        item's fault."""
         for i, entry in enumerate(self.entries):
-            if isinstance(entry, error_class) and entry.param is None and not isinstance(entry, DeadlineExceeded):
+            if isinstance(entry, classes) and entry.param is None and not isinstance(entry, DeadlineExceeded):
                 self.entries[i] = type(entry)(entry.message, f"{param}.{i}", entry.retry_after)
         return self

@@ -76,7 +76,7 @@ def test_a_model_that_makes_other_vectors_does_not_load(
 def test_the_first_load_is_recorded_and_later_ones_are_compared(tmp_path: Path) -> None:
     check(ROWS, tmp_path / "cache")
     [file] = (tmp_path / "cache").iterdir()
-    assert file.name == "golden-print.json"
+    assert file.name == "golden-print-fake-f32.json"
     check(ROWS, tmp_path / "cache")
     check(turned(ROWS, 1, 0.9995), tmp_path / "cache")
     with pytest.raises(ModelUnavailable, match=r"my-model failed its self-test: its vectors of known texts .* 0\.9980"):
@@ -124,7 +124,7 @@ def test_what_is_no_vector_is_never_recorded(tmp_path: Path, value: float) -> No
 
 @pytest.mark.parametrize("content", ["", "{}", '{"texts": null, "images": null}', '{"texts": {"shape": [1]}}', "[1]"])
 def test_a_damaged_recording_is_made_anew(tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
-    file = tmp_path / "golden-print.json"
+    file = tmp_path / "golden-print-fake-f32.json"
     file.write_text(content)
     with caplog.at_level(logging.WARNING):
         check(ROWS, tmp_path)

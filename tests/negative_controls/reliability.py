@@ -56,7 +56,7 @@ LOST: Final = [
     M("a returned client is a second one", "app/cache/shared.py", " or self.clock() - known.seen > self.lease_s", "", "tests/unit/cache/test_shared_poll.py"),
     M("a failed run is looked into", "app/inference/health_probe.py", "            self._doubted = True\n", "            pass\n", PROBE),
     M("patience has an end", "app/dispatch/adaptive_timeout.py", "now < began + self.most_s and ", "", "tests/unit/dispatch/test_adaptive_timeout.py"),
-    M("rejected items are named", "app/service/embedding_service.py", "return result.named(param, RequestRejected)", "return result", TROUBLE),
+    M("rejected items are named", "app/service/embedding_service.py", "return result.named(param, OF_ITEM)", "return result", TROUBLE),
 ]  # fmt: skip
 
 OVERLOAD: Final = [

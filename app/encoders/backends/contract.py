@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from numpy.typing import NDArray
 
 from app.encoders.model_config import Step
+from app.errors import ModelUnavailable
 from app.types import Vector
 
 EncoderType = Literal["text", "clip_text", "clip_image"]
@@ -28,6 +29,7 @@ class Graph:
     steps: tuple[Step, ...] = ()
     image_size: tuple[int, int] = (0, 0)
     allow_bin: bool = False
+    max_tokens: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -48,6 +50,7 @@ class RunOptions:
         streams: Runs at once, which share the threads, where the backend can. With one the model is compiled for
             latency, with more for throughput.
         latency_profile: Beside the throughput profile a small model gets a latency profile, for exclusive runs.
+        may_choose: The backend was not named, so another one may run what this one can't.
     """
 
     threads: int
@@ -56,6 +59,11 @@ class RunOptions:
     cache: Path
     streams: int = 1
     latency_profile: bool = False
+    may_choose: bool = False
+
+
+class Unconvertible(ModelUnavailable):
+    """This backend can't run the graph, or not well enough; torch can."""
 
 
 class Runner(Protocol):
@@ -64,6 +72,7 @@ class Runner(Protocol):
     Attributes:
         fixed_shapes: It builds kernels for every shape it sees, so inputs are padded to few of them.
         profiles: The values of `exclusive` that make a difference: one, or both.
+        note: Why it runs on this backend or in this precision, where one would expect another.
     """
 
     name: str
@@ -72,6 +81,7 @@ class Runner(Protocol):
     fixed_shapes: bool
     streams: int
     profiles: tuple[bool, ...]
+    note: str | None
 
     def __call__(self, *inputs: NDArray[Any], exclusive: bool = False) -> Vector:
         """`Inputs` -> (n, dimensions), valid until the same thread's next call.

@@ -1,4 +1,4 @@
-"""Converted models on disk: their names, and how they are made.
+"""Converted models on disk: their names, how they are made, how they are run.
 
 They are made in a process of its own. torch and what it leaves behind take 400 MB; a child process gives them back,
 so a first start of the service ends as small as a later one.
@@ -13,20 +13,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import openvino as ov
+from numpy.typing import NDArray
 
-from app.encoders.backends.contract import Graph
+from app.encoders.backends.contract import Graph, Unconvertible
 from app.errors import ModelUnavailable
+from app.types import Vector
 
 logger = logging.getLogger(__name__)
 
 # Part of the name of converted files: raise it when `export` or the torch modules behind it change.
-CONVERTER_VERSION = 1
-MODEL, WEIGHTS, SUMS = "model.xml", "model.bin", "sha256.json"
-TIMEOUT_S = 600
+CONVERTER_VERSION = 2
+MODEL, WEIGHTS, PROOFS, SUMS = "model.xml", "model.bin", "proofs.json", "sha256.json"
+TIMEOUT_S = 1800
+PRECISIONS = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
 
 # The child finds the same packages, wherever this process's path came from.
 CHILD = """
@@ -38,10 +42,15 @@ main(*sys.argv[2:])
 
 
 @contextlib.contextmanager
-def converted(graph: Graph, cache: Path) -> Iterator[Path]:
-    """A folder with the converted graph, made where need be; it may be gone afterwards."""
+def converted(graph: Graph, cache: Path, precision: str) -> Iterator[Path]:
+    """A folder with the converted graph, made where need be; it may be gone afterwards.
+
+    Raises:
+        Unconvertible: It can't be converted, or the conversion is not the same as the original.
+    """
     folder = cache / key(graph)
-    if not intact(folder):
+    # Another CPU may have proved it for other precisions.
+    if not intact(folder) or not proofs(folder).keys() & {precision, "refused"}:
         try:
             make(graph, folder)
         except OSError as exc:
@@ -49,9 +58,48 @@ def converted(graph: Graph, cache: Path) -> Iterator[Path]:
             with tempfile.TemporaryDirectory() as scratch:
                 folder = Path(scratch, folder.name)
                 make(graph, folder)
-                yield folder
+                yield _whole(folder)
             return
-    yield folder
+    yield _whole(folder)
+
+
+def _whole(folder: Path) -> Path:
+    if reason := proofs(folder).get("refused"):
+        raise Unconvertible(f"OpenVINO does not make this model's vectors ({reason}).")
+    return folder
+
+
+def proofs(folder: Path) -> dict[str, Any]:
+    """By precision: `cosine`, `norms`, and what is `wrong`, if anything. Or why there is no conversion: `refused`."""
+    found: dict[str, Any] = json.loads((folder / PROOFS).read_text())
+    return found
+
+
+def precisions() -> list[str]:
+    """What this CPU computes in."""
+    able = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return [name for name, capability in PRECISIONS.items() if capability in able]
+
+
+def compiled(core: Any, model: Any, precision: str, threads: int, streams: int) -> Any:
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
+        "NUM_STREAMS": streams,
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": precision,
+        # Replicas on one node would all be pinned to its first cores.
+        "ENABLE_CPU_PINNING": False,
+    }
+    return core.compile_model(model, "CPU", settings)
+
+
+def infer(request: Any, inputs: Sequence[NDArray[Any]]) -> Vector:
+    # A third of what the same costs through `infer`'s own arguments, which look at each by its type.
+    for index, array in enumerate(inputs):
+        request.set_input_tensor(index, ov.Tensor(array, shared_memory=True))
+    request.infer()
+    vectors: Vector = request.get_output_tensor(0).data
+    return vectors
 
 
 def key(graph: Graph) -> str:
@@ -116,13 +164,15 @@ def convert(graph: Graph, target: Path) -> None:
         try:
             code = child.wait(TIMEOUT_S)
         except subprocess.TimeoutExpired as exc:
-            raise ModelUnavailable(f"Converting the model took more than {TIMEOUT_S} s.") from exc
+            raise Unconvertible(f"Converting the model took more than {TIMEOUT_S} s.") from exc
         finally:
             child.kill()
         errors.seek(0)
         lines = errors.read().decode(errors="replace").strip().splitlines() or [f"exit code {code}"]
+    if code < 0:
+        raise Unconvertible(f"Converting the model for OpenVINO ended with signal {-code}.")
     if code != 0:
-        raise ModelUnavailable(f"The model can't be converted for OpenVINO: {lines[-1]}")
+        raise ModelUnavailable(lines[-1])
 
 
 def _sha256(file: Path) -> str:

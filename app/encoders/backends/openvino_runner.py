@@ -2,6 +2,7 @@
 torch.
 """
 
+import logging
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,12 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from app.encoders.backends import openvino_models
-from app.encoders.backends.contract import Graph, Inputs, RunOptions
+from app.encoders.backends.contract import Graph, Inputs, RunOptions, Unconvertible
 from app.errors import ModelUnavailable
 from app.system import memory
 from app.types import Vector
+
+logger = logging.getLogger(__name__)
 
 # With two profiles a model has its weights in memory twice. A larger one gets the latency profile only: its runs take
 # so long that streams, which save the threads' waiting for each other, would save little of them. Bytes of float32.
@@ -27,34 +30,24 @@ def load(graph: Graph, options: RunOptions) -> "OpenVinoRunner":
     if options.device == "cuda":
         raise ModelUnavailable("The openvino backend runs on CPUs; use backend: torch with device: cuda.")
     core = ov.Core()
-    able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    precision = options.precision
-    if precision == "auto":
-        precision = "bf16" if "BF16" in able else "f32"
-    elif precision != "f32" and {"bf16": "BF16", "f16": "FP16"}[precision] not in able:
-        raise ModelUnavailable(f"This CPU has no {precision} arithmetic; use precision: auto or f32.")
-    with openvino_models.converted(graph, options.cache) as folder:
+    able = openvino_models.precisions()
+    wanted = options.precision if options.precision != "auto" else "bf16" if "bf16" in able else "f32"
+    if wanted not in able:
+        raise ModelUnavailable(f"This CPU has no {wanted} arithmetic; use precision: auto or f32.")
+    with openvino_models.converted(graph, options.cache, wanted) as folder:
+        precision, note = wanted, None
+        if wrong := openvino_models.proofs(folder)[wanted]["wrong"]:
+            if options.precision != "auto":
+                raise Unconvertible(f"This model is not right in {wanted} ({wrong}); use precision: auto or f32.")
+            precision, note = "f32", f"It runs in f32: in {wanted} it is not the same model ({wrong})."
+            logger.warning("%s: %s", graph.directory, note)
         weights = folder / openvino_models.WEIGHTS
         profiles = [options.streams]
         if options.latency_profile and options.streams > 1:
             profiles = [options.streams, 1] if weights.stat().st_size <= MOST_IN_TWO_PROFILES else [1]
         model = core.read_model(folder / openvino_models.MODEL)
-        compiled = [
-            core.compile_model(
-                model,
-                "CPU",
-                {
-                    "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
-                    "NUM_STREAMS": streams,
-                    "INFERENCE_NUM_THREADS": options.threads,
-                    "INFERENCE_PRECISION_HINT": precision,
-                    # Replicas on one node would all be pinned to its first cores.
-                    "ENABLE_CPU_PINNING": False,
-                },
-            )
-            for streams in profiles
-        ]
-        return OpenVinoRunner(compiled, precision, weights, profiles[0])
+        compiled = [openvino_models.compiled(core, model, precision, options.threads, n) for n in profiles]
+        return OpenVinoRunner(compiled, precision, weights, profiles[0], note)
 
 
 class OpenVinoRunner:
@@ -64,8 +57,11 @@ class OpenVinoRunner:
     device = "cpu"
     fixed_shapes = True
 
-    def __init__(self, compiled: Sequence[Any], precision: str, weights: Path, streams: int) -> None:
+    def __init__(
+        self, compiled: Sequence[Any], precision: str, weights: Path, streams: int, note: str | None = None
+    ) -> None:
         self.precision = precision
+        self.note = note
         self.streams = streams
         self.profiles: tuple[bool, ...] = (False, True)[: len(compiled)]
         self._weights = weights
@@ -77,12 +73,7 @@ class OpenVinoRunner:
         request = getattr(of_thread, "request", None)
         if request is None:
             request = of_thread.request = compiled.create_infer_request()
-        # A third of what the same costs through `infer`'s own arguments, which look at each by its type.
-        for index, array in enumerate(inputs):
-            request.set_input_tensor(index, ov.Tensor(array, shared_memory=True))
-        request.infer()
-        vectors: Vector = request.get_output_tensor(0).data
-        return vectors
+        return openvino_models.infer(request, inputs)
 
     def warm(self, batches: Iterable[Inputs]) -> None:
         """Every stream has kernels of its own. The latency profile gets those of one item, all that it is asked for

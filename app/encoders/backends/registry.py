@@ -1,20 +1,65 @@
 """Which backends there are, and which of them runs a model."""
 
+import json
+import logging
+import math
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 from app.config.args import ModelArgs
-from app.encoders.backends.contract import Graph, Runner, RunOptions
+from app.encoders.backends.contract import Graph, Runner, RunOptions, Unconvertible
+from app.encoders.model_config import read_json
 from app.errors import ModelUnavailable
+
+logger = logging.getLogger(__name__)
+
+# Decoders of this many parameters and more, "0.6B" by name, run faster in torch's bf16 on a CPU, in half the memory.
+LARGE_DECODER = 550_000_000
 
 
 def load(graph: Graph, options: RunOptions, backend: str) -> Runner:
-    """Load a graph with a named backend, whose module (`NAME_runner`) is imported now.
+    """Load a graph with a named backend, or with torch where the backend was not named and can't run it well.
 
     Raises:
         ModelUnavailable: The backend's library is missing, or the model is not one that it can load.
     """
+    if backend == "torch" or not options.may_choose:
+        return _load(graph, options, backend)
+    if size := large_decoder(graph):
+        reason = f"decoders of this size ({size / 1e9:.1f}B parameters) are faster there on a CPU"
+        able = import_module("app.encoders.backends.openvino_models").precisions()
+        if options.precision == "auto" and "bf16" in able:
+            options = replace(options, precision="bf16")
+    else:
+        try:
+            return _load(graph, options, backend)
+        except Unconvertible as exc:
+            reason = exc.message
+            logger.warning("%s: torch runs the model: %s", graph.directory, reason)
+    runner = _load(graph, options, "torch")
+    runner.note = f"It runs on torch: {reason}"
+    return runner
+
+
+def large_decoder(graph: Graph) -> int:
+    """The number of its parameters; 0 if it is none, or smaller."""
+    config = read_json(Path(graph.folder, "config.json")) or {}
+    if graph.encoder != "text" or "num_key_value_heads" not in config:
+        return 0
+    parameters = sum(map(_parameters, Path(graph.folder).glob("model*.safetensors")))
+    return parameters if parameters >= LARGE_DECODER else 0
+
+
+def _parameters(file: Path) -> int:
+    with file.open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+
+
+def _load(graph: Graph, options: RunOptions, backend: str) -> Runner:
+    """The backend's module (`NAME_runner`) is imported now."""
     try:
         runner: Runner = import_module(f"app.encoders.backends.{backend}_runner").load(graph, options)
     except ImportError as exc:
@@ -35,7 +80,9 @@ def options_for(
     args: ModelArgs, threads: int, cache: Path, streams: int = 1, latency_profile: bool = False
 ) -> RunOptions:
     threads = max(1, threads)
-    return RunOptions(threads, args.precision, args.device, cache, min(streams, threads), latency_profile)
+    return RunOptions(
+        threads, args.precision, args.device, cache, min(streams, threads), latency_profile, args.backend == "auto"
+    )
 
 
 def _has_cuda() -> bool:

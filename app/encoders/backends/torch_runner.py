@@ -1,6 +1,6 @@
 """The torch backend (GPU, and CPU without OpenVINO), and all that only torch and transformers can do.
 
-The only module that imports either: it also builds the modules that other backends convert.
+With `torch_tracing` the only module that imports either: it also builds the modules that other backends convert.
 """
 
 import contextlib
@@ -13,7 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer, CLIPModel
+from transformers import (
+    MODEL_FOR_TEXT_ENCODING_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForTextEncoding,
+    AutoTokenizer,
+    CLIPModel,
+)
 from transformers.utils import logging as transformers_logging
 
 from app.encoders.backends.contract import Graph, Inputs, RunOptions
@@ -34,7 +41,21 @@ def load(graph: Graph, options: RunOptions) -> "TorchRunner":
         precision = "f32" if device == "cpu" else "bf16" if torch.cuda.is_bf16_supported() else "f16"
     if device == "cpu":
         torch.set_num_threads(options.threads)
-    return TorchRunner(module(graph).to(device, DTYPES[precision]), precision, device)
+    try:
+        return _tried(graph, precision, device)
+    except RuntimeError as exc:
+        reason = f"transformers can't run this model in {precision} ({str(exc).splitlines()[0]})"
+        if options.precision != "auto":
+            raise ModelUnavailable(f"{reason[0].upper()}{reason[1:]}; use precision: auto or f32.") from exc
+    runner = _tried(graph, "f32", device)
+    runner.note = f"It runs in f32: {reason}."
+    return runner
+
+
+def _tried(graph: Graph, precision: str, device: str) -> "TorchRunner":
+    runner = TorchRunner(module(graph, DTYPES[precision]).to(device), precision, device)
+    runner(*(tensor.numpy() for tensor in example(graph).values()))
+    return runner
 
 
 def has_cuda() -> bool:
@@ -48,6 +69,7 @@ class TorchRunner:
     fixed_shapes = False
     streams = 1
     profiles: tuple[bool, ...] = (False,)
+    note: str | None = None
 
     def __init__(self, module_: nn.Module, precision: str, device: str) -> None:
         self.precision = precision
@@ -69,15 +91,15 @@ class TorchRunner:
         return tensor.to(self._dtype) if tensor.is_floating_point() else tensor
 
 
-def module(graph: Graph) -> nn.Module:
-    """The whole computation of a graph, in float32 on the CPU.
+def module(graph: Graph, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """The whole computation of a graph, on the CPU.
 
     Raises:
         ModelUnavailable: transformers can't load it, or the files lack weights that it needs.
     """
     try:
         with _quiet():
-            built = _text(graph) if graph.encoder == "text" else _clip(graph)
+            built = _text(graph, dtype) if graph.encoder == "text" else _clip(graph, dtype)
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as exc:
         raise ModelUnavailable(f"The model's files can't be loaded: {exc}") from exc
     return built.eval()
@@ -163,26 +185,33 @@ class ClipImage(ClipEncoder):
         return out
 
 
-def _text(graph: Graph) -> nn.Module:
-    transformer = _pretrained(AutoModel, graph)
+def _text(graph: Graph, dtype: torch.dtype) -> nn.Module:
+    config = AutoConfig.from_pretrained(graph.folder, local_files_only=True, trust_remote_code=False)
+    # Of a model with a decoder behind its encoder, such as T5, the encoder alone.
+    kind = AutoModelForTextEncoding if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
+    transformer = _pretrained(kind, graph, dtype)
+    if hasattr(transformer, "set_attention_type"):
+        # BigBird gives up its blocks at its first short text: vectors must not depend on what came before.
+        transformer.set_attention_type("original_full")
     # Its output is not used; where it exists it would only cost time.
     if getattr(transformer, "pooler", None) is not None:
         transformer.pooler = None
-    return TextModule(transformer, graph.pooling, [_step(graph, step) for step in graph.steps])
+    return TextModule(transformer, graph.pooling, [_step(graph, step).to(dtype) for step in graph.steps])
 
 
-def _clip(graph: Graph) -> nn.Module:
-    model = _pretrained(CLIPModel, graph)
+def _clip(graph: Graph, dtype: torch.dtype) -> nn.Module:
+    model = _pretrained(CLIPModel, graph, dtype)
     if graph.encoder == "clip_text":
         return ClipText(model.text_model, model.text_projection)
     return ClipImage(model.vision_model, model.visual_projection)
 
 
-def _pretrained(kind: Any, graph: Graph) -> Any:
+def _pretrained(kind: Any, graph: Graph, dtype: torch.dtype) -> Any:
     # No attn_implementation: the default is SDPA where the architecture has it, and MPNet has not.
     model, report = kind.from_pretrained(
         graph.folder,
-        dtype=torch.float32,
+        # Not `to` afterwards: that would round what transformers keeps in float32, such as rotary angles.
+        dtype=dtype,
         local_files_only=True,
         trust_remote_code=False,
         use_safetensors=None if graph.allow_bin else True,

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from app.cache.entry import unpack
+from app.errors import UnknownToken
 from app.inference.batch_queue import BatchQueue
 from app.inference.model_threads import ModelThreads
 from app.telemetry.registry import Registry
@@ -92,6 +93,37 @@ async def test_one_item_by_itself_runs_exclusively() -> None:
     assert await rows(engine, [7]) == [[-1, 7]]
     assert await rows(engine, [8, 9]) == [[1, 8], [1, 9]]
     assert (model.runs, model.exclusive) == ([[8, 9]], [[7]])
+
+
+class FaultyModel(FakeModel):
+    """Makes no number of the item 13, and has no vector for the item 14."""
+
+    def run(self, items: Sequence[int], /, *, exclusive: bool = False) -> Vector:
+        made = super().run(items, exclusive=exclusive)
+        if 14 in items:
+            raise UnknownToken("No vector.")
+        made[[item == 13 for item in items], 1] = np.nan
+        return made
+
+
+@pytest.mark.parametrize("items", [[13], [1, 13, 2, 14], [14, 13], [1, 2, 3, 4, 5, 13, 6, 14]])
+def test_an_item_without_a_finite_vector_or_any_fails_alone_and_by_its_own_code(items: list[int]) -> None:
+    async def main() -> None:
+        engine = engine_of(FaultyModel(1))
+        deadline = asyncio.get_running_loop().time() + 10
+        count = len(items)
+        reply = await engine.encode(
+            items, [1] * count, deadline, tokens=[0] * count, truncated=[False] * count, prepare_ms=0.0
+        )
+        codes = {13: "not_finite", 14: "unknown_token"}
+        assert {i: error.code for i, error in reply.errors.items()} == {
+            i: codes[item] for i, item in enumerate(items) if item in codes
+        }
+        size = len(reply.packed) // count
+        made = unpack([reply.packed[i * size : (i + 1) * size] for i in range(count)])[0]
+        assert [abs(row[1]) for row, item in zip(made, items, strict=True) if item < 13] == [i for i in items if i < 13]
+
+    run(main())
 
 
 @pytest.mark.parametrize(("profiles", "exclusive"), [((False,), []), ((False, True), [[7]])])

@@ -27,9 +27,9 @@ def graph_of(encoder: str) -> Graph:
 @pytest.mark.parametrize(
     ("encoder", "name"),
     [
-        ("text", "text-812ef9e5f293e02833630b04"),
-        ("clip_text", "clip_text-fdf46fc749a331985b0e4e1c"),
-        ("clip_image", "clip_image-6329b34b09207d22e46ac05c"),
+        ("text", "text-7663216ae633f89d618f0da8"),
+        ("clip_text", "clip_text-157602e3540d014ca098b42a"),
+        ("clip_image", "clip_image-68cdc0e14d3aaa45a87cc25f"),
     ],
 )
 def test_a_known_model_keeps_the_folder_of_its_conversion(

@@ -78,10 +78,13 @@ async def test_models_and_tenants_share_nothing() -> None:
 
 async def test_a_failed_item_is_its_own_outcome_and_is_not_cached() -> None:
     encoder, cache = FakeEncoder(), FakeCache()
-    error = encoder.faults["bad"] = InvalidItem("no good")
+    encoder.faults["bad"] = InvalidItem("no good")
     service = service_of(encoder, cache=cache)
     result = await service.embed_texts(["a", "bad", "ccc"])
-    assert result.entries == [entry_of("a"), error, entry_of("ccc")]
+    first, error, last = result.entries
+    assert (first, last) == (entry_of("a"), entry_of("ccc"))
+    assert isinstance(error, InvalidItem)
+    assert (error.message, error.param) == ("no good", "texts.1")
     assert cache.puts == [("first", 2)]
     with pytest.raises(InvalidItem, match="no good"):
         result.table()

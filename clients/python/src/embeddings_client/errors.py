@@ -4,6 +4,7 @@
     ├── InvalidRequest 400 invalid_request
     │   ├── EmptyInput 400 invalid_request
     │   ├── InvalidItem 400 invalid_item
+    │   │   └── UnknownToken 422 unknown_token
     │   └── InvalidImage 400 invalid_image
     ├── Unauthorized 401 unauthorized
     ├── Forbidden 403 forbidden
@@ -17,6 +18,7 @@
     ├── TooManyRequests 429 too_many_requests
     │   └── Overloaded 429 overloaded
     ├── InternalError 500 internal_error
+    │   └── NotFinite 500 not_finite
     ├── Unavailable 503 unavailable
     │   ├── ModelUnavailable 503 model_unavailable
     │   ├── CacheUnavailable 503 cache_unavailable
@@ -67,6 +69,13 @@ class InvalidItem(InvalidRequest):
     """One item of several is invalid; `param` contains its index."""
 
     code = "invalid_item"
+
+
+class UnknownToken(InvalidItem):
+    """The item has a token for which the model has no vector: its tokenizer knows more than its table has rows."""
+
+    status = 422
+    code = "unknown_token"
 
 
 class InvalidImage(InvalidRequest):
@@ -132,6 +141,12 @@ class Overloaded(TooManyRequests):
 
 class InternalError(ServiceError):
     pass
+
+
+class NotFinite(InternalError):
+    """The model's vector of this item holds NaN or infinity."""
+
+    code = "not_finite"
 
 
 class Unavailable(ServiceError):
