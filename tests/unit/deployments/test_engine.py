@@ -107,23 +107,20 @@ class FaultyModel(FakeModel):
 
 
 @pytest.mark.parametrize("items", [[13], [1, 13, 2, 14], [14, 13], [1, 2, 3, 4, 5, 13, 6, 14]])
-def test_an_item_without_a_finite_vector_or_any_fails_alone_and_by_its_own_code(items: list[int]) -> None:
-    async def main() -> None:
-        engine = engine_of(FaultyModel(1))
-        deadline = asyncio.get_running_loop().time() + 10
-        count = len(items)
-        reply = await engine.encode(
-            items, [1] * count, deadline, tokens=[0] * count, truncated=[False] * count, prepare_ms=0.0
-        )
-        codes = {13: "not_finite", 14: "unknown_token"}
-        assert {i: error.code for i, error in reply.errors.items()} == {
-            i: codes[item] for i, item in enumerate(items) if item in codes
-        }
-        size = len(reply.packed) // count
-        made = unpack([reply.packed[i * size : (i + 1) * size] for i in range(count)])[0]
-        assert [abs(row[1]) for row, item in zip(made, items, strict=True) if item < 13] == [i for i in items if i < 13]
-
-    run(main())
+async def test_an_item_without_a_finite_vector_or_any_fails_alone_and_by_its_own_code(items: list[int]) -> None:
+    engine = engine_of(FaultyModel(1))
+    deadline = asyncio.get_running_loop().time() + 10
+    count = len(items)
+    reply = await engine.encode(
+        items, [1] * count, deadline, tokens=[0] * count, truncated=[False] * count, prepare_ms=0.0
+    )
+    codes = {13: "not_finite", 14: "unknown_token"}
+    assert {i: error.code for i, error in reply.errors.items()} == {
+        i: codes[item] for i, item in enumerate(items) if item in codes
+    }
+    size = len(reply.packed) // count
+    made = unpack([reply.packed[i * size : (i + 1) * size] for i in range(count)])[0]
+    assert [abs(row[1]) for row, item in zip(made, items, strict=True) if item < 13] == [i for i in items if i < 13]
 
 
 @pytest.mark.parametrize(("profiles", "exclusive"), [((False,), []), ((False, True), [[7]])])

@@ -4,7 +4,7 @@
     ├── InvalidRequest 400 invalid_request
     │   ├── EmptyInput 400 invalid_request
     │   ├── InvalidItem 400 invalid_item
-    │   │   └── UnknownToken 422 unknown_token
+    │   │   └── UnknownToken 400 unknown_token
     │   └── InvalidImage 400 invalid_image
     ├── Unauthorized 401 unauthorized
     ├── Forbidden 403 forbidden
@@ -74,7 +74,6 @@ class InvalidItem(InvalidRequest):
 class UnknownToken(InvalidItem):
     """The item has a token for which the model has no vector: its tokenizer knows more than its table has rows."""
 
-    status = 422
     code = "unknown_token"
 
 
