@@ -9,7 +9,7 @@ from dotenv import load_dotenv
 from pydantic import ValidationError
 
 from app.auth import key_file
-from app.cli import flags
+from app.cli import flags, inspect
 from app.cli import key as key_command
 from app.config.file import read_args
 from app.config.settings import AppArgs, ClientSettings, LaunchSettings, image_model_is_chosen, process_environment
@@ -24,6 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     load_dotenv(".env")
     if options.command == "pull":
         return _pull(options.model, options.revision)
+    if options.command == "inspect":
+        return inspect.run(options.model, options.revision, _say, _complain)
     if options.command == "key":
         return key_command.run(options.tenant, options.scopes, options.days, _say, _complain)
     if (ask := _asks(options)) is not None:
@@ -52,13 +54,18 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m app", description="Text and image embeddings over HTTP.")
     parser.add_argument("--config", default="serve_config.yaml", help="Serve config file to take `args` from")
-    commands = parser.add_subparsers(dest="command", metavar="serve | dev | pull | key | embed | embed-corpus | search")
+    commands = parser.add_subparsers(
+        dest="command", metavar="serve | dev | pull | inspect | key | embed | embed-corpus | search"
+    )
     commands.add_parser("serve", help="run the service on this machine (the default)")
     commands.add_parser("dev", help="the same, restarted when a source file changes")
     commands.add_parser(SERVE_HERE)
     pull = commands.add_parser("pull", help="fetch a model's files ahead of time, with progress")
     pull.add_argument("model", help="hub id or short name, e.g. all-mpnet-base-v2")
     pull.add_argument("--revision", help="commit, tag or branch")
+    look = commands.add_parser("inspect", help="what a model on this machine is, and whether it can be served")
+    look.add_argument("model", help="hub id, short name or directory")
+    look.add_argument("--revision", help="commit, tag or branch")
     key = commands.add_parser("key", help="make an API key, shown once, and the line that lets it in")
     key.add_argument("--tenant", required=True, help="whose key: quotas and cache entries are the tenant's own")
     key.add_argument("--scopes", default="embed,read", help="of embed, read and admin (default: embed,read)")
@@ -77,8 +84,7 @@ def _pull(model: str, revision: str | None) -> int:
         except ServiceError:
             return _complain(error.message)
         _say(f"{error.message} The files are here already ({weights.source}).")
-    _say(f"{weights.id} is at {weights.directory}")
-    return 0
+    return inspect.run(model, revision, _say, _complain)
 
 
 def _serve_here(args: AppArgs, settings: LaunchSettings) -> None:

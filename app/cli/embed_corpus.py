@@ -18,7 +18,7 @@ from dataclasses import asdict
 from typing import IO
 
 from app.cli.flags import EMBED_CORPUS, SEARCH
-from app.cli.session import exit_on_signal, report
+from app.cli.session import USAGE, exit_on_signal, report
 from app.config.args import ModelArgs
 from app.config.settings import AppArgs, client_key, process_environment
 from app.corpus import cache_warming, search
@@ -48,6 +48,9 @@ def run(options: argparse.Namespace, args: AppArgs, argv: Sequence[str]) -> int:
         return _search(options, args) if options.command == SEARCH else _embed(options, args)
     except ServiceError as error:
         return report(error)
+    except OSError as error:
+        sys.stderr.write(f"{error}\n")
+        return USAGE
 
 
 def _embed(options: argparse.Namespace, args: AppArgs) -> int:
@@ -77,6 +80,7 @@ def _embed_on_ray(options: argparse.Namespace, args: AppArgs, stdout: IO[str]) -
     cpus = options.num_cpus or (max(1, cores // options.concurrency) if options.concurrency <= cores else 0.1)
     corpus = CorpusOptions(
         column=options.column,
+        format=options.format,
         id_column=options.id_column,
         models=(_model(options, args, image=False), _model(options, args, image=True)),
         dtype=options.dtype,
@@ -141,7 +145,7 @@ def _hidden_native_output() -> Iterator[IO[str]]:
         os.dup2(native.fileno(), 2)
         try:
             yield out
-        except (ServiceError, SystemExit):
+        except (OSError, ServiceError, SystemExit):
             raise
         except BaseException:
             native.seek(0)
@@ -164,9 +168,9 @@ def _model(options: argparse.Namespace, args: AppArgs, *, image: bool) -> ModelA
 def _search(options: argparse.Namespace, args: AppArgs) -> int:
     threads = os.cpu_count() or 1
     corpus = search.open_corpus(options.destination)
-    query = search.encode_query(corpus, options.query, args, threads)
+    query = search.encode_query(corpus, options.query, args, threads, wanted=options.model)
     started = time.perf_counter()
-    ranking = search.nearest(query, corpus.vectors, options.top_k, threads)
+    ranking = search.nearest(query, corpus.vectors, options.top_k, threads, corpus.middle)
     seconds = time.perf_counter() - started
     for score, row in zip(ranking.scores, corpus.rows(ranking.indices.tolist()), strict=True):
         sys.stdout.write(json.dumps({"score": round(float(score), 6), **row}, ensure_ascii=False, default=str) + "\n")

@@ -6,7 +6,7 @@ from app.config.args import PART_ROWS
 
 EMBED, EMBED_CORPUS, SEARCH = "embed", "embed-corpus", "search"
 DTYPES = ("float32", "float16", "int8")
-FORMATS = ("text", "jsonl", "csv", "parquet")
+FORMATS = ("text", "jsonl", "json", "csv", "tsv", "parquet")
 OUTPUTS = ("float32", "int8", "uint8", "binary", "ubinary")
 
 
@@ -15,21 +15,21 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     _add_search(commands)
     embed = commands.add_parser(EMBED, help="embed a file through a running service, into one file")
     embed.add_argument(
-        "source", metavar="FILE", help="text lines, JSONL, CSV, Parquet, a folder of images; - for stdin"
+        "source", metavar="FILE", help="text lines, JSONL, JSON, CSV, TSV, Parquet, a folder of images; - for stdin"
     )
     embed.add_argument("--out", required=True, metavar="OUT", help="a file ending in .parquet, .npy or .jsonl")
     embed.add_argument("--output-type", choices=OUTPUTS, default="float32", help="default: float32")
     embed.add_argument("--input-type", choices=("query", "document"), help="use the model's prompt for it")
-    embed.add_argument("--skip-bad", action="store_true", help="skip invalid rows, and report how many")
+    embed.add_argument("--skip-bad", action="store_true", help="skip invalid rows, and name them")
     _add_source(embed)
     _add_service(embed)
 
 
 def _add_embed_corpus(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     embed = commands.add_parser(EMBED_CORPUS, help="embed a file or folder of texts or images, resumable")
-    embed.add_argument("source", metavar="SRC", help="Parquet, JSONL, CSV, text lines or a folder of images")
+    embed.add_argument("source", metavar="SRC", help="Parquet, JSONL, JSON, CSV, TSV, text lines or a folder of images")
     embed.add_argument("--out", required=True, metavar="DST", help="folder for Parquet, or a file ending in .npy")
-    embed.add_argument("--column", default="text", help="the column to embed (default: text)")
+    _add_source(embed)
     embed.add_argument("--id", dest="id_column", metavar="COLUMN", help="column with the ids to write beside a .npy")
     embed.add_argument("--model", help="default: the service's first model of the kind")
     embed.add_argument("--dtype", choices=DTYPES, default="float32")
@@ -69,7 +69,7 @@ def _add_search(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--column", default="text", help="the column with the texts (default: text)")
-    parser.add_argument("--format", choices=FORMATS, help="format of stdin, or of a file with another suffix")
+    parser.add_argument("--format", choices=FORMATS, help="default: that of the suffix; text for stdin")
 
 
 def _add_service(parser: argparse.ArgumentParser) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.config.args import Limits
-from app.corpus.rows import Piece, Reject, pieces
-from app.corpus.source import SUFFIXES, Format, Source, plan
+from app.corpus.rows import Piece, Reject, pieces, rejected_files
+from app.corpus.source import Format, Source, plan
 from app.errors import InvalidItem, InvalidRequest, ServiceError
 
 STDIN = "-"
@@ -18,7 +18,6 @@ STDIN = "-"
 PIECE_ROWS = 4096
 # The service checks the length of texts: its limits may differ from the defaults here.
 _LIMITS = Limits(text_bytes=2**30)
-_SUFFIXES: dict[Format, str] = {"text": ".txt", "jsonl": ".jsonl", "csv": ".csv", "parquet": ".parquet"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class Rows:
 
     source: Source
     name: str
-    renamed: bool
+    copied: bool
 
     @property
     def total(self) -> int:
@@ -42,10 +41,16 @@ class Rows:
         for span in self.source.spans:
             yield from pieces(self.source, span, PIECE_ROWS, _LIMITS)
 
-    def location(self, file: str, row: int) -> str:
-        """A row's location for messages."""
-        unit = "row" if self.source.format in ("parquet", "image") else "line"
-        return f"{self.name if self.renamed else file}, {unit} {row}"
+    @property
+    def rejected_files(self) -> list[Reject]:
+        return rejected_files(self.source)
+
+    def location(self, file: str, row: int | None) -> str:
+        """A row's location for messages; that of a file if `row` is None."""
+        if row is None:
+            return file
+        unit = "row" if self.source.format in ("parquet", "image", "json") else "line"
+        return f"{self.name if self.copied else file}, {unit} {row}"
 
     def rejection(self, reject: Reject) -> InvalidItem:
         location = self.location(reject.source, reject.row)
@@ -53,42 +58,43 @@ class Rows:
 
     def with_location(self, error: ServiceError, piece: Piece) -> ServiceError:
         """An error that names an item of `piece`, with that item's location added to the message."""
-        field, _, index = (error.param or "").partition(".")
-        if field not in ("texts", "images") or not index.isdigit():
+        index = item_of(error)
+        if index is None:
             return error
-        located = InvalidItem(f"{self.location(*piece.origins[int(index)])}: {error.message}", error.param)
+        located = InvalidItem(f"{self.location(*piece.origins[index])}: {error.message}", error.param)
         located.request_id = error.request_id
         return located
+
+
+def item_of(error: ServiceError) -> int | None:
+    """The index of the item that an error names."""
+    field, _, index = (error.param or "").partition(".")
+    return int(index) if field in ("texts", "images") and index.isdigit() else None
 
 
 @contextmanager
 def open_rows(name: str, column: str, format_: Format | None) -> Iterator[Rows]:
     """The rows of a path, or of standard input (`-`), which is copied to a temporary file.
 
-    The format is that of the file's suffix by default; text lines for stdin and unknown suffixes.
+    The format is that of the suffixes by default; text lines for standard input and pipes.
 
     Raises:
-        InvalidRequest: The path or the column does not exist, formats are mixed, or there are no rows.
+        InvalidRequest: The path or the column does not exist, formats are mixed or unknown, or there are no rows.
     """
     path = Path(name).expanduser()
-    stream = name == STDIN or path.is_fifo()
-    known = format_ is None and not stream and (path.is_dir() or path.suffix.lower() in SUFFIXES or not path.exists())
+    copied = name == STDIN or path.is_fifo()
     with tempfile.TemporaryDirectory(prefix="embedding-") as folder:
         actual, shown = name, name
-        if not known:
-            with_suffix = Path(folder, f"input{_SUFFIXES[format_ or 'text']}")
-            if stream:
-                shown = "standard input" if name == STDIN else name
-                opened = nullcontext(sys.stdin.buffer) if name == STDIN else path.open("rb")
-                with with_suffix.open("wb") as file, opened as stdin:
-                    shutil.copyfileobj(stdin, file)
-            else:
-                with_suffix.symlink_to(path.absolute())
-            actual = str(with_suffix)
+        if copied:
+            actual, format_ = str(Path(folder, "input")), format_ or "text"
+            shown = "standard input" if name == STDIN else name
+            opened = nullcontext(sys.stdin.buffer) if name == STDIN else path.open("rb")
+            with Path(actual).open("wb") as file, opened as stream:
+                shutil.copyfileobj(stream, file)
         try:
-            source = plan(actual, column, PIECE_ROWS)
+            source = plan(actual, column, PIECE_ROWS, format_)
         except InvalidRequest as error:
             raise InvalidRequest(error.message.replace(actual, shown)) from None
         if not source.rows:
             raise InvalidRequest(f"{shown} is empty.")
-        yield Rows(source, shown, renamed=not known)
+        yield Rows(source, shown, copied)

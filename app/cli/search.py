@@ -76,7 +76,7 @@ async def _search_lines(
 ) -> Best:
     query = await client.run(Texts([options.query], model=options.model, input_type="query"))
     best = Best(query.vectors[0], options.top_k)
-    skipped = 0
+    skipped = len(rows.rejected_files)
     for piece in rows.pieces():
         skipped += len(piece.rejects)
         on_progress(len(piece.rejects))

@@ -1,6 +1,10 @@
 """Files and folders on local disks and on remote filesystems (s3://, gs://, hdfs:// and those of fsspec)."""
 
+import csv
+import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -50,10 +54,15 @@ class Place:
         return bool(self.filesystem.get_file_info(self.path).type != pafs.FileType.NotFound)
 
     def files(self, *, recursive: bool = False) -> list["Place"]:
-        """The files of a folder in order, without those hidden by a leading `_` or `.`; [] if it does not exist."""
+        """The files of a folder in order; [] if it does not exist."""
         found = self.filesystem.get_file_info(pafs.FileSelector(self.path, True, recursive))
         names = sorted(info.path for info in found if info.type == pafs.FileType.File)
-        return [Place(self.filesystem, name) for name in names if not _hidden(PurePosixPath(name), self.path)]
+        return [Place(self.filesystem, name) for name in names]
+
+    def is_hidden(self, root: str) -> bool:
+        """Whether a leading `_` or `.` hides it, or a folder between it and `root`."""
+        inner = PurePosixPath(self.path).parts[len(PurePosixPath(root).parts) :]
+        return any(part.startswith(("_", ".")) for part in inner)
 
     def scratch(self) -> list["Place"]:
         found = self.filesystem.get_file_info(pafs.FileSelector(self.path, True))
@@ -70,8 +79,13 @@ class Place:
 
     def read_table(self, columns: list[str]) -> Any:
         """These columns of a Parquet file, as a `pyarrow.Table`."""
-        with self.open() as file:
+        with reading(self), self.open() as file:
             return pq.read_table(file, columns=columns)
+
+    def read_schema(self) -> Any:
+        """The schema of a Parquet file, including its metadata."""
+        with reading(self), self.open() as file:
+            return pq.read_schema(file)
 
     def make_folder(self) -> None:
         self.filesystem.create_dir(self.path, recursive=True)
@@ -93,6 +107,8 @@ def locate(uri: str) -> Place:
     Raises:
         InvalidRequest: No filesystem supports the URI.
     """
+    if printable(uri) != uri:
+        raise InvalidRequest(f"{printable(uri)}: its name is not UTF-8; rename it.")
     if "://" not in uri:
         return Place(pafs.LocalFileSystem(), str(Path(uri).expanduser().absolute()))
     try:
@@ -107,6 +123,17 @@ def locate(uri: str) -> Place:
             raise InvalidRequest(f"{uri} can't be reached: {arrow}; {error}") from error
 
 
-def _hidden(path: PurePosixPath, root: str) -> bool:
-    inner = path.parts[len(PurePosixPath(root).parts) :]
-    return any(part.startswith(("_", ".")) for part in inner)
+@contextmanager
+def reading(file: Place) -> Iterator[None]:
+    """Names the file if it can't be read. Raises InvalidRequest."""
+    try:
+        yield
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number else str(error).strip().partition("\n")[0].rstrip(".")
+        raise InvalidRequest(f"{file.path} {'can not be read' if number else 'is damaged'}: {reason}.") from error
+
+
+def printable(path: str) -> str:
+    """A path whose bytes may be no UTF-8."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -12,6 +12,7 @@ import numpy as np
 
 from app.corpus.filesystem import Place
 from app.corpus.source import VECTORS
+from app.errors import InvalidRequest
 
 
 class KnownVectors:
@@ -49,11 +50,11 @@ class KnownVectors:
             here = places[:, 0] == number
             try:
                 table = part.read_table([self._column, VECTORS])
-            except FileNotFoundError:
+            except InvalidRequest:
                 continue  # another run has deleted the part: embed these again
             known, vectors = table[self._column].to_pylist(), matrix(table)
             for index, row in zip(hits[here], places[here, 1], strict=True):
-                if known[row] == contents[index]:
+                if known[row] == contents[index] and np.isfinite(vectors[row]).all():
                     found[int(index)] = vectors[row]
         return found
 

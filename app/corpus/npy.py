@@ -1,4 +1,4 @@
-"""Writes a corpus as one matrix: `x.npy`, with the ids of its rows in `x.ids.jsonl`.
+"""Writes a corpus as one matrix: `x.npy`, with its rows' ids in `x.ids.jsonl` and the range of int8 in `x.range.json`.
 
 The parts stay beside it in `_x.parts`, so that a second run can reuse them. Without them everything is embedded again.
 """
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import orjson
-import pyarrow.parquet as pq
 from numpy.lib import format as npy
 
 from app.corpus.filesystem import Place
@@ -37,18 +36,24 @@ def write(place: Place, folder: Place, manifest: Manifest, id_column: str | None
         size = scratch.tell()
         scratch.seek(0)
         stream_to(place, scratch)
+    stem = place.name.removesuffix(".npy")
+    side_file = place.parent / f"{stem}.range.json"
+    if manifest.range is not None:
+        facts = {"dtype": manifest.dtype, "dimensions": manifest.dimensions, "range": manifest.range}
+        side_file.write(orjson.dumps(facts))
+    elif side_file.exists():
+        side_file.delete()
     ids: list[bytes] = []
     for name, rows in manifest.parts:
         column = id_column or ("path" if manifest.kind == "image" else None)
         values: list[Any] = list(range(len(ids), len(ids) + rows))
         if column is not None:
-            with (folder / name).open() as file:
-                if column not in pq.read_schema(file).names:
-                    raise InvalidRequest(f"There is no column {column!r} for the ids.")
+            if column not in (folder / name).read_schema().names:
+                raise InvalidRequest(f"There is no column {column!r} for the ids.")
             values = (folder / name).read_table([column])[column].to_pylist()
         ids.extend(orjson.dumps(value, default=str) + b"\n" for value in values)
     data = b"".join(ids)
-    (place.parent / f"{place.name.removesuffix('.npy')}.ids.jsonl").write(data)
+    (place.parent / f"{stem}.ids.jsonl").write(data)
     return size + len(data)
 
 

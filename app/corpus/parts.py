@@ -8,7 +8,7 @@ under its expected name still have to be embedded.
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,12 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.corpus.filesystem import Place
-from app.corpus.rows import Piece
+from app.corpus.rows import Piece, Reject
 from app.corpus.source import VECTORS
 from app.errors import InvalidRequest
 
 MANIFEST, SUMMARY, REJECTS = "_manifest.json", "_summary.json", "_rejects.jsonl"
 _NAME = re.compile(r"part-\d{6,}-\d{4,}-(?P<settings>[0-9a-f]{12})-[0-9a-f]{24}\.parquet")
+RANGE = "embedding_range"  # in the metadata of Parquet
 _REJECTS, _FACTS = b"embed_rejects", b"embed_facts"
 
 
@@ -37,7 +38,10 @@ class PartStats:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Describes the complete output of a finished run."""
+    """Describes the complete output of a finished run.
+
+    `range`: what the least and the greatest int8 stand for. `directory`: of a model that was given as one.
+    """
 
     model: str
     fingerprint: str
@@ -47,6 +51,8 @@ class Manifest:
     dimensions: int
     settings: str
     parts: list[tuple[str, int]]
+    range: list[float] | None = None
+    directory: str | None = None
 
     @property
     def rows(self) -> int:
@@ -69,7 +75,7 @@ def part_name(span: int, piece: Piece, settings: str) -> str:
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     content = hashlib.blake2b(sink.getvalue(), digest_size=12)
-    content.update(_as_json(piece))
+    content.update(_as_json(piece.rejects))
     return f"part-{span:06d}-{piece.number:04d}-{settings}-{content.hexdigest()}.parquet"
 
 
@@ -79,11 +85,13 @@ def settings_of(name: str) -> str | None:
     return match["settings"] if match else None
 
 
-def write_part(place: Place, piece: Piece, vectors: Any, stats: PartStats) -> int:
-    """Write one part atomically. `vectors` is (n, d); returns the number of bytes."""
+def write_part(place: Place, piece: Piece, vectors: Any, stats: PartStats, range_: list[float] | None) -> int:
+    """Write one part atomically. `vectors` is (n, d), `range_` that of int8; returns the number of bytes."""
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
     table = piece.table.append_column(VECTORS, column)
-    own = {_REJECTS: _as_json(piece), _FACTS: orjson.dumps(asdict(stats))}
+    own = {_REJECTS: _as_json(piece.rejects), _FACTS: orjson.dumps(asdict(stats))}
+    if range_ is not None:
+        own[RANGE.encode()] = orjson.dumps(range_)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **own})
     sink = pa.BufferOutputStream()
     # Vectors do not compress, so a dictionary of them would only cost time.
@@ -99,8 +107,7 @@ def read_stats(place: Place) -> PartStats:
 
 
 def _read_metadata(place: Place, key: bytes) -> Any:
-    with place.open() as file:
-        return orjson.loads(pq.read_schema(file).metadata[key])
+    return orjson.loads(place.read_schema().metadata[key])
 
 
 def parts(folder: Place) -> list[Place]:
@@ -109,17 +116,33 @@ def parts(folder: Place) -> list[Place]:
     Raises:
         InvalidRequest: The folder contains other files.
     """
-    files = folder.files()
+    files = [file for file in folder.files() if not file.is_hidden(folder.path)]
     others = [file.name for file in files if settings_of(file.name) is None]
     if others:
         raise InvalidRequest(f"{folder.path} contains other files ({others[0]}); choose an empty or a new folder.")
     return files
 
 
-def finish(folder: Place, manifest: Manifest, rejected: Iterable[str]) -> None:
-    """Write the manifest, then delete parts that are not in it. `rejected`: parts from which rows were left out."""
-    lines = [orjson.dumps(reject) for name in rejected for reject in _read_metadata(folder / name, _REJECTS)]
-    (folder / REJECTS).write(b"".join(line + b"\n" for line in lines))
+def check_range(folder: Place, dimensions: int, range_: list[float]) -> None:
+    """Raises InvalidRequest if a folder holds int8 vectors of another range: both would look alike to a reader."""
+    manifests = [read_manifest(folder)] if (folder / MANIFEST).exists() else []
+    one_of_each_run = {settings_of(part.name): part for part in parts(folder)}.values()
+    schemas = [part.read_schema() for part in one_of_each_run]
+    alike = [schema for schema in schemas if schema.field(VECTORS).type == pa.list_(pa.int8(), dimensions)]
+    found = [m.range for m in manifests if (m.dtype, m.dimensions) == ("int8", dimensions)]
+    found += [orjson.loads(schema.metadata.get(RANGE.encode(), b"null")) for schema in alike]
+    if other := [each or "that earlier versions used" for each in found if each != range_]:
+        raise InvalidRequest(f"{folder.path} holds int8 of the range {other[0]}, not {range_}: choose a new folder.")
+
+
+def write_rejects(folder: Place, files: Sequence[Reject], rejected: Iterable[str]) -> None:
+    """`files`: those that can't be read. `rejected`: parts from which rows were left out."""
+    rows = [reject for name in rejected for reject in _read_metadata(folder / name, _REJECTS)]
+    (folder / REJECTS).write(b"".join(orjson.dumps(reject) + b"\n" for reject in [*files, *rows]))
+
+
+def finish(folder: Place, manifest: Manifest) -> None:
+    """Write the manifest, then delete parts that are not in it."""
     (folder / MANIFEST).write(orjson.dumps(asdict(manifest)))
     current = {name for name, _ in manifest.parts}
     for part in parts(folder):
@@ -142,5 +165,5 @@ def read_manifest(folder: Place) -> Manifest:
     return Manifest(**{**data, "parts": [(name, rows) for name, rows in data["parts"]]})
 
 
-def _as_json(piece: Piece) -> bytes:
-    return orjson.dumps([asdict(reject) for reject in piece.rejects])
+def _as_json(rejects: Sequence[Reject]) -> bytes:
+    return orjson.dumps([asdict(reject) for reject in rejects])

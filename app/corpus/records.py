@@ -1,23 +1,38 @@
-"""Finds and parses the records of line formats: JSONL, CSV and plain text."""
+"""Finds and parses the records of text formats: JSON lines, JSON, CSV and plain text.
+
+Records are found in text with one character per byte (Latin-1), so that places in it are places in the file. Lines end
+as in Python's text files: with LF, CR LF or CR.
+"""
 
 import csv
 import io
+import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 
 import orjson
 
 csv.field_size_limit(2**30)
+_BLANK = " \t\r\n\v\f"
+_GAP = re.compile(r"[ \t\r\n]*,?[ \t\r\n]*")
+# orjson turns an integer of more than 64 bits into a float.
+_LONG = re.compile(rb"\d{19}")
+_JSON = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Complete records of a file: bytes `start` to `stop`, the number of the first line (from 1), and the count."""
+    """Complete records of a file: bytes `start` to `stop`, the number of the first, and the count.
+
+    `first`: its line (from 1), or its place in a JSON array (from 0).
+    """
 
     start: int
     stop: int
-    first_line: int
+    first: int
     records: int
 
 
@@ -32,81 +47,151 @@ class BadLine:
 Record = dict[str, Any] | BadLine
 
 
-def ranges(lines: Iterable[bytes], max_records: int, *, quoted: bool) -> Iterator[ByteRange]:
+def lines(stream: Any) -> io.TextIOWrapper:
+    """The lines of a binary file, including line ends, with one character per byte."""
+    return io.TextIOWrapper(io.BufferedReader(stream, 1 << 20), "latin-1", newline="")
+
+
+def ranges(lines: Iterable[str], max_records: int, delimiter: str | None = None, start: int = 0) -> Iterator[ByteRange]:
     """Split a file into ranges of at most `max_records` records; blank lines are skipped.
 
     Args:
-        lines: All lines of the file, including line ends.
-        quoted: Whether a line end between double quotes is part of the record (CSV).
+        lines: The lines of the file from byte `start` on.
+        delimiter: Of CSV, whose records are those of `csv.reader`; the first range is the header.
     """
-    start = position = records = 0
-    number = first = 1
-    inside = False
-    for line in lines:
-        position += len(line)
-        if quoted and line.count(b'"') % 2:
-            inside = not inside
-        number += 1
-        if inside or (not line.strip()):
+    position, number, records, first = start, 1, 0, 1
+
+    def counted() -> Iterator[str]:
+        nonlocal position, number
+        for line in lines:
+            position += len(line)
+            number += 1
+            yield line
+
+    limit = 1 if delimiter else max_records
+    # `csv.reader` takes lines until a record is complete; it makes nothing of a blank one.
+    some: Iterator[Any] = map(str.strip, counted(), repeat(_BLANK))
+    for record in csv.reader(counted(), delimiter=delimiter) if delimiter else some:
+        if not record:
             continue
         records += 1
-        if records == max_records:
+        if records == limit:
             yield ByteRange(start, position, first, records)
-            start, first, records = position, number, 0
-    if records or inside:
-        yield ByteRange(start, position, first, records + inside)
+            start, first, records, limit = position, number, 0, max_records
+    if records:
+        yield ByteRange(start, position, first, records)
 
 
-def header(first_record: bytes) -> list[str]:
-    """The column names of a CSV file."""
-    return next(csv.reader([first_record.decode("utf-8-sig", "replace")]), [])
-
-
-def json_records(data: bytes, first_line: int) -> Iterator[tuple[int, Record]]:
-    for number, line in _lines(data, first_line):
+def elements(text: str) -> Iterator[tuple[int, int]]:
+    """The places of a JSON array's elements, or of JSON values one after the other. Raises ValueError."""
+    at = _skipped(text, 0)
+    is_array = text.startswith("[", at)
+    at = _skipped(text, at + is_array)
+    while at < len(text) and not (is_array and text[at] == "]"):
         try:
-            value = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            yield number, BadLine(f"not valid JSON: {error}", _shown(line))
-            continue
-        if isinstance(value, dict):
-            yield number, value
-        else:
-            yield number, BadLine("not a JSON object", _shown(line))
+            stop = _JSON.raw_decode(text, at)[1]
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"not valid JSON at byte {getattr(error, 'pos', at)}: {error}") from None
+        yield at, stop
+        at = _skipped(text, stop)
+    if is_array and (at >= len(text) or _skipped(text, at + 1) < len(text)):
+        raise ValueError("not valid JSON: its array does not end with the file")
+
+
+def element_ranges(text: str, max_records: int, start: int) -> Iterator[ByteRange]:
+    """As `ranges`. `text`: what begins at byte `start`."""
+    places: list[tuple[int, int]] = []
+    first = 0
+    for place in chain(elements(text), [None]):
+        if places and (place is None or len(places) == max_records):
+            yield ByteRange(start + places[0][0], start + places[-1][1], first, len(places))
+            first += len(places)
+            places.clear()
+        if place is not None:
+            places.append(place)
+
+
+def _skipped(text: str, at: int) -> int:
+    gap = _GAP.match(text, at)
+    return gap.end() if gap else at
+
+
+def json_lines(data: bytes, first_line: int) -> Iterator[tuple[int, Record]]:
+    return ((number, _json_record(line)) for number, line in _lines(data, first_line))
+
+
+def json_elements(data: bytes, first: int) -> Iterator[tuple[int, Record]]:
+    """`data`: elements of an array, without the array's brackets."""
+    places = elements(f"[{data.decode('latin-1')}]")
+    return ((number, _json_record(data[start - 1 : stop - 1])) for number, (start, stop) in enumerate(places, first))
+
+
+def _json_record(line: bytes) -> Record:
+    try:
+        value = orjson.loads(line)
+        if not isinstance(value, dict):
+            return BadLine("not a JSON object", _shown(line))
+        # As many colons as keys: no key comes twice.
+        if line.count(b":") != len(value) or _LONG.search(line):
+            value = json.loads(line, object_pairs_hook=_without_duplicates)
+    except orjson.JSONDecodeError as error:
+        return BadLine(f"not valid JSON: {error}", _shown(line))
+    except (ValueError, RecursionError) as error:
+        return BadLine(str(error), _shown(line))
+    record: dict[str, Any] = value
+    return record
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError(f"the key {twice([name for name, _ in pairs])!r} comes twice")
+    return value
+
+
+def twice(names: Sequence[str]) -> str | None:
+    """The first name that comes again."""
+    return next((name for i, name in enumerate(names) if name in names[:i]), None)
 
 
 def text_records(data: bytes, first_line: int, column: str) -> Iterator[tuple[int, Record]]:
     for number, line in _lines(data, first_line):
-        try:
-            yield number, {"line": number, column: line.decode()}
-        except UnicodeDecodeError as error:
-            yield number, BadLine(f"not UTF-8: {error.reason} at byte {error.start}", _shown(line))
+        reason = _not_text(line)
+        yield number, BadLine(reason, _shown(line)) if reason else {"line": number, column: line.decode()}
 
 
-def csv_records(data: bytes, first_line: int, columns: Sequence[str]) -> Iterator[tuple[int, Record]]:
-    text = data.decode("utf-8", "surrogateescape")
-    reader = csv.reader(io.StringIO(text, newline=""))
+def csv_records(
+    data: bytes, first_line: int, columns: Sequence[str], delimiter: str = ","
+) -> Iterator[tuple[int, Record]]:
+    reader = csv.reader(io.StringIO(data.decode("utf-8", "surrogateescape"), newline=""), delimiter=delimiter)
+    suspicious = _not_text(data)
     before = 0
     for fields in reader:
         number, before = first_line + before, reader.line_num
-        if not fields or (len(fields) == 1 and not fields[0].strip()):
+        if not fields:
             continue
-        joined = ",".join(fields)
-        if any("\ud800" <= letter <= "\udfff" for letter in joined):
-            yield number, BadLine("not UTF-8", _shown(joined.encode("utf-8", "replace")))
+        joined = delimiter.join(fields).encode("utf-8", "surrogateescape")
+        if suspicious and (reason := _not_text(joined)):
+            yield number, BadLine(reason if b"\0" in joined else "not UTF-8", _shown(joined))
         elif len(fields) != len(columns):
-            yield number, BadLine(f"{len(fields)} fields, the header has {len(columns)}", _shown(joined.encode()))
+            yield number, BadLine(f"{len(fields)} fields, the header has {len(columns)}", _shown(joined))
         else:
             yield number, dict(zip(columns, fields, strict=True))
 
 
+def _not_text(data: bytes) -> str | None:
+    if b"\0" in data:
+        return "not text: it contains a NUL byte"
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return f"not UTF-8: {error.reason} at byte {error.start}"
+    return None
+
+
 def _lines(data: bytes, first_line: int) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(data.removesuffix(b"\n").split(b"\n"), first_line):
-        kept = line.removesuffix(b"\r")
-        if number == 1:
-            kept = kept.removeprefix(b"\xef\xbb\xbf")
-        if kept.strip():
-            yield number, kept
+    blank = _BLANK.encode()
+    return ((number, line) for number, line in enumerate(data.splitlines(), first_line) if line.strip(blank))
 
 
 def _shown(line: bytes) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,19 +10,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.config.args import Limits
-from app.corpus import records as line_records
+from app.corpus import records as text_records
 from app.corpus import schema
-from app.corpus.filesystem import Place, locate
+from app.corpus.filesystem import Place, locate, reading
+from app.corpus.folder import partition, with_partition
 from app.corpus.records import BadLine
-from app.corpus.source import RowSpan, Source
+from app.corpus.source import DELIMITERS, RowSpan, Source
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that was left out. `row`: its line number in a line format, its index from 0 in Parquet or a folder."""
+    """A row that was left out. `row`: its line number in a file of lines, else its index from 0; None: a whole file."""
 
     source: str
-    row: int
+    row: int | None
     reason: str
     value: str | None = None
 
@@ -41,16 +42,30 @@ class Piece:
     origins: list[tuple[str, int]]
     rejects: list[Reject]
 
+    def slice(self, start: int, stop: int | None = None) -> "Piece":
+        """Some of its rows, without the rejects."""
+        table = self.table.slice(start, None if stop is None else stop - start)
+        some = slice(start, stop)
+        return Piece(self.number, table, self.texts[some], self.images[some], self.origins[some], [])
+
 
 def pieces(source: Source, span: RowSpan, part_rows: int, limits: Limits) -> Iterator[Piece]:
     """The rows of a span, at most `part_rows` per piece."""
-    place = Place(locate(source.uri).filesystem, span.file)
+    root = locate(source.uri)
+    place = Place(root.filesystem, span.file)
     if source.format == "image":
         yield _images(place, span, limits)
-    elif source.format == "parquet":
-        yield from _parquet(place, span, source.column, part_rows, limits)
-    else:
-        yield _lines(place, span, source, limits)
+        return
+    values = partition(root, span.file)
+    with reading(place):
+        found = _parquet if source.format == "parquet" else _text
+        for piece in found(place, span, source, part_rows, limits):
+            yield replace(piece, table=with_partition(piece.table, values, source.partitions))
+
+
+def rejected_files(source: Source) -> list[Reject]:
+    """The files that can't be read."""
+    return [Reject(name, None, reason) for name, reason in source.unread]
 
 
 def _images(folder: Place, span: RowSpan, limits: Limits) -> Piece:
@@ -76,33 +91,35 @@ def _images(folder: Place, span: RowSpan, limits: Limits) -> Piece:
     return Piece(0, schema.table(rows, types), [], contents, origins, rejects)
 
 
-def _parquet(file: Place, span: RowSpan, column: str, part_rows: int, limits: Limits) -> Iterator[Piece]:
-    with file.open() as stream, pq.ParquetFile(stream) as parquet:
+def _parquet(file: Place, span: RowSpan, source: Source, part_rows: int, limits: Limits) -> Iterator[Piece]:
+    # Without its checksum, a damaged page may read as other values.
+    with file.open() as stream, pq.ParquetFile(stream, page_checksum_verification=True) as parquet:
         position = count = 0
         for batch in parquet.iter_batches(part_rows, row_groups=[span.group]):
             start, position = position, position + len(batch)
             # Batches may be shorter than requested. Only the overlap belongs to this span.
             low, high = max(start, span.start), min(position, span.stop)
             if low < high:
-                table = pa.Table.from_batches([batch.slice(low - start, high - low)])
+                table = schema.plain(pa.Table.from_batches([batch.slice(low - start, high - low)]))
                 numbers = range(span.first_row + low, span.first_row + high)
-                yield _checked(count, table, numbers, column, file.path, [], limits)
+                yield _checked(count, table, numbers, source.column, file.path, [], limits)
                 count += 1
             if position >= span.stop:
                 return
 
 
-def _lines(file: Place, span: RowSpan, source: Source, limits: Limits) -> Piece:
-    assert source.types is not None  # noqa: S101 - `plan` sets them for every line format
+def _text(file: Place, span: RowSpan, source: Source, part_rows: int, limits: Limits) -> Iterator[Piece]:
     with file.open() as stream:
         stream.seek(span.start)
         data = stream.read(span.stop - span.start)
     if source.format == "jsonl":
-        records = line_records.json_records(data, span.first_row)
-    elif source.format == "csv":
-        records = line_records.csv_records(data, span.first_row, list(source.types))
+        records = text_records.json_lines(data, span.first_row)
+    elif source.format == "json":
+        records = text_records.json_elements(data, span.first_row)
+    elif delimiter := DELIMITERS.get(source.format):
+        records = text_records.csv_records(data, span.first_row, list(source.types), delimiter)
     else:
-        records = line_records.text_records(data, span.first_row, source.column)
+        records = text_records.text_records(data, span.first_row, source.column)
     numbers: list[int] = []
     rows: list[dict[str, Any]] = []
     rejects: list[Reject] = []
@@ -114,7 +131,7 @@ def _lines(file: Place, span: RowSpan, source: Source, limits: Limits) -> Piece:
         else:
             numbers.append(number)
             rows.append(record)
-    return _checked(0, schema.table(rows, source.types), numbers, source.column, file.path, rejects, limits)
+    yield _checked(0, schema.table(rows, source.types), numbers, source.column, file.path, rejects, limits)
 
 
 def _checked(
@@ -122,21 +139,34 @@ def _checked(
 ) -> Piece:
     texts: list[str] = []
     keep = np.zeros(len(table), np.bool_)
-    for i, text in enumerate(table[column].to_pylist()):
-        if (reason := _rejection_reason(text, limits)) is None:
+    for i, text in enumerate(_values(table[column])):
+        if isinstance(text, str) and (reason := _rejection_reason(text, limits)) is None:
             keep[i] = True
             texts.append(text)
         else:
-            rejects.append(Reject(file, numbers[i], f"{column!r} {reason}", text[:200] if text else None))
+            reason = reason if isinstance(text, str) else "is missing" if text is None else "is not UTF-8"
+            shown = text[:200].decode(errors="replace") if isinstance(text, bytes) else text and text[:200]
+            rejects.append(Reject(file, numbers[i], f"{column!r} {reason}", shown or None))
     whole = table if keep.all() else table.filter(pa.array(keep))
+    if schema.text_type(whole.schema.field(column).type) in (pa.binary(), pa.large_binary()):
+        whole = whole.set_column(whole.schema.get_field_index(column), column, pa.array(texts, pa.string()))
     origins = [(file, row) for row, kept in zip(numbers, keep, strict=True) if kept]
-    return Piece(number, whole, texts, [], origins, sorted(rejects, key=lambda reject: reject.row))
+    return Piece(number, whole, texts, [], origins, sorted(rejects, key=lambda reject: reject.row or 0))
 
 
-def _rejection_reason(text: str | None, limits: Limits) -> str | None:
+def _values(column: Any) -> Iterator[str | bytes | None]:
+    """The texts of a column; those that are not UTF-8 as bytes."""
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = column.cast(column.type.storage_type)
+    for value in column.cast(schema.text_type(column.type)).cast(pa.large_binary()).to_pylist():
+        try:
+            yield None if value is None else value.decode()
+        except UnicodeDecodeError:
+            yield value
+
+
+def _rejection_reason(text: str, limits: Limits) -> str | None:
     """Why the service would reject this text; None if it would not."""
-    if text is None:
-        return "is missing"
     if not text:
         return "is empty"
     # UTF-8 has at most four bytes per character, so only long texts need to be encoded.

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,7 +12,8 @@ import orjson
 from app.corpus import npy, parts
 from app.corpus.filesystem import Place, locate
 from app.corpus.model import LoadModel, load_model
-from app.corpus.parts import MANIFEST, SUMMARY, Manifest
+from app.corpus.parts import MANIFEST, REJECTS, SUMMARY, Manifest
+from app.corpus.rows import rejected_files
 from app.corpus.source import RowSpan, plan
 from app.corpus.worker import CorpusEncoder, CorpusJob, Receipt
 from app.corpus.worker import CorpusOptions as CorpusOptions
@@ -98,22 +100,26 @@ def embed_corpus(
     """Embed the rows that are not embedded yet. Returns the summary, which is also written to `_summary.json`.
 
     Args:
-        source: File or folder: Parquet, JSONL, CSV, text lines or images.
+        source: File or folder: Parquet, JSON lines, JSON, CSV, TSV, text lines or images.
         destination: A folder for Parquet, or a file ending in `.npy`; see `app.corpus.npy`.
         execute: Runs the spans in any order; may run a span several times.
 
     Raises:
         InvalidRequest: The source, the column or the destination is invalid; nothing was written.
-        InvalidItem: The run is strict and a row is invalid; the parts written so far are kept.
+        InvalidItem: The run is strict and a row is invalid, and the parts written so far are kept; or all rows are
+            invalid, and only `_rejects.jsonl` is written.
         ModelUnavailable: The model can't be loaded.
     """
     began = time.time()
-    planned = plan(source, options.column, options.part_rows)
+    planned = plan(source, options.column, options.part_rows, options.format)
     folder = locate(npy.parts_folder(destination))
     folder.make_folder()
     parts.parts(folder)  # raises if the folder contains other files
     job = CorpusJob(planned, npy.parts_folder(destination), options)
-    progress = Progress(planned.rows, began)
+    files = rejected_files(planned)
+    if files and options.strict:
+        raise InvalidItem(f"Stopped at a file that can't be read (--strict): {files[0].source}: {files[0].reason}.")
+    progress = Progress(planned.rows, began, rejects=len(files), done_before=len(files))
     # Closed here, so that a run that stops early ends before the Ray cluster that it runs on.
     with closing(execute(job, planned.spans)) if planned.spans else nullcontext(()) as receipts:
         for receipt in receipts:
@@ -122,11 +128,18 @@ def embed_corpus(
             progress.add(receipt)
             on_progress(progress.line(time.time()))
     manifest = _manifest(job, progress.receipts.values())
-    parts.finish(folder, manifest, [r.part for r in progress.receipts.values() if r.stats.rejects])
+    parts.write_rejects(folder, files, [r.part for r in progress.receipts.values() if r.stats.rejects])
+    if progress.rejects and not manifest.rows:
+        for name, _ in manifest.parts:
+            (folder / name).delete()
+        raise InvalidItem(f"All {progress.rejects:,} rows were rejected: {folder.path}/{REJECTS} says why.")
+    parts.finish(folder, manifest)
     total = _bytes(folder)
     if npy.is_npy(destination):
         total += npy.write(locate(destination), folder, manifest, options.id_column)
     summary = _summary(manifest, progress, time.time() - began, total)
+    if planned.hidden:
+        summary["hidden"] = list(planned.hidden)
     (folder / SUMMARY).write(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
     return summary
 
@@ -134,6 +147,7 @@ def embed_corpus(
 def _manifest(job: CorpusJob, receipts: Iterable[Receipt]) -> Manifest:
     ordered = sorted(receipts, key=lambda receipt: receipt.part)
     first = ordered[0] if ordered else None
+    directory = Path(job.model.id).expanduser()
     return Manifest(
         model=first.model if first else job.model.id,
         fingerprint=first.fingerprint if first else "",
@@ -143,6 +157,8 @@ def _manifest(job: CorpusJob, receipts: Iterable[Receipt]) -> Manifest:
         dimensions=first.dimensions if first else 0,
         settings=first.settings if first else "",
         parts=[(receipt.part, receipt.stats.rows) for receipt in ordered],
+        range=first.range if first else None,
+        directory=str(directory.absolute()) if directory.is_dir() else None,
     )
 
 
@@ -169,5 +185,5 @@ def _summary(manifest: Manifest, progress: Progress, seconds: float, total: int)
 
 
 def _bytes(folder: Place) -> int:
-    infos = folder.filesystem.get_file_info([part.path for part in folder.files()] + [(folder / MANIFEST).path])
+    infos = folder.filesystem.get_file_info([part.path for part in parts.parts(folder)] + [(folder / MANIFEST).path])
     return sum(info.size for info in infos)

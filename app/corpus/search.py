@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from app.config.args import ModelArgs
+from app.config.model_names import ModelName
 from app.config.settings import AppArgs
 from app.corpus import npy
 from app.corpus.filesystem import SCRATCH, Place, locate
@@ -26,11 +27,18 @@ BLOCK_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WrittenCorpus:
-    """The memory-mapped vectors (n, d) of a corpus, and the parts with their rows."""
+    """The memory-mapped vectors (n, d) of a corpus, and the parts with their rows.
+
+    `middle`: added to an int8, it makes that proportional to the middle of its level: -1 stands for what is around 0.
+    """
 
     manifest: Manifest
     folder: Place
     vectors: Any
+
+    @property
+    def middle(self) -> float:
+        return 1.0 if self.manifest.range else 0.0
 
     def rows(self, indices: list[int]) -> list[dict[str, Any]]:
         """The source columns of these rows, in the order of `indices`."""
@@ -39,9 +47,8 @@ class WrittenCorpus:
         for index in indices:
             part = int(np.searchsorted(ends, index, side="right"))
             name, rows = self.manifest.parts[part]
-            with (self.folder / name).open() as file:
-                columns = [column for column in pq.read_schema(file).names if column != VECTORS]
-                table = pq.read_table(file, columns=columns)
+            part_file = self.folder / name
+            table = part_file.read_table([column for column in part_file.read_schema().names if column != VECTORS])
             found.append(table.slice(index - (ends[part] - rows), 1).to_pylist()[0])
         return found
 
@@ -67,16 +74,23 @@ def open_corpus(destination: str) -> WrittenCorpus:
 
 
 def encode_query(
-    corpus: WrittenCorpus, query: str, args: AppArgs, threads: int, load: LoadModel = load_model
+    corpus: WrittenCorpus,
+    query: str,
+    args: AppArgs,
+    threads: int,
+    load: LoadModel = load_model,
+    wanted: str | None = None,
 ) -> Vector:
     """The query's vector (d,), embedded with the corpus' model.
+
+    `wanted`: where that model is; default: the directory it was loaded from, or the model of its name.
 
     Raises:
         SpaceMismatch: The model has changed since the corpus was embedded.
     """
     manifest = corpus.manifest
     kind: Modality = "image" if manifest.kind == "image" else "text"
-    model = load(args.entry(manifest.model, (*args.text_models, *args.image_models)), kind, threads, args.offline)
+    model = load(model_of(manifest, args, wanted), kind, threads, args.offline)
     if model.info.fingerprint != manifest.fingerprint:
         raise SpaceMismatch(
             f"{manifest.model} has changed since the corpus was embedded, so its vectors can't be compared. Embed it "
@@ -86,15 +100,24 @@ def encode_query(
     return row
 
 
+def model_of(manifest: Manifest, args: AppArgs, wanted: str | None) -> ModelArgs:
+    configured = (*args.text_models, *args.image_models)
+    directory = manifest.directory if manifest.directory and Path(manifest.directory).is_dir() else None
+    id_ = wanted or directory or manifest.model
+    names = ((model, ModelName(model.id).public, str(Path(model.id).expanduser().absolute())) for model in configured)
+    return next((model for model, *ids in names if id_ in ids), None) or args.entry(id_, configured)
+
+
 # Their lengths are 1 only as float32 goes: near duplicates of the best may pass it by that much.
 SPARE = 64
 
 
-def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> Ranking:
+def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1, middle: float = 0.0) -> Ranking:
     """The `top_k` best by cosine, best first, ties by index.
 
     Args:
         vectors: (n, d) float32, float16 or int8; float32 rows have length 1, as `embed_corpus` writes them.
+        middle: Of a level, see `WrittenCorpus`.
     """
     # Rows of length 1 are found by their dot products, one pass less; those found are then put in order by cosine.
     metric: SimilarityMetric = "dot" if vectors.dtype == np.float32 else "cosine"
@@ -103,6 +126,7 @@ def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> Rankin
 
     def best(start: int) -> NDArray[np.int64]:
         block = np.asarray(vectors[start : start + step], np.float32)
+        block = block + np.float32(middle) if middle else block
         return np.sort(rank(unit, block, metric=metric, top_k=top_k + SPARE).indices) + start
 
     with ThreadPoolExecutor(threads) as pool:
@@ -110,5 +134,5 @@ def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1) -> Rankin
     if not found:
         return Ranking(np.empty(0, np.int64), np.empty(0, np.float32), "cosine")
     indices = np.concatenate(found)
-    ranking = rank(query, np.asarray(vectors[indices], np.float32), top_k=top_k)
+    ranking = rank(query, np.asarray(vectors[indices], np.float32) + np.float32(middle), top_k=top_k)
     return replace(ranking, indices=indices[ranking.indices])

@@ -1,20 +1,25 @@
 """Plans a run: finds the files to embed, their format and columns, and splits their rows into spans."""
 
+import codecs
+import csv
 import io
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.corpus import records as line_records
+from app.corpus import contents
+from app.corpus import records as text_records
 from app.corpus import schema as arrow_schema
-from app.corpus.filesystem import Place, locate
+from app.corpus.filesystem import Place, locate, reading
+from app.corpus.folder import Listing, list_files, partition_types
 from app.errors import InvalidRequest
 
-Format = Literal["parquet", "jsonl", "csv", "text", "image"]
+Format = Literal["parquet", "jsonl", "json", "csv", "tsv", "text", "image"]
 VECTORS = "embedding"
 IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp"),
@@ -23,17 +28,20 @@ IMAGE_SUFFIXES = (
 SUFFIXES: dict[str, Format] = {
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
+    ".json": "json",
     ".csv": "csv",
+    ".tsv": "tsv",
     ".txt": "text",
     **dict.fromkeys(IMAGE_SUFFIXES, "image"),
 }
+DELIMITERS = {"csv": ",", "tsv": "\t"}
 # A large row group is split into at most this many spans: each worker reads and skips the rows before its span.
 _MAX_SPANS_PER_GROUP = 16
 
 
 @dataclass(frozen=True, slots=True)
 class RowSpan:
-    """Consecutive rows for one worker. `start` and `stop` are bytes of a line format, rows of a Parquet row group."""
+    """Consecutive rows for one worker. `start` and `stop` are bytes of a text format, rows of a Parquet row group."""
 
     number: int
     file: str
@@ -47,59 +55,77 @@ class RowSpan:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A corpus: its format, its spans, and the types of its columns (None: each Parquet file has its own)."""
+    """A corpus: its format, its spans, and the types of its columns (a Parquet file has its own).
+
+    `partitions`: types of the columns that are in the names of folders. `unread` and `hidden`: see `Listing`.
+    """
 
     uri: str
     format: Format
     column: str
     spans: tuple[RowSpan, ...]
-    types: dict[str, Any] | None = None
+    types: dict[str, Any]
+    partitions: dict[str, Any] = field(default_factory=dict)
+    unread: tuple[tuple[str, str], ...] = ()
+    hidden: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
-        return sum(span.rows for span in self.spans)
+        """A file that can't be read counts as one."""
+        return sum(span.rows for span in self.spans) + len(self.unread)
 
 
-def plan(uri: str, column: str, part_rows: int) -> Source:
-    """Read through a corpus once, without keeping its rows in memory.
+def plan(uri: str, column: str, part_rows: int, given: Format | None = None) -> Source:
+    """Read through a corpus once, without keeping its rows in memory (except those of a `.json` file).
 
     Args:
-        part_rows: Rows per span of a line format or image folder; Parquet spans hold multiples of it.
+        part_rows: Rows per span of a text format or image folder; Parquet spans hold multiples of it.
+        given: The format of all files; None: that of their suffixes.
 
     Raises:
-        InvalidRequest: The path does not exist, formats are mixed or unknown, or there is no such text column.
+        InvalidRequest: The path does not exist, formats are mixed or unknown, a file is damaged or not what it should
+            be, or there is no such text column.
     """
     root = locate(uri)
-    files = _files(root, uri)
-    format_ = SUFFIXES[PurePosixPath(files[0].path).suffix.lower()]
-    types: dict[str, Any] | None = None
-    if format_ == "image":
-        spans = list(_image_spans(root, files, part_rows))
-    elif format_ == "parquet":
-        spans = [span for file in files for span in _parquet_spans(file, column, part_rows)]
-    else:
-        types = {"line": pa.int64(), column: pa.string()} if format_ == "text" else {}
-        spans = [span for file in files for span in _line_spans(file, format_, part_rows, types)]
-        types = arrow_schema.without_nulls(types)
-        if column not in types and spans:
-            raise _no_column(column, list(types))
-    if types and VECTORS in types:
-        raise InvalidRequest(f"{uri} has a column named {VECTORS!r} already; rename it first.")
-    numbered = tuple(replace(span, number=number) for number, span in enumerate(spans))
-    return Source(uri, format_, column, numbered, types)
-
-
-def _files(root: Place, uri: str) -> list[Place]:
     if not root.exists():
         raise InvalidRequest(f"{uri} does not exist.")
-    files = root.files(recursive=True) if root.is_folder() else [root]
-    known = [file for file in files if PurePosixPath(file.path).suffix.lower() in SUFFIXES]
-    formats = sorted({SUFFIXES[PurePosixPath(file.path).suffix.lower()] for file in known})
-    if not known:
-        raise InvalidRequest(f"{uri} contains no corpus. Known suffixes: {' '.join(SUFFIXES)}.")
+    with reading(root):
+        found = list_files(root)
+    format_ = given if given and found.files else _format_of(found, root)
+    partitions = {} if format_ == "image" else partition_types(root, found.files)
+    types: dict[str, Any] = {"line": pa.int64(), column: pa.string()} if format_ == "text" else {}
+    spans = list(_image_spans(root, found.files, part_rows)) if format_ == "image" else []
+    for file in found.files if format_ != "image" else []:
+        with reading(file):
+            if format_ == "parquet":
+                spans += _parquet_spans(file, column, part_rows)
+            else:
+                spans += _text_spans(file, format_, column, part_rows, types)
+    # Without a record that can be parsed, all are rejected.
+    types = arrow_schema.writable(types or {column: pa.string()})
+    if format_ not in ("parquet", "image") and column not in types and spans:
+        raise _no_column(column, list(types))
+    if VECTORS in types or VECTORS in partitions:
+        raise InvalidRequest(f"{uri} has a column named {VECTORS!r} already; rename it first.")
+    numbered = tuple(replace(span, number=number) for number, span in enumerate(spans))
+    return Source(uri, format_, column, numbered, types, partitions, tuple(found.unread), tuple(found.hidden))
+
+
+def _format_of(found: Listing, root: Place) -> Format:
+    """The one format of the files; others become unread."""
+    known = [(file, SUFFIXES.get(PurePosixPath(file.path).suffix.lower())) for file in found.files]
+    formats = sorted({format_ for _, format_ in known if format_})
+    for file, format_ in known:
+        if format_ is None:
+            with reading(file):
+                found.unread.append((file.path, contents.kind(file) or "its suffix is unknown: it needs --format"))
+    if not formats:
+        names = "".join(f"; {name}: {reason}" for name, reason in found.unread[:3])
+        raise InvalidRequest(f"{root.path} contains no corpus{names}. Known suffixes: {' '.join(SUFFIXES)}.")
     if len(formats) > 1:
-        raise InvalidRequest(f"{uri} contains several formats ({', '.join(formats)}); embed one at a time.")
-    return known
+        raise InvalidRequest(f"{root.path} contains several formats ({', '.join(formats)}); embed one at a time.")
+    found.files = [file for file, format_ in known if format_]
+    return formats[0]
 
 
 def _image_spans(root: Place, files: list[Place], part_rows: int) -> Iterator[RowSpan]:
@@ -111,49 +137,64 @@ def _image_spans(root: Place, files: list[Place], part_rows: int) -> Iterator[Ro
 
 
 def _parquet_spans(file: Place, column: str, part_rows: int) -> Iterator[RowSpan]:
-    with file.open() as stream, pq.ParquetFile(stream) as parquet:
-        schema = parquet.schema_arrow
-        if column not in schema.names:
-            raise _no_column(column, schema.names)
-        kind = schema.field(column).type
-        if pa.types.is_dictionary(kind):
-            kind = kind.value_type
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-            raise InvalidRequest(f"Column {column!r} of {file.path} holds {kind}, not text.")
-        if VECTORS in schema.names:
-            raise InvalidRequest(f"{file.path} has a column named {VECTORS!r} already; rename it first.")
-        first = 0
-        for group in range(parquet.num_row_groups):
-            rows = parquet.metadata.row_group(group).num_rows
-            pieces = -(-rows // part_rows)
-            step = -(-pieces // _MAX_SPANS_PER_GROUP) * part_rows
-            for start in range(0, rows, step or 1):
-                stop = min(rows, start + step)
-                yield RowSpan(0, file.path, stop - start, start, stop, first, group)
-            first += rows
-
-
-def _line_spans(file: Place, format_: Format, part_rows: int, types: dict[str, Any]) -> Iterator[RowSpan]:
     with file.open() as stream:
-        lines = io.BufferedReader(stream, 1 << 20)
-        skipped = 0
-        if format_ == "csv":
-            first = lines.readline()
-            while first.count(b'"') % 2 and (more := lines.readline()):
-                first += more
-            skipped = len(first)
-            names = line_records.header(first)
-            if types and list(types) != names:
-                raise InvalidRequest(f"{file.path} has other columns than the previous file.")
-            types.update(dict.fromkeys(names, pa.string()))
-        first_line = 1 + (first.count(b"\n") if skipped else 0)
-        for part in line_records.ranges(lines, part_rows, quoted=format_ == "csv"):
-            start, stop = part.start + skipped, part.stop + skipped
-            line = part.first_line + first_line - 1
-            yield RowSpan(0, file.path, part.records, start, stop, line)
-            if format_ == "jsonl":
-                records = line_records.json_records(_bytes(file, start, stop), line)
+        contents.check_parquet(file, stream)
+        with pq.ParquetFile(stream) as parquet:
+            schema = parquet.schema_arrow
+            _check_names(file, schema.names)
+            if column not in schema.names:
+                raise _no_column(column, schema.names)
+            if arrow_schema.text_type(kind := schema.field(column).type) is None:
+                raise InvalidRequest(f"Column {column!r} of {file.path} holds {kind}, not text.")
+            first = 0
+            for group in range(parquet.num_row_groups):
+                rows = parquet.metadata.row_group(group).num_rows
+                pieces = -(-rows // part_rows)
+                step = -(-pieces // _MAX_SPANS_PER_GROUP) * part_rows
+                for start in range(0, rows, step or 1):
+                    stop = min(rows, start + step)
+                    yield RowSpan(0, file.path, stop - start, start, stop, first, group)
+                first += rows
+
+
+def _text_spans(file: Place, format_: Format, column: str, part_rows: int, types: dict[str, Any]) -> Iterator[RowSpan]:
+    if kind := contents.kind(file):
+        raise InvalidRequest(f"{file.path} is {kind}.")
+    delimiter = DELIMITERS.get(format_)
+    with file.open() as stream:
+        start = 3 if stream.read(3) == codecs.BOM_UTF8 else 0
+        stream.seek(start)
+        if format_ == "json":
+            parts = text_records.element_ranges(stream.read().decode("latin-1"), part_rows, start)
+        else:
+            parts = text_records.ranges(text_records.lines(stream), part_rows, delimiter, start)
+        if delimiter and (head := next(parts, None)):
+            _add_header(file, _bytes(file, head.start, head.stop), column, delimiter, types)
+        for part in parts:
+            yield RowSpan(0, file.path, part.records, part.start, part.stop, part.first)
+            if format_ in ("jsonl", "json"):
+                parse = text_records.json_lines if format_ == "jsonl" else text_records.json_elements
+                records = parse(_bytes(file, part.start, part.stop), part.first)
                 arrow_schema.widen(types, [record for _, record in records if isinstance(record, dict)])
+
+
+def _add_header(file: Place, data: bytes, column: str, delimiter: str, types: dict[str, Any]) -> None:
+    reader = csv.reader(io.StringIO(data.decode(), newline=""), delimiter=delimiter)
+    names = next(row for row in reader if row)
+    _check_names(file, names)
+    if types and list(types) != names:
+        raise InvalidRequest(f"{file.path} has other columns than the previous file.")
+    if len(names) == 1 and column in (others := re.split(r"[,;|\t]", names[0])) and len(others) > 1:
+        mark = names[0][len(others[0])]
+        raise InvalidRequest(f"{file.path} separates its columns by {mark!r}: --format csv and tsv read ',' and tab.")
+    types.update(dict.fromkeys(names, pa.string()))
+
+
+def _check_names(file: Place, names: list[str]) -> None:
+    if (name := text_records.twice(names)) is not None:
+        raise InvalidRequest(f"{file.path} has two columns named {name!r}; rename one.")
+    if VECTORS in names:
+        raise InvalidRequest(f"{file.path} has a column named {VECTORS!r} already; rename it first.")
 
 
 def _bytes(file: Place, start: int, stop: int) -> bytes:

@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from app.corpus.contents import check_parquet
+from app.corpus.filesystem import locate, reading
 from app.corpus.known_vectors import matrix
 from app.corpus.source import VECTORS
 from app.errors import InvalidRequest
@@ -130,7 +132,7 @@ class EmbeddedFile:
 
     def parts(self) -> Iterator[tuple[Any, Vector]]:
         """A table of the other columns and (n, d) float32, some thousand rows at a time, in order."""
-        with pq.ParquetFile(self.path) as file:
+        with reading(locate(str(self.path))), pq.ParquetFile(self.path, page_checksum_verification=True) as file:
             for batch in file.iter_batches(_ROWS):
                 table = pa.Table.from_batches([batch])
                 yield table.drop_columns([VECTORS]), matrix(table)
@@ -145,10 +147,11 @@ def open_embedded_file(name: str) -> EmbeddedFile | None:
     path = Path(name).expanduser()
     if not path.is_file() or path.suffix.lower() not in (".parquet", ".pq"):
         return None
-    try:
-        schema, rows = pq.read_schema(path), pq.read_metadata(path).num_rows
-    except pa.ArrowInvalid as error:
-        raise InvalidRequest(f"{name} is not a Parquet file: {error}") from None
+    place = locate(name)
+    with reading(place), place.open() as file:
+        check_parquet(place, file)
+        with pq.ParquetFile(file) as parquet:
+            schema, rows = parquet.schema_arrow, parquet.metadata.num_rows
     metadata = {
         key.decode(): value.decode() for key, value in (schema.metadata or {}).items() if key != b"ARROW:schema"
     }

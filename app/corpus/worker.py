@@ -15,10 +15,12 @@ from app.corpus.known_vectors import KnownVectors
 from app.corpus.model import CorpusModel
 from app.corpus.parts import PartStats
 from app.corpus.rows import Piece, Reject, pieces
-from app.corpus.source import RowSpan, Source
+from app.corpus.source import Format, RowSpan, Source
 from app.errors import InvalidRequest
 from app.types import Modality
-from app.vectors.quantization import Dtype, corpus_vectors
+from app.vectors.quantization import Dtype, corpus_vectors, stated_range
+
+NOT_FINITE = "the model's vector is not finite: it holds NaN or infinity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class CorpusOptions:
     """The settings of a run. `models`: the text model and the image model."""
 
     column: str = "text"
+    format: Format | None = None
     id_column: str | None = None
     models: tuple[ModelArgs, ModelArgs] = (ModelArgs(id=DEFAULT_TEXT_MODEL), ModelArgs(id=DEFAULT_IMAGE_MODEL))
     dtype: Dtype = "float32"
@@ -75,6 +78,7 @@ class Receipt:
     fingerprint: str
     dimensions: int
     settings: str
+    range: list[float] | None = None
     reject: str | None = None
 
 
@@ -89,8 +93,12 @@ class CorpusEncoder:
         self._options = options
         self._model = model
         self._dimensions = options.dimensions or full
-        self._settings = parts.settings_key(model.info.fingerprint, options.dtype, self._dimensions, job.content_column)
+        self._range = stated_range(self._dimensions, options.dtype)
+        settings = [model.info.fingerprint, options.dtype, self._dimensions, job.content_column]
+        self._settings = parts.settings_key(*settings, *([self._range] if self._range else []))
         self._folder = locate(job.folder)
+        if self._range:
+            parts.check_range(self._folder, self._dimensions, self._range)
         own = [p for p in parts.parts(self._folder) if parts.settings_of(p.name) == self._settings]
         self._known = KnownVectors(own, job.content_column)
 
@@ -110,7 +118,7 @@ class CorpusEncoder:
         if self._options.strict and piece.rejects:
             return self._receipt("", PartStats(0, 1, 0), embedded, False, started, piece.rejects[0])
         stats = PartStats(len(piece.table), len(piece.rejects), tokens)
-        parts.write_part(place, piece, vectors, stats)
+        parts.write_part(place, piece, vectors, stats, self._range)
         return self._receipt(name, stats, embedded, True, started)
 
     def _vectors(self, piece: Piece) -> tuple[Piece, Any, int, int]:
@@ -123,19 +131,23 @@ class CorpusEncoder:
         inputs: list[Any] = [*(piece.images or piece.texts)]
         model = self._model
         encoded = (model.images if piece.images else model.texts)([inputs[i] for i in new])
-        fresh = corpus_vectors(encoded.rows, self._options.dtype, self._dimensions, normalized=model.info.normalized)
+        not_finite = np.flatnonzero(~np.isfinite(encoded.rows).all(axis=1))
+        failed = dict.fromkeys(not_finite.tolist(), NOT_FINITE) | encoded.failed
+        rows = encoded.rows.copy() if len(not_finite) else encoded.rows
+        rows[not_finite] = 0
+        fresh = corpus_vectors(rows, self._options.dtype, self._dimensions, normalized=model.info.normalized)
         vectors = np.zeros((len(contents), self._dimensions), fresh.dtype)
         vectors[new] = fresh
         for j, vector in known.items():
             vectors[unique[j]] = vector
         vectors = vectors[[first[content] for content in contents]]
-        if encoded.failed:
-            reasons = {contents[new[j]]: reason for j, reason in encoded.failed.items()}
+        if failed:
+            reasons = {contents[new[j]]: reason for j, reason in failed.items()}
             keep = np.array([content not in reasons for content in contents])
             more = [Reject(*piece.origins[i], reasons[contents[i]]) for i in np.flatnonzero(~keep)]
             piece = replace(piece, table=piece.table.filter(pa.array(keep)), rejects=[*piece.rejects, *more])
             vectors = vectors[keep]
-        return piece, vectors, sum(encoded.tokens), len(new) - len(encoded.failed)
+        return piece, vectors, sum(encoded.tokens), len(new) - len(failed)
 
     def _receipt(
         self, name: str, stats: PartStats, embedded: int, written: bool, started: float, reject: Reject | None = None
@@ -152,5 +164,6 @@ class CorpusEncoder:
             fingerprint=info.fingerprint,
             dimensions=self._dimensions,
             settings=self._settings,
+            range=self._range,
             reject=f"{reject.source}, row {reject.row}: {reject.reason}" if reject else None,
         )

@@ -10,11 +10,11 @@ from app.config.model_names import ModelName
 from app.encoders import self_test, shapes
 from app.encoders.backends import registry
 from app.encoders.backends.contract import EncoderType, Graph, Runner
-from app.encoders.model_config import read_json
+from app.encoders.files import guarded, read_json
 from app.encoders.preprocessor_config import read_preprocessing
 from app.encoders.text import TextModel, cache_folder, fingerprint, tokenizer_file
 from app.encoders.tokenizer import Tokenizer
-from app.encoders.weights import resolve
+from app.encoders.weights import check, resolve
 from app.errors import ModelUnavailable
 from app.images.preprocessing import Preprocessing
 from app.types import ModelInfo, Vector
@@ -70,6 +70,7 @@ class ClipModel:
         return self.text.info
 
 
+@guarded
 def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipModel:
     """Load a CLIP in the transformers layout.
 
@@ -77,6 +78,7 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
         ModelUnavailable: Its weights are not available, it is no CLIP, or it fails its self-test.
     """
     weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
+    check(weights.directory, args.allow_bin_weights)
     folder = weights.directory
     config = read_json(folder / "config.json") or {}
     if config.get("model_type") != "clip":

@@ -15,11 +15,11 @@ from app.encoders.catalog import CONVERSIONS
 T = TypeVar("T")
 
 LOOKUP_S = 4.0
-BIN = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
+# A pattern's * takes in folders too: 2_Dense, 0_Router/query_0_StaticEmbedding.
+BIN = ("pytorch_model.bin", "pytorch_model-*.bin", "[0-9]_*/pytorch_model*.bin")
 WANTED = (
-    *("*.json", "*.txt", "*.model", "model.safetensors", "model-*.safetensors"),
-    # Modules behind the transformer, such as 2_Dense.
-    *("[0-9]_*/model.safetensors", "[0-9]_*/config.json"),
+    *("*.json", "*.txt", "*.model", "*.bpe", "*.codes", "*.tiktoken", "*.jinja", "artifact.metadata"),
+    *("model.safetensors", "model-*.safetensors", "[0-9]_*/model.safetensors", "[0-9]_*/model-*.safetensors"),
 )
 UNWANTED = ("onnx/*", "openvino/*", "coreml/*", "*/onnx/*", "*.onnx*", "train*", "eval/*", "data_config.json")
 

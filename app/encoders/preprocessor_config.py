@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from app.encoders.model_config import read_json
+from app.encoders.files import read_json
 from app.images.preprocessing import Preprocessing
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)

@@ -14,17 +14,19 @@ from app.config.settings import converted_models
 from app.encoders import self_test, shapes
 from app.encoders.backends import registry
 from app.encoders.backends.contract import Graph, Inputs, Runner
-from app.encoders.model_config import model_type, read_json, text_layout
+from app.encoders.files import guarded
+from app.encoders.model_config import SKIP_PROMPT, TextLayout, model_type, text_layout
+from app.encoders.pretrained import pretrained
 from app.encoders.tokenizer import Tokenizer
-from app.encoders.weights import Weights, resolve
+from app.encoders.weights import Weights, check, resolve
 from app.errors import InvalidItem, ModelUnavailable, UnknownToken
-from app.system.atomic_file import replacing
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 
 # Part of every fingerprint: raise it when a change here makes other vectors of the same files.
 VECTORS_VERSION = 1
 
 
+@guarded
 def load_text_model(
     args: ModelArgs, *, threads: int, offline: bool, streams: int = 1, latency_profile: bool = False
 ) -> "TextModel":
@@ -34,10 +36,13 @@ def load_text_model(
         ModelUnavailable: Its weights are not available, it is no model of this kind, or it fails its self-test.
     """
     weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
+    check(weights.directory, args.allow_bin_weights)
     if model_type(weights.directory) == "clip":
         raise ModelUnavailable(f"{args.id} is a CLIP model: configure it as an image model; it reads texts there.")
-    layout = text_layout(weights.directory)
     cache = cache_folder(args)
+    layout = text_layout(weights.directory, cache)
+    if args.backend == "static" and not layout.static:
+        raise ModelUnavailable(f"backend: static is for tables of token vectors; {args.id} is none. Use backend: auto.")
     graph = Graph(
         directory=str(weights.directory),
         folder=str(layout.folder),
@@ -49,17 +54,16 @@ def load_text_model(
         allow_bin=args.allow_bin_weights,
         max_tokens=layout.max_tokens,
     )
-    file = tokenizer_file(layout.folder, cache)
-    prompts = layout.prompts | args.prompts
-    tokenizer = Tokenizer(file, layout.max_tokens, layout.lower_case, layout.default_prompt)
+    tokenizer = _tokenizer(layout)
     options = registry.options_for(args, threads, cache, streams, latency_profile)
-    runner = registry.load(graph, options, registry.choose(args.backend, args.device))
+    backend = "static" if layout.static else registry.choose(args.backend, args.device)
+    runner = registry.load(graph, options, backend)
     info = ModelInfo(
         id=ModelName(weights.id).public,
         fingerprint=fingerprint(
             weights,
             runner.precision,
-            [layout.folder / "config.json", file],
+            [file for file in (layout.folder / "config.json", layout.tokenizer) if file.is_file()],
             [layout.pooling, *graph.to_dict()["steps"]],
             [layout.max_tokens, layout.lower_case, layout.default_prompt],
         ),
@@ -70,13 +74,12 @@ def load_text_model(
         precision=runner.precision,
         device=runner.device,
         revision=weights.revision,
-        prompts=prompts,
+        prompts=layout.prompts | args.prompts,
         normalized=layout.normalized,
         pooling=layout.pooling,
-        note=runner.note,
+        note=" ".join(note for note in (layout.note, runner.note) if note) or None,
     )
-    rows = int((read_json(layout.folder / "config.json") or {}).get("vocab_size") or 0)
-    model = TextModel(info, tokenizer, runner, layout.pad_id, rows)
+    model = TextModel(info, tokenizer, runner, layout.pad_id, layout.vocabulary)
     for exclusive in model.profiles:
         self_test.check(self_test.SelfTest(model.self_test(exclusive=exclusive)), weights, info, cache)
     return model
@@ -112,7 +115,7 @@ class TextModel:
     def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Vector:
         """Token ids, one sequence per text -> (n, dimensions), rows in the order given."""
         out = np.empty((len(batch), self.info.dimensions), np.float32)
-        length = max(map(len, batch), default=0)
+        length = max((1, *map(len, batch)))
         if self._runner.fixed_shapes:
             length = shapes.bucket(length, self.lengths)
         start = 0
@@ -133,10 +136,12 @@ class TextModel:
         ids = np.full((rows, length), self._pad_id, np.int32)
         mask = np.zeros((rows, length), np.int32)
         # Rows that only fill the shape attend to one token: over none, a softmax has no answer.
-        mask[:, 0] = 1
+        mask[:, :1] = self.info.backend != "static"
         for row, sequence in enumerate(batch):
             ids[row, : len(sequence)] = sequence
             mask[row, : len(sequence)] = 1
+        if (prompt := ids < 0).any():  # the pooling leaves it out
+            ids[prompt], mask[prompt] = ~ids[prompt], 2
         # A backend would end with all that is beside it, or read whatever lies behind its table.
         if self._vocabulary and ids.max() >= self._vocabulary:
             raise UnknownToken(
@@ -150,22 +155,19 @@ def cache_folder(args: ModelArgs) -> Path:
     return Path(args.cache_dir).expanduser() if args.cache_dir else converted_models()
 
 
-def tokenizer_file(folder: Path, cache: Path) -> Path:
-    """The model's tokenizer.json; made once, with transformers, for a directory that has none."""
-    if (folder / "tokenizer.json").is_file():
-        return folder / "tokenizer.json"
-    state = hashlib.sha256()
-    for file in sorted(folder.glob("*")):
-        if file.suffix in {".txt", ".json", ".model"}:
-            state.update(file.name.encode() + file.read_bytes())
-    made = cache / f"tokenizer-{state.hexdigest()[:24]}.json"
-    if not made.is_file():
-        from app.encoders.backends import torch_runner
+def _tokenizer(layout: TextLayout) -> Tokenizer:
+    return Tokenizer(
+        layout.tokenizer,
+        layout.max_tokens,
+        layout.default_prompt,
+        special=not layout.static,
+        mark_prompt=SKIP_PROMPT in layout.steps,
+    )
 
-        cache.mkdir(parents=True, exist_ok=True)
-        with replacing(made) as scratch:
-            torch_runner.save_tokenizer(folder, scratch)
-    return made
+
+def tokenizer_file(folder: Path, cache: Path) -> Path:
+    """What a model's texts are read with where sentence-transformers has no say."""
+    return pretrained(folder, cache, {}).tokenizer
 
 
 def fingerprint(weights: Weights, precision: str, files: Sequence[Path], *settings: Any) -> str:

@@ -6,14 +6,15 @@ begin and end as this tokenizer's do.
 
 import json
 from collections.abc import Sequence
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer as Backend
-from tokenizers import normalizers
 
+from app.encoders.files import reading
 from app.encoders.long_texts import as_far_as_read
 from app.errors import InvalidItem
 from app.types import Prompted, TextInput, Token, TokenIds, TokenizedText
@@ -32,31 +33,43 @@ class Tokenizer:
     """A model's tokenizer. Thread-safe.
 
     Args:
-        max_tokens: Longer texts are cut to this many tokens, special ones included.
-        lower_case: Lower the text first, whatever the file says.
+        max_tokens: Longer texts are cut to this many tokens, special ones included, at the side that the file says.
         prompt: Put before every text unless the caller gives another.
+        special: Whether to put the special tokens around a text.
+        mark_prompt: Ids of a prompt, which the pooling leaves out, are inverted: `~id`.
     """
 
-    def __init__(self, file: Path, max_tokens: int, lower_case: bool = False, prompt: str = "") -> None:
-        backend = Backend.from_file(str(file))
+    def __init__(
+        self,
+        file: Path,
+        max_tokens: int,
+        prompt: str = "",
+        *,
+        special: bool = True,
+        mark_prompt: bool = False,
+    ) -> None:
+        with reading(file):
+            if special:
+                backend = Backend.from_file(str(file))
+            else:
+                content = json.loads(file.read_text(encoding="utf-8"))
+                backend = Backend.from_str(json.dumps(content | {"post_processor": None}))
         backend.no_padding()
-        backend.enable_truncation(max_tokens)
-        if lower_case and not _lowers(json.loads(backend.to_str())["normalizer"]):
-            own = [backend.normalizer] if backend.normalizer is not None else []
-            backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
+        side = (backend.truncation or {}).get("direction", "right")
+        backend.enable_truncation(max_tokens, direction=side)
         self.vocabulary = backend.get_vocab_size()
         self._max_tokens = max_tokens
         self._prompt = prompt
         self._backend = backend
         # Does not track offsets, which nobody asks for; older versions lack it.
         encode = getattr(backend, "encode_batch_fast", backend.encode_batch)
-        self._encode = as_far_as_read(backend, encode, max_tokens)
-        self._encode_from_end = _cutting_the_start(backend, max_tokens)
+        self._encode = as_far_as_read(backend, encode, max_tokens, left=side == "left")
         self._begin, self._end = _special_tokens(backend)
+        self._marked = lru_cache(64)(self._length) if mark_prompt else None
 
     def __call__(self, texts: Sequence[str], prompt: str | None = None) -> list[TokenizedText]:
         prefix = self._prompt if prompt is None else prompt
-        return self._tokenized(self._encode, [prefix + text for text in texts] if prefix else list(texts))
+        return self._tokenized(self._encode, texts, prefix)
 
     def read(self, inputs: Sequence[TextInput]) -> list[TokenizedText | InvalidItem]:
         """One outcome per input, in order; only token ids can be wrong."""
@@ -72,6 +85,14 @@ class Tokenizer:
         return [_tokens(encoding, text) for encoding, text in zip(encodings, whole, strict=True)]
 
     @cached_property
+    def _encode_from_end(self) -> Any:
+        """Made when first asked for, as `_uncut` is."""
+        other = Backend.from_str(self._backend.to_str())
+        other.enable_truncation(self._max_tokens, direction="left")
+        encode = getattr(other, "encode_batch_fast", other.encode_batch)
+        return as_far_as_read(other, encode, self._max_tokens, left=True)
+
+    @cached_property
     def _uncut(self) -> Backend:
         """Made when first asked for: most replicas never are."""
         other = Backend.from_str(self._backend.to_str())
@@ -84,7 +105,7 @@ class Tokenizer:
         plain = Prompted(one) if isinstance(one, str) else one
         prefix = self._prompt if plain.prompt is None else plain.prompt
         encode = self._encode if plain.cut == "end" else self._encode_from_end
-        return self._tokenized(encode, [prefix + plain.text])[0]
+        return self._tokenized(encode, [plain.text], prefix)[0]
 
     def _checked(self, ids: Sequence[int]) -> TokenizedText | InvalidItem:
         begin, end = self._begin, self._end
@@ -100,17 +121,19 @@ class Tokenizer:
             return InvalidItem(f"{len(ids)} token ids; this model reads at most {self._max_tokens}.")
         return TokenizedText(ids=ids, truncated=False)
 
-    @staticmethod
-    def _tokenized(encode: Any, texts: list[str]) -> list[TokenizedText]:
-        encodings = encode(texts) if sum(map(len, texts)) > FEW_CHARACTERS else [encode([text])[0] for text in texts]
+    def _tokenized(self, encode: Any, texts: Sequence[str], prefix: str) -> list[TokenizedText]:
+        whole = [prefix + text for text in texts] if prefix else list(texts)
+        encodings = encode(whole) if sum(map(len, whole)) > FEW_CHARACTERS else [encode([text])[0] for text in whole]
         # What does not fit is kept aside as "overflowing", so its presence is the exact answer.
-        return [TokenizedText(ids=one.ids, truncated=bool(one.overflowing)) for one in encodings]
+        found = [TokenizedText(ids=one.ids, truncated=bool(one.overflowing)) for one in encodings]
+        if skipped := self._marked(prefix) if self._marked and prefix else 0:
+            return [replace(one, ids=[*(~id_ for id_ in one.ids[:skipped]), *one.ids[skipped:]]) for one in found]
+        return found
 
-
-def _cutting_the_start(backend: Backend, max_tokens: int) -> Any:
-    other = Backend.from_str(backend.to_str())
-    other.enable_truncation(max_tokens, direction="left")
-    return as_far_as_read(other, getattr(other, "encode_batch_fast", other.encode_batch), max_tokens, left=True)
+    def _length(self, prompt: str) -> int:
+        """How many tokens a prompt has, as sentence-transformers counts them: without the last if it is special."""
+        encoding = self._backend.encode(prompt)
+        return len(encoding.ids) - int(encoding.special_tokens_mask[-1]) if encoding.ids else 0
 
 
 def _tokens(encoding: Any, text: str) -> list[Token]:
@@ -132,10 +155,3 @@ def _special_tokens(backend: Backend) -> tuple[tuple[int, ...], tuple[int, ...]]
     before = mask.index(0) if 0 in mask else len(mask)
     behind = mask[::-1].index(0) if 0 in mask else 0
     return tuple(encoding.ids[:before]), tuple(encoding.ids[len(mask) - behind :])
-
-
-def _lowers(normalizer: dict[str, Any] | None) -> bool:
-    if normalizer is None:
-        return False
-    parts = normalizer.get("normalizers", [])
-    return normalizer["type"] == "Lowercase" or bool(normalizer.get("lowercase")) or any(map(_lowers, parts))

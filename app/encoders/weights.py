@@ -13,7 +13,8 @@ from pathlib import Path
 from app.config.model_names import ModelName
 from app.encoders import hub
 from app.encoders.catalog import BUNDLED, CONVERSIONS, PACKAGED
-from app.encoders.model_config import modules
+from app.encoders.files import check_pointer, read_json, reading, tensors
+from app.encoders.model_config import modules, refusal
 from app.errors import ModelUnavailable
 
 SAFE = ("model.safetensors", "model-*.safetensors")
@@ -87,7 +88,7 @@ def pull(model_id: str, revision: str | None = None, allow_bin_weights: bool = F
 def weight_files(directory: Path, allow_bin: bool) -> list[Path]:
     """The weight files of every module; empty if the transformer has none."""
     files: list[Path] = []
-    for index, (_, path) in enumerate(modules(directory)):
+    for index, path in enumerate(dict.fromkeys(path for _, path in modules(directory))):
         for patterns in (SAFE, BIN) if allow_bin else (SAFE,):
             here = sorted(file for pattern in patterns for file in (directory / path).glob(pattern))
             files += here
@@ -96,6 +97,28 @@ def weight_files(directory: Path, allow_bin: bool) -> list[Path]:
         if index == 0 and not files:
             return []
     return files
+
+
+def check(directory: Path, allow_bin: bool) -> None:
+    """Look at the weight files themselves.
+
+    Raises:
+        ModelUnavailable: One is missing or damaged.
+    """
+    files = weight_files(directory, allow_bin)
+    for file in files:
+        if file.suffix == ".safetensors":
+            tensors(file)
+        else:
+            with reading(file), file.open("rb") as stream:
+                check_pointer(file, stream.read(64))
+    for folder, suffix in sorted({(file.parent, file.suffix) for file in files if "-of-" in file.name}):
+        for index in folder.glob(f"*{suffix}.index.json"):
+            content = read_json(index)
+            with reading(index):
+                missing = sorted(name for name in {*content["weight_map"].values()} if not (folder / name).is_file())
+            if missing:
+                raise ModelUnavailable(f"The model's {missing[0]} is missing: {index.name} lists it. Fetch it again.")
 
 
 def digest(files: list[Path]) -> str:
@@ -114,13 +137,15 @@ def _sha256(file: Path) -> str:
 
 
 def _found(id_: str, directory: Path, revision: str | None, allow_bin: bool, source: str) -> Weights | None:
+    if why := refusal(directory):
+        raise ModelUnavailable(f"{id_} {why}.")
     files = weight_files(directory, allow_bin)
     return Weights(id_, directory, revision, digest(files), source) if files else None
 
 
 def _local(id_: str, allow_bin: bool, tried: list[str]) -> Weights | None:
     directory = Path(id_).expanduser() if id_.startswith("~/") else Path(id_)
-    if not any((directory / name).is_file() for name in ("modules.json", "config.json")):
+    if not any((directory / name).is_file() for name in ("modules.json", "config.json", "adapter_config.json")):
         tried.append("a local directory: no such model directory")
         return None
     found = _found(id_, directory, None, allow_bin, "directory")

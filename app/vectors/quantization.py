@@ -1,7 +1,7 @@
-"""Quantizes float vectors: for API responses as `sentence_transformers.quantize_embeddings` does, and for corpora.
+"""Quantizes float vectors as `sentence_transformers.quantize_embeddings` does, for API responses and corpora.
 
-In responses, the range of int8 and uint8 depends only on the number of dimensions and not on the batch, so that equal
-texts always get equal bytes. Numbers outside the range are clipped.
+The range of int8 and uint8 depends only on the number of dimensions and not on the batch, so that equal texts always
+get equal bytes. Numbers outside the range are clipped.
 """
 
 import math
@@ -16,7 +16,6 @@ from app.vectors.similarity import normalize
 
 Dtype = Literal["float32", "float16", "int8"]
 """The number types of a written corpus."""
-INT8_SCALE = 127  # a corpus' int8 vectors are unit vectors times this
 # The components of a vector of length 1 average 1/sqrt(d); hardly any is five times that.
 SPREAD = 5.0
 
@@ -26,8 +25,8 @@ def bound(dimensions: int) -> np.float32:
     return np.float32(min(1.0, SPREAD / math.sqrt(dimensions)))
 
 
-def stated_range(dimensions: int, output: OutputType) -> list[float] | None:
-    """The range of the levels as a response states it; None for other types."""
+def stated_range(dimensions: int, output: OutputType | Dtype) -> list[float] | None:
+    """The range of the levels as a response or a corpus states it; None for other types."""
     limit = float(bound(dimensions))
     return [-limit, limit] if output in ("int8", "uint8") else None
 
@@ -52,7 +51,7 @@ def quantize(rows: Vector, output: OutputType, param: str = "outputType") -> NDA
 
 
 def corpus_vectors(rows: Vector, dtype: Dtype, dimensions: int, *, normalized: bool) -> Any:
-    """The model's (n, d) output -> (n, dimensions) rows of length 1, as a corpus stores them.
+    """The model's finite (n, d) output -> (n, dimensions) rows of length 1, as a corpus stores them.
 
     Args:
         dimensions: Keep only this many leading dimensions; for Matryoshka models.
@@ -62,5 +61,5 @@ def corpus_vectors(rows: Vector, dtype: Dtype, dimensions: int, *, normalized: b
         rows, normalized = rows[:, :dimensions], False
     unit = rows if normalized else normalize(rows)
     if dtype == "int8":
-        return np.clip(np.rint(unit * INT8_SCALE), -INT8_SCALE, INT8_SCALE).astype(np.int8)
+        return quantize(unit, "int8")
     return np.ascontiguousarray(unit, np.float32 if dtype == "float32" else np.float16)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tests.negative_controls.files import FILES
 from tests.negative_controls.mutation import Mutation
 from tests.negative_controls.promises import PROMISES
 from tests.negative_controls.reliability import RELIABILITY
@@ -119,6 +120,8 @@ WHAT_MAY: Final = [
     M("one wording", "app/images/fetcher.py", 'InvalidImage("No image can be fetched from this URL.", param)', "InvalidImage(str(reason), param)", "tests/unit/images/test_fetcher.py"),
     M("weights as tensors only", "app/encoders/weights.py", "(SAFE, BIN) if allow_bin else (SAFE,)", "(SAFE, BIN)", "tests/unit/encoders/test_weights.py"),
     M("known weights by checksum", "app/encoders/weights.py", "if actual != expected:", "if False:", "tests/unit/encoders/test_weights.py"),
+    M("models of other kinds", "app/encoders/weights.py", "if why := refusal(directory):", "if (why := refusal(directory)) and False:", "tests/unit/encoders/test_damaged.py"),
+    M("modules stay inside", "app/encoders/model_config.py", 'if folder.is_absolute() or ".." in folder.parts:', "if False:", "tests/unit/encoders/test_damaged.py"),
 ]  # fmt: skip
 
-MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *PROMISES, *RELIABILITY, *RPC]
+MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *FILES, *PROMISES, *RELIABILITY, *RPC]

@@ -29,9 +29,10 @@ def vector(content: bytes) -> Vector:
 
 @dataclass
 class CountingModel:
-    """Makes `vector`s three times as long; fails on what contains `poison`."""
+    """Makes `vector`s three times as long; fails on what contains `poison`. `odd`: a number of what contains that."""
 
     fingerprint: str = "fake-1"
+    odd: float = 0.0
     seen: list[str] = field(default_factory=list)
     normalized: ClassVar[bool] = False
 
@@ -56,6 +57,8 @@ class CountingModel:
         rows = np.zeros((len(contents), DIMENSIONS), np.float32)
         for i, content in enumerate(contents):
             rows[i] = (1 if self.normalized else 3) * vector(content)
+            if b"odd" in content:
+                rows[i, 3] = self.odd
         failed = {i: "the model failed on it" for i, content in enumerate(contents) if b"poison" in content}
         return EncodedRows(rows, [len(content.split()) for content in contents], failed)
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import sys
-import threading
 import warnings
 from functools import partial
 from pathlib import Path
@@ -14,21 +12,12 @@ import openvino as ov
 from app.encoders.backends import openvino_models, proof, torch_runner
 from app.encoders.backends.contract import Graph
 from app.encoders.backends.torch_tracing import traceable
-from app.errors import ModelUnavailable
+from app.system import child
 
 
 def main(graph: str, target: str) -> None:
     """The child's work; it ends the process."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    code = 0
-    try:
-        write(Graph.from_dict(json.loads(graph)), Path(target))
-    except ModelUnavailable as exc:
-        sys.stderr.write(f"{exc}\n")
-        code = 1
-    sys.stderr.flush()
-    # Not sys.exit: nothing is left to tidy, and torch takes its time.
-    os._exit(code)
+    child.finish(lambda: write(Graph.from_dict(json.loads(graph)), Path(target)))
 
 
 def write(graph: Graph, target: Path) -> None:
@@ -69,9 +58,3 @@ def _convert(module: Any, graph: Graph, target: Path) -> None:
     for port, name in zip(model.inputs, example, strict=True):
         port.get_tensor().set_names({name})
     ov.save_model(model, target, compress_to_fp16=False)
-
-
-def _end_with_parent() -> None:
-    # Not sys.stdin: its lock would be held for ever, and a fork would wait for it.
-    os.read(0, 1)
-    os._exit(1)

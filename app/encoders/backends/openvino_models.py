@@ -9,8 +9,6 @@ import hashlib
 import json
 import logging
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 
 from app.encoders.backends.contract import Graph, Unconvertible
 from app.errors import ModelUnavailable
+from app.system import child
 from app.types import Vector
 
 logger = logging.getLogger(__name__)
@@ -31,14 +30,6 @@ CONVERTER_VERSION = 2
 MODEL, WEIGHTS, PROOFS, SUMS = "model.xml", "model.bin", "proofs.json", "sha256.json"
 TIMEOUT_S = 1800
 PRECISIONS = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
-
-# The child finds the same packages, wherever this process's path came from.
-CHILD = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from app.encoders.backends.export import main
-main(*sys.argv[2:])
-"""
 
 
 @contextlib.contextmanager
@@ -152,27 +143,15 @@ def convert(graph: Graph, target: Path) -> None:
     Raises:
         ModelUnavailable: The model's files can't be loaded or converted.
     """
-    path = [entry or str(Path.cwd()) for entry in sys.path]
-    command = [sys.executable, "-c", CHILD, json.dumps(path), json.dumps(graph.to_dict()), str(target)]
-    with (
-        tempfile.TemporaryFile() as errors,
-        # stdin stays open and unused: its end is how the child learns that this process is gone.
-        subprocess.Popen(  # noqa: S603  our own code and arguments
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors
-        ) as child,
-    ):
-        try:
-            code = child.wait(TIMEOUT_S)
-        except subprocess.TimeoutExpired as exc:
-            raise Unconvertible(f"Converting the model took more than {TIMEOUT_S} s.") from exc
-        finally:
-            child.kill()
-        errors.seek(0)
-        lines = errors.read().decode(errors="replace").strip().splitlines() or [f"exit code {code}"]
+    try:
+        arguments = json.dumps(graph.to_dict()), str(target)
+        code, line = child.run("app.encoders.backends.export", *arguments, timeout_s=TIMEOUT_S)
+    except TimeoutError as exc:
+        raise Unconvertible(f"The model was not converted: {exc}.") from exc
     if code < 0:
         raise Unconvertible(f"Converting the model for OpenVINO ended with signal {-code}.")
     if code != 0:
-        raise ModelUnavailable(lines[-1])
+        raise ModelUnavailable(line)
 
 
 def _sha256(file: Path) -> str:

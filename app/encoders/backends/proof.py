@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.encoders.backends.contract import Graph, Inputs
-from app.encoders.model_config import read_json
+from app.encoders.files import read_json
 from app.types import Vector
 
 # They cross the windows of local attention, and are more and fewer tokens than the graph was traced with.

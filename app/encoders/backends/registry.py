@@ -1,6 +1,5 @@
 """Which backends there are, and which of them runs a model."""
 
-import json
 import logging
 import math
 from dataclasses import replace
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from app.config.args import ModelArgs
 from app.encoders.backends.contract import Graph, Runner, RunOptions, Unconvertible
-from app.encoders.model_config import read_json
+from app.encoders.files import read_json, tensors
 from app.errors import ModelUnavailable
 
 logger = logging.getLogger(__name__)
@@ -48,14 +47,9 @@ def large_decoder(graph: Graph) -> int:
     config = read_json(Path(graph.folder, "config.json")) or {}
     if graph.encoder != "text" or "num_key_value_heads" not in config:
         return 0
-    parameters = sum(map(_parameters, Path(graph.folder).glob("model*.safetensors")))
+    files = Path(graph.folder).glob("model*.safetensors")
+    parameters = sum(math.prod(tensor.shape) for file in files for tensor in tensors(file).values())
     return parameters if parameters >= LARGE_DECODER else 0
-
-
-def _parameters(file: Path) -> int:
-    with file.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
 
 
 def _load(graph: Graph, options: RunOptions, backend: str) -> Runner:

@@ -18,13 +18,13 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForTextEncoding,
-    AutoTokenizer,
     CLIPModel,
 )
 from transformers.utils import logging as transformers_logging
 
 from app.encoders.backends.contract import Graph, Inputs, RunOptions
-from app.encoders.model_config import Step
+from app.encoders.files import described
+from app.encoders.model_config import SKIP_PROMPT, Step
 from app.errors import ModelUnavailable
 from app.types import Vector
 
@@ -100,8 +100,8 @@ def module(graph: Graph, dtype: torch.dtype = torch.float32) -> nn.Module:
     try:
         with _quiet():
             built = _text(graph, dtype) if graph.encoder == "text" else _clip(graph, dtype)
-    except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as exc:
-        raise ModelUnavailable(f"The model's files can't be loaded: {exc}") from exc
+    except Exception as exc:
+        raise ModelUnavailable(f"The model's files can't be loaded: {described(exc)}") from exc
     return built.eval()
 
 
@@ -114,45 +114,48 @@ def example(graph: Graph) -> dict[str, Tensor]:
     return {"input_ids": torch.ones_like(mask), "attention_mask": mask}
 
 
-def save_tokenizer(folder: Path, target: Path) -> None:
-    """Build tokenizer.json for a directory that has only a vocabulary or a sentencepiece model."""
-    try:
-        with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        tokenizer.backend_tokenizer.save(str(target))
-    except (OSError, ValueError, KeyError, ImportError, AttributeError) as exc:
-        raise ModelUnavailable(f"The model has no tokenizer.json, and none can be made: {exc}") from exc
-
-
 class TextModule(nn.Module):
     """Transformer, pooling and what follows: ids and mask -> vectors."""
 
-    def __init__(self, transformer: nn.Module, pooling: tuple[str, ...], steps: list[nn.Module]) -> None:
+    def __init__(self, transformer: nn.Module, graph: Graph, dtype: torch.dtype) -> None:
         super().__init__()
         self.transformer = transformer
-        self.pooling = pooling
-        self.steps = nn.Sequential(*steps)
+        self.pooling = graph.pooling
+        self.skips_prompt = SKIP_PROMPT in graph.steps
+        built: dict[bool, list[nn.Module]] = {True: [], False: []}
+        for step in graph.steps:
+            if step != SKIP_PROMPT:
+                built[step.kind.startswith("Token")].append(_step(graph, step).to(dtype))
+        self.of_tokens, self.steps = nn.Sequential(*built[True]), nn.Sequential(*built[False])
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        kept = attention_mask
+        if self.skips_prompt:
+            attention_mask, kept = attention_mask.clamp(max=1), (attention_mask == 1).to(attention_mask.dtype)
         hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        hidden = self.of_tokens(hidden)
         # Long sums lose too much in half precision.
-        pooled = [pool(mode, hidden.float(), attention_mask) for mode in self.pooling]
+        pooled = [pool(mode, hidden.float(), kept, attention_mask) for mode in self.pooling]
         out: Tensor = self.steps(torch.cat(pooled, dim=-1).to(hidden.dtype))
         return out
 
 
-def pool(mode: str, hidden: Tensor, mask: Tensor) -> Tensor:
-    """Token vectors -> one vector, as sentence-transformers does; padding is on the right."""
+def pool(mode: str, hidden: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
+    """Token vectors -> one vector, as sentence-transformers does; padding is on the right, and `mask` may leave out
+    the first tokens of those in `attention`."""
     keep = mask.unsqueeze(-1).to(hidden.dtype)
     if mode == "cls":
-        return hidden[:, 0]
+        if mask is attention:
+            return hidden[:, 0]
+        first = (attention.sum(dim=1) - mask.sum(dim=1)).long()
+        return hidden.gather(1, first.view(-1, 1, 1).expand(-1, 1, hidden.shape[-1])).squeeze(1)
     if mode == "max":
         return hidden.masked_fill(keep == 0, float("-inf")).max(dim=1).values
     if mode == "lasttoken":
-        last = (mask.sum(dim=1) - 1).clamp(min=0).long()
+        last = (attention.sum(dim=1) - 1).clamp(min=0).long()
         return hidden.gather(1, last.view(-1, 1, 1).expand(-1, 1, hidden.shape[-1])).squeeze(1)
     if mode == "weightedmean":
-        keep = keep * keep.cumsum(dim=1)
+        keep = keep * attention.unsqueeze(-1).to(hidden.dtype).cumsum(dim=1)
     total = (hidden * keep).sum(dim=1)
     count = keep.sum(dim=1).clamp(min=1e-9)
     return total / (count.sqrt() if mode == "mean_sqrt_len_tokens" else count)
@@ -161,6 +164,33 @@ def pool(mode: str, hidden: Tensor, mask: Tensor) -> Tensor:
 class Normalize(nn.Module):
     def forward(self, vectors: Tensor) -> Tensor:
         return nn.functional.normalize(vectors.float(), p=2.0, dim=-1)
+
+
+class Truncate(nn.Module):
+    def __init__(self, dimensions: int) -> None:
+        super().__init__()
+        self.dimensions = dimensions
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return vectors[:, : self.dimensions]
+
+
+class Dense(nn.Module):
+    """A linear layer with what follows it; a residual is projected where the sizes differ."""
+
+    def __init__(self, step: Step, activation: nn.Module) -> None:
+        super().__init__()
+        self.linear = nn.Linear(*step.features, bias=step.bias)
+        self.activation = activation
+        self.has_residual = "Residual" in step.kind
+        same = step.features[0] == step.features[1]
+        self.residual = nn.Identity() if same else nn.Linear(*step.features, bias=False)
+        if not self.has_residual:
+            del self.residual
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        out: Tensor = self.activation(self.linear(vectors))
+        return out + self.residual(vectors) if self.has_residual else out
 
 
 class ClipEncoder(nn.Module):
@@ -196,7 +226,7 @@ def _text(graph: Graph, dtype: torch.dtype) -> nn.Module:
     # Its output is not used; where it exists it would only cost time.
     if getattr(transformer, "pooler", None) is not None:
         transformer.pooler = None
-    return TextModule(transformer, graph.pooling, [_step(graph, step).to(dtype) for step in graph.steps])
+    return TextModule(transformer, graph, dtype)
 
 
 def _clip(graph: Graph, dtype: torch.dtype) -> nn.Module:
@@ -225,11 +255,17 @@ def _pretrained(kind: Any, graph: Graph, dtype: torch.dtype) -> Any:
 
 
 def _step(graph: Graph, step: Step) -> nn.Module:
-    if step.kind == "Normalize":
+    if step.kind.endswith("Normalize"):
         return Normalize()
-    if not step.activation.startswith("torch.nn."):
-        raise ValueError(f"the activation {step.activation} is not torch's own")
-    linear = nn.Linear(*step.features, bias=step.bias)
+    if step.kind == "Truncate":
+        return Truncate(step.features[1])
+    built: nn.Module
+    if step.kind == "LayerNorm":
+        built = nn.LayerNorm(step.features[0])
+    else:
+        if not step.activation.startswith("torch.nn."):
+            raise ValueError(f"the activation {step.activation} is not torch's own")
+        built = Dense(step, getattr(nn, step.activation.rsplit(".", 1)[-1])())
     folder = Path(graph.directory, step.folder)
     if (folder / "model.safetensors").is_file():
         from safetensors.torch import load_file
@@ -239,9 +275,8 @@ def _step(graph: Graph, step: Step) -> nn.Module:
         state = torch.load(folder / "pytorch_model.bin", weights_only=True, map_location="cpu")
     else:
         raise ValueError(f"{step.folder} has no model.safetensors")
-    linear.load_state_dict({key.removeprefix("linear."): value.float() for key, value in state.items()})
-    activation: nn.Module = getattr(nn, step.activation.rsplit(".", 1)[-1])()
-    return nn.Sequential(linear, activation)
+    built.load_state_dict({key.removeprefix("norm."): value.float() for key, value in state.items()})
+    return built
 
 
 @contextlib.contextmanager

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from app.encoders.weights import resolve
-from loadtests.faults.service import BEHIND
 from loadtests.running import RunningService, running, write_config
 from tests.support.poison import DRIFTED
-from tests.support.scaled import IMAGE, MINILM, TEXT
+from tests.support.scaled import IMAGE, MINILM, TEXT, scale_up
 
 
 @pytest.fixture(scope="package")
@@ -24,6 +23,13 @@ def harmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]
         image_models=[IMAGE],
         ingress={"num_cpus": 0.1, "autoscaling": {"min_replicas": 2, "max_replicas": 2}},
     )
-    command = (*BEHIND, sys.executable, "-m", "tests.support.poisoned", "--config", str(config))
+    command = (sys.executable, "-m", "tests.support.poisoned", "--config", str(config))
     with running(config, command) as service:
         yield service
+
+
+@pytest.fixture(scope="package")
+def two_encoders(harmed: RunningService) -> RunningService:
+    """The same, whatever ran before."""
+    scale_up(harmed)
+    return harmed

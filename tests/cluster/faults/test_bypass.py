@@ -4,12 +4,10 @@ The tests of a way run in this order: its service begins with one encoder, and t
 """
 
 import base64
-import threading
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -20,10 +18,8 @@ from app.config.args import DEFAULT_IMAGE_MODEL
 from loadtests.running import ROOT, RunningService, chosen_way, listening, running, wait_for, write_config
 from tests.support.ending import leaves_nothing
 from tests.support.oracle import Oracle
-from tests.support.samples import of, samples_of
-from tests.support.scaled import IMAGE, TEXT
+from tests.support.scaled import ENCODER, IMAGE, TEXT, clients, gauge
 
-ENCODER = "TextEncoder-all-MiniLM-L6-v2"
 # The service of this way goes on to the other tests of this folder, so it comes last: as it is wherever nothing else is
 # said (`TEST_WAY`).
 CHOSEN = "chosen"
@@ -53,31 +49,6 @@ def service(
 
 def post(service: RunningService, path: str, timeout: float | httpx.Timeout = 60, **body: object) -> httpx.Response:
     return httpx.post(f"{service.url}{path}", json=body, timeout=timeout)
-
-
-def gauge(service: RunningService, name: str, *labels: str) -> float:
-    samples = of(samples_of(httpx.get(f"{service.url}/metrics", timeout=10)), name)
-    return sum(value for key, value in samples.items() if set(labels) <= set(key))
-
-
-@contextmanager
-def clients(service: RunningService, count: int) -> Iterator[Counter[int]]:
-    """So many ask for new texts, one after the other; the statuses of their answers."""
-    over, statuses = threading.Event(), Counter[int]()
-
-    def ask() -> None:
-        with httpx.Client(base_url=service.url, timeout=60) as client:
-            while not over.is_set():
-                statuses[client.post("/embed/text", json={"texts": [str(uuid.uuid4())]}).status_code] += 1
-
-    with ThreadPoolExecutor(count) as threads:
-        asking = [threads.submit(ask) for _ in range(count)]
-        try:
-            yield statuses
-        finally:
-            over.set()
-            for one in asking:
-                one.result()
 
 
 def test_a_text(service: RunningService, way: str, oracle: Oracle) -> None:

@@ -15,23 +15,25 @@ def known() -> Book:
     return book(256, 20)
 
 
-def test_encoders_are_killed_and_no_request_fails(harmed: RunningService, known: Book) -> None:
-    rate = min(20.0, a_third(harmed, known, 16))
+def test_encoders_are_killed_and_no_request_fails(two_encoders: RunningService, known: Book) -> None:
+    rate = min(20.0, a_third(two_encoders, known, 16))
     requests = round(LOAD_S * rate)
-    row = encoder.run(harmed, known, requests, kills=2, rate=rate, every_s=2.0, texts=16)
+    row = encoder.run(two_encoders, known, requests, kills=2, rate=rate, every_s=2.0, texts=16)
     assert problems(row) == []
     assert row.injected == 2
     assert row.requests >= requests
 
 
-def test_the_cache_is_killed_and_comes_back(harmed: RunningService, known: Book) -> None:
-    row = cache_actor.run(harmed, known, kills=2, rate=min(30.0, a_third(harmed, known, cache_actor.MOST_TEXTS)))
+def test_the_cache_is_killed_and_comes_back(two_encoders: RunningService, known: Book) -> None:
+    row = cache_actor.run(
+        two_encoders, known, kills=2, rate=min(30.0, a_third(two_encoders, known, cache_actor.MOST_TEXTS))
+    )
     assert problems(row) == []
     assert row.injected == 2
 
 
-def test_ten_times_too_much_is_refused_and_the_rest_is_served(harmed: RunningService, known: Book) -> None:
+def test_ten_times_too_much_is_refused_and_the_rest_is_served(two_encoders: RunningService, known: Book) -> None:
     """What depends on the machine, goodput and milliseconds, is `make faults`'s to judge."""
-    row = overload.run(harmed, known, seconds=6.0, peak_s=3.0, after_s=3.0)
+    row = overload.run(two_encoders, known, seconds=6.0, peak_s=3.0, after_s=3.0)
     assert (row.failed, row.wrong) == (0, 0)
     assert [words for words in problems(row) if "health" in words or "refused" in words or "memory" in words] == []

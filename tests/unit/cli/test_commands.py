@@ -17,7 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.__main__ import main
+from app.cli.session import report
 from app.config.settings import ClientSettings
+from app.corpus.run import CorpusOptions, embed_corpus, in_process
+from app.errors import InvalidRequest
 from tests.support.serving import served
 from tests.support.talking import SPACE, FakeService, error, vector_of
 
@@ -124,6 +127,93 @@ def test_bad_rows_stop_or_are_left_out(world: World, tmp_path: Path) -> None:
     code, out, _ = world("embed", "in.jsonl", "--out", "v.npy", "--skip-bad")
     assert (code, json.loads(out)["rows"], json.loads(out)["skipped"]) == (0, 2, 2)
     np.testing.assert_array_equal(np.load("v.npy"), [vector_of("one"), vector_of("four")])
+
+
+def test_items_that_the_service_refuses_are_skipped_and_named(world: World, tmp_path: Path) -> None:
+    bad = {3, 4, 300, 699}
+    (tmp_path / "in.txt").write_text("\n".join([*LINES[:650], "bad\0", *LINES[650:]]))
+
+    def refuse(request: httpx.Request) -> httpx.Response | None:
+        texts = world.service.body(request)["texts"]
+        at = next((i for i, text in enumerate(texts) if text in {LINES[j] for j in bad}), None)
+        return None if at is None else error(500, "not_finite", f"The vector of `texts.{at}` is NaN.", f"texts.{at}")
+
+    world.service.script.extend([refuse] * 1000)
+    code, out, err = world("embed", "in.txt", "--out", "v.npy")
+    assert (code, out) == (1, "")
+    code, out, err = world("embed", "in.txt", "--out", "v.npy", "--skip-bad", "--progress")
+    summary = json.loads(out)
+    assert (code, summary["rows"], summary["skipped"]) == (0, 696, 5)
+    np.testing.assert_array_equal(np.load("v.npy"), [row for i, row in enumerate(EXPECTED) if i not in bad])
+    skipped = sorted(line for line in err.replace("\r", "\n").splitlines() if line.startswith("Skipped"))
+    places = [int(line.partition(", line ")[2].partition(":")[0]) for line in skipped]
+    assert sorted(places) == [4, 5, 301, 651, 701]
+    assert all("is NaN" in line or "NUL byte" in line for line in skipped)
+    assert "701/701" in err
+
+
+def test_all_rows_rejected_make_no_file(world: World, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": ""}\n{bad\n')
+    code, out, err = world("embed", "in.jsonl", "--out", "v.parquet", "--skip-bad")
+    assert (code, out, Path("v.parquet").exists()) == (1, "", False)
+    assert "in.jsonl has no row that can be embedded" in err
+
+
+def test_files_of_a_folder_are_read_or_named(world: World, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.txt").write_text("one\n")
+    (tmp_path / "in/b.docx").write_text("two\n")
+    (tmp_path / "in/.c").write_text("three\n")
+    code, out, err = world("embed", "in", "--out", "v.npy")
+    assert (code, out) == (1, "")
+    assert "in/b.docx: its suffix is unknown: it needs --format. Correct it, or pass --skip-bad." in err
+    code, out, err = world("embed", "in", "--out", "v.npy", "--skip-bad")
+    summary = json.loads(out)
+    assert (code, summary["rows"], summary["skipped"], summary["hidden"]) == (0, 1, 1, [str(tmp_path / "in/.c")])
+    assert "Skipped " in err
+    assert "in/b.docx" in err
+
+
+def test_int8_states_its_range(world: World, lines: Path) -> None:
+    def quantized(request: httpx.Request) -> httpx.Response:
+        found = FakeService()(request)
+        found.headers["x-embedding-range"] = "-0.25,0.25"
+        return found
+
+    world.service.script.extend([quantized] * 3)
+    code, out, _ = world("embed", lines, "--out", "v.parquet", "--output-type", "int8")
+    assert (code, json.loads(out)["range"]) == (0, [-0.25, 0.25])
+    assert json.loads(pq.read_schema("v.parquet").metadata[b"embedding_range"]) == [-0.25, 0.25]
+
+
+@pytest.mark.parametrize("command", [("embed", "--out", "v.npy"), ("search",), ("embed-corpus", "--out", "v")])
+@pytest.mark.parametrize("name", ["empty.parquet", "half.parquet", "lfs.parquet", "folder", "twice.csv"])
+def test_broken_files_are_one_line_in_all_commands(
+    command: tuple[str, ...], name: str, world: World, tmp_path: Path
+) -> None:
+    pq.write_table(pa.table({"text": ["a", "b"]}), "good.parquet")
+    Path("empty.parquet").touch()
+    Path("half.parquet").write_bytes(Path("good.parquet").read_bytes()[:-50])
+    Path("lfs.parquet").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    Path("twice.csv").write_text("id,text,text\n1,a,b\n")
+    Path("folder").mkdir()
+    for file in ("good.parquet", "half.parquet"):
+        Path("folder", file).write_bytes(Path(file).read_bytes())
+    if command[0] == "search" and name == "folder":
+        pytest.skip("a folder is a corpus here")
+    if command[0] == "embed-corpus":
+        # Without its child process and without Ray.
+        with pytest.raises(InvalidRequest) as refused:
+            embed_corpus(name, "v", CorpusOptions(), in_process())
+        code, err = report(refused.value), f"{refused.value}\n"
+        world.capsys.readouterr()
+    else:
+        code, _, err = world(command[0], *(["x"] if command[0] == "search" else []), name, *command[1:])
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert ("half.parquet" if name == "folder" else name) in err
+    assert not Path("v").exists()
+    assert not Path("v.npy").exists()
 
 
 def test_what_the_service_refuses_is_placed(world: World, lines: Path) -> None:

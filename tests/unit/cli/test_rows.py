@@ -36,12 +36,18 @@ def test_stdin_in_another_format(stdin: Any) -> None:
     assert texts("-", "t", "csv") == ["a, b", "c"]
 
 
-def test_endings_that_do_not_tell_are_lines(tmp_path: Path) -> None:
+def test_endings_that_do_not_tell_need_a_format(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("one\ntwo\n")
     (tmp_path / "notes").write_text('{"text": "three"}\n')
-    assert texts(tmp_path / "notes.md") == ["one", "two"]
-    assert texts(tmp_path / "notes") == ['{"text": "three"}']
+    for name in ("notes.md", "notes"):
+        with pytest.raises(
+            InvalidRequest,
+            match=r"no corpus; .*notes.*: its suffix is unknown: it needs --format\. Known suffixes: .parquet",
+        ):
+            texts(tmp_path / name)
+    assert texts(tmp_path / "notes.md", given="text") == ["one", "two"]
     assert texts(tmp_path / "notes", given="jsonl") == ["three"]
+    assert texts(tmp_path, given="text") == ['{"text": "three"}', "one", "two"]
 
 
 def test_a_pipe_with_a_name_is_read_once(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from app.corpus.run import CorpusOptions, embed_corpus
-from tests.support.corpus_fakes import CountingModel, DriverDied, Embed, dying_after, written
+from app.errors import InvalidRequest
+from app.vectors.quantization import bound, quantize
+from tests.support.corpus_fakes import DIMENSIONS, CountingModel, DriverDied, Embed, dying_after, vector, written
 
 
 def write(path: Path, texts: list[str]) -> Path:
@@ -86,3 +89,47 @@ def test_what_a_killed_process_left_half_written_is_swept(embed: Embed, tmp_path
     embed(write(tmp_path / "in.jsonl", TEXTS), tmp_path / "out")
     assert not list((tmp_path / "out").glob("_tmp-*"))
     assert pq.read_table(tmp_path / "out").num_rows == 57
+
+
+def test_int8_says_its_range_and_another_one_is_refused(embed: Embed, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", TEXTS)
+    limit = float(bound(DIMENSIONS))
+    embed(source, tmp_path / "out", dtype="int8")
+    assert json.loads((tmp_path / "out/_manifest.json").read_text())["range"] == [-limit, limit]
+    for part in (tmp_path / "out").glob("*.parquet"):
+        assert json.loads(pq.read_schema(part).metadata[b"embedding_range"]) == [-limit, limit]
+    units = np.stack([vector(text.encode()) for text in TEXTS])
+    np.testing.assert_array_equal([row["embedding"] for row in written(tmp_path / "out")], quantize(units, "int8"))
+    assert embed(source, tmp_path / "out", dtype="int8")["parts_written"] == 0
+    # Other dimensions or types are other vectors, and start anew.
+    embed(source, tmp_path / "out", dtype="int8", dimensions=4)
+    embed(source, tmp_path / "out")
+    assert json.loads((tmp_path / "out/_manifest.json").read_text())["range"] is None
+
+    for name in ("manifest", "parts", "earlier"):
+        out = tmp_path / name
+        embed(source, out, dtype="int8")
+        if name == "manifest":
+            manifest = json.loads((out / "_manifest.json").read_text())
+            (out / "_manifest.json").write_text(json.dumps(manifest | {"range": [-0.5, 0.5]}))
+        else:
+            (out / "_manifest.json").unlink()
+            for part in out.glob("*.parquet"):
+                table = pq.read_table(part)
+                other = {b"embedding_range": b"[-0.5, 0.5]"} if name == "parts" else {}
+                metadata = {key: value for key, value in table.schema.metadata.items() if key != b"embedding_range"}
+                pq.write_table(table.replace_schema_metadata(metadata | other), part)
+        words = "that earlier versions used" if name == "earlier" else r"\[-0.5, 0.5\]"
+        with pytest.raises(InvalidRequest, match=f"int8 of the range {words}.*choose a new folder"):
+            embed(source, out, dtype="int8")
+        assert embed(source, out, dtype="float16")["rows"] == len(TEXTS)
+
+
+def test_the_matrix_of_int8_has_its_range_beside_it(embed: Embed, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", TEXTS)
+    embed(source, tmp_path / "v.npy", dtype="int8")
+    limit = float(bound(DIMENSIONS))
+    facts = json.loads((tmp_path / "v.range.json").read_text())
+    assert facts == {"dtype": "int8", "dimensions": DIMENSIONS, "range": [-limit, limit]}
+    embed(source, tmp_path / "v.npy")
+    assert not (tmp_path / "v.range.json").exists()

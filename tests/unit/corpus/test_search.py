@@ -1,18 +1,21 @@
 """Search is exact, whatever the block, the type and the number of threads; and it finds the rows."""
 
 import json
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from app.config.args import ModelArgs
 from app.config.settings import AppArgs
 from app.corpus import search
+from app.corpus.run import CorpusOptions, embed_corpus, in_process
 from app.corpus.search import encode_query, nearest, open_corpus
 from app.errors import InvalidRequest, SpaceMismatch
-from app.types import Vector
+from app.types import Modality, Vector
 from app.vectors.similarity import normalize, rank
-from tests.support.corpus_fakes import CountingModel, Embed
+from tests.support.corpus_fakes import CountingModel, Embed, vector
 
 
 @pytest.fixture
@@ -74,3 +77,52 @@ def test_another_model_is_refused(embed: Embed, model: CountingModel, tmp_path: 
 def test_an_unfinished_corpus_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="not a finished corpus"):
         open_corpus(str(tmp_path))
+
+
+def test_int8_is_searched_by_the_middles_of_its_levels(embed: Embed, model: CountingModel, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("\n".join(f"passage {i}" for i in range(300)))
+    embed(tmp_path / "in.txt", tmp_path / "out", dtype="int8", part_rows=300)
+    corpus = open_corpus(str(tmp_path / "out"))
+    assert corpus.middle == 1
+    units = np.stack([vector(f"passage {i}".encode()) for i in range(300)])
+    for i in range(0, 300, 30):
+        query = encode_query(corpus, f"passage {i}", AppArgs(), 1, model.load)
+        ranking = nearest(query, corpus.vectors, 3, 1, corpus.middle)
+        assert ranking.indices[0] == i
+        exact = units[ranking.indices] @ units[i]
+        np.testing.assert_allclose(ranking.scores, exact, atol=0.012)
+    # Those of earlier versions, which have no range, are unit vectors times 127.
+    assert replace(corpus, manifest=replace(corpus.manifest, range=None)).middle == 0
+
+
+@dataclass
+class LoadedFrom(CountingModel):
+    ids: list[str] = field(default_factory=list)
+
+    def load(self, args: ModelArgs, kind: Modality, threads: int, offline: bool) -> CountingModel:
+        self.ids.append(args.id)
+        return self
+
+
+def test_a_model_given_as_a_folder_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = LoadedFrom()
+    (tmp_path / "models/small").mkdir(parents=True)
+    (tmp_path / "in.txt").write_text("one")
+    for written in ("models/small", "./models/small/", str(tmp_path / "models/small")):
+        options = CorpusOptions(models=(ModelArgs(id=written), ModelArgs(id="none")))
+        embed_corpus("in.txt", "out", options, in_process(model.load))
+        with monkeypatch.context() as elsewhere:
+            elsewhere.chdir("/")
+            corpus = open_corpus(str(tmp_path / "out"))
+            encode_query(corpus, "one", AppArgs(), 1, model.load)
+            assert model.ids[-1] == str(tmp_path / "models/small")
+    # A configured model keeps its options; a folder that has moved is named by the user.
+    configured = AppArgs(text_models=[ModelArgs(id=str(tmp_path / "models/small"), batch_size=7)])
+    assert search.model_of(corpus.manifest, configured, None).batch_size == 7
+    (tmp_path / "models").rename(tmp_path / "moved")
+    encode_query(corpus, "one", AppArgs(), 1, model.load, "moved/small")
+    assert model.ids[-1] == "moved/small"
+    old = replace(corpus, manifest=replace(corpus.manifest, model="small", directory=None))
+    configured = AppArgs(text_models=[ModelArgs(id=str(tmp_path / "moved/small"))])
+    assert search.model_of(old.manifest, configured, None).id == str(tmp_path / "moved/small")

@@ -1,0 +1,75 @@
+"""`python -m app inspect`: what a model on this machine is, and whether it can be served."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from app.config.args import ModelArgs
+from app.encoders.backends import registry
+from app.encoders.backends.contract import Graph
+from app.encoders.files import guarded, read_json, tensors
+from app.encoders.model_config import TextLayout, model_type, text_layout
+from app.encoders.text import cache_folder
+from app.encoders.weights import Weights, check, resolve, weight_files
+from app.errors import ServiceError
+
+
+def run(model: str, revision: str | None, say: Callable[[str], None], complain: Callable[[str], int]) -> int:
+    args = ModelArgs(id=model, revision=revision)
+    try:
+        weights = resolve(model, revision, offline=True)
+        say(f"{weights.id} is at {weights.directory}")
+        for name, value in described(args, weights).items():
+            say(f"{name:<11} {value}")
+    except ServiceError as error:
+        return complain(error.message)
+    return 0
+
+
+@guarded
+def described(args: ModelArgs, weights: Weights) -> dict[str, str]:
+    """By name, each a line.
+
+    Raises:
+        ModelUnavailable: It can't be served; the message says why.
+    """
+    directory = weights.directory
+    check(directory, args.allow_bin_weights)
+    files = weight_files(directory, args.allow_bin_weights)
+    backend = registry.choose(args.backend, args.device)
+    lines = {"kind": "images and texts (CLIP)"}
+    if model_type(directory) != "clip":
+        layout = text_layout(directory, cache_folder(args))
+        graph = Graph(str(directory), str(layout.folder), weights.sha256, "text", layout.dimensions)
+        if layout.static:
+            backend = "static"
+        elif backend == "openvino":
+            backend = "torch" if registry.large_decoder(graph) else "openvino, or torch if a conversion is not exact"
+        lines = _text(layout)
+    return lines | {"weights": _weights(files), "backend": backend, "complete": "yes"}
+
+
+def _text(layout: TextLayout) -> dict[str, str]:
+    config = read_json(layout.folder / "config.json") or {}
+    architecture = (config.get("architectures") or [config.get("model_type")])[0]
+    steps = [f"{step.kind} {step.features[1]}" if any(step.features) else step.kind for step in layout.steps]
+    lines = {
+        "kind": "texts (a table of token vectors)" if layout.static else f"texts ({architecture})",
+        "pooling": ", then ".join([" + ".join(layout.pooling), *steps]),
+        "dimensions": str(layout.dimensions),
+        "tokens": f"at most {layout.max_tokens:,}",
+        "prompts": ", ".join(f"{name}: {text!r}" for name, text in layout.prompts.items()) or "none",
+        "similarity": layout.similarity or "cosine",
+    }
+    if layout.default_prompt:
+        lines["default"] = repr(layout.default_prompt)
+    return lines | ({"note": layout.note} if layout.note else {})
+
+
+def _weights(files: list[Path]) -> str:
+    safe = [tensor for file in files if file.suffix == ".safetensors" for tensor in tensors(file).values()]
+    types = "/".join(sorted({tensor.dtype for tensor in safe})) or "pickled"
+    count = sum(math.prod(tensor.shape) for tensor in safe)
+    size = sum(file.stat().st_size for file in files)
+    numbers = f", {count / 1e6:,.1f} million numbers" if safe else ""
+    return f"{types}{numbers}, {size / 1e6:,.1f} MB in {len(files)} file{'s' if len(files) != 1 else ''}"

@@ -1,0 +1,149 @@
+"""What transformers makes of a model's configuration and tokenizer. `pretrained` starts it by name, in a process of
+its own: a start that finds the result imports no transformers.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import transformers
+from tokenizers import Tokenizer, normalizers
+from transformers import AutoConfig, AutoTokenizer
+
+from app.encoders.files import described
+from app.errors import ModelUnavailable
+from app.system import child
+
+PROBES = (
+    *("", " ", "a", "Hello, World!", "  two  spaces ", "line\nbreak\ttab", "ÀÉÎõü ßẞ ﬁ ½", "don't STOP 3.14 €1,000"),
+    *(
+        "東京で学習する 中文",
+        "Привет мир",
+        "مرحبا بالعالم",
+        "नमस्ते",
+        "한국어",
+        "🙂🚀👩‍👩‍👧",
+        "e\u0301 vs é",
+        "\u200bzero\u00a0width",
+    ),
+    *(
+        "<s> </s> <pad> <unk> <mask>",
+        "[CLS] [SEP] [MASK] [UNK]",
+        "<|endoftext|> <eos> <bos>",
+        "snake_case CamelCase x=y;",
+    ),
+    " ".join(["The quick brown fox jumps over the lazy dog."] * 20),
+)
+# What a call of the tokenizer may be given without another result for one text.
+HARMLESS = {"padding", "padding_side", "pad_to_multiple_of", "return_tensors", "truncation", "max_length"}
+
+
+def main(folder: str, target: str, options: str) -> None:
+    """The child's work; it ends the process."""
+    child.finish(lambda: write(Path(folder), Path(target), json.loads(options)))
+
+
+def write(folder: Path, target: Path, options: dict[str, Any]) -> None:
+    """Write `facts.json` into `target`, and `tokenizer.json` where the model's own file is not what transformers reads.
+
+    Args:
+        options: `loading` and `call`, what sentence-transformers gives a tokenizer when it is loaded and called,
+            and `lower_case`.
+    """
+    transformers.logging.set_verbosity_error()
+    try:
+        _write(folder, target, options)
+    except ModelUnavailable:
+        raise
+    except Exception as exc:
+        if "trust_remote_code" in str(exc):
+            words = "it needs code of its own (trust_remote_code), which this service never runs"
+        elif "does not recognize this architecture" in str(exc):
+            words = f"transformers {transformers.__version__} does not know its architecture"
+        else:
+            words = described(exc)
+        raise ModelUnavailable(f"{words}.") from exc
+
+
+def _write(folder: Path, target: Path, options: dict[str, Any]) -> None:
+    local = {"local_files_only": True, "trust_remote_code": False}
+    config = AutoConfig.from_pretrained(folder, **local)
+    plain = AutoTokenizer.from_pretrained(folder, **local)
+    if not getattr(plain, "is_fast", False):
+        raise ModelUnavailable(f"its tokenizer, {type(plain).__name__}, is Python code without a fast form.")
+    note = _differences(folder / "tokenizer.json", plain)
+    loading, call = options["loading"], options["call"]
+    tokenizer = AutoTokenizer.from_pretrained(folder, **loading, **local) if loading else plain
+    most = tokenizer.model_max_length
+    if "model_max_length" not in loading and (getattr(config, "max_position_embeddings", None) or -1) != -1:
+        most = min(most, config.max_position_embeddings)
+    made = _faithful(tokenizer, call.get("add_special_tokens", True), options["lower_case"])
+    most = 2**31 if call.get("truncation") in (False, "do_not_truncate") else min(call.get("max_length") or most, 2**31)
+    made.enable_truncation(most, direction=tokenizer.truncation_side)
+    if unknown := call.keys() - HARMLESS - {"add_special_tokens"}:
+        raise ModelUnavailable(f"its processing_kwargs name {', '.join(sorted(unknown))}, which this service ignores.")
+    _prove(made, tokenizer, call, most)
+    text = config.get_text_config()
+    same = (folder / "tokenizer.json").is_file() and _content(folder / "tokenizer.json") == _content(made)
+    if not same:
+        made.save(str(target / "tokenizer.json"))
+    facts = {
+        "hidden": next(n for key in ("hidden_size", "hidden_dim") if (n := getattr(text, key, None))),
+        "max_tokens": most,
+        "pad_id": pad if isinstance(pad := text.pad_token_id, int) and 0 <= pad < text.vocab_size else 0,
+        "vocabulary": text.vocab_size,
+        "note": note,
+    }
+    (target / "facts.json").write_text(json.dumps(facts))
+
+
+def _faithful(tokenizer: Any, special: bool, lower_case: bool) -> Tokenizer:
+    """The tokenizer in the form of the tokenizers library, without padding."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    content |= {"padding": None, "truncation": None} | ({} if special else {"post_processor": None})
+    made = Tokenizer.from_str(json.dumps(content))
+    own = made.normalizer
+    parts: list[Any] = [] if own is None else list(own) if isinstance(own, normalizers.Sequence) else [own]  # type: ignore[call-overload]
+    if lower_case and not any(isinstance(part, normalizers.Lowercase) for part in parts):
+        made.normalizer = normalizers.Sequence([normalizers.Lowercase(), *parts])
+    return made
+
+
+def _probes(tokenizer: Any) -> list[str]:
+    """With the tokens that were added to the vocabulary."""
+    added = [str(token) for token in tokenizer.added_tokens_decoder.values()]
+    return [*PROBES, *(f"a {token} b{token}C" for token in added[:64])]
+
+
+def _prove(made: Tokenizer, tokenizer: Any, call: dict[str, Any], most: int) -> None:
+    """A tokenizer that is more than its fast form can't be served."""
+    if made.normalizer is not None:
+        tokenizer.backend_tokenizer.normalizer = made.normalizer
+    given = {"truncation": True, "max_length": most} | {key: call[key] for key in call if key == "add_special_tokens"}
+    for text in _probes(tokenizer):
+        if tokenizer(text, **given)["input_ids"] != made.encode(text).ids:
+            raise ModelUnavailable(f"its tokenizer, {type(tokenizer).__name__}, does more than its fast form.")
+
+
+def _differences(file: Path, tokenizer: Any) -> str | None:
+    """What tokenizer.json alone, as other libraries read it, makes another thing of."""
+    if not file.is_file():
+        return None
+    raw = Tokenizer.from_file(str(file))
+    raw.no_truncation()
+    raw.no_padding()
+    probes = _probes(tokenizer)
+    different = [text for text in probes if raw.encode(text).ids != tokenizer(text)["input_ids"]]
+    if not different:
+        return None
+    return (
+        f"Its tokenizer.json alone reads {len(different)} of {len(probes)} probe texts otherwise than transformers "
+        f"{transformers.__version__} with the files beside it, which is followed."
+    )
+
+
+def _content(tokenizer: Path | Tokenizer) -> Any:
+    text = tokenizer.read_text(encoding="utf-8") if isinstance(tokenizer, Path) else tokenizer.to_str()
+    content = json.loads(text)
+    direction = (content.get("truncation") or {}).get("direction", "Right")
+    return content | {"truncation": direction, "padding": None}

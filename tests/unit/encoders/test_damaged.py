@@ -1,0 +1,270 @@
+"""Somebody else's directory: of a kind that is not served, or damaged. Always one true sentence, no other error."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from app.config.args import ModelArgs
+from app.encoders import pretrained
+from app.encoders.backends import tokenizer_export
+from app.encoders.text import TextModel, load_text_model
+from app.errors import ModelUnavailable
+from tests.support.tiny import write_dense, write_mpnet
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.fixture(autouse=True)
+def _read_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child process for each damage would take minutes."""
+    monkeypatch.setattr(pretrained, "make", tokenizer_export.write)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dense(write_mpnet(tmp_path_factory.mktemp("whole") / "m"), 20)
+
+
+@pytest.fixture(scope="module")
+def static(tmp_path_factory: pytest.TempPathFactory, whole: Path) -> Path:
+    directory = tmp_path_factory.mktemp("static") / "m"
+    directory.mkdir()
+    shutil.copy(whole / "tokenizer.json", directory)
+    torch.manual_seed(0)
+    save_file({"embeddings": torch.randn(400, 16)}, directory / "model.safetensors")
+    (directory / "config.json").write_text(json.dumps({"model_type": "model2vec", "normalize": True}))
+    return directory
+
+
+def load(directory: Path, **args: Any) -> TextModel:
+    known = {"id": str(directory), "backend": "torch", "device": "cpu", "cache_dir": str(directory.parent / "cache")}
+    return load_text_model(ModelArgs(**(known | args)), threads=1, offline=True)
+
+
+def outcome(directory: Path) -> Any:
+    """Its vectors, or why there are none."""
+    try:
+        return vectors(load(directory))
+    except ModelUnavailable as error:
+        return error.message
+
+
+def vectors(model: TextModel) -> Any:
+    return model.run([text.ids for text in model.tokenize(["a dog", "The quick brown fox"])])
+
+
+JSON = b'{"a": [1'
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda data: b"",
+    "half": lambda data: data[: len(data) // 2],
+    "all but the end": lambda data: data[:-1],
+    "a pointer": lambda data: POINTER,
+    "noise": lambda data: np.random.default_rng(1).bytes(len(data)),
+    "null": lambda data: b"null",
+    "an empty object": lambda data: b"{}",
+    "an empty list": lambda data: b"[]",
+    "a list of numbers": lambda data: b"[1, 2]",
+    "a number": lambda data: b"17",
+    "another object": lambda data: (
+        b'{"model_type": 3, "hidden_size": "x", "prompts": [1], "in_features": {}, "version": null}'
+    ),
+    "deep": lambda data: b"[" * 100_000,
+    "longer": lambda data: data + b"more",
+}
+FILES = [
+    *("config.json", "modules.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"),
+    *("sentence_bert_config.json", "config_sentence_transformers.json", "1_Pooling/config.json"),
+    *("3_Dense/config.json", "3_Dense/model.safetensors"),
+]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_makes_the_model_unavailable_or_changes_nothing(name: str, whole: Path, tmp_path: Path) -> None:
+    good = vectors(load(whole))
+    wrong: dict[str, str] = {}
+    for damage, change in {**DAMAGES, "gone": None}.items():
+        directory = tmp_path / damage.replace(" ", "-")
+        shutil.copytree(whole, directory)
+        file = directory / name
+        assert file.is_file()
+        if change is None:
+            file.unlink()
+        else:
+            file.write_bytes(change(file.read_bytes()))
+        made = outcome(directory)
+        if damage == "a pointer":
+            assert made == f"The model's {name} is a Git LFS pointer, not the file; run git lfs pull."
+        elif isinstance(made, str):
+            assert "\n" not in made
+        elif made.shape != good.shape or np.abs(made - good).max() > 1e-5:
+            wrong[damage] = f"{made.shape}"
+    # Settings that are not there are those of another model, which is served as what it says it is.
+    assert wrong.keys() <= {"gone", "an empty object", "another object", "null"}, wrong
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_damaged_table_is_unavailable(name: str, static: Path, tmp_path: Path) -> None:
+    assert vectors(load(static)).shape == (2, 16)
+    for damage, change in DAMAGES.items():
+        directory = tmp_path / damage.replace(" ", "-")
+        shutil.copytree(static, directory)
+        (directory / name).write_bytes(change((directory / name).read_bytes()))
+        with pytest.raises(ModelUnavailable) as caught:
+            load(directory)
+        assert "\n" not in caught.value.message
+
+
+def test_each_field_of_another_type_is_refused_or_changes_nothing(whole: Path, tmp_path: Path) -> None:
+    """One value after the other, in each file."""
+    good = vectors(load(whole))
+    values: list[Any] = ["x", -1, None, [], {}]
+    served = set()
+    for name in ("config.json", "modules.json", "sentence_bert_config.json", "1_Pooling/config.json"):
+        content = json.loads((whole / name).read_text())
+        fields = [(i, key) for i, one in enumerate(content) for key in one] if isinstance(content, list) else [*content]
+        for field in fields:
+            for value in values:
+                other = json.loads(json.dumps(content))
+                if isinstance(field, tuple):
+                    other[field[0]][field[1]] = value
+                else:
+                    other[field] = value
+                directory = tmp_path / "m"
+                shutil.copytree(whole, directory, dirs_exist_ok=True)
+                (directory / name).write_text(json.dumps(other))
+                made = outcome(directory)
+                if isinstance(made, str):
+                    assert "\n" not in made
+                else:
+                    assert made.shape[0] == len(good)
+                    served.add((name, field))
+    assert served
+
+
+def test_weights_of_wrong_shapes_are_refused(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "m")
+    file = tmp_path / "m" / "model.safetensors"
+    state = load_file(file)
+    key = next(key for key in state if key.endswith("word_embeddings.weight"))
+    save_file(state | {key: state[key][:, :40].contiguous()}, file, {"format": "pt"})
+    with pytest.raises(ModelUnavailable, match="can't be loaded"):
+        load(tmp_path / "m")
+
+
+def test_shards_and_bin_weights(whole: Path, tmp_path: Path) -> None:
+    from transformers import AutoModel
+
+    good = vectors(load(whole))
+    sharded = tmp_path / "sharded"
+    shutil.copytree(whole, sharded)
+    (sharded / "model.safetensors").unlink()
+    AutoModel.from_pretrained(whole).save_pretrained(sharded, max_shard_size="40KB")
+    shards = sorted(sharded.glob("model-*.safetensors"))
+    assert len(shards) > 2
+    np.testing.assert_allclose(vectors(load(sharded)), good, atol=1e-6)
+    shards[1].unlink()
+    with pytest.raises(ModelUnavailable, match=rf"{shards[1].name} is missing: model.safetensors.index.json lists it"):
+        load(sharded)
+
+    pickled = tmp_path / "pickled"
+    shutil.copytree(whole, pickled)
+    for folder in (pickled, pickled / "3_Dense"):
+        torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+        (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelUnavailable, match=r"has no model\.safetensors"):
+        load(pickled)
+    np.testing.assert_allclose(vectors(load(pickled, allow_bin_weights=True)), good, atol=1e-6)
+    for data in (b"", b"junk", POINTER, (pickled / "pytorch_model.bin").read_bytes()[:500]):
+        (pickled / "pytorch_model.bin").write_bytes(data)
+        with pytest.raises(ModelUnavailable):
+            load(pickled, allow_bin_weights=True)
+
+
+def modules(*types: str) -> dict[str, Any]:
+    return {"modules.json": [{"path": "" if not i else f"{i}_M", "type": type_} for i, type_ in enumerate(types)]}
+
+
+ST = "sentence_transformers.models"
+PLAIN = {"architectures": ["BertModel"], "model_type": "bert"}
+KINDS: dict[str, tuple[dict[str, Any], str]] = {
+    "cross-encoder": (
+        {"config.json": {"architectures": ["BertForSequenceClassification"], "model_type": "bert"}},
+        "is a cross-encoder or classifier: it scores texts",
+    ),
+    "cross-encoder of sentence-transformers 6": (
+        {"config.json": PLAIN, "config_sentence_transformers.json": {"model_type": "CrossEncoder"}},
+        "is a cross-encoder or classifier",
+    ),
+    "reranker by its task": (
+        {"config.json": PLAIN, "sentence_bert_config.json": {"transformer_task": "text-generation"}},
+        "is a cross-encoder or classifier",
+    ),
+    "token classifier": ({"config.json": {"architectures": ["BertForTokenClassification"]}}, "which makes no vectors"),
+    "ColBERT": ({"config.json": {"architectures": ["HF_ColBERT"], "model_type": "bert"}}, "is a ColBERT model"),
+    "PyLate": (
+        {"config.json": PLAIN} | modules(f"{ST}.Transformer", "pylate.models.Dense.Dense"),
+        "is a ColBERT model, which makes one vector per token",
+    ),
+    "multi-vector": (
+        {"config.json": PLAIN, "config_sentence_transformers.json": {"model_type": "MultiVectorEncoder"}},
+        "is a ColBERT model",
+    ),
+    "late interaction by its settings": (
+        {"config.json": PLAIN, "config_sentence_transformers.json": {"query_length": 32, "skiplist_words": ["."]}},
+        "is a ColBERT model",
+    ),
+    "SPLADE": (
+        {"config.json": PLAIN} | modules(f"{ST}.MLMTransformer", "sentence_transformers.sparse_encoder.SpladePooling"),
+        "is a sparse encoder",
+    ),
+    "sparse": (
+        {"config.json": PLAIN, "config_sentence_transformers.json": {"model_type": "SparseEncoder"}},
+        "is a sparse encoder",
+    ),
+    "remote code": (
+        {"config.json": PLAIN} | modules("custom_st.Transformer", f"{ST}.Pooling"),
+        r"needs code of its own \(custom_st.Transformer; trust_remote_code\), which this service never runs",
+    ),
+    "LoRA beside a model": ({"config.json": PLAIN, "adapter_config.json": {"peft_type": "LORA"}}, "is a LoRA adapter"),
+    "LoRA alone": ({"adapter_config.json": {"peft_type": "LORA"}}, "is a LoRA adapter: merge it into its base model"),
+    "VLM": (
+        {"config.json": {"architectures": ["Qwen2VLForConditionalGeneration"], "vision_config": {}}},
+        r"is a generative vision-language model \(Qwen2VLForConditionalGeneration\)",
+    ),
+    "another module": ({"config.json": PLAIN} | modules(f"{ST}.BoW"), "starts with a BoW module, not a transformer"),
+    "a path outside": (
+        {"config.json": PLAIN, "modules.json": [{"path": "../m", "type": f"{ST}.Transformer"}]},
+        r"modules\.json can't be read .*outside the model's directory",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_not_served_says_its_kind(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, words = KINDS[kind]
+    monkeypatch.setattr(pretrained, "make", lambda *_: pytest.fail("work was done"))
+    directory = tmp_path / "m"
+    directory.mkdir()
+    for name, content in files.items():
+        (directory / name).write_text(json.dumps(content))
+    save_file({"a.weight": torch.zeros(2, 2)}, directory / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelUnavailable, match=words):
+        load(directory)
+
+
+def test_code_of_its_own_and_unknown_architectures_are_named(whole: Path, tmp_path: Path) -> None:
+    for name, config, words in (
+        ("code", {"model_type": "its_own", "auto_map": {"AutoConfig": "a.B"}}, "needs code of its own"),
+        ("new", {"model_type": "not-yet-known"}, "does not know its architecture"),
+    ):
+        shutil.copytree(whole, tmp_path / name)
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+        with pytest.raises(ModelUnavailable, match=words):
+            load(tmp_path / name)
