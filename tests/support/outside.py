@@ -1,6 +1,4 @@
-"""Other machines for one test: a second network namespace, joined to this one by a pair of virtual interfaces, and an
-address of the internet that leads back here.
-"""
+"""A second network namespace, joined to this one by a pair of virtual interfaces: another machine, for one test."""
 
 import os
 import shutil
@@ -9,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.support.needs import may_make_networks, missing
+import pytest
 
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2).close()"
 
@@ -17,10 +15,8 @@ CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.ar
 @contextmanager
 def network() -> Iterator[tuple[str, Callable[[int], bool]]]:
     """This machine's address as the other sees it, and whether a port of it answers there."""
-    if not may_make_networks():
-        missing("needs root to make a network namespace", possible=False)
-    if shutil.which("ip") is None:
-        missing("needs iproute2 to make a network namespace")
+    if shutil.which("ip") is None or os.geteuid() != 0:
+        pytest.skip("needs root and iproute2 to make a network namespace")
     name = f"embed{os.getpid() % 100_000}"
     # An address block for tests (RFC 5737), one pair per process.
     here, there = "198.51.100.1", "198.51.100.2"
@@ -30,7 +26,7 @@ def network() -> Iterator[tuple[str, Callable[[int], bool]]]:
 
     made = run("ip", "netns", "add", name)
     if made.returncode != 0:
-        missing(f"a network namespace is not permitted here: {made.stderr.strip()}")
+        pytest.skip(f"a network namespace is not permitted here: {made.stderr.strip()}")
     try:
         for command in (
             f"ip link add {name} type veth peer name {name}o",
@@ -42,7 +38,7 @@ def network() -> Iterator[tuple[str, Callable[[int], bool]]]:
         ):
             done = run(*command.split())
             if done.returncode != 0:
-                missing(f"virtual interfaces are not permitted here: {done.stderr.strip()}")
+                pytest.skip(f"virtual interfaces are not permitted here: {done.stderr.strip()}")
 
         def answers(port: int) -> bool:
             command = ["ip", "netns", "exec", name, sys.executable, "-c", CONNECT, here, str(port)]
@@ -52,22 +48,3 @@ def network() -> Iterator[tuple[str, Callable[[int], bool]]]:
     finally:
         run("ip", "link", "del", name)
         run("ip", "netns", "del", name)
-
-
-@contextmanager
-def public_address() -> Iterator[str | None]:
-    """An address that counts as public and is this machine's alone for as long; None where that is not permitted."""
-    # A block that is announced nowhere.
-    address = ["ip", "addr", "{}", "11.98.76.54/32", "dev", "lo"]
-
-    def run(verb: str) -> bool:
-        command = [word.format(verb) for word in address]
-        return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
-
-    if shutil.which("ip") is None or os.geteuid() != 0 or not run("add"):
-        yield None
-        return
-    try:
-        yield address[3].partition("/")[0]
-    finally:
-        run("del")
