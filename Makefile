@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help serve dev test test-fast test-slow test-bypass check format test-cache test-similarity test-corpus fuzz clean \
-	bench load bench-batch bench-cache bench-peers bench-scaling bench-capacity bench-shards bench-bypass bench-plots dashboard-pictures bench-similarity \
+	bench load bench-batch bench-cache bench-peers bench-fairness bench-scaling bench-capacity bench-shards bench-bypass bench-plots dashboard-pictures bench-similarity \
 	bench-corpus bench-corpus-workers bench-corpus-search example-corpus \
 	example-text example-search example-clustering example-recommendation example-images \
 	example-pictures schemathesis train-shapes-clip test-page screenshots \
@@ -77,6 +77,9 @@ bench-cache: $(VENV)/.dev ## Only cache impact
 
 bench-peers: $(VENV)/.dev ## This service, the raw model and Infinity side by side (installs Infinity once)
 	@exec $(BIN)/python -m loadtests.bench_peers
+
+bench-fairness: $(VENV)/.dev ## A stranger's single texts beside 0, 1, 4 and 16 piles (PEERS="tei=http://127.0.0.1:8080")
+	@exec $(BIN)/python -m loadtests.bench_fairness
 
 bench-scaling: $(VENV)/.dev ## 1, 2, 4, 8 encoder replicas with a stand-in model that sleeps
 	@exec $(BIN)/python -m loadtests.bench_scaling

@@ -19,8 +19,9 @@ OF_IMAGES: Final = ("method", "timeout_s", "sizes")
 
 def pack_call(method: str, args: Sequence[Any]) -> tuple[bytes, bytes]:
     """Raises TypeError or ValueError where the call is none of these, or its texts are no Unicode."""
-    items, timeout_s, origins = args
+    items, timeout_s, origins, *large = args
     fields = {"version": VERSION, "method": method, "timeout_s": timeout_s, "origins": origins}
+    fields["large"] = large == [True]
     if method == "encode_images":
         fields["sizes"] = [len(crop) for crop in items]
         return orjson.dumps(fields), b"".join(items)
@@ -28,7 +29,7 @@ def pack_call(method: str, args: Sequence[Any]) -> tuple[bytes, bytes]:
     return orjson.dumps(fields), b""
 
 
-def unpack_call(head: bytes, body: bytes) -> tuple[str, list[TextInput] | list[bytes], float, Origins | None]:
+def unpack_call(head: bytes, body: bytes) -> tuple[str, list[TextInput] | list[bytes], float, Origins | None, bool]:
     """The method and its arguments.
 
     Raises:
@@ -44,7 +45,8 @@ def unpack_call(head: bytes, body: bytes) -> tuple[str, list[TextInput] | list[b
     else:
         items = [text if isinstance(text, str) else _text(text) for text in fields["texts"]]
     origins = fields.get("origins")
-    return fields["method"], items, fields["timeout_s"], origins and [(position, times) for position, times in origins]
+    origins = origins and [(position, times) for position, times in origins]
+    return fields["method"], items, fields["timeout_s"], origins, fields.get("large", False)
 
 
 def pack_reply(reply: EncodeReply) -> tuple[bytes, bytes]:

@@ -34,11 +34,11 @@ class Clip(EncoderReplica):
         self._workers = ThreadPoolExecutor(args.workers, "normalize")
 
     async def encode_images(
-        self, crops: Sequence[bytes], timeout_s: float, origins: Origins | None = None
+        self, crops: Sequence[bytes], timeout_s: float, origins: Origins | None = None, large: bool = False
     ) -> EncodeReply:
         """One outcome per image, in order; each is the RGB bytes of the crop that the model reads."""
         self._require()
-        return await self._encode(crops, timeout_s, origins)
+        return await self._encode(crops, timeout_s, origins, large=large)
 
     async def encode_image_alone(self, crop: bytes) -> AsyncGenerator[EncodeReply | None]:
         """As `encode_text_alone`, of an image."""
@@ -48,7 +48,7 @@ class Clip(EncoderReplica):
             yield await self._encode([crop], float("inf"), exclusive=True)
 
     async def _encode(
-        self, crops: Sequence[bytes], timeout_s: float, origins: Origins | None = None, *, exclusive: bool = False
+        self, crops: Sequence[bytes], timeout_s: float, origins: Origins | None = None, **kind: bool
     ) -> EncodeReply:
         arrived = time.monotonic()
         pixels = await asyncio.get_running_loop().run_in_executor(self._workers, self._normalize, crops)
@@ -60,7 +60,7 @@ class Clip(EncoderReplica):
             truncated=[False] * len(crops),
             prepare_ms=(time.monotonic() - arrived) * 1e3,
             origins=origins,
-            exclusive=exclusive,
+            **kind,
         )
 
     def _normalize(self, crops: Sequence[bytes]) -> list[Vector]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from app.config.args import Backup, ModelArgs, ServeBypass, TracingArgs
 from app.encoders.text import TextModel
-from app.errors import ModelUnavailable
+from app.errors import ModelUnavailable, without_paths
 from app.images.preprocessing import Preprocessing
 from app.inference.model_threads import ModelThreads
 from app.telemetry.start_steps import tell, telling
@@ -26,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 
 M = TypeVar("M")
-# Begins with / ~/ ./ or ../ where no name, address or other path goes on.
-PATH = re.compile(r"(?<![\w.:/~-])(?:~|\.{1,2})?/[^\s'\"`,;:()]*[^\s'\"`,;:().]")
 
 
 class EncoderReplica:
@@ -94,10 +91,10 @@ class EncoderReplica:
         await end_traces()
 
     async def encode_texts(
-        self, texts: Sequence[TextInput], timeout_s: float, origins: Origins | None = None
+        self, texts: Sequence[TextInput], timeout_s: float, origins: Origins | None = None, large: bool = False
     ) -> EncodeReply:
-        """One outcome per text, in order. After `timeout_s` nobody waits for the rest."""
-        return await self._require().encode(texts, timeout_s, origins)
+        """One outcome per text, in order. After `timeout_s` nobody waits for the rest. `large`: as in `Job`."""
+        return await self._require().encode(texts, timeout_s, origins, large=large)
 
     async def encode_text_alone(self, text: TextInput) -> AsyncGenerator[EncodeReply | None]:
         """None when it begins, with nothing else of this kind beside it, then the outcome."""
@@ -146,8 +143,3 @@ def load_with_backup(
         return load(backup.model), f"{args.name} is not available; {backup.note}.", reason
     except ModelUnavailable as error:
         return None, None, f"{reason} Its backup neither: {without_paths(error.message)}"
-
-
-def without_paths(message: str) -> str:
-    """Paths in a message cut to their last parts; ids of the hub and URLs stay."""
-    return PATH.sub(lambda found: found[0].rstrip("/").rsplit("/", 1)[-1], message)

@@ -74,6 +74,7 @@ class Engine:
         truncated: Sequence[bool],
         prepare_ms: float,
         origins: Origins | None = None,
+        large: bool = False,
         exclusive: bool = False,
     ) -> EncodeReply:
         """One outcome per input, in order.
@@ -83,9 +84,10 @@ class Engine:
             deadline: On the monotonic clock.
             tokens: What usage counts, per input.
             origins: Whose the inputs are, where they are traced.
+            large: As in `Job`.
             exclusive: As in `Scheduler.submit`.
         """
-        job = EncodeJob(lengths=lengths, deadline=deadline, inputs=inputs, dimensions=self.info.dimensions)
+        job = EncodeJob(lengths=lengths, deadline=deadline, large=large, inputs=inputs, dimensions=self.info.dimensions)
         with self._spans.call(job, origins, prepare_ms):
             await self.scheduler.submit(job, exclusive=exclusive)
         queue_s = job.started_at - job.queued_at

@@ -54,8 +54,8 @@ class Ingress:
 
         def encoder(id_: str, handle: DeploymentHandle, *kinds: Modality) -> RemoteEncoder:
             model = models[id_]
-            most = model.autoscaling.max_replicas
-            return RemoteEncoder(id_, kinds, handle, args.limits, budget, model.batch_size, most)
+            sizes = model.batch_size, model.autoscaling.max_replicas, model.batch_tokens
+            return RemoteEncoder(id_, kinds, handle, args.limits, budget, *sizes)
 
         reserved = {"Similarity": reserves(args.similarity)}
         reserved |= {handle.deployment_name: reserves(models[id_]) for id_, handle in (text | images).items()}

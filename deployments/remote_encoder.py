@@ -12,7 +12,7 @@ from ray.serve.handle import DeploymentHandle
 from app.cache.entry import split
 from app.config.args import Limits
 from app.dispatch.adaptive_timeout import AdaptiveTimeout
-from app.dispatch.admission import AdmissionControl, image_units, text_units
+from app.dispatch.admission import IMAGE_UNITS, TOKEN_CHARACTERS, AdmissionControl, image_units, text_units
 from app.dispatch.coalescer import Coalescer
 from app.dispatch.pending import Pending
 from app.dispatch.replica_liveness import ReplicaLiveness
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 # One call runs, one is on its way or queued behind it: the model never waits for the network.
 CALLS_PER_REPLICA = 2
+# A text model runs up to so many micro-batches at once, each of its part of `batch_tokens`.
+STREAMS = 2
 # Texts, crops and replies are plain data: what Serve uses otherwise is made for code, and slower.
 PICKLED = {"request_serialization": "pickle", "response_serialization": "pickle"}
 STATUS_TIMEOUT_S = 2.0
@@ -55,6 +57,7 @@ class RemoteEncoder:
         budget: RetryBudget,
         batch_size: int,
         max_replicas: int = 1,
+        batch_tokens: int = 2048,
     ) -> None:
         self.kinds = kinds
         self._id = id_
@@ -72,11 +75,11 @@ class RemoteEncoder:
         self._replicas = ReplicaLiveness(memory_s=2 * limits.deadline_s)
         self._retriers: list[Retrier[Any, Encoded]] = []
         self._texts: Coalescer[TextInput | Traced[TextInput], Encoded] = self._coalescer(
-            "text", text_units, full=batch_size, max_items=max(512, batch_size)
+            "text", text_units, batch_size, batch_tokens // STREAMS * TOKEN_CHARACTERS, max(512, batch_size)
         )
         # A crop is 150 kB: fewer of them make a call.
         self._images: Coalescer[bytes | Traced[bytes], Encoded] = self._coalescer(
-            "image", image_units, max_items=32, full=8
+            "image", image_units, 8, 8 * IMAGE_UNITS, 32
         )
 
     @property
@@ -154,7 +157,7 @@ class RemoteEncoder:
         return CALLS_PER_REPLICA * max(1, len(self._replicas))
 
     def _coalescer(
-        self, kind: Modality, cost: Callable[[Sequence[Any]], int], full: int, max_items: int
+        self, kind: Modality, cost: Callable[[Sequence[Any]], int], full: int, full_units: int, max_items: int
     ) -> Coalescer[Any, Encoded]:
         method = self._handle.options(method_name=f"encode_{kind}s", **PICKLED)
         alone = self._handle.options(method_name=f"encode_{kind}_alone", stream=True)
@@ -175,22 +178,24 @@ class RemoteEncoder:
             return isinstance(error, ReplicaLost)
 
         send = partial(self._send, method, admission)
-        return Coalescer(send, self._width, admission, max_items, full, self._max_width, retry)
+        return Coalescer(send, self._width, admission, max_items, full, full_units, self._max_width, retry)
 
     async def _send(
-        self, method: Any, admission: AdmissionControl[Any], items: list[Any], seconds: float
+        self, method: Any, admission: AdmissionControl[Any], items: list[Any], seconds: float, large: bool
     ) -> list[Encoded]:
         self._budget.earn(len(items))
         plain, origins = tracing.carried(items)
         timeout = AdaptiveTimeout(min(seconds, admission.call_timeout_s()), seconds, self._replicas.all_progress)
+        # Said of large ones only: during a rollout, a replica of an older version does not know of it.
+        kind = (True,) if large else ()
         try:
-            reply: EncodeReply = await once(method, self._id, timeout, plain, seconds, origins)
+            reply: EncodeReply = await once(method, self._id, timeout, plain, seconds, origins, *kind)
         except ReplicaLost as loss:
             if not loss.silent or self._replicas.any_alive():
                 raise
             # The call waits for a replica to come, and harms none: it stays whole.
             seconds -= loss.after_s
-            reply = await once(method, self._id, AdaptiveTimeout(seconds), plain, seconds, origins)
+            reply = await once(method, self._id, AdaptiveTimeout(seconds), plain, seconds, origins, *kind)
         return self._outcomes(reply, len(items), origins)
 
     async def _send_again(self, method: Any, items: list[Any], seconds: float) -> list[Encoded]:

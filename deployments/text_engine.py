@@ -53,9 +53,9 @@ class TextEngine:
         return await loop.run_in_executor(self._workers, self._model.tokens, texts, prompt, special)
 
     async def encode(
-        self, texts: Sequence[TextInput], timeout_s: float, origins: Origins | None = None, *, exclusive: bool = False
+        self, texts: Sequence[TextInput], timeout_s: float, origins: Origins | None = None, **kind: bool
     ) -> EncodeReply:
-        """One outcome per text, in order; `exclusive` as in `Scheduler.submit`."""
+        """One outcome per text, in order; `kind`: `large` or `exclusive`, as in `Engine.encode`."""
         arrived = time.monotonic()
         if len(texts) <= INLINE_TEXTS:
             read = self._model.read(texts)
@@ -72,6 +72,6 @@ class TextEngine:
             truncated=[text.truncated for text in tokenized],
             prepare_ms=(time.monotonic() - arrived) * 1e3,
             origins=origins,
-            exclusive=exclusive,
+            **kind,
         )
         return replace(reply, errors=reply.errors | invalid) if invalid else reply

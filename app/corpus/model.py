@@ -125,7 +125,7 @@ def run_planned(
     """Run all items in the queue's micro-batches on `streams` threads. An item on which the model fails fails alone."""
     rows = np.zeros((len(lengths), dimensions), np.float32)
     failed: dict[int, str] = {}
-    queue.push(Job(lengths), 0.0)
+    queue.push(Job(lengths))
     queue_lock = threading.Lock()
 
     def next_batch() -> list[Slice]:

@@ -60,13 +60,11 @@ class AdmissionControl(Generic[T]):
         """Until what waits now is answered."""
         return self.waiting / self.rate
 
-    def check(self, units: float, waited_s: float, ahead: Callable[[], float] | None = None) -> None:
-        """Raises Overloaded if a request that costs so many units can't be answered in time; see `refusal`."""
-        if (refused := self.refusal(units, waited_s, ahead)) is not None:
-            raise refused
-
-    def refusal(self, units: float, waited_s: float, ahead: Callable[[], float] | None = None) -> Overloaded | None:
-        """What `check` would raise.
+    def refusal(
+        self, units: float, waited_s: float, ahead: Callable[[], float] | None = None, items: int = 1
+    ) -> Overloaded | None:
+        """Of a request that costs so many units and can't be answered in time. If fewer than its `items` could be, it
+        says how many.
 
         Args:
             waited_s: How long the oldest has waited. An estimate alone refuses nothing: while no request has waited
@@ -79,7 +77,12 @@ class AdmissionControl(Generic[T]):
         if not self._is_late(before, units):
             return None
         wait_s = before / self.rate
-        return Overloaded(f"{self.name} has {wait_s:.1f} s of work waiting.", retry_after=max(1, math.ceil(wait_s)))
+        refusal = Overloaded(f"{self.name} has {wait_s:.1f} s of work waiting.", retry_after=max(1, math.ceil(wait_s)))
+        fits = int(items * (self.deadline_s - wait_s) * self.rate / units) if wait_s <= self.queue_s else 0
+        if fits > 0:
+            refusal.message += f" It can do about {fits:,} of these {items:,} items within {self.deadline_s:g} s."
+            refusal.max_items = fits
+        return refusal
 
     def _is_late(self, ahead: float, units: float) -> bool:
         wait_s = ahead / self.rate
@@ -87,9 +90,10 @@ class AdmissionControl(Generic[T]):
 
     @contextmanager
     def track(self, items: Sequence[T]) -> Iterator[None]:
-        """For work that waits elsewhere: refuse it as `check` does, or keep account of it until the block's end."""
+        """For work that waits elsewhere: refuse it (Overloaded), or keep account of it until the block's end."""
         now, ticket, units = self.clock(), object(), self.cost(items)
-        self.check(units, now - next(iter(self._tracked.values()), now))
+        if (refusal := self.refusal(units, now - next(iter(self._tracked.values()), now))) is not None:
+            raise refusal
         self._tracked[ticket] = now
         self.waiting += units
         try:

@@ -10,11 +10,12 @@ R = TypeVar("R")
 
 @dataclass(slots=True, eq=False)
 class Pending(Generic[T, R]):
-    """`ends`: its deadline, on the clock of whoever works on it."""
+    """`ends`: its deadline, on the clock of whoever works on it. `units`: what it costs."""
 
     item: T
     result: "asyncio.Future[R]"
     ends: float
+    units: int = 0
 
     def resolve(self, outcome: R | Exception) -> None:
         """Leaves a future alone that is done, as one that was cancelled is."""

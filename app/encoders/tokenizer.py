@@ -15,6 +15,7 @@ from typing import Any
 from tokenizers import Tokenizer as Backend
 
 from app.encoders.files import reading
+from app.encoders.long_texts import as_far_as_read
 from app.errors import InvalidItem
 from app.types import Prompted, TextInput, Token, TokenIds, TokenizedText
 
@@ -61,7 +62,8 @@ class Tokenizer:
         self._prompt = prompt
         self._backend = backend
         # Does not track offsets, which nobody asks for; older versions lack it.
-        self._encode = getattr(backend, "encode_batch_fast", backend.encode_batch)
+        encode = getattr(backend, "encode_batch_fast", backend.encode_batch)
+        self._encode = as_far_as_read(backend, encode, max_tokens, left=side == "left")
         self._begin, self._end = _special_tokens(backend)
         self._marked = lru_cache(64)(self._length) if mark_prompt else None
 
@@ -87,7 +89,8 @@ class Tokenizer:
         """Made when first asked for, as `_uncut` is."""
         other = Backend.from_str(self._backend.to_str())
         other.enable_truncation(self._max_tokens, direction="left")
-        return getattr(other, "encode_batch_fast", other.encode_batch)
+        encode = getattr(other, "encode_batch_fast", other.encode_batch)
+        return as_far_as_read(other, encode, self._max_tokens, left=True)
 
     @cached_property
     def _uncut(self) -> Backend:

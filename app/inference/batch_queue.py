@@ -1,25 +1,32 @@
 """Which waiting items the model runs next: the micro-batch plan, pure and clock-free.
 
 Continuous batching for encoders: nothing is planned ahead. Whenever the model is free, `BatchQueue.pop` picks
-the oldest item and the batch that runs best with it. So batches grow while the model is busy, and a long request
-can't hold up a short one behind it. The scheduler decides when the model runs.
+the oldest item and the batch that runs best with it. So batches grow while the model is busy. Items of small requests
+go before those of large ones, and share no batch with them. The scheduler decides when the model runs.
 """
 
-import heapq
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
 # What starting one run costs, in tokens' worth of work; measured on MiniLM (1 text against the slope of 2..32).
 RUN_OVERHEAD_TOKENS = 32
+# While items of large requests wait, so many full batches of small ones' may run: a quarter of the model is theirs.
+PASSED = 3
+# A batch of a large request that takes longer than this does not wait behind a busy model: what comes meanwhile would
+# wait for it.
+RESERVE_S = 0.02
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """The items of one call. `lengths` are tokens (or 1 for an image); `deadline` is on the queue's clock."""
+    """The items of one call. `lengths` are tokens (or 1 for an image); `deadline` is on the queue's clock. `large`:
+    they are of a request of more than one micro-batch."""
 
     lengths: Sequence[int]
     deadline: float = float("inf")
+    large: bool = False
     dropped: bool = False
     # Of this job, still in the queue.
     waiting: int = field(init=False, default=0)
@@ -34,57 +41,66 @@ class Slice:
     indices: list[int]
 
 
+# Tickets, jobs and indices, in the order in which they came; by padded length.
+Bucket = deque[tuple[int, Job, int]]
+Buckets = dict[int, Bucket]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Items by bucket of padded length; their number and padded tokens."""
+
+    items: int = 0
+    tokens: int = 0
+    buckets: Buckets = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class BatchQueue:
-    """Items wait here, by bucket of padded length.
-
-    The order is start-time fair: an item's place is the arrival time of its job plus the cost of the job's own
-    micro-batches before it. A single text that arrives behind 2,000 runs next, not after them, and no job starves,
-    since later ones arrive later. Jobs of at most one micro-batch run one after the other: interleaved, each would wait
-    for the last of them.
+    """Items wait here. A single text that arrives behind 2,000 runs next, and those do not starve. Jobs of one kind run
+    one after the other: interleaved, each would wait for the last of them.
 
     Args:
         max_items: Most items of one micro-batch.
         max_tokens: Most padded tokens of one micro-batch; one item alone may exceed it.
         bucket: Length in tokens -> padded length.
-        seconds_per_token: Cost estimate for the fair order; `observe` keeps it true.
+        seconds_per_token: Cost estimate; `observe` keeps it true.
     """
 
     max_items: int
     max_tokens: int
     bucket: Callable[[int], int]
     seconds_per_token: float = 4e-5
-    waiting_tokens: int = 0
-    waiting_items: int = 0
     late: list[Job] = field(default_factory=list)
-    _buckets: dict[int, list[tuple[float, int, Job, int]]] = field(default_factory=dict)
+    _small: _Waiting = field(default_factory=_Waiting)
+    _large: _Waiting = field(default_factory=_Waiting)
+    _passed: int = 0  # padded tokens of small ones that ran since one of the large that wait
     _tickets: "count[int]" = field(default_factory=count)
 
     def __len__(self) -> int:
-        return self.waiting_items
+        return self._small.items + self._large.items
 
-    def push(self, job: Job, now: float) -> None:
-        place, items, tokens = now, 0, 0
-        buckets = self._buckets
+    @property
+    def waiting_tokens(self) -> int:
+        return self._small.tokens + self._large.tokens
+
+    def push(self, job: Job) -> None:
+        waiting = self._of(job)
         for index in sorted(range(len(job.lengths)), key=job.lengths.__getitem__):
             padded = self.bucket(job.lengths[index])
-            if items == self.max_items or (items and tokens + padded > self.max_tokens):
-                place += tokens * self.seconds_per_token
-                items = tokens = 0
-            heapq.heappush(buckets.setdefault(padded, []), (place, next(self._tickets), job, index))
-            items += 1
-            tokens += padded
+            waiting.buckets.setdefault(padded, deque()).append((next(self._tickets), job, index))
             job.waiting_tokens += padded
         job.waiting += len(job.lengths)
-        self.waiting_tokens += job.waiting_tokens
-        self.waiting_items += job.waiting
+        waiting.tokens += job.waiting_tokens
+        waiting.items += job.waiting
 
     def drop(self, job: Job) -> None:
         """Take the waiting items of a cancelled job out of the queue and its counts."""
         if not job.dropped:
             job.dropped = True
-            self.waiting_tokens -= job.waiting_tokens
-            self.waiting_items -= job.waiting
+            waiting = self._of(job)
+            waiting.tokens -= job.waiting_tokens
+            waiting.items -= job.waiting
             job.waiting = job.waiting_tokens = 0
 
     def observe(self, padded_tokens: int, seconds: float) -> None:
@@ -92,8 +108,11 @@ class BatchQueue:
         self.seconds_per_token += 0.1 * (seconds / (padded_tokens + RUN_OVERHEAD_TOKENS) - self.seconds_per_token)
 
     def full(self) -> bool:
-        """Whether a whole micro-batch waits, so that running it now loses nothing."""
-        return self.waiting_items >= self.max_items or self.waiting_tokens >= self.max_tokens
+        """Whether a whole micro-batch is next, so that handing it to a busy model loses nothing."""
+        waiting = self._next()
+        if waiting is self._large and self.max_tokens * self.seconds_per_token > RESERVE_S:
+            return False
+        return waiting.items >= self.max_items or waiting.tokens >= self.max_tokens
 
     def pop(self, now: float, free: int = 1, streams: int = 1) -> list[Slice]:
         """The next micro-batch; empty when nothing waits. Jobs past their deadline go to `late` instead.
@@ -102,25 +121,38 @@ class BatchQueue:
             free: So many micro-batches can start now.
             streams: So many run at once. The last items are divided evenly among them, so that they end together.
         """
-        self._sweep(now)
-        tokens = self.max_tokens
-        least = max(-(-self.waiting_items // self.max_items), -(-self.waiting_tokens // self.max_tokens))
+        for waiting in (self._small, self._large):
+            self._sweep(waiting.buckets, now)
+        waiting = self._next()
+        tokens, buckets = self.max_tokens, waiting.buckets
+        least = max(-(-waiting.items // self.max_items), -(-waiting.tokens // self.max_tokens))
         if free > 0 and least <= streams and (parts := max(least, free)) > 1:
-            tokens = min(self.max_tokens, -(-self.waiting_tokens // parts))
-        if not self._buckets:
+            tokens = min(self.max_tokens, -(-waiting.tokens // parts))
+        if not buckets:
             return []
-        seed = min(self._buckets, key=lambda padded: self._buckets[padded][0])
-        top, bottom = self._window(seed, tokens)
-        return self._take(seed, top, bottom, tokens, now)
+        seed = min(buckets, key=lambda padded: buckets[padded][0])
+        top, bottom = self._window(buckets, seed, tokens)
+        slices = self._take(buckets, seed, top, bottom, tokens, now)
+        passes = waiting is self._small and self._large.items
+        self._passed = self._passed + top * sum(len(part.indices) for part in slices) if passes else 0
+        return slices
 
-    def _sweep(self, now: float) -> None:
+    def _of(self, job: Job) -> _Waiting:
+        return self._large if job.large else self._small
+
+    def _next(self) -> _Waiting:
+        """Of which the next batch is."""
+        is_turn = self._large.items and self._passed >= PASSED * self.max_tokens
+        return self._small if self._small.items and not is_turn else self._large
+
+    def _sweep(self, buckets: Buckets, now: float) -> None:
         """Remove dropped and late items from the bucket heads, and buckets left empty."""
-        for padded in list(self._buckets):
-            heap = self._buckets[padded]
-            while heap and self._is_over(heap[0][2], now):
-                heapq.heappop(heap)
-            if not heap:
-                del self._buckets[padded]
+        for padded in list(buckets):
+            bucket = buckets[padded]
+            while bucket and self._is_over(bucket[0][1], now):
+                bucket.popleft()
+            if not bucket:
+                del buckets[padded]
 
     def _is_over(self, job: Job, now: float) -> bool:
         if not job.dropped and job.deadline <= now:
@@ -128,12 +160,12 @@ class BatchQueue:
             self.late.append(job)
         return job.dropped
 
-    def _window(self, seed: int, tokens: int) -> tuple[int, int]:
+    def _window(self, buckets: Buckets, seed: int, tokens: int) -> tuple[int, int]:
         """The range of buckets around the seed's that makes the best use of one run.
 
         Use is real tokens per token of work, the fixed cost of a run and padding included.
         """
-        lengths = sorted(self._buckets, reverse=True)
+        lengths = sorted(buckets, reverse=True)
         best, best_use = (seed, seed), 0.0
         for top in lengths:
             if top < seed:
@@ -142,7 +174,7 @@ class BatchQueue:
             # The seed runs whatever else does; its place is kept free.
             items, real = 1, seed
             for bottom in (length for length in lengths if length <= top):
-                waiting = len(self._buckets[bottom]) - (bottom == seed)
+                waiting = len(buckets[bottom]) - (bottom == seed)
                 taken = min(waiting, room - items)
                 items += taken
                 real += taken * bottom
@@ -153,26 +185,26 @@ class BatchQueue:
                     break
         return best
 
-    def _take(self, seed: int, top: int, bottom: int, tokens: int, now: float) -> list[Slice]:
+    def _take(self, buckets: Buckets, seed: int, top: int, bottom: int, tokens: int, now: float) -> list[Slice]:
         room = min(self.max_items, max(1, tokens // top))
         slices: dict[int, Slice] = {}
         # The oldest item first; then the longest, as `_window` counted.
-        room -= self._move(seed, 1, slices, now)
-        for padded in sorted((b for b in self._buckets if bottom <= b <= top), reverse=True):
-            room -= self._move(padded, room, slices, now)
-            if not self._buckets[padded]:
-                del self._buckets[padded]
+        room -= self._move(buckets[seed], seed, 1, slices, now)
+        for padded in sorted((b for b in buckets if bottom <= b <= top), reverse=True):
+            room -= self._move(buckets[padded], padded, room, slices, now)
+            if not buckets[padded]:
+                del buckets[padded]
         return list(slices.values())
 
-    def _move(self, padded: int, most: int, slices: dict[int, Slice], now: float) -> int:
+    def _move(self, bucket: Bucket, padded: int, most: int, slices: dict[int, Slice], now: float) -> int:
         moved = 0
-        heap = self._buckets[padded]
-        while heap and moved < most:
-            _, _, job, index = heapq.heappop(heap)
+        while bucket and moved < most:
+            _, job, index = bucket.popleft()
             if self._is_over(job, now):
                 continue
-            self.waiting_tokens -= padded
-            self.waiting_items -= 1
+            waiting = self._of(job)
+            waiting.tokens -= padded
+            waiting.items -= 1
             job.waiting -= 1
             job.waiting_tokens -= padded
             slices.setdefault(id(job), Slice(job, [])).indices.append(index)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from app.errors import DeadlineExceeded, InternalError, ServiceError
+from app.errors import DeadlineExceeded, InternalError, ServiceError, without_paths
 from app.inference.batch_queue import BatchQueue, Job, Slice
 from app.types import Vector
 
@@ -112,7 +112,7 @@ class Scheduler:
                 await self._run_item(job, index)
             return
         self._quiet = self._quiet and not self._busy
-        self.queue.push(job, job.queued_at)
+        self.queue.push(job)
         self._pump()
         try:
             await job.done
@@ -203,13 +203,20 @@ class Scheduler:
         elif not _placed(job, [index], result):
             cause = result if isinstance(result, BaseException) else None
             logger.error("the model failed on one item", exc_info=cause)
-            kind = type(cause).__name__ if cause else "wrong shape"
-            job.errors[index] = InternalError(f"The model failed on this item ({kind}).")
+            job.errors[index] = InternalError(f"The model failed on this item ({_reason(cause)}).")
 
 
 def _job(part: Slice) -> EncodeJob:
     assert isinstance(part.job, EncodeJob)  # noqa: S101 - only EncodeJob is ever pushed
     return part.job
+
+
+def _reason(cause: BaseException | None) -> str:
+    """For a client: what the model said, without paths and not all of it."""
+    if cause is None:
+        return "wrong shape"
+    words = without_paths(str(cause)).strip().partition("\n")[0]
+    return f"{type(cause).__name__}: {words[:200]}".removesuffix(": ")
 
 
 def _placed(job: EncodeJob, indices: list[int], result: Vector | BaseException) -> bool:

@@ -1,10 +1,10 @@
-"""Embeds items of several kinds and models: groups them, embeds each group in batches, and restores the order."""
+"""Embeds items of several kinds and models: groups them, embeds each group, and restores the order."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.errors import InvalidItem, PayloadTooLarge, ServiceError
+from app.errors import ServiceError
 from app.service.embedding_service import DEFAULT_READING, EmbeddingService
 from app.service.result import EmbeddingResult
 from app.types import Modality, ReadOptions
@@ -34,10 +34,11 @@ async def embed_mixed(
     reading: ReadOptions = DEFAULT_READING,
     names: Callable[[int], str] = "items.{}".format,
 ) -> tuple[list[Outcome | ServiceError], int]:
-    """One outcome per item, in order, and the number of batches that a model has run.
+    """One outcome per item, in order, and the number of batches of which a model has run something.
 
-    Items of the same kind and model form a group; a batch has at most `batch_size` items of a group. An error among
-    `items` is its own outcome. An error of a whole group (an unknown model) is the outcome of each of its items.
+    Items of the same kind and model form a group, which is one request to its model; a batch has at most `batch_size`
+    items of a group. An error among `items` is its own outcome. An error of a whole group (an unknown model) is the
+    outcome of each of its items.
 
     Args:
         reading: How texts are tokenized.
@@ -52,32 +53,35 @@ async def embed_mixed(
             else:
                 result = await service.embed_images(contents, model)
         except ServiceError as error:
-            # One item (a text that is too long) may have failed all: each is embedded alone then.
-            if not isinstance(error, (InvalidItem, PayloadTooLarge)) or len(indices) == 1:
-                return [_renamed(error, names(index)) for index in indices]
-            alone = await asyncio.gather(*(embed(kind, model, [index]) for index in indices))
-            return [outcome for part in alone for outcome in part]
+            return [_renamed(error, names(index)) for index in indices]
         return [
             _renamed(entry, names(index)) if isinstance(entry, ServiceError) else Outcome(entry, hit, result)
             for index, entry, hit in zip(indices, result.entries, result.hits, strict=True)
         ]
 
-    outcomes: list[Outcome | ServiceError | None] = [i if isinstance(i, ServiceError) else None for i in items]
+    outcomes: dict[int, Outcome | ServiceError] = {}
     groups: dict[tuple[Modality, str | None], list[int]] = {}
     for index, item in enumerate(items):
-        if isinstance(item, Item):
+        try:
+            if isinstance(item, ServiceError):
+                raise item
+            if item.kind == "text":
+                service.check_text(str(item.content), names(index))
             groups.setdefault((item.kind, item.model), []).append(index)
-    parts = [
-        (kind, model, indices[start : start + batch_size])
-        for (kind, model), indices in groups.items()
-        for start in range(0, len(indices), batch_size)
-    ]
-    done = await asyncio.gather(*(embed(kind, model, part) for kind, model, part in parts))
+        except ServiceError as error:
+            outcomes[index] = error
+    size = service.limits.texts
+    parts = [(*group, part) for group, indices in groups.items() for part in _cut(indices, size)]
+    done = await asyncio.gather(*(embed(*part) for part in parts))
     for (_, _, indices), part_outcomes in zip(parts, done, strict=True):
-        for index, outcome in zip(indices, part_outcomes, strict=True):
-            outcomes[index] = outcome
-    batches = sum(any(isinstance(o, Outcome) and not o.cached for o in part) for part in done)
-    return [outcome for outcome in outcomes if outcome is not None], batches
+        outcomes |= zip(indices, part_outcomes, strict=True)
+    batches = [batch for indices in groups.values() for batch in _cut(indices, batch_size)]
+    ran = {index for index, outcome in outcomes.items() if isinstance(outcome, Outcome) and not outcome.cached}
+    return [outcomes[index] for index in range(len(items))], sum(not ran.isdisjoint(batch) for batch in batches)
+
+
+def _cut(indices: list[int], size: int) -> list[list[int]]:
+    return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
 def _renamed(error: ServiceError, param: str) -> ServiceError:

@@ -25,9 +25,9 @@ from app.errors import (
 from app.images.decoder import DecodedImage
 from app.images.reader import ImageReader
 from app.service import prompts, request_context
-from app.service.encoder import Encoder, Stages, ready
+from app.service.encoder import Encoded, Encoder, Stages, ready
 from app.service.result import EmbeddingResult
-from app.service.single_flight import InFlight, SingleFlight
+from app.service.single_flight import SingleFlight
 from app.telemetry import tracing
 from app.telemetry.metrics import ITEMS_ANSWERED, STAGE_SECONDS
 from app.telemetry.registry import Registry
@@ -206,41 +206,53 @@ class EmbeddingService:
             missing = [i for i, hit in enumerate(hits) if not hit]
             flights = self.flights.join(encoder, kind, [(keys[i], contents[i]) for i in missing], lookup.epoch)
             try:
-                async with asyncio.timeout(self.limits.deadline_s):
-                    await asyncio.wait({flight.future for flight in flights})
-            except TimeoutError:
-                raise DeadlineExceeded(f"The model did not answer within {self.limits.deadline_s:g} s.") from None
+                await asyncio.wait({flight.future for flight in flights}, timeout=self.limits.deadline_s)
+                done = [flight.future.result() if flight.future.done() else None for flight in flights]
             finally:
                 self.flights.leave(flights, encoder)
-            for i, flight in zip(missing, flights, strict=True):
-                encoded = flight.future.result()
-                entries[i] = encoded.entry
-                stages = encoded.stages
-            _link_joined(flights)
+            late = self._late(len(done) - done.count(None), len(done))
+            for i, encoded in zip(missing, done, strict=True):
+                entries[i] = encoded.entry if encoded else late
+                stages = encoded.stages if encoded else stages
+            _link_joined(done)
         outcomes = [e for e in entries if e is not None]
         request_context.current().count_tokens(outcomes)
         self.registry.observe(STAGE_SECONDS, cache_ms / 1e3, info.id, "cache")
         self.registry.count(ITEMS_ANSWERED, info.id, kind, by=sum(isinstance(entry, bytes) for entry in outcomes))
         return EmbeddingResult(info, outcomes, hits, stages, cache_ms)
 
+    def _late(self, done: int, items: int) -> DeadlineExceeded:
+        """The error of items that were not encoded in time, beside some that were and are in the cache now."""
+        within = f"within {self.limits.deadline_s:g} s."
+        if not done:
+            return DeadlineExceeded(f"The model did not answer {within}")
+        hint = (
+            f"They are cached: send the same request again to go on from there, or at most {done:,} new items at once."
+        )
+        late = DeadlineExceeded(f"The model did {done:,} of {items:,} items {within} {hint}", retry_after=1)
+        late.max_items = done
+        return late
+
     def _check_texts(self, texts: Sequence[str], param: str) -> None:
         limits = self.limits
         if len(texts) > limits.texts:
             raise PayloadTooLarge(f"{len(texts)} texts; at most {limits.texts:,} in one request.", param)
         for i, text in enumerate(texts):
-            # UTF-8 has at most 4 bytes per character, so most texts need not be encoded to be accepted.
-            if len(text) * 4 > limits.text_bytes and len(text.encode()) > limits.text_bytes:
-                raise PayloadTooLarge(
-                    f"`{param}.{i}` has {len(text.encode()):,} bytes; at most {limits.text_bytes:,} per text.",
-                    f"{param}.{i}",
-                )
+            self.check_text(text, f"{param}.{i}")
+
+    def check_text(self, text: str, param: str) -> None:
+        """Raises PayloadTooLarge if it is too long."""
+        most = self.limits.text_bytes
+        # UTF-8 has at most 4 bytes per character, so most texts need not be encoded to be accepted.
+        if len(text) * 4 > most and (size := len(text.encode())) > most:
+            raise PayloadTooLarge(f"`{param}` has {size:,} bytes; at most {most:,} per text.", param)
 
 
-def _link_joined(flights: Sequence[InFlight]) -> None:
+def _link_joined(done: Sequence[Encoded | None]) -> None:
     """Link a traced request to the requests whose items it joined: their traces contain the encoder's spans."""
     span = tracing.current()
     if span is None:
         return
-    for origin in dict.fromkeys(flight.future.result().origin for flight in flights):
+    for origin in dict.fromkeys(encoded.origin for encoded in done if encoded):
         if origin is not None and origin != span.traceparent:
             span.link(origin)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from app.cache.entry import tokens_of, unpack
-from app.errors import ServiceError
+from app.errors import DeadlineExceeded, ServiceError
 from app.images.decoder import DecodedImage
 from app.service.encoder import Stages
 from app.types import ModelInfo, Vector
@@ -51,8 +51,9 @@ class EmbeddingResult:
         return EmbeddingResult(self.info, [e for e, _ in both], [hit for _, hit in both], stages, self.cache_ms)
 
     def named(self, param: str, classes: tuple[type[ServiceError], ...] = (ServiceError,)) -> "EmbeddingResult":
-        """Set the `param` of errors of these classes to `param.index` if they have none."""
+        """Set the `param` of errors of these classes to `param.index` if they have none. That time was short is no
+        item's fault."""
         for i, entry in enumerate(self.entries):
-            if isinstance(entry, classes) and entry.param is None:
+            if isinstance(entry, classes) and entry.param is None and not isinstance(entry, DeadlineExceeded):
                 self.entries[i] = type(entry)(entry.message, f"{param}.{i}", entry.retry_after)
         return self

@@ -1,6 +1,6 @@
 """Single-flight: a miss that is being encoded is joined by later requests for it, not encoded again.
 
-What was encoded is stored, whether or not a request still waits for it. A miss without waiters is cancelled.
+What was encoded is stored at once, whether or not a request still waits for it. A miss without waiters is cancelled.
 """
 
 import asyncio
@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from app.errors import ModelUnavailable, Overloaded, ServiceError
@@ -33,7 +34,8 @@ class SingleFlight:
     def __init__(self, store: Callable[[str | None, Sequence[tuple[bytes, bytes]]], None]) -> None:
         self._store = store
         self._under_way: dict[bytes, InFlight] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        # What was encoded in this turn of the event loop.
+        self._encoded: list[tuple[InFlight, asyncio.Future[Encoded], str | None]] = []
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -63,6 +65,7 @@ class SingleFlight:
                 sources = encoder.encode_texts(contents) if kind == "text" else encoder.encode_images(contents)
                 for flight, source in zip(fresh, sources, strict=True):
                     flight.source = source
+                    source.add_done_callback(partial(self._gather, flight, epoch), context=Context())
             except Overloaded:
                 # None can have joined yet.
                 for flight in fresh:
@@ -71,10 +74,6 @@ class SingleFlight:
                 raise
             except Exception as error:  # noqa: BLE001 - it is the outcome of each
                 self._resolve(fresh, [error] * len(fresh), epoch)
-            else:
-                task = loop.create_task(self._follow(fresh, sources, epoch), context=Context())
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
         return flights
 
     def leave(self, flights: Sequence[InFlight], encoder: Encoder) -> None:
@@ -91,15 +90,17 @@ class SingleFlight:
         if given_up:
             encoder.trim()
 
-    async def _follow(
-        self, flights: Sequence[InFlight], sources: "Sequence[asyncio.Future[Encoded]]", epoch: str | None
-    ) -> None:
-        results: Sequence[Encoded | BaseException]
-        try:
-            results = await asyncio.gather(*sources, return_exceptions=True)
-        except BaseException as error:  # noqa: BLE001 - a future that is never resolved would hang its item for good
-            results = [error] * len(flights)
-        self._resolve(flights, results, epoch)
+    def _gather(self, flight: InFlight, epoch: str | None, source: "asyncio.Future[Encoded]") -> None:
+        """An encoder call ends the futures of all its items at once: they are stored together."""
+        if not self._encoded:
+            source.get_loop().call_soon(self._resolve_encoded)
+        self._encoded.append((flight, source, epoch))
+
+    def _resolve_encoded(self) -> None:
+        encoded, self._encoded = self._encoded, []
+        for epoch in dict.fromkeys(epoch for _, _, epoch in encoded):
+            ended = [(flight, source) for flight, source, of in encoded if of == epoch]
+            self._resolve([flight for flight, _ in ended], [_outcome(source) for _, source in ended], epoch)
 
     def _resolve(
         self, flights: Sequence[InFlight], results: Sequence[Encoded | BaseException], epoch: str | None
@@ -122,3 +123,9 @@ class SingleFlight:
             del self._under_way[flight.key]
             flight.future.set_result(result)
         self._store(epoch, entries)
+
+
+def _outcome(source: "asyncio.Future[Encoded]") -> Encoded | BaseException:
+    if source.cancelled():
+        return asyncio.CancelledError()
+    return source.exception() or source.result()

@@ -77,7 +77,7 @@ WHAT_MAY: Final = [
     M("NaN and Infinity", "app/schemas/wire.py", "allow_inf_nan=False,", "allow_inf_nan=True,", "tests/unit/api/test_json_edges.py tests/unit/schemas/test_schemas.py tests/unit/api/test_search.py"),
     M("unknown fields", "app/schemas/wire.py", 'extra="forbid"', 'extra="ignore"', "tests/unit/api/test_application.py tests/unit/schemas/test_schemas.py"),
     M("number of texts", "app/service/embedding_service.py", "if len(texts) > limits.texts:", "if False:", "tests/unit/service/test_embedding_service.py tests/unit/api/test_application.py"),
-    M("length of a text", "app/service/embedding_service.py", "if len(text) * 4 > limits.text_bytes and len(text.encode()) > limits.text_bytes:", "if False:", "tests/unit/service/test_embedding_service.py tests/unit/api/test_application.py"),
+    M("length of a text", "app/service/embedding_service.py", "if len(text) * 4 > most and (size := len(text.encode())) > most:", "if False:", "tests/unit/service/test_embedding_service.py tests/unit/api/test_application.py"),
     M("number of images", "app/service/embedding_service.py", "if len(images) > self.limits.images:", "if False:", "tests/unit/api/test_counts.py"),
     M("elements of a matrix", "app/vectors/binary_body.py", "if (rows - 1) * columns > limits.vector_elements:", "if False:", "tests/unit/vectors/test_binary_body.py"),
     M("elements of JSON vectors", "app/vectors/json_body.py", "if len(value) * dimensions > limits.vector_elements:", "if False:", "tests/unit/vectors/test_json_body.py"),

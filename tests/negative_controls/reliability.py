@@ -8,6 +8,7 @@ M = Mutation
 
 RETRY: Final = "tests/unit/dispatch/test_retry.py"
 COALESCING: Final = " ".join(f"tests/unit/dispatch/test_coalescer{part}.py" for part in ("", "_failures", "_admission"))
+FAIRNESS: Final = "tests/unit/dispatch/test_fairness.py tests/unit/inference/test_batch_queue.py"
 ADMISSION: Final = "tests/unit/dispatch/test_admission.py"
 PROBE: Final = "tests/unit/inference/test_health_probe.py"
 SERVICE: Final = "tests/unit/service/test_embedding_service.py"
@@ -26,7 +27,7 @@ LOST: Final = [
     M("micro-batches of what is silent", "app/dispatch/retry.py", "size = self.batch if loss.silent else 1", "size = 1", RETRY),
     M("each alone after a death", "app/dispatch/retry.py", "size = self.batch if loss.silent else 1", "size = self.batch", "tests/unit/deployments/test_remote_encoder.py"),
     M("retries of no request", "app/dispatch/retry.py", "self._try(attempt), context=Context()", "self._try(attempt)", RETRY),
-    M("calls of no request", "app/dispatch/coalescer.py", "self._call(batch), context=Context()", "self._call(batch)", COALESCING),
+    M("calls of no request", "app/dispatch/coalescer.py", "self._run(call), context=Context()", "self._run(call)", COALESCING),
     M("two replicas a body", "deployments/remote_call.py", "        if not budget.spend():\n", "        if False:\n", "tests/unit/deployments/test_remote_call.py"),
     M("bodies that wait", "deployments/remote_ranker.py", "if size and self._bytes and self._bytes + size > self._most_bytes:", "if False:", "tests/unit/deployments/test_remote_ranker.py"),
     M("lost items are taken", "app/dispatch/coalescer.py", "if not self.retry(error, wanted):", "if True:", COALESCING),
@@ -59,7 +60,7 @@ LOST: Final = [
 ]  # fmt: skip
 
 OVERLOAD: Final = [
-    M("the queue is looked at", "app/dispatch/coalescer.py", "            self.admission.check(units, waited_s, lambda: self._ahead(place))\n", "            pass\n", COALESCING),
+    M("the queue is looked at", "app/dispatch/coalescer.py", "            raise refusal\n", "            pass\n", COALESCING),
     M("a flood is refused unseen", "app/dispatch/load_shedding.py", "if self._looks < 1:", "if False:", "tests/unit/dispatch/test_load_shedding.py"),
     M("requests past Serve are under way", "deployments/serve_internals/accounting.py", "        self._metrics.inc_num_ongoing_requests(self._kind)\n", "", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
     M("requests past Serve end", "deployments/serve_internals/accounting.py", "began) * 1e3\n        self._metrics.dec_num_ongoing_requests(self._kind)\n", "began) * 1e3\n", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
@@ -74,16 +75,23 @@ OVERLOAD: Final = [
     M("who leaves ends his work", "app/api/middleware/disconnect.py", "        self._task.cancel()\n", "", "tests/unit/api/test_disconnect.py"),
     M("who is cancelled did not leave", "app/api/middleware/disconnect.py", "and self._task.uncancel() == 0", "and (self._task.uncancel(), True)[1]", "tests/unit/api/test_disconnect.py"),
     M("a place past Serve", "deployments/serve_internals/bypass_middleware.py", "            await accounting.enter()\n", "            pass\n", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
-    M("large calls leave others enough", "app/dispatch/coalescer.py", "self._items >= DEEP * self.full * width and ", "", COALESCING),
+    M("large calls leave others enough", "app/dispatch/coalescer.py", "len(self._small) >= DEEP * self.full * width and ", "", COALESCING),
     M("nothing is spent on what is refused", "app/service/embedding_service.py", "                raise refusal\n", "                pass\n", "tests/unit/service/test_embedding_service.py"),
-    M("answered work waits no longer", "app/dispatch/coalescer.py", "        self.admission.waiting -= self.admission.cost([entry.item for entry in self._calls.pop(call)])\n", "        del self._calls[call]\n", COALESCING),
-    M("a measured rate", "app/dispatch/coalescer.py", "            admission.ran(units, began)\n", "", COALESCING),
+    M("answered work waits no longer", "app/dispatch/coalescer.py", "        self.admission.waiting -= self._calls.pop(task).units\n", "        del self._calls[task]\n", COALESCING),
+    M("a measured rate", "app/dispatch/coalescer.py", "            admission.ran(call.units, began)\n", "", COALESCING),
     M("the longest queue", "app/dispatch/admission.py", "wait_s > self.queue_s or ", "", ADMISSION),
     M("the deadline of a queue", "app/dispatch/admission.py", " or wait_s + units / self.rate > self.deadline_s", "", ADMISSION),
     M("no refusal on an estimate", "app/dispatch/admission.py", "waited_s < WAITED_SHARE * self.queue_s or ", "", ADMISSION),
     M("idle models are not slow", "app/dispatch/admission.py", "if is_busy or units / seconds > self.rate:", "if True:", ADMISSION),
-    M("calls of a batch", "app/dispatch/coalescer.py", "if len(batch) >= full and", "if False and", COALESCING),
-    M("small jobs one after the other", "app/inference/batch_queue.py", "if items == self.max_items or (items and tokens + padded > self.max_tokens):", "if True:", "tests/unit/inference/test_batch_queue.py"),
+    M("calls of a batch", "app/dispatch/coalescer.py", "if 2 * len(taken) >= most and", "if False and", COALESCING),
+    M("small before large in the encoder", "app/inference/batch_queue.py", "self._small if self._small.items and not is_turn", "self._small if self._small.items and not self._large.items", FAIRNESS),
+    M("large ones' share in the encoder", "app/inference/batch_queue.py", "is_turn = self._large.items and", "is_turn = False and", FAIRNESS),
+    M("no long batch in reserve", "app/inference/batch_queue.py", "            return False\n", "            pass\n", FAIRNESS),
+    M("a large request's calls are told", "app/dispatch/coalescer.py", "seconds, call.large)", "seconds, False)", FAIRNESS),
+    M("calls of small requests' own", "app/dispatch/coalescer.py", "sum(call.large == (queue is self._large) for call in self._calls.values())", "len(self._calls)", FAIRNESS),
+    M("slices", "app/dispatch/coalescer.py", "max(2 * self.full_units, self.admission.rate * SLICES_S / width)", '10.0**9', COALESCING),
+    M("an even part of what is under way", "app/dispatch/coalescer.py", "-(-(self._small.items + under_way) // width)", "most", COALESCING),
+    M("what is done is stored at once", "app/service/single_flight.py", "source.get_loop().call_soon(self._resolve_encoded)", "source.get_loop().call_later(0.02, self._resolve_encoded)", SERVICE),
     M("the fewest calls", "app/dispatch/least_outstanding.py", "if counts[receiver] == least", "if True", "tests/unit/dispatch/test_least_outstanding.py tests/unit/deployments/serve_internals/test_router.py"),
     M("promised calls", "app/dispatch/least_outstanding.py", "        self._promised.append((now, chosen))\n", "", "tests/unit/dispatch/test_least_outstanding.py"),
     M("calls that ended", "deployments/serve_internals/router.py", "        self.calls.ended(replica_id)\n", "", "tests/unit/deployments/serve_internals/test_router.py"),
@@ -98,11 +106,14 @@ OVERLOAD: Final = [
     M("only a sole client gathers for long", "app/cache/client.py", "            if response.sole_client:\n", "            if True:\n", "tests/unit/cache/test_client_gathering.py"),
     M("one slow call", "app/dispatch/admission.py", "units, seconds = _without_slowest([*self._calls])", "units, seconds = map(sum, zip(*self._calls, strict=True))", ADMISSION),
     M("what is done before", "app/dispatch/admission.py", "before = self.waiting if ahead is None else ahead()", "before = self.waiting", ADMISSION),
-    M("a fair queue", "app/dispatch/coalescer.py", "(units if len(items) > self.full else 0)", "0", COALESCING),
-    M("calls that Serve sees", "app/dispatch/coalescer.py", "min(self.max_width - len(self._calls), self._items // self.full)", "0", COALESCING),
+    M("the smallest first", "app/dispatch/request_queue.py", "if self._passed >= TURN - 1 or not self._requests:", "if True:", "tests/unit/dispatch/test_request_queue.py"),
+    M("the oldest has its turn", "app/dispatch/request_queue.py", "self._passed >= TURN - 1 or ", "", "tests/unit/dispatch/test_request_queue.py"),
+    M("only word by word", "app/encoders/long_texts.py", "    if not reads_word_by_word(backend):\n        return encode\n", "", "tests/unit/encoders/test_long_texts.py"),
+    M("as many tokens as are read", "app/encoders/long_texts.py", "and not _is_enough(one)]", "and False]", "tests/unit/encoders/test_long_texts.py"),
+    M("calls that Serve sees", "app/dispatch/coalescer.py", "min(self.max_width - calls, queue.items // self.full)", "0", COALESCING),
     M("calls overlap", "app/dispatch/admission.py", "max(began, self._answered_at) if is_busy", "began if is_busy", ADMISSION),
     M("a rate of late", "app/dispatch/admission.py", "            self._calls.popleft()\n", "            break\n", ADMISSION),
-    M("images that can't be decoded in time", "app/dispatch/admission.py", "        self.check(units, now - next(iter(self._tracked.values()), now))\n", "", "tests/unit/images/test_reader.py"),
+    M("images that can't be decoded in time", "app/dispatch/admission.py", "            raise refusal\n", "            pass\n", "tests/unit/images/test_reader.py"),
     M("a deadline of decoding", "app/images/reader.py", "async with asyncio.timeout(deadline_s):", "async with asyncio.timeout(None):", "tests/unit/images/test_reader.py"),
     M("a batch refused is a 429", "app/api/endpoints/batch.py", "    _check_overloaded(outcomes)\n", "", TROUBLE),
 ]  # fmt: skip
@@ -127,7 +138,7 @@ MODELS: Final = [
 LEFT: Final = [
     M("who leaves is counted out", "app/service/embedding_service.py", "                self.flights.leave(flights, encoder)\n", "                pass\n", SERVICE),
     M("work for nobody ends", "app/service/single_flight.py", "                    flight.source.cancel()\n", "                    pass\n", SERVICE),
-    M("calls for nobody end", "app/dispatch/coalescer.py", "                call.cancel()\n", "                pass\n", COALESCING),
+    M("calls for nobody end", "app/dispatch/coalescer.py", "                task.cancel()\n", "                pass\n", COALESCING),
     M("what is asked anew is another flight", "app/service/single_flight.py", "                continue  # given up, and maybe begun anew\n", "                pass\n", SERVICE),
 ]  # fmt: skip
 

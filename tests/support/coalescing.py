@@ -16,10 +16,12 @@ class Line:
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
         self.seconds: list[float] = []
+        self.large: list[bool] = []
         self._open: list[asyncio.Future[Sequence[int]]] = []
 
-    async def send(self, items: list[int], seconds: float) -> Sequence[int]:
+    async def send(self, items: list[int], seconds: float, large: bool) -> Sequence[int]:
         self.calls.append(items)
+        self.large.append(large)
         self.seconds.append(seconds)
         self._open.append(asyncio.get_running_loop().create_future())
         return await self._open[-1]

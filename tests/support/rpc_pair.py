@@ -37,7 +37,7 @@ class Target:
         self.open: list[asyncio.Future[None]] = []
         self.cancelled = 0
 
-    async def encode_texts(self, texts: list[Any], timeout_s: float, origins: Any) -> EncodeReply:
+    async def encode_texts(self, texts: list[Any], timeout_s: float, origins: Any, large: bool) -> EncodeReply:
         if texts[0] == "fails":
             raise ModelUnavailable("small-model is unavailable.", "model", 30)
         if texts[0] == "breaks":
@@ -51,7 +51,7 @@ class Target:
                 raise
         return reply(repr((texts, timeout_s, origins)).encode())
 
-    async def encode_images(self, crops: list[bytes], timeout_s: float, origins: Any) -> EncodeReply:
+    async def encode_images(self, crops: list[bytes], timeout_s: float, origins: Any, large: bool) -> EncodeReply:
         return reply(b"|".join(crops))
 
     async def tokens(self) -> EncodeReply:

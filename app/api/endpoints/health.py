@@ -37,8 +37,9 @@ async def readyz(request: Request) -> Response:
 async def health(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     service = backend.service
-    details = [_detail(encoder) for encoder in service.encoders.values()]
     stats = await backend.cache.stats()
+    # From here on of one moment: nothing is awaited.
+    details = [_detail(encoder) for encoder in service.encoders.values()]
     reasons = [f"{model.id}: {model.reason}" for model in details if model.status == "unavailable"]
     reasons += [f"{model.note} {model.reason or ''}".strip() for model in details if model.note]
     if not stats.available:

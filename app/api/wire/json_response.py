@@ -25,4 +25,6 @@ def error_response(error: ServiceError, request_id: str, format_: ErrorFormat) -
         headers["www-authenticate"] = 'Bearer realm="embeddings"'
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, round(error.retry_after)))
+    if error.max_items is not None:
+        headers["x-embedding-max-items"] = str(error.max_items)
     return json_response(error_body(error, request_id, format_), status_of(error, format_), headers)

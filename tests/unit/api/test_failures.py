@@ -1,6 +1,16 @@
 """What clients see when a model is overloaded, or an item has ended its replicas."""
 
-from app.errors import NotFinite, Overloaded, RequestRejected, Unavailable, UnknownToken
+import pytest
+
+from app.errors import (
+    DeadlineExceeded,
+    NotFinite,
+    Overloaded,
+    RequestRejected,
+    ServiceError,
+    Unavailable,
+    UnknownToken,
+)
 from tests.support.calling import Service, error_of
 from tests.support.service_fakes import FakeEncoder
 
@@ -17,6 +27,24 @@ def test_overloaded_response_has_retry_after() -> None:
         answer = full.post(path, json=body)
         assert (answer.status_code, error_of(answer)["code"]) == (429, "overloaded")
         assert answer.headers["retry-after"] == "5"
+
+
+@pytest.mark.parametrize("error", [Overloaded("full", retry_after=5), DeadlineExceeded("late", retry_after=1)])
+def test_how_many_items_would_do_is_told_where_it_is_known(error: ServiceError) -> None:
+    error.max_items = 613
+    refused = service(a=error)
+    for path, body in (
+        ("/embed/text", {"texts": ["bb", "a"]}),
+        ("/v1/embeddings", {"model": "small-model", "input": ["bb", "a"]}),
+        ("/embed", {"inputs": ["bb", "a"]}),
+    ):
+        answer = refused.post(path, json=body)
+        assert (answer.status_code, answer.headers["x-embedding-max-items"]) == (error.status, "613")
+    answer = refused.post("/embed/batch", json={"items": [{"text": "a"}, {"text": "bb"}]})
+    assert [item.get("error", {}).get("code") for item in answer.json()["items"]] == [error.code, None]
+    assert (
+        "x-embedding-max-items" not in service(a=Overloaded("full")).post("/embed/text", json={"texts": ["a"]}).headers
+    )
 
 
 def test_a_batch_that_was_taken_in_part_is_answered_in_part() -> None:

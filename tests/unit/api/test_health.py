@@ -68,6 +68,19 @@ def test_without_the_cache_it_is_degraded_and_serves(monkeypatch: pytest.MonkeyP
     assert service.get("/readyz").status_code == 200
 
 
+def test_what_health_says_is_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = with_states("unavailable", "ready", "ready")
+
+    async def slow() -> CacheStats:
+        vars(service.embeddings.encoders[TEXT])["state"] = ModelState(TEXT, "ready", info_of(TEXT))
+        return FIGURES
+
+    monkeypatch.setattr(service.control, "stats", slow)
+    told = service.get("/health").json()
+    assert (told["status"], told["reasons"]) == ("healthy", [])
+    assert [model["status"] for model in told["details"]] == ["ready"] * 3
+
+
 def test_a_note_of_a_stand_in_is_a_reason() -> None:
     service = with_states("ready", "ready", "ready")
     encoder = service.embeddings.encoders[IMAGE]

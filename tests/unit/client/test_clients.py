@@ -143,6 +143,19 @@ def test_a_smaller_service_gets_smaller_requests(kind: str) -> None:
 
 
 @both
+@pytest.mark.parametrize("failure", [error(504, "deadline_exceeded", "late"), error(429, "overloaded", "much")])
+def test_what_a_service_can_not_do_in_time_is_divided_and_not_sent_again_as_it_was(
+    kind: str, failure: httpx.Response
+) -> None:
+    failure.headers["x-embedding-max-items"] = "9"
+    service = FakeService(failure)
+    caller = Caller(kind, service, chunking=Chunking(texts=50))
+    rows = caller.embed_texts(WORDS[:12])
+    np.testing.assert_array_equal(rows, [vector_of(word) for word in WORDS[:12]])
+    assert (service.sizes("texts"), caller.pauses) == ([12, 6, 6], [])
+
+
+@both
 def test_the_index_of_an_error_is_the_callers(kind: str) -> None:
     for place in (0, 57, 102):
         texts = [*WORDS[:place], "", *WORDS[place + 1 :]]

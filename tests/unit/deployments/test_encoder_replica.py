@@ -10,13 +10,13 @@ import pytest
 
 from app.cache.entry import split, unpack
 from app.config.args import Backup, ModelArgs
-from app.errors import InvalidItem, ModelUnavailable
+from app.errors import InvalidItem, ModelUnavailable, without_paths
 from app.telemetry.registry import Registry
 from app.types import ModelInfo, TextInput, TokenIds, TokenizedText, Vector
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from deployments.encoder_replica import EncoderReplica, load_with_backup, without_paths
+    from deployments.encoder_replica import EncoderReplica, load_with_backup
 
 
 @pytest.mark.parametrize(

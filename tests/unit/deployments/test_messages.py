@@ -45,7 +45,15 @@ def test_fields_that_a_version_does_not_know_are_ignored() -> None:
     head, body = pack_call("encode_texts", (["a", Prompted("b", "p")], 1.0, None))
     fields = orjson.loads(head) | {"mood": "good"}
     fields["texts"][1]["mood"] = "good"
-    assert unpack_call(orjson.dumps(fields), body) == ("encode_texts", ["a", Prompted("b", "p")], 1.0, None)
+    assert unpack_call(orjson.dumps(fields), body) == ("encode_texts", ["a", Prompted("b", "p")], 1.0, None, False)
+
+
+def test_a_call_of_a_large_request_says_so_and_one_of_an_older_version_is_of_a_small_one() -> None:
+    head, body = pack_call("encode_texts", (["a"], 1.0, None, True))
+    assert unpack_call(head, body) == ("encode_texts", ["a"], 1.0, None, True)
+    fields = orjson.loads(head)
+    del fields["large"]
+    assert unpack_call(orjson.dumps(fields), body)[-1] is False
 
 
 def test_a_field_that_is_missing_is_named_with_the_versions() -> None:
@@ -98,7 +106,7 @@ def test_images_come_as_they_were() -> None:
     crops = [b"", bytes(range(256)) * 3, b"x"]
     head, body = pack_call("encode_images", (crops, 2.5, [("00-trace", 2), ("", 1)]))
     assert body == b"".join(crops)
-    assert unpack_call(head, body) == ("encode_images", crops, 2.5, [("00-trace", 2), ("", 1)])
+    assert unpack_call(head, body) == ("encode_images", crops, 2.5, [("00-trace", 2), ("", 1)], False)
 
 
 texts = (
@@ -110,7 +118,13 @@ texts = (
 
 @given(items=st.lists(texts), origins=st.none() | st.lists(st.tuples(st.text(), st.integers(1, 9)), min_size=1))
 def test_texts_of_each_kind_come_as_they_were(items: list[TextInput], origins: Any) -> None:
-    assert unpack_call(*pack_call("encode_texts", (items, 1.0, origins))) == ("encode_texts", items, 1.0, origins)
+    assert unpack_call(*pack_call("encode_texts", (items, 1.0, origins))) == (
+        "encode_texts",
+        items,
+        1.0,
+        origins,
+        False,
+    )
 
 
 def test_what_is_no_unicode_is_not_packed() -> None:

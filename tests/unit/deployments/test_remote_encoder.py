@@ -40,12 +40,14 @@ class Handle:
         self.seconds = seconds
         self.calls: list[tuple[list[str], float]] = []
         self.alone: list[str] = []
+        self.kinds: list[tuple[bool, ...]] = []
 
     def options(self, method_name: str, stream: bool = False, **_: Any) -> "Handle | Alone":
         return Alone(self) if stream else self
 
-    async def remote(self, items: list[str], timeout_s: float, *_: Any) -> EncodeReply:
+    async def remote(self, items: list[str], timeout_s: float, origins: Any, *kind: bool) -> EncodeReply:
         self.calls.append((list(items), timeout_s))
+        self.kinds.append(kind)
         self.clock.now += self.seconds
         end = self.ends.pop(0) if self.ends else "well"
         if end == HANGS:
@@ -88,6 +90,22 @@ async def test_an_encoder_is_told_the_time_that_is_left() -> None:
     futures = [encoder.encode_texts([text])[0] for text in ("a", "b", "c")]
     await asyncio.gather(*futures)
     assert handle.calls == [(["a"], 30.0), (["b"], 23.0), (["c"], 16.0)]
+
+
+async def test_an_encoder_is_told_what_is_of_a_large_request() -> None:
+    handle = Handle(Clock())
+    encoder = encoder_of(handle, batch_size=2)
+    # A hundred tokens each make a micro-batch of 1,024 of ten of them.
+    long = ["x" * 400] * 12
+    for texts in (["a"], [*"ab"], [*"abc"], long[:2], long[:1]):
+        await asyncio.gather(*encoder.encode_texts(texts))
+    assert list(zip(map(len, [items for items, _ in handle.calls]), handle.kinds, strict=True)) == [
+        (1, ()), (2, ()), (2, (True,)), (1, (True,)), (2, ()), (1, ()),
+    ]  # fmt: skip
+    handle.calls.clear()
+    encoder = encoder_of(handle, batch_size=32)
+    await asyncio.gather(*encoder.encode_texts(long))
+    assert [handle.kinds[-1], len(handle.calls[0][0])] == [(True,), 12]
 
 
 async def test_what_died_with_its_replica_goes_alone() -> None:

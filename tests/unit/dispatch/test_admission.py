@@ -40,11 +40,8 @@ def run(admission: AdmissionControl[int], clock: Clock, seconds: float, calls: i
 
 def refused(admission: AdmissionControl[int], items: Sequence[int] = (1,), waited_s: float = 4.0) -> float | None:
     """The seconds that a client is told to wait."""
-    try:
-        admission.check(units(items), waited_s)
-    except Overloaded as error:
-        return error.retry_after
-    return None
+    refusal = admission.refusal(units(items), waited_s)
+    return refusal.retry_after if refusal is not None else None
 
 
 def run_busy(admission: AdmissionControl[int], clock: Clock, seconds: float, calls: int) -> None:

@@ -29,15 +29,31 @@ async def test_as_many_calls_as_the_receivers_can_use() -> None:
     assert line.calls == [[0], [1]]
     width = 3  # another replica has come
     await submit(coalescer, [4])
-    assert line.calls == [[0], [1], [2, 3, 4]]
+    assert line.calls == [[0], [1], [2, 3]]
     width = 0  # none is known: one call is still tried
     await submit(coalescer, [5])
     for call in (0, 1):
         await line.answer(call)
     assert len(line.calls) == 3
     await line.answer(2)
-    assert line.calls[3:] == [[5]]
+    assert line.calls[3:] == [[4, 5]]
     await line.answer(3)
+
+
+async def test_each_call_has_an_even_part_of_what_is_under_way_and_waits() -> None:
+    """Then a few clients' texts are computed on while the others' are on the wire."""
+
+    line = Line()
+    coalescer = Coalescer(line.send, lambda: 2, admission())
+    for item in range(8):
+        await submit(coalescer, [item])
+    for call in range(5):
+        await line.answer(call)
+        for item in line.calls[call]:
+            await submit(coalescer, [item])
+    assert [len(call) for call in line.calls] == [1, 1, 4, 3, 1, 3, 4]
+    for call in (5, 6):
+        await line.answer(call)
 
 
 async def test_a_pile_is_spread_over_the_free_calls_but_not_too_thin() -> None:
@@ -59,9 +75,9 @@ async def test_what_several_requests_share_is_no_longer_than_a_full_batch() -> N
     futures = [*await submit(coalescer, [0])]
     for items in ([1], [2], [3, 4, 5], [6], [7, 8]):
         futures += await submit(coalescer, items)
-    for call in range(3):
+    for call in range(4):
         await line.answer(call)
-    assert line.calls == [[0], [1, 2, 3, 4, 5], [6, 7, 8]]
+    assert line.calls == [[0], [1, 2], [3, 4, 5], [6, 7, 8]]
     assert await asyncio.gather(*futures) == [2 * i for i in range(9)]
 
 
@@ -96,7 +112,7 @@ async def test_a_call_belongs_to_no_request() -> None:
     request: ContextVar[str | None] = ContextVar("request", default=None)
     calls_of: dict[str | None, list[asyncio.Future[Sequence[int]]]] = {}
 
-    async def send(items: list[int], seconds: float) -> Sequence[int]:
+    async def send(items: list[int], seconds: float, large: bool) -> Sequence[int]:
         answer: asyncio.Future[Sequence[int]] = asyncio.get_running_loop().create_future()
         calls_of.setdefault(request.get(), []).append(answer)
         return await answer
@@ -141,20 +157,51 @@ async def test_a_call_has_the_time_that_is_left_to_the_last_of_its_items() -> No
     await line.answer(1)
 
 
-async def test_a_small_request_overtakes_large_ones_and_they_do_not_starve() -> None:
+async def test_small_requests_have_calls_of_their_own_and_a_large_one_leaves_in_slices() -> None:
     line = Line()
     coalescer = Coalescer(line.send, lambda: 1, admission(), max_items=2, full=2)
-    await submit(coalescer, [0])
-    await submit(coalescer, range(100, 108))
-    await submit(coalescer, [1])
-    for call in range(8):
+    large = await submit(coalescer, range(100, 106))
+    for item in range(3):
+        await submit(coalescer, [item])
+    assert list(zip(line.calls, line.large, strict=True)) == [([100, 101], True), ([0], False)]
+    await line.answer(1)
+    await line.answer(0)
+    assert list(zip(line.calls, line.large, strict=True))[2:] == [([1, 2], False), ([102, 103], True)]
+    # What is done of a large one is known at once.
+    assert [future.done() for future in large] == [True] * 2 + [False] * 4
+    for call in (2, 3, 4):
         await line.answer(call)
-        await submit(coalescer, [2 + call])
-    # The large one is overtaken until as much has left as it has itself.
-    assert line.calls[:5] == [[0], [1, 100], [2, 101], [3, 102], [4, 103]]
-    assert line.calls[5:] == [[104, 105], [106, 107], [5, 6], [7, 8]]
-    await line.answer(8)
-    await line.answer(9)
+    assert [future.result() for future in large] == [2 * item for item in range(100, 106)]
+
+
+async def test_slices_have_a_bounded_cost_and_their_items_are_alike() -> None:
+    line = Line()
+    account: AdmissionControl[int] = AdmissionControl("model", sum, LARGE, LARGE)
+    coalescer = Coalescer(line.send, lambda: 1, account, full=4, full_units=10)
+    account.rate = 1.0
+    futures = await submit(coalescer, [9, 1, 30, 9, 2, 8, 2])
+    for call in range(3):
+        await line.answer(call)
+    assert line.calls == [[30], [9, 9], [8, 2, 2, 1]]
+    assert await asyncio.gather(*futures) == [18, 2, 60, 18, 4, 16, 4]
+    # A receiver that is quicker is given more at once.
+    account.rate = 1000.0
+    await submit(coalescer, [9] * 20)
+    assert line.calls[3:] == [[9] * 20]
+    await line.answer(3)
+
+
+async def test_small_requests_share_a_call_of_a_micro_batch_also_by_their_cost() -> None:
+    line = Line()
+    account: AdmissionControl[int] = AdmissionControl("model", sum, LARGE, LARGE)
+    coalescer = Coalescer(line.send, lambda: 1, account, full=32, full_units=10)
+    await submit(coalescer, [1])
+    for item in (4, 5, 6, 7, 10):
+        await submit(coalescer, [item])
+    for call in range(3):
+        await line.answer(call)
+    assert line.calls == [[1], [4, 5, 6], [7, 10]]
+    assert not any(line.large)
 
 
 async def test_calls_beyond_the_width_are_made_where_they_are_full_and_no_more_than_that() -> None:

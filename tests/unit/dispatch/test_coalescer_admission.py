@@ -48,26 +48,28 @@ async def test_how_long_calls_take_is_told() -> None:
 
 async def test_too_much_is_refused_before_it_waits() -> None:
     line, clock = Line(), Clock()
-    account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock, waiting=10**6)
+    account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock)
+    account.rate = 0.4
     coalescer = Coalescer(line.send, lambda: 1, account)
     await submit(coalescer, [1])
     clock.now += 1
     await submit(coalescer, [2])  # nothing waits in the queue
     clock.now += 1
-    with pytest.raises(Overloaded):
+    with pytest.raises(Overloaded, match=r"5\.0 s"):
         coalescer.submit([3])
-    assert (line.calls, len(coalescer), account.waiting) == ([[1]], 1, 10**6 + 2)
+    assert (line.calls, len(coalescer), account.waiting) == ([[1]], 1, 2)
     await line.answer(0)
     await submit(coalescer, [4])
     assert line.calls == [[1], [2]]
     await line.answer(1)
     await line.answer(2)
-    assert account.waiting == 10**6
+    assert account.waiting == 0
 
 
 async def test_what_waits_beyond_the_width_counts_as_waiting() -> None:
     line, clock = Line(), Clock()
-    account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock, waiting=10**6)
+    account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock)
+    account.rate = 0.2
     coalescer = Coalescer(line.send, lambda: 1, account, full=1, max_width=2)
     await submit(coalescer, [1])
     clock.now += 1
@@ -87,33 +89,46 @@ async def test_a_request_is_refused_for_what_waits_before_it_only() -> None:
     """At 1,000 items a second, with 4 s of queue: two requests of 5,000 wait, and single ones come."""
 
     line, clock = Line(), Clock()
-    account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock, waiting=10**6)
-    for _ in range(3):
-        clock.now += 1
-        account.ran(1000 - CALL_UNITS, clock.now - 1)
-    account.waiting = 0
-    coalescer = Coalescer(line.send, lambda: 1, account, max_items=1)
+    account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 12.0, clock)
+    account.rate = 1000.0
+    coalescer = Coalescer(line.send, lambda: 1, account, max_items=1, full_units=1000)
     await submit(coalescer, [0])
     large = coalescer.submit(range(5000)) + coalescer.submit(range(5000))
     clock.now += 2
-    with pytest.raises(Overloaded, match=r"10\.0 s"):
+    with pytest.raises(Overloaded, match=r"10\.0 s") as refused:
         coalescer.submit(range(5000))
+    assert refused.value.max_items is None
+    large += coalescer.submit(range(3000))  # done before those
     assert coalescer.refusal() is None
-    [small] = await submit(coalescer, [1])
+    await submit(coalescer, [1])
     others = [future for _ in range(400) for future in coalescer.submit(range(10))]
+    clock.now += 1
     # Now there are 4 s of small ones before the next, and it is refused too.
     with pytest.raises(Overloaded, match=r"4\.0 s"):
         coalescer.submit([2])
     assert coalescer.refusal() is not None
-    await line.answer(0)
-    assert line.calls == [[0], [1]]
-    await line.answer(1)
-    assert await small == 2
+    assert line.calls == [[0], [0]]
     for future in large + others:
         future.cancel()
     coalescer.trim()
     await turns()
-    assert (len(coalescer), coalescer.calls, account.waiting) == (0, 0, 0)
+    assert coalescer.refusal() is None
+    assert (len(coalescer), coalescer.calls, account.waiting) == (1, 1, 2)
+    await line.answer(0)
+
+
+async def test_a_request_that_is_too_large_by_itself_hears_how_much_is_not() -> None:
+    line, clock = Line(), Clock()
+    account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock)
+    account.rate = 10.0
+    coalescer = Coalescer(line.send, lambda: 1, account, max_items=1)
+    coalescer.submit(range(40))
+    clock.now += 1
+    with pytest.raises(Overloaded) as refused:
+        coalescer.submit(range(300))
+    assert (str(refused.value), refused.value.max_items, refused.value.retry_after) == (
+        "model has 4.0 s of work waiting. It can do about 260 of these 300 items within 30 s.", 260, 4
+    )  # fmt: skip
 
 
 async def test_a_call_that_is_cancelled_before_its_first_step_waits_no_longer() -> None:

@@ -16,7 +16,13 @@ from tests.support.scheduling import Model, scheduler_of, submit, work_of
 
 async def test_a_failing_item_costs_only_its_own_caller(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, "app.inference.scheduler"):
-        model = Model(busy=False, faults={7: ValueError("secret"), 9: InvalidItem("too odd", "texts.1")})
+        model = Model(
+            busy=False,
+            faults={
+                7: ValueError("no kernel in /opt/lib/secret/kernels.xml\nat line 7"),
+                9: InvalidItem("too odd", "texts.1"),
+            },
+        )
         scheduler = scheduler_of(model)
         blocker, works = work_of([0]), [work_of([1]), work_of([6, 7, 8]), work_of([5, 9]), work_of([9])]
         await asyncio.gather(*(scheduler.submit(work) for work in (blocker, *works)))
@@ -24,13 +30,13 @@ async def test_a_failing_item_costs_only_its_own_caller(caplog: pytest.LogCaptur
         assert [sorted(work.errors) for work in works] == [[], [1], [1], [0]]
         error = works[1].errors[1]
         assert type(error) is InternalError
-        assert error.message == "The model failed on this item (ValueError)."
+        assert error.message == "The model failed on this item (ValueError: no kernel in kernels.xml)."
         assert works[2].errors[1] is model.faults[9]
         # Each item of a failed slice again, but a single one whose fault is known already.
         assert model.started == [[0], [1], [6, 7, 8], [5, 9], [9], [6], [7], [8], [5], [9]]
     [record] = caplog.records
     assert record.exc_info is not None
-    assert str(record.exc_info[1]) == "secret"
+    assert str(record.exc_info[1]) == "no kernel in /opt/lib/secret/kernels.xml\nat line 7"
 
 
 async def test_who_succeeded_does_not_wait_for_who_failed() -> None:

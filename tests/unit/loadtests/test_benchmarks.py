@@ -1,13 +1,15 @@
 """What the benchmarks compute themselves; what they measure is theirs to say."""
 
+import asyncio
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from loadtests import bench, bench_peers, workloads
+from loadtests import bench, bench_fairness, bench_peers, workloads
 from loadtests.bench_peers import Result, Row
 from loadtests.measuring import Run, percentile_ms
 from loadtests.systems import System, write_results
@@ -81,3 +83,30 @@ def test_make_bench_runs_all_parts_and_its_sisters_one() -> None:
     assert bench.arguments(["cache"]).parts == ["cache"]
     with pytest.raises(SystemExit):
         bench.arguments(["nothing"])
+
+
+async def test_singles_beside_piles_are_counted_and_refused_piles_come_again() -> None:
+    sizes: list[int] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                texts = orjson.loads(await reader.readexactly(length))["inputs"]
+                sizes.append(len(texts))
+                status = b"429 Too Many Requests" if len(texts) > 1 else b"200 OK"
+                writer.write(b"HTTP/1.1 " + status + b"\r\nretry-after: 0\r\ncontent-length: 2\r\n\r\n{}")
+        writer.close()
+
+    listening = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    server = bench_fairness.Server("m", "127.0.0.1", port, "/embed", lambda texts: workloads.body(inputs=texts))
+    seen = await bench_fairness.beside(
+        server, 2, texts=3, words=4, seconds=0.0, head_start_s=0.01, think_s=0.0, least=2
+    )
+    listening.close()
+    assert (len(seen.seconds), seen.refused, seen.piles_done) == (2, 0, 0)
+    assert seen.piles_refused > 0
+    assert set(sizes) == {1, 3}
+    row = {"piles": 2, "system": "m"} | seen.figures()
+    assert bench_fairness.table([row]).splitlines()[2].split("|")[4:6] == [f" {row['p99']} ", " 2 "]

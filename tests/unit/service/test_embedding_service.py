@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from app.errors import DeadlineExceeded, InvalidItem, ModelNotFound, ModelUnavailable, Overloaded, PayloadTooLarge
+from app.service.batch import Item, Outcome, embed_mixed
 from app.service.embedding_service import EmbeddingService
 from app.service.encoder import ModelState
 from app.service.request_context import RequestContext, use
@@ -171,13 +172,38 @@ async def test_the_deadline_passes_and_the_work_is_given_up() -> None:
     encoder, cache = FakeEncoder(), FakeCache()
     encoder.held = True
     service = service_of(encoder, cache=cache, deadline_s=0.01)
-    with pytest.raises(DeadlineExceeded, match=r"within 0\.01 s"):
-        await service.embed_texts(["a", "bb"])
+    with pytest.raises(DeadlineExceeded, match=r"did not answer within 0\.01 s"):
+        (await service.embed_texts(["a", "bb"])).table()
     encoder.answer()
     await turns()
     assert (encoder.trims, cache.entries, len(service.flights)) == (1, {}, 0)
     encoder.held = False
     assert lengths(await service.embed_texts(["bb"])) == [2]
+
+
+async def test_what_is_done_at_the_deadline_is_kept_and_the_next_request_goes_on_from_there() -> None:
+    encoder, cache = FakeEncoder(), FakeCache()
+    encoder.held = True
+    service = service_of(encoder, cache=cache, deadline_s=0.05)
+    request = await start(service, ["a", "bb", "ccc", "dddd", "eeeee"])
+    for count in (2, 1):
+        encoder.answer_some(count)
+        await turns()
+    assert (cache.puts, len(service.flights)) == ([("first", 2), ("first", 1)], 2)
+    result = await request
+    assert [isinstance(entry, bytes) for entry in result.entries] == [True] * 3 + [False] * 2
+    with pytest.raises(DeadlineExceeded) as late:
+        result.table()
+    assert late.value.message == (
+        "The model did 3 of 5 items within 0.05 s. They are cached: send the same request again to go on from "
+        "there, or at most 3 new items at once."
+    )
+    assert (late.value.max_items, late.value.retry_after) == (3, 1)
+    assert (len(service.flights), encoder.trims) == (0, 1)
+    again = await start(service, ["a", "bb", "ccc", "dddd", "eeeee"])
+    assert encoder.calls[1:] == [["dddd", "eeeee"]]
+    encoder.answer()
+    assert lengths(await again) == [1, 2, 3, 4, 5]
 
 
 async def test_cancelled_request_cancels_its_items(caplog: pytest.LogCaptureFixture) -> None:
@@ -290,3 +316,24 @@ async def test_logging_is_quiet_when_all_is_well(caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.INFO):
         await service_of(FakeEncoder()).embed_texts(["a"])
     assert [record for record in caplog.records if record.name.startswith("app")] == []
+
+
+async def test_a_mixed_batch_is_one_request_to_its_model_whatever_its_batch_size() -> None:
+    encoder, other = FakeEncoder(), FakeEncoder("other/model")
+    service = service_of(encoder, other, text_bytes=8)
+    await service.embed_texts(["bb"])
+    texts = ["a", "bb", "ccc", "much too long", "dddd"]
+    items = [Item("text", text, None) for text in texts] + [Item("text", "x", "other/model")]
+    outcomes, batches = await embed_mixed(service, items, 2)
+    assert (encoder.calls, other.calls, batches) == ([["bb"], ["a", "ccc", "dddd"]], [["x"]], 3)
+    wrong = outcomes[3]
+    assert isinstance(wrong, PayloadTooLarge)
+    assert (wrong.message, wrong.param) == ("`items.3` has 13 bytes; at most 8 per text.", "items.3")
+    assert [outcome.cached for outcome in outcomes if isinstance(outcome, Outcome)] == [False, True] + [False] * 3
+
+
+async def test_a_mixed_batch_is_cut_only_where_a_request_could_not_have_more() -> None:
+    encoder = FakeEncoder()
+    service = service_of(encoder, texts=3)
+    outcomes, batches = await embed_mixed(service, [Item("text", text * 2, None) for text in "abcdefg"], 100)
+    assert ([len(call) for call in encoder.calls], batches, len(outcomes)) == ([3, 3, 1], 1, 7)

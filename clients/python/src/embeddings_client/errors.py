@@ -42,6 +42,8 @@ class ServiceError(Exception):
     code = "internal_error"
     # Set by the client: the id of the response that carried this error.
     request_id: str | None = None
+    # About so many items would have been in time, of a request that was not.
+    max_items: int | None = None
 
     def __init__(self, message: str, param: str | None = None, retry_after: float | None = None) -> None:
         # Every argument goes to the base: pickle rebuilds exceptions from `args`, and errors cross processes.

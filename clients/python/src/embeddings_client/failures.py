@@ -56,6 +56,8 @@ def error_of(response: httpx.Response) -> ServiceError:
     if isinstance(code, str):
         error.code = code
     error.request_id = body.get("requestId") or response.headers.get("x-request-id")
+    most = response.headers.get("x-embedding-max-items", "")
+    error.max_items = int(most) if most.isdecimal() else None
     return error
 
 

@@ -72,13 +72,16 @@ class Operation(ABC, Generic[T, R]):
         """Join the results of all chunks, in order."""
 
     def halves(self, chunk: Chunk[T], error: ServiceError) -> Sequence[Chunk[T]]:
-        """Split a chunk that exceeded the service's limits, which may be lower than this client assumes.
+        """Split a chunk that exceeded the service's limits, which may be lower than this client assumes, or what it can
+        do in time.
 
         Raises:
             ServiceError: The given error, with its index relative to all items, if splitting does not help.
         """
-        whole = isinstance(error, PayloadTooLarge) and error.param in (None, self.field)
-        if not whole or len(chunk.items) < 2:
+        whole = (
+            isinstance(error, PayloadTooLarge) and error.param in (None, self.field)
+        ) or error.max_items is not None
+        if not (whole or error.max_items) or len(chunk.items) < 2:
             raise with_shifted_index(error, self.field, chunk.start)
         return chunk.halves()
 

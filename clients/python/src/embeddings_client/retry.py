@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from embeddings_client.errors import DeadlineExceeded, RequestRejected, ServiceError, TooManyRequests, Unavailable
 from embeddings_client.failures import TimedOut
 
-# 429, 502, 503, 504 and broken connections. A request that used up the client's timeout would do so again.
+# 429, 502, 503, 504 and broken connections. A request that used up the client's timeout would do so again. One that
+# asks for more than can be done in time is divided.
 _TRANSIENT = (TooManyRequests, Unavailable, DeadlineExceeded)
 _PERMANENT = (RequestRejected, TimedOut)
 # Clients that got the same Retry-After must not return at the same time.
@@ -62,7 +63,7 @@ class Attempts:
         if error.retry_after is not None:
             pause = max(pause, error.retry_after * (1 + _JITTER * self._random()))
         self._failures += 1
-        transient = isinstance(error, _TRANSIENT) and not isinstance(error, _PERMANENT)
+        transient = isinstance(error, _TRANSIENT) and not isinstance(error, _PERMANENT) and error.max_items is None
         if not transient or self._failures >= policy.attempts or now + pause >= self._ends:
             raise error
         return pause

@@ -1,0 +1,193 @@
+"""A stranger's single texts beside somebody else's piles. Run: `make bench-fairness`.
+
+A pile is a client that sends one large request after the other. Beside 0, 1, 4 and 16 of them, another client sends one
+short text again and again. Also Infinity, where `make bench-peers` has installed it, and any server by address:
+`PEERS="tei=http://127.0.0.1:8080"`.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from loadtests import autogroup, workloads
+from loadtests.http_load import Answer, Connection
+from loadtests.measuring import load, one_by_one, percentile_ms
+from loadtests.peer import ENVIRONMENT, prepared
+from loadtests.systems import infinity, machine, this_service, write_results
+
+TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+# What a refused client waits, unless it is told how long.
+PAUSE_S = 1.0
+# From the piles' begin to the first single.
+HEAD_START_S = 0.5
+# Between two singles.
+THINK_S = 0.05
+# How other servers are asked: path, and body of texts.
+DIALECTS: dict[str, Callable[[Sequence[str], str], bytes]] = {
+    "/embed": lambda texts, model: workloads.body(inputs=texts, truncate=True),
+    "/v1/embeddings": lambda texts, model: workloads.body(input=texts, model=model),
+    "/embeddings": lambda texts, model: workloads.body(input=texts, model=model),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    name: str
+    host: str
+    port: int
+    path: str
+    body: Callable[[Sequence[str]], bytes]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the client of single texts saw, and how many large requests were answered."""
+
+    seconds: list[float] = field(default_factory=list)
+    refused: int = 0
+    piles_done: int = 0
+    piles_refused: int = 0
+
+    def figures(self) -> dict[str, float | int | None]:
+        def ms(percentile: float) -> float | None:
+            return round(percentile_ms(self.seconds, percentile), 1) if self.seconds else None
+
+        return {
+            "p50": ms(50), "p99": ms(99), "max": ms(100), "answered": len(self.seconds), "refused": self.refused,
+            "piles_done": self.piles_done, "piles_refused": self.piles_refused,
+        }  # fmt: skip
+
+
+async def beside(
+    server: Server,
+    piles: int,
+    *,
+    texts: int,
+    words: int,
+    seconds: float,
+    head_start_s: float = HEAD_START_S,
+    think_s: float = THINK_S,
+    least: int = 1,
+) -> Seen:
+    """Singles for so many seconds, and `least` in any case, while `piles` clients send large requests."""
+    seen, number = Seen(), iter(range(10**9))
+    over = time.perf_counter() + head_start_s + seconds
+
+    async def large() -> None:
+        connection = Connection(server.host, server.port)
+        try:
+            while True:
+                body = server.body(workloads.words(texts, words, seed=time.time_ns() + next(number)))
+                answer = await connection.post(server.path, body)
+                if answer.status == 200:
+                    seen.piles_done += 1
+                else:
+                    seen.piles_refused += 1
+                    await asyncio.sleep(_retry_after_s(answer))
+        finally:
+            connection.abort()
+
+    async def singles() -> None:
+        connection = Connection(server.host, server.port)
+        await asyncio.sleep(head_start_s)
+        while time.perf_counter() < over or len(seen.seconds) + seen.refused < least:
+            answer = await connection.post(server.path, server.body(workloads.short(1)))
+            if answer.status == 200:
+                seen.seconds.append(answer.seconds)
+            else:
+                seen.refused += 1
+            await asyncio.sleep(think_s)
+        await connection.close()
+
+    tasks = [asyncio.create_task(large()) for _ in range(piles)]
+    try:
+        await singles()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return seen
+
+
+def _retry_after_s(answer: Answer) -> float:
+    lines = [line.partition(b":") for line in answer.head.split(b"\r\n")]
+    told = [value for name, _, value in lines if name.lower() == b"retry-after"]
+    return float(told[0]) if told else PAUSE_S
+
+
+def at(name: str, address: str) -> Server:
+    """A server that runs already; its dialect is found by asking."""
+    url = urlsplit(address)
+    host, port = url.hostname or "127.0.0.1", url.port or 80
+    for path, body in DIALECTS.items():
+        server = Server(name, host, port, path, lambda texts, body=body: body(texts, TEXT_MODEL))  # type: ignore[misc]
+        try:
+            answer = asyncio.run(Connection(host, port).post(path, server.body(["dialect"])))
+        except OSError as error:
+            raise SystemExit(f"{name}: nobody at {address}: {error}") from None
+        if answer.status == 200:
+            return server
+    raise SystemExit(f"{name}: {address} answers none of {', '.join(DIALECTS)} with 200.")
+
+
+@contextmanager
+def servers(peers: str, with_infinity: bool) -> Iterator[list[Server]]:
+    with ExitStack() as stack:
+        stack.enter_context(autogroup.off())
+        ours = stack.enter_context(this_service())
+        found = [Server("ours", "127.0.0.1", ours.port, ours.text_path, ours.texts)]
+        if with_infinity and ENVIRONMENT.exists():
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            peer = prepared(Path(folder), TEXT_MODEL)
+            other = stack.enter_context(infinity(peer.python, peer.text_model, None, "optimum"))
+            found.append(Server(other.name, "127.0.0.1", other.port, other.text_path, other.texts))
+        found += [at(*peer.split("=", 1)) for peer in peers.replace(",", " ").split()]
+        yield found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--piles", type=int, nargs="+", default=[0, 1, 4, 16])
+    parser.add_argument("--texts", type=int, default=500, help="of a large request")
+    parser.add_argument("--words", type=int, default=200, help="of each of its texts")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of singles beside each number of piles")
+    parser.add_argument("--no-peer", action="store_true", help="without Infinity")
+    parser.add_argument("--out", type=Path, default=Path("loadtests/results.json"))
+    args = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    with servers(os.environ.get("PEERS", ""), not args.no_peer) as found:
+        for server in found:
+            for _ in range(2):  # kernels of all shapes
+                for bodies in (
+                    [server.body(workloads.short(1))] * 5,
+                    [server.body(workloads.words(64, args.words, 1))],
+                ):
+                    if server.host == "127.0.0.1":
+                        one_by_one(server.port, "POST", server.path, bodies)
+        for piles in args.piles:
+            for server in found:
+                seen = asyncio.run(beside(server, piles, texts=args.texts, words=args.words, seconds=args.seconds))
+                rows.append({"piles": piles, "system": server.name, **seen.figures()})
+                print(rows[-1], file=sys.stderr, flush=True)
+                time.sleep(3.0)
+    print(table(rows))
+    write_results(args.out, "fairness", {"machine": machine(), "load_after": load(), "rows": rows})
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    lines = ["| piles | system | p50 ms | p99 ms | answered | refused | piles answered |", "|---" * 7 + "|"]
+    names = ("piles", "system", "p50", "p99", "answered", "refused", "piles_done")
+    return "\n".join([*lines, *("| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows)])
+
+
+if __name__ == "__main__":
+    main()
