@@ -18,12 +18,12 @@ OPTIONS = registry.options_for(ModelArgs(id="m", device="cpu"), 2, Path("cache")
 
 
 def write(folder: Path, shapes: Sequence[Sequence[int]], **config: Any) -> Graph:
-    """A model's folder whose weights' header has tensors of these shapes, in two files, and no weights."""
+    """A model's folder whose weights' header has tensors of these shapes, one a file, and no weights."""
     (folder / "config.json").write_text(json.dumps(config))
-    for number, part in enumerate((shapes[:1], shapes[1:])):
-        tensors = {f"t{i}": {"dtype": "BF16", "shape": shape, "data_offsets": [0, 0]} for i, shape in enumerate(part)}
+    for number, shape in enumerate(shapes):
+        tensors: dict[str, Any] = {"t": {"dtype": "BF16", "shape": shape, "data_offsets": [0, 0]}}
         header = json.dumps(tensors | {"__metadata__": {"format": "pt"}}).encode()
-        (folder / f"model-0000{number + 1}-of-00002.safetensors").write_bytes(
+        (folder / f"model-0000{number + 1}-of-0000{len(shapes)}.safetensors").write_bytes(
             len(header).to_bytes(8, "little") + header
         )
     return Graph(str(folder), str(folder), "0", "text", 8)
