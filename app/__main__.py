@@ -15,7 +15,8 @@ from app.config.file import read_args
 from app.config.settings import AppArgs, ClientSettings, LaunchSettings, image_model_is_chosen, process_environment
 from app.encoders.weights import pull, resolve
 from app.errors import ServiceError
-from app.local.launcher import SERVE_HERE, Launcher, access_notice
+from app.local import logs
+from app.local.launcher import REFUSED, SERVE_HERE, Launcher, access_notice
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,6 +36,8 @@ def main(argv: list[str] | None = None) -> int:
             return _complain(_message(error))
     try:
         settings = LaunchSettings.from_environment()
+        if options.command == "logs":
+            return logs.show(settings.port, options.follow, _say)
         # Read by the child too; a mistake in it is reported before anything starts.
         args = read_args(Path(options.config)).with_environment()
         if options.command in ("serve", "dev"):
@@ -47,19 +50,19 @@ def main(argv: list[str] | None = None) -> int:
     if options.command != SERVE_HERE:
         _say(notice)
         return Launcher(settings, options.config, _say, options.command == "dev", given).run()
-    _serve_here(args.model_copy(update={"shapes_clip_may_serve": not image_model_is_chosen()}), settings)
-    return 0
+    return _serve_here(args.model_copy(update={"shapes_clip_may_serve": not image_model_is_chosen()}), settings)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m app", description="Text and image embeddings over HTTP.")
     parser.add_argument("--config", default="serve_config.yaml", help="Serve config file to take `args` from")
-    commands = parser.add_subparsers(
-        dest="command", metavar="serve | dev | pull | inspect | key | embed | embed-corpus | search"
-    )
+    names = "serve | dev | logs | pull | inspect | key | embed | embed-corpus | search"
+    commands = parser.add_subparsers(dest="command", metavar=names)
     commands.add_parser("serve", help="run the service on this machine (the default)")
     commands.add_parser("dev", help="the same, restarted when a source file changes")
     commands.add_parser(SERVE_HERE)
+    shown = commands.add_parser("logs", help="show the logs of the service at PORT, or of the last one there")
+    shown.add_argument("--follow", "-f", action="store_true", help="go on with what is written from now on")
     pull = commands.add_parser("pull", help="fetch a model's files ahead of time, with progress")
     pull.add_argument("model", help="hub id or short name, e.g. all-mpnet-base-v2")
     pull.add_argument("--revision", help="commit, tag or branch")
@@ -77,22 +80,28 @@ def _parser() -> argparse.ArgumentParser:
 
 def _pull(model: str, revision: str | None) -> int:
     try:
-        weights = pull(model, revision)
+        pull(model, revision)
     except ServiceError as error:
         try:
             weights = resolve(model, revision, offline=True)
         except ServiceError:
             return _complain(error.message)
         _say(f"{error.message} The files are here already ({weights.source}).")
+        _say(f"{weights.id} is at {weights.directory}")
+        return 0
     return inspect.run(model, revision, _say, _complain)
 
 
-def _serve_here(args: AppArgs, settings: LaunchSettings) -> None:
+def _serve_here(args: AppArgs, settings: LaunchSettings) -> int:
     # Imported late: the launcher and the other commands need no Ray.
     from app.main import build
-    from deployments.local import run
+    from deployments.local import lacks, run
 
+    if (lack := lacks(args)) is not None:
+        _say(lack)
+        return REFUSED
     run(build(args), settings)
+    return 0
 
 
 def _asks(options: argparse.Namespace) -> Callable[[argparse.Namespace, ClientSettings], int] | None:

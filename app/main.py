@@ -55,9 +55,12 @@ def options(placement: Placement) -> dict[str, Any]:
         actor["memory"] = placement.memory
     if placement.accelerator_type is not None:
         actor["accelerator_type"] = placement.accelerator_type
+    scaling = placement.autoscaling
+    # Where nothing scales, no replica has to report its load all the time.
+    fixed = scaling.min_replicas == scaling.max_replicas
     return {
         "ray_actor_options": actor,
-        "autoscaling_config": placement.autoscaling.model_dump(),
+        **({"num_replicas": scaling.min_replicas} if fixed else {"autoscaling_config": scaling.model_dump()}),
         "max_ongoing_requests": placement.max_ongoing_requests,
         "health_check_period_s": placement.health_check_period_s,
         "health_check_timeout_s": placement.health_check_timeout_s,

@@ -17,7 +17,7 @@ from deployments.metrics import Reporter
 from deployments.named_actor import NAMESPACE, NamedActor, actor_name, ask_gcs, other_settings
 
 # A detached actor outlives redeploys with the code that it began with: a new protocol needs a new kind.
-KIND = "cache-v3"
+KIND = "cache-v4"
 # Less than a caller waits for `clear`: Ray's control store may be away.
 OTHERS_S = 2.0
 # A cache that nobody has polled for so long belongs to an application that is gone.

@@ -13,6 +13,7 @@ from app.encoders.text import TextModel
 from app.errors import ModelUnavailable
 from app.images.preprocessing import Preprocessing
 from app.inference.model_threads import ModelThreads
+from app.telemetry.start_steps import tell, telling
 from app.telemetry.tracing import OFF, Origins
 from app.types import ModelInfo, TextInput, Token
 from deployments.engine import Engine
@@ -61,9 +62,13 @@ class EncoderReplica:
         self._suspects = asyncio.Lock()
         load = partial(self._load, threads=threads, offline=offline)
         loading = self._threads.exclusive.submit(load_with_backup, load, args, backup)
-        model, note, self._reason = loading.result()
+        with telling(args.name):
+            model, note, self._reason = loading.result()
+        if self._reason is not None:
+            tell(f"{args.name} is NOT AVAILABLE: {self._reason} {note or ''}")
         if model is not None:
             self._begin(model, replace(model.info, note=note) if note else model.info)
+            tell(f"{model.info.id}: ready")
 
     def _load(self, args: ModelArgs, threads: int, offline: bool) -> Any:
         """The model, or ModelUnavailable."""

@@ -24,6 +24,7 @@ from app.dispatch.retry import RetryBudget
 from app.images.decode_pool import DecodePool
 from app.images.fetcher import Fetcher
 from app.images.reader import ImageReader
+from app.local.resources import reserves
 from app.service.embedding_service import EmbeddingService
 from app.service.encoder import Encoder
 from app.types import Modality
@@ -56,6 +57,8 @@ class Ingress:
             most = model.autoscaling.max_replicas
             return RemoteEncoder(id_, kinds, handle, args.limits, budget, model.batch_size, most)
 
+        reserved = {"Similarity": reserves(args.similarity)}
+        reserved |= {handle.deployment_name: reserves(models[id_]) for id_, handle in (text | images).items()}
         encoders = [encoder(id_, handle, "text") for id_, handle in text.items()]
         encoders += [encoder(id_, handle, "text", "image") for id_, handle in images.items()]
         caches = _caches(serve.get_replica_context().app_name, args.cache)
@@ -74,7 +77,7 @@ class Ingress:
             args=args,
             replica=replica_name(),
             authenticator=_authenticator(args),
-            metrics=ClusterMetrics(self._reporter.client),
+            metrics=ClusterMetrics(self._reporter.client, reserved),
         )
         self._background: list[Any] = [cache.run, self._backend.log.run, *(encoder.watch for encoder in encoders)]
         if authenticator := self._backend.authenticator:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -34,6 +35,8 @@ PICKLED = {"request_serialization": "pickle", "response_serialization": "pickle"
 STATUS_TIMEOUT_S = 2.0
 LOADING_PERIOD_S = 0.25
 READY_PERIOD_S = 1.0
+# While nothing is sent to the model.
+IDLE_PERIOD_S = 3.0
 
 
 class RemoteEncoder:
@@ -64,6 +67,7 @@ class RemoteEncoder:
         self._max_width = CALLS_PER_REPLICA * max_replicas
         self._state = ModelState(id_, "loading")
         self._answers = True
+        self._used = asyncio.Event()
         self._preprocessing: Preprocessing | None = None
         self._replicas = ReplicaLiveness(memory_s=2 * limits.deadline_s)
         self._retriers: list[Retrier[Any, Encoded]] = []
@@ -95,9 +99,11 @@ class RemoteEncoder:
         return (self._texts if kind == "text" else self._images).refusal()
 
     def encode_texts(self, texts: Sequence[TextInput]) -> Sequence["asyncio.Future[Encoded]"]:
+        self._used.set()
         return self._texts.submit(tracing.carrying(texts))
 
     def encode_images(self, crops: Sequence[bytes]) -> Sequence["asyncio.Future[Encoded]"]:
+        self._used.set()
         return self._images.submit(tracing.carrying(crops))
 
     def trim(self) -> None:
@@ -124,7 +130,12 @@ class RemoteEncoder:
                 self._answers = True
                 self._heard(status)
             ready_s = max(LOADING_PERIOD_S, READY_PERIOD_S / max(1, len(self._replicas)))
-            await asyncio.sleep(ready_s if self._state.status == "ready" else LOADING_PERIOD_S)
+            ready = self._state.status == "ready" and self._answers
+            await asyncio.sleep(ready_s if ready else LOADING_PERIOD_S)
+            if ready and not self.waiting:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._used.wait(), IDLE_PERIOD_S / max(1, len(self._replicas)) - ready_s)
+            self._used.clear()
 
     def _heard(self, status: EncoderStatus) -> None:
         self._replicas.heard(status.replica, status.batches)

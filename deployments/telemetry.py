@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from logging.handlers import MemoryHandler
 
@@ -19,6 +20,11 @@ OUR_LOGGERS = ("app", "deployments")
 STATUS_S = 1.0
 # Serve's status has every replica of the cluster in it: a page that reads often should not ask for it each time.
 KEEP_STATUS_S = 2.0
+START_STATUS_S = 0.25
+
+
+# By deployment: its running replicas, and what Serve says of it.
+_Status = dict[str, tuple[int, str]]
 
 
 def replica_name() -> str:
@@ -64,11 +70,12 @@ async def end_traces() -> None:
 class ClusterMetrics:
     """What a scrape is answered with."""
 
-    def __init__(self, client: MetricsClient) -> None:
+    def __init__(self, client: MetricsClient, reserved: Mapping[str, str]) -> None:
         self._client = client
+        self._reserved = reserved  # by one replica of each deployment, in words
         self._application = serve.get_replica_context().app_name
         self._thread = ThreadPoolExecutor(1, "status")
-        self._asking: asyncio.Future[dict[str, int]] | None = None
+        self._asking: asyncio.Future[_Status] | None = None
         self._asked_at = -KEEP_STATUS_S
 
     async def read(self) -> Snapshot:
@@ -79,20 +86,33 @@ class ClusterMetrics:
         return snapshot
 
     async def _running(self) -> dict[str, int]:
-        """Running replicas by deployment, as Serve's controller said last; none when it does not answer."""
+        return {name: running for name, (running, _) in (await self._status()).items()}
+
+    async def waiting(self) -> list[str]:
+        """What has no replica yet; asked until everything had one."""
+        if self._reserved:
+            status = await self._status(START_STATUS_S)
+            if status and all(running for running, _ in status.values()):
+                self._reserved = {}
+        return [
+            f"{name} has no replica yet; one reserves {self._reserved.get(name, 'nothing')}. {message}".strip()
+            for name, (running, message) in (status.items() if self._reserved else ())
+            if not running
+        ]
+
+    async def _status(self, keep_s: float = KEEP_STATUS_S) -> _Status:
+        """By deployment, as Serve's controller said last; none when it does not answer."""
         asking, now = self._asking, time.monotonic()
         # One question at a time: a controller that hangs must not take all threads with it.
-        if asking is None or (asking.done() and now - self._asked_at >= KEEP_STATUS_S):
-            asking = self._asking = asyncio.get_running_loop().run_in_executor(
-                self._thread, _running, self._application
-            )
+        if asking is None or (asking.done() and now - self._asked_at >= keep_s):
+            asking = self._asking = asyncio.get_running_loop().run_in_executor(self._thread, _status, self._application)
             self._asked_at = now
         await asyncio.wait({asking}, timeout=STATUS_S)
         return asking.result() if asking.done() and asking.exception() is None else {}
 
 
-def _running(application: str) -> dict[str, int]:
+def _status(application: str) -> _Status:
     return {
-        name: sum(count for state, count in deployment.replica_states.items() if state == "RUNNING")
+        name: (sum(n for state, n in deployment.replica_states.items() if state == "RUNNING"), deployment.message)
         for name, deployment in serve.status().applications[application].deployments.items()
     }

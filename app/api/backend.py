@@ -37,6 +37,7 @@ class CacheControl(Protocol):
 
 class Metrics(Protocol):
     async def read(self) -> Snapshot: ...
+    async def waiting(self) -> list[str]: ...
 
 
 @dataclass(slots=True, eq=False)

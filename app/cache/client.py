@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from app.cache.lru import LruTtlCache
-from app.cache.shared import CacheStats, Counts, PollRequest, PollResponse
+from app.cache.shared import IDLE_PARK_S, CacheStats, Counts, PollRequest, PollResponse
 from app.cache.write_behind import WriteBehind
 from app.errors import CacheUnavailable
 
@@ -75,6 +75,8 @@ class CacheClient:
     _slow: int = 0
     _squeezed_out: int = 0  # by the near cache until this epoch began
     _touched: dict[bytes, None] = field(default_factory=dict)
+    _used: bool = True  # since the last poll
+    _lapsed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.write_behind = WriteBehind(self._put)
@@ -83,12 +85,16 @@ class CacheClient:
         """Hold the lease until cancelled."""
         while True:
             started = self.clock()
-            request = PollRequest(self.client, self._epoch, replace(self.counts), list(self._touched))
+            idle, self._used = self.reachable and not self._used, False
+            self._lapsed.clear()
+            request = PollRequest(self.client, self._epoch, replace(self.counts), list(self._touched), idle)
             self._touched.clear()
             try:
                 # Not `wait_for`: on Python 3.11 it may swallow the cancellation that ends this loop.
-                async with asyncio.timeout(self.patience_s):
-                    response = await self.transport.poll(request)
+                async with asyncio.timeout(self.patience_s + IDLE_PARK_S * idle):
+                    response = await (self._poll_while_idle(request) if idle else self.transport.poll(request))
+                if response is None:
+                    continue
             except Exception as error:  # noqa: BLE001 - whatever went wrong, the cache is out of reach
                 self._lost(error)
                 await asyncio.sleep(RETRY_S)
@@ -103,12 +109,23 @@ class CacheClient:
             self._slow = 0
             self.reachable = True
 
+    async def _poll_while_idle(self, request: PollRequest) -> PollResponse | None:
+        """None as soon as the lease is missed: the next poll renews it."""
+        poll, lapsed = asyncio.ensure_future(self.transport.poll(request)), asyncio.ensure_future(self._lapsed.wait())
+        try:
+            await asyncio.wait({poll, lapsed}, return_when=asyncio.FIRST_COMPLETED)
+            return await poll if poll.done() else None
+        finally:
+            poll.cancel()
+            lapsed.cancel()
+
     async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = accept_all) -> CacheLookup:
         """Values by key, from the near cache first. Never takes longer than the deadline.
 
         Args:
             lacking: Told which keys the near cache lacks, before the shared one is asked; what it raises is raised.
         """
+        self._used = True
         values = self._near(keys)
         missing = [i for i, value in enumerate(values) if value is None]
         near_hits = len(keys) - len(missing)
@@ -186,6 +203,7 @@ class CacheClient:
 
     def _near(self, keys: Sequence[bytes]) -> list[bytes | None]:
         if self.clock() >= self._leased_until:
+            self._lapsed.set()
             return [None] * len(keys)
         values = [self.near.get(key) for key in keys]
         if len(self._touched) < MAX_TOUCHED:

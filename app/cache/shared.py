@@ -18,6 +18,8 @@ from typing import Self
 from app.cache.lru import LruTtlCache
 
 PARK_S = 0.5
+# Of an idle client, whose lease ends meanwhile: it asks here again before it trusts its copies.
+IDLE_PARK_S = 8.0
 KEEP_COUNTS_S = 3600.0
 
 
@@ -43,6 +45,7 @@ class PollRequest:
     epoch: str | None
     counts: Counts
     touched: Sequence[bytes] = ()
+    idle: bool = False  # nothing was looked up since the last poll
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class _Client:
     counts: Counts
     round: int
     answered: PollResponse | None
+    idle: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -139,21 +143,22 @@ class SharedCache:
         return True
 
     async def poll(self, request: PollRequest) -> PollResponse:
-        """Park until the answer changes, at most `PARK_S`."""
+        """Park until the answer changes, at most `PARK_S`, or `IDLE_PARK_S` for an idle client."""
         known = self._clients.get(request.client)
         answered = known.answered if known is not None else None
-        if known is None or self.clock() - known.seen > self.lease_s:
+        if known is None or not self._is_live(known):
             self._call_in()  # the sole client until now must hear of it at once
         self._polled_at = self.clock()
-        client = _Client(self._polled_at, request.epoch, request.counts, self._round, answered)
+        client = _Client(self._polled_at, request.epoch, request.counts, self._round, answered, request.idle)
         self._clients[request.client] = client
         self.store.touch(request.touched)
         self._polled.set()
         self._polled = asyncio.Event()
         # What has changed while no poll was parked counts, too.
-        if request.epoch == self.epoch and answered == self._response(request.client):
+        lapses = known is not None and known.idle and self.clock() - known.seen > self.lease_s / 2
+        if request.epoch == self.epoch and answered == self._response(request.client) and (request.idle or not lapses):
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), PARK_S)
+                await asyncio.wait_for(self._wake.wait(), IDLE_PARK_S if request.idle else PARK_S)
         client.answered = self._response(request.client)
         return client.answered
 
@@ -191,7 +196,10 @@ class SharedCache:
         for name, client in list(self._clients.items()):
             if now - client.seen > KEEP_COUNTS_S:
                 self._expired.add(self._clients.pop(name).counts)
-        return [client for client in self._clients.values() if now - client.seen <= self.lease_s]
+        return [client for client in self._clients.values() if self._is_live(client)]
+
+    def _is_live(self, client: _Client) -> bool:
+        return self.clock() - client.seen <= self.lease_s + (IDLE_PARK_S if client.idle else 0.0)
 
     async def _until(self, settled: Callable[[_Client], bool], patience_s: float) -> None:
         """Wait until every client on a lease is settled, at most `patience_s`."""

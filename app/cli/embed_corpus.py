@@ -20,11 +20,12 @@ from typing import IO
 from app.cli.flags import EMBED_CORPUS, SEARCH
 from app.cli.session import USAGE, exit_on_signal, report
 from app.config.args import ModelArgs
-from app.config.settings import AppArgs, client_key, process_environment
+from app.config.settings import AppArgs, client_key, process_environment, without_proxies
 from app.corpus import cache_warming, search
 from app.corpus.model import load_model
 from app.corpus.run import CorpusOptions, embed_corpus
 from app.errors import InvalidRequest, ServiceError
+from app.local.service_folder import roots
 from app.system import processes
 
 GRACE_S = 8.0
@@ -184,7 +185,9 @@ def _environment(own_ray: bool) -> dict[str, str]:
     if own_ray:
         # Ignore the address of another cluster. This run's own Ray requires a token on its ports.
         env.pop("RAY_ADDRESS", None)
-        env |= {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
+        env |= {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"} | without_proxies(env)
+        # The paths of its sockets have 107 bytes at most, which a TMPDIR may use up.
+        env["RAY_TMPDIR"] = str(next(roots(env)).parent)
         # By default Ray runs workers at niceness 15, with lower priority than everything else on this machine.
         env["RAY_worker_niceness"] = "0"
     return env

@@ -33,6 +33,8 @@ from app.config.args import (
 )
 from app.config.model_names import ModelName
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
 
 def _one_or_many(value: Any) -> Any:
     # A model entry in YAML is a plain id or a mapping; both become mappings here.
@@ -54,8 +56,9 @@ class AppArgs(Settings):
     image_fallback: str | None = Field(None, description="Backup image model, opt-in (IMAGE_MODEL_FALLBACK).")
     model_aliases: dict[str, str] = Field({}, description="Other names of served models (MODEL_ALIASES).")
     encoder: EncoderOptions = Field(EncoderOptions(), description="Options of models named by environment.")
-    ingress: Placement = Placement(num_cpus=0.2, max_ongoing_requests=2048)
-    similarity: Placement = Placement(num_cpus=0.2)
+    # The ingress reserves nothing, so that it can say what others wait for.
+    ingress: Placement = Placement(num_cpus=0.0, max_ongoing_requests=2048)
+    similarity: Placement = Placement(num_cpus=0.4)
     cache: CacheArgs = CacheArgs()
     limits: Limits = Limits()
     retries: RetryArgs = RetryArgs()
@@ -193,6 +196,10 @@ class LaunchSettings(Settings):
             return self.host == "localhost"
 
     @property
+    def listens_at(self) -> str:
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @property
     def url(self) -> str:
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - a comparison
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
@@ -222,9 +229,28 @@ class ClientSettings(Settings):
         return cls(url=url, api_key=os.environ.get("EMBEDDING_API_KEY", "").strip() or None)
 
 
+def steps_file() -> Path | None:
+    """Where the launcher reads what a start does (EMBEDDING_STEPS)."""
+    name = os.environ.get("EMBEDDING_STEPS")
+    return Path(name) if name else None
+
+
 def process_environment() -> dict[str, str]:
     """A copy of this process's variables, for a child process."""
     return dict(os.environ)
+
+
+def without_proxies(env: Mapping[str, str]) -> dict[str, str]:
+    """Variables that lead loopback past any proxy, and gRPC, whose calls stay in the cluster, past all of them."""
+    # As Python's own reading: the lower case goes first.
+    names = [name.strip() for name in (env.get("no_proxy") or env.get("NO_PROXY") or "").split(",") if name.strip()]
+    listed = ",".join([*names, *(name for name in LOOPBACK if name not in names)])
+    return {"no_proxy": listed, "NO_PROXY": listed, "grpc_proxy": ""}
+
+
+def lead_past_proxies() -> None:
+    """The same for this process."""
+    os.environ.update(without_proxies(os.environ))
 
 
 def ray_uses_tls() -> bool:

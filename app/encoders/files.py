@@ -103,7 +103,7 @@ def tensors(file: Path) -> dict[str, Tensor]:
             for name, one in json.loads(stream.read(length)).items()
             if name != "__metadata__"
         }
-        end = max((one.stop for one in found.values()), default=0)
+        end = max((one.stop for one in found.values()), default=8 + length)
         if end != size:
             raise ValueError(f"it has {size:,} bytes of {end:,}")
         return found

@@ -5,6 +5,7 @@ Nothing is loaded here.
 """
 
 import hashlib
+import logging
 import re
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -16,6 +17,8 @@ from app.encoders.catalog import BUNDLED, CONVERSIONS, PACKAGED
 from app.encoders.files import check_pointer, read_json, reading, tensors
 from app.encoders.model_config import modules, refusal
 from app.errors import ModelUnavailable
+
+logger = logging.getLogger(__name__)
 
 SAFE = ("model.safetensors", "model-*.safetensors")
 BIN = ("pytorch_model.bin", "pytorch_model-*.bin")
@@ -55,12 +58,14 @@ def resolve(
         or _packaged(id_, revision, tried)
     )
     if found is not None:
+        logger.info("found in %s", found.directory)
         return found
     if offline:
         tried.append("the hub: not asked, the service is offline")
     elif not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", id_):
         tried.append("the hub: not asked, this is no hub id (owner/name)")
     else:
+        logger.info("not on this machine; asking the model hub")
         try:
             return _download(id_, revision, allow_bin_weights, progress=False)
         except hub.HubError as exc:

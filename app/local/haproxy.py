@@ -22,6 +22,8 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from app.system import ports
+
 SCRIPT = Path(__file__).with_name("haproxy.sh")
 # How long a body may take that surely fits HAProxy's buffer beside its headers.
 BODY_S = 20
@@ -48,7 +50,7 @@ def write(folder: Path, binary: str, host: str, port: int) -> Path:
     path = folder / "haproxy"
     shutil.copyfile(SCRIPT, path)
     path.chmod(0o700)
-    (folder / "settings").write_text(f"{binary}\n{port}\n{_address(host, port)}\n")
+    (folder / "settings").write_text(f"{binary}\n{port}\n{_addresses(host, port)}\n")
     (folder / "frontend.lines").write_text("".join(f"    {line}\n" for line in _frontend()))
     return path
 
@@ -59,10 +61,13 @@ def refusal(folder: Path) -> str | None:
     return path.read_text().strip() if path.exists() else None
 
 
-def _address(host: str, port: int) -> str:
-    """As HAProxy reads it, of a family that is named: so it differs from what Serve writes, whatever it is."""
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return f"{'ipv6' if family == socket.AF_INET6 else 'ipv4'}@{address[0]}:{port}"
+def _addresses(host: str, port: int) -> str:
+    """As HAProxy reads them, of families that are named: so they differ from what Serve writes, whatever it is."""
+    found = ports.addresses(host)
+    if not found:
+        raise OSError(f"{host} is no address of this machine")
+    every = ",".join(f"{'ipv6' if family == socket.AF_INET6 else 'ipv4'}@{address}:{port}" for family, address in found)
+    return f"{every} v4v6" if host == "::" else every
 
 
 def _frontend() -> Iterator[str]:

@@ -4,33 +4,42 @@ A child process runs Ray and Serve (`python -m app serve-here`); this one waits,
 on Ctrl-C or SIGTERM sees to it that no process and no port is left.
 """
 
+import errno
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import orjson
+import psutil
 import watchfiles
 
-from app.config.settings import AppArgs, LaunchSettings, process_environment
+from app.config.settings import AppArgs, LaunchSettings, process_environment, without_proxies
 from app.local import haproxy
-from app.local.serve_environment import LocalPorts, environment, haproxy_binary
+from app.local.serve_environment import LocalPorts, environment, haproxy_binary, private
+from app.local.service_folder import ServiceFolder
 from app.system import ports, processes
+from app.telemetry.start_steps import STARTED
 
 # Serve drains for about 5 s (flags). Whatever is left then is killed, so that a stop takes 10 s at most.
 GRACE_S = 7.0
 POLL_S = 0.1
+# Of a process. HAProxy and Ray's own take some hundreds when nobody asks for anything.
+LEAST_OPEN_FILES = 1024
 PLAIN_PROXY = "using Serve's plain proxy, which answers about ten times fewer requests."
 SERVE_HERE = "serve-here"  # the child's own command of `python -m app`
+REFUSED = 78  # the child's exit code once it has said why it starts nothing
+# A service on this machine is reached without a proxy, whatever the environment says.
+direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def access_notice(args: AppArgs, settings: LaunchSettings) -> str:
@@ -44,7 +53,7 @@ def access_notice(args: AppArgs, settings: LaunchSettings) -> str:
     if settings.is_loopback:
         return f"Access: no API key is asked for (auth: off); only this machine can reach {settings.url}."
     if settings.allow_anonymous:
-        return f"Access: ANYBODY who reaches {settings.host}:{settings.port}, without a key (ALLOW_ANONYMOUS)."
+        return f"Access: ANYBODY who reaches {settings.listens_at}, without a key (ALLOW_ANONYMOUS)."
     raise ValueError(
         f"HOST={settings.host} can be reached by other machines, and no API keys are set. Make one with "
         "`python -m app key --tenant NAME` and set API_KEYS_FILE, or say ALLOW_ANONYMOUS=1 if anybody may use it."
@@ -64,6 +73,10 @@ class Launcher:
 
     def run(self) -> int:
         """Serve until told to stop; the exit code."""
+        open_files = processes.allow_open_files()
+        if open_files < LEAST_OPEN_FILES:
+            self.say(f"A service needs {LEAST_OPEN_FILES} open files; {open_files} are allowed here (ulimit -Hn).")
+            return 1
         if (obstacle := self._obstacle()) is not None:
             self.say(obstacle)
             return 1
@@ -73,23 +86,36 @@ class Launcher:
         changed = self._watch() if self.reload else threading.Event()
         if self._haproxy is None:
             self.say(f"HAProxy was not found: {PLAIN_PROXY}")
+        try:
+            folder = ServiceFolder.take(self.settings.port, process_environment())
+        except OSError as error:
+            self.say(f"The service can't start: {error}.")
+            return 1
+        try:
+            return self._run(folder, changed, open_files)
+        finally:
+            folder.close()
+
+    def _run(self, folder: ServiceFolder, changed: threading.Event, open_files: int) -> int:
         while True:
             changed.clear()
-            with tempfile.TemporaryDirectory(prefix="embed-", ignore_cleanup_errors=True) as folder:
-                try:
-                    child = self._start(Path(folder))
-                except OSError as error:
-                    self.say(self._obstacle() or f"The service can't start: {error}")
-                    return 1
-                try:
-                    code = self._wait(child, changed, Path(folder))
-                finally:
-                    self._end(child)
-                refusal = haproxy.refusal(Path(folder))
+            folder.tidy()
+            try:
+                child = self._start(folder.path, open_files)
+            except OSError as error:
+                self.say(self._obstacle() or f"The service can't start: {error}")
+                return 1
+            try:
+                code = self._wait(child, changed, folder.path)
+            finally:
+                self._end(child)
+            refusal = haproxy.refusal(folder.path)
             if refusal is not None and not self._stopping:
                 self._haproxy = None
                 self.say(f"HAProxy is left out, as Serve configures it in an unknown way ({refusal}): {PLAIN_PROXY}")
                 continue
+            if child.returncode == REFUSED and not self.reload:
+                return code
             if self._stopping or not self.reload:
                 self.say("Stopped.")
                 return code
@@ -115,72 +141,99 @@ class Launcher:
     def _obstacle(self) -> str | None:
         """Why the service can't listen where it should, and what to do about it."""
         host, port = self.settings.host, self.settings.port
-        if not ports.is_free(0, host):  # of any port at all
+        if not ports.addresses(host):
             return f"HOST={host} is no address of this machine: 127.0.0.1 is, and 0.0.0.0 stands for all it has."
-        if not ports.is_free(port, host):
-            holder = ports.holder(port) or "another process"
-            hint = ""
-            if holder.startswith("haproxy"):
-                hint = " It is a leftover of a Ray that was killed: end it with `kill <pid>`."
+        refusal = ports.refusal(port, host)
+        if refusal is None:
+            return None
+        another = f"PORT={ports.free_above(port if port >= 1024 else 2999, host)} make serve"
+        if refusal.errno == errno.EACCES:
+            return f"Port {port} is for the administrator's programs only. Choose another port: {another}"
+        holder = ports.holder(port)
+        name = processes.named(holder) if holder else "another process"
+        if self.health("livez") is not None:
             return (
-                f"Port {port} is taken by {holder}.{hint}\n"
-                f"End that process, or choose another port: PORT={port + 1} make serve"
+                f"Port {port} is taken by a service that works: {name} answers at {self.settings.url}. Use that one, "
+                f"or start a second one beside it: {another}"
             )
-        return None
+        if holder is not None and is_left_over(holder):
+            return (
+                f"Port {port} is taken by {name}, a leftover of a service that was killed: it answers nobody. "
+                f"End it with `kill {holder.pid}`, or choose another port: {another}"
+            )
+        return f"Port {port} is taken by {name}. Choose another port: {another}"
 
-    def _start(self, folder: Path) -> "subprocess.Popen[bytes]":
+    def _start(self, folder: Path, open_files: int) -> "subprocess.Popen[bytes]":
         host, script = self.settings.host, None
         if self._haproxy is not None:
             script = haproxy.write(folder, self._haproxy, host, self.settings.port)
             # HAProxy alone listens where the user said: what stands behind it stays on loopback.
             host = "127.0.0.1"
-        own = {"HOST": host, "PORT": str(self.settings.port)}
-        env = self.variables | environment(LocalPorts.choose(), folder, script) | own
+        variables = self.variables | environment(LocalPorts.choose(), folder, script)
+        env = variables | private(folder, variables, open_files) | without_proxies(process_environment())
+        env |= {"HOST": host, "PORT": str(self.settings.port)}
         # An address of another cluster must not lead the local service astray.
         env.pop("RAY_ADDRESS", None)
+        (folder / "steps").write_text("Python packages: loading\n")
         command = [sys.executable, "-m", "app", "--config", self.config, SERVE_HERE]
         # A session of its own: Ctrl-C in the terminal reaches this process only, which ends the rest in order.
         return subprocess.Popen(command, env=env, start_new_session=True)  # noqa: S603 - our own module
 
     def _wait(self, child: "subprocess.Popen[bytes]", changed: threading.Event, folder: Path) -> int:
         """The exit code, once the service has ended, has to be started anew, or is to stop."""
-        started = time.monotonic()
-        announced = False
+        began = time.monotonic()
+        steps, shown = folder / "steps", 0
+        announced = started = False
         while not (self._stopping or changed.is_set() or haproxy.refusal(folder) is not None):
             processes.reap_orphans(child.pid)
-            if child.poll() is not None:
-                self.say(f"The service ended by itself (exit code {child.returncode}); see the messages above.")
+            ended = child.poll()
+            for step in [] if announced else steps.read_text().splitlines()[shown:]:
+                shown += 1
+                started = started or step == STARTED
+                self.say(f"{time.monotonic() - began:6.1f} s  {step}")
+            if ended == REFUSED:
                 return 1
-            if not announced and (health := self.health()) is not None:
+            if ended is not None:
+                self.say(f"The service ended by itself (exit code {ended}); see the messages above.")
+                return 1
+            if not announced and ((health := self.health()) is not None or started):
+                # Of a service that is not ready yet no model works, or none that reads texts.
                 announced = True
-                self._announce(health, time.monotonic() - started)
-            time.sleep(POLL_S)
+                self._announce(health, time.monotonic() - began)
+            time.sleep(POLL_S if not announced else 3 * POLL_S)
         return 0
 
-    def health(self) -> dict[str, object] | None:
+    def health(self, route: str = "health") -> dict[str, Any] | None:
         """The answer of `/health` once it is 200."""
         try:
-            with urllib.request.urlopen(f"{self.settings.url}/health", timeout=2) as answer:  # noqa: S310 - own URL
-                data: dict[str, object] = orjson.loads(answer.read())
-                return data
+            with direct.open(f"{self.settings.url}/{route}", timeout=2) as answer:
+                data = orjson.loads(answer.read())
+                return data if isinstance(data, dict) else None
         # HTTPException: something that speaks no HTTP holds the port; the child will say that it can't bind it.
         except (OSError, HTTPException, orjson.JSONDecodeError):
             return None
 
-    def _announce(self, health: dict[str, object], seconds: float) -> None:
+    def _announce(self, health: Mapping[str, Any] | None, seconds: float) -> None:
         url = self.settings.url
-        key = "" if "details" in health else " -H 'authorization: Bearer KEY'"
-        self.say(f"\nReady after {seconds:.1f} s: {url}   ({health['status']})")
+        if health is None:
+            self.say(f"\nStarted after {seconds:.1f} s, but no text model works; see above, or {url}/health")
+        else:
+            self.say(f"\nReady after {seconds:.1f} s: {url}   ({summary(health)})")
+        health = health or {"details": ()}
         # Short where keys are asked for: this process has none.
-        for model in health.get("details", ()):  # type: ignore[attr-defined]
+        for model in health.get("details", ()):
             about = f"{model['dimensions']} dimensions, {model['backend']} {model['precision']}"
             self.say(f"  {model['kind']:5} {model['id']}: {about if model['status'] == 'ready' else model['reason']}")
             if model["note"]:
                 self.say(f"        {model['note']}")
+        key = "" if "details" in health else " -H 'authorization: Bearer KEY'"
+        json = f"{key} -H 'content-type: application/json'"
         self.say(
-            f"  try   curl -s {url}/embed/text{key} -H 'content-type: application/json' -d '{{\"texts\": [\"Hello\"]}}'"
+            f"  page  {url}/   documentation: {url}/docs\n"
+            f'  try   curl -s {url}/embed/text{json} -d \'{{"texts": ["Hello"]}}\'\n'
+            "  logs  python -m app logs --follow\n"
+            "  stop  Ctrl-C\n"
         )
-        self.say("  stop  Ctrl-C\n")
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if not self._stopping:
@@ -192,3 +245,21 @@ class Launcher:
         with suppress(subprocess.TimeoutExpired):
             child.wait(GRACE_S)
         processes.end_descendants()
+
+
+def summary(health: Mapping[str, Any]) -> str:
+    """The status; a built-in model in place of one that was not asked for is no alarm."""
+    models = health.get("details", ())
+    built_in = [model for model in models if model["note"] and model["status"] == "ready"]
+    whole = health.get("cache", {}).get("available") and all(model["status"] == "ready" for model in models)
+    if health["status"] == "degraded" and built_in and whole and all("shapes-clip" in m["note"] for m in built_in):
+        return "ready; images by the built-in model"
+    return str(health["status"])
+
+
+def is_left_over(holder: psutil.Process) -> bool:
+    """Whether it is an HAProxy of Serve's whose Ray is gone."""
+    with suppress(psutil.Error):
+        ours = any("embed-" in word or "haproxy-serve" in word for word in holder.cmdline())
+        return ours and all(parent.name() != "raylet" for parent in holder.parents())
+    return False

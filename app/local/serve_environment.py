@@ -5,7 +5,9 @@ Serve reads these when Ray starts, so they are set before. Why each is set is in
 """
 
 import importlib
+import secrets
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +46,7 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
     """Variables for every process of a local service.
 
     Args:
-        run_folder: Holds HAProxy's files and sockets.
+        run_folder: Holds Ray's and HAProxy's files and sockets.
         haproxy: What Serve is to start as HAProxy.
     """
     variables = {
@@ -55,6 +57,8 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         # Texts of one coalesced call may be large; gRPC would refuse them above 4 MiB.
         "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 * 2**20),
+        # Each replica and each caller would wake ten times a second to count for Ray's metrics.
+        "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "2000",
         # A local stop does not drain; production keeps Serve's own draining.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
         # Ray would run replicas at niceness 15, behind whatever else this machine does.
@@ -62,6 +66,8 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
         # Each thread would have a heap of its own (glibc), and large bodies leave their size in every one of them.
         "MALLOC_ARENA_MAX": "2",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # The controller looks at everything that often; ten times a second is Serve's own pace.
+        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
         # Ray's own ports ask for a token, which Ray makes and keeps in the user's home.
         "RAY_AUTH_MODE": "token",
         # As on macOS: this node's address is 127.0.0.1, and Ray's servers listen there and not on every interface.
@@ -81,8 +87,9 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
             "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.haproxy_stats),
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.haproxy_metrics),
             "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(run_folder / "haproxy.cfg"),
-            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(run_folder / "admin.sock"),
-            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(run_folder / "metrics.sock"),
+            # Short: the path of a Unix socket has 107 bytes at most.
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(run_folder / "a"),
+            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(run_folder / "m"),
             "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(run_folder),
             "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(run_folder / "server-state"),
             # A reload, when ingress replicas come or go, leaves the old HAProxy to the requests that it has: until
@@ -93,4 +100,25 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
             "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(ports.replicas + REPLICA_PORTS),
             "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(ports.replicas + 2 * REPLICA_PORTS - 1),
         }
+    return variables
+
+
+def private(run_folder: Path, env: Mapping[str, str], open_files: int) -> dict[str, str]:
+    """More variables, which say what is this service's alone.
+
+    Args:
+        open_files: As many may a process have.
+    """
+    variables = {"RAY_TMPDIR": str(run_folder), "EMBEDDING_STEPS": str(run_folder / "steps")}
+    # Two open files each, and some more: HAProxy ends where it may not have as many.
+    variables["RAY_DISABLE_DOCKER_CPU_WARNING"] = "1"
+    variables["RAY_SERVE_HAPROXY_MAXCONN"] = str(min(4096, (open_files - 256) // 2))
+    try:
+        if "RAY_AUTH_TOKEN" not in env and "RAY_AUTH_TOKEN_PATH" not in env:
+            (Path.home() / ".ray").mkdir(exist_ok=True)
+    except (OSError, RuntimeError):  # Ray can't keep its token there
+        file = run_folder / "token"
+        file.touch(0o600)
+        file.write_text(secrets.token_hex(32))
+        variables["RAY_AUTH_TOKEN_PATH"] = str(file)
     return variables

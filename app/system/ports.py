@@ -1,24 +1,48 @@
 """TCP ports of this machine: free ones, and who holds a taken one. Nothing is served here."""
 
+import errno
 import random
 import socket
+from contextlib import suppress
 from itertools import islice
 
 import psutil
 
 
+def addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
+    """The addresses of `host` that are this machine's: `localhost` may be two. Empty where none is."""
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    named = dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found)
+    return [(family, address) for family, address in named if _refusal(family, address, 0) is None]
+
+
+def refusal(port: int, host: str) -> OSError | None:
+    """Why `host:port` can't be bound now; None if it can."""
+    known = addresses(host)
+    refusals = (_refusal(family, address, port) for family, address in known)
+    return next(filter(None, refusals), None) if known else OSError(errno.EADDRNOTAVAIL, f"{host} is not here")
+
+
 def is_free(port: int, host: str) -> bool:
     """Whether `host:port` can be bound now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
+    return refusal(port, host) is None
+
+
+def _refusal(family: socket.AddressFamily, address: str, port: int) -> OSError | None:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address != "::")
+            probe.bind((address, port))
             # Several HAProxy processes may bind one port with SO_REUSEPORT; listening tells whether one does.
             probe.listen(1)
-        except OSError:
-            return False
-    return True
+    except OSError as error:
+        return error
+    return None
 
 
 def free(count: int, first: int = 29_000, last: int = 32_000) -> list[int]:
@@ -47,16 +71,15 @@ def free_range(length: int, first: int = 20_000, last: int = 29_000) -> int:
     raise OSError(f"no {length} adjacent free ports between {first} and {last}")
 
 
-def holder(port: int) -> str | None:
-    """Name and pid of the process that listens on `port`, where the system tells."""
-    try:
-        connections = psutil.net_connections("tcp")
-    except psutil.AccessDenied:
-        return None
-    for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,) and connection.pid:
-            try:
-                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
-            except psutil.Error:  # gone meanwhile, or not ours to look at
-                return f"pid {connection.pid}"
+def free_above(port: int, host: str) -> int:
+    """The next free port."""
+    return next((other for other in range(port + 1, 65536) if is_free(other, host)), None) or free(1)[0]
+
+
+def holder(port: int) -> psutil.Process | None:
+    """The process that listens on `port`, where the system tells."""
+    with suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,) and connection.pid:
+                return psutil.Process(connection.pid)
     return None

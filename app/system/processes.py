@@ -6,6 +6,7 @@ process adopts such orphans ("child subreaper", prctl(2)), so that the whole tre
 
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import psutil
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+MANY_FILES = 65_536
 
 
 def adopt_orphans() -> None:
@@ -48,6 +50,22 @@ def reap_orphans(spared: int) -> list[int]:
             os.waitpid(ended.si_pid, 0)
             reaped.append(ended.si_pid)
     return reaped
+
+
+def named(process: psutil.Process) -> str:
+    try:
+        return f"{process.name()} (pid {process.pid})"
+    except psutil.Error:  # gone meanwhile, or not ours to look at
+        return f"pid {process.pid}"
+
+
+def allow_open_files() -> int:
+    """As many open files as this process and its children may have; how many that is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MANY_FILES if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
 
 
 def descendants() -> list[psutil.Process]:

@@ -31,7 +31,7 @@ class MetricsClient:
 
     transport: MetricsTransport
     registry: Registry
-    patience_s: float = 4.0
+    patience_s: float = 11.0
     deadline_s: float = 1.0
     source: str = field(default_factory=lambda: uuid.uuid4().hex)
     _sequence: int = 0

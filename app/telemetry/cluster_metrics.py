@@ -15,8 +15,10 @@ from dataclasses import dataclass, field, replace
 from app.telemetry.registry import Snapshot, add_to, merged
 
 PARK_S = 1.0
+# The same of a process that has counted nothing since its last report.
+IDLE_PARK_S = 8.0
 # The gauges of a process that was silent for so long expire, until it is heard again.
-LIVE_S = 10.0
+LIVE_S = 12.0
 # So long after the start everybody has been heard.
 SETTLE_S = 2.5
 # Sequence numbers are kept of so many processes, the last heard of all.
@@ -72,12 +74,12 @@ class SharedMetrics:
         self._began = self.clock()
 
     async def report(self, report: MetricsReport) -> None:
-        """Take a process's numbers; park until somebody reads, at most `PARK_S`."""
+        """Take a process's numbers; park until somebody reads, at most `PARK_S`; `IDLE_PARK_S` without news."""
         known = report.source in self._live
         self._take(report)
         if known and not report.last:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), PARK_S)
+                await asyncio.wait_for(self._wake.wait(), PARK_S if report.snapshot.totals else IDLE_PARK_S)
 
     async def read(self, patience_s: float = 0.2) -> ClusterReading:
         """The cluster's numbers of now; of a process that does not answer in time, its last."""

@@ -58,7 +58,7 @@ def test_clear_reaches_every_replica(client: httpx.Client) -> None:
 
 def test_clear_is_not_undone_by_misses_in_flight(client: httpx.Client) -> None:
     mark = uuid.uuid4().hex
-    texts = [f"{mark} {i} " + "word " * 100 for i in range(600)]
+    texts = [f"{mark} {i} " + "word " * 100 for i in range(200)]
     before = stats(client)["misses"]
     done = threading.Event()
 

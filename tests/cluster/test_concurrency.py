@@ -3,23 +3,35 @@
 import asyncio
 import json
 import random
+import time
+import uuid
 from collections import Counter
 from typing import Any
 
+import httpx
 import numpy as np
 
+from app.config.args import Limits
 from loadtests.http_load import closed_loop
 from loadtests.running import RunningService, wait_for
 from tests.support.oracle import Oracle
 from tests.support.samples import batches_of
 
-CLIENTS = 64
+MOST_CLIENTS, MEASURED = 64, 32
 
 
 def at_once(service: RunningService, requests: list[list[str]]) -> list[list[Any]]:
-    """Every list of texts as a request, `CLIENTS` at a time; the vectors of each."""
+    """Every list of texts as a request, as many at a time as are a third of what may wait; the vectors of each."""
+    largest = max(requests, key=lambda texts: sum(map(len, texts)))
+    fresh = [[f"{uuid.uuid4()} {text}" for text in largest] for _ in range(max(1, MEASURED // len(largest)))]
+    began = time.monotonic()
+    for texts in fresh:
+        httpx.post(f"{service.url}/embed/text", json={"texts": texts}, timeout=60).raise_for_status()
+    a_second = sum(map(len, fresh)) / (time.monotonic() - began)
+    mean = sum(map(len, requests)) / len(requests)
+    clients = min(MOST_CLIENTS, max(4, round(Limits().queue_s * a_second / mean / 3)))
     bodies = [json.dumps({"texts": texts}).encode() for texts in requests]
-    answers = asyncio.run(closed_loop("127.0.0.1", service.port, "/embed/text", bodies, CLIENTS))
+    answers = asyncio.run(closed_loop("127.0.0.1", service.port, "/embed/text", bodies, clients))
     assert Counter(answer.status for answer in answers) == {200: len(requests)}
     return [json.loads(answer.body)["embeddings"] for answer in answers]
 
@@ -45,7 +57,7 @@ def test_batches_grow_while_the_model_is_busy(service: RunningService) -> None:
     items, batches = batches_of(service)
     # Texts of some length, so that the model is what everybody waits for and not the road to it.
     filler = "the committee discussed at length how the old harbour might be used again in the coming years " * 4
-    requests = [[f"{i} {filler}"] for i in range(1000)]
+    requests = [[f"{i} {filler}"] for i in range(400)]
     at_once(service, requests)
     # The ingress hears the encoder's counts once a second.
     wait_for(lambda: batches_of(service)[0] >= items + len(requests), what="the encoder's counts")

@@ -9,8 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.local.service_folder import log_folder
+from app.system import ports
 from loadtests.running import RunningService, clean_environment, listening, write_config
 from tests.support.ending import leaves_nothing
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def serves(service: RunningService) -> None:
@@ -29,6 +33,47 @@ def test_ctrl_c_ends_every_process_and_leaves_no_port(service: RunningService) -
     service.stop(signal.SIGINT)
     leaves_nothing(service, open_ports)
     assert service.process.returncode == 0
+    assert service.reader is not None
+    service.reader.join(10)
+    assert "   0.0 s  Python packages: loading\n" in service.lines
+    assert any(line.endswith(f" s  {MINILM}: ready\n") for line in service.lines)
+    assert service.output().endswith("\nStopping …\nStopped.\n")  # nothing of Ray's
+    logs = log_folder(service.port, clean_environment())
+    assert logs is not None
+    assert logs.parent.name == str(service.port)
+    assert {file.name for file in logs.parent.iterdir()} == {"logs"}
+
+
+def test_the_port_of_a_service_that_works_is_not_taken_from_it(service: RunningService, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "--config", str(write_config(tmp_path))],
+        env=clean_environment(PORT=str(service.port)),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert f"Port {service.port} is taken by a service that works: haproxy (pid " in done.stdout
+    assert f"answers at {service.url}" in done.stdout
+    assert "kill" not in done.stdout
+
+
+def test_what_does_not_fit_is_refused_before_ray_starts(tmp_path: Path) -> None:
+    model = {"id": MINILM, "autoscaling": {"min_replicas": 600, "max_replicas": 600}}
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "--config", str(write_config(tmp_path, text_models=[model]))],
+        env=clean_environment(PORT=str(ports.free(1)[0])),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3, done.stdout  # who may use it, the first step, and this
+    assert lines[2].startswith("The service needs 180.7 CPUs, there are ")
+    assert done.stderr == ""
 
 
 def test_port_in_use_names_the_holder_and_what_to_do(tmp_path: Path) -> None:

@@ -43,7 +43,9 @@ async def health(request: Request) -> Response:
     reasons += [f"{model.note} {model.reason or ''}".strip() for model in details if model.note]
     if not stats.available:
         reasons.append("The shared cache can't be reached; every miss of the near cache is a miss.")
-    ready = _is_ready(service)
+    waiting = await backend.metrics.waiting() if backend.metrics else []
+    reasons += waiting
+    ready = _is_ready(service) and not waiting
     status: Status = "starting" if not ready else "degraded" if reasons else "healthy"
     if not may_read(request):
         return wire_response(HealthSummary(status=status), 200 if ready else 503)

@@ -143,6 +143,7 @@ def convert(graph: Graph, target: Path) -> None:
     Raises:
         ModelUnavailable: The model's files can't be loaded or converted.
     """
+    logger.info("converting it for OpenVINO, once")
     try:
         arguments = json.dumps(graph.to_dict()), str(target)
         code, line = child.run("app.encoders.backends.export", *arguments, timeout_s=TIMEOUT_S)

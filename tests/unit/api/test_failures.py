@@ -1,6 +1,6 @@
 """What clients see when a model is overloaded, or an item has ended its replicas."""
 
-from app.errors import Overloaded, RequestRejected, Unavailable
+from app.errors import NotFinite, Overloaded, RequestRejected, Unavailable, UnknownToken
 from tests.support.calling import Service, error_of
 from tests.support.service_fakes import FakeEncoder
 
@@ -40,6 +40,21 @@ def test_a_rejected_item_is_named() -> None:
     assert told["embeddings"][0] is not None
     # What is nobody's fault names nobody.
     assert error_of(killed.post("/embed/text", json={"texts": ["lost"]}))["param"] is None
+
+
+def test_an_item_that_the_model_cannot_embed_is_named_by_a_code_of_its_own() -> None:
+    faulty = service(nan=NotFinite("No finite vector."), odd=UnknownToken("No vector."))
+    for text, status, code in (("nan", 500, "not_finite"), ("odd", 422, "unknown_token")):
+        answer = faulty.post("/embed/text", json={"texts": ["a", text, "bb"]})
+        error = error_of(answer)
+        assert (answer.status_code, error["code"], error["param"]) == (status, code, "texts.1")
+        answer = faulty.post("/embed/batch", json={"items": [{"text": "a"}, {"text": text}, {"text": "bb"}]})
+        assert answer.status_code == 200
+        told = answer.json()["items"]
+        assert [item.get("error", {}).get("code") for item in told] == [None, code, None]
+        assert told[1]["error"]["param"] == "items.1"
+        answer = faulty.post("/v1/embeddings", json={"input": ["a", text]})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (status, "input.1")
 
 
 def test_embedding_routes_declare_overloaded_and_rejected() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from app.cache.shared import CacheStats
 from app.service.encoder import ModelState
+from app.telemetry.registry import Snapshot
 from tests.support.calling import FIGURES, Service
 from tests.support.service_fakes import FakeEncoder, info_of
 
@@ -73,3 +74,22 @@ def test_a_note_of_a_stand_in_is_a_reason() -> None:
     vars(encoder)["state"] = ModelState(IMAGE, "ready", info_of(IMAGE, kinds=("image",), note="another one serves"))
     told = service.get("/health").json()
     assert (told["status"], told["reasons"]) == ("degraded", ["another one serves"])
+
+
+class Waiting:
+    """The cluster's metrics, of a service whose Similarity has no room."""
+
+    async def read(self) -> Snapshot:
+        return Snapshot()
+
+    async def waiting(self) -> list[str]:
+        return ["Similarity has no replica yet; one reserves 0.4 CPU."]
+
+
+def test_a_replica_that_waits_for_room_is_named_while_the_ingress_lives() -> None:
+    service = with_states("ready", "ready", "ready")
+    service.backend.metrics = Waiting()
+    answer = service.get("/health")
+    assert (answer.status_code, answer.json()["status"]) == (503, "starting")
+    assert answer.json()["reasons"] == ["Similarity has no replica yet; one reserves 0.4 CPU."]
+    assert service.get("/livez").status_code == 200

@@ -141,6 +141,36 @@ async def test_near_copies_are_served_on_a_lease_only() -> None:
         assert (await values(client, K[0]), wire.count("lookup")) == ([b"v"], 2)
 
 
+async def test_a_client_that_looks_nothing_up_is_idle_and_still_counted() -> None:
+    clock = Clock()
+    shared = shared_of(clock)
+    client, wire = client_of(shared, "a")
+    async with polling(client):
+        assert [poll.idle for poll in wire.polls] == [False, True]
+        await values(client, K[0])
+        await answer_polls(shared)
+        await answer_polls(shared)
+        assert [poll.idle for poll in wire.polls] == [False, True, False, True]
+        clock.now += 9.9  # parked for longer than its lease
+        assert len(shared._live()) == 1  # noqa: SLF001
+        clock.now += 0.2
+        assert len(shared._live()) == 0  # noqa: SLF001
+
+
+async def test_an_idle_clients_lease_is_renewed_as_soon_as_it_is_missed() -> None:
+    clock = Clock()
+    shared = shared_of(clock)
+    client, wire = client_of(shared, "a")
+    async with polling(client):
+        await store(client, K[0])
+        await answer_polls(shared)
+        await answer_polls(shared)
+        clock.now += 5.0
+        assert (await values(client, K[0]), wire.count("lookup")) == ([b"v"], 1)
+        assert (await values(client, K[0]), wire.count("lookup")) == ([b"v"], 1)
+        assert [poll.idle for poll in wire.polls[-3:]] == [True, False, True]
+
+
 async def test_a_near_copy_lives_no_longer_than_its_original() -> None:
     clock = Clock()
     shared = shared_of(clock, ttl_ms=1000)

@@ -5,7 +5,14 @@ import pytest
 from pydantic import ValidationError
 
 from app.config.args import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, ModelArgs
-from app.config.settings import AppArgs, LaunchSettings, converted_models, hub_cache, image_model_is_chosen
+from app.config.settings import (
+    AppArgs,
+    LaunchSettings,
+    converted_models,
+    hub_cache,
+    image_model_is_chosen,
+    without_proxies,
+)
 
 
 def ids(models: tuple[ModelArgs, ...]) -> list[str]:
@@ -261,3 +268,28 @@ def test_image_urls_are_off_until_hosts_are_named() -> None:
     assert args.image_urls.hosts == ("img.example.org", "*.cdn.example.org")
     assert (args.image_urls.schemes, args.image_urls.ports) == (("https",), (443, 80))
     assert refused({"image_urls": {"schemes": ["file"]}})[0] == ("image_urls.schemes.0", "literal_error")
+
+
+@pytest.mark.parametrize(
+    ("env", "listed"),
+    [
+        ({}, "localhost,127.0.0.1,::1"),
+        ({"http_proxy": "http://proxy:3128"}, "localhost,127.0.0.1,::1"),
+        ({"NO_PROXY": "example.org, .corp"}, "example.org,.corp,localhost,127.0.0.1,::1"),
+        ({"no_proxy": "a", "NO_PROXY": "b"}, "a,localhost,127.0.0.1,::1"),  # as urllib and httpx read the two
+        ({"no_proxy": "", "NO_PROXY": "b"}, "b,localhost,127.0.0.1,::1"),
+        ({"no_proxy": "127.0.0.1,,"}, "127.0.0.1,localhost,::1"),
+        ({"NO_PROXY": "*"}, "*,localhost,127.0.0.1,::1"),
+        ({"NO_PROXY": "http://wrong:1/"}, "http://wrong:1/,localhost,127.0.0.1,::1"),
+    ],
+)
+def test_loopback_passes_every_proxy_and_what_was_listed_still_does(env: dict[str, str], listed: str) -> None:
+    assert without_proxies(env) == {"no_proxy": listed, "NO_PROXY": listed, "grpc_proxy": ""}
+
+
+@pytest.mark.parametrize(
+    ("host", "where"),
+    [("::", "[::]:3100"), ("::1", "[::1]:3100"), ("localhost", "localhost:3100"), ("0.0.0.0", "0.0.0.0:3100")],  # noqa: S104
+)
+def test_an_ipv6_address_stands_in_brackets(host: str, where: str) -> None:
+    assert LaunchSettings(host=host, port=3100).listens_at == where

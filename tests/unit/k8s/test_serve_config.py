@@ -187,6 +187,7 @@ def test_flags_are_those_of_a_local_service(overlay: str) -> None:
         "HF_HUB_OFFLINE",
         "HOME",
         "XDG_CACHE_HOME",
+        "grpc_proxy",
     }
 
 

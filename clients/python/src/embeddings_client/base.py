@@ -1,5 +1,6 @@
 """What both clients share: settings, and building requests. Each client does its own sending and waiting."""
 
+import ipaddress
 import random
 import time
 import warnings
@@ -115,6 +116,15 @@ class BaseClient(ABC, Generic[Transport]):
         self, operation: Operation[Any, Any], on_progress: OnProgress | None
     ) -> AbstractContextManager[OnProgress]:
         return nullcontext(on_progress) if on_progress else bar(operation.total, operation.unit, self._progress)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether `url` names this machine itself, which is reached without the environment's proxies."""
+    host = httpx.URL(url).host
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _is_http_url(url: str) -> bool:

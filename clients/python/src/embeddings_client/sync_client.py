@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 from numpy.typing import ArrayLike, NDArray
 
-from embeddings_client.base import BaseClient
+from embeddings_client.base import BaseClient, is_loopback
 from embeddings_client.batch import Batch, BatchOptions, ItemResult
 from embeddings_client.chunks import Chunk
 from embeddings_client.embeddings import ImageOptions, Images, TextOptions, Texts
@@ -74,6 +74,8 @@ class EmbeddingClient(BaseClient[httpx.BaseTransport]):
         self.close()
 
     def _open(self, headers: dict[str, str], transport: httpx.BaseTransport | None) -> None:
+        # With a transport of its own, httpx reads no proxies from the environment.
+        transport = transport or (httpx.HTTPTransport() if is_loopback(self.base_url) else None)
         self._http = httpx.Client(headers=headers, transport=transport)
         self._pool = ThreadPoolExecutor(self._concurrency, "embedding-client")
 
