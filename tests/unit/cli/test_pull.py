@@ -1,6 +1,5 @@
 """`python -m app pull`, with a hub that gives nothing."""
 
-import json
 import socket
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from app.__main__ import main
 from app.encoders import hub
+from app.encoders.weights import resolve
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -31,18 +31,17 @@ def told(capsys: pytest.CaptureFixture[str], *command: str) -> tuple[int, list[s
 
 @pytest.mark.parametrize("name", ["all-MiniLM-L6-v2", MINILM])
 def test_pull_offline_finds_what_is_here_and_says_why_it_looked(capsys: pytest.CaptureFixture[str], name: str) -> None:
-    code, [why, where], error = told(capsys, name)
+    code, [why, where, *about], error = told(capsys, name)
     assert (code, error) == (0, "")
     assert why.startswith(f"Model {MINILM!r} was not fetched: the hub can't be reached (ConnectError")
     assert why.endswith("The files are here already (package).")
     folder = Path(where.removeprefix(f"{MINILM} is at "))
     assert (folder / "model.safetensors").stat().st_size > 10**6
+    assert about[-1].split() == ["complete", "yes"]
 
 
 def test_pull_offline_of_a_directory(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("mine").mkdir()
-    Path("mine/config.json").write_text(json.dumps({}))
-    Path("mine/model.safetensors").write_bytes(b"weights")
+    Path("mine").symlink_to(resolve(MINILM, offline=True).directory)
     code, lines, error = told(capsys, "./mine")
     assert (code, error, lines[1]) == (0, "", "./mine is at mine")
     assert lines[0].endswith("The files are here already (directory).")
