@@ -42,10 +42,10 @@ test-fast: $(VENV)/.dev ## Only pure logic and the API in process: no Ray, no re
 	@exec $(BIN)/python -m pytest tests/unit tests/negative_controls
 
 test: test-fast ## The test suite: what is quick first, then what loads models or starts Ray
-	@exec $(BIN)/python -m pytest tests/models tests/cluster -m "not slow"
+	@exec $(BIN)/python -m pytest tests/models tests/cluster
 
 test-slow: $(VENV)/.dev ## What is long: other people's clients, examples, fuzzing, dashboards, a tenth of the controls
-	@$(BIN)/python -m pytest tests/slow tests/cluster -m slow
+	@$(BIN)/python -m pytest tests/slow
 	@exec $(BIN)/python -m tests.negative_controls --tenth "$$(git rev-parse HEAD 2>/dev/null)"
 
 check: $(VENV)/.dev ## Format, lint, types, import rules

@@ -25,7 +25,7 @@ from tests.support.scaled import ENCODER, IMAGE, TEXT, clients, gauge
 CHOSEN = "chosen"
 
 
-@pytest.fixture(scope="module", params=[pytest.param("off", marks=pytest.mark.slow), "plain", CHOSEN])
+@pytest.fixture(scope="module", params=["off", "plain", CHOSEN])
 def way(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen
