@@ -88,7 +88,6 @@ def _pull(model: str, revision: str | None) -> int:
             return _complain(error.message)
         _say(f"{error.message} The files are here already ({weights.source}).")
         _say(f"{weights.id} is at {weights.directory}")
-        return 0
     return inspect.run(model, revision, _say, _complain)
 
 

@@ -72,7 +72,7 @@ def test_a_rejected_item_is_named() -> None:
 
 def test_an_item_that_the_model_cannot_embed_is_named_by_a_code_of_its_own() -> None:
     faulty = service(nan=NotFinite("No finite vector."), odd=UnknownToken("No vector."))
-    for text, status, code in (("nan", 500, "not_finite"), ("odd", 422, "unknown_token")):
+    for text, status, code in (("nan", 500, "not_finite"), ("odd", 400, "unknown_token")):
         answer = faulty.post("/embed/text", json={"texts": ["a", text, "bb"]})
         error = error_of(answer)
         assert (answer.status_code, error["code"], error["param"]) == (status, code, "texts.1")
