@@ -114,14 +114,15 @@ class SharedCache:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _polled: asyncio.Event = field(default_factory=asyncio.Event)
     _polled_at: float = field(init=False)
+    _parked: int = 0
 
     def __post_init__(self) -> None:
         self._polled_at = self.clock()
 
     @property
     def idle_s(self) -> float:
-        """Since the last poll began."""
-        return self.clock() - self._polled_at
+        """Since the last poll ended; 0 while one is parked."""
+        return 0.0 if self._parked else self.clock() - self._polled_at
 
     @property
     def epoch(self) -> str:
@@ -157,8 +158,13 @@ class SharedCache:
         # What has changed while no poll was parked counts, too.
         lapses = known is not None and known.idle and self.clock() - known.seen > self.lease_s / 2
         if request.epoch == self.epoch and answered == self._response(request.client) and (request.idle or not lapses):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), IDLE_PARK_S if request.idle else PARK_S)
+            self._parked += 1
+            try:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), IDLE_PARK_S if request.idle else PARK_S)
+            finally:
+                self._parked -= 1
+                self._polled_at = self.clock()
         client.answered = self._response(request.client)
         return client.answered
 

@@ -102,7 +102,7 @@ def test_words_find_pictures_and_pictures_find_words(client: httpx.Client, unsee
     [
         ("x", 400, "invalid_request", "images", "must be a list"),
         ([], 400, "invalid_request", "images", "must not be empty"),
-        (["zzzz"], 400, "invalid_image", "images.0", "not a PNG, JPEG, WebP, GIF or BMP"),
+        (["zzzz"], 400, "invalid_image", "images.0", "not a PNG, JPEG, WebP, GIF, BMP"),
         ([None], 400, "invalid_item", "images.0", "data URI, base64"),
         (["http://127.0.0.1/x.png"], 400, "invalid_image", "images.0", "URLs are disabled"),
         (["./../secret.png"], 400, "invalid_image", "images.0", "No image can be read"),

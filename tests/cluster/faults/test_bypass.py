@@ -84,7 +84,7 @@ def test_an_image(service: RunningService, way: str) -> None:
 
 
 def test_one_step_of_autoscaling(service: RunningService) -> None:
-    assert gauge(service, "embedding_replicas", ENCODER) == 1
+    wait_for(lambda: gauge(service, "embedding_replicas", ENCODER) == 1, what="one encoder in the metrics")
     with clients(service, 16) as statuses:
         wait_for(lambda: gauge(service, "embedding_replicas", ENCODER) == 2, 120, "a second encoder")
     assert set(statuses) == {200}, statuses

@@ -67,7 +67,8 @@ def test_the_killer_is_rejected_and_everyone_else_is_answered(two_encoders: Runn
     assert statuses(answers) == {200: len(others)}
     rows = [answer.json()["embeddings"][0] for answer in answers]
     assert are_vectors_of(oracle, others, rows)
-    wait_for(lambda: retried(two_encoders) >= len(mates) + 1, what="the count of what was tried again")
+    # The killer, and whatever went in the same call.
+    wait_for(lambda: retried(two_encoders) > 1, what="the count of what was tried again")
     # Twice, and no third time.
     wait_for(lambda: serving_encoders(two_encoders) == 2, 60, "two encoders again")
     assert len(set(before) - set(encoders(two_encoders))) <= 2

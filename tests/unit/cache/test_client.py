@@ -152,6 +152,7 @@ async def test_a_client_that_looks_nothing_up_is_idle_and_still_counted() -> Non
         await answer_polls(shared)
         assert [poll.idle for poll in wire.polls] == [False, True, False, True]
         clock.now += 9.9  # parked for longer than its lease
+        assert shared.idle_s == 0
         assert len(shared._live()) == 1  # noqa: SLF001
         clock.now += 0.2
         assert len(shared._live()) == 0  # noqa: SLF001
