@@ -46,10 +46,18 @@ _OURS: Final = {
 }
 
 
+def _nullable(schema: dict[str, Any]) -> None:
+    """Optional fields may be null."""
+    for name, field in schema["properties"].items():
+        if name not in schema["required"] and {"type": "null"} not in field.get("anyOf", ()):
+            about = {key: field.pop(key) for key in ("default", "description", "title") if key in field}
+            schema["properties"][name] = {"anyOf": [field, {"type": "null"}], **about} if field else about
+
+
 class CompatibleWire(SnakeWire):
     """A request that may have fields which this service does not know."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra=_nullable)
 
     @model_validator(mode="before")
     @classmethod

@@ -15,6 +15,7 @@ from app.schemas.wire import (
     PromptName,
     Purpose,
     SnakeWire,
+    Whole,
     closed,
 )
 from app.types import OutputType
@@ -55,7 +56,9 @@ class OpenAiEmbeddingRequest(CompatibleWire):
     ] = None
     user: Annotated[Any, Field(description="Accepted and ignored.")] = None
     truncate_prompt_tokens: Annotated[
-        int | None, Field(ge=-1, description="At least the tokens of each input, or -1: nothing may be cut by it.")
+        int | None,
+        Field(ge=-1, description="At least the tokens of each input, or -1: nothing may be cut by it."),
+        Whole,
     ] = None
     output_dtype: Annotated[Output, Field(description="Extension. As outputType of TextRequest.")] = "float32"
     prompt_name: PromptName = None

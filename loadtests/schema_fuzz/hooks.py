@@ -14,11 +14,14 @@ import schemathesis
 from app.api.routes import PNG
 from app.api.wire.negotiation import NPY, OCTETS
 from app.config.args import Limits
+from app.schemas.openai import OpenAiEmbeddingRequest
+from app.schemas.tei import TeiEmbedRequest, TeiTokenizeRequest
 from app.vectors.binary_body import SHAPE
 
 MOST_IMAGES = Limits().images
 # all-MiniLM-L6-v2 and shapes-clip.
 DIMENSIONS = {"text": 384, "image": 64}
+FOREIGN_FIELDS = {*OpenAiEmbeddingRequest.model_fields, *TeiEmbedRequest.model_fields, *TeiTokenizeRequest.model_fields}
 OWN_IDS = {"text": [101, 7592, 102], "image": [703, 5, 704]}
 
 
@@ -115,6 +118,9 @@ def _tei(body: dict[str, Any]) -> dict[str, Any]:
 def _openai(body: dict[str, Any]) -> dict[str, Any]:
     """Token ids are the model's own; no more images than are allowed; vectors are cut to what there is, in whole
     bytes."""
+    # What is not known here may look like something that would change vectors, and be refused.
+    body = {name: value for name, value in body.items() if name in FOREIGN_FIELDS}
+    body.pop("truncate_prompt_tokens", None)
     given = body["input"]
     if isinstance(given, list):
         given = given[:MOST_IMAGES]
