@@ -25,7 +25,7 @@ def fragile(data: bytes, preprocessing: Preprocessing, limits: Limits, param: st
         return DecodedImage(b"d" * 32, b"c" * 192)
     if word == HANG:
         Path(os.fsdecode(rest)).touch()
-        time.sleep(600)
+        time.sleep(60)
     if word == LIE:
         return DecodedImage(b"d" * 32, b"c" * 191)
     if word == HOARD:
