@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help serve dev test test-fast test-slow test-bypass check format test-cache test-similarity test-corpus fuzz clean \
-	bench load bench-batch bench-cache bench-peers bench-fairness bench-scaling bench-capacity bench-shards bench-bypass bench-plots dashboard-pictures bench-similarity \
+	bench load bench-batch bench-cache bench-peers bench-fairness bench-scaling bench-capacity bench-shards bench-bypass bench-idle bench-plots dashboard-pictures bench-similarity \
 	bench-corpus bench-corpus-workers bench-corpus-search example-corpus \
 	example-text example-search example-clustering example-recommendation example-images \
 	example-pictures schemathesis train-shapes-clip test-page screenshots \
@@ -89,6 +89,9 @@ bench-capacity: $(VENV)/.dev ## What a request costs each part, and whether docs
 
 bench-bypass: $(VENV)/.dev ## What each part of the bypass of Serve earns, in pairs of services (TURNS=5 SCALE=1)
 	@exec $(BIN)/python -m loadtests.bench_bypass --turns $${TURNS:-5} --scale $${SCALE:-1}
+
+bench-idle: $(VENV)/.dev ## CPU seconds of a service that nobody asks for anything, by process
+	@exec $(BIN)/python -m loadtests.bench_idle
 
 bench-shards: $(VENV)/.dev ## The shared cache over 1, 2 and 4 shards
 	@exec $(BIN)/python -m loadtests.bench_shards

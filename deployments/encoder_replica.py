@@ -61,8 +61,11 @@ class EncoderReplica:
         loading = self._threads.exclusive.submit(load_with_backup, load, args, backup)
         with telling(args.name):
             model, note, self._reason = loading.result()
-        if self._reason is not None:
-            tell(f"{args.name} is NOT AVAILABLE: {self._reason} {note or ''}")
+        if model is None:
+            tell(f"{args.name} is NOT AVAILABLE: {self._reason}")
+        elif note is not None:
+            # What was configured as a fallback, or came with the product, is no alarm; the log has the reason.
+            tell(note)
         if model is not None:
             self._begin(model, replace(model.info, note=note) if note else model.info)
             tell(f"{model.info.id}: ready")

@@ -52,11 +52,16 @@ class System:
 
     def cpu_seconds(self) -> float:
         """CPU time of all its processes so far."""
-        total = 0.0
+        return sum(seconds for _, seconds in self.cpu_by_process().values())
+
+    def cpu_by_process(self) -> dict[int, tuple[str, float]]:
+        """By process id, its first words and its CPU seconds so far."""
+        found = {}
         for process in _family(self.process):
             with contextlib.suppress(psutil.Error):
-                total += sum(process.cpu_times()[:2])
-        return total
+                words = " ".join(word.rsplit("/", 1)[-1] for word in process.cmdline()[:3])
+                found[process.pid] = words[:60], float(sum(process.cpu_times()[:2]))
+        return found
 
 
 @contextlib.contextmanager

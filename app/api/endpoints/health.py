@@ -38,13 +38,13 @@ async def health(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     service = backend.service
     stats = await backend.cache.stats()
+    waiting = await backend.metrics.waiting() if backend.metrics else []
     # From here on of one moment: nothing is awaited.
     details = [_detail(encoder) for encoder in service.encoders.values()]
     reasons = [f"{model.id}: {model.reason}" for model in details if model.status == "unavailable"]
     reasons += [f"{model.note} {model.reason or ''}".strip() for model in details if model.note]
     if not stats.available:
         reasons.append("The shared cache can't be reached; every miss of the near cache is a miss.")
-    waiting = await backend.metrics.waiting() if backend.metrics else []
     reasons += waiting
     ready = _is_ready(service) and not waiting
     status: Status = "starting" if not ready else "degraded" if reasons else "healthy"

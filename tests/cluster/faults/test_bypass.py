@@ -38,7 +38,7 @@ def service(
     if way == CHOSEN:
         yield request.getfixturevalue("harmed")
         return
-    # Only the launcher lets shapes-clip stand in for a model that can't be had: plain `serve run` is not told to.
+    # Only the launcher lets shapes-clip stand in for a model that is not available: plain `serve run` is not told to.
     models: dict[str, Any] = {"image_models": [IMAGE]}
     if way == "plain":
         models = {"image_models": [IMAGE, {"id": DEFAULT_IMAGE_MODEL, "num_cpus": 0.1}], "shapes_clip_may_serve": False}

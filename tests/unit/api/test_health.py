@@ -68,14 +68,26 @@ def test_without_the_cache_it_is_degraded_and_serves(monkeypatch: pytest.MonkeyP
     assert service.get("/readyz").status_code == 200
 
 
-def test_what_health_says_is_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("slow", ["cache", "cluster"])
+def test_what_health_says_is_of_one_moment(slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     service = with_states("unavailable", "ready", "ready")
 
-    async def slow() -> CacheStats:
+    def becomes_ready() -> None:
         vars(service.embeddings.encoders[TEXT])["state"] = ModelState(TEXT, "ready", info_of(TEXT))
+
+    async def stats() -> CacheStats:
+        becomes_ready()
         return FIGURES
 
-    monkeypatch.setattr(service.control, "stats", slow)
+    class Slow(Waiting):
+        async def waiting(self) -> list[str]:
+            becomes_ready()
+            return []
+
+    if slow == "cache":
+        monkeypatch.setattr(service.control, "stats", stats)
+    else:
+        service.backend.metrics = Slow()
     told = service.get("/health").json()
     assert (told["status"], told["reasons"]) == ("healthy", [])
     assert [model["status"] for model in told["details"]] == ["ready"] * 3

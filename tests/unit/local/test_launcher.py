@@ -161,7 +161,12 @@ def test_the_launcher_asks_past_every_proxy(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 MODEL = {"kind": "text", "id": "m", "dimensions": 8, "backend": "b", "precision": "f32", "reason": None, "note": None}
-BUILT_IN = MODEL | {"kind": "image", "id": "shapes-clip", "status": "ready", "note": "clip can't be had; shapes-clip …"}
+BUILT_IN = MODEL | {
+    "kind": "image",
+    "id": "shapes-clip",
+    "status": "ready",
+    "note": "clip is not available; shapes-clip …",
+}
 
 
 @pytest.mark.parametrize(
