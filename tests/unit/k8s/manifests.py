@@ -32,6 +32,11 @@ def render_component(component: str) -> tuple[Manifest, ...]:
     return _rendered(_kubectl(), ROOT / "k8s" / "components" / component)
 
 
+def render_folder(folder: Path) -> tuple[Manifest, ...]:
+    """Every object of a kustomization that a test wrote."""
+    return _rendered(_kubectl(), folder)
+
+
 def _kubectl() -> str:
     kubectl = shutil.which("kubectl")
     if kubectl is None:

@@ -1,13 +1,9 @@
 """Every rendered object is what its API server would take: built-in kinds and custom ones, strictly."""
 
-import json
 import time
 from copy import deepcopy
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import jsonschema
 import kubernetes_validate
 import pytest
 
@@ -22,74 +18,29 @@ from tests.unit.k8s.manifests import (
     COMPONENTS,
     OVERLAYS,
     PUBLIC,
-    ROOT,
-    Manifest,
     pods,
     rayservice,
     render,
     render_component,
     serve_config,
 )
-
-KUBERNETES = "1.35"
-CRDS = ROOT / "tests/unit/k8s/crd"
-
-
-def _strict(schema: Any) -> Any:
-    """The schema, refusing what it doesn't list. The API server only drops such fields, so a typo goes unseen."""
-    if isinstance(schema, list):
-        return [_strict(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    result = {name: _strict(value) for name, value in schema.items()}
-    if isinstance(schema.get("properties"), dict) and "additionalProperties" not in schema:
-        result["additionalProperties"] = False
-    if schema.get("x-kubernetes-int-or-string"):
-        # Quantities and ports are either; the CRD says so beside its pattern, in words of its own.
-        return {"type": ["integer", "string"]}
-    return result
-
-
-@cache
-def _schemas() -> dict[tuple[str, str], jsonschema.Draft202012Validator]:
-    """By apiVersion and kind."""
-    found = {}
-    for path in sorted(CRDS.glob("*.json")):
-        crd = json.loads(path.read_text())
-        schema = _strict(crd["schema"])
-        # A CRD leaves this one to the API server.
-        schema["properties"]["metadata"] = {"type": "object"}
-        found[f"{crd['group']}/{crd['version']}", crd["kind"]] = jsonschema.Draft202012Validator(schema)
-    return found
-
-
-def _complaints(manifest: Manifest) -> list[str]:
-    schema = _schemas()[manifest["apiVersion"], manifest["kind"]]
-    return [f"{error.json_path}: {error.message}" for error in schema.iter_errors(manifest)]
-
-
-def _check(manifests: tuple[Manifest, ...]) -> None:
-    for manifest in manifests:
-        if (manifest["apiVersion"], manifest["kind"]) in _schemas():
-            assert _complaints(manifest) == [], manifest["kind"]
-        else:
-            kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+from tests.unit.k8s.schemas import KUBERNETES, check, complaints, schemas
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_objects_of_every_overlay_are_valid(overlay: str) -> None:
     assert len(render(overlay)) >= 8
-    _check(render(overlay))
+    check(render(overlay))
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_objects_of_every_component_are_valid(component: str) -> None:
     assert render_component(component)
-    _check(render_component(component))
+    check(render_component(component))
 
 
 def test_dev_needs_no_custom_resource_but_kuberays() -> None:
-    assert {manifest["kind"] for manifest in render("dev")} & {kind for _, kind in _schemas()} == {"RayService"}
+    assert {manifest["kind"] for manifest in render("dev")} & {kind for _, kind in schemas()} == {"RayService"}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -106,7 +57,7 @@ def test_schemas_find_typos_and_wrong_types() -> None:
     group = service["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]
     group["maxReplicas"] = "8"
     group["template"]["spec"]["terminationGracePeriod"] = 60
-    assert sorted(complaint.split(":")[0] for complaint in _complaints(service)) == [
+    assert sorted(complaint.split(":")[0] for complaint in complaints(service)) == [
         "$.spec",
         "$.spec.rayClusterConfig.workerGroupSpecs[0].maxReplicas",
         "$.spec.rayClusterConfig.workerGroupSpecs[0].template.spec",
@@ -122,7 +73,7 @@ def test_schemas_find_typos_and_wrong_types() -> None:
     ):
         [manifest] = [deepcopy(m) for m in render("cpu") if m["kind"] == kind]
         manifest["spec"][path] = value
-        assert [complaint.split(":")[0] for complaint in _complaints(manifest)] == ["$.spec"], kind
+        assert [complaint.split(":")[0] for complaint in complaints(manifest)] == ["$.spec"], kind
 
 
 def test_pod_monitor_names_ports_that_exist() -> None:

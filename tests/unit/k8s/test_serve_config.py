@@ -11,8 +11,8 @@ import yaml
 from app.config.args import ModelArgs, Placement
 from app.config.settings import AppArgs
 from app.local.serve_environment import LocalPorts, environment
-from tests.unit.k8s.manifests import OVERLAYS, ROOT, flags, groups, serve_config
-from tests.unit.k8s.serve import ServeDeploySchema
+from tests.unit.k8s.manifests import OVERLAYS, PUBLIC, ROOT, flags, groups, serve_config
+from tests.unit.k8s.serve import check, code_version, deployments_of, override
 
 # Everywhere: all interfaces, KubeRay's port, logs for machines.
 COMMON: dict[str, Any] = {
@@ -46,12 +46,12 @@ INGRESS = {"num_cpus": 1, "max_ongoing_requests": 2048}
 SIMILARITY = {"num_cpus": 1}
 ARGS: dict[str, dict[str, Any]] = {
     "cpu": {
-        "ingress": INGRESS | _scale(1, 4, target_ongoing_requests=64),
+        "ingress": INGRESS | {"num_cpus": 0.5} | _scale(2, 4, target_ongoing_requests=64),
         "similarity": SIMILARITY | _scale(1, 4),
     },
     "dev": {},
     "gpu": {
-        "ingress": INGRESS | CPU_NODE | _scale(1, 8, target_ongoing_requests=64),
+        "ingress": INGRESS | CPU_NODE | _scale(2, 8, target_ongoing_requests=64),
         "similarity": SIMILARITY | CPU_NODE | _scale(1, 4),
     },
     "ha": {
@@ -61,9 +61,15 @@ ARGS: dict[str, dict[str, Any]] = {
 }
 # Everywhere: nobody without a key.
 ACCESS: dict[str, Any] = {"auth": "required", "access": {"keys_file": "/etc/embeddings/keys"}}
-APPLICATION: dict[str, dict[str, Any]] = {
-    "ha": {"deployments": [{"name": "Ingress", "max_replicas_per_node": 1}]},
+# Beside `autoscaling_config`, which equals the arguments' block: the builder's is replaced as a whole.
+SURGE = {"max_surge_percent": 25}
+DEPLOYMENTS: dict[str, dict[str, Any]] = {
+    "TextEncoder-all-MiniLM-L6-v2": SURGE,
+    "Clip-clip-vit-base-patch32": SURGE,
+    "Ingress": {},
+    "Similarity": SURGE,
 }
+OF_HA = {"Ingress": {"max_replicas_per_node": 1}}
 
 # What only a local service sets: its ports, files and loopback, its quick stop, and the token mode, which KubeRay sets.
 LOCAL_ONLY = {
@@ -78,6 +84,45 @@ def _args(overlay: str) -> AppArgs:
     return AppArgs.model_validate(serve_config(overlay)["applications"][0]["args"])
 
 
+def _autoscaling(overlay: str) -> dict[str, dict[str, Any]]:
+    """What the builder would pass to Serve, by deployment."""
+    args = _args(overlay)
+    [text], [image] = args.text_models, args.image_models
+    placements: tuple[Placement, ...] = (text, image, args.ingress, args.similarity)
+    return {name: each.autoscaling.model_dump() for name, each in zip(DEPLOYMENTS, placements, strict=True)}
+
+
+def test_deployments_are_those_of_the_builder() -> None:
+    for overlay in OVERLAYS:
+        assert deployments_of(_args(overlay)) == DEPLOYMENTS.keys()
+
+
+def test_serve_replaces_a_whole_autoscaling_block_and_restarts_nothing_for_it() -> None:
+    """Ray's own functions: what an entry in `deployments` leaves out is Serve's default, not the builder's."""
+    before = {"min_replicas": 1, "max_replicas": 4, "target_ongoing_requests": 64.0, "downscale_delay_s": 120.0}
+    after, restarts = override(before, {"autoscaling_config": {"min_replicas": 2, "max_replicas": 8}})
+    assert (after["min_replicas"], after["max_replicas"]) == (2, 8)
+    assert (after["target_ongoing_requests"], after["downscale_delay_s"]) == (2.0, 600.0)
+    assert not restarts
+    assert not override(before, {"max_surge_percent": 25})[1]
+    assert override(before, {"max_replicas_per_node": 1})[1]
+    assert override(before, {"ray_actor_options": {"num_cpus": 2}})[1]
+
+
+def test_only_args_are_code() -> None:
+    [application] = serve_config("cpu")["applications"]
+    scaled, moved = deepcopy(application), deepcopy(application)
+    scaled["deployments"][0]["autoscaling_config"]["max_replicas"] = 9
+    moved["args"]["text_models"][0]["autoscaling"]["max_replicas"] = 9
+    assert code_version(scaled) == code_version(application)
+    assert code_version(moved) != code_version(application)
+
+
+@pytest.mark.parametrize("overlay", PUBLIC)
+def test_no_ingress_is_alone(overlay: str) -> None:
+    assert _args(overlay).ingress.autoscaling.min_replicas >= 2
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_equals_the_file_with_the_stated_differences(overlay: str) -> None:
     expected = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
@@ -89,14 +134,23 @@ def test_equals_the_file_with_the_stated_differences(overlay: str) -> None:
     for model in application["args"]["image_models"]:
         model |= IMAGE[overlay]
     application["args"] |= ARGS[overlay] | ACCESS
-    application |= APPLICATION.get(overlay, {})
+    if overlay in PUBLIC:
+        application["deployments"] = [
+            {
+                "name": name,
+                "autoscaling_config": scaling,
+                **DEPLOYMENTS[name],
+                **(OF_HA if overlay == "ha" else {}).get(name, {}),
+            }
+            for name, scaling in _autoscaling(overlay).items()
+        ]
     assert serve_config(overlay) == expected
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_serve_and_the_application_take_it(overlay: str) -> None:
     config = serve_config(overlay)
-    ServeDeploySchema.model_validate(deepcopy(config))
+    check(config)
     assert [model.id for model in _args(overlay).text_models] == ["sentence-transformers/all-MiniLM-L6-v2"]
 
 
