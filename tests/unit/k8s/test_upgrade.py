@@ -83,14 +83,14 @@ def test_every_overlay_has_a_place_for_initial_replicas(overlay: str) -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        "deployments:\n- name: 'D'\n  autoscaling_config: {max_replicas: 4}  # four\n",
-        'deployments:\r\n  - name: "D" # d\r\n    autoscaling_config: {min_replicas: 1, max_replicas: 4}\r\n',
-        "deployments:\n- name: E\n  autoscaling_config: {max_replicas: 9}\n- name: D\n  autoscaling_config: { max_replicas: 4 }",
+        "- name: 'D'\n  autoscaling_config: {max_replicas: 4}  # four\n",
+        '  - name: "D" # d\r\n    autoscaling_config: {min_replicas: 1, max_replicas: 4}\r\n',
+        "- name: E\n  autoscaling_config: {max_replicas: 9}\n- name: D\n  autoscaling_config: { max_replicas: 4 }",
     ],
 )
 def test_spellings_of_an_entry(config: str) -> None:
     after, left = upgrade.with_initial_replicas(config, {"D": 3})
-    found = {entry["name"]: entry["autoscaling_config"] for entry in yaml.safe_load(after)["deployments"]}
+    found = {entry["name"]: entry["autoscaling_config"] for entry in yaml.safe_load(after)}
     assert (found.pop("D")["initial_replicas"], left) == (3, [])
     assert all("initial_replicas" not in scaling for scaling in found.values())
     assert after.count("\r\n") == config.count("\r\n")
