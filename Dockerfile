@@ -7,10 +7,15 @@
 # bring every CUDA library themselves; the driver comes from the node. Without TORCH_INDEX the cpu target works too,
 # some gigabytes larger on x86-64, where the default wheel is the CUDA one.
 #
-#   --build-arg MODELS="openai/clip-vit-base-patch32 ..."   weights to bake in; "" for none (the default text model
-#                                                           comes as a package either way)
+#   --build-arg MODELS="openai/clip-vit-base-patch32@COMMIT ..."   weights to bake in, at a commit each; "" for none (the
+#                                                                  default text model comes as a package either way)
+#   --build-arg PYTHON_IMAGE=python:3.11.14-slim-bookworm@sha256:…   the base, by its digest
+#   --secret id=hub_token,src=FILE                                   for models that the hub gives to some only
+#   --sbom=true --provenance=mode=max                                what is in it, and where it came from
+# `python k8s/pins.py` looks up the commits and the digest and prints these arguments.
 
-FROM python:3.11.14-slim-bookworm AS python
+ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
+FROM ${PYTHON_IMAGE} AS python
 ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     PATH=/opt/venv/bin:$PATH
@@ -34,28 +39,40 @@ ARG TORCH_INDEX=""
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --no-deps --constraint constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch \
     && pip install --constraint constraints.txt --requirement requirements.txt
-COPY LICENSE README.md ./
-COPY clients/python clients/python
-COPY app app
-COPY deployments deployments
-RUN pip install --no-cache-dir --no-deps ./clients/python . && pip check
 
 FROM dependencies AS cuda-packages
 # hadolint ignore=DL3042
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --constraint constraints.txt --requirement requirements.txt
+
+
+# Weights of the hub, read-only at run time; HF_HUB_OFFLINE=1 in the manifests then asks nobody. Only the code that
+# fetches them is here: a change elsewhere fetches nothing anew.
+FROM cpu-packages AS weights
+ARG MODELS="openai/clip-vit-base-patch32"
+ENV HF_HOME=/opt/models
+COPY app/__init__.py app/errors.py app/
+COPY app/config app/config
+COPY app/encoders app/encoders
+COPY app/system app/system
+# A commit that was asked for becomes the cache's `main`, which is what a model without a `revision` is looked up by.
+# Hugging Face reads a token from the file that HF_TOKEN_PATH names, if there is one.
+RUN --mount=type=secret,id=hub_token \
+    mkdir -p /opt/models && for model in $MODELS; do \
+    HF_TOKEN_PATH=/run/secrets/hub_token python -c "import sys; from app.encoders.weights import pull; \
+    name, _, commit = sys.argv[1].partition('@'); directory = pull(name, commit or None).directory; \
+    main = directory.parents[1] / 'refs' / 'main'; main.parent.mkdir(exist_ok=True); main.write_text(directory.name)" \
+    "$model"; done
+
+
+# The code as two wheels, made with the lock's setuptools.
+FROM dependencies AS wheels
 COPY LICENSE README.md ./
 COPY clients/python clients/python
 COPY app app
 COPY deployments deployments
-RUN pip install --no-cache-dir --no-deps ./clients/python . && pip check
-
-
-# Weights of the hub, read-only at run time; HF_HUB_OFFLINE=1 in the manifests then asks nobody.
-FROM cpu-packages AS weights
-ARG MODELS="openai/clip-vit-base-patch32"
-ENV HF_HOME=/opt/models
-RUN mkdir -p /opt/models && for model in $MODELS; do python -m app pull "$model"; done
+RUN pip install --no-cache-dir --constraint constraints.txt setuptools \
+    && pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels ./clients/python .
 
 
 FROM python AS runtime
@@ -76,6 +93,7 @@ ENV HOME=/tmp \
     RAY_USAGE_STATS_ENABLED=0 \
     RAY_SERVE_ENABLE_HA_PROXY=1 \
     RAY_SERVE_THROUGHPUT_OPTIMIZED=1
+# Before the code: an image that differs in code only has the same layers to here, and to the packages.
 COPY --from=weights /opt/models /opt/models
 WORKDIR /srv
 COPY serve_config.yaml ./
@@ -84,16 +102,22 @@ ENTRYPOINT ["tini", "-g", "--"]
 # By hand, on one machine: `docker run --shm-size 2g -e HOST=0.0.0.0 -e PORT=8000 -p 127.0.0.1:8000:8000
 # -e ALLOW_ANONYMOUS=1 ...`; for others to reach it, with keys: `-v ./keys:/etc/embeddings/keys:ro
 # -e API_KEYS_FILE=/etc/embeddings/keys` in place of the last.
-# KubeRay replaces entry point and command by its own `ray start`.
+# KubeRay replaces entry point and command by its own `ray start`, and Kubernetes has probes of its own.
 CMD ["python", "-m", "app"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=180s \
+    CMD ["bash", "-c", "wget -q -O /dev/null 127.0.0.1:${PORT:-3000}/-/healthz"]
 
 FROM runtime AS cuda
 # What the NVIDIA container runtime reads. Which GPUs a container sees is its scheduler's to say (`--gpus` by hand).
 ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=cuda-packages /opt/venv /opt/venv
+RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
+    pip install --no-cache-dir --no-deps --no-index /wheels/*.whl && pip check
 USER 10001:10001
 
 # Last, so that a build without --target makes this one.
 FROM runtime AS cpu
 COPY --from=cpu-packages /opt/venv /opt/venv
+RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
+    pip install --no-cache-dir --no-deps --no-index /wheels/*.whl && pip check
 USER 10001:10001

