@@ -104,7 +104,9 @@ def test_serve_replaces_a_whole_autoscaling_block_and_restarts_nothing_for_it() 
     assert (after["min_replicas"], after["max_replicas"]) == (2, 8)
     assert (after["target_ongoing_requests"], after["downscale_delay_s"]) == (2.0, 600.0)
     assert not restarts
-    assert not override(before, {"max_surge_percent": 25})[1]
+    told: dict[str, float] = {"max_ongoing_requests": 9, "graceful_shutdown_timeout_s": 9, "health_check_period_s": 9}
+    for name, value in ({"max_surge_percent": 25, "max_queued_requests": 9} | told).items():
+        assert not override(before, {name: value})[1], name
     assert override(before, {"max_replicas_per_node": 1})[1]
     assert override(before, {"ray_actor_options": {"num_cpus": 2}})[1]
 
