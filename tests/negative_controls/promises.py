@@ -27,6 +27,10 @@ PROMISES: Final = [
     M("README's defaults", "app/config/args.py", "max_size: PositiveInt = Field(10_000", "max_size: PositiveInt = Field(20_000", README),
     M("README's errors", "clients/python/src/embeddings_client/errors.py", "    status = 413\n", "    status = 400\n", README),
     M("README's limits", "app/config/args.py", "texts: PositiveInt = Field(2048", "texts: PositiveInt = Field(1024", README),
+    M("no upgrade begins while one is under way", "k8s/upgrade.py", "    if pending:\n", "    if False:\n", "tests/unit/k8s/test_upgrade.py"),
+    M("initial replicas within Serve's bounds", "k8s/upgrade.py", "min(max(left.pop(name), low), high)", "left.pop(name)", "tests/unit/k8s/test_upgrade.py"),
+    M("no key crosses KubeRay's plain listener", "k8s/overlays/incremental/edge.yaml", "type: ClusterIP", "type: LoadBalancer", "tests/unit/k8s/test_incremental.py"),
+    M("Redis is the head's only", "k8s/components/redis-sentinel/networkpolicies.yaml", "embeddings, ray.io/node-type: head}", "embeddings}", "tests/unit/k8s/test_reach.py"),
     M("kustomizations name their files", "k8s/components/monitoring/kustomization.yaml", "  - scrapeconfig.yaml\n", "  # scrapeconfig.yaml\n", "tests/unit/k8s/test_policy.py"),
     M("TEI's vectors have length one", "app/api/endpoints/tei.py", "VectorFormat(body.normalize, ", "VectorFormat(False, ", "tests/unit/api/test_tei_api.py"),
 ]  # fmt: skip

@@ -29,7 +29,7 @@ def selects(selector: dict[str, Any], labels: Labels) -> bool:
 
 def pods_of(manifests: Iterable[Manifest]) -> dict[str, Labels]:
     """Ray's nodes, and what the manifests make beside them."""
-    sets = [each for each in manifests if each["kind"] in ("StatefulSet", "Deployment")]
+    sets = [each for each in manifests if each["kind"] in ("StatefulSet", "Job")]
     return RAY_NODES | {each["metadata"]["name"]: each["spec"]["template"]["metadata"]["labels"] for each in sets}
 
 

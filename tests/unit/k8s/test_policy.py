@@ -8,7 +8,7 @@ import yaml
 
 from app.auth import key_file
 from app.config.settings import AppArgs
-from tests.unit.k8s.manifests import OVERLAYS, ROOT, flags, groups, of_kind, render, serve_config
+from tests.unit.k8s.manifests import OVERLAYS, ROOT, flags, groups, of_kind, render, render_component, serve_config
 
 KEYS = "/etc/embeddings"
 
@@ -28,6 +28,21 @@ def test_nobody_is_served_without_a_key_of_the_mounted_secret(overlay: str) -> N
         assert mount == {"name": mount["name"], "mountPath": KEYS, "readOnly": True}, name
         [volume] = [v for v in spec["volumes"] if v["name"] == mount["name"]]
         assert volume["secret"] == {"secretName": "embeddings-keys", "defaultMode": 0o440}, name
+
+
+def test_weights_on_a_volume_are_written_by_the_job_only() -> None:
+    found = {each["kind"]: each for each in render_component("models-volume")}
+    pod = found["Job"]["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert {m["mountPath"]: m.get("readOnly", False) for m in container["volumeMounts"]}["/opt/models"] is False
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert pod["automountServiceAccountToken"] is False
+    patch = yaml.safe_load((ROOT / "k8s/components/models-volume/rayservice-patch.yaml").read_text())
+    volume, mount = (each["value"] for each in patch)
+    claim = found["PersistentVolumeClaim"]["metadata"]["name"]
+    assert volume["persistentVolumeClaim"] == {"claimName": claim, "readOnly": True}
+    # Where the image has them too, and HF_HOME says.
+    assert mount == {"name": volume["name"], "mountPath": "/opt/models", "readOnly": True}
 
 
 def test_no_secret_is_in_the_repository() -> None:
