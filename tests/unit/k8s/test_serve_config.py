@@ -12,7 +12,7 @@ from app.config.args import ModelArgs, Placement
 from app.config.settings import AppArgs
 from app.local.serve_environment import LocalPorts, environment
 from tests.unit.k8s.manifests import OVERLAYS, PUBLIC, ROOT, flags, groups, serve_config
-from tests.unit.k8s.serve import check, code_version, deployments_of, override
+from tests.unit.k8s.serve import check, deployments_of
 
 # Everywhere: all interfaces, KubeRay's port, logs for machines.
 COMMON: dict[str, Any] = {
@@ -95,29 +95,6 @@ def _autoscaling(overlay: str) -> dict[str, dict[str, Any]]:
 def test_deployments_are_those_of_the_builder() -> None:
     for overlay in OVERLAYS:
         assert deployments_of(_args(overlay)) == DEPLOYMENTS.keys()
-
-
-def test_serve_replaces_a_whole_autoscaling_block_and_restarts_nothing_for_it() -> None:
-    """Ray's own functions: what an entry in `deployments` leaves out is Serve's default, not the builder's."""
-    before = {"min_replicas": 1, "max_replicas": 4, "target_ongoing_requests": 64.0, "downscale_delay_s": 120.0}
-    after, restarts = override(before, {"autoscaling_config": {"min_replicas": 2, "max_replicas": 8}})
-    assert (after["min_replicas"], after["max_replicas"]) == (2, 8)
-    assert (after["target_ongoing_requests"], after["downscale_delay_s"]) == (2.0, 600.0)
-    assert not restarts
-    told: dict[str, float] = {"max_ongoing_requests": 9, "graceful_shutdown_timeout_s": 9, "health_check_period_s": 9}
-    for name, value in ({"max_surge_percent": 25, "max_queued_requests": 9} | told).items():
-        assert not override(before, {name: value})[1], name
-    assert override(before, {"max_replicas_per_node": 1})[1]
-    assert override(before, {"ray_actor_options": {"num_cpus": 2}})[1]
-
-
-def test_only_args_are_code() -> None:
-    [application] = serve_config("cpu")["applications"]
-    scaled, moved = deepcopy(application), deepcopy(application)
-    scaled["deployments"][0]["autoscaling_config"]["max_replicas"] = 9
-    moved["args"]["text_models"][0]["autoscaling"]["max_replicas"] = 9
-    assert code_version(scaled) == code_version(application)
-    assert code_version(moved) != code_version(application)
 
 
 @pytest.mark.parametrize("overlay", PUBLIC)
