@@ -1,7 +1,6 @@
 """serveConfigV2 of every overlay: `serve_config.yaml` and the differences stated here, nothing else."""
 
 import json
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
