@@ -21,11 +21,8 @@ ROUTER = "deployments.serve_internals.router.LeastOutstandingRouter"
 
 
 def build(args: AppArgs) -> Application:
-    """Serve's builder: one typed argument, overridden by the owner's environment variables.
-
-    Raises:
-        ValueError: The settings ask for keys and there are none, or two models have the same name.
-    """
+    """Serve's builder: one typed argument, overridden by the owner's environment variables. Raises ValueError if the
+    settings ask for keys and there are none, or two models have the same name."""
     args = args.with_environment()
     key_file.check(args)
     names = [model.name for model in (*args.text_models, *args.image_models)]

@@ -31,11 +31,8 @@ SPAN_RETRIES = 5  # a span that takes its worker down again and again ends the r
 
 
 class CorpusWorker:
-    """The actor's class; its processes are named after it.
-
-    What it can say in words (no such model, ...) is an outcome as a receipt is: an actor that raises in its
-    constructor would be started again, and its words be lost among Ray's.
-    """
+    """The actor's class; its processes are named after it. What it can say in words (no such model, ...) is an outcome
+    as a receipt is: Ray would start an actor that raises in its constructor again, and lose its words."""
 
     def __init__(self, job: CorpusJob, load: LoadModel) -> None:
         self._trouble: ServiceError | None = None

@@ -28,11 +28,8 @@ M = TypeVar("M")
 
 
 class EncoderReplica:
-    """Loads its model before it takes traffic.
-
-    If the model is not available, the replica answers every call with the reason, and other models are not affected.
-    After any other failure the replica ends, and Serve starts another.
-    """
+    """Loads its model before it takes traffic. Without its model it answers every call with the reason, and other
+    models are not affected; after any other failure it ends, and Serve starts another."""
 
     rpc_methods: ClassVar[tuple[str, ...]] = ("encode_texts",)
 

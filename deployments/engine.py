@@ -32,14 +32,8 @@ class Model(Protocol):
 
 
 class Engine:
-    """Runs the items of many calls in shared batches.
-
-    Args:
-        model: Called on `threads` only.
-        threads: Shared by the engines of one replica.
-        stage: The name of what comes before the queue.
-        watch: Entered on the model's thread for each run.
-    """
+    """Runs the items of many calls in shared batches. `threads`: shared by the engines of one replica; `model` is
+    called on them only, within `watch`. `stage`: the name of what comes before the queue."""
 
     def __init__(
         self,
@@ -77,16 +71,9 @@ class Engine:
         large: bool = False,
         exclusive: bool = False,
     ) -> EncodeReply:
-        """One outcome per input, in order.
-
-        Args:
-            lengths: What each input costs, in the queue's units.
-            deadline: On the monotonic clock.
-            tokens: What usage counts, per input.
-            origins: Whose the inputs are, where they are traced.
-            large: As in `Job`.
-            exclusive: As in `Scheduler.submit`.
-        """
+        """One outcome per input, in order. `lengths`: what each costs, in the queue's units. `deadline`: on the
+        monotonic clock. `tokens`: what usage counts. `origins`: whose the inputs are. `large` is as in `Job`,
+        `exclusive` as in `Scheduler.submit`."""
         job = EncodeJob(lengths=lengths, deadline=deadline, large=large, inputs=inputs, dimensions=self.info.dimensions)
         with self._spans.call(job, origins, prepare_ms):
             await self.scheduler.submit(job, exclusive=exclusive)
@@ -108,12 +95,8 @@ class Engine:
         )
 
     def run(self, inputs: Sequence[Any], *, exclusive: bool = False) -> Vector:
-        """On one of the model's threads.
-
-        Raises:
-            NotFinite: The vector of the one item is not finite.
-            RuntimeError: The model gives something else than finite rows for several.
-        """
+        """On one of the model's threads. Raises NotFinite if the vector of the one item is not finite, RuntimeError if
+        the model gives something else than finite rows for several."""
         with self._watch():
             rows = self._model.run(inputs, exclusive=exclusive)
             if len(rows) == len(inputs) == 1 and not np.isfinite(rows).all():

@@ -1,8 +1,5 @@
-"""What travels between the ingress and the encoders. Values only.
-
-During a rollout the two ends may be of different versions: fields that an end does not know are ignored, and a message
-that lacks one is refused in words.
-"""
+"""What travels between the ingress and the encoders. Values only. During a rollout the two ends may be of different
+versions: fields that an end does not know are ignored, and a message that lacks one is refused in words."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -51,11 +48,8 @@ def require(name: str, given: Mapping[str, Any], needed: tuple[str, ...]) -> Non
 
 @dataclass(frozen=True, slots=True)
 class EncodeReply(Message):
-    """Outcomes of one call.
-
-    `packed` holds one cache entry per item, end to end (`app.cache.entry`); what stands there for an index in
-    `errors` means nothing. `prepare_ms`: tokenising, or normalising pixels. `took_ms`: all of it, waiting included.
-    """
+    """Outcomes of one call. `packed` holds one cache entry per item, end to end (`app.cache.entry`); what stands there
+    for an index in `errors` means nothing. `prepare_ms`: tokenising, or normalising pixels."""
 
     packed: bytes
     errors: dict[int, ServiceError]
@@ -70,12 +64,8 @@ class EncodeReply(Message):
 
 @dataclass(frozen=True, slots=True)
 class EncoderStatus(Message):
-    """A replica's answer on its model; `reason` says why it has none, or only its backup.
-
-    Counts are since the replica began.
-
-    `preprocessing`: how this model wants its images cropped; None for a text model.
-    """
+    """A replica's answer on its model; `reason` says why it has none, or only its backup. Counts are since the replica
+    began. `preprocessing`: how this model wants its images cropped; None for a text model."""
 
     replica: str
     info: ModelInfo | None

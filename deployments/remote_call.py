@@ -28,12 +28,8 @@ LOSSES = (RayActorError, grpc.aio.AioRpcError)
 
 
 async def once(method: Any, name: str, limit: AdaptiveTimeout, *args: Any) -> Any:
-    """Call a deployment.
-
-    Raises:
-        ReplicaLost: The replica died with the call in it, or did not answer in time.
-        ServiceError: The deployment's own, or what its failure means to a client.
-    """
+    """Call a deployment. Raises ReplicaLost if the replica died with the call in it, or did not answer in time; else
+    the deployment's own ServiceError, or what its failure means to a client."""
     began = time.monotonic()
     try:
         async with _in_our_words(name), limit.limit():
@@ -49,12 +45,7 @@ async def once(method: Any, name: str, limit: AdaptiveTimeout, *args: Any) -> An
 
 async def alone(method: Any, name: str, timeout_s: float, item: Any) -> Any:
     """Have a replica work on one item and nothing else that was lost: a stream of None, once it has begun, and the
-    outcome.
-
-    Raises:
-        ReplicaLost: It says whether the replica had begun.
-        ServiceError: As `once`.
-    """
+    outcome. Raises ReplicaLost, which says whether the replica had begun; else as `once`."""
     begun, outcome = False, None
     stream = method.remote(item)
     try:
@@ -74,10 +65,7 @@ async def alone(method: Any, name: str, timeout_s: float, item: Any) -> Any:
 
 async def again(method: Any, name: str, deadline_s: float, budget: RetryBudget, *args: Any) -> Any:
     """Call a deployment; a call that was lost is made once more, within deadline and budget. All we do is idempotent.
-
-    Raises:
-        ServiceError: The deployment's own, or what its failure means to a client.
-    """
+    Raises ServiceError as `once`."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + deadline_s
     budget.earn(1)

@@ -42,11 +42,8 @@ IDLE_PERIOD_S = 3.0
 
 
 class RemoteEncoder:
-    """One model's deployment. Calls are coalesced; what was lost with a replica is tried again.
-
-    Args:
-        max_replicas: Where fewer are known, calls for the others are made too, so that Serve sees what waits.
-    """
+    """One model's deployment. Calls are coalesced; what was lost with a replica is tried again. Where fewer than
+    `max_replicas` are known, calls for the others are made too, so that Serve sees what waits."""
 
     def __init__(
         self,

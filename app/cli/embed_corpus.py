@@ -1,8 +1,5 @@
-"""`embed-corpus` and `search` in a written corpus.
-
-Embedding runs in a child process (`--here`), because Ray reads its environment when it is imported, and so that the
-parent can end Ray's processes if the child is killed.
-"""
+"""`embed-corpus` and `search` in a written corpus. Embedding runs in a child process (`--here`): Ray reads its
+environment when it is imported, and the parent can end Ray's processes if the child is killed."""
 
 import argparse
 import json
@@ -135,10 +132,8 @@ def bounded_start(seconds: float, exit_process: Callable[[int], None] = os._exit
 
 @contextmanager
 def _hidden_native_output() -> Iterator[IO[str]]:
-    """Yields stdout, which is reserved for the summary, and hides what Ray's C++ code writes directly to 1 and 2.
-
-    Ray logs there at every start. The end of this output is shown if the run fails with an unexpected error.
-    """
+    """Yields stdout, which is reserved for the summary, and hides what Ray's C++ code logs directly to 1 and 2 at every
+    start. The end of that is shown if the run fails with an unexpected error."""
     stdout, stderr = os.dup(1), os.dup(2)
     sys.stderr = os.fdopen(stderr, "w", buffering=1)
     with tempfile.TemporaryFile() as native, os.fdopen(stdout, "w") as out:

@@ -74,13 +74,9 @@ def item_of(error: ServiceError) -> int | None:
 
 @contextmanager
 def open_rows(name: str, column: str, format_: Format | None) -> Iterator[Rows]:
-    """The rows of a path, or of standard input (`-`), which is copied to a temporary file.
-
-    The format is that of the suffixes by default; text lines for standard input and pipes.
-
-    Raises:
-        InvalidRequest: The path or the column does not exist, formats are mixed or unknown, or there are no rows.
-    """
+    """The rows of a path, or of standard input (`-`), which is copied to a temporary file. Without `format_` the
+    suffixes say it; text lines for standard input and pipes. Raises InvalidRequest as `plan` does, or if there are no
+    rows."""
     path = Path(name).expanduser()
     copied = name == STDIN or path.is_fifo()
     with tempfile.TemporaryDirectory(prefix="embedding-") as folder:

@@ -1,7 +1,5 @@
-"""`search` in a file: embeds its lines through a running service and ranks them here.
-
-For a file that `embed` wrote, it embeds only the query. `embed_corpus` searches written corpora.
-"""
+"""`search` in a file: embeds its lines through a running service and ranks them here; of a file that `embed` wrote,
+only the query is embedded. `embed_corpus` searches written corpora."""
 
 import argparse
 import json

@@ -1,8 +1,5 @@
-"""The fields of the configuration file's `args:`, part by part, each typed. What the environment says of them, and
-where they come together, is `app.config.settings`'s.
-
-Unknown names are refused: a misspelt setting that silently does nothing is worse than a failed start.
-"""
+"""The fields of the configuration file's `args:`, part by part; `app.config.settings` puts them together. Unknown names
+are refused: a misspelt setting that silently does nothing is worse than a failed start."""
 
 from typing import Annotated, Any, Final, Literal, get_args
 

@@ -9,11 +9,8 @@ from app.config.settings import AppArgs
 
 
 def read_args(path: Path) -> AppArgs:
-    """The application's arguments; the defaults when the file names none.
-
-    Raises:
-        ValueError: Not a Serve config file, or an argument is unknown or of the wrong type.
-    """
+    """The application's arguments; the defaults when the file names none. Raises ValueError if it is not a Serve config
+    file, or an argument is unknown or of the wrong type."""
     try:
         data = yaml.safe_load(path.read_text()) or {}
     except yaml.YAMLError as error:

@@ -1,7 +1,5 @@
-"""All settings together, and the only reader of the environment.
-
-`serve_config.yaml` (`args:`) is validated into `AppArgs`; `with_environment` lays the owner's variables over it.
-"""
+"""All settings together, and the only reader of the environment: `args:` of `serve_config.yaml` is validated into
+`AppArgs`, and `with_environment` lays the owner's variables over it."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,5 @@
-"""Copies vectors from a written corpus into a running service's cache, most frequent texts first.
-
-Only free room is filled, so no entries are evicted. The service verifies what it receives. Memory use is eight bytes
-per row and one part at a time.
-"""
+"""Copies vectors from a written corpus into the free room of a running service's cache, most frequent texts first.
+Memory use is eight bytes per row and one part at a time."""
 
 import base64
 import time
@@ -48,14 +45,9 @@ def check_options(dtype: str, dimensions: int | None) -> None:
 
 
 def warm_cache(destination: str, model: CorpusModel, call: Call) -> Warmed:
-    """Send a corpus' vectors to the service behind `call`.
-
-    `destination`: the output of `embed_corpus`. `model`: the corpus's, which counts tokens.
-
-    Raises:
-        InvalidRequest: The corpus does not hold the model's own vectors of texts.
-        SpaceMismatch: The service or `model` uses another model than the corpus.
-    """
+    """Send the vectors of `destination`, the output of `embed_corpus`, to the service behind `call`. `model` counts
+    tokens. Raises InvalidRequest if they are not the model's own of texts, SpaceMismatch if the service or `model` is
+    of another model."""
     folder = locate(npy.parts_folder(destination))
     manifest = read_manifest(folder)
     _check(manifest, model)

@@ -102,11 +102,8 @@ class Place:
 
 
 def locate(uri: str) -> Place:
-    """The place of a path, or of a URI that pyarrow or an installed fsspec filesystem supports.
-
-    Raises:
-        InvalidRequest: No filesystem supports the URI.
-    """
+    """The place of a path, or of a URI that pyarrow or an installed fsspec filesystem supports; else raises
+    InvalidRequest."""
     if printable(uri) != uri:
         raise InvalidRequest(f"{printable(uri)}: its name is not UTF-8; rename it.")
     if "://" not in uri:

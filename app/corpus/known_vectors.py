@@ -1,8 +1,5 @@
-"""Finds vectors that an earlier run has written, by their content.
-
-Memory use is sixteen bytes per row: an 8-byte hash of the content and its position. A hit is compared with the content
-itself, so a hash collision costs a read and never returns a wrong vector.
-"""
+"""Finds vectors that an earlier run has written, by their content: an 8-byte hash and a position of 8 bytes for each
+row. A hit is compared with the content itself, so a collision costs a read and never returns a wrong vector."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Writes a corpus as one matrix: `x.npy`, with its rows' ids in `x.ids.jsonl` and the range of int8 in `x.range.json`.
-
-The parts stay beside it in `_x.parts`, so that a second run can reuse them. Without them everything is embedded again.
-"""
+The parts stay beside it in `_x.parts`: without them a second run embeds everything again."""
 
 import tempfile
 from typing import Any

@@ -1,9 +1,6 @@
-"""The parts of a written corpus. A part's name identifies its content, and parts are written atomically.
-
-`part-<span>-<piece>-<settings>-<content>.parquet`: <settings> is a hash of the model's fingerprint, type and
-dimensions, <content> a hash of the source's rows. So a run is resumed without a journal: rows whose part does not exist
-under its expected name still have to be embedded.
-"""
+"""The parts of a written corpus: `part-<span>-<piece>-<settings>-<content>.parquet`, written atomically. <settings> is
+a hash of the model's fingerprint, type and dimensions, <content> one of the source's rows. So a run is resumed without
+a journal: rows whose part does not exist still have to be embedded."""
 
 import hashlib
 import json
@@ -38,10 +35,8 @@ class PartStats:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Describes the complete output of a finished run.
-
-    `range`: what the least and the greatest int8 stand for. `directory`: of a model that was given as one.
-    """
+    """Describes the complete output of a finished run. `range`: what the least and the greatest int8 stand for.
+    `directory`: of a model that was given as one."""
 
     model: str
     fingerprint: str
@@ -111,11 +106,7 @@ def _read_metadata(place: Place, key: bytes) -> Any:
 
 
 def parts(folder: Place) -> list[Place]:
-    """The parts written so far.
-
-    Raises:
-        InvalidRequest: The folder contains other files.
-    """
+    """The parts written so far. Raises InvalidRequest if the folder contains other files."""
     files = [file for file in folder.files() if not file.is_hidden(folder.path)]
     others = [file.name for file in files if settings_of(file.name) is None]
     if others:
@@ -153,11 +144,7 @@ def finish(folder: Place, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Place) -> Manifest:
-    """The manifest of the last finished run.
-
-    Raises:
-        InvalidRequest: No run has finished here.
-    """
+    """The manifest of the last finished run. Raises InvalidRequest if no run has finished here."""
     try:
         data = orjson.loads((folder / MANIFEST).read())
     except FileNotFoundError as error:

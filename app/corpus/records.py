@@ -1,8 +1,5 @@
-"""Finds and parses the records of text formats: JSON lines, JSON, CSV and plain text.
-
-Records are found in text with one character per byte (Latin-1), so that places in it are places in the file. Lines end
-as in Python's text files: with LF, CR LF or CR.
-"""
+"""Finds and parses the records of JSON lines, JSON, CSV and plain text. They are found in text with one character per
+byte (Latin-1), so that places in it are places in the file. Lines end with LF, CR LF or CR."""
 
 import csv
 import io
@@ -25,10 +22,8 @@ _JSON = json.JSONDecoder()
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Complete records of a file: bytes `start` to `stop`, the number of the first, and the count.
-
-    `first`: its line (from 1), or its place in a JSON array (from 0).
-    """
+    """Complete records of a file: bytes `start` to `stop`, and their count. `first`: the line of the first one (from
+    1), or its place in a JSON array (from 0)."""
 
     start: int
     stop: int
@@ -53,12 +48,8 @@ def lines(stream: Any) -> io.TextIOWrapper:
 
 
 def ranges(lines: Iterable[str], max_records: int, delimiter: str | None = None, start: int = 0) -> Iterator[ByteRange]:
-    """Split a file into ranges of at most `max_records` records; blank lines are skipped.
-
-    Args:
-        lines: The lines of the file from byte `start` on.
-        delimiter: Of CSV, whose records are those of `csv.reader`; the first range is the header.
-    """
+    """Split a file into ranges of at most `max_records` records; blank lines are skipped. `lines`: those from byte
+    `start` on. `delimiter`: of CSV, whose records are those of `csv.reader`; the first range is the header."""
     position, number, records, first = start, 1, 0, 1
 
     def counted() -> Iterator[str]:

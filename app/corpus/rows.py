@@ -30,10 +30,8 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The rows of one output file. `table` holds the rows that can be embedded, `texts` or `images` their contents.
-
-    `origins`: the source file and row number of each row of `table`.
-    """
+    """The rows of one output file: those that can be embedded in `table`, their contents in `texts` or `images`, and
+    for each its source file and row number in `origins`."""
 
     number: int
     table: Any

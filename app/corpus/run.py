@@ -99,16 +99,12 @@ def embed_corpus(
 ) -> dict[str, Any]:
     """Embed the rows that are not embedded yet. Returns the summary, which is also written to `_summary.json`.
 
-    Args:
-        source: File or folder: Parquet, JSON lines, JSON, CSV, TSV, text lines or images.
-        destination: A folder for Parquet, or a file ending in `.npy`; see `app.corpus.npy`.
-        execute: Runs the spans in any order; may run a span several times.
+    `source`: a file or folder. `destination`: a folder for Parquet, or a file ending in `.npy` (`app.corpus.npy`).
+    `execute` runs the spans in any order, and may run one several times.
 
-    Raises:
-        InvalidRequest: The source, the column or the destination is invalid; nothing was written.
-        InvalidItem: The run is strict and a row is invalid, and the parts written so far are kept; or all rows are
-            invalid, and only `_rejects.jsonl` is written.
-        ModelUnavailable: The model can't be loaded.
+    Raises InvalidRequest if source, column or destination is invalid, and writes nothing; InvalidItem if the run is
+    strict and a row is invalid, and keeps the parts written so far; InvalidItem if all rows are invalid, and writes
+    only `_rejects.jsonl`; ModelUnavailable if the model can't be loaded.
     """
     began = time.time()
     planned = plan(source, options.column, options.part_rows, options.format)

@@ -55,10 +55,8 @@ class RowSpan:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A corpus: its format, its spans, and the types of its columns (a Parquet file has its own).
-
-    `partitions`: types of the columns that are in the names of folders. `unread` and `hidden`: see `Listing`.
-    """
+    """A corpus: its format, its spans, and the types of its columns (a Parquet file has its own), those in the names of
+    folders in `partitions`. `unread` and `hidden`: see `Listing`."""
 
     uri: str
     format: Format
@@ -76,15 +74,11 @@ class Source:
 
 
 def plan(uri: str, column: str, part_rows: int, given: Format | None = None) -> Source:
-    """Read through a corpus once, without keeping its rows in memory (except those of a `.json` file).
+    """Read through a corpus once, without keeping its rows in memory (except those of a `.json` file). A span of a text
+    format or image folder has `part_rows` rows, one of Parquet a multiple. `given`: the format of all files.
 
-    Args:
-        part_rows: Rows per span of a text format or image folder; Parquet spans hold multiples of it.
-        given: The format of all files; None: that of their suffixes.
-
-    Raises:
-        InvalidRequest: The path does not exist, formats are mixed or unknown, a file is damaged or not what it should
-            be, or there is no such text column.
+    Raises InvalidRequest if the path does not exist, formats are mixed or unknown, a file is damaged or not what it
+    should be, or there is no such text column.
     """
     root = locate(uri)
     if not root.exists():

@@ -1,7 +1,4 @@
-"""Vector files: Parquet and JSON lines hold rows with their vectors, `.npy` holds vectors only.
-
-Files are written atomically: to a temporary file in the same folder, which is renamed at the end or deleted on failure.
-"""
+"""Vector files: Parquet and JSON lines hold rows with their vectors, `.npy` holds vectors only."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -139,11 +136,7 @@ class EmbeddedFile:
 
 
 def open_embedded_file(name: str) -> EmbeddedFile | None:
-    """None if `embed` did not write this file.
-
-    Raises:
-        InvalidRequest: Its vectors are not the model's own float32.
-    """
+    """None if `embed` did not write this file. Raises InvalidRequest if its vectors are not the model's own float32."""
     path = Path(name).expanduser()
     if not path.is_file() or path.suffix.lower() not in (".parquet", ".pq"):
         return None

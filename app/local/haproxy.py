@@ -39,14 +39,8 @@ ERRORS = (
 
 
 def write(folder: Path, binary: str, host: str, port: int) -> Path:
-    """The script, in `folder`, with its settings beside it.
-
-    Args:
-        host: Where the service is to be reached, on `port`.
-
-    Raises:
-        OSError: `host` is no address.
-    """
+    """The script, in `folder`, with its settings beside it. Raises OSError if `host`, where the service is to be
+    reached on `port`, is no address."""
     path = folder / "haproxy"
     shutil.copyfile(SCRIPT, path)
     path.chmod(0o700)

@@ -1,8 +1,6 @@
-"""One folder of a service: Ray's session and HAProxy's files while it runs, afterwards only its last logs.
-
-Both make Unix sockets in it, whose paths have 107 bytes at most, and HAProxy's configuration ends a word at a space.
-So it lies in the first place that is short and plain enough, often not in TMPDIR.
-"""
+"""One folder of a service: Ray's session and HAProxy's files while it runs, afterwards only its last logs. Their Unix
+sockets have paths of 107 bytes at most, and HAProxy's configuration ends a word at a space: so it lies in the first
+place that is short and plain enough, often not in TMPDIR."""
 
 import fcntl
 import os
@@ -33,11 +31,8 @@ class ServiceFolder:
 
     @classmethod
     def take(cls, port: int, env: Mapping[str, str]) -> Self:
-        """A folder with nothing in it but the logs of the last service there. What killed ones left is removed.
-
-        Raises:
-            OSError: No place will do.
-        """
+        """A folder with nothing in it but the logs of the last service there. What killed ones left is removed. Raises
+        OSError if no place will do."""
         for root in roots(env):
             with suppress(OSError):
                 root.mkdir(mode=0o700, exist_ok=True)

@@ -1,8 +1,5 @@
-"""A process's side of the cluster's metrics: it reports its own, and an ingress reads everybody's.
-
-Metrics never fail a request: what can't be reached is left out, and said. How calls travel is the transport's
-business.
-"""
+"""A process's side of the cluster's metrics: it reports its own, and an ingress reads everybody's. Metrics never fail a
+request: what can't be reached is left out, and said."""
 
 import asyncio
 import uuid
@@ -24,10 +21,8 @@ class MetricsTransport(Protocol):
 
 @dataclass(slots=True, eq=False)
 class MetricsClient:
-    """Runs on one event loop; `run` must be running.
-
-    `patience_s` and `deadline_s`: longest that a report, its parking included, and a reading may take.
-    """
+    """Runs on one event loop; `run` must be running. `patience_s` and `deadline_s`: longest that a report, its parking
+    included, and a reading may take."""
 
     transport: MetricsTransport
     registry: Registry

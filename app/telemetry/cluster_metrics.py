@@ -1,10 +1,7 @@
-"""The cluster's counts: what all processes have counted, and the gauges of those that are alive.
-
-`deployments.metrics` puts it into an actor. Each process keeps one `report` parked here; a `read` wakes them all,
-so that its answer has everybody's numbers of now. A report has what its process counted since the report before it;
-its sequence number says whether it was added already. Only this actor knows the totals: they outlive the processes,
-and begin at zero when it is restarted, which Prometheus takes for an ordinary reset of counters.
-"""
+"""The cluster's counts: what all processes have counted, and the gauges of those that are alive; an actor of
+`deployments.metrics`. Each process keeps one `report` parked here; a `read` wakes them all, so that its answer has
+everybody's numbers of now. Only this actor knows the totals: they outlive the processes, and begin at zero when it is
+restarted, which Prometheus takes for an ordinary reset of counters."""
 
 import asyncio
 import time
@@ -27,14 +24,8 @@ MAX_SOURCES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class MetricsReport:
-    """One process's numbers.
-
-    Args:
-        source: One life of one process: what is started again is another.
-        sequence: Counts up with each report; one that is sent again keeps its own.
-        snapshot: Totals since the report before, and all else as it is now.
-        last: The process ends.
-    """
+    """One process's numbers: totals since its report before, all else as it is now. `source`: one life of one process.
+    `sequence` counts up with each report; one that is sent again keeps its own. `last`: the process ends."""
 
     source: str
     sequence: int

@@ -58,10 +58,8 @@ class OtlpSpan:
 
 
 class OtlpTracer:
-    """Sends from a thread of its own, in batches; what its queue can't hold while the collector is away is lost.
-
-    A request that says whether it is traced is obeyed; of the others the share `args.sample` is.
-    """
+    """Sends from a thread of its own, in batches; what its queue can't hold while the collector is away is lost. A
+    request that says whether it is traced is obeyed; of the others the share `args.sample` is."""
 
     def __init__(self, args: TracingArgs, part: str, replica: str) -> None:
         resource = Resource.create(

@@ -14,14 +14,9 @@ bound, and then the sum."""
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Values by metric name, grouped by how they are merged, so that merging needs no table of metrics.
-
-    Args:
-        totals: Counters and histograms, which survive the process.
-        sums: Gauges that are summed over processes.
-        peaks: Gauges of which the largest counts.
-        own: Series of this process only, which end with it.
-    """
+    """Values by metric name, grouped by how they are merged: counters and histograms, which survive the process
+    (`totals`), gauges that are summed over processes (`sums`) or of which the largest counts (`peaks`), and series of
+    this process only, which end with it (`own`)."""
 
     totals: dict[str, Series] = field(default_factory=dict)
     sums: dict[str, Series] = field(default_factory=dict)
@@ -43,10 +38,8 @@ class Snapshot:
 
 
 class Registry:
-    """Counts metrics. One count costs about a microsecond: a dict look-up and an addition.
-
-    `collectors` run before each snapshot; they `set` the values that are kept elsewhere.
-    """
+    """Counts metrics; one count costs about a microsecond. `collectors` run before each snapshot: they `set` what is
+    kept elsewhere."""
 
     def __init__(self) -> None:
         self.collectors: list[Callable[[], None]] = []

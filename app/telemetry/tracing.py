@@ -1,8 +1,6 @@
-"""Traces as the rest of the service knows them: spans by name, the one that is current, what carries them along.
-
-A position in a trace is its W3C `traceparent`, within a process and between processes. No span is made until `use`
-has put a tracer in place; the one that sends them, and OpenTelemetry with it, is `app.telemetry.otlp`.
-"""
+"""Traces as the rest of the service knows them: spans by name, the current one, what carries them along. A position in
+a trace is its W3C `traceparent`. No span is made until `use` has put a tracer in place: that of `app.telemetry.otlp`,
+and OpenTelemetry with it."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,6 @@
-"""Serve's counts of the requests and calls that are answered past it: how many are under way, and what became of them.
-
-Serve drains, scales and draws its charts by these. They are not part of its public interface: every call that is made
-here stands in `CALLS` too, and is checked before the first one (`probe`).
-"""
+"""Serve's counts of the requests and calls that are answered past it, by which Serve drains, scales and draws its
+charts. They are not part of its public interface: every call that is made here stands in `CALLS` too, and is checked
+before the first one (`probe`)."""
 
 import time
 from typing import Any, Final

@@ -1,8 +1,6 @@
 """Which parts of the bypass this process can use: decided once, by Ray's version and by the signature of each private
-call that a part makes. A check by name alone would let every request fail where only a keyword has changed.
-
-What can't be used, or is not wanted (`serve_bypass`), goes Serve's own way.
-"""
+call that a part makes, as by name alone every request would fail where a keyword has changed. What can't be used, or is
+not wanted (`serve_bypass`), goes Serve's own way."""
 
 import inspect
 import logging
@@ -33,11 +31,8 @@ class Unusable(Exception):
 
 
 def decide(setting: ServeBypass, parts: Iterable[BypassPart] = BYPASS_PARTS) -> frozenset[BypassPart]:
-    """Those of `parts` that this replica uses; logs one line that says why not the others.
-
-    Raises:
-        RuntimeError: One is required and can't be used.
-    """
+    """Those of `parts` that this replica uses; logs one line that says why not the others. Raises RuntimeError if one
+    is required and can't be used."""
     wanted = {part for part in parts if setting in ("auto", "require") or part in setting}
     unwanted = f"serve_bypass is {setting if isinstance(setting, str) else ', '.join(setting)}"
     reasons = {part: why_not(part) if part in wanted else unwanted for part in parts}

@@ -15,11 +15,9 @@ def forbid_auto_connect() -> None:
 
 
 def blocks(dataset: Any) -> Generator[Any]:
-    """References of the blocks, as they come; the run ends with the iteration.
-
-    Not `iter_rows`: its threads outlive a run that stops early, and one that calls Ray after its end takes this process
-    with it. Nothing public tells the executor.
-    """
+    """References of the blocks, as they come; the run ends with the iteration. Not `iter_rows`: its threads outlive a
+    run that stops early, and one that calls Ray after its end takes this process with it. Nothing public tells the
+    executor."""
     bundles, _, executor = dataset._execute_to_iterator()
     try:
         for bundle in bundles:

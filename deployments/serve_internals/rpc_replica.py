@@ -99,12 +99,9 @@ class RpcResult(ReplicaResult):  # type: ignore[misc]
         self._max_ongoing = max_ongoing
 
     async def get_rejection_response(self) -> ReplicaQueueLengthInfo:
-        """Whether the replica took the call, which is known once it has answered: a frame that says so at once would
-        cost every call what almost none needs.
-
-        A call that was lost with its replica counts as taken, since it may be what ended it: whether another replica
-        gets it is not Serve's router's decision.
-        """
+        """Whether the replica took the call, known once it has answered: a frame that says so at once would cost every
+        call what almost none needs. A call that was lost with its replica counts as taken, since it may be what ended
+        it: whether another replica gets it is not for Serve's router to decide."""
         try:
             await self._answer
         except CallRefused:
