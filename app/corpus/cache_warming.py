@@ -3,7 +3,7 @@ Memory use is eight bytes per row and one part at a time."""
 
 import base64
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -67,8 +67,10 @@ def warm_cache(destination: str, model: CorpusModel, call: Call) -> Warmed:
     for rows in (chosen[start : start + step] for start in range(0, len(chosen), step)):
         texts: list[str] = []
         vectors = []
-        for number, inside in _by_part(rows, ends):
-            table = part(number, [manifest.column, VECTORS]).take(inside)
+        numbers = np.searchsorted(ends, rows, side="right")
+        for number in np.unique(numbers).tolist():
+            start = ends[number] - manifest.parts[number][1]
+            table = part(number, [manifest.column, VECTORS]).take((rows[numbers == number] - start).tolist())
             texts += table[manifest.column].to_pylist()
             vectors.append(matrix(table))
         tokenized = model.tokenize(texts)
@@ -121,11 +123,3 @@ def _check(manifest: Manifest, model: CorpusModel) -> None:
             f"The corpus holds vectors of length 1, but the cache needs {manifest.model}'s own output, which is not "
             "normalized."
         )
-
-
-def _by_part(rows: Any, ends: list[int]) -> Iterator[tuple[int, list[int]]]:
-    """Group row numbers of the corpus by part: the part's number and the row numbers inside it."""
-    numbers = np.searchsorted(ends, rows, side="right")
-    for number in np.unique(numbers).tolist():
-        start = ends[number - 1] if number else 0
-        yield number, (rows[numbers == number] - start).tolist()

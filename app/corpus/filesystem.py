@@ -90,12 +90,17 @@ class Place:
     def make_folder(self) -> None:
         self.filesystem.create_dir(self.path, recursive=True)
 
-    def write(self, data: Any) -> None:
-        """Write atomically: the file appears under its name when it is complete."""
-        scratch = self.parent / f"{SCRATCH}{uuid.uuid4().hex}"
+    @contextmanager
+    def writing(self, scratch_name: str | None = None) -> Iterator[Any]:
+        """A stream to write: the file appears under its name when it is complete."""
+        scratch = self.parent / f"{SCRATCH}{scratch_name or uuid.uuid4().hex}"
         with self.filesystem.open_output_stream(scratch.path) as file:
-            file.write(data)
+            yield file
         self.filesystem.move(scratch.path, self.path)
+
+    def write(self, data: bytes) -> None:
+        with self.writing() as file:
+            file.write(data)
 
     def delete(self) -> None:
         self.filesystem.delete_file(self.path)

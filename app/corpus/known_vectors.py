@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from app.corpus.filesystem import Place
 from app.corpus.source import VECTORS
@@ -60,6 +61,13 @@ def matrix(table: Any) -> Any:
     """The vectors of a table as (n, d)."""
     column = table[VECTORS].combine_chunks()
     return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
+
+
+def with_vectors(table: Any, vectors: Any) -> Any:
+    """The table with (n, d) vectors as its last column."""
+    return table.append_column(
+        VECTORS, pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+    )
 
 
 def hashes(contents: Sequence[str]) -> Any:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.corpus.filesystem import Place
+from app.corpus.known_vectors import with_vectors
 from app.corpus.rows import Piece, Reject
 from app.corpus.source import VECTORS
 from app.errors import InvalidRequest
@@ -80,21 +81,16 @@ def settings_of(name: str) -> str | None:
     return match["settings"] if match else None
 
 
-def write_part(place: Place, piece: Piece, vectors: Any, stats: PartStats, range_: list[float] | None) -> int:
-    """Write one part atomically. `vectors` is (n, d), `range_` that of int8; returns the number of bytes."""
-    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
-    table = piece.table.append_column(VECTORS, column)
+def write_part(place: Place, piece: Piece, vectors: Any, stats: PartStats, range_: list[float] | None) -> None:
+    """`vectors` is (n, d), `range_` that of int8."""
+    table = with_vectors(piece.table, vectors)
     own = {_REJECTS: _as_json(piece.rejects), _FACTS: orjson.dumps(asdict(stats))}
     if range_ is not None:
         own[RANGE.encode()] = orjson.dumps(range_)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **own})
-    sink = pa.BufferOutputStream()
-    # Vectors do not compress, so a dictionary of them would only cost time.
-    others = list(piece.table.column_names)
-    pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=others)
-    data = sink.getvalue()
-    place.write(data)
-    return int(data.size)
+    with place.writing() as file:
+        # Vectors do not compress, so a dictionary of them would only cost time.
+        pq.write_table(table, file, compression="zstd", compression_level=1, use_dictionary=piece.table.column_names)
 
 
 def read_stats(place: Place) -> PartStats:
