@@ -46,7 +46,10 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         return _complain(_message(error))
     if options.command in (flags.EMBED_CORPUS, flags.SEARCH):
-        return _corpus(options, args, sys.argv[1:] if argv is None else argv)
+        # Imported late: the service needs no pyarrow.
+        from app.cli import embed_corpus
+
+        return embed_corpus.run(options, args, sys.argv[1:] if argv is None else argv)
     if options.command != SERVE_HERE:
         _say(notice)
         return Launcher(settings, options.config, _say, options.command == "dev", given).run()
@@ -107,19 +110,12 @@ def _asks(options: argparse.Namespace) -> Callable[[argparse.Namespace, ClientSe
     """What runs a command that asks a service which runs already; None for the others."""
     if options.command not in (flags.EMBED, flags.SEARCH):
         return None
-    # Imported late: the service needs no pyarrow.
+    # Imported late, as above.
     from app.cli import embed, search
 
     if options.command == flags.EMBED:
         return embed.run
     return search.run if search.is_file_of_lines(options.destination) else None
-
-
-def _corpus(options: argparse.Namespace, args: AppArgs, argv: list[str]) -> int:
-    # Imported late: the service needs no pyarrow.
-    from app.cli.embed_corpus import run
-
-    return run(options, args, argv)
 
 
 def _message(error: Exception) -> str:

@@ -45,13 +45,9 @@ def _encoder(cls: type[Any], prefix: str, model: ModelArgs, backup: Backup | Non
 
 
 def options(placement: Placement) -> dict[str, Any]:
-    actor: dict[str, Any] = {"num_cpus": placement.num_cpus, "num_gpus": placement.num_gpus}
-    if placement.resources:
-        actor["resources"] = placement.resources
-    if placement.memory is not None:
-        actor["memory"] = placement.memory
-    if placement.accelerator_type is not None:
-        actor["accelerator_type"] = placement.accelerator_type
+    optional = placement.model_dump(include={"resources", "memory", "accelerator_type"})
+    actor = {"num_cpus": placement.num_cpus, "num_gpus": placement.num_gpus}
+    actor |= {name: value for name, value in optional.items() if value not in (None, {})}
     scaling = placement.autoscaling
     # Where nothing scales, no replica has to report its load all the time.
     fixed = scaling.min_replicas == scaling.max_replicas

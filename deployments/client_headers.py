@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from starlette.middleware import Middleware
 
-from app.telemetry.request_id import VALID_ID
+from app.telemetry.request_log import VALID_ID
 from deployments.serve_internals.bypass_middleware import BypassMiddleware
 
 # Serve takes `-` and `_` in most of them for the same.

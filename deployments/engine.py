@@ -1,7 +1,6 @@
 """A model behind its scheduler: what `TextEngine` and Clip's images have in common."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -90,7 +89,6 @@ class Engine:
             prepare_ms=prepare_ms,
             queue_ms=queue_s * 1e3,
             inference_ms=job.inference_s * 1e3,
-            took_ms=prepare_ms + (time.monotonic() - job.queued_at) * 1e3,
             batches=job.batches,
         )
 

@@ -5,15 +5,7 @@ from collections.abc import Iterable, Sequence
 from app.cache.client import CacheClient
 from app.config.args import BYPASS_PARTS
 from app.service.encoder import Encoder
-from app.telemetry.metrics import (
-    BYPASS,
-    CACHE_FAILURES,
-    CACHE_LOOKUPS,
-    QUEUED,
-    READY,
-    RETRIED,
-    STATE,
-)
+from app.telemetry.metrics import BYPASS, CACHE_FAILURES, CACHE_LOOKUPS, QUEUED, READY, RETRIED, STATE
 from app.telemetry.registry import Registry
 from deployments.cache import record_tier
 from deployments.serve_internals import probe

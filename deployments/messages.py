@@ -58,7 +58,6 @@ class EncodeReply(Message):
     prepare_ms: float
     queue_ms: float
     inference_ms: float
-    took_ms: float
     batches: int
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from app.telemetry import tracing
 from app.telemetry.cluster_client import MetricsClient
 from app.telemetry.cluster_metrics import ClusterReading, MetricsReport, SharedMetrics
 from app.telemetry.process_metrics import ProcessMetrics
@@ -37,6 +38,7 @@ class Reporter:
         self._task = asyncio.get_running_loop().create_task(self.client.run())
 
     async def close(self) -> None:
-        """The replica ends: send its last numbers."""
+        """The replica ends: send its last numbers and spans."""
         self._task.cancel()
         await self.client.close()
+        await asyncio.to_thread(tracing.stop)

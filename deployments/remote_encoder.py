@@ -65,10 +65,10 @@ class RemoteEncoder:
         self._limits = limits
         self._budget = budget
         self._max_width = CALLS_PER_REPLICA * max_replicas
-        self._state = ModelState(id_, "loading")
+        self.state = ModelState(id_, "loading")
         self._answers = True
         self._used = asyncio.Event()
-        self._preprocessing: Preprocessing | None = None
+        self.preprocessing: Preprocessing | None = None
         self._replicas = ReplicaLiveness(memory_s=2 * limits.deadline_s)
         self._retriers: list[Retrier[Any, Encoded]] = []
         self._texts: Coalescer[TextInput | Traced[TextInput], Encoded] = self._coalescer(
@@ -80,20 +80,12 @@ class RemoteEncoder:
         )
 
     @property
-    def state(self) -> ModelState:
-        return self._state
-
-    @property
     def waiting(self) -> int:
         return len(self._texts) + len(self._images)
 
     @property
     def retried(self) -> int:
         return sum(retrier.retried for retrier in self._retriers)
-
-    @property
-    def preprocessing(self) -> Preprocessing | None:
-        return self._preprocessing
 
     def refusal(self, kind: Modality) -> Overloaded | None:
         return (self._texts if kind == "text" else self._images).refusal()
@@ -130,7 +122,7 @@ class RemoteEncoder:
                 self._answers = True
                 self._heard(status)
             ready_s = max(LOADING_PERIOD_S, READY_PERIOD_S / max(1, len(self._replicas)))
-            ready = self._state.status == "ready" and self._answers
+            ready = self.state.status == "ready" and self._answers
             await asyncio.sleep(ready_s if ready else LOADING_PERIOD_S)
             if ready and not self.waiting:
                 with suppress(TimeoutError):
@@ -140,15 +132,15 @@ class RemoteEncoder:
     def _heard(self, status: EncoderStatus) -> None:
         self._replicas.heard(status.replica, status.batches)
         if status.info is not None:
-            self._preprocessing = status.preprocessing
+            self.preprocessing = status.preprocessing
             self._set(ModelState(self._id, "ready", status.info, status.reason, status.items, status.batches))
         else:
             self._set(ModelState(self._id, "unavailable", None, status.reason))
 
     def _set(self, state: ModelState) -> None:
-        if state.status != self._state.status:
+        if state.status != self.state.status:
             logger.info("model %s is %s%s", self._id, state.status, f": {state.reason}" if state.reason else "")
-        self._state = state
+        self.state = state
 
     def _width(self) -> int:
         return CALLS_PER_REPLICA * max(1, len(self._replicas))
@@ -219,7 +211,7 @@ class RemoteEncoder:
 
     def _check_fingerprint(self, reply: EncodeReply) -> None:
         """Vectors of other weights than the state says must not be kept under its fingerprint."""
-        info: ModelInfo | None = self._state.info
+        info: ModelInfo | None = self.state.info
         if info is not None and reply.fingerprint != info.fingerprint:
             self._set(ModelState(self._id, "loading"))
             raise ModelUnavailable(f"{self._id} was just replaced by another version. Try again.", "model", 1)

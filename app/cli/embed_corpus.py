@@ -17,7 +17,7 @@ from typing import IO
 from app.cli.flags import EMBED_CORPUS, SEARCH
 from app.cli.session import USAGE, exit_on_signal, report
 from app.config.args import ModelArgs
-from app.config.settings import AppArgs, client_key, process_environment, without_proxies
+from app.config.settings import AppArgs, ClientSettings, process_environment, without_proxies
 from app.corpus import cache_warming, search
 from app.corpus.model import load_model
 from app.corpus.run import CorpusOptions, embed_corpus
@@ -90,7 +90,7 @@ def _embed_on_ray(options: argparse.Namespace, args: AppArgs, stdout: IO[str]) -
     )
     if options.warm_cache:
         cache_warming.check_options(options.dtype, options.dimensions)
-        service = cache_warming.service_at(options.warm_cache, client_key())
+        service = cache_warming.service_at(options.warm_cache, ClientSettings.from_environment().api_key)
         service("/cache/stats", None)  # fail before embedding if the service can't be reached
     with bounded_start(START_S) as started, cluster(options.address):
         started()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.config.args import Limits
-from app.corpus.rows import Piece, Reject, pieces, rejected_files
+from app.corpus.rows import Piece, Reject, pieces
 from app.corpus.source import Format, Source, plan
 from app.errors import InvalidItem, InvalidRequest, ServiceError
 
@@ -40,10 +40,6 @@ class Rows:
         """The rows in order, some thousand at a time."""
         for span in self.source.spans:
             yield from pieces(self.source, span, PIECE_ROWS, _LIMITS)
-
-    @property
-    def rejected_files(self) -> list[Reject]:
-        return rejected_files(self.source)
 
     def location(self, file: str, row: int | None) -> str:
         """A row's location for messages; that of a file if `row` is None."""

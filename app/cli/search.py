@@ -14,6 +14,7 @@ from app.cli.rows import STDIN, Rows, open_rows
 from app.cli.session import run_with_client
 from app.client import AsyncEmbeddingClient, Texts
 from app.config.settings import ClientSettings
+from app.corpus.rows import rejected_files
 from app.corpus.vector_file import EmbeddedFile, open_embedded_file
 from app.errors import InvalidRequest, ServiceError, SpaceMismatch
 from app.types import Vector
@@ -74,7 +75,7 @@ async def _search_lines(
 ) -> Best:
     query = await client.run(Texts([options.query], model=options.model, input_type="query"))
     best = Best(query.vectors[0], options.top_k)
-    skipped = len(rows.rejected_files)
+    skipped = len(rejected_files(rows.source))
     for piece in rows.pieces():
         skipped += len(piece.rejects)
         on_progress(len(piece.rejects))

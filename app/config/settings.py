@@ -209,11 +209,6 @@ class LaunchSettings(Settings):
         return cls.model_validate(given)
 
 
-def client_key() -> str | None:
-    """The API key that commands send to a service, if there is one."""
-    return os.environ.get("EMBEDDING_API_KEY") or None
-
-
 class ClientSettings(Settings):
     """Which service the commands `embed` and `search` ask (EMBEDDING_URL, EMBEDDING_API_KEY)."""
 

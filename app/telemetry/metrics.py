@@ -78,14 +78,8 @@ QUEUED = _gauge(
     "model",
     "place",
 )
-RETRIED = _counter(
-    "embedding_retried_items_total",
-    "Items retried because their replica was lost.",
-    "model",
-)
-READY = _gauge(
-    "embedding_model_ready", "1: the model is ready. 0: it is loading or unavailable.", "model", merge="max"
-)  # fmt: skip
+RETRIED = _counter("embedding_retried_items_total", "Items retried because their replica was lost.", "model")
+READY = _gauge("embedding_model_ready", "1: the model is ready. 0: it is loading or unavailable.", "model", merge="max")
 STATE = _gauge(
     "embedding_model_state", "1 for the state the model is in: loading, ready, unavailable.", "model", "state",
     merge="max",

@@ -10,16 +10,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import (
-    Link,
-    NonRecordingSpan,
-    SpanContext,
-    SpanKind,
-    Status,
-    StatusCode,
-    TraceFlags,
-    set_span_in_context,
-)
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 from app.config.args import TracingArgs
 from app.telemetry import tracing
@@ -84,9 +75,9 @@ class OtlpTracer:
         started_ns: int | None = None,
     ) -> OtlpSpan | None:
         # Never None: what other libraries hold for current is not our parent.
-        context = set_span_in_context(NonRecordingSpan(_position(parent))) if parent else Context()
+        context = trace.set_span_in_context(trace.NonRecordingSpan(_position(parent))) if parent else Context()
         span = self._tracer.start_span(
-            name, context, _KINDS[kind], links=[Link(_position(link)) for link in links], start_time=started_ns
+            name, context, _KINDS[kind], links=[trace.Link(_position(link)) for link in links], start_time=started_ns
         )
         return OtlpSpan(span) if span.is_recording() else None
 
@@ -103,4 +94,6 @@ def start(args: TracingArgs, part: str, replica: str) -> None:
 
 def _position(traceparent: str) -> SpanContext:
     _, trace_id, span_id, flags = traceparent.split("-")
-    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))
+    return SpanContext(
+        int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=trace.TraceFlags(int(flags, 16))
+    )

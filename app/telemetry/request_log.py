@@ -3,14 +3,18 @@ a second a thread passes them to `logging`, whose configuration decides on the f
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
 from app.config.args import LogRequests
 
 logger = logging.getLogger(__name__)
 
+# Ids of requests that clients may choose: no characters that are special in logs, headers or HTML.
+VALID_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 WRITE_S = 0.5
 MAX_LINES = 10_000  # more than a thread writes in half a second; further lines are dropped and counted
 

@@ -21,7 +21,6 @@ REPLY = EncodeReply(
     prepare_ms=0.25,
     queue_ms=1.5,
     inference_ms=2.0,
-    took_ms=3.75,
     batches=2,
 )
 STATUS = EncoderStatus("r1", None, "no weights", items=3, batches=2)
@@ -97,7 +96,7 @@ def test_a_reply_comes_whole_and_its_errors_by_their_codes() -> None:
 
 
 def test_an_error_that_is_not_of_the_service_is_told_by_a_constant_text() -> None:
-    reply = EncodeReply(b"", {0: RuntimeError("/a/path")}, "f", "r", 0, 0, 0, 0, 1)  # type: ignore[dict-item]
+    reply = EncodeReply(b"", {0: RuntimeError("/a/path")}, "f", "r", 0, 0, 0, 1)  # type: ignore[dict-item]
     [error] = unpack_reply(*pack_reply(reply)).errors.values()
     assert (type(error), error.message) == (InternalError, "A deployment failed unexpectedly.")
 

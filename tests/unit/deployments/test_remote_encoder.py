@@ -28,7 +28,7 @@ LOST, HANGS = "lost", "hangs"
 
 def reply(count: int) -> EncodeReply:
     packed = pack(np.ones((count, 2), np.float32), [1] * count, [False] * count)
-    return EncodeReply(packed, {}, "f", "r1", 0.0, 0.0, 100.0, 100.0, 1)
+    return EncodeReply(packed, {}, "f", "r1", 0.0, 0.0, 100.0, 1)
 
 
 class Handle:
