@@ -120,9 +120,8 @@ def _asks(options: argparse.Namespace) -> Callable[[argparse.Namespace, ClientSe
 
 def _message(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        return "\n".join(
-            f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}, not {e['input']!r}" for e in error.errors()
-        )
+        wrong = ((".".join(map(str, e["loc"])).upper(), e) for e in error.errors())
+        return "\n".join(f"{name}: {e['msg']}, not {e['input']!r}" for name, e in wrong)
     return str(error)
 
 

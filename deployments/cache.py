@@ -45,8 +45,8 @@ class CacheActor(SharedCache):
                 exit_actor()
 
     async def _is_retired(self) -> bool:
-        """Whether nobody polls, and there are caches of other settings to poll instead. A cache that only waits for
-        the next replica stays warm."""
+        """Whether nobody polls, and there are caches of other settings to poll instead; one that waits for a replica
+        stays warm."""
         idle_s = self.idle_s
         if idle_s <= 2 * self.lease_s:
             return False

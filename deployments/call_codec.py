@@ -30,7 +30,7 @@ def pack_call(method: str, args: Sequence[Any]) -> tuple[bytes, bytes]:
 
 
 def unpack_call(head: bytes, body: bytes) -> tuple[str, list[TextInput] | list[bytes], float, Origins | None, bool]:
-    """The method and its arguments. Raises Unavailable where a field is missing, any other exception where the call is
+    """The method and its arguments. Raises Unavailable where a field is missing, any other where the call is
     malformed."""
     fields = orjson.loads(head)
     is_images = fields.get("method") == "encode_images"

@@ -69,18 +69,14 @@ def cluster(address: str | None) -> Iterator[None]:
 
 
 def _join(address: str) -> None:
+    host, _, port = address.rpartition(":")
     try:
-        _knock(address)
+        if host and port.isdigit() and "/" not in host:
+            # Ray itself would try for minutes to reach a place where nobody listens.
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
         ray.init(address=address, log_to_driver=False)
     except (OSError, RuntimeError, ValueError) as error:
         raise Unavailable(f"No Ray can be reached at {address}: {str(error).partition(chr(10))[0]}") from error
-
-
-def _knock(address: str) -> None:
-    """Ray itself would try for minutes to reach a place where nobody listens."""
-    host, _, port = address.rpartition(":")
-    if host and port.isdigit() and "/" not in host:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
 
 
 def lacking(num_cpus: float, num_gpus: float) -> str | None:

@@ -70,9 +70,9 @@ class Engine:
         large: bool = False,
         exclusive: bool = False,
     ) -> EncodeReply:
-        """One outcome per input, in order. `lengths`: what each costs, in the queue's units. `deadline`: on the
-        monotonic clock. `tokens`: what usage counts. `origins`: whose the inputs are. `large` is as in `Job`,
-        `exclusive` as in `Scheduler.submit`."""
+        """One outcome per input, in order. `lengths`: what each costs the queue. `deadline`: on the monotonic clock.
+        `tokens`: what usage counts. `origins`: whose the inputs are. `large`: as in `Job`. `exclusive`: as in
+        `Scheduler.submit`."""
         job = EncodeJob(lengths=lengths, deadline=deadline, large=large, inputs=inputs, dimensions=self.info.dimensions)
         with self._spans.call(job, origins, prepare_ms):
             await self.scheduler.submit(job, exclusive=exclusive)

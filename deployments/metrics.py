@@ -5,7 +5,7 @@ import asyncio
 from app.telemetry import tracing
 from app.telemetry.cluster_client import MetricsClient
 from app.telemetry.cluster_metrics import ClusterReading, MetricsReport, SharedMetrics
-from app.telemetry.process_metrics import ProcessMetrics
+from app.telemetry.process_metrics import record_process
 from app.telemetry.registry import Registry
 from deployments.named_actor import NamedActor, actor_name
 
@@ -34,7 +34,7 @@ class Reporter:
     def __init__(self, application: str, deployment: str, replica: str) -> None:
         self.registry = Registry()
         self.client = MetricsClient(MetricsTransport(application), self.registry)
-        ProcessMetrics(self.registry, deployment, replica)
+        record_process(self.registry, deployment, replica)
         self._task = asyncio.get_running_loop().create_task(self.client.run())
 
     async def close(self) -> None:

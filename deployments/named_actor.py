@@ -26,7 +26,7 @@ _gcs_thread = ThreadPoolExecutor(1, "gcs")
 
 async def ask_gcs(call: Callable[[], T], deadline_s: float = GCS_S) -> T:
     """Run a blocking call beside the event loop. After a TimeoutError it goes on in its thread, and later ones wait for
-    its end."""
+    it."""
     async with asyncio.timeout(deadline_s):
         return await asyncio.get_running_loop().run_in_executor(_gcs_thread, call)
 

@@ -64,8 +64,8 @@ async def alone(method: Any, name: str, timeout_s: float, item: Any) -> Any:
 
 
 async def again(method: Any, name: str, deadline_s: float, budget: RetryBudget, *args: Any) -> Any:
-    """Call a deployment; a call that was lost is made once more, within deadline and budget. All we do is idempotent.
-    Raises ServiceError as `once`."""
+    """Call a deployment; what was lost is called once more, within deadline and budget (all we do is idempotent);
+    errors as `once`."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + deadline_s
     budget.earn(1)

@@ -75,9 +75,10 @@ class RemoteEncoder:
             "text", text_units, batch_size, batch_tokens // STREAMS * TOKEN_CHARACTERS, max(512, batch_size)
         )
         # A crop is 150 kB: fewer of them make a call.
-        self._images: Coalescer[bytes | Traced[bytes], Encoded] = self._coalescer(
+        images: Coalescer[bytes | Traced[bytes], Encoded] = self._coalescer(
             "image", image_units, 8, 8 * IMAGE_UNITS, 32
         )
+        self._images = images
 
     @property
     def waiting(self) -> int:
@@ -156,9 +157,8 @@ class RemoteEncoder:
 
         limits = self._limits
         admission: AdmissionControl[Any] = AdmissionControl(self._id, cost_plain, limits.queue_s, limits.deadline_s)
-        retrier: Retrier[Any, Encoded] = Retrier(
-            partial(self._send_alone, alone), partial(self._send_again, method), self._budget, full
-        )
+        by_one, together = partial(self._send_alone, alone), partial(self._send_again, method)
+        retrier: Retrier[Any, Encoded] = Retrier(by_one, together, self._budget, full)
         self._retriers.append(retrier)
 
         def retry(error: Exception, lost: Sequence[Pending[Any, Encoded]]) -> bool:

@@ -128,8 +128,8 @@ class TextEncoder:
 def load_with_backup(
     load: Callable[[ModelArgs], M], args: ModelArgs, backup: Backup | None
 ) -> tuple[M | None, str | None, str | None]:
-    """(model, note, reason): `reason` says why `args` is not available, `note` names what serves instead. Clients see
-    both, so neither has a path; the log has."""
+    """(model, note, reason): `reason` says why `args` is not available, `note` what serves instead; without paths, for
+    clients."""
     try:
         return load(args), None, None
     except ModelUnavailable as error:

@@ -70,9 +70,8 @@ def item_of(error: ServiceError) -> int | None:
 
 @contextmanager
 def open_rows(name: str, column: str, format_: Format | None) -> Iterator[Rows]:
-    """The rows of a path, or of standard input (`-`), which is copied to a temporary file. Without `format_` the
-    suffixes say it; text lines for standard input and pipes. Raises InvalidRequest as `plan` does, or if there are no
-    rows."""
+    """The rows of a path, or of standard input (`-`), which is copied to a temporary file; text lines by default there
+    and in pipes. Raises InvalidRequest as `plan` does, or if there are no rows."""
     path = Path(name).expanduser()
     copied = name == STDIN or path.is_fifo()
     with tempfile.TemporaryDirectory(prefix="embedding-") as folder:

@@ -35,9 +35,8 @@ def run_with_client(options: argparse.Namespace, settings: ClientSettings, comma
 
 async def _run(options: argparse.Namespace, settings: ClientSettings, command: Command) -> None:
     try:
-        client = AsyncEmbeddingClient(
-            options.url or settings.url, api_key=options.api_key or settings.api_key, retry=RETRY
-        )
+        url, key = options.url or settings.url, options.api_key or settings.api_key
+        client = AsyncEmbeddingClient(url, api_key=key, retry=RETRY)
     except ValueError as error:
         raise InvalidRequest(str(error)) from None
     async with client:

@@ -45,9 +45,8 @@ def check_options(dtype: str, dimensions: int | None) -> None:
 
 
 def warm_cache(destination: str, model: CorpusModel, call: Call) -> Warmed:
-    """Send the vectors of `destination`, the output of `embed_corpus`, to the service behind `call`. `model` counts
-    tokens. Raises InvalidRequest if they are not the model's own of texts, SpaceMismatch if the service or `model` is
-    of another model."""
+    """Send the vectors of `destination`, the output of `embed_corpus`, to the service behind `call`. Raises
+    InvalidRequest if they are not the model's own, of texts; SpaceMismatch if the service or `model` is another one."""
     folder = locate(npy.parts_folder(destination))
     manifest = read_manifest(folder)
     _check(manifest, model)

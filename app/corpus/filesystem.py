@@ -64,17 +64,14 @@ class Place:
         inner = PurePosixPath(self.path).parts[len(PurePosixPath(root).parts) :]
         return any(part.startswith(("_", ".")) for part in inner)
 
-    def scratch(self) -> list["Place"]:
-        found = self.filesystem.get_file_info(pafs.FileSelector(self.path, True))
-        return [self / PurePosixPath(i.path).name for i in found if PurePosixPath(i.path).name.startswith(SCRATCH)]
-
     def open(self) -> Any:
         """A seekable `pyarrow.NativeFile`."""
         return self.filesystem.open_input_file(self.path)
 
-    def read(self) -> bytes:
+    def read(self, start: int = 0, stop: int | None = None) -> bytes:
         with self.open() as file:
-            data: bytes = file.read()
+            file.seek(start)
+            data: bytes = file.read(None if stop is None else stop - start)
             return data
 
     def read_table(self, columns: list[str]) -> Any:
@@ -107,7 +104,7 @@ class Place:
 
 
 def locate(uri: str) -> Place:
-    """The place of a path, or of a URI that pyarrow or an installed fsspec filesystem supports; else raises
+    """The place of a path, or of a URI of a filesystem of pyarrow's or an installed fsspec's; else raises
     InvalidRequest."""
     if printable(uri) != uri:
         raise InvalidRequest(f"{printable(uri)}: its name is not UTF-8; rename it.")

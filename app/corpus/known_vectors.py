@@ -65,9 +65,8 @@ def matrix(table: Any) -> Any:
 
 def with_vectors(table: Any, vectors: Any) -> Any:
     """The table with (n, d) vectors as its last column."""
-    return table.append_column(
-        VECTORS, pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
-    )
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+    return table.append_column(VECTORS, column)
 
 
 def hashes(contents: Sequence[str]) -> Any:

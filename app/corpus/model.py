@@ -56,10 +56,8 @@ def load_model(args: ModelArgs, kind: Modality, threads: int, offline: bool) -> 
 
 
 class ServingModel:
-    """A `CorpusModel` that uses the service's own encoders. Thread-safe: one thread runs the model, others prepare.
-
-    A stream that finishes one thread's texts continues with the next thread's without waiting for other streams.
-    """
+    """A `CorpusModel` that uses the service's own encoders. Thread-safe: one thread runs the model, others prepare. A
+    stream that finishes one thread's texts continues with the next thread's without waiting for other streams."""
 
     def __init__(self, info: ModelInfo, text: TextModel, clip: ClipModel | None, args: ModelArgs) -> None:
         self.info = info

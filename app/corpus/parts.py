@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.corpus.filesystem import Place
+from app.corpus.filesystem import SCRATCH, Place
 from app.corpus.known_vectors import with_vectors
 from app.corpus.rows import Piece, Reject
 from app.corpus.source import VECTORS
@@ -132,11 +132,9 @@ def finish(folder: Place, manifest: Manifest) -> None:
     """Write the manifest, then delete parts that are not in it."""
     (folder / MANIFEST).write(orjson.dumps(asdict(manifest)))
     current = {name for name, _ in manifest.parts}
-    for part in parts(folder):
-        if part.name not in current:
-            part.delete()
-    for scratch in folder.scratch():
-        scratch.delete()
+    for file in folder.files():
+        if file.name.startswith(SCRATCH) or (settings_of(file.name) and file.name not in current):
+            file.delete()
 
 
 def read_manifest(folder: Place) -> Manifest:

@@ -22,8 +22,8 @@ _JSON = json.JSONDecoder()
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Complete records of a file: bytes `start` to `stop`, and their count. `first`: the line of the first one (from
-    1), or its place in a JSON array (from 0)."""
+    """Complete records: bytes `start` to `stop` of a file. `first`: the first one's line (from 1) or place in a JSON
+    array (from 0)."""
 
     start: int
     stop: int

@@ -107,9 +107,7 @@ def _parquet(file: Place, span: RowSpan, source: Source, part_rows: int, limits:
 
 
 def _text(file: Place, span: RowSpan, source: Source, part_rows: int, limits: Limits) -> Iterator[Piece]:
-    with file.open() as stream:
-        stream.seek(span.start)
-        data = stream.read(span.stop - span.start)
+    data = file.read(span.start, span.stop)
     if source.format == "jsonl":
         records = text_records.json_lines(data, span.first_row)
     elif source.format == "json":

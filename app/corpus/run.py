@@ -98,13 +98,12 @@ def embed_corpus(
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Embed the rows that are not embedded yet. Returns the summary, which is also written to `_summary.json`.
+    `destination`: a folder for Parquet, or a file ending in `.npy` (`app.corpus.npy`). `execute` runs the spans in any
+    order, and may run one several times.
 
-    `source`: a file or folder. `destination`: a folder for Parquet, or a file ending in `.npy` (`app.corpus.npy`).
-    `execute` runs the spans in any order, and may run one several times.
-
-    Raises InvalidRequest if source, column or destination is invalid, and writes nothing; InvalidItem if the run is
-    strict and a row is invalid, and keeps the parts written so far; InvalidItem if all rows are invalid, and writes
-    only `_rejects.jsonl`; ModelUnavailable if the model can't be loaded.
+    Raises InvalidRequest if source, column or destination is invalid, and writes nothing; InvalidItem if a row is
+    invalid and the run is strict (the parts written so far are kept) or all rows are (only `_rejects.jsonl` is
+    written).
     """
     began = time.time()
     planned = plan(source, options.column, options.part_rows, options.format)

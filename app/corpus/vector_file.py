@@ -141,11 +141,9 @@ def open_embedded_file(name: str) -> EmbeddedFile | None:
         check_parquet(place, file)
         with pq.ParquetFile(file) as parquet:
             schema, rows = parquet.schema_arrow, parquet.metadata.num_rows
-    metadata = {
-        key.decode(): value.decode() for key, value in (schema.metadata or {}).items() if key != b"ARROW:schema"
-    }
-    if VECTORS not in schema.names or not {MODEL, SPACE} <= set(metadata):
+    metadata = schema.metadata or {}
+    if VECTORS not in schema.names or not {MODEL.encode(), SPACE.encode()} <= set(metadata):
         return None
     if schema.field(VECTORS).type.value_type != pa.float32():
         raise InvalidRequest(f"{name} holds {schema.field(VECTORS).type.value_type} vectors; search needs float32.")
-    return EmbeddedFile(path, rows, metadata[MODEL], metadata[SPACE])
+    return EmbeddedFile(path, rows, metadata[MODEL.encode()].decode(), metadata[SPACE.encode()].decode())

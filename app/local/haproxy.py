@@ -1,19 +1,16 @@
 """HAProxy started with its configuration put right: a script that Serve takes for HAProxy itself.
 
 Serve opens HAProxy's statistics and metrics on every interface, without a password, and binds replicas and fallback
-proxy to the service's own address. No setting changes either. So Serve is told to serve on loopback, and the script
-(`haproxy.sh`), which Serve runs for each start and reload, changes the addresses in the written configuration:
-statistics and metrics to loopback, the service's port to the address that the user named. Linux only, as Serve's
-HAProxy is. Of a configuration that it does not know, the script starts nothing and leaves a note (`refusal`).
+proxy to the service's own address; no setting changes either. So Serve is told to serve on loopback, and the script
+(`haproxy.sh`), which Serve runs for each start and reload, changes the written configuration: statistics and metrics to
+loopback, the service's port to the address that the user named. Of a configuration that it does not know, it starts
+nothing and leaves a note (`refusal`). Linux only, as Serve's HAProxy is.
 
-Two answers of HAProxy's own are put right as well, since clients try again what will pass: until a fresh HAProxy has
-heard of the replicas it says 404 to every path, which is a 503 here (`OPTIONS *` and the like stay a 404: they name
-no path that it could ever know); and a request that is lost with its replica is a 502, 503 or 504, which Serve has it
-call 500.
-
-HAProxy sends a request that is lost with a replica to another one, where it still has the whole request: one that fits
-its buffer (16 KB), and that was complete before HAProxy passed it on. So it waits for the bodies of such requests.
-Larger ones pass as they come, and what is refused for its headers alone is refused before they do.
+Clients try again what will pass, so two of HAProxy's answers are put right as well: until a fresh HAProxy has heard of
+the replicas it says 404 to every path, a 503 here (`OPTIONS *` names no path that it could ever know); and a request
+that is lost with its replica is a 502, 503 or 504, which Serve has it call 500. It sends such a request to another
+replica where it still has the whole of it: one that fits its buffer (16 KB) and was complete before it was passed on,
+so it waits for these bodies. Larger ones pass as they come.
 """
 
 import json
@@ -39,8 +36,8 @@ ERRORS = (
 
 
 def write(folder: Path, binary: str, host: str, port: int) -> Path:
-    """The script, in `folder`, with its settings beside it. Raises OSError if `host`, where the service is to be
-    reached on `port`, is no address."""
+    """The script, in `folder`, with its settings beside it. Raises OSError if `host`, where the service listens, is no
+    address."""
     path = folder / "haproxy"
     shutil.copyfile(SCRIPT, path)
     path.chmod(0o700)

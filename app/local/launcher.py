@@ -1,6 +1,5 @@
-"""The local launcher: one service on one port, from start to a clean end. Knows processes, not Ray. A child process
-runs Ray and Serve (`python -m app serve-here`); this one tells the user what is going on, and sees to it at a stop that
-no process and no port is left."""
+"""The local launcher: one service on one port, from start to a clean end. A child process runs Ray and Serve (`python
+-m app serve-here`); this one tells the user what is going on, and leaves no process and no port at a stop."""
 
 import errno
 import signal
@@ -41,8 +40,8 @@ direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def access_notice(args: AppArgs, settings: LaunchSettings) -> str:
-    """Who may use the service, for the log. Raises ValueError if other machines could, without a key, and
-    `ALLOW_ANONYMOUS` is not set."""
+    """Who may use the service. Raises ValueError if other machines could without a key, and `ALLOW_ANONYMOUS` is not
+    set."""
     if args.asks_for_keys:
         return "Access: with an API key only (auth: required)."
     if settings.is_loopback:

@@ -31,8 +31,8 @@ class ServiceFolder:
 
     @classmethod
     def take(cls, port: int, env: Mapping[str, str]) -> Self:
-        """A folder with nothing in it but the logs of the last service there. What killed ones left is removed. Raises
-        OSError if no place will do."""
+        """A folder with nothing in it but the logs of the last service there, without what killed ones left; OSError if
+        there is none."""
         for root in roots(env):
             with suppress(OSError):
                 root.mkdir(mode=0o700, exist_ok=True)

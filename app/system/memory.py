@@ -1,6 +1,5 @@
-"""Memory that is not needed any more, given back to the system; Linux only. Weights are read from their mapped file
-once, whose pages would count as this process's ever after, and building kernels takes and frees tens of megabytes,
-which the allocator would keep."""
+"""Gives memory back to the system that is not needed any more: pages of weights, which are read from their mapped file
+once, and what building kernels has freed, which the allocator would keep. Linux only."""
 
 import ctypes
 import logging

@@ -1,6 +1,5 @@
-"""Processes of this machine: those that a start began, and their end. Ray's daemons leave their parent's process group
-and tree when their parent dies. On Linux this process adopts such orphans ("child subreaper", prctl(2)), so that all
-stay below it."""
+"""Processes of this machine: those that a start began, and their end. Ray's daemons leave their parent's group and tree
+when it dies; on Linux this process adopts such orphans ("child subreaper", prctl(2)), so that all stay below it."""
 
 import ctypes
 import os

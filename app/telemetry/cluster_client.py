@@ -21,8 +21,8 @@ class MetricsTransport(Protocol):
 
 @dataclass(slots=True, eq=False)
 class MetricsClient:
-    """Runs on one event loop; `run` must be running. `patience_s` and `deadline_s`: longest that a report, its parking
-    included, and a reading may take."""
+    """Runs on one event loop, while `run` does. `patience_s`: for a report, its parking included; `deadline_s`: for a
+    reading."""
 
     transport: MetricsTransport
     registry: Registry

@@ -53,15 +53,12 @@ class OtlpTracer:
     request that says whether it is traced is obeyed; of the others the share `args.sample` is."""
 
     def __init__(self, args: TracingArgs, part: str, replica: str) -> None:
-        resource = Resource.create(
-            {"service.name": args.service_name, "service.instance.id": replica, "ray.serve.deployment": part}
-        )
-        exporter = OTLPSpanExporter(
-            endpoint=f"{(args.endpoint or '').rstrip('/')}/v1/traces", headers=args.headers, timeout=TIMEOUT_S
-        )
+        names = {"service.name": args.service_name, "service.instance.id": replica, "ray.serve.deployment": part}
+        endpoint = f"{(args.endpoint or '').rstrip('/')}/v1/traces"
+        exporter = OTLPSpanExporter(endpoint=endpoint, headers=args.headers, timeout=TIMEOUT_S)
         sampler = ParentBased(TraceIdRatioBased(args.sample))
         # Our own shutdown, with the replica's; one at the exit of a killed process would only delay it.
-        self._provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
+        self._provider = TracerProvider(sampler=sampler, resource=Resource.create(names), shutdown_on_exit=False)
         processor = BatchSpanProcessor(exporter, schedule_delay_millis=args.delay_s * 1e3)
         self._provider.add_span_processor(processor)
         self._tracer = self._provider.get_tracer("ray-embedding-service")
@@ -94,6 +91,5 @@ def start(args: TracingArgs, part: str, replica: str) -> None:
 
 def _position(traceparent: str) -> SpanContext:
     _, trace_id, span_id, flags = traceparent.split("-")
-    return SpanContext(
-        int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=trace.TraceFlags(int(flags, 16))
-    )
+    trace_flags = trace.TraceFlags(int(flags, 16))
+    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=trace_flags)

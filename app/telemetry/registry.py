@@ -38,8 +38,8 @@ class Snapshot:
 
 
 class Registry:
-    """Counts metrics; one count costs about a microsecond. `collectors` run before each snapshot: they `set` what is
-    kept elsewhere."""
+    """Counts metrics, in about a microsecond. `collectors` run before each snapshot: they `set` what is kept
+    elsewhere."""
 
     def __init__(self) -> None:
         self.collectors: list[Callable[[], None]] = []

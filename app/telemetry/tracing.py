@@ -1,6 +1,6 @@
-"""Traces as the rest of the service knows them: spans by name, the current one, what carries them along. A position in
-a trace is its W3C `traceparent`. No span is made until `use` has put a tracer in place: that of `app.telemetry.otlp`,
-and OpenTelemetry with it."""
+"""Traces as the rest of the service knows them: spans by name, the current one, what carries them along. A position is
+a W3C `traceparent`. No span is made, nor OpenTelemetry loaded, until `use` has put `app.telemetry.otlp`'s tracer in
+place."""
 
 import re
 from collections.abc import Iterator, Sequence

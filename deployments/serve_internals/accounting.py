@@ -1,6 +1,6 @@
-"""Serve's counts of the requests and calls that are answered past it, by which Serve drains, scales and draws its
-charts. They are not part of its public interface: every call that is made here stands in `CALLS` too, and is checked
-before the first one (`probe`)."""
+"""Serve's counts of the requests and calls that are answered past it, by which it drains, scales and draws its charts.
+All that is called of them stands in `CALLS` too, and is checked before the first call (`probe`): they are not
+public."""
 
 import time
 from typing import Any, Final
@@ -16,10 +16,7 @@ CALLS: Final[tuple[tuple[str, int, tuple[str, ...]], ...]] = (
     (
         "_metrics_manager.record_ingress_request_metrics",
         0,
-        (
-            *("protocol", "method", "route", "app_name", "deployment_name"),
-            *("latency_ms", "is_error", "status_code"),
-        ),
+        (*("protocol", "method", "route", "app_name", "deployment_name"), *("latency_ms", "is_error", "status_code")),
     ),
 )
 
@@ -36,9 +33,8 @@ class ReplicaAccounting:
         self._names = replica._deployment_id
         self._http = RequestProtocol.HTTP
         # Nothing of one request is read from it, but that it came by HTTP and through no proxy of Serve's.
-        self._kind = RequestMetadata(
-            request_id="", internal_request_id="", _request_protocol=self._http, is_direct_ingress=True
-        )
+        http = {"_request_protocol": self._http, "is_direct_ingress": True}
+        self._kind = RequestMetadata(request_id="", internal_request_id="", **http)
 
     @property
     def is_full(self) -> bool:

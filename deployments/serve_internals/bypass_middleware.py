@@ -1,10 +1,7 @@
 """Where a request of the ingress's HTTP server meets our application, before Serve's own part, which is nearly half of
 what a cache hit would cost. The middleware runs in Serve's own HTTP servers; it does nothing where no ingress has
-registered its application, and leaves Serve's own routes (`/-/healthz`), and what Serve would have wait, to Serve.
-
-What it skips of Serve, and what stands for it here, is the table in SECURITY.md, "What the bypass skips". Kept, by
-`accounting`: the counts of requests under way, latency and error metrics, and `max_ongoing_requests`.
-"""
+registered its application, and leaves Serve's own routes (`/-/healthz`), and what Serve would have wait, to Serve. What
+it skips of Serve, and what stands for that here, is in SECURITY.md, "What the bypass skips"."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, ClassVar, Final

@@ -1,7 +1,6 @@
 """The port that Serve opens in every replica for calls from other deployments, kept on loopback where Ray is. Serve
-2.60 binds it on every interface and unpickles what comes in, guarded by Ray's token alone, and no setting changes that:
-so the function that binds it is replaced before the replica listens. On a cluster other nodes must reach it, and the
-network has to be closed to others."""
+2.60 binds it on every interface and unpickles what comes in, guarded by Ray's token alone. No setting changes that, so
+the function that binds it is replaced before the replica listens. On a cluster other nodes must reach it."""
 
 import sys
 from ipaddress import ip_address
@@ -12,8 +11,7 @@ EVERYWHERE: Final = "[::]:"
 
 
 def keep_on_loopback() -> None:
-    """Does nothing outside a replica. Raises RuntimeError if the node is on loopback and this Serve binds the port in
-    another way."""
+    """For a replica. Raises RuntimeError if the node is on loopback and this Serve binds the port in another way."""
     module: Any = sys.modules.get(REPLICA)
     bind = getattr(module, "add_port_to_grpc_server", None)
     if module is None or hasattr(bind, "listens_on"):

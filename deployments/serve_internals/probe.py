@@ -31,8 +31,8 @@ class Unusable(Exception):
 
 
 def decide(setting: ServeBypass, parts: Iterable[BypassPart] = BYPASS_PARTS) -> frozenset[BypassPart]:
-    """Those of `parts` that this replica uses; logs one line that says why not the others. Raises RuntimeError if one
-    is required and can't be used."""
+    """Those of `parts` that this replica uses; logs why not the others. RuntimeError if one is required and can't be
+    used."""
     wanted = {part for part in parts if setting in ("auto", "require") or part in setting}
     unwanted = f"serve_bypass is {setting if isinstance(setting, str) else ', '.join(setting)}"
     reasons = {part: why_not(part) if part in wanted else unwanted for part in parts}
@@ -41,9 +41,8 @@ def decide(setting: ServeBypass, parts: Iterable[BypassPart] = BYPASS_PARTS) -> 
         raise RuntimeError(f"serve_bypass: require, but this can't be used: {'; '.join(lacking)}")
     used = frozenset(part for part, reason in reasons.items() if reason is None)
     level = logging.INFO if wanted == used else logging.WARNING
-    logger.log(
-        level, "Serve bypass: in use: %s; not: %s", ", ".join(sorted(used)) or "none", "; ".join(lacking) or "none"
-    )
+    named, others = ", ".join(sorted(used)) or "none", "; ".join(lacking) or "none"
+    logger.log(level, "Serve bypass: in use: %s; not: %s", named, others)
     return used
 
 

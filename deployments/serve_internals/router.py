@@ -1,6 +1,5 @@
-"""Which replica a call goes to: the one that has the fewest calls from here. Made of Serve's public, if young,
-interface of request routers (alpha): it is there with every `serve_bypass`. Only the replicas that it hands out may be
-our own."""
+"""Which replica a call goes to: the one that has the fewest calls from here. Made of Serve's public interface of
+request routers (alpha), and there with every `serve_bypass`; only the replicas that it hands out may be our own."""
 
 from typing import Any
 
@@ -38,9 +37,8 @@ class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRo
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
     ) -> list[list[RunningReplica]]:
-        """One rank: the best of those that Serve knows to be well, which it takes, and those of which it does not know,
-        which it asks meanwhile.
-        """
+        """One rank: the best of those that Serve knows to be well, which it takes, and the unknown, which it asks
+        meanwhile."""
         near = self.apply_locality_routing(pending_request)
         well = [id_ for id_ in near if self._accepts(id_)]
         unknown = [self._replicas[id_] for id_ in near if id_ not in well]

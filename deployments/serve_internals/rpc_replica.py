@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from ray.exceptions import ActorUnavailableError
@@ -87,16 +88,14 @@ class RpcReplica(RunningReplica):  # type: ignore[misc]
         self._not_before = self._clock() + self._retry_s
 
 
+@dataclass(slots=True, eq=False)
 class RpcResult(ReplicaResult):  # type: ignore[misc]
     """One call's, as Serve's router and handles want it. For the loop that the call was made on."""
 
-    def __init__(
-        self, answer: "asyncio.Future[Answer]", actor_id: Any, connection: RpcConnection, max_ongoing: int
-    ) -> None:
-        self._answer = answer
-        self._actor_id = actor_id
-        self._connection = connection
-        self._max_ongoing = max_ongoing
+    _answer: "asyncio.Future[Answer]"
+    _actor_id: Any
+    _connection: RpcConnection
+    _max_ongoing: int
 
     async def get_rejection_response(self) -> ReplicaQueueLengthInfo:
         """Whether the replica took the call, known once it has answered: a frame that says so at once would cost every
