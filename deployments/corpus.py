@@ -25,8 +25,7 @@ from deployments.serve_internals import ray_data
 OBJECT_STORE_BYTES = 128 * 2**20  # spans in, receipts out: rows and vectors never pass through it
 MOST_BLOCKS = 4096
 CONNECT_S = 5.0
-# One runs the model while another is read, tokenized or written.
-SPANS_AT_ONCE = 2
+SPANS_AT_ONCE = 2  # one runs the model while another is read, tokenized or written
 SPAN_RETRIES = 5  # a span that takes its worker down again and again ends the run instead of going round for ever
 
 

@@ -3,8 +3,7 @@
 import asyncio
 
 from app.telemetry import tracing
-from app.telemetry.cluster_client import MetricsClient
-from app.telemetry.cluster_metrics import ClusterReading, MetricsReport, SharedMetrics
+from app.telemetry.cluster_metrics import ClusterReading, MetricsClient, MetricsReport, SharedMetrics
 from app.telemetry.process_metrics import record_process
 from app.telemetry.registry import Registry
 from deployments.named_actor import NamedActor, actor_name

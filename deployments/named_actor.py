@@ -16,8 +16,7 @@ T = TypeVar("T")
 HEAD: Final = "node:__internal_head__"
 NODE_ID: Final = "ray.io/node-id"
 NAMESPACE: Final = "embedding-service"
-# Every client keeps a call parked.
-MAX_CONCURRENCY: Final = 1000
+MAX_CONCURRENCY: Final = 1000  # every client keeps a call parked
 GCS_S: Final = 5.0
 
 # Ray's control store (GCS) is asked by blocking calls, which take up to a minute when it does not answer.
@@ -25,8 +24,7 @@ _gcs_thread = ThreadPoolExecutor(1, "gcs")
 
 
 async def ask_gcs(call: Callable[[], T], deadline_s: float = GCS_S) -> T:
-    """Run a blocking call beside the event loop. After a TimeoutError it goes on in its thread, and later ones wait for
-    it."""
+    """Run a blocking call beside the event loop. After a TimeoutError it goes on, and later ones wait for it."""
     async with asyncio.timeout(deadline_s):
         return await asyncio.get_running_loop().run_in_executor(_gcs_thread, call)
 

@@ -20,8 +20,7 @@ logger = logging.getLogger(__name__)
 
 # A replica that can't be reached any more answers nothing at all: another one gets what it leaves of the time.
 ATTEMPT_SHARE = 0.5
-# Until Serve knows of a replica that died.
-PAUSE_S = 0.2
+PAUSE_S = 0.2  # until Serve knows of a replica that died
 
 # A replica that dies ends its calls in one of these, depending on where they were.
 LOSSES = (RayActorError, grpc.aio.AioRpcError)
@@ -64,8 +63,7 @@ async def alone(method: Any, name: str, timeout_s: float, item: Any) -> Any:
 
 
 async def again(method: Any, name: str, deadline_s: float, budget: RetryBudget, *args: Any) -> Any:
-    """Call a deployment; what was lost is called once more, within deadline and budget (all we do is idempotent);
-    errors as `once`."""
+    """Call a deployment, and where that was lost once more, within deadline and budget: all is idempotent."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + deadline_s
     budget.earn(1)

@@ -28,17 +28,14 @@ from deployments.remote_call import again, alone, once
 
 logger = logging.getLogger(__name__)
 
-# One call runs, one is on its way or queued behind it: the model never waits for the network.
-CALLS_PER_REPLICA = 2
-# A text model runs up to so many micro-batches at once, each of its part of `batch_tokens`.
-STREAMS = 2
+CALLS_PER_REPLICA = 2  # one runs, one is on its way or queued: the model never waits for the network
+STREAMS = 2  # a text model runs so many micro-batches at once, each of its part of `batch_tokens`
 # Texts, crops and replies are plain data: what Serve uses otherwise is made for code, and slower.
 PICKLED = {"request_serialization": "pickle", "response_serialization": "pickle"}
 STATUS_TIMEOUT_S = 2.0
 LOADING_PERIOD_S = 0.25
 READY_PERIOD_S = 1.0
-# While nothing is sent to the model.
-IDLE_PERIOD_S = 3.0
+IDLE_PERIOD_S = 3.0  # while nothing is sent to the model
 
 
 class RemoteEncoder:

@@ -11,7 +11,7 @@ from ray import serve
 
 from app.config.args import TracingArgs
 from app.telemetry import tracing
-from app.telemetry.cluster_client import MetricsClient
+from app.telemetry.cluster_metrics import MetricsClient
 from app.telemetry.metrics import COMPLETE, REPLICAS
 from app.telemetry.registry import Snapshot
 from deployments.metrics import Reporter
@@ -23,8 +23,7 @@ KEEP_STATUS_S = 2.0
 START_STATUS_S = 0.25
 
 
-# By deployment: its running replicas, and what Serve says of it.
-_Status = dict[str, tuple[int, str]]
+_Status = dict[str, tuple[int, str]]  # by deployment: its running replicas, and what Serve says of it
 
 
 def replica_name() -> str:

@@ -22,8 +22,7 @@ from deployments.telemetry import replica_name, reporter
 from deployments.text_engine import TextEngine
 
 logger = logging.getLogger(__name__)
-# Two streams keep each other's CPUs busy. With more, each would have few threads, and memory of its own.
-STREAMS = 2
+STREAMS = 2  # they keep each other's CPUs busy; more would have few threads each, and memory of their own
 
 M = TypeVar("M")
 
@@ -128,8 +127,7 @@ class TextEncoder:
 def load_with_backup(
     load: Callable[[ModelArgs], M], args: ModelArgs, backup: Backup | None
 ) -> tuple[M | None, str | None, str | None]:
-    """(model, note, reason): `reason` says why `args` is not available, `note` what serves instead; without paths, for
-    clients."""
+    """(model, note, reason): why `args` is not available, and what serves instead, without paths: clients see both."""
     try:
         return load(args), None, None
     except ModelUnavailable as error:

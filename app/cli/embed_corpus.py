@@ -28,12 +28,10 @@ from app.system import processes
 GRACE_S = 8.0
 PROGRESS_EVERY_S = 2.0
 SHOWN_NATIVE_OUTPUT = 8000
-# An idle machine takes 5 s; one with ten times the load that it can handle has taken 60 s.
-START_S = 240.0
+START_S = 240.0  # an idle machine takes 5 s; one with ten times the load that it can handle has taken 60 s
 # Latency does not matter here, so batches are larger than a service's: CPUs run them faster, too.
 CPU_BATCH_SIZE, CPU_TOKENS_PER_ITEM = 128, 32
-# GPUs prefer large batches; this value has not been measured.
-GPU_BATCH_SIZE = 256
+GPU_BATCH_SIZE = 256  # GPUs prefer large batches; this value has not been measured
 TOKENS_PER_ITEM = 64
 
 

@@ -14,8 +14,7 @@ from app.corpus.source import Format, Source, plan
 from app.errors import InvalidItem, InvalidRequest, ServiceError
 
 STDIN = "-"
-# Rows in memory at once: enough for a few requests.
-PIECE_ROWS = 4096
+PIECE_ROWS = 4096  # rows in memory at once: enough for a few requests
 # The service checks the length of texts: its limits may differ from the defaults here.
 _LIMITS = Limits(text_bytes=2**30)
 

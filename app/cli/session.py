@@ -12,8 +12,7 @@ from app.client import AsyncEmbeddingClient, Retry
 from app.config.settings import ClientSettings
 from app.errors import InvalidImage, InvalidItem, InvalidRequest, ServiceError
 
-# A person is waiting: report an unreachable service after a few seconds.
-RETRY = Retry(attempts=4)
+RETRY = Retry(attempts=4)  # a person is waiting: report an unreachable service after a few seconds
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 Command = Callable[[AsyncEmbeddingClient], Coroutine[Any, Any, None]]

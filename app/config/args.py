@@ -10,8 +10,7 @@ from app.config.model_names import ModelName
 DEFAULT_TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_IMAGE_MODEL = "openai/clip-vit-base-patch32"
 SHAPES_CLIP = "shapes-clip"
-# Of one file of an embedded corpus.
-PART_ROWS = 2048
+PART_ROWS = 2048  # of one file of an embedded corpus
 
 LogRequests = Literal["off", "errors", "all"]
 

@@ -10,25 +10,8 @@ from urllib.parse import unquote
 
 from pydantic import BeforeValidator, Field
 
-from app.config.args import (
-    DEFAULT_IMAGE_MODEL,
-    DEFAULT_TEXT_MODEL,
-    SHAPES_CLIP,
-    AccessArgs,
-    Auth,
-    Backup,
-    CacheArgs,
-    EncoderOptions,
-    ImageUrls,
-    Limits,
-    LogRequests,
-    ModelArgs,
-    Placement,
-    RetryArgs,
-    ServeBypass,
-    Settings,
-    TracingArgs,
-)
+from app.config import args
+from app.config.args import DEFAULT_IMAGE_MODEL, Backup, ModelArgs, Placement, Settings
 from app.config.model_names import ModelName
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -48,26 +31,26 @@ Models = Annotated[tuple[ModelArgs, ...], BeforeValidator(_one_or_many)]
 class AppArgs(Settings):
     """The one argument of `app.main:build`."""
 
-    text_models: Models = (ModelArgs(id=DEFAULT_TEXT_MODEL),)
+    text_models: Models = (ModelArgs(id=args.DEFAULT_TEXT_MODEL),)
     image_models: Models = (ModelArgs(id=DEFAULT_IMAGE_MODEL),)
     text_fallback: str | None = Field(None, description="Backup text model, opt-in (TEXT_MODEL_FALLBACK).")
     image_fallback: str | None = Field(None, description="Backup image model, opt-in (IMAGE_MODEL_FALLBACK).")
     model_aliases: dict[str, str] = Field({}, description="Other names of served models (MODEL_ALIASES).")
-    encoder: EncoderOptions = Field(EncoderOptions(), description="Options of models named by environment.")
+    encoder: args.EncoderOptions = Field(args.EncoderOptions(), description="Options of models named by environment.")
     # The ingress reserves nothing, so that it can say what others wait for.
     ingress: Placement = Placement(num_cpus=0.0, max_ongoing_requests=2048)
     similarity: Placement = Placement(num_cpus=0.4)
-    cache: CacheArgs = CacheArgs()
-    limits: Limits = Limits()
-    retries: RetryArgs = RetryArgs()
-    auth: Auth | None = Field(None, description="Unset: required where there are keys, else off (AUTH).")
-    access: AccessArgs = AccessArgs()
+    cache: args.CacheArgs = args.CacheArgs()
+    limits: args.Limits = args.Limits()
+    retries: args.RetryArgs = args.RetryArgs()
+    auth: args.Auth | None = Field(None, description="Unset: required where there are keys, else off (AUTH).")
+    access: args.AccessArgs = args.AccessArgs()
     cors_origins: tuple[str, ...] = Field((), description="Origins whose pages may call the service (CORS_ORIGINS).")
-    log_requests: LogRequests = Field("errors", description="Which requests get a line in the log.")
+    log_requests: args.LogRequests = Field("errors", description="Which requests get a line in the log.")
     image_folder: str | None = Field(None, description="Folder that `./paths` may name; unset: none.")
-    image_urls: ImageUrls = ImageUrls()
-    tracing: TracingArgs = TracingArgs()
-    serve_bypass: ServeBypass = Field(
+    image_urls: args.ImageUrls = args.ImageUrls()
+    tracing: args.TracingArgs = args.TracingArgs()
+    serve_bypass: args.ServeBypass = Field(
         "auto",
         description="Past Serve where that can be: `off`, `require` or a list of rpc, middleware (SERVE_BYPASS).",
     )
@@ -92,7 +75,7 @@ class AppArgs(Settings):
         only, for the local launcher only, and only if the user named no model."""
         if self.image_fallback is None and self.shapes_clip_may_serve and model.id == DEFAULT_IMAGE_MODEL:
             note = "shapes-clip, which only knows simple drawn shapes, serves in its place so that images work at all"
-            return Backup(model=model.model_copy(update={"id": SHAPES_CLIP}), note=note)
+            return Backup(model=model.model_copy(update={"id": args.SHAPES_CLIP}), note=note)
         return _backup(model, self.image_fallback)
 
     def with_environment(self, environ: Mapping[str, str] | None = None) -> Self:

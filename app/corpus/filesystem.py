@@ -104,8 +104,7 @@ class Place:
 
 
 def locate(uri: str) -> Place:
-    """The place of a path, or of a URI of a filesystem of pyarrow's or an installed fsspec's; else raises
-    InvalidRequest."""
+    """The place of a path, or of a URI that pyarrow or an installed fsspec knows. Raises InvalidRequest."""
     if printable(uri) != uri:
         raise InvalidRequest(f"{printable(uri)}: its name is not UTF-8; rename it.")
     if "://" not in uri:

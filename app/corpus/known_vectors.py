@@ -31,9 +31,6 @@ class KnownVectors:
         self._keys = joined[order]
         self._places = np.concatenate(places)[order]
 
-    def __len__(self) -> int:
-        return len(self._keys)
-
     def find(self, contents: Sequence[str]) -> dict[int, Any]:
         """Index -> vector (d,), as written, for the known ones among `contents`."""
         if not len(self._keys) or not contents:

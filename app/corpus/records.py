@@ -15,15 +15,14 @@ import orjson
 csv.field_size_limit(2**30)
 _BLANK = " \t\r\n\v\f"
 _GAP = re.compile(r"[ \t\r\n]*,?[ \t\r\n]*")
-# orjson turns an integer of more than 64 bits into a float.
-_LONG = re.compile(rb"\d{19}")
+_LONG = re.compile(rb"\d{19}")  # orjson turns an integer of more than 64 bits into a float
 _JSON = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Complete records: bytes `start` to `stop` of a file. `first`: the first one's line (from 1) or place in a JSON
-    array (from 0)."""
+    """Complete records: bytes `start` to `stop`. `first`: the first one's line, from 1, or place in an array, from
+    0."""
 
     start: int
     stop: int

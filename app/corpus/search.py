@@ -98,8 +98,7 @@ def model_of(manifest: Manifest, args: AppArgs, wanted: str | None) -> ModelArgs
     return next((model for model, *ids in names if id_ in ids), None) or args.entry(id_, configured)
 
 
-# Their lengths are 1 only as float32 goes: near duplicates of the best may pass it by that much.
-SPARE = 64
+SPARE = 64  # lengths are 1 only as float32 goes: near duplicates of the best may pass it by that much
 
 
 def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1, middle: float = 0.0) -> Ranking:

@@ -22,8 +22,7 @@ from pathlib import Path
 from app.system import ports
 
 SCRIPT = Path(__file__).with_name("haproxy.sh")
-# How long a body may take that surely fits HAProxy's buffer beside its headers.
-BODY_S = 20
+BODY_S = 20  # how long a body may take that surely fits HAProxy's buffer beside its headers
 BODY_BYTES = 12 * 1024
 RETRY_AFTER = " hdr retry-after 1"
 # HAProxy's own errors in the service's format: status, code, message, headers.
@@ -36,8 +35,7 @@ ERRORS = (
 
 
 def write(folder: Path, binary: str, host: str, port: int) -> Path:
-    """The script, in `folder`, with its settings beside it. Raises OSError if `host`, where the service listens, is no
-    address."""
+    """The script, in `folder`, with its settings beside it. Raises OSError if `host` is no address of this machine."""
     path = folder / "haproxy"
     shutil.copyfile(SCRIPT, path)
     path.chmod(0o700)

@@ -40,8 +40,7 @@ def haproxy_binary() -> str | None:
 
 
 def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> dict[str, str]:
-    """Variables for every process of a local service. `run_folder` holds Ray's and HAProxy's files and sockets;
-    `haproxy` is what Serve is to start as HAProxy."""
+    """Variables for every process of a local service. `haproxy`: what Serve is to start as HAProxy."""
     variables = {
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": CLIENT_HEADERS,
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports.fallback_http),

@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-# Ray adds 68 bytes, HAProxy 71: a node's id, and the name that a socket has at first.
-LONGEST = 36
+LONGEST = 36  # Ray adds 68 bytes, HAProxy 71: a node's id, and the name that a socket has at first
 PLAIN = re.compile(rb"[A-Za-z0-9/._-]+")
 KEPT_BYTES = 10 * 2**20
-# Services of one port, at different addresses.
-ENDS = ("", *map("-{}".format, range(2, 10)))
+ENDS = ("", *map("-{}".format, range(2, 10)))  # services of one port, at different addresses
 
 
 @dataclass(slots=True)
@@ -31,8 +29,7 @@ class ServiceFolder:
 
     @classmethod
     def take(cls, port: int, env: Mapping[str, str]) -> Self:
-        """A folder with nothing in it but the logs of the last service there, without what killed ones left; OSError if
-        there is none."""
+        """A folder with only the logs of the last service there; what killed ones left is removed. Raises OSError."""
         for root in roots(env):
             with suppress(OSError):
                 root.mkdir(mode=0o700, exist_ok=True)

@@ -13,8 +13,7 @@ MAPS = Path("/proc/self/maps")
 
 
 def release(file: Path) -> int:
-    """Give back the pages of `file` that are mapped here, unwritten; what is read again comes from the file again.
-    Returns the bytes of address space given back."""
+    """Give back the pages of `file` that are mapped here, unwritten; returns the bytes. They can be read again."""
     if not sys.platform.startswith("linux"):
         return 0
     libc, released = ctypes.CDLL(None, use_errno=True), 0

@@ -9,11 +9,9 @@ SECONDS: Final = (
 )  # fmt: skip
 ITEMS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 
-# The label for values that clients choose freely: a client must not be able to create series.
-OTHER: Final = "other"
+OTHER: Final = "other"  # for values that clients choose freely: they must not be able to create series
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# The client disconnected before the response; nginx's status for this case.
-CLIENT_LEFT: Final = 499
+CLIENT_LEFT: Final = 499  # the client disconnected before the response; nginx's status for this case
 
 
 @dataclass(frozen=True, slots=True, eq=False)

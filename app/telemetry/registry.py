@@ -38,8 +38,7 @@ class Snapshot:
 
 
 class Registry:
-    """Counts metrics, in about a microsecond. `collectors` run before each snapshot: they `set` what is kept
-    elsewhere."""
+    """Counts metrics, in about a microsecond. `collectors` run before each snapshot: they `set` the others."""
 
     def __init__(self) -> None:
         self.collectors: list[Callable[[], None]] = []

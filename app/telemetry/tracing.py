@@ -21,14 +21,11 @@ Value = str | int | float | bool
 
 
 class Span(Protocol):
-    """A piece of work; it is sent when it ends."""
+    """A piece of work; it is sent when it ends. Its value `items` goes out as `embedding.items`."""
 
     @property
     def traceparent(self) -> str: ...
-    def set(self, **values: Value) -> None:
-        """Attributes; `items` goes out as `embedding.items`."""
-        ...
-
+    def set(self, **values: Value) -> None: ...
     def link(self, traceparent: str) -> None: ...
     def rename(self, name: str) -> None: ...
     def fail(self, message: str) -> None: ...
@@ -43,8 +40,7 @@ class Tracer(Protocol):
         ...
 
     def close(self) -> None:
-        """Send what there is; blocks, for a few seconds at most."""
-        ...
+        """As `stop`."""
 
 
 _tracer: Tracer | None = None

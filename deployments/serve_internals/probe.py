@@ -19,8 +19,7 @@ from deployments.serve_internals.bypass_middleware import BypassMiddleware
 
 logger = logging.getLogger(__name__)
 
-# The releases in whose source the private calls were read.
-KNOWN_RAY: Final = ("2.60.",)
+KNOWN_RAY: Final = ("2.60.",)  # the releases in whose source the private calls were read
 
 # Replicas that this process's routers call, for `in_use`. Here, since Serve copies the router's module by value.
 rpc_replicas: "WeakSet[Any]" = WeakSet()
@@ -31,8 +30,7 @@ class Unusable(Exception):
 
 
 def decide(setting: ServeBypass, parts: Iterable[BypassPart] = BYPASS_PARTS) -> frozenset[BypassPart]:
-    """Those of `parts` that this replica uses; logs why not the others. RuntimeError if one is required and can't be
-    used."""
+    """Those of `parts` that this replica uses; logs why not the others. RuntimeError if a required one is not."""
     wanted = {part for part in parts if setting in ("auto", "require") or part in setting}
     unwanted = f"serve_bypass is {setting if isinstance(setting, str) else ', '.join(setting)}"
     reasons = {part: why_not(part) if part in wanted else unwanted for part in parts}

@@ -37,8 +37,7 @@ class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRo
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
     ) -> list[list[RunningReplica]]:
-        """One rank: the best of those that Serve knows to be well, which it takes, and the unknown, which it asks
-        meanwhile."""
+        """One rank: the best of those known to be well, which Serve takes, and the unknown, which it asks meanwhile."""
         near = self.apply_locality_routing(pending_request)
         well = [id_ for id_ in near if self._accepts(id_)]
         unknown = [self._replicas[id_] for id_ in near if id_ not in well]

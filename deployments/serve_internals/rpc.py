@@ -12,7 +12,7 @@ from ray.util import get_node_ip_address
 from app.config.args import ServeBypass
 from app.rpc.frames import PROTOCOL, SECRET_BYTES, CallRefused
 from app.rpc.server import RpcServer
-from deployments.call_codec import METADATA, pack_reply, unpack_call
+from deployments.messages import METADATA, pack_reply, unpack_call
 from deployments.serve_internals import probe
 from deployments.serve_internals.accounting import ReplicaAccounting, own_accounting
 

@@ -16,12 +16,11 @@ from ray.serve.request_router import PendingRequest
 from app.errors import ServiceError
 from app.rpc.connection import Answer, RpcConnection, connect
 from app.rpc.frames import PROTOCOL, CallRefused, ConnectionLost
-from deployments.call_codec import METADATA, pack_call, unpack_reply
+from deployments.messages import METADATA, pack_call, unpack_reply
 
 logger = logging.getLogger(__name__)
 
-# After a connection was lost; doubled after each failed attempt.
-RETRY_S: Final = 1.0
+RETRY_S: Final = 1.0  # after a connection was lost; doubled after each failed attempt
 MAX_RETRY_S: Final = 30.0
 
 

@@ -19,7 +19,7 @@ from ray.util import list_named_actors
 from app.cache.client import CacheClient
 from app.cache.lru import LruTtlCache
 from app.config.args import CacheArgs
-from app.telemetry.cluster_client import MetricsClient
+from app.telemetry.cluster_metrics import MetricsClient
 from app.telemetry.metrics import REQUESTS
 from app.telemetry.registry import Registry
 from deployments.cache import CacheTransport

@@ -1,4 +1,4 @@
-"""What travels between versions: `deployments.messages` and `deployments.call_codec`."""
+"""What travels between versions."""
 
 import pickle
 from typing import Any
@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from app.errors import InternalError, InvalidItem, ModelUnavailable, Unavailable
 from app.types import Prompted, TextInput, TokenIds
-from deployments.call_codec import pack_call, pack_reply, unpack_call, unpack_reply
-from deployments.messages import VERSION, EncodeReply, EncoderStatus
+from deployments.messages import VERSION, EncodeReply, EncoderStatus, pack_call, pack_reply, unpack_call, unpack_reply
 
 REPLY = EncodeReply(
     packed=bytes(range(256)) * 12,

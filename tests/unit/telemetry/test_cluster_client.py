@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.telemetry import cluster_client
-from app.telemetry.cluster_client import MetricsClient
-from app.telemetry.cluster_metrics import ClusterReading, MetricsReport, SharedMetrics
+from app.telemetry import cluster_metrics
+from app.telemetry.cluster_metrics import ClusterReading, MetricsClient, MetricsReport, SharedMetrics
 from app.telemetry.metrics import REQUESTS
 from app.telemetry.registry import Registry
 from tests.support.aio import turns, until
@@ -45,7 +44,7 @@ class Wire:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_client, "RETRY_S", 0.0)
+    monkeypatch.setattr(cluster_metrics, "RETRY_S", 0.0)
 
 
 def client_of(wire: Wire, requests: int, **options: float) -> MetricsClient:
