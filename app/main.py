@@ -1,6 +1,5 @@
 """`build`: from settings to the Serve application. The only wiring."""
 
-import math
 import os
 import re
 from typing import Any
@@ -39,7 +38,7 @@ def build(args: AppArgs) -> Application:
 
 
 def _encoder(cls: type[Any], prefix: str, model: ModelArgs, backup: Backup | None, args: AppArgs) -> Application:
-    name = f"{prefix}-{_slug(model.short_name)}"
+    name = f"{prefix}-{re.sub(r'[^A-Za-z0-9.-]+', '-', model.short_name)}"
     deployment = serve.deployment(cls, name=name, **called_options(model))
     return deployment.bind(model, _threads(model), args.offline, backup, args.tracing, args.serve_bypass)
 
@@ -69,10 +68,4 @@ def called_options(placement: Placement) -> dict[str, Any]:
 def _threads(model: ModelArgs) -> int:
     """Inference threads of one replica. By default the node's CPUs are shared by the replicas of one model: two
     models are seldom at their peak together, and an idle one should cost nothing."""
-    if model.inference_threads:
-        return model.inference_threads
-    return max(1, math.floor((os.cpu_count() or 1) / model.autoscaling.max_replicas))
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", name)
+    return model.inference_threads or max(1, (os.cpu_count() or 1) // model.autoscaling.max_replicas)

@@ -73,7 +73,7 @@ def _embed_on_ray(options: argparse.Namespace, args: AppArgs, stdout: IO[str]) -
 
     cores = os.cpu_count() or 1
     threads = options.num_cpus or max(1, cores // options.concurrency)
-    cpus = options.num_cpus or (max(1, cores // options.concurrency) if options.concurrency <= cores else 0.1)
+    cpus = options.num_cpus or (threads if options.concurrency <= cores else 0.1)
     corpus = CorpusOptions(
         column=options.column,
         format=options.format,
@@ -100,7 +100,7 @@ def _embed_on_ray(options: argparse.Namespace, args: AppArgs, stdout: IO[str]) -
                 raise InvalidRequest(lack)
             sys.stderr.write(f"{lack} Waiting for a node that has them; press Ctrl-C to stop.\n")
         execute = on_ray(options.concurrency, cpus, options.num_gpus)
-        summary = embed_corpus(options.source, options.out, corpus, execute, _ProgressPrinter())
+        summary = embed_corpus(options.source, options.out, corpus, execute, _progress_printer())
     try:
         if options.warm_cache:
             model = load_model(corpus.models[0], "text", cores, args.offline)
@@ -153,9 +153,9 @@ def _model(options: argparse.Namespace, args: AppArgs, *, image: bool) -> ModelA
     model = configured[0] if configured else ModelArgs(id="none")
     if options.model is not None:
         model = args.entry(options.model, configured)
-    size, tokens = (GPU_BATCH_SIZE, TOKENS_PER_ITEM) if options.num_gpus else (CPU_BATCH_SIZE, CPU_TOKENS_PER_ITEM)
-    if options.batch_size is not None:
-        size, tokens = options.batch_size, TOKENS_PER_ITEM
+    size, tokens = options.batch_size or GPU_BATCH_SIZE, TOKENS_PER_ITEM
+    if options.batch_size is None and not options.num_gpus:
+        size, tokens = CPU_BATCH_SIZE, CPU_TOKENS_PER_ITEM
     return model.model_copy(update={"batch_size": size, "batch_tokens": size * tokens})
 
 
@@ -186,17 +186,16 @@ def _environment(own_ray: bool) -> dict[str, str]:
     return env
 
 
-class _ProgressPrinter:
-    """Prints progress to stderr: one changing line on a terminal, else a line every few seconds."""
+def _progress_printer() -> Callable[[str], None]:
+    """Prints to stderr: one changing line on a terminal, else a line every few seconds."""
+    on_terminal, last = sys.stderr.isatty(), 0.0
 
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._last = 0.0
-
-    def __call__(self, line: str) -> None:
+    def show(line: str) -> None:
+        nonlocal last
         now = time.monotonic()
-        if not self._terminal and now - self._last < PROGRESS_EVERY_S:
-            return
-        self._last = now
-        sys.stderr.write(f"\r\x1b[K{line}" if self._terminal else f"{line}\n")
-        sys.stderr.flush()
+        if on_terminal or now - last >= PROGRESS_EVERY_S:
+            last = now
+            sys.stderr.write(f"\r\x1b[K{line}" if on_terminal else f"{line}\n")
+            sys.stderr.flush()
+
+    return show

@@ -96,12 +96,11 @@ class ServingModel:
     def images(self, files: Sequence[bytes]) -> EncodedRows:
         assert self._clip is not None  # noqa: S101 - loaded for images
         encoder = self._clip.image
-        pixels: dict[int, Vector] = {}
         failed: dict[int, str] = {}
         rows = np.zeros((len(files), self.info.dimensions), np.float32)
         # Decoded pictures are large, so no more than one batch is kept in memory.
         for start in range(0, len(files), self._args.batch_size):
-            pixels.clear()
+            pixels: dict[int, Vector] = {}
             for i in range(start, min(len(files), start + self._args.batch_size)):
                 try:
                     picture = decoder.decode(files[i], Limits(), param="image")

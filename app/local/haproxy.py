@@ -16,7 +16,6 @@ so it waits for these bodies. Larger ones pass as they come.
 import json
 import shutil
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 from app.system import ports
@@ -40,7 +39,12 @@ def write(folder: Path, binary: str, host: str, port: int) -> Path:
     shutil.copyfile(SCRIPT, path)
     path.chmod(0o700)
     (folder / "settings").write_text(f"{binary}\n{port}\n{_addresses(host, port)}\n")
-    (folder / "frontend.lines").write_text("".join(f"    {line}\n" for line in _frontend()))
+    # Lines of the service's frontend that Serve does not write.
+    lines = [f"http-request wait-for-body time {BODY_S}s if {{ req.hdr_val(content-length) 1:{BODY_BYTES} }}"]
+    for status, code, message, headers in ERRORS:
+        body = json.dumps({"error": {"code": code, "message": message, "param": None, "requestId": None}})
+        lines.append(f"http-error status {status} content-type application/json{headers} string '{body}'")
+    (folder / "frontend.lines").write_text("".join(f"    {line}\n" for line in lines))
     return path
 
 
@@ -57,11 +61,3 @@ def _addresses(host: str, port: int) -> str:
         raise OSError(f"{host} is no address of this machine")
     every = ",".join(f"{'ipv6' if family == socket.AF_INET6 else 'ipv4'}@{address}:{port}" for family, address in found)
     return f"{every} v4v6" if host == "::" else every
-
-
-def _frontend() -> Iterator[str]:
-    """Lines of the service's frontend that Serve does not write."""
-    yield f"http-request wait-for-body time {BODY_S}s if {{ req.hdr_val(content-length) 1:{BODY_BYTES} }}"
-    for status, code, message, headers in ERRORS:
-        body = json.dumps({"error": {"code": code, "message": message, "param": None, "requestId": None}})
-        yield f"http-error status {status} content-type application/json{headers} string '{body}'"

@@ -9,10 +9,10 @@ Metrics never fail a request: what can't be reached is left out, and said.
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any
 
 from app.telemetry.registry import Registry, Series, Snapshot, add_to, merged
 
@@ -113,19 +113,12 @@ class SharedMetrics:
             del self._live[source]
 
 
-class MetricsTransport(Protocol):
-    """Calls on the shared metrics; any exception means "not reached"."""
-
-    async def report(self, report: MetricsReport) -> None: ...
-    async def read(self) -> ClusterReading: ...
-
-
 @dataclass(slots=True, eq=False)
 class MetricsClient:
-    """Runs on one event loop, while `run` does. `patience_s` is for a report, parking included, `deadline_s` for a
-    reading."""
+    """Runs on one event loop, while `run` does. `call`: of a method of `SharedMetrics`, by name; any exception means
+    "not reached". `patience_s` is for a report, parking included, `deadline_s` for a reading."""
 
-    transport: MetricsTransport
+    call: Callable[..., Awaitable[Any]]
     registry: Registry
     patience_s: float = 11.0
     deadline_s: float = 1.0
@@ -148,7 +141,8 @@ class MetricsClient:
         """The cluster's numbers; this process's own, and not complete, where it can't be asked in time."""
         try:
             async with asyncio.timeout(self.deadline_s):
-                return await self.transport.read()
+                reading: ClusterReading = await self.call("read")
+                return reading
         except Exception:  # noqa: BLE001 - a scrape is answered with what there is
             return ClusterReading(self.registry.snapshot(), complete=False)
 
@@ -169,5 +163,5 @@ class MetricsClient:
             snapshot = self.registry.snapshot()
             self._unanswered = MetricsReport(self.source, self._sequence, snapshot.since(self._reported))
             self._reported = snapshot.totals
-        await self.transport.report(replace(self._unanswered, last=last))
+        await self.call("report", replace(self._unanswered, last=last))
         self._unanswered = None

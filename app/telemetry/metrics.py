@@ -73,9 +73,8 @@ BATCH_SIZE = Metric("embedding_batch_size", "histogram", "Items in one run of th
 QUEUED = _gauge(
     "embedding_queue_items",
     "Waiting items: in an ingress for an encoder call, in an encoder for the model.",
-    "model",
-    "place",
-)
+    "model", "place",
+)  # fmt: skip
 RETRIED = _counter("embedding_retried_items_total", "Items retried because their replica was lost.", "model")
 READY = _gauge("embedding_model_ready", "1: the model is ready. 0: it is loading or unavailable.", "model", merge="max")
 STATE = _gauge(
@@ -97,9 +96,8 @@ CACHE_BYTES = _gauge("embedding_cache_bytes", "Bytes of keys, values and bookkee
 BYPASS = _gauge(
     "embedding_serve_bypass",
     "1: an ingress replica uses this part of the bypass of Ray Serve now. 0: none does.",
-    "part",
-    merge="max",
-)
+    "part", merge="max",
+)  # fmt: skip
 REPLICAS = _gauge("embedding_replicas", "Running replicas, as Ray Serve counts them.", "deployment")
 COMPLETE = _gauge(
     "embedding_metrics_complete",

@@ -23,7 +23,8 @@ from app.telemetry.cluster_metrics import MetricsClient
 from app.telemetry.metrics import REQUESTS
 from app.telemetry.registry import Registry
 from deployments.cache import CacheTransport
-from deployments.metrics import MetricsTransport
+from deployments.metrics import KIND, MetricsActor
+from deployments.named_actor import NamedActor, actor_name
 
 WAIT_S = 120.0
 LEASE_S = 0.5
@@ -72,7 +73,8 @@ async def applications() -> dict[str, Any]:
     for application, count in (("a", 3), ("b", 4)):
         registry = Registry()
         registry.count(REQUESTS, *LABELS, by=count)
-        clients.append(MetricsClient(MetricsTransport(application), registry, deadline_s=10))
+        actor = NamedActor(MetricsActor, actor_name(application, KIND))
+        clients.append(MetricsClient(actor.call, registry, deadline_s=10))
         await clients[-1].close()
     told["metrics"] = [(await one.read()).snapshot.totals[REQUESTS.name][LABELS][0] for one in clients]
     return told

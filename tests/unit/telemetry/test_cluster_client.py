@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,9 @@ class Wire:
     loses: Exception | None = None
     hangs: bool = False
     reports: list[MetricsReport] = field(default_factory=list)
+
+    async def call(self, method: str, *args: Any) -> Any:
+        return await getattr(self, method)(*args)
 
     async def report(self, report: MetricsReport) -> None:
         await self._meet()
@@ -50,7 +54,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def client_of(wire: Wire, requests: int, **options: float) -> MetricsClient:
     registry = Registry()
     registry.count(REQUESTS, *LABELS, by=requests)
-    return MetricsClient(wire, registry, **options)  # type: ignore[arg-type]
+    return MetricsClient(wire.call, registry, **options)  # type: ignore[arg-type]
 
 
 def requests_in(reading: ClusterReading) -> float:
