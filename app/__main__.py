@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from app.auth import key_file
 from app.cli import flags, inspect
 from app.cli import key as key_command
-from app.config.file import read_args
 from app.config.settings import AppArgs, ClientSettings, LaunchSettings, image_model_is_chosen, process_environment
 from app.encoders.weights import pull, resolve
 from app.errors import ServiceError
@@ -39,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         if options.command == "logs":
             return logs.show(settings.port, options.follow, _say)
         # Read by the child too; a mistake in it is reported before anything starts.
-        args = read_args(Path(options.config)).with_environment()
+        args = AppArgs.from_file(Path(options.config)).with_environment()
         if options.command in ("serve", "dev"):
             key_file.check(args)
             notice = access_notice(args, settings)

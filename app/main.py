@@ -66,6 +66,6 @@ def called_options(placement: Placement) -> dict[str, Any]:
 
 
 def _threads(model: ModelArgs) -> int:
-    """Inference threads of one replica. By default the node's CPUs are shared by the replicas of one model: two
-    models are seldom at their peak together, and an idle one should cost nothing."""
+    """Inference threads of one replica. By default the node's CPUs are shared by the replicas of one model: two models
+    are seldom at their peak together, and an idle one should cost nothing."""
     return model.inference_threads or max(1, (os.cpu_count() or 1) // model.autoscaling.max_replicas)

@@ -50,7 +50,7 @@ class Engine:
         self._model = model
         self._registry = registry
         self._stage = stage
-        registry.collectors.append(self._collect)
+        registry.collectors.append(lambda: registry.count(QUEUED, info.id, "encoder", by=len(queue)))
         self._watch = watch
         self._spans = EncoderSpans(info.id)
         self._threads = threads
@@ -70,9 +70,9 @@ class Engine:
         large: bool = False,
         exclusive: bool = False,
     ) -> EncodeReply:
-        """One outcome per input, in order. `lengths`: what each costs the queue. `deadline`: on the monotonic clock.
-        `tokens`: what usage counts. `origins`: whose the inputs are. `large`: as in `Job`. `exclusive`: as in
-        `Scheduler.submit`."""
+        """One outcome per input, in order. `lengths`: what each costs, in the queue's units. `deadline`: on the
+        monotonic clock. `tokens`: what usage counts. `origins`: whose the inputs are. `large` is as in `Job`,
+        `exclusive` as in `Scheduler.submit`."""
         job = EncodeJob(lengths=lengths, deadline=deadline, large=large, inputs=inputs, dimensions=self.info.dimensions)
         with self._spans.call(job, origins, prepare_ms):
             await self.scheduler.submit(job, exclusive=exclusive)
@@ -112,9 +112,6 @@ class Engine:
     def _ran(self, items: int, seconds: float) -> None:
         self._registry.observe(BATCH_SIZE, items, self.info.id)
         self._registry.observe(STAGE_SECONDS, seconds, self.info.id, "inference")
-
-    def _collect(self) -> None:
-        self._registry.count(QUEUED, self.info.id, "encoder", by=len(self.scheduler.queue))
 
     async def _run_slice(self, part: Slice, slot: int = 0, *, exclusive: bool = False) -> Vector:
         if not exclusive:

@@ -53,9 +53,7 @@ class Ingress:
         models = {model.name: model for model in (*args.text_models, *args.image_models)}
 
         def encoder(id_: str, handle: DeploymentHandle, *kinds: Modality) -> RemoteEncoder:
-            model = models[id_]
-            sizes = model.batch_size, model.autoscaling.max_replicas, model.batch_tokens
-            return RemoteEncoder(id_, kinds, handle, args.limits, budget, *sizes)
+            return RemoteEncoder(models[id_], kinds, handle, args.limits, budget)
 
         reserved = {"Similarity": reserves(args.similarity)}
         reserved |= {handle.deployment_name: reserves(models[id_]) for id_, handle in (text | images).items()}

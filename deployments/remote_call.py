@@ -84,8 +84,7 @@ async def again(method: Any, name: str, deadline_s: float, budget: RetryBudget, 
 
 @asynccontextmanager
 async def _in_our_words(name: str) -> AsyncIterator[None]:
-    """What a deployment itself raised, and Serve's refusal to queue more, as ours; what it did not mean to raise as it
-    comes over RPC connections too (`app.rpc.errors`)."""
+    """What a deployment raised, and Serve's refusal to queue more, as ours; the rest as over RPC (`app.rpc.errors`)."""
     try:
         yield
     except RayTaskError as error:

@@ -10,7 +10,7 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from app.cache.entry import split
-from app.config.args import Limits
+from app.config.args import Limits, ModelArgs
 from app.dispatch.adaptive_timeout import AdaptiveTimeout
 from app.dispatch.admission import IMAGE_UNITS, TOKEN_CHARACTERS, AdmissionControl, image_units, text_units
 from app.dispatch.coalescer import Coalescer
@@ -39,43 +39,40 @@ IDLE_PERIOD_S = 3.0  # while nothing is sent to the model
 
 
 class RemoteEncoder:
-    """One model's deployment. Calls are coalesced; what was lost with a replica is tried again. Where fewer than
-    `max_replicas` are known, calls for the others are made too, so that Serve sees what waits."""
+    """One model's deployment. Calls are coalesced; what was lost with a replica is tried again. Where fewer replicas
+    are known than it may have, calls for the others are made too, so that Serve sees what waits."""
 
     def __init__(
         self,
-        id_: str,
+        model: ModelArgs,
         kinds: tuple[Modality, ...],
         handle: DeploymentHandle,
         limits: Limits,
         budget: RetryBudget,
-        batch_size: int,
-        max_replicas: int = 1,
-        batch_tokens: int = 2048,
     ) -> None:
         self.kinds = kinds
-        self._id = id_
+        self._id = model.name
         self._handle = handle
         # A handle method is built anew at each attribute access: bound once here.
         self._tokens = handle.options(method_name="tokens")
         self._status = handle.options(method_name="status")
         self._limits = limits
         self._budget = budget
-        self._max_width = CALLS_PER_REPLICA * max_replicas
-        self.state = ModelState(id_, "loading")
+        self._max_width = CALLS_PER_REPLICA * model.autoscaling.max_replicas
+        self.state = ModelState(self._id, "loading")
         self._answers = True
         self._used = asyncio.Event()
         self.preprocessing: Preprocessing | None = None
         self._replicas = ReplicaLiveness(memory_s=2 * limits.deadline_s)
         self._retriers: list[Retrier[Any, Encoded]] = []
+        most, characters = model.batch_size, model.batch_tokens // STREAMS * TOKEN_CHARACTERS
         self._texts: Coalescer[TextInput | Traced[TextInput], Encoded] = self._coalescer(
-            "text", text_units, batch_size, batch_tokens // STREAMS * TOKEN_CHARACTERS, max(512, batch_size)
+            "text", text_units, most, characters, max(512, most)
         )
         # A crop is 150 kB: fewer of them make a call.
-        images: Coalescer[bytes | Traced[bytes], Encoded] = self._coalescer(
+        self._images: Coalescer[bytes | Traced[bytes], Encoded] = self._coalescer(
             "image", image_units, 8, 8 * IMAGE_UNITS, 32
         )
-        self._images = images
 
     @property
     def waiting(self) -> int:

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace, settings: ClientSettings) -> int:
             with (
                 create_vector_file(Path(options.out)) as file,
                 open_rows(options.source, options.column, options.format) as rows,
-                bar(rows.total, "images" if rows.images else "texts", options.progress, delay_s=0) as on_progress,
+                bar(rows.source.rows, "images" if rows.images else "texts", options.progress, delay_s=0) as on_progress,
             ):
                 summary = await _embed(client, rows, file, options, on_progress, skipped)
         finally:

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import IO
 
 from app.cli.flags import EMBED_CORPUS, SEARCH
@@ -104,7 +103,7 @@ def _embed_on_ray(options: argparse.Namespace, args: AppArgs, stdout: IO[str]) -
     try:
         if options.warm_cache:
             model = load_model(corpus.models[0], "text", cores, args.offline)
-            summary["cache"] = asdict(cache_warming.warm_cache(options.out, model, service))
+            summary["cache"] = cache_warming.warm_cache(options.out, model, service)
     finally:
         stdout.write(json.dumps(summary, indent=2) + "\n")
     return 0

@@ -21,15 +21,11 @@ _LIMITS = Limits(text_bytes=2**30)
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """`name`: the source's name in messages; `total`: number of rows, including invalid ones."""
+    """`name`: the source's name in messages."""
 
     source: Source
     name: str
     copied: bool
-
-    @property
-    def total(self) -> int:
-        return self.source.rows
 
     @property
     def images(self) -> bool:

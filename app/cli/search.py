@@ -41,8 +41,8 @@ def run(options: argparse.Namespace, settings: ClientSettings) -> int:
             with open_rows(options.destination, options.column, options.format) as rows:
                 if rows.images:
                     raise InvalidRequest("Images can only be searched in a corpus: run `embed-corpus` first.")
-                with bar(rows.total, "texts", options.progress, delay_s=0) as on_progress:
-                    best, count = await _search_lines(client, rows, options, on_progress), rows.total
+                with bar(rows.source.rows, "texts", options.progress, delay_s=0) as on_progress:
+                    best, count = await _search_lines(client, rows, options, on_progress), rows.source.rows
         for score, row in best.rows:
             sys.stdout.write(_format_result(score, row, options) + "\n")
         sys.stderr.write(f"{count:,} rows in {time.perf_counter() - started:.1f} s\n")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote
 
-from pydantic import BeforeValidator, Field
+import yaml
+from pydantic import BeforeValidator, Field, ValidationError
 
 from app.config import args
 from app.config.args import DEFAULT_IMAGE_MODEL, Backup, ModelArgs, Placement, Settings
@@ -77,6 +78,22 @@ class AppArgs(Settings):
             note = "shapes-clip, which only knows simple drawn shapes, serves in its place so that images work at all"
             return Backup(model=model.model_copy(update={"id": args.SHAPES_CLIP}), note=note)
         return _backup(model, self.image_fallback)
+
+    @classmethod
+    def from_file(cls, path: Path) -> Self:
+        """The `args` of `serve_config.yaml`'s one application. Raises ValueError if file or arguments are wrong."""
+        try:
+            data = yaml.safe_load(path.read_text()) or {}
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path} is not valid YAML: {error}") from None
+        try:
+            given = data["applications"][0].get("args") or {}
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise ValueError(f"{path} is not a Serve config file: it has no `applications`") from None
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise ValueError(f"{path}: {error}") from None
 
     def with_environment(self, environ: Mapping[str, str] | None = None) -> Self:
         """The owner's variables over these values; an empty variable counts as unset."""

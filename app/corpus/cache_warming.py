@@ -4,7 +4,6 @@ Memory use is eight bytes per row and one part at a time."""
 import base64
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -29,24 +28,16 @@ ENTRY_BYTES = 16 + 8  # overhead of a cache entry: key, token count and flags
 TRIES, TIMEOUT_S = 5, 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Warmed:
-    """`texts`: distinct texts in the corpus; `room`: free entries in the cache; `stored`: entries stored."""
-
-    texts: int
-    room: int
-    stored: int
-
-
 def check_options(dtype: str, dimensions: int | None) -> None:
     """Raises InvalidRequest if the written vectors would not be the model's own output."""
     if dtype != "float32" or dimensions is not None:
         raise InvalidRequest("--warm-cache needs full float32 vectors: omit --dtype and --dimensions.")
 
 
-def warm_cache(destination: str, model: CorpusModel, call: Call) -> Warmed:
-    """Send the vectors of `destination`, the output of `embed_corpus`, to the service behind `call`. Raises
-    InvalidRequest if they are not the model's own, of texts; SpaceMismatch if the service or `model` is another one."""
+def warm_cache(destination: str, model: CorpusModel, call: Call) -> dict[str, int]:
+    """Send the vectors of `destination`, the output of `embed_corpus`, to the service behind `call`. Returns the
+    numbers of distinct texts, of free entries, and of those stored. Raises InvalidRequest if they are not the model's
+    own, of texts; SpaceMismatch if the service or `model` is another one."""
     folder = locate(npy.parts_folder(destination))
     manifest = read_manifest(folder)
     _check(manifest, model)
@@ -82,7 +73,7 @@ def warm_cache(destination: str, model: CorpusModel, call: Call) -> Warmed:
             "truncated": [i for i, text in enumerate(tokenized) if text.truncated],
         }
         stored += call("/cache/warm", body)["stored"]
-    return Warmed(len(first), room, stored)
+    return {"texts": len(first), "room": room, "stored": stored}
 
 
 def service_at(url: str, key: str | None) -> Call:

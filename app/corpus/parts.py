@@ -1,6 +1,6 @@
-"""The parts of a written corpus: `part-<span>-<piece>-<settings>-<content>.parquet`, written atomically. <settings> is
-a hash of the model's fingerprint, type and dimensions, <content> one of the source's rows. So a run is resumed without
-a journal: rows whose part does not exist still have to be embedded."""
+"""The parts of a written corpus: `part-<span>-<piece>-<settings>-<content>.parquet`. <settings> is a hash of the
+model's fingerprint, type and dimensions, <content> one of the source's rows. So a run is resumed without a journal:
+rows whose part does not exist under its expected name still have to be embedded."""
 
 import hashlib
 import json
@@ -36,8 +36,7 @@ class PartStats:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Describes the complete output of a finished run. `range`: what the least and the greatest int8 stand for.
-    `directory`: of a model that was given as one."""
+    """Describes the output of a finished run. `range`: of int8. `directory`: of a model that was given as one."""
 
     model: str
     fingerprint: str

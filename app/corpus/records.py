@@ -116,6 +116,9 @@ def json_elements(data: bytes, first: int) -> Iterator[tuple[int, Record]]:
     return ((number, _json_record(data[start - 1 : stop - 1])) for number, (start, stop) in enumerate(places, first))
 
 
+JSON = {"jsonl": json_lines, "json": json_elements}
+
+
 def _json_record(line: bytes) -> Record:
     try:
         value = orjson.loads(line)

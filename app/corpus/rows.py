@@ -30,8 +30,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The rows of one output file: those that can be embedded in `table`, their contents in `texts` or `images`, and
-    for each its source file and row number in `origins`."""
+    """The rows of one output file: `table`, their `texts` or `images`, and their source files and row numbers."""
 
     number: int
     table: Any
@@ -108,10 +107,8 @@ def _parquet(file: Place, span: RowSpan, source: Source, part_rows: int, limits:
 
 def _text(file: Place, span: RowSpan, source: Source, part_rows: int, limits: Limits) -> Iterator[Piece]:
     data = file.read(span.start, span.stop)
-    if source.format == "jsonl":
-        records = text_records.json_lines(data, span.first_row)
-    elif source.format == "json":
-        records = text_records.json_elements(data, span.first_row)
+    if parse := text_records.JSON.get(source.format):
+        records = parse(data, span.first_row)
     elif delimiter := DELIMITERS.get(source.format):
         records = text_records.csv_records(data, span.first_row, list(source.types), delimiter)
     else:

@@ -76,8 +76,7 @@ class Source:
 def plan(uri: str, column: str, part_rows: int, given: Format | None = None) -> Source:
     """Read through a corpus once, without keeping its rows in memory (except those of a `.json` file). A span of a text
     format or image folder has `part_rows` rows, one of Parquet a multiple. `given`: the format of all files. Raises
-    InvalidRequest if the path does not exist, formats are mixed or unknown, a file is damaged or there is no such text
-    column."""
+    InvalidRequest if there is none, formats are mixed or unknown, a file is damaged or there is no such text column."""
     root = locate(uri)
     if not root.exists():
         raise InvalidRequest(f"{uri} does not exist.")
@@ -164,8 +163,7 @@ def _text_spans(file: Place, format_: Format, column: str, part_rows: int, types
             _add_header(file, file.read(head.start, head.stop), column, delimiter, types)
         for part in parts:
             yield RowSpan(0, file.path, part.records, part.start, part.stop, part.first)
-            if format_ in ("jsonl", "json"):
-                parse = text_records.json_lines if format_ == "jsonl" else text_records.json_elements
+            if parse := text_records.JSON.get(format_):
                 records = parse(file.read(part.start, part.stop), part.first)
                 arrow_schema.widen(types, [record for _, record in records if isinstance(record, dict)])
 

@@ -77,8 +77,7 @@ def end_descendants(patience_s: float = 3.0, spared: Collection[int] = ()) -> li
 
 
 def watch_over(command: Sequence[str], env: Mapping[str, str], grace_s: float) -> int:
-    """Run a command in a session of its own and leave nothing of it behind, whoever is killed; its exit code.
-    `grace_s`: how long it may take to end, once this process was told to stop."""
+    """Run a command and leave nothing of it behind, whoever is killed; its exit code. At a stop it has `grace_s`."""
     adopt_orphans()
     child = subprocess.Popen(command, env=env, start_new_session=True)  # noqa: S603 - the caller's own
     stopping: list[float] = []

@@ -115,8 +115,8 @@ class SharedMetrics:
 
 @dataclass(slots=True, eq=False)
 class MetricsClient:
-    """Runs on one event loop, while `run` does. `call`: of a method of `SharedMetrics`, by name; any exception means
-    "not reached". `patience_s` is for a report, parking included, `deadline_s` for a reading."""
+    """Runs on one event loop, while `run` does. `call`: of a method of `SharedMetrics`, by name; whatever it raises
+    means "not reached". `patience_s` is for a report, parking included, `deadline_s` for a reading."""
 
     call: Callable[..., Awaitable[Any]]
     registry: Registry

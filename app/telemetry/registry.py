@@ -14,9 +14,8 @@ bound, and then the sum."""
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Values by metric name, grouped by how they are merged: counters and histograms, which survive the process
-    (`totals`), gauges that are summed over processes (`sums`) or of which the largest counts (`peaks`), and series of
-    this process only, which end with it (`own`)."""
+    """Values by metric name, grouped by how they merge: `totals` (counters, histograms) survive the process, `sums` are
+    gauges that are added, of `peaks` the largest counts, and series in `own` end with the process."""
 
     totals: dict[str, Series] = field(default_factory=dict)
     sums: dict[str, Series] = field(default_factory=dict)

@@ -1,6 +1,5 @@
 """Traces as the rest of the service knows them: spans by name, the current one, what carries them along. A position is
-a W3C `traceparent`. No span is made, nor OpenTelemetry loaded, until `use` has put `app.telemetry.otlp`'s tracer in
-place."""
+a W3C `traceparent`. No span is made, nor OpenTelemetry loaded, before `use` has got `app.telemetry.otlp`'s tracer."""
 
 import re
 from collections.abc import Iterator, Sequence
