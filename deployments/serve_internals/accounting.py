@@ -1,6 +1,5 @@
 """Serve's counts of the requests and calls that are answered past it, by which it drains, scales and draws its charts.
-All that is called of them stands in `CALLS` too, and is checked before the first call (`probe`): they are not
-public."""
+What is called of them is not public: it stands in `CALLS` too, and is checked before the first call (`probe`)."""
 
 import time
 from typing import Any, Final

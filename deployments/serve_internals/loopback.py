@@ -1,6 +1,7 @@
 """The port that Serve opens in every replica for calls from other deployments, kept on loopback where Ray is. Serve
 2.60 binds it on every interface and unpickles what comes in, guarded by Ray's token alone. No setting changes that, so
-the function that binds it is replaced before the replica listens. On a cluster other nodes must reach it."""
+the function that binds it is replaced before the replica listens. On a cluster, where other nodes must reach it, the
+network has to be closed to others."""
 
 import sys
 from ipaddress import ip_address
