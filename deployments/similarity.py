@@ -13,7 +13,7 @@ from app.schemas.similarity import MatrixOptions
 from app.types import SimilarityMetric, Vector
 from app.vectors.ranking import rank_json, rank_matrix
 from app.vectors.similarity import Ranking, rank
-from deployments.telemetry import join_serve_log, reporter
+from deployments.telemetry import reporter
 
 
 class Similarity:
@@ -22,7 +22,6 @@ class Similarity:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._threads = ThreadPoolExecutor(1, "rank")
-        join_serve_log()
         self._reporter = reporter()
 
     async def __del__(self) -> None:

@@ -28,11 +28,7 @@ def run(model: str, revision: str | None, say: Callable[[str], None], complain: 
 
 @guarded
 def described(args: ModelArgs, weights: Weights) -> dict[str, str]:
-    """By name, each a line.
-
-    Raises:
-        ModelUnavailable: It can't be served; the message says why.
-    """
+    """By name, each a line. Raises ModelUnavailable, which says why it can't be served."""
     directory = weights.directory
     check(directory, args.allow_bin_weights)
     files = weight_files(directory, args.allow_bin_weights)

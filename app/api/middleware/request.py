@@ -22,7 +22,7 @@ from app.errors import InternalError, ServiceError
 from app.telemetry import tracing
 from app.telemetry.metrics import CLIENT_LEFT, OTHER
 from app.telemetry.registry import Registry
-from app.telemetry.request_id import VALID_ID
+from app.telemetry.request_log import VALID_ID
 
 logger = logging.getLogger(__name__)
 
