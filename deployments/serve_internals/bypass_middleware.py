@@ -14,7 +14,7 @@ metrics, and `max_ongoing_requests`. The table is in SECURITY.md, "What the bypa
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, ClassVar, Final
 
-from app.api.wire.path import plain_path
+from app.api.route import plain_path
 from app.dispatch.load_shedding import LoadShedder
 from app.telemetry.metrics import CLIENT_LEFT, OTHER
 from deployments.serve_internals.accounting import ReplicaAccounting

@@ -115,7 +115,7 @@ OVERLOAD: Final = [
     M("a rate of late", "app/dispatch/admission.py", "            self._calls.popleft()\n", "            break\n", ADMISSION),
     M("images that can't be decoded in time", "app/dispatch/admission.py", "            raise refusal\n", "            pass\n", "tests/unit/images/test_reader.py"),
     M("a deadline of decoding", "app/images/reader.py", "async with asyncio.timeout(deadline_s):", "async with asyncio.timeout(None):", "tests/unit/images/test_reader.py"),
-    M("a batch refused is a 429", "app/api/endpoints/batch.py", "    _check_overloaded(outcomes)\n", "", TROUBLE),
+    M("a batch refused is a 429", "app/api/endpoints/batch.py", "if all(isinstance(outcome, Overloaded) for outcome in outcomes):", "if False:", TROUBLE),
 ]  # fmt: skip
 
 MODELS: Final = [
@@ -143,9 +143,9 @@ LEFT: Final = [
 ]  # fmt: skip
 
 START: Final = [
-    M("health waits for every model", "app/api/endpoints/health.py", '"loading" not in states and ', "", "tests/unit/api/test_health.py"),
-    M("health needs a text model", "app/api/endpoints/health.py", '(not text or "ready" in text)', "True", "tests/unit/api/test_health.py"),
-    M("health tells of the cache", "app/api/endpoints/health.py", "if not stats.available:", "if False:", "tests/unit/api/test_health.py"),
+    M("health waits for every model", "app/api/endpoints/operations.py", '"loading" not in states and ', "", "tests/unit/api/test_health.py"),
+    M("health needs a text model", "app/api/endpoints/operations.py", '(not text or "ready" in text)', "True", "tests/unit/api/test_health.py"),
+    M("health tells of the cache", "app/api/endpoints/operations.py", "if not stats.available:", "if False:", "tests/unit/api/test_health.py"),
     M("environment over .env", "app/__main__.py", 'load_dotenv(".env")', 'load_dotenv(".env", override=True)', "tests/unit/test_env_file.py"),
     M("a start that is tried again", "deployments/ray_cluster.py", "if attempt == ATTEMPTS:", "if True:", "tests/unit/deployments/test_ray_cluster.py"),
     M("processes that are not Ray's", "app/system/processes.py", "p.pid not in spared and ", "", "tests/unit/deployments/test_ray_cluster.py"),

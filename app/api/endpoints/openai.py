@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from app.api.backend import Backend
 from app.api.wire import bodies, inputs
-from app.api.wire.embeddings import VectorFormat, record_times
+from app.api.wire.embeddings import VectorFormat, record
 from app.api.wire.inputs import ObjectInputs, TextInputs
 from app.api.wire.json_response import json_response
 from app.config import model_names
@@ -24,8 +24,7 @@ from app.service.result import EmbeddingResult
 from app.types import ReadOptions
 
 
-async def embed(request: Request) -> Response:
-    backend: Backend = request.app.state.backend
+async def embed(request: Request, backend: Backend) -> Response:
     body = bodies.parse(await bodies.read_json(request, backend.args.limits.image_body), OpenAiEmbeddingRequest)
     headers = body.ignored_header()
     reading = ReadOptions(body.prompt_name, body.input_type, param="prompt_name")
@@ -36,7 +35,7 @@ async def embed(request: Request) -> Response:
         result = await _embed_objects(backend, asked.items, body.model, reading)
     else:
         result = await backend.service.embed_ids(asked.arrays, body.model)
-    record_times(request, result)
+    record(request, result)
     rows, tokens, _ = result.table()
     _require_uncut(tokens, body)
     info = result.info
@@ -82,13 +81,12 @@ def _require_uncut(tokens: Sequence[int], body: OpenAiEmbeddingRequest) -> None:
         raise InvalidRequest(message, "truncate_prompt_tokens")
 
 
-async def models(request: Request) -> Response:
-    return json_response({"object": "list", "data": list(_models(request.app.state.backend).values())})
+async def models(request: Request, backend: Backend) -> Response:
+    return json_response({"object": "list", "data": list(_models(backend).values())})
 
 
-async def model(request: Request) -> Response:
+async def model(request: Request, backend: Backend) -> Response:
     name = request.path_params["model"]
-    backend: Backend = request.app.state.backend
     known = _models(backend)
     if (found := model_names.find(name, known)) is None:
         raise ModelNotFound(f"The model {name!r} is not served here. Served: {', '.join(known)}.", "model")

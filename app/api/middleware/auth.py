@@ -13,11 +13,10 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.middleware.rate_limit_headers import quota_headers
-from app.api.route import Handler, Route
+from app.api.route import Route
 from app.auth.api_keys import ApiKey
 from app.auth.key_file import KeyFile
-from app.auth.quota import Quotas, seconds
+from app.auth.quota import WINDOW_S, Quotas, Remaining, seconds
 from app.cache.shared import CacheStats
 from app.config.args import AccessArgs
 from app.errors import Forbidden, Overloaded, TooManyRequests, Unauthorized
@@ -64,22 +63,23 @@ class Authenticator:
             await asyncio.sleep(COUNT_PERIOD_S)
 
 
-def with_auth(route: Route) -> Handler:
+def with_auth(route: Route) -> Callable[[Request], Awaitable[Response]]:
     """The route's handler with authentication."""
 
     async def authenticated(request: Request) -> Response:
-        authenticator: Authenticator | None = request.app.state.backend.authenticator
+        backend = request.app.state.backend
+        authenticator: Authenticator | None = backend.authenticator
         if authenticator is None or route.scope == "open":
             _reject_cross_site(request)
             await _raise_if_shed(request)
-            return await route.handler(request)
+            return await route.handler(request, backend)
         key = authenticator.admit(request, route.scope)
         await _raise_if_shed(request)
         limits, context = authenticator.limits(key), authenticator.context(key)
         try:
             _charge_request(authenticator, key, limits)
             with use(context):
-                return await route.handler(request)
+                return await route.handler(request, backend)
         finally:
             authenticator.quotas.charge(key.tenant, "tokens", context.tokens)
             request.state.quota_headers = quota_headers(authenticator.quotas.left(key.tenant, limits))
@@ -99,6 +99,20 @@ def _charge_request(authenticator: Authenticator, key: ApiKey, limits: dict[str,
         wait = seconds(exhausted)
         message = f"The quota of {exhausted.limit:,} {exhausted.unit} per minute is used up; it resets in {wait} s."
         raise TooManyRequests(message, retry_after=wait)
+
+
+def quota_headers(quotas: list[Remaining]) -> list[tuple[bytes, bytes]]:
+    """`RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), and OpenAI's `x-ratelimit-*`."""
+    if not quotas:
+        return []
+    policy = ", ".join(f'"{quota.unit}";q={quota.limit};w={WINDOW_S:g}' for quota in quotas)
+    state = ", ".join(f'"{quota.unit}";r={quota.remaining};t={seconds(quota)}' for quota in quotas)
+    headers = {"ratelimit-policy": policy, "ratelimit": state}
+    for quota in quotas:
+        headers[f"x-ratelimit-limit-{quota.unit}"] = str(quota.limit)
+        headers[f"x-ratelimit-remaining-{quota.unit}"] = str(quota.remaining)
+        headers[f"x-ratelimit-reset-{quota.unit}"] = f"{quota.reset_s:.3f}s"
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 def _secret(request: Request) -> bytes | None:
