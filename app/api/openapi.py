@@ -13,11 +13,10 @@ from app.api.wire.error_formats import ErrorFormat, statuses_of
 from app.api.wire.negotiation import NPY, OCTETS
 from app.config.args import Limits
 from app.errors import InternalError, ServiceError
-from app.schemas.error import ErrorResponse
 from app.schemas.openai import OpenAiErrorResponse
 from app.schemas.similarity import MatrixOptions
 from app.schemas.tei import TeiErrorResponse
-from app.schemas.wire import Json
+from app.schemas.wire import ErrorResponse, Json
 from app.vectors.binary_body import SHAPE
 
 

@@ -17,17 +17,14 @@ class CacheClearResponse(Wire):
 
 class CacheWarmRequest(Wire):
     model: ModelName = None
-    fingerprint: Annotated[
-        str, Field(description="The fingerprint of the vectors' model, see `/health`; 409 if it is not the served one.")
-    ]
-    texts: Annotated[list[Text], Field(min_length=1, description="1 to <texts> texts.")]
-    embeddings: Annotated[
-        str,
-        Field(
-            description="Base64 of one row per text, concatenated, float32, little-endian: the model's own output, "
-            "not shortened and not rounded. A sample of the rows is verified by embedding their texts."
-        ),
-    ]
+    fingerprint: str = Field(
+        description="The fingerprint of the vectors' model, see `/health`; 409 if it is not the served one."
+    )
+    texts: list[Text] = Field(min_length=1, description="1 to <texts> texts.")
+    embeddings: str = Field(
+        description="Base64 of one row per text, concatenated, float32, little-endian: the model's own output, "
+        "not shortened and not rounded. A sample of the rows is verified by embedding their texts."
+    )
     tokens: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(description="Token count of each text.")]
     truncated: list[Annotated[int, Field(ge=0)]] = Field(
         [], description="Indices of texts that were truncated to the model's maximum length."

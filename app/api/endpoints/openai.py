@@ -14,12 +14,11 @@ from app.api.wire.embeddings import VectorFormat, record
 from app.api.wire.inputs import ObjectInputs, TextInputs
 from app.api.wire.json_response import json_response
 from app.config import model_names
-from app.errors import InvalidRequest, ModelNotFound, PayloadTooLarge, ServiceError
+from app.errors import InvalidRequest, ModelNotFound, PayloadTooLarge
 from app.schemas.openai import OpenAiEmbeddingRequest
 from app.schemas.wire import Json
-from app.service import matryoshka, prompts
-from app.service.batch import Item, Outcome, embed_mixed
-from app.service.encoder import ready
+from app.service import matryoshka
+from app.service.batch import Item, embed_all
 from app.service.result import EmbeddingResult
 from app.types import ReadOptions
 
@@ -72,13 +71,10 @@ async def embed(request: Request, backend: Backend) -> Response:
 
 def _require_uncut(tokens: Sequence[int], body: OpenAiEmbeddingRequest) -> None:
     limit = body.truncate_prompt_tokens
-    if (
-        limit is not None
-        and limit >= 0
-        and (cut := next((i for i, n in enumerate(tokens) if n > limit), None)) is not None
-    ):
-        message = f"`input.{cut}` has {tokens[cut]} tokens; shorten it: `truncate_prompt_tokens` is not supported."
-        raise InvalidRequest(message, "truncate_prompt_tokens")
+    for i, count in enumerate(tokens):
+        if limit is not None and 0 <= limit < count:
+            message = f"`input.{i}` has {count} tokens; shorten it: `truncate_prompt_tokens` is not supported."
+            raise InvalidRequest(message, "truncate_prompt_tokens")
 
 
 async def models(request: Request, backend: Backend) -> Response:
@@ -124,15 +120,6 @@ async def _embed_objects(
         )
     if model is None:
         model = backend.service.encoder(None, "image" if images else "text").state.id
-    for kind in {item.kind for item in items}:
-        # Checked once, so that the error names the field and not an input.
-        prompts.choose(ready(backend.service.encoder(model, kind)), reading)
-    named = [Item(item.kind, item.content, model) for item in items]
-    outcomes, _ = await embed_mixed(backend.service, named, limits.texts, reading=reading, names="input.{}".format)
-    done: list[Outcome] = []
-    for outcome in outcomes:
-        if isinstance(outcome, ServiceError):
-            raise outcome
-        done.append(outcome)
+    done = await embed_all(backend.service, items, model, reading, "input.{}".format)
     last = done[-1].result
     return EmbeddingResult(last.info, [o.entry for o in done], [o.cached for o in done], last.stages, last.cache_ms)

@@ -28,7 +28,7 @@ async def search(request: Request, backend: Backend) -> Response:
         if options.return_candidates:
             result["candidate"] = query.given[index]
         results.append(result)
-    info = vectors.info
+    info = vectors.result.info if vectors.result else None
     return json_response(
         {
             "results": results,
