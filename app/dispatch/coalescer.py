@@ -13,8 +13,7 @@ from itertools import count, islice
 from typing import Generic, TypeVar
 
 from app.dispatch.admission import AdmissionControl
-from app.dispatch.pending import Pending
-from app.dispatch.request_queue import Request, RequestQueue
+from app.dispatch.request_queue import Pending, Request, RequestQueue
 from app.errors import Overloaded
 
 T = TypeVar("T")
@@ -55,7 +54,6 @@ class Coalescer(Generic[T, R]):
             one result each, in order. If it raises, every item of the call gets the exception, unless `retry` takes
             them.
         width: How many calls of small requests may be under way now, and how many slices (at least 1).
-        admission: Keeps account of what waits, and refuses.
         max_items: Most items of one call.
         full: Items of a micro-batch. Fewer than this are not divided between calls: another call costs more than it
             wins. Nor do more than this of several requests share a call, for each of them would wait for the whole of
@@ -95,10 +93,10 @@ class Coalescer(Generic[T, R]):
         if (refusal := self._refusal(is_large, units, len(items))) is not None:
             raise refusal
         now = self.admission.clock()
-        loop = asyncio.get_running_loop()
         ends = now + self.admission.deadline_s
+        future = asyncio.get_running_loop().create_future
         pending: list[Pending[T, R]] = [
-            Pending(item, loop.create_future(), ends, cost) for item, cost in zip(items, costs, strict=True)
+            Pending(item, future(), ends, cost) for item, cost in zip(items, costs, strict=True)
         ]
         if pending:
             ordered = sorted(pending, key=lambda entry: -entry.units) if is_large else pending
@@ -140,11 +138,6 @@ class Coalescer(Generic[T, R]):
                 task.cancel()
         for queue in (self._small, self._large):
             self.admission.waiting -= queue.trim()
-
-    @property
-    def calls(self) -> int:
-        """Under way."""
-        return len(self._calls)
 
     def _pump(self) -> None:
         width = max(1, self.width())
@@ -192,13 +185,13 @@ class Coalescer(Generic[T, R]):
 
     async def _run(self, call: _Call[T, R]) -> None:
         batch = call.batch
-        admission, began = self.admission, self.admission.clock()
+        began = self.admission.clock()
         try:
             seconds = max(entry.ends for entry in batch) - began
             results = await self.send([entry.item for entry in batch], seconds, call.large)
             if len(results) != len(batch):
                 raise RuntimeError(f"{len(results)} results for {len(batch)} items")
-            admission.ran(call.units, began)
+            self.admission.ran(call.units, began)
         except asyncio.CancelledError:
             for entry in batch:
                 entry.result.cancel()
