@@ -22,12 +22,8 @@ class KeyFile:
     link to update a mounted Secret, editors replace files, and archives restore old times.
 
     Args:
-        lines: Keys from the settings, one line each.
-        path: A file with more lines, or None.
+        lines: Keys from the settings; `path`: a file with more. Raises OSError or ValueError if one can't be read.
         clock: Unix seconds.
-
-    Raises:
-        OSError, ValueError: The file can't be read, or a line is invalid.
     """
 
     def __init__(self, lines: Sequence[str], path: Path | None, clock: Callable[[], float] = time.time) -> None:

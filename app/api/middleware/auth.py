@@ -7,6 +7,7 @@ mistake.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -39,20 +40,10 @@ class Authenticator:
         """The request's key. Raises Unauthorized or Forbidden."""
         return self.keys.ring.admit(_secret(request), scope, self.keys.clock())
 
-    def may(self, request: Request, scope: KeyScope) -> bool:
-        try:
-            self.admit(request, scope)
-        except (Unauthorized, Forbidden):
-            return False
-        return True
-
     def limits(self, key: ApiKey) -> dict[str, int]:
         own = {"requests": key.requests, "tokens": key.tokens}
         common = {"requests": self.args.requests_per_minute, "tokens": self.args.tokens_per_minute}
         return {unit: common[unit] if limit is None else limit for unit, limit in own.items()}
-
-    def context(self, key: ApiKey) -> RequestContext:
-        return RequestContext("" if self.args.share_cache else key.tenant, counted=True)
 
     async def count_replicas(self, stats: Callable[[], Awaitable[CacheStats]]) -> None:
         """Update the quotas' number of replicas until cancelled: each ingress replica is a client of the cache."""
@@ -75,7 +66,8 @@ def with_auth(route: Route) -> Callable[[Request], Awaitable[Response]]:
             return await route.handler(request, backend)
         key = authenticator.admit(request, route.scope)
         await _raise_if_shed(request)
-        limits, context = authenticator.limits(key), authenticator.context(key)
+        limits = authenticator.limits(key)
+        context = RequestContext("" if authenticator.args.share_cache else key.tenant, counted=True)
         try:
             _charge_request(authenticator, key, limits)
             with use(context):
@@ -90,7 +82,11 @@ def with_auth(route: Route) -> Callable[[Request], Awaitable[Response]]:
 def may_read(request: Request) -> bool:
     """Whether the caller may see details: it has the `read` scope, or no keys are required."""
     authenticator: Authenticator | None = request.app.state.backend.authenticator
-    return authenticator is None or authenticator.may(request, "read")
+    with suppress(Unauthorized, Forbidden):
+        if authenticator is not None:
+            authenticator.admit(request, "read")
+        return True
+    return False
 
 
 def _charge_request(authenticator: Authenticator, key: ApiKey, limits: dict[str, int]) -> None:
