@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.api.route import Route
-from app.api.wire.error_formats import ErrorFormat, statuses_of
+from app.api.wire.json_response import ErrorFormat, statuses_of
 from app.api.wire.negotiation import NPY, OCTETS
 from app.config.args import Limits
 from app.errors import InternalError, ServiceError

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import errors
-from app.api.wire.error_formats import ErrorFormat
+from app.api.wire.json_response import ErrorFormat
 from app.errors import ServiceError
 from app.schemas.wire import Json, Wire
 from app.types import KeyScope, Modality

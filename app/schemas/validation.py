@@ -9,6 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from app.errors import InvalidRequest
 
+_NAMES = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object"}
+
 
 def json_text(body: bytes) -> bytes:
     """A JSON body without its byte order mark, which some clients send.
@@ -65,7 +67,7 @@ def _message(error: Any, param: str | None, model: type[BaseModel]) -> str:
         case "too_short" | "string_too_short":
             return f"{field} must not be empty."
         case "string_type":
-            return f"{field} must be a string, not {_json_type(value)}."
+            return f"{field} must be a string, not {_NAMES.get(type(value), type(value).__name__)}."
         case "string_unicode":
             return f"{field} is not valid Unicode (a lone surrogate)."
         case _:
@@ -74,15 +76,3 @@ def _message(error: Any, param: str | None, model: type[BaseModel]) -> str:
 
 def _excerpt(text: str) -> str:
     return json.dumps(text[:40] + "…" if len(text) > 40 else text, ensure_ascii=False)
-
-
-def _json_type(value: Any) -> str:
-    names = {
-        type(None): "null",
-        bool: "a boolean",
-        int: "a number",
-        float: "a number",
-        list: "a list",
-        dict: "an object",
-    }
-    return names.get(type(value), type(value).__name__)

@@ -78,7 +78,7 @@ OVERLOAD: Final = [
     M("large calls leave others enough", "app/dispatch/coalescer.py", "len(self._small) >= DEEP * self.full * width and ", "", COALESCING),
     M("nothing is spent on what is refused", "app/service/embedding_service.py", "                raise refusal\n", "                pass\n", "tests/unit/service/test_embedding_service.py"),
     M("answered work waits no longer", "app/dispatch/coalescer.py", "        self.admission.waiting -= self._calls.pop(task).units\n", "        del self._calls[task]\n", COALESCING),
-    M("a measured rate", "app/dispatch/coalescer.py", "            admission.ran(call.units, began)\n", "", COALESCING),
+    M("a measured rate", "app/dispatch/coalescer.py", "            self.admission.ran(call.units, began)\n", "", COALESCING),
     M("the longest queue", "app/dispatch/admission.py", "wait_s > self.queue_s or ", "", ADMISSION),
     M("the deadline of a queue", "app/dispatch/admission.py", " or wait_s + units / self.rate > self.deadline_s", "", ADMISSION),
     M("no refusal on an estimate", "app/dispatch/admission.py", "waited_s < WAITED_SHARE * self.queue_s or ", "", ADMISSION),

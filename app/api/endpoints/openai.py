@@ -11,7 +11,6 @@ from starlette.responses import Response
 from app.api.backend import Backend
 from app.api.wire import bodies, inputs
 from app.api.wire.embeddings import VectorFormat, record
-from app.api.wire.inputs import ObjectInputs, TextInputs
 from app.api.wire.json_response import json_response
 from app.config import model_names
 from app.errors import InvalidRequest, ModelNotFound, PayloadTooLarge
@@ -28,12 +27,12 @@ async def embed(request: Request, backend: Backend) -> Response:
     headers = body.ignored_header()
     reading = ReadOptions(body.prompt_name, body.input_type, param="prompt_name")
     asked = inputs.parse(body.input)
-    if isinstance(asked, TextInputs):
+    if asked.texts:
         result = await backend.service.embed_texts(asked.texts, body.model, param="input", reading=reading)
-    elif isinstance(asked, ObjectInputs):
-        result = await _embed_objects(backend, asked.items, body.model, reading)
+    elif asked.objects:
+        result = await _embed_objects(backend, asked.objects, body.model, reading)
     else:
-        result = await backend.service.embed_ids(asked.arrays, body.model)
+        result = await backend.service.embed_ids(asked.ids, body.model)
     record(request, result)
     rows, tokens, _ = result.table()
     _require_uncut(tokens, body)

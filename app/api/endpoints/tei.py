@@ -9,7 +9,6 @@ from app.api.backend import Backend
 from app.api.endpoints.operations import VERSION
 from app.api.wire import bodies, inputs
 from app.api.wire.embeddings import VectorFormat, record
-from app.api.wire.inputs import TextInputs
 from app.api.wire.json_response import json_response
 from app.errors import InvalidItem, InvalidRequest, PayloadTooLarge
 from app.schemas.tei import TeiEmbedRequest, TeiTokenizeRequest
@@ -25,14 +24,14 @@ async def embed(request: Request, backend: Backend) -> Response:
     body = bodies.parse(await bodies.read_json(request, backend.args.limits.text_body), TeiEmbedRequest)
     headers = body.ignored_header()
     asked = inputs.texts_or_ids(body.inputs, "inputs")
-    if isinstance(asked, TextInputs):
+    if asked.texts:
         cut: Cut = "end" if body.truncation_direction.lower() == "right" else "start"
         reading = ReadOptions(body.prompt_name, None, cut, "prompt_name")
         result = await backend.service.embed_texts(asked.texts, body.model, param="inputs", reading=reading)
     elif body.prompt_name is not None:
         raise InvalidRequest("`prompt_name` needs texts, not token ids.", "prompt_name")
     else:
-        result = await backend.service.embed_ids(asked.arrays, body.model, param="inputs")
+        result = await backend.service.embed_ids(asked.ids, body.model, param="inputs")
     record(request, result)
     rows, _, truncated = result.table()
     if truncated and body.truncate is False:
@@ -48,7 +47,7 @@ async def tokenize(request: Request, backend: Backend) -> Response:
     body = bodies.parse(await bodies.read_json(request, limits.tokenize_body), TeiTokenizeRequest)
     headers = body.ignored_header()
     asked = inputs.texts_or_ids(body.inputs, "inputs", "a string or a list of strings")
-    if not isinstance(asked, TextInputs):
+    if not asked.texts:
         raise InvalidRequest("`inputs` must be a string or a list of strings.", "inputs")
     if len(asked.texts) > limits.texts:
         raise PayloadTooLarge(f"{len(asked.texts)} texts; at most {limits.texts:,} in one request.", "inputs")

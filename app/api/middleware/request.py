@@ -16,8 +16,7 @@ from app.api.middleware.request_body import Body
 from app.api.middleware.request_metrics import RequestMetrics
 from app.api.middleware.security_headers import security_headers
 from app.api.route import plain_path
-from app.api.wire.error_formats import error_format_of_unknown
-from app.api.wire.json_response import error_response
+from app.api.wire.json_response import error_format_of_unknown, error_response
 from app.errors import InternalError, ServiceError
 from app.telemetry import tracing
 from app.telemetry.metrics import CLIENT_LEFT, OTHER
