@@ -25,11 +25,7 @@ _PATHS = [(route, compile_path(route.path)[0]) for route in ROUTES]
 
 
 def create_app(backend: Backend, *, names_answers: bool = True) -> Starlette:
-    """The ASGI application of one replica's backend. `names_answers`: see `RequestMiddleware`.
-
-    Raises:
-        ValueError: The settings require API keys, but the backend has no authenticator.
-    """
+    """The ASGI application of one replica's backend. `names_answers`: see `RequestMiddleware`."""
     if backend.args.asks_for_keys and backend.authenticator is None:
         raise ValueError("the settings require API keys, but the backend has no authenticator")
     app = Starlette(

@@ -88,11 +88,8 @@ class KeyRing:
 
 
 def parse(lines: Iterable[str], now: float) -> KeyRing:
-    """Read lines, which may be empty or contain `#` comments.
-
-    Raises:
-        ValueError: Gives the line number but never quotes the line, which may contain the key itself by mistake.
-    """
+    """Read lines, which may be empty or contain `#` comments. A ValueError gives the line number but never quotes the
+    line, which may contain the key itself by mistake."""
     keys: list[ApiKey] = []
     for number, line in enumerate(lines, 1):
         fields = line.partition("#")[0].split()

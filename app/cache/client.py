@@ -48,7 +48,7 @@ class CacheClient:
     """Near cache and shared cache as one. Runs on one event loop; `run` must be running.
 
     Args:
-        near: This replica's copies; max_bytes 0 keeps none. Its max_entries is no less than the shared cache's.
+        near: This replica's copies. Its max_entries is no less than the shared cache's.
         deadline_s: A look-up that takes longer counts as a miss.
         patience_s: Longest a poll may take beyond its parking.
     """

@@ -34,14 +34,8 @@ RECENT_S, MOST_CALLS = 2.0, 64
 
 @dataclass(slots=True, eq=False)
 class AdmissionControl(Generic[T]):
-    """Of one model, in one ingress replica.
-
-    Args:
-        name: The model's, for messages.
-        cost: Units of items.
-        queue_s: A request that finds more seconds of work before it is refused.
-        deadline_s: So is one that could not be done by then.
-    """
+    """Of one model, in one ingress replica. A request is refused that finds more than `queue_s` of work before it, or
+    could not be done within `deadline_s`. `cost`: units of items."""
 
     name: str
     cost: Callable[[Sequence[T]], int]

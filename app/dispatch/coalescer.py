@@ -82,15 +82,12 @@ class Coalescer(Generic[T, R]):
         self._small, self._large = RequestQueue(step), RequestQueue(step)
 
     def submit(self, items: Sequence[T]) -> list["asyncio.Future[R]"]:
-        """One future an item. A cancelled future's item is left out if its call has not begun.
-
-        Raises:
-            Overloaded: What waits before these leaves no time for them.
-        """
+        """One future an item. A cancelled future's item is left out if its call has not begun. Raises Overloaded if
+        what waits before these leaves no time for them."""
         costs = [self.admission.cost([item]) for item in items]
         units = sum(costs)
         is_large = len(items) > self.full or units > self.full_units
-        if (refusal := self._refusal(is_large, units, len(items))) is not None:
+        if (refusal := self.refusal(is_large, units, len(items))) is not None:
             raise refusal
         now = self.admission.clock()
         ends = now + self.admission.deadline_s
@@ -105,11 +102,8 @@ class Coalescer(Generic[T, R]):
         self._pump()
         return [entry.result for entry in pending]
 
-    def refusal(self) -> Overloaded | None:
-        """What `submit` would raise for whatever costs next to nothing."""
-        return self._refusal(False, 0, 1)
-
-    def _refusal(self, is_large: bool, units: int, items: int) -> Overloaded | None:
+    def refusal(self, is_large: bool = False, units: int = 0, items: int = 1) -> Overloaded | None:
+        """What `submit` would raise; by default for whatever costs next to nothing."""
         waited_s = max(self._waited_s(large) for large in {False, is_large})
         return self.admission.refusal(units, waited_s, lambda: self._ahead(is_large, units), items)
 

@@ -49,11 +49,7 @@ class Request(Generic[T, R]):
 
 @dataclass(slots=True, eq=False)
 class RequestQueue(Generic[T, R]):
-    """Requests, by what is left of them.
-
-    Args:
-        step: Units; requests that differ by less than this are taken in the order in which they came.
-    """
+    """Requests, by what is left of them. Those that differ by less than `step` units keep the order they came in."""
 
     step: int
     items: int = 0

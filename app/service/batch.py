@@ -40,11 +40,7 @@ async def embed_mixed(
 
     Items of the same kind and model form a group, which is one request to its model; a batch has at most `batch_size`
     items of a group. An error among `items` is its own outcome. An error of a whole group (an unknown model) is the
-    outcome of each of its items.
-
-    Args:
-        reading: How texts are tokenized.
-        names: The name of an item in errors, by index.
+    outcome of each of its items. `names`: the name of an item in errors, by index.
     """
 
     async def embed(kind: Modality, model: str | None, indices: Sequence[int]) -> list[Outcome | ServiceError]:

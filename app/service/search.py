@@ -15,9 +15,8 @@ from app.config.args import Limits
 from app.errors import InvalidRequest, PayloadTooLarge, SpaceMismatch
 from app.schemas.search import SearchRequest, SearchRequestOptions
 from app.schemas.validation import as_invalid_request, json_object
-from app.service.batch import Item, embed_all
+from app.service.batch import Item, Outcome, embed_all
 from app.service.embedding_service import EmbeddingService
-from app.service.result import EmbeddingResult
 from app.types import ReadOptions, Vector
 from app.vectors.json_body import vector_of
 
@@ -77,35 +76,24 @@ def _item(given: Any, param: str) -> Item | Vector:
     raise InvalidRequest(f"`{param}` must be an object with one of `text`, `image` and `vector`.", param)
 
 
-@dataclass(frozen=True, slots=True)
-class SearchVectors:
-    """(1 + n, d) rows, the query first. `result`: the embedding result of one item; None if nothing was embedded."""
+async def embed(service: EmbeddingService, search: SearchQuery) -> tuple[Vector, list[Outcome]]:
+    """(1 + n, d) rows, the query first, and the outcomes of what was embedded, by one model.
 
-    rows: Vector
-    result: EmbeddingResult | None
-    embedded: int
-    hits: int
-
-
-async def embed(service: EmbeddingService, search: SearchQuery) -> SearchVectors:
-    """Raises SpaceMismatch, and the error of the first item that can't be embedded."""
+    Raises SpaceMismatch, and the error of the first item that can't be embedded.
+    """
     options = search.options
     items = {i: item for i, item in enumerate(search.items) if isinstance(item, Item)}
     rows: dict[int, Vector] = {i: item for i, item in enumerate(search.items) if not isinstance(item, Item)}
-    result: EmbeddingResult | None = None
-    hits = 0
+    outcomes: list[Outcome] = []
     if items:
         model = options.model or service.default_model("image" if search.images else "text")
         names = [name_of(i) for i in items]
         reading = ReadOptions(options.prompt_name)
         outcomes = await embed_all(service, [*items.values()], model, reading, names.__getitem__)
-        result = outcomes[0].result
-        hits = sum(outcome.cached for outcome in outcomes)
-        if rows and options.space not in (None, result.info.space):
-            raise SpaceMismatch(
-                f"The given vectors are in space {options.space!r}, but the model's are in {result.info.space!r}.",
-                "space",
-            )
+        space = outcomes[0].result.info.space
+        if rows and options.space not in (None, space):
+            message = f"The given vectors are in space {options.space!r}, but the model's are in {space!r}."
+            raise SpaceMismatch(message, "space")
         rows |= zip(items, unpack([outcome.entry for outcome in outcomes])[0], strict=True)
     dimensions = len(rows[0])
     for i in range(len(rows)):
@@ -114,4 +102,4 @@ async def embed(service: EmbeddingService, search: SearchQuery) -> SearchVectors
                 f"`{name_of(i)}` has {len(rows[i])} dimensions, but the query has {dimensions}: they must be equal.",
                 name_of(i),
             )
-    return SearchVectors(np.stack([rows[i] for i in range(len(rows))]), result, len(items) - hits, hits)
+    return np.stack([rows[i] for i in range(len(rows))]), outcomes

@@ -1,7 +1,6 @@
 """`POST /embed/text` and `/embed/image`: JSON, or for images a multipart upload with the files in `images`."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import cast, get_args
 
 from starlette.datastructures import FormData, UploadFile
@@ -24,11 +23,8 @@ MAX_FIELDS = 8
 SPELLINGS = {"true": True, "1": True, "false": False, "0": False}
 
 
-@dataclass(frozen=True, slots=True)
-class ImageInputs:
-    images: list[object]
-    model: str | None
-    form: VectorFormat
+# Images, the model's name and the format of the vectors.
+ImageInputs = tuple[list[object], str | None, VectorFormat]
 
 
 async def embed_text(request: Request, backend: Backend) -> Response:
@@ -43,12 +39,12 @@ async def embed_image(request: Request, backend: Backend) -> Response:
     limits = backend.args.limits
     media = negotiate(request)
     if bodies.content_type(request) == "multipart/form-data":
-        inputs = await _upload(request, limits)
+        images, model, form = await _upload(request, limits)
     else:
         body = bodies.parse(await bodies.read_json(request, limits.image_body, "or multipart/form-data"), ImageRequest)
-        inputs = ImageInputs(body.images, body.model, VectorFormat(body.normalize, body.output_type))
-    result = await backend.service.embed_images(inputs.images, inputs.model)
-    return embeddings_response(request, result, inputs.form, media)
+        images, model, form = body.images, body.model, VectorFormat(body.normalize, body.output_type)
+    result = await backend.service.embed_images(images, model)
+    return embeddings_response(request, result, form, media)
 
 
 async def _upload(request: Request, limits: Limits) -> ImageInputs:
@@ -99,4 +95,4 @@ async def _read_form(upload: FormData, limits: Limits) -> ImageInputs:
     if output not in get_args(OutputType):
         raise InvalidRequest(f"`outputType` must be one of {', '.join(get_args(OutputType))}.", "outputType")
     form = VectorFormat(SPELLINGS[normalize.lower()], cast(OutputType, output))
-    return ImageInputs(images, options.get("model"), form)
+    return images, options.get("model"), form

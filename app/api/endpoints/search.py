@@ -17,10 +17,13 @@ async def search(request: Request, backend: Backend) -> Response:
     limits = backend.args.limits
     body = await bodies.read_json(request, limits.vector_body)
     query = await asyncio.to_thread(parse, body, limits)
-    vectors = await embed(backend.service, query)
-    if vectors.result:
-        record(request, vectors.result)
-    options, rows = query.options, vectors.rows
+    rows, outcomes = await embed(backend.service, query)
+    info = None
+    if outcomes:
+        record(request, outcomes[0].result)
+        info = outcomes[0].result.info
+    hits = sum(outcome.cached for outcome in outcomes)
+    options = query.options
     ranking = await backend.ranker.rank(rows[0], rows[1:], options.metric, options.top_k, options.threshold)
     results: list[Json] = []
     for index, score in zip(ranking.indices.tolist(), ranking.scores, strict=True):
@@ -28,15 +31,14 @@ async def search(request: Request, backend: Backend) -> Response:
         if options.return_candidates:
             result["candidate"] = query.given[index]
         results.append(result)
-    info = vectors.result.info if vectors.result else None
     return json_response(
         {
             "results": results,
             "metric": ranking.metric,
             "model": info.id if info else None,
             "space": info.space if info else options.space,
-            "embedded": vectors.embedded,
-            "cacheHits": vectors.hits,
+            "embedded": len(outcomes) - hits,
+            "cacheHits": hits,
             "processingTime": elapsed_ms(request),
         }
     )

@@ -112,11 +112,7 @@ def quota_headers(quotas: list[Remaining]) -> list[tuple[bytes, bytes]]:
 
 
 def _secret(request: Request) -> bytes | None:
-    """The key in a request's headers.
-
-    Raises:
-        Unauthorized: There are several keys; a gateway might have checked another one.
-    """
+    """The key in a request's headers. Raises Unauthorized for several: a gateway might have checked another."""
     found: set[bytes] = set()
     for name, value in request.scope["headers"]:
         if name == b"x-api-key":

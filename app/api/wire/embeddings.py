@@ -30,11 +30,7 @@ class VectorFormat:
     param: str = "outputType"
 
     def of(self, rows: Vector, info: ModelInfo) -> NDArray[Any]:
-        """The model's output in this format.
-
-        Raises:
-            InvalidRequest: The model does not support it.
-        """
+        """The model's output in this format. Raises InvalidRequest if the model does not support it."""
         if not self.normalize and not info.normalized and self.output in ("int8", "uint8"):
             raise InvalidRequest(f"{self.output} needs vectors of length 1: leave `normalize` true.", self.param)
         size = self.dimensions or info.dimensions
