@@ -55,8 +55,6 @@ class ApiKey:
 class KeyRing:
     """The known keys. Immutable: a changed key file results in a new key ring."""
 
-    __slots__ = ("_keys",)
-
     def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
         self._keys = tuple(keys)
 

@@ -49,11 +49,6 @@ class AdmissionControl(Generic[T]):
     _calls: deque[tuple[int, float]] = field(init=False, default_factory=lambda: deque(maxlen=MOST_CALLS))
     _tracked: dict[object, float] = field(init=False, default_factory=dict)
 
-    @property
-    def seconds(self) -> float:
-        """Until what waits now is answered."""
-        return self.waiting / self.rate
-
     def refusal(
         self, units: float, waited_s: float, ahead: Callable[[], float] | None = None, items: int = 1
     ) -> Overloaded | None:
@@ -122,7 +117,7 @@ class AdmissionControl(Generic[T]):
     def call_timeout_s(self) -> float:
         """How long a call made now may take before its replica counts as lost: one that can't be reached delays, and
         leaves time for another."""
-        return min(self.deadline_s, self.deadline_s / 3 + 2 * self.seconds)
+        return min(self.deadline_s, self.deadline_s / 3 + 2 * self.waiting / self.rate)
 
 
 def _without_slowest(calls: Sequence[tuple[int, float]]) -> tuple[int, float]:

@@ -111,12 +111,8 @@ class EmbeddingService:
         param: str = "texts",
         reading: ReadOptions = DEFAULT_READING,
     ) -> EmbeddingResult:
-        """One outcome per text, in order; equal texts are encoded once. `param`: the request field of the texts.
-
-        Raises:
-            PayloadTooLarge: There are too many texts, or one is too long.
-            InvalidRequest: The model has no such prompt.
-        """
+        """One outcome per text, in order; equal texts are encoded once. `param`: the request field of the texts. Raises
+        PayloadTooLarge if there are too many or one is too long, InvalidRequest if the model has no such prompt."""
         self._check_texts(texts, param)
         encoder, info = await self._ready(model, "text")
         prompt, cut = prompts.choose(info, reading), reading.cut

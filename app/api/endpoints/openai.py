@@ -46,12 +46,8 @@ async def embed(request: Request, backend: Backend) -> Response:
     answer: Json = {
         "object": "list",
         "data": [
-            {
-                "object": "embedding",
-                "index": index,
-                "embedding": base64.b64encode(row.data).decode() if encoded else row,
-            }
-            for index, row in enumerate(vectors)
+            {"object": "embedding", "index": i, "embedding": base64.b64encode(row.data).decode() if encoded else row}
+            for i, row in enumerate(vectors)
         ],
         "model": info.id,
         "usage": {"prompt_tokens": count, "total_tokens": count},
@@ -97,12 +93,8 @@ def _models(backend: Backend) -> dict[str, Json]:
             # A backup is listed under its own name: a model is never replaced silently.
             id_ = encoder.state.info.id if encoder.state.info else encoder.state.id
             served[id_] = id_.split("/", 1)[0] if "/" in id_.strip("/") else "local"
-    aliases = {
-        alias: target
-        for alias, name in backend.args.model_aliases.items()
-        if (target := model_names.find(name, served))
-    }
-    served |= aliases
+    aliases = backend.args.model_aliases.items()
+    served |= {alias: target for alias, name in aliases if (target := model_names.find(name, served))}
     return {id_: {"id": id_, "object": "model", "created": created, "owned_by": owner} for id_, owner in served.items()}
 
 

@@ -37,11 +37,10 @@ async def rank(request: Request, backend: Backend) -> Response:
 
 
 def _options(request: Request) -> MatrixOptions:
-    given = request.query_params.multi_items()
-    names = [name for name, _ in given]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InvalidRequest(f"`{twice}` is given more than once.", twice)
+    given = request.query_params
+    for name in given:
+        if len(given.getlist(name)) > 1:
+            raise InvalidRequest(f"`{name}` is given more than once.", name)
     try:
         return MatrixOptions.model_validate_strings(dict(given), by_alias=True, by_name=False)
     except ValidationError as error:
