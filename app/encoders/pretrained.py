@@ -9,19 +9,21 @@ import json
 import logging
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from app.encoders.files import check_pointer, read_json, reading
+from app.encoders.files import check_pointer, read_json, reading, sha256
 from app.errors import ModelUnavailable
 from app.system import child
 from app.system.atomic_file import replacing
 
 logger = logging.getLogger(__name__)
 
+SENTENCE_CONFIGS = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 READ = {".json", ".txt", ".model", ".bpe", ".codes", ".tiktoken", ".jinja"}
 VERSION = 1
 TIMEOUT_S = 600
@@ -39,13 +41,17 @@ class Pretrained:
     note: str | None
 
 
-def pretrained(folder: Path, cache: Path, sentence: dict[str, Any]) -> Pretrained:
-    """Read a transformer's folder.
+def sentence_config(folder: Path) -> tuple[dict[str, Any], Path]:
+    """How sentence-transformers loads and calls the transformer in a folder, and the file that says it."""
+    for name in SENTENCE_CONFIGS:
+        file = folder / f"sentence_{name}_config.json"
+        if found := read_json(file):
+            return found, file
+    return {}, folder / "config.json"
 
-    Args:
-        cache: Where the result is kept.
-        sentence: Its sentence_bert_config.json, which says how sentence-transformers loads and calls the tokenizer.
-    """
+
+def pretrained(folder: Path, cache: Path, sentence: dict[str, Any]) -> Pretrained:
+    """Read a transformer's folder, with its `sentence_config`. `cache`: where the result is kept."""
     options = _options(sentence)
     state = hashlib.sha256(json.dumps([VERSION, version("transformers"), options], sort_keys=True).encode())
     files = sorted(file for file in folder.iterdir() if file.suffix in READ and file.is_file())
@@ -55,14 +61,18 @@ def pretrained(folder: Path, cache: Path, sentence: dict[str, Any]) -> Pretraine
         check_pointer(file, content)
         state.update(f"{file.name} {len(content)} ".encode() + content)
     name = f"tokenizer-{state.hexdigest()[:24]}"
-    try:
+    with suppress(OSError, ValueError, KeyError, TypeError):
         return _kept(folder, cache, name)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
     for file in files:
         if file.suffix == ".json":
             read_json(file, object)
-    _check_sentencepiece({file.name for file in files})
+    names = {file.name for file in files}
+    pieces = sorted(name for name in names if name.endswith(".model"))
+    if pieces and not names & {"tokenizer.json", "vocab.txt", "vocab.json"} and find_spec("sentencepiece") is None:
+        raise ModelUnavailable(
+            f"The model's only tokenizer file is {pieces[0]}, and the package that reads it is missing: "
+            "pip install sentencepiece, or save its tokenizer.json beside it."
+        )
     with tempfile.TemporaryDirectory() as scratch:
         make(folder, Path(scratch), options)
         try:
@@ -92,20 +102,12 @@ def _options(sentence: dict[str, Any]) -> dict[str, Any]:
     return {"loading": loading, "call": call, "lower_case": bool(sentence.get("do_lower_case"))}
 
 
-def _check_sentencepiece(names: set[str]) -> None:
-    pieces = sorted(name for name in names if name.endswith(".model"))
-    if pieces and not names & {"tokenizer.json", "vocab.txt", "vocab.json"} and find_spec("sentencepiece") is None:
-        raise ModelUnavailable(
-            f"The model's only tokenizer file is {pieces[0]}, and the package that reads it is missing: "
-            "pip install sentencepiece, or save its tokenizer.json beside it."
-        )
-
-
 def _keep(folder: Path, made: Path, cache: Path, name: str) -> Pretrained:
     facts = json.loads((made / "facts.json").read_text())
     tokenizer = made / "tokenizer.json"
-    facts["sha256"] = _sha256(tokenizer) if tokenizer.is_file() else None
+    facts["sha256"] = None
     if tokenizer.is_file():
+        facts["sha256"] = sha256(tokenizer)
         with replacing(cache / f"{name}.json") as scratch:
             shutil.copyfile(tokenizer, scratch)
     with replacing(cache / f"{name}.facts") as scratch:
@@ -115,12 +117,8 @@ def _keep(folder: Path, made: Path, cache: Path, name: str) -> Pretrained:
 
 def _kept(folder: Path, cache: Path, name: str) -> Pretrained:
     facts = json.loads((cache / f"{name}.facts").read_text())
-    sha256 = facts.pop("sha256")
-    file = cache / f"{name}.json" if sha256 else folder / "tokenizer.json"
-    if sha256 and _sha256(file) != sha256:
+    written = facts.pop("sha256")
+    file = cache / f"{name}.json" if written else folder / "tokenizer.json"
+    if written and sha256(file) != written:
         raise ValueError(f"{file.name} is not as it was written")
     return Pretrained(tokenizer=file, **facts)
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -40,20 +40,13 @@ class Tokenizer:
     """
 
     def __init__(
-        self,
-        file: Path,
-        max_tokens: int,
-        prompt: str = "",
-        *,
-        special: bool = True,
-        mark_prompt: bool = False,
+        self, file: Path, max_tokens: int, prompt: str = "", *, special: bool = True, mark_prompt: bool = False
     ) -> None:
         with reading(file):
-            if special:
-                backend = Backend.from_file(str(file))
-            else:
-                content = json.loads(file.read_text(encoding="utf-8"))
-                backend = Backend.from_str(json.dumps(content | {"post_processor": None}))
+            content = file.read_text(encoding="utf-8")
+            if not special:
+                content = json.dumps(json.loads(content) | {"post_processor": None})
+            backend = Backend.from_str(content)
         backend.no_padding()
         side = (backend.truncation or {}).get("direction", "right")
         backend.enable_truncation(max_tokens, direction=side)
@@ -61,9 +54,8 @@ class Tokenizer:
         self._max_tokens = max_tokens
         self._prompt = prompt
         self._backend = backend
-        # Does not track offsets, which nobody asks for; older versions lack it.
-        encode = getattr(backend, "encode_batch_fast", backend.encode_batch)
-        self._encode = as_far_as_read(backend, encode, max_tokens, left=side == "left")
+        # Does not track offsets, which nobody asks for.
+        self._encode = as_far_as_read(backend, backend.encode_batch_fast, max_tokens, left=side == "left")
         self._begin, self._end = _special_tokens(backend)
         self._marked = lru_cache(64)(self._length) if mark_prompt else None
 
@@ -84,17 +76,15 @@ class Tokenizer:
         encodings = self._uncut.encode_batch(whole, add_special_tokens=special)
         return [_tokens(encoding, text) for encoding, text in zip(encodings, whole, strict=True)]
 
+    # Made when first asked for: most replicas never are.
     @cached_property
     def _encode_from_end(self) -> Any:
-        """Made when first asked for, as `_uncut` is."""
         other = Backend.from_str(self._backend.to_str())
         other.enable_truncation(self._max_tokens, direction="left")
-        encode = getattr(other, "encode_batch_fast", other.encode_batch)
-        return as_far_as_read(other, encode, self._max_tokens, left=True)
+        return as_far_as_read(other, other.encode_batch_fast, self._max_tokens, left=True)
 
     @cached_property
     def _uncut(self) -> Backend:
-        """Made when first asked for: most replicas never are."""
         other = Backend.from_str(self._backend.to_str())
         other.no_truncation()
         return other

@@ -70,7 +70,7 @@ class DecodePool:
         worker = self._idle.get()
         try:
             for attempt in range(_ATTEMPTS):
-                if worker is not None and (attempt or not worker.alive()):
+                if worker is not None and (attempt or worker.process.poll() is not None):
                     worker.end()
                     worker = None
                 if worker is None:
@@ -86,9 +86,8 @@ class DecodePool:
                     raise InvalidImage(message, param) from None
                 except (OSError, EOFError, ValueError) as error:
                     logger.warning("a decoding process failed (%s: %s)", type(error).__name__, error)
-            raise InvalidImage(
-                "The decoder crashed on this image; save it again, if necessary in another format.", param
-            )
+            message = "The decoder crashed on this image; save it again, if necessary in another format."
+            raise InvalidImage(message, param)
         finally:
             self._idle.put(worker)
 
@@ -111,9 +110,6 @@ class DecodePool:
 class _Worker:
     process: "subprocess.Popen[bytes]"
     socket: socket.socket
-
-    def alive(self) -> bool:
-        return self.process.poll() is None
 
     def decode(self, data: bytes, request: Request) -> DecodedImage:
         self.socket.settimeout(request.limits.deadline_s)

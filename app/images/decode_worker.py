@@ -1,10 +1,7 @@
 """The worker process that decodes images for `decode_pool`: its loop and its protocol.
 
-It isolates the service from crashes and exploits of decoders. It has no Ray, no model, and no connection except for the
-socket it was started with.
-
-Requests are pickled, because they come from the service itself. Responses are not, because a worker reads untrusted
-files.
+It isolates the service from crashes and exploits of decoders: it has no Ray, no model, no connection but its socket.
+Requests are pickled, because they come from the service itself; responses are not, because it reads untrusted files.
 """
 
 import gc
@@ -14,6 +11,7 @@ import resource
 import socket
 import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -44,7 +42,7 @@ def send_request(to: socket.socket, request: Request, data: bytes) -> None:
 
 
 def receive_response(source: socket.socket, crop_size: int) -> DecodedImage:
-    """The result of a request. `crop_size`: expected bytes of the crop.
+    """The result of a request, with a crop of so many bytes.
 
     Raises:
         InvalidImage, PayloadTooLarge: The decoder's error.
@@ -73,7 +71,7 @@ def serve(source: socket.socket, decoder: Decoder = decode_crop) -> None:
             head_size, size = _SIZES.unpack(_receive(source, _SIZES.size))
             request: Request = pickle.loads(_receive(source, head_size))  # noqa: S301 - of the service itself
             data = bytes(_receive(source, size))
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         try:
             image = decoder(data, request.preprocessing, request.limits, request.param)
@@ -81,10 +79,8 @@ def serve(source: socket.socket, decoder: Decoder = decode_crop) -> None:
         except ServiceError as error:
             text = json.dumps([error.code, error.message, error.param]).encode()
             response = _SIZES.pack(1, len(text)) + text
-        try:
+        with suppress(OSError):
             source.sendall(response)
-        except OSError:
-            return
 
 
 def main(descriptor: int, decoder: Decoder = decode_crop) -> None:

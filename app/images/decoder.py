@@ -12,21 +12,11 @@ import io
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from importlib import import_module
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import (  # noqa: F401
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageFile
 
 from app.config.args import Limits
 from app.errors import InvalidImage, PayloadTooLarge
@@ -34,23 +24,19 @@ from app.images.formats import bmp, exif, gif, heif, jpeg, png, tiff
 from app.images.formats.header import Essence, Format, ImageHeader, MalformedError, sniff, webp_size
 from app.images.preprocessing import Preprocessing
 
-_SIZES: dict[Format, Callable[[bytes], tuple[int, int]]] = {
-    "PNG": png.size,
-    "JPEG": jpeg.size,
-    "WEBP": webp_size,
-    "GIF": gif.size,
-    "BMP": bmp.size,
-    "TIFF": tiff.size,
-    "AVIF": heif.size,
-    "HEIF": heif.size,
+# Of each format, what reads the size, and what leaves only what the pixels need.
+_FORMATS: dict[Format, tuple[Callable[[bytes], tuple[int, int]], Callable[[bytes], Essence]]] = {
+    "PNG": (png.size, png.essence),
+    "JPEG": (jpeg.size, jpeg.essence),
+    "WEBP": (webp_size, Essence),
+    "GIF": (gif.size, gif.essence),
+    "BMP": (bmp.size, bmp.essence),
+    "TIFF": (tiff.size, tiff.essence),
+    "AVIF": (heif.size, Essence),
+    "HEIF": (heif.size, Essence),
 }
-_ESSENCES: dict[Format, Callable[[bytes], Essence]] = {
-    "PNG": png.essence,
-    "JPEG": jpeg.essence,
-    "GIF": gif.essence,
-    "BMP": bmp.essence,
-    "TIFF": tiff.essence,
-}
+for _plugin in ("Avif", "Bmp", "Gif", "Jpeg", "Png", "Tiff", "WebP"):
+    import_module(f"PIL.{_plugin}ImagePlugin")
 # Follows JPEG data without an end mark. A complete picture is the same with it; an incomplete one would take it in.
 _FILLER = bytes(range(0x95, 0xD5)) * 16
 _TURNS = {
@@ -72,15 +58,14 @@ class DecodedImage:
     crop: bytes
 
 
-class Decoder(Protocol):
-    def __call__(self, data: bytes, preprocessing: Preprocessing, limits: Limits, param: str, /) -> DecodedImage: ...
+Decoder = Callable[[bytes, Preprocessing, Limits, str], DecodedImage]
 
 
 def decode_crop(data: bytes, preprocessing: Preprocessing, limits: Limits, param: str) -> DecodedImage:
     """Decode a file to the crop that a model reads. Raises the errors of `decode`."""
     picture = decode(data, limits, param=param)
-    digest = hashlib.blake2b(pixel_content(picture), digest_size=32).digest()
-    return DecodedImage(digest, preprocessing.fit(picture))
+    content = struct.pack(">II", *picture.size) + picture.tobytes()
+    return DecodedImage(hashlib.blake2b(content, digest_size=32).digest(), preprocessing.fit(picture))
 
 
 def read_header(data: bytes, limits: Limits, *, param: str) -> ImageHeader:
@@ -96,7 +81,7 @@ def read_header(data: bytes, limits: Limits, *, param: str) -> ImageHeader:
         raise InvalidImage("The image is empty.", param)
     try:
         format_ = sniff(data)
-        width, height = _SIZES[format_](data)
+        width, height = _FORMATS[format_][0](data)
     except MalformedError as error:
         raise InvalidImage(str(error), param) from error
     except (struct.error, IndexError) as error:
@@ -111,12 +96,8 @@ def read_header(data: bytes, limits: Limits, *, param: str) -> ImageHeader:
     return header
 
 
-def decode(data: bytes, limits: Limits, *, param: str, draft_size: int | None = None) -> Image.Image:
+def decode(data: bytes, limits: Limits, *, param: str) -> Image.Image:
     """Decode to an upright RGB picture: first frame, transparency over white, 16 bits truncated to the upper 8.
-
-    Args:
-        draft_size: The edge length that the model reads. If given, a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as
-            its shorter edge stays at least twice this. The pixels, and thus `pixel_content`, differ from a full decode.
 
     Raises:
         PayloadTooLarge: As `read_header`, or there is not enough memory for the pixels.
@@ -127,12 +108,11 @@ def decode(data: bytes, limits: Limits, *, param: str, draft_size: int | None = 
         # Otherwise Pillow would warn about sizes that the operator has allowed.
         Image.MAX_IMAGE_PIXELS = limits.image_pixels
     try:
-        essence = _ESSENCES.get(header.format, Essence)(data)
+        essence = _FORMATS[header.format][1](data)
         if not essence.unended:
-            return _decode(essence, header, draft_size)
+            return _decode(essence, header)
         with_end, filled = (
-            _decode(replace(essence, body=essence.body + filler + jpeg.END), header, draft_size)
-            for filler in (b"", _FILLER)
+            _decode(replace(essence, body=essence.body + filler + jpeg.END), header) for filler in (b"", _FILLER)
         )
         if with_end.tobytes() != filled.tobytes():
             raise MalformedError("The JPEG is truncated.")
@@ -146,17 +126,8 @@ def decode(data: bytes, limits: Limits, *, param: str, draft_size: int | None = 
         raise InvalidImage(f"The {header.format} image is damaged or cut short.", param) from error
 
 
-def pixel_content(image: Image.Image) -> bytes:
-    """The content of a picture for cache keys, independent of its file format: width, height and RGB bytes."""
-    if image.mode != "RGB":
-        raise ValueError(f"an RGB image is needed, not {image.mode}")
-    return struct.pack(">II", *image.size) + image.tobytes()
-
-
-def _decode(essence: Essence, header: ImageHeader, draft_size: int | None) -> Image.Image:
+def _decode(essence: Essence, header: ImageHeader) -> Image.Image:
     image = _open(essence, header)
-    if draft_size is not None:
-        image.draft(None, (2 * draft_size, 2 * draft_size))
     turn = essence.orientation
     if header.format in ("WEBP", "AVIF"):
         turn = exif.orientation(image.info.get("exif") or b"")
@@ -174,7 +145,7 @@ def _decode(essence: Essence, header: ImageHeader, draft_size: int | None) -> Im
 
 
 def _open(essence: Essence, header: ImageHeader) -> ImageFile.ImageFile:
-    if header.format == "HEIF":
+    if header.format == "HEIF" and "HEIF" not in Image.OPEN:
         _register_heif()
     image = Image.open(io.BytesIO(essence.body), formats=(header.format,))
     if header.format == "HEIF" and image.width * image.height <= header.pixels:
@@ -186,8 +157,6 @@ def _open(essence: Essence, header: ImageHeader) -> ImageFile.ImageFile:
 
 
 def _register_heif() -> None:
-    if "HEIF" in Image.OPEN:
-        return
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
@@ -201,12 +170,10 @@ def _rgb(image: Image.Image, alpha: Image.Image | None) -> Image.Image:
         # Pillow's conversion would clip all values above 255. Its 16-bit colour decoders keep the upper byte.
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise MalformedError(
-            "Images with 32 bits per sample are not supported: nobody can tell which of them are white."
-        )
+        message = "Images with 32 bits per sample are not supported: nobody can tell which of them are white."
+        raise MalformedError(message)
     if alpha is None and ("transparency" in image.info or image.mode in ("LA", "RGBA", "RGBa")):
-        image = image.convert("RGBA")
-        alpha = image
+        alpha = image = image.convert("RGBA")
     if alpha is None:
         return image if image.mode == "RGB" else image.convert("RGB")
     white = Image.new("RGB", image.size, "white")

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,6 +32,12 @@ logger = logging.getLogger(__name__)
 
 Resolver = Callable[[str, int], Awaitable[Sequence[Address]]]
 
+_HEADERS: Final = {
+    "accept": "image/*",
+    "accept-encoding": "identity",
+    "user-agent": "ray-embedding-service",
+    "connection": "close",
+}
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
 _MAX_ADDRESSES: Final = 16  # per name; a name with more is rejected
 _MAX_ATTEMPTS: Final = 3  # addresses tried per name
@@ -59,13 +65,7 @@ _FAILURES = (FetchError, httpcore.TimeoutException, httpcore.NetworkError, httpc
 
 @dataclass(slots=True, eq=False)
 class Fetcher:
-    """One per ingress replica.
-
-    Args:
-        resolve: Resolves name and port to addresses; default: the system's resolver, in its own threads.
-        backend: Opens connections to addresses.
-        tls: Verifies servers; default: with the system's certificates.
-    """
+    """One per ingress replica. `resolve`: name and port -> addresses; by default the system's resolver."""
 
     allowed: ImageUrls
     limits: Limits
@@ -110,11 +110,11 @@ class Fetcher:
 
     async def _addresses(self, target: ImageUrl) -> Sequence[Address]:
         """The addresses of the host. One forbidden address rejects the host: a name that mixes them is suspicious."""
-        if isinstance(target.host, str):
-            assert self.resolve is not None  # noqa: S101 - set in __post_init__
-            addresses = await self.resolve(target.host, target.port)
-        else:
+        addresses: Sequence[Address] = []
+        if not isinstance(target.host, str):
             addresses = [target.host]
+        elif self.resolve is not None:  # as __post_init__ sees to
+            addresses = await self.resolve(target.host, target.port)
         if not addresses or len(addresses) > _MAX_ADDRESSES:
             raise FetchError(f"{len(addresses)} addresses")
         for address in addresses:
@@ -127,17 +127,8 @@ class Fetcher:
         origin = httpcore.Origin(target.scheme.encode(), str(target.host).encode(), target.port)
         pinned = _Pinned(self.backend, addresses)
         connection = httpcore.AsyncHTTPConnection(origin, ssl_context=self.tls, network_backend=pinned)
-        request = httpcore.Request(
-            "GET",
-            httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target.target.encode()),
-            headers=[
-                ("host", target.authority),
-                ("accept", "image/*"),
-                ("accept-encoding", "identity"),
-                ("user-agent", "ray-embedding-service"),
-                ("connection", "close"),
-            ],
-        )
+        url = httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target.target.encode())
+        request = httpcore.Request("GET", url, headers={"host": target.authority, **_HEADERS})
         try:
             response = await connection.handle_async_request(request)
             if response.status in _REDIRECTS:
@@ -178,27 +169,16 @@ class _Pinned(httpcore.AsyncNetworkBackend):
             with suppress(Exception):
                 await self._stream.aclose()
 
-    async def connect_tcp(
-        self,
-        host: str,  # the name, which is not resolved again
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
+    async def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> httpcore.AsyncNetworkStream:
+        """`host`: the name, which is not resolved again."""
         failure: Exception = httpcore.ConnectError("no address")
         for address in self._addresses:
             try:
-                self._stream = await self._backend.connect_tcp(
-                    str(address), port, timeout, local_address, socket_options
-                )
+                self._stream = await self._backend.connect_tcp(str(address), port, *args, **options)
                 return self._stream
             except (OSError, httpcore.NetworkError, httpcore.TimeoutException) as error:
                 failure = error
         raise failure
-
-    async def sleep(self, seconds: float) -> None:
-        await self._backend.sleep(seconds)
 
 
 async def _resolve(threads: ThreadPoolExecutor, host: str, port: int) -> Sequence[Address]:

@@ -21,9 +21,8 @@ class ImageReader:
 
     Args:
         workers: Threads that decode; their number bounds the images in memory.
-        folder: The folder of `./paths`; None: paths are rejected.
-        fetcher: Fetches URLs; None: URLs are rejected.
-        decoder: Decodes one image in a thread of `workers`.
+        folder: Of `./paths`, which are rejected without one.
+        fetcher: Of URLs, which are rejected without one.
     """
 
     workers: Executor
@@ -51,38 +50,33 @@ class ImageReader:
             Overloaded: Too many images are waiting already.
             DeadlineExceeded: The images were not read within a request's deadline.
         """
+        params = [f"{param}.{i}" for i in range(len(entries))]
         deadline_s = self.limits.deadline_s
         try:
             async with asyncio.timeout(deadline_s):
                 budget = Budget(self.limits.image_body)
                 fetched = await asyncio.gather(
-                    *(self._fetch(entry, budget, f"{param}.{i}") for i, entry in enumerate(entries))
+                    *(self._fetch(entry, budget, of) for entry, of in zip(entries, params, strict=True))
                 )
                 with self.admission.track(fetched):
-                    return await self._read(fetched, preprocessing, param)
+                    return await self._decoded(fetched, preprocessing, param, params)
         except TimeoutError:
             raise DeadlineExceeded(f"The images were not read within {deadline_s:g} s.", param) from None
 
-    async def _read(
-        self, entries: Sequence[object], preprocessing: Preprocessing, param: str
+    async def _decoded(
+        self, entries: Sequence[object], preprocessing: Preprocessing, param: str, params: Sequence[str]
     ) -> list[DecodedImage | ServiceError]:
         loop = asyncio.get_running_loop()
-        loaded = await asyncio.gather(
-            *(
-                loop.run_in_executor(self.workers, _load, entry, self.folder, self.limits, f"{param}.{i}")
-                for i, entry in enumerate(entries)
-            )
-        )
-        pixels = sum(file.pixels for file in loaded if isinstance(file, _Loaded))
-        if pixels > self.limits.request_pixels:
-            limit = self.limits.request_pixels
+        loading = [loop.run_in_executor(self.workers, self._load, *one) for one in zip(entries, params, strict=True)]
+        files = await asyncio.gather(*loading)
+        pixels, limit = sum(file[1] for file in files if isinstance(file, tuple)), self.limits.request_pixels
+        if pixels > limit:
             raise PayloadTooLarge(f"The images have {pixels:,} pixels in total; at most {limit:,} per request.", param)
-        return await asyncio.gather(
-            *(
-                loop.run_in_executor(self.workers, self._decode, file, preprocessing, f"{param}.{i}")
-                for i, file in enumerate(loaded)
-            )
-        )
+        decoding = [
+            loop.run_in_executor(self.workers, self._decode, file, preprocessing, of)
+            for file, of in zip(files, params, strict=True)
+        ]
+        return await asyncio.gather(*decoding)
 
     async def _fetch(self, entry: object, budget: Budget, param: str) -> object:
         """The content of a URL, or its error; other entries are returned unchanged."""
@@ -93,28 +87,23 @@ class ImageReader:
                 return error
         return entry
 
+    def _load(self, entry: object, param: str) -> tuple[bytes, int] | ServiceError:
+        """The file and the number of its pixels."""
+        if isinstance(entry, ServiceError):
+            return entry
+        try:
+            if not isinstance(entry, bytes):
+                entry = sources.load(entry, folder=self.folder, limits=self.limits, param=param)
+            return entry, read_header(entry, self.limits, param=param).pixels
+        except ServiceError as error:
+            return error
+
     def _decode(
-        self, file: "_Loaded | ServiceError", preprocessing: Preprocessing, param: str
+        self, file: tuple[bytes, int] | ServiceError, preprocessing: Preprocessing, param: str
     ) -> DecodedImage | ServiceError:
         if isinstance(file, ServiceError):
             return file
         try:
-            return self.decoder(file.data, preprocessing, self.limits, param)
+            return self.decoder(file[0], preprocessing, self.limits, param)
         except ServiceError as error:
             return error
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    data: bytes
-    pixels: int
-
-
-def _load(entry: object, folder: Path | None, limits: Limits, param: str) -> _Loaded | ServiceError:
-    if isinstance(entry, ServiceError):
-        return entry
-    try:
-        data = entry if isinstance(entry, bytes) else sources.load(entry, folder=folder, limits=limits, param=param)
-        return _Loaded(data, read_header(data, limits, param=param).pixels)
-    except ServiceError as error:
-        return error

@@ -1,8 +1,7 @@
-"""Which waiting items the model runs next: the micro-batch plan, pure and clock-free.
+"""Which waiting items the model runs next: continuous batching for encoders, pure and clock-free.
 
-Continuous batching for encoders: nothing is planned ahead. Whenever the model is free, `BatchQueue.pop` picks
-the oldest item and the batch that runs best with it. So batches grow while the model is busy. Items of small requests
-go before those of large ones, and share no batch with them. The scheduler decides when the model runs.
+Whenever the model is free, `BatchQueue.pop` picks the oldest item and the batch that runs best with it. So batches grow
+while the model is busy. Items of small requests go before those of large ones, and share no batch with them.
 """
 
 from collections import deque
@@ -10,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-# What starting one run costs, in tokens' worth of work; measured on MiniLM (1 text against the slope of 2..32).
+# What starting one run costs, in tokens' worth of work (MiniLM, 1 text against the slope of 2..32).
 RUN_OVERHEAD_TOKENS = 32
 # While items of large requests wait, so many full batches of small ones' may run: a quarter of the model is theirs.
 PASSED = 3
@@ -57,8 +56,8 @@ class _Waiting:
 
 @dataclass(slots=True)
 class BatchQueue:
-    """Items wait here. A single text that arrives behind 2,000 runs next, and those do not starve. Jobs of one kind run
-    one after the other: interleaved, each would wait for the last of them.
+    """A single text that arrives behind 2,000 runs next, and those do not starve. Jobs of one kind run one after the
+    other: interleaved, each would wait for the last of them.
 
     Args:
         max_items: Most items of one micro-batch.
@@ -125,11 +124,11 @@ class BatchQueue:
             self._sweep(waiting.buckets, now)
         waiting = self._next()
         tokens, buckets = self.max_tokens, waiting.buckets
+        if not buckets:
+            return []
         least = max(-(-waiting.items // self.max_items), -(-waiting.tokens // self.max_tokens))
         if free > 0 and least <= streams and (parts := max(least, free)) > 1:
             tokens = min(self.max_tokens, -(-waiting.tokens // parts))
-        if not buckets:
-            return []
         seed = min(buckets, key=lambda padded: buckets[padded][0])
         top, bottom = self._window(buckets, seed, tokens)
         slices = self._take(buckets, seed, top, bottom, tokens, now)

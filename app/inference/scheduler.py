@@ -1,8 +1,8 @@
 """The scheduler in front of the model: items wait here, outside `@serve.batch`, until the model is free.
 
 `@serve.batch` closes a batch on its timer and only then waits for the model, so under load it would queue many
-small batches. The scheduler holds everything back and releases as many micro-batches as the model runs at once, plus
-one full micro-batch in reserve so that the model never waits for Python. It knows neither Ray nor the model.
+small batches. The scheduler releases as many micro-batches as the model runs at once, plus a full one in reserve so
+that the model never waits for Python. It knows neither Ray nor the model.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -145,7 +145,8 @@ class Scheduler:
 
     async def _run(self, slices: list[Slice], slots: list[int], exclusive: bool) -> None:
         started = self.clock()
-        jobs = [_job(part) for part in slices]
+        # Only such jobs are ever pushed.
+        jobs = [cast(EncodeJob, part.job) for part in slices]
         for job in jobs:
             job.begin(started)
         beside = len(self._busy) - len(slots)
@@ -204,11 +205,6 @@ class Scheduler:
             cause = result if isinstance(result, BaseException) else None
             logger.error("the model failed on one item", exc_info=cause)
             job.errors[index] = InternalError(f"The model failed on this item ({_reason(cause)}).")
-
-
-def _job(part: Slice) -> EncodeJob:
-    assert isinstance(part.job, EncodeJob)  # noqa: S101 - only EncodeJob is ever pushed
-    return part.job
 
 
 def _reason(cause: BaseException | None) -> str:

@@ -92,8 +92,8 @@ WHAT_MAY: Final = [
     M("scans of a JPEG", "app/images/formats/jpeg.py", "if not all(len(coefficients) == _COEFFICIENTS for coefficients in exact.values()):", "if False:", "tests/unit/images/test_formats.py"),
     M("sniffing", "app/images/formats/header.py", '    raise MalformedError("This is not a PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC image.")', '    return "PNG"', "tests/unit/images/test_formats.py tests/unit/images/test_bombs.py"),
     M("one format for the decoder", "app/images/decoder.py", "formats=(header.format,)", "formats=None", "tests/unit/images/test_bombs.py tests/unit/images/test_formats.py"),
-    M("comments of a GIF", "app/images/decoder.py", '    "GIF": gif.essence,\n', "", "tests/unit/images/test_bombs.py"),
-    M("metadata of a PNG", "app/images/decoder.py", '    "PNG": png.essence,\n', "", "tests/unit/images/test_bombs.py tests/unit/images/test_decoder.py"),
+    M("comments of a GIF", "app/images/decoder.py", "(gif.size, gif.essence)", "(gif.size, Essence)", "tests/unit/images/test_bombs.py"),
+    M("metadata of a PNG", "app/images/decoder.py", "(png.size, png.essence)", "(png.size, Essence)", "tests/unit/images/test_bombs.py tests/unit/images/test_decoder.py"),
     M("run-length BMP", "app/images/formats/bmp.py", "if compression in _RLE:", "if False:", "tests/unit/images/test_bombs.py tests/unit/images/test_formats.py"),
     M("decoders apart", "app/images/decode_pool.py", "worker = _start(self.command(self.limits))", "worker = None", "tests/unit/images/test_decode_pool.py"),
     M("decoders apart, in the ingress", "deployments/ingress.py", "fetcher, DecodePool(args.encoder.workers, args.limits))", "fetcher)", "tests/unit/deployments/test_ingress.py"),
@@ -126,7 +126,7 @@ WHAT_MAY: Final = [
     M("weights as tensors only", "app/encoders/weights.py", "(SAFE, BIN) if allow_bin else (SAFE,)", "(SAFE, BIN)", "tests/unit/encoders/test_weights.py"),
     M("known weights by checksum", "app/encoders/weights.py", "if actual != expected:", "if False:", "tests/unit/encoders/test_weights.py"),
     M("models of other kinds", "app/encoders/weights.py", "if why := refusal(directory):", "if (why := refusal(directory)) and False:", "tests/unit/encoders/test_damaged.py"),
-    M("modules stay inside", "app/encoders/model_config.py", 'if folder.is_absolute() or ".." in folder.parts:', "if False:", "tests/unit/encoders/test_damaged.py"),
+    M("modules stay inside", "app/encoders/modules.py", 'if folder.is_absolute() or ".." in folder.parts:', "if False:", "tests/unit/encoders/test_damaged.py"),
 ]  # fmt: skip
 
 MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *FILES, *PROMISES, *RELIABILITY, *RPC]

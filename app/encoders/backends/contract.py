@@ -1,13 +1,13 @@
 """What a backend is given and what it gives back. Importing this imports no inference library."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from app.encoders.model_config import Step
+from app.encoders.steps import Step
 from app.errors import ModelUnavailable
 from app.types import Vector
 
@@ -30,16 +30,6 @@ class Graph:
     image_size: tuple[int, int] = (0, 0)
     allow_bin: bool = False
     max_tokens: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "Graph":
-        """The inverse of `to_dict`, also after a trip through JSON."""
-        steps = tuple(Step(**{**step, "features": tuple(step["features"])}) for step in data["steps"])
-        size = (data["image_size"][0], data["image_size"][1])
-        return cls(**{**data, "steps": steps, "pooling": tuple(data["pooling"]), "image_size": size})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +57,8 @@ class Unconvertible(ModelUnavailable):
 
 
 class Runner(Protocol):
-    """A loaded graph. At most `streams` threads call it at a time, and one more with `exclusive`.
+    """A loaded graph; a backend's class derives from it. At most `streams` threads call it at a time, and one more with
+    `exclusive`.
 
     Attributes:
         fixed_shapes: It builds kernels for every shape it sees, so inputs are padded to few of them.
@@ -78,10 +69,10 @@ class Runner(Protocol):
     name: str
     precision: str
     device: str
-    fixed_shapes: bool
-    streams: int
-    profiles: tuple[bool, ...]
-    note: str | None
+    fixed_shapes: bool = False
+    streams: int = 1
+    profiles: tuple[bool, ...] = (False,)
+    note: str | None = None
 
     def __call__(self, *inputs: NDArray[Any], exclusive: bool = False) -> Vector:
         """`Inputs` -> (n, dimensions), valid until the same thread's next call.

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from app.encoders.backends.contract import Graph, Unconvertible
+from app.encoders.files import sha256
 from app.errors import ModelUnavailable
 from app.system import child
 from app.types import Vector
@@ -40,24 +42,18 @@ def converted(graph: Graph, cache: Path, precision: str) -> Iterator[Path]:
         Unconvertible: It can't be converted, or the conversion is not the same as the original.
     """
     folder = cache / key(graph)
-    # Another CPU may have proved it for other precisions.
-    if not intact(folder) or not proofs(folder).keys() & {precision, "refused"}:
-        try:
-            make(graph, folder)
-        except OSError as exc:
-            logger.warning("Converted models can't be kept in %s (%s); every start converts anew", cache, exc)
-            with tempfile.TemporaryDirectory() as scratch:
-                folder = Path(scratch, folder.name)
+    with contextlib.ExitStack() as scratch:
+        # Another CPU may have proved it for other precisions.
+        if not intact(folder) or not proofs(folder).keys() & {precision, "refused"}:
+            try:
                 make(graph, folder)
-                yield _whole(folder)
-            return
-    yield _whole(folder)
-
-
-def _whole(folder: Path) -> Path:
-    if reason := proofs(folder).get("refused"):
-        raise Unconvertible(f"OpenVINO does not make this model's vectors ({reason}).")
-    return folder
+            except OSError as exc:
+                logger.warning("Converted models can't be kept in %s (%s); every start converts anew", cache, exc)
+                folder = Path(scratch.enter_context(tempfile.TemporaryDirectory()), folder.name)
+                make(graph, folder)
+        if reason := proofs(folder).get("refused"):
+            raise Unconvertible(f"OpenVINO does not make this model's vectors ({reason}).")
+        yield folder
 
 
 def proofs(folder: Path) -> dict[str, Any]:
@@ -95,7 +91,7 @@ def infer(request: Any, inputs: Sequence[NDArray[Any]]) -> Vector:
 
 def key(graph: Graph) -> str:
     """The folder name of a graph's conversion: all that it depends on, hashed; no precision, no path."""
-    parts = graph.to_dict()
+    parts = asdict(graph)
     del parts["directory"], parts["folder"], parts["allow_bin"]
     parts["tower"] = parts.pop("encoder")  # its name when the first of these folders were made
     parts["config"] = hashlib.sha256(Path(graph.folder, "config.json").read_bytes()).hexdigest()
@@ -107,7 +103,7 @@ def intact(folder: Path) -> bool:
     """Whether the folder holds a conversion whose files are as they were written."""
     try:
         sums = json.loads((folder / SUMS).read_text())
-        return bool(sums) and all(_sha256(folder / name) == sum_ for name, sum_ in sums.items())
+        return bool(sums) and all(sha256(folder / name) == sum_ for name, sum_ in sums.items())
     except FileNotFoundError:
         if folder.exists():
             logger.warning("The converted model %s is incomplete; it is made again", folder.name)
@@ -127,7 +123,7 @@ def make(graph: Graph, folder: Path) -> None:
         new = Path(scratch, "new")
         new.mkdir()
         convert(graph, new / MODEL)
-        (new / SUMS).write_text(json.dumps({file.name: _sha256(file) for file in sorted(new.iterdir())}))
+        (new / SUMS).write_text(json.dumps({file.name: sha256(file) for file in sorted(new.iterdir())}))
         try:
             new.rename(folder)
         except OSError:
@@ -145,7 +141,7 @@ def convert(graph: Graph, target: Path) -> None:
     """
     logger.info("converting it for OpenVINO, once")
     try:
-        arguments = json.dumps(graph.to_dict()), str(target)
+        arguments = json.dumps(asdict(graph)), str(target)
         code, line = child.run("app.encoders.backends.export", *arguments, timeout_s=TIMEOUT_S)
     except TimeoutError as exc:
         raise Unconvertible(f"The model was not converted: {exc}.") from exc
@@ -153,8 +149,3 @@ def convert(graph: Graph, target: Path) -> None:
         raise Unconvertible(f"Converting the model for OpenVINO ended with signal {-code}.")
     if code != 0:
         raise ModelUnavailable(line)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
