@@ -17,11 +17,8 @@ KeyScope = Literal["embed", "read", "admin"]
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Describes a loaded model.
-
-    `fingerprint` identifies the model's vectors (weights, revision, preprocessing, dtype). Two models with the same
-    fingerprint return the same vectors. Cache keys contain it.
-    """
+    """Describes a loaded model. `fingerprint` identifies its vectors (weights, revision, preprocessing, dtype): models
+    with the same one return the same vectors. Cache keys contain it."""
 
     id: str
     fingerprint: str

@@ -1,8 +1,7 @@
 """The self-test of a loaded model: before it serves, its vectors of a few inputs are compared with known ones.
 
 For some models these are shipped with this package. For all others they are recorded when the model is first loaded
-on this machine, by backend and precision, so that later changes show.
-"""
+on this machine, by backend and precision, so that later changes show."""
 
 import base64
 import json
@@ -62,9 +61,7 @@ def images(size: tuple[int, int]) -> list[bytes]:
 def check(made: SelfTest, weights: Weights, info: ModelInfo, folder: Path) -> None:
     """Compare a model's vectors with the shipped or recorded ones; if there are none, record these in `folder`.
 
-    Raises:
-        ModelUnavailable: They differ.
-    """
+    Raises ModelUnavailable if they differ."""
     _sane(made, weights.id)
     file = folder / f"golden-{info.fingerprint}-{info.backend}-{info.precision}.json"
     wanted = shipped().get(name_of(weights, info.pooling, info.normalized)) or _recorded(file)

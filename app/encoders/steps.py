@@ -43,11 +43,8 @@ def read_steps(
 ) -> tuple[tuple[str, ...], list[Step], int]:
     """The pooling, all other modules that make a difference, and the dimensions of the vectors.
 
-    Args:
-        listed: The modules behind the first.
-        pooling: What is not listed but known; empty where a listed module says it.
-        width: Of the first module's vectors.
-    """
+    `listed` are the modules behind the first, which makes vectors of `width`; `pooling` is empty where a listed one says
+    it."""
     steps: list[Step] = []
     width *= len(pooling) or 1
     for kind, path in listed:

@@ -48,9 +48,7 @@ class TextLayout:
 def text_layout(directory: Path, cache: Path) -> TextLayout:
     """Read a directory. `cache`: for what transformers makes of it.
 
-    Raises:
-        ModelUnavailable: It needs a module that this service does not have, or a file is missing or damaged.
-    """
+    Raises ModelUnavailable if it needs a module that this service does not have, or a file is missing or damaged."""
     ((first, path), *rest), way = modules(directory)
     folder, listed = directory / path, (directory / "modules.json").is_file()
     sentence, file = sentence_config(folder)

@@ -1,8 +1,6 @@
 """Texts -> token ids, straight through the `tokenizers` library; no padding, no tensors.
 
-Ids that a client sends are checked here. Those of another tokenizer would give a meaningless vector, so they must
-begin and end as this tokenizer's do.
-"""
+Ids that a client sends must begin and end as this tokenizer's do: another's would give a meaningless vector."""
 
 import json
 from collections.abc import Sequence

@@ -1,8 +1,6 @@
-"""Where a model's files come from: a directory, the hub cache, a package, the hub. In that order.
+"""Where a model's files come from: a directory, the hub cache, a package, the hub. In that order. Nothing is loaded.
 
-Only safetensors count as weights, unless pytorch_model.bin is allowed; code from a repository never runs.
-Nothing is loaded here.
-"""
+Only safetensors count as weights, unless pytorch_model.bin is allowed; code from a repository never runs."""
 
 import hashlib
 import logging
@@ -56,8 +54,7 @@ def resolve(
         revision: A hub revision; without one, whatever the cache has of the main branch.
         allow_bin_weights: Also take pytorch_model.bin, which torch reads with its `weights_only` loader.
 
-    Raises:
-        ModelUnavailable: It is nowhere, or is not what it should be; the message says what was tried.
+    Raises ModelUnavailable if it is nowhere, or is not what it should be; the message says what was tried.
     """
     id_ = ModelName(model_id).full
     tried: list[str] = []
@@ -90,9 +87,7 @@ def resolve(
 def pull(model_id: str, revision: str | None = None, allow_bin_weights: bool = False) -> Weights:
     """Fetch a model from the hub into its cache, showing progress, so that a later start needs no network.
 
-    Raises:
-        ModelUnavailable: The hub did not give it; the message says why.
-    """
+    Raises ModelUnavailable if the hub did not give it; the message says why."""
     id_ = ModelName(model_id).full
     try:
         return _download(id_, revision, allow_bin_weights, progress=True)
@@ -113,11 +108,7 @@ def weight_files(directory: Path, allow_bin: bool) -> list[Path]:
 
 
 def check(directory: Path, allow_bin: bool) -> None:
-    """Look at the weight files themselves.
-
-    Raises:
-        ModelUnavailable: One is missing or damaged.
-    """
+    """Look at the weight files themselves. Raises ModelUnavailable if one is missing or damaged."""
     files = weight_files(directory, allow_bin)
     for file in files:
         if file.suffix == ".safetensors":

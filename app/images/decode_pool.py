@@ -1,8 +1,6 @@
 """Decodes images in worker processes, so that a file that crashes its decoder fails no other request.
 
-The pool starts, watches and replaces the workers of `decode_worker`. Threads call the pool with one image each; a
-worker serves one thread at a time.
-"""
+Threads call the pool with one image each; a worker (`decode_worker`) serves one thread at a time."""
 
 import logging
 import queue
@@ -50,10 +48,7 @@ def command(limits: Limits) -> Sequence[str]:
 class DecodePool:
     """A `Decoder`. Workers are started on demand and end with this process, or when the pool is garbage-collected.
 
-    Args:
-        size: Maximum number of workers, and thus of concurrent images and calling threads.
-        limits: Limits of the images; the largest allowed picture bounds a worker's memory.
-    """
+    `size` bounds the workers, and thus the images and calling threads at a time; `limits` bound a worker's memory."""
 
     size: int
     limits: Limits

@@ -44,10 +44,7 @@ def send_request(to: socket.socket, request: Request, data: bytes) -> None:
 def receive_response(source: socket.socket, crop_size: int) -> DecodedImage:
     """The result of a request, with a crop of so many bytes.
 
-    Raises:
-        InvalidImage, PayloadTooLarge: The decoder's error.
-        EOFError: The worker has ended.
-        ValueError: The response is invalid.
+    Raises the decoder's InvalidImage or PayloadTooLarge, EOFError if the worker has ended, ValueError for no response.
     """
     failure, size = _SIZES.unpack(_receive(source, _SIZES.size))
     if failure:

@@ -1,11 +1,8 @@
-"""Fetches an image by URL: resolves the host, checks every address, connects to a checked address, and reads it within
-limits.
+"""Fetches an image by URL: resolves the host, checks every address, and reads from a checked address within limits.
 
 The name is resolved once per redirect, and the connection goes to the address that was checked, so DNS rebinding has no
-effect. Proxies and credentials from the environment are not used.
-
-Every network failure results in the same message, so that clients can't probe the network.
-"""
+effect. Proxies and credentials from the environment are not used. Every network failure results in the same message, so
+that clients can't probe the network."""
 
 import asyncio
 import logging
@@ -32,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 Resolver = Callable[[str, int], Awaitable[Sequence[Address]]]
 
-_HEADERS: Final = {
+_HEADERS: Final[dict[bytes | str, bytes | str]] = {
     "accept": "image/*",
     "accept-encoding": "identity",
     "user-agent": "ray-embedding-service",

@@ -75,10 +75,7 @@ class Preprocessing:
 def _resize_kept(
     image: Image.Image, size: tuple[int, int], crop: tuple[int, int], resample: Image.Resampling
 ) -> Image.Image:
-    """The middle of the image scaled to `size` (width, height), without making the rest.
-
-    Rounding may differ by one level from scaling it all.
-    """
+    """The middle of the image scaled to `size` (width, height), within one level of scaling it all."""
     (width, height), (kept_h, kept_w) = size, crop
     if width > height:
         left, right, box = _needed(image.width, width, kept_w)

@@ -1,8 +1,5 @@
-"""Decides which IP addresses are public.
-
-The lists are IANA's special-purpose registries (RFC 6890 and its successors) and the special addresses of cloud
-providers. Python's own `is_global` differs between versions and knows no cloud addresses.
-"""
+"""Decides which IP addresses are public, by IANA's special-purpose registries (RFC 6890 and its successors) and the
+special addresses of cloud providers. Python's own `is_global` differs between versions and knows none of the latter."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final

@@ -17,13 +17,8 @@ from app.images.preprocessing import Preprocessing
 
 @dataclass(slots=True, eq=False)
 class ImageReader:
-    """One per ingress replica.
-
-    Args:
-        workers: Threads that decode; their number bounds the images in memory.
-        folder: Of `./paths`, which are rejected without one.
-        fetcher: Of URLs, which are rejected without one.
-    """
+    """One per ingress replica. The number of `workers`, which decode, bounds the images in memory. Without a `folder`
+    `./paths` are rejected, without a `fetcher` URLs."""
 
     workers: Executor
     limits: Limits
@@ -39,11 +34,7 @@ class ImageReader:
     async def read(
         self, entries: Sequence[object], preprocessing: Preprocessing, param: str
     ) -> list[DecodedImage | ServiceError]:
-        """One outcome per entry, in order.
-
-        Args:
-            entries: Bytes of image files, or entries as `app.images.sources` reads them.
-            param: Name of the field that held them; errors name `param.index`.
+        """One outcome per entry, in order. Entries are bytes of files, or what `sources` reads; `param` held them.
 
         Raises:
             PayloadTooLarge: All images together have too many pixels for one request.

@@ -1,7 +1,4 @@
-"""Parses one `images` entry (base64, data URI, path or URL) and loads its bytes.
-
-It does not decode images (`decoder`) or fetch URLs (`fetcher`).
-"""
+"""Parses one `images` entry (base64, data URI, path or URL) and loads its bytes; `fetcher` does so of URLs."""
 
 import binascii
 from collections.abc import Mapping
@@ -25,9 +22,7 @@ _ESCAPES = ((b"%2B", b"+"), (b"%2F", b"/"), (b"%3D", b"="), (b"%0D", b""), (b"%0
 def parse(entry: object, *, param: str) -> tuple[SourceKind, str]:
     """Kind and value of an entry: a string, `{"path": ...}`, `{"url": ...}` or OpenAI's `{"image_url": ...}`.
 
-    Raises:
-        InvalidItem: The entry is something else.
-    """
+    Raises InvalidItem if the entry is something else."""
     match entry:
         case {"image_url": inner, **rest} if rest in ({}, {"type": "image_url"}):
             entry = {"url": inner} if isinstance(inner, str) else inner

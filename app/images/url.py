@@ -70,10 +70,7 @@ def parse(url: str, allowed: ImageUrls, *, param: str) -> ImageUrl:
 
 
 def matches(host: str | Address, pattern: str) -> bool:
-    """Whether a host matches a pattern: a name, `*.name` for all its subdomains, `*` for every name, or an address.
-
-    `*` never matches an address.
-    """
+    """Whether a host matches a pattern: an address, a name, `*.name` for all its subdomains, `*` for all names."""
     try:
         wanted = _host(pattern.removeprefix("*.")) if pattern != "*" else None
     except (ValueError, UnicodeError):

@@ -22,8 +22,7 @@ class HealthProbe:
     """One per device.
 
     Args:
-        run: Runs the model on a tiny input, once in each of its profiles. Raises on a fault of the device, also on
-            numbers that are not finite.
+        run: Runs the model on a tiny input in each of its profiles. Raises on a fault, also on numbers not finite.
         device: The thread that `run` runs on.
         wait_s: How long a health check waits for its probe, which stands behind runs that were there before.
     """

@@ -65,12 +65,9 @@ class EncodeJob(Job):
 
 
 class RunSlice(Protocol):
-    """Runs one slice. What one slot is given in one turn of the event loop runs as one batch.
+    """Runs one slice, on slot 0 .. streams. What one slot is given in one turn of the event loop runs as one batch.
 
-    Args:
-        slot: 0 .. streams.
-        exclusive: One item in a batch of its own; unless it is run again after a failure, nothing else runs now.
-    """
+    `exclusive`: one item in a batch of its own; unless it is run again after a failure, nothing else runs now."""
 
     def __call__(self, part: Slice, slot: int = 0, *, exclusive: bool = False) -> Awaitable[Vector]: ...
 
@@ -99,9 +96,7 @@ class Scheduler:
     async def submit(self, job: EncodeJob, *, exclusive: bool = False) -> None:
         """Return when every item of `job` has its row or its error.
 
-        Args:
-            exclusive: Each item runs in a batch of its own, past the queue: one of them may be why a replica ended.
-        """
+        `exclusive`: each runs in a batch of its own, past the queue: one of them may be why a replica ended."""
         job.queued_at = self.clock()
         if not job.lengths:
             return

@@ -57,8 +57,7 @@ class Unconvertible(ModelUnavailable):
 
 
 class Runner(Protocol):
-    """A loaded graph; a backend's class derives from it. At most `streams` threads call it at a time, and one more with
-    `exclusive`.
+    """A loaded graph; backends derive from it. At most `streams` threads call it at a time, one more with `exclusive`.
 
     Attributes:
         fixed_shapes: It builds kernels for every shape it sees, so inputs are padded to few of them.
@@ -77,9 +76,7 @@ class Runner(Protocol):
     def __call__(self, *inputs: NDArray[Any], exclusive: bool = False) -> Vector:
         """`Inputs` -> (n, dimensions), valid until the same thread's next call.
 
-        Args:
-            exclusive: Nothing else runs now, so the latency profile is the better one.
-        """
+        `exclusive`: nothing else runs now, so the latency profile is the better one."""
 
     def warm(self, batches: Iterable[Inputs]) -> None:
         """Run each batch wherever its shape will run later, then free what only this needed. Nothing else runs."""

@@ -22,10 +22,8 @@ def main(graph: str, target: str) -> None:
 
 
 def write(graph: Graph, target: Path) -> None:
-    """Convert the torch module of a graph and save it in float32, with its proofs beside it.
-
-    If it can't be converted, or makes other vectors than torch, `target` is not there, and the proofs say why.
-    """
+    """Convert the torch module of a graph and save it in float32, with its proofs beside it. If it can't be converted,
+    or makes other vectors than torch, `target` is not there, and the proofs say why."""
     module = torch_runner.module(graph)
     inputs = list(proof.cases(graph))
     expected = [torch_runner.TorchRunner(module, "f32", "cpu")(*batch) for batch in inputs]

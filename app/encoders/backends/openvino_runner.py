@@ -1,6 +1,4 @@
-"""The OpenVINO backend: converted models, compiled for this CPU. A start that finds its converted model imports no
-torch.
-"""
+"""The OpenVINO backend: converted models, compiled for this CPU. Where they are found, no torch is imported."""
 
 import logging
 import threading
@@ -76,9 +74,7 @@ class OpenVinoRunner(Runner):
         return openvino_models.infer(request, inputs)
 
     def warm(self, batches: Iterable[Inputs]) -> None:
-        """Every stream has kernels of its own. The latency profile gets those of one item, all that it is asked for
-        while requests come.
-        """
+        """Every stream has kernels of its own. The latency profile gets those of one item: requests ask no more of it."""
         together = threading.Barrier(self.streams)
 
         def run(inputs: Inputs) -> None:

@@ -1,6 +1,5 @@
 """What transformers makes of a model's configuration and tokenizer. `pretrained` starts it by name, in a process of
-its own: a start that finds the result imports no transformers.
-"""
+its own: a start that finds the result imports no transformers."""
 
 import json
 from pathlib import Path
@@ -34,8 +33,7 @@ def write(folder: Path, target: Path, options: dict[str, Any]) -> None:
     """Write `facts.json` into `target`, and `tokenizer.json` where the model's own file is not what transformers reads.
 
     Args:
-        options: `loading` and `call`, what sentence-transformers gives a tokenizer when it is loaded and called,
-            and `lower_case`.
+        options: `lower_case`, and what sentence-transformers gives the tokenizer in `loading` and in a `call`.
     """
     transformers.logging.set_verbosity_error()
     try:

@@ -1,7 +1,6 @@
-"""The torch backend (GPU, and CPU without OpenVINO), and all that only torch and transformers can do.
+"""The torch backend (GPU, and CPU without OpenVINO), and the modules that other backends convert.
 
-With `torch_tracing` the only module that imports either: it also builds the modules that other backends convert.
-"""
+Only this and `torch_tracing` import torch, only they and `tokenizer_export` transformers."""
 
 import warnings
 from collections.abc import Iterable
@@ -82,9 +81,7 @@ class TorchRunner(Runner):
 def module(graph: Graph, dtype: torch.dtype = torch.float32) -> nn.Module:
     """The whole computation of a graph, on the CPU.
 
-    Raises:
-        ModelUnavailable: transformers can't load it, or the files lack weights that it needs.
-    """
+    Raises ModelUnavailable if transformers can't load it, or the files lack weights that it needs."""
     # Progress bars, and warnings to transformers' own developers.
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()

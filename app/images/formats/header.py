@@ -1,7 +1,4 @@
-"""Detects the image format by content, reads WebP sizes, and defines the types shared by all formats.
-
-A declared media type is never trusted.
-"""
+"""Detects the image format by content, never by a declared type, reads WebP sizes, and has what all formats share."""
 
 import struct
 from dataclasses import dataclass
