@@ -43,8 +43,8 @@ def read_steps(
 ) -> tuple[tuple[str, ...], list[Step], int]:
     """The pooling, all other modules that make a difference, and the dimensions of the vectors.
 
-    `listed` are the modules behind the first, which makes vectors of `width`; `pooling` is empty where a listed one says
-    it."""
+    `listed`: the modules behind the first, which makes vectors of `width`; `pooling`: empty where one of them says it.
+    """
     steps: list[Step] = []
     width *= len(pooling) or 1
     for kind, path in listed:

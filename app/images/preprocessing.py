@@ -1,7 +1,6 @@
 """Pixels as CLIP reads them; numpy and Pillow only. Opening image files is not done here."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -25,13 +24,15 @@ class Preprocessing:
     levels: Vector
     """What each of the 256 values becomes, per channel: (3, 256)."""
 
-    def __call__(self, image: Image.Image) -> Vector:
-        """An RGB image -> (3, height, width) float32."""
-        return self.normalize(self.fit(image))
-
     def fit(self, image: Image.Image) -> bytes:
         """An RGB image -> the RGB bytes of what the model sees of it: height × width × 3."""
-        return self._crop(np.asarray(self._resize(image.convert("RGB")))).tobytes()
+        image = self._resize(image.convert("RGB"))
+        if self.crop is not None:
+            height, width = self.crop
+            # What is around a small image is black; where that is odd, the greater part is at the top and left.
+            left, top = (image.width - width) // 2, (image.height - height) // 2
+            image = image.crop((left, top, left + width, top + height))
+        return image.tobytes()
 
     def normalize(self, crop: bytes) -> Vector:
         """The bytes of `fit` -> (3, height, width) float32."""
@@ -56,20 +57,6 @@ class Preprocessing:
         if self.crop and max(width, height) > MOST_EXCESS * max(self.crop):
             return _resize_kept(image, (width, height), self.crop, resample)
         return image.resize((width, height), resample)
-
-    def _crop(self, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        if self.crop is None:
-            return pixels
-        height, width = self.crop
-        if pixels.shape[0] < height or pixels.shape[1] < width:
-            # transformers pads small images with black, the odd row and column at the top and left.
-            tall, wide = max(height, pixels.shape[0]), max(width, pixels.shape[1])
-            top, left = -(-(tall - pixels.shape[0]) // 2), -(-(wide - pixels.shape[1]) // 2)
-            padded = np.zeros((tall, wide, 3), np.uint8)
-            padded[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
-            pixels = padded
-        top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
-        return pixels[top : top + height, left : left + width]
 
 
 def _resize_kept(

@@ -160,8 +160,8 @@ class BatchQueue:
         return job.dropped
 
     def _window(self, buckets: Buckets, seed: int, tokens: int) -> tuple[int, int]:
-        """The range of buckets around the seed's that makes the best use of one run: most real tokens per token of work,
-        the fixed cost of a run and padding included."""
+        """The range of buckets around the seed's that makes the best use of one run: the most real tokens per token of
+        work, its fixed cost and padding included."""
         lengths = sorted(buckets, reverse=True)
         best, best_use = (seed, seed), 0.0
         for top in lengths:

@@ -74,7 +74,7 @@ class OpenVinoRunner(Runner):
         return openvino_models.infer(request, inputs)
 
     def warm(self, batches: Iterable[Inputs]) -> None:
-        """Every stream has kernels of its own. The latency profile gets those of one item: requests ask no more of it."""
+        """Every stream has kernels of its own. The latency profile gets those of one item: it is given no more."""
         together = threading.Barrier(self.streams)
 
         def run(inputs: Inputs) -> None:
