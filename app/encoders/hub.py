@@ -6,7 +6,7 @@ Look-ups have a short deadline, so a service without a network starts in seconds
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,10 +40,9 @@ def cached(model_id: str, revision: str | None) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
-    try:
+    with suppress(OSError, HFValidationError):
         return Path(snapshot_download(model_id, revision=revision, cache_dir=hub_cache(), local_files_only=True))
-    except (OSError, HFValidationError):
-        return None
+    return None
 
 
 def download(model_id: str, revision: str | None, *, allow_bin: bool, progress: bool) -> Path:

@@ -65,10 +65,15 @@ def check(made: SelfTest, weights: Weights, info: ModelInfo, folder: Path) -> No
     _sane(made, weights.id)
     file = folder / f"golden-{info.fingerprint}-{info.backend}-{info.precision}.json"
     wanted = shipped().get(name_of(weights, info.pooling, info.normalized)) or _recorded(file)
-    if wanted is None:
-        _record(made, file)
-    else:
+    if wanted is not None:
         _compare(made, wanted, weights.id)
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as scratch:
+            scratch.write_text(json.dumps(made.to_json()), encoding="utf-8")
+    except OSError as error:
+        logger.warning("%s can't be written (%s); later loads are not compared with this one", file, error)
 
 
 @cache
@@ -113,15 +118,6 @@ def _recorded(file: Path) -> SelfTest | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         logger.warning("%s can't be read (%s); it is recorded anew", file, error)
         return None
-
-
-def _record(made: SelfTest, file: Path) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as scratch:
-            scratch.write_text(json.dumps(made.to_json()), encoding="utf-8")
-    except OSError as error:
-        logger.warning("%s can't be written (%s); later loads are not compared with this one", file, error)
 
 
 def _written(rows: Vector) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from app.encoders.steps import SKIP_PROMPT, Step
 from app.encoders.text_layout import text_layout
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import Weights, check, resolve
-from app.errors import InvalidItem, ModelUnavailable, UnknownToken
-from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
+from app.errors import ModelUnavailable, UnknownToken
+from app.types import ModelInfo, Vector
 
 # Part of every fingerprint: raise it when a change here makes other vectors of the same files.
 VECTORS_VERSION = 1
@@ -94,27 +94,17 @@ class TextModel:
     """A tokenizer and the graph behind it. `lengths`: what texts are padded to, where shapes are fixed. `vocabulary`:
     how many tokens the graph has vectors for; 0 if that is not known.
 
-    `tokenize` is thread-safe; `run` is called as a `Runner` is, and from no thread while `warm` is."""
+    The tokenizer is thread-safe; `run` is called as a `Runner` is, and from no thread while `warm` is."""
 
     def __init__(self, info: ModelInfo, tokenizer: Tokenizer, runner: Runner, pad_id: int, vocabulary: int = 0) -> None:
         self.info = info
         self.streams = runner.streams
         self.profiles = runner.profiles
         self.lengths = shapes.lengths(info.max_tokens)
-        self._tokenizer = tokenizer
+        self.tokenize, self.read, self.tokens = tokenizer, tokenizer.read, tokenizer.tokens
         self._runner = runner
         self._pad_id = pad_id
         self._vocabulary = vocabulary
-
-    def tokenize(self, texts: Sequence[str], prompt: str | None = None) -> list[TokenizedText]:
-        """Texts -> ids, in order. `prompt`: before every text; None for the model's own default, "" for none."""
-        return self._tokenizer(texts, prompt)
-
-    def read(self, inputs: Sequence[TextInput]) -> list[TokenizedText | InvalidItem]:
-        return self._tokenizer.read(inputs)
-
-    def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
-        return self._tokenizer.tokens(texts, prompt, special)
 
     def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Vector:
         """Token ids, one sequence per text -> (n, dimensions), rows in the order given."""

@@ -61,8 +61,10 @@ def text_layout(directory: Path, cache: Path) -> TextLayout:
             raise ModelUnavailable("The model has no config.json; fetch it again.")
         with reading(file):
             found = _transformer(folder, cache, sentence, config)
-        if not listed:
-            pooling = _default_pooling(folder, config)
+        if not listed:  # what sentence-transformers puts behind such a transformer
+            with reading(folder / "config.json"):
+                causal = str((config.get("architectures") or [""])[0]).endswith("ForCausalLM")
+            pooling = ("lasttoken",) if causal and config.get("is_causal", True) else ("mean",)
     else:
         raise ModelUnavailable(f"The model starts with a {first} module, not a transformer; it can't be served.")
     pooling, steps, dimensions = read_steps(directory, rest, pooling, found.hidden)
@@ -110,13 +112,6 @@ def _positions(folder: Path, config: dict[str, Any]) -> int:
             return 2**31
         offset = config.get("model_type") in OFFSET_POSITIONS
         return min(rows, most or rows) - (int(config.get("pad_token_id", 1)) + 1 if offset else 0)
-
-
-def _default_pooling(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:
-    """What sentence-transformers puts behind a transformer that comes without modules.json."""
-    with reading(folder / "config.json"):
-        causal = str((config.get("architectures") or [""])[0]).endswith("ForCausalLM") and config.get("is_causal", True)
-    return ("lasttoken",) if causal else ("mean",)
 
 
 def _table(folder: Path, listed: bool) -> Pretrained:

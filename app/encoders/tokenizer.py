@@ -58,6 +58,7 @@ class Tokenizer:
         self._marked = lru_cache(64)(self._length) if mark_prompt else None
 
     def __call__(self, texts: Sequence[str], prompt: str | None = None) -> list[TokenizedText]:
+        """Texts -> ids, in order. `prompt`: before every text; None for the model's own default, "" for none."""
         prefix = self._prompt if prompt is None else prompt
         return self._tokenized(self._encode, texts, prefix)
 

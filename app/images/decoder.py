@@ -143,7 +143,12 @@ def _decode(essence: Essence, header: ImageHeader) -> Image.Image:
 
 def _open(essence: Essence, header: ImageHeader) -> ImageFile.ImageFile:
     if header.format == "HEIF" and "HEIF" not in Image.OPEN:
-        _register_heif()
+        try:
+            from pillow_heif import register_heif_opener
+        except ImportError:
+            message = "HEIC images need the package `pillow-heif` on the server; send JPEG or PNG, or ask its operator."
+            raise MalformedError(message) from None
+        register_heif_opener(thumbnails=False)
     image = Image.open(io.BytesIO(essence.body), formats=(header.format,))
     if header.format == "HEIF" and image.width * image.height <= header.pixels:
         return image  # already upright, and cropped from whole blocks
@@ -151,15 +156,6 @@ def _open(essence: Essence, header: ImageHeader) -> ImageFile.ImageFile:
         # The limits were checked against our reading of the size, so no other size may be decoded.
         raise MalformedError("The image contains contradicting sizes.")
     return image
-
-
-def _register_heif() -> None:
-    try:
-        from pillow_heif import register_heif_opener
-    except ImportError:
-        message = "HEIC images need the package `pillow-heif` on the server; send JPEG or PNG, or ask its operator."
-        raise MalformedError(message) from None
-    register_heif_opener(thumbnails=False)
 
 
 def _rgb(image: Image.Image, alpha: Image.Image | None) -> Image.Image:

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final
@@ -66,16 +66,16 @@ class Fetcher:
 
     allowed: ImageUrls
     limits: Limits
-    resolve: Resolver | None = None
+    resolve: InitVar[Resolver | None] = None
     backend: httpcore.AsyncNetworkBackend = field(default_factory=httpcore.AnyIOBackend)
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+    _resolve: Resolver = field(init=False)
     _slots: asyncio.Semaphore = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, resolve: Resolver | None) -> None:
         self._slots = asyncio.Semaphore(self.allowed.fetches)
-        if self.resolve is None:
-            # Own threads, so that a slow name server does not block the default executor.
-            self.resolve = partial(_resolve, ThreadPoolExecutor(self.allowed.fetches, "resolve"))
+        # Own threads, so that a slow name server does not block the default executor.
+        self._resolve = resolve or partial(_look_up, ThreadPoolExecutor(self.allowed.fetches, "resolve"))
 
     async def fetch(self, url: str, *, budget: Budget, param: str) -> bytes:
         """The content of `url`, at most `limits.image_bytes`.
@@ -107,11 +107,8 @@ class Fetcher:
 
     async def _addresses(self, target: ImageUrl) -> Sequence[Address]:
         """The addresses of the host. One forbidden address rejects the host: a name that mixes them is suspicious."""
-        addresses: Sequence[Address] = []
-        if not isinstance(target.host, str):
-            addresses = [target.host]
-        elif self.resolve is not None:  # as __post_init__ sees to
-            addresses = await self.resolve(target.host, target.port)
+        host = target.host
+        addresses = await self._resolve(host, target.port) if isinstance(host, str) else [host]
         if not addresses or len(addresses) > _MAX_ADDRESSES:
             raise FetchError(f"{len(addresses)} addresses")
         for address in addresses:
@@ -178,7 +175,7 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         raise failure
 
 
-async def _resolve(threads: ThreadPoolExecutor, host: str, port: int) -> Sequence[Address]:
+async def _look_up(threads: ThreadPoolExecutor, host: str, port: int) -> Sequence[Address]:
     def addresses() -> list[Address]:
         # The trailing dot disables search domains: "images" must not become "images.default.svc".
         found = socket.getaddrinfo(f"{host}.", port, type=socket.SOCK_STREAM)

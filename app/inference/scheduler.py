@@ -118,7 +118,11 @@ class Scheduler:
     def _pump(self) -> None:
         while len(self._busy) < self.streams or (len(self._busy) == self.streams and self.queue.full()):
             slices = self.queue.pop(self.clock(), self.streams - len(self._busy), self.streams)
-            self._refuse_late()
+            while self.queue.late:
+                late = cast(EncodeJob, self.queue.late.pop())
+                if not late.done.done():
+                    message = "The request's deadline passed while it waited for the model."
+                    late.done.set_exception(DeadlineExceeded(message))
             if not slices:
                 return
             single = sum(len(part.indices) for part in slices) == 1
@@ -131,12 +135,6 @@ class Scheduler:
             task = asyncio.get_running_loop().create_task(self._run(slices, slots, exclusive))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-
-    def _refuse_late(self) -> None:
-        while self.queue.late:
-            job = self.queue.late.pop()
-            if isinstance(job, EncodeJob) and not job.done.done():
-                job.done.set_exception(DeadlineExceeded("The request's deadline passed while it waited for the model."))
 
     async def _run(self, slices: list[Slice], slots: list[int], exclusive: bool) -> None:
         started = self.clock()

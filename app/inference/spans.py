@@ -5,9 +5,11 @@ span of each request in it, and each of those is linked back to it.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 from app.inference.batch_queue import Job, Slice
@@ -30,27 +32,25 @@ class EncoderSpans:
         if tracer is None or origins is None:
             yield
             return
-        started_ns = time.time_ns() - int(prepare_ms * 1e6)
-        spans: dict[str, Span | None] = {}
-        items: dict[str, int] = {}
+        begin = partial(tracer.begin, "encoder", "server", started_ns=time.time_ns() - int(prepare_ms * 1e6))
+        spans: dict[str, Span] = {}
+        items: Counter[str] = Counter()
         for position, count in origins:
-            if position and position not in spans:
-                spans[position] = tracer.begin("encoder", "server", position, started_ns=started_ns)
-            items[position] = items.get(position, 0) + count
+            if position and position not in items and (span := begin(position)):
+                spans[position] = span
+            items[position] += count
         self._of_inputs[job] = [*chain.from_iterable([spans.get(position)] * count for position, count in origins)]
         try:
             yield
         except BaseException as error:
             for span in spans.values():
-                if span is not None:
-                    span.fail(type(error).__name__)
+                span.fail(type(error).__name__)
             raise
         finally:
             del self._of_inputs[job]
             for position, span in spans.items():
-                if span is not None:
-                    span.set(model=self.model, items=items[position], prepare_ms=prepare_ms)
-                    span.end()
+                span.set(model=self.model, items=items[position], prepare_ms=prepare_ms)
+                span.end()
 
     @contextmanager
     def batch(self, slices: Sequence[Slice]) -> Iterator[None]:

@@ -117,7 +117,7 @@ WHAT_MAY: Final = [
     M("ISATAP", "app/images/public_address.py", "if (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:", "if False:", "tests/unit/images/test_public_address.py"),
     M("cloud metadata", "app/images/public_address.py", '        "168.63.129.16/32",  # Azure\'s host, reachable from every machine there\n', "", "tests/unit/images/test_public_address.py"),
     M("addresses pinned", "app/images/fetcher.py", "network_backend=pinned", "network_backend=self.backend", "tests/unit/images/test_fetcher.py"),
-    M("redirects checked", "app/images/fetcher.py", "            addresses = await self._addresses(target)\n", "            addresses = await self._addresses(target) if _ == 0 else await self.resolve(str(target.host), 0)\n", "tests/unit/images/test_fetcher.py"),
+    M("redirects checked", "app/images/fetcher.py", "            addresses = await self._addresses(target)\n", "            addresses = await self._addresses(target) if _ == 0 else await self._resolve(str(target.host), 0)\n", "tests/unit/images/test_fetcher.py"),
     M("redirects end", "app/images/fetcher.py", "range(self.allowed.redirects + 1)", "range(1000)", "tests/unit/images/test_fetcher.py"),
     M("bytes of a URL", "app/images/fetcher.py", "if size > limit or (declared.isdigit() and int(declared) > limit):", "if False:", "tests/unit/images/test_fetcher.py"),
     M("bytes of all URLs", "app/images/fetcher.py", "            budget.take(len(chunk), param)\n", "", "tests/unit/images/test_fetcher.py"),

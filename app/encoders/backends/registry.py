@@ -63,24 +63,17 @@ def choose(backend: str, device: str) -> str:
     """The backend that `auto` stands for: torch on a GPU, else OpenVINO where it is installed, else torch."""
     if backend != "auto":
         return backend
-    if device != "cpu" and _has_cuda():
-        return "torch"
+    # Asking torch costs seconds and 200 MB, so only where there is a driver to ask about (Linux, WSL).
+    if device != "cpu" and any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/dxg")):
+        from app.encoders.backends import torch_runner
+
+        if torch_runner.has_cuda():
+            return "torch"
     return "openvino" if find_spec("openvino") else "torch"
 
 
 def options_for(
     args: ModelArgs, threads: int, cache: Path, streams: int = 1, latency_profile: bool = False
 ) -> RunOptions:
-    threads = max(1, threads)
-    return RunOptions(
-        threads, args.precision, args.device, cache, min(streams, threads), latency_profile, args.backend == "auto"
-    )
-
-
-def _has_cuda() -> bool:
-    # Asking torch costs seconds and 200 MB, so only where there is a driver to ask about (Linux, WSL).
-    if not any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg")):
-        return False
-    from app.encoders.backends import torch_runner
-
-    return torch_runner.has_cuda()
+    threads, may_choose = max(1, threads), args.backend == "auto"
+    return RunOptions(threads, args.precision, args.device, cache, min(streams, threads), latency_profile, may_choose)

@@ -21,6 +21,7 @@ from app.encoders.steps import SKIP_PROMPT, Step
 from app.errors import ModelUnavailable
 from app.types import Vector
 
+has_cuda = torch.cuda.is_available
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 
 
@@ -51,10 +52,6 @@ def _tried(graph: Graph, precision: str, device: str) -> "TorchRunner":
     return runner
 
 
-def has_cuda() -> bool:
-    return torch.cuda.is_available()
-
-
 class TorchRunner(Runner):
     name = "torch"
 
@@ -66,16 +63,13 @@ class TorchRunner(Runner):
 
     def __call__(self, *inputs: NDArray[Any], exclusive: bool = False) -> Vector:
         with torch.inference_mode():
-            out: Tensor = self._module(*(self._tensor(array) for array in inputs))
+            tensors = [torch.from_numpy(array).to(self.device) for array in inputs]
+            out = self._module(*(one.to(self._dtype) if one.is_floating_point() else one for one in tensors))
         return np.ascontiguousarray(out.float().cpu().numpy())
 
     def warm(self, batches: Iterable[Inputs]) -> None:
         for inputs in batches:
             self(*inputs)
-
-    def _tensor(self, array: NDArray[Any]) -> Tensor:
-        tensor = torch.from_numpy(array).to(self.device)
-        return tensor.to(self._dtype) if tensor.is_floating_point() else tensor
 
 
 def module(graph: Graph, dtype: torch.dtype = torch.float32) -> nn.Module:
@@ -111,11 +105,10 @@ class TextModule(nn.Module):
         self.transformer = transformer
         self.pooling = graph.pooling
         self.skips_prompt = SKIP_PROMPT in graph.steps
-        built: dict[bool, list[nn.Module]] = {True: [], False: []}
+        self.of_tokens, self.steps = nn.Sequential(), nn.Sequential()
         for step in graph.steps:
             if step != SKIP_PROMPT:
-                built[step.kind.startswith("Token")].append(_step(graph, step).to(dtype))
-        self.of_tokens, self.steps = nn.Sequential(*built[True]), nn.Sequential(*built[False])
+                (self.of_tokens if step.kind.startswith("Token") else self.steps).append(_step(graph, step).to(dtype))
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
         kept = attention_mask
