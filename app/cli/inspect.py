@@ -59,7 +59,7 @@ def _text(layout: TextLayout) -> dict[str, str]:
         "kind": "texts (a table of token vectors)" if layout.static else f"texts ({architecture})",
         "pooling": ", then ".join([" + ".join(layout.pooling), *steps]),
         "dimensions": str(layout.dimensions),
-        "tokens": f"at most {layout.max_tokens:,}",
+        "tokens": f"at most {layout.first.max_tokens:,}",
         "prompts": ", ".join(f"{name}: {text!r}" for name, text in layout.prompts.items()) or "none",
         "similarity": layout.similarity or "cosine",
     }

@@ -11,7 +11,6 @@ from app.encoders import self_test, shapes
 from app.encoders.backends import registry
 from app.encoders.backends.contract import EncoderType, Graph, Runner
 from app.encoders.files import loading, read_json
-from app.encoders.preprocessor_config import read_preprocessing
 from app.encoders.pretrained import pretrained
 from app.encoders.text import TextModel, cache_folder, fingerprint
 from app.encoders.tokenizer import Tokenizer
@@ -86,7 +85,8 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
         dimensions = int(config.get("projection_dim", 512))
         max_tokens = int(language.get("max_position_embeddings", 77))
         cache = cache_folder(args)
-        preprocessing = read_preprocessing(folder)
+        own, shared = (read_json(folder / name) for name in ("preprocessor_config.json", "processor_config.json"))
+        preprocessing = Preprocessing.read(own, shared)
         height, width = preprocessing.output_size
         if {height, width} != {int(vision.get("image_size", 224))}:
             raise ModelUnavailable(
@@ -117,11 +117,12 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
             note = texts.note or images.note
             texts, images = runner("clip_text"), runner("clip_image")
             texts.note = note
-        preprocessors = ("preprocessor_config.json", "processor_config.json")
-        settings = [max_tokens, *(read_json(folder / name) for name in preprocessors)]
+        files = [folder / "config.json", tokenizer]
         info = ModelInfo(
             id=ModelName(weights.id).public,
-            fingerprint=fingerprint(weights, texts.precision, [folder / "config.json", tokenizer], settings),
+            fingerprint=fingerprint(
+                weights, texts.precision, [folder / "config.json", tokenizer], [max_tokens, own, shared]
+            ),
             dimensions=dimensions,
             max_tokens=max_tokens,
             kinds=("text", "image"),

@@ -31,7 +31,8 @@ TIMEOUT_S = 600
 
 @dataclass(frozen=True, slots=True)
 class Pretrained:
-    """`max_tokens` is as sentence-transformers finds it; 2**20 and more: no end."""
+    """`max_tokens` is as sentence-transformers finds it; 2**20 and more: no end. `vocabulary`: how many tokens it has
+    vectors for; 0 for at least as many as the tokenizer knows."""
 
     tokenizer: Path
     hidden: int

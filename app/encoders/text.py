@@ -41,6 +41,7 @@ def load_text_model(
             raise ModelUnavailable(f"{args.id} is a CLIP model: configure it as an image model; it reads texts there.")
         cache = cache_folder(args)
         layout = text_layout(weights.directory, cache)
+        first = layout.first
         if args.backend == "static" and not layout.static:
             raise ModelUnavailable(
                 f"backend: static is for tables of token vectors; {args.id} is none. Use backend: auto."
@@ -54,11 +55,11 @@ def load_text_model(
             pooling=layout.pooling,
             steps=layout.steps,
             allow_bin=args.allow_bin_weights,
-            max_tokens=layout.max_tokens,
+            max_tokens=first.max_tokens,
         )
         skips = SKIP_PROMPT in layout.steps
         tokenizer = Tokenizer(
-            layout.tokenizer, layout.max_tokens, layout.default_prompt, special=not layout.static, mark_prompt=skips
+            first.tokenizer, first.max_tokens, layout.default_prompt, special=not layout.static, mark_prompt=skips
         )
         options = registry.options_for(args, threads, cache, streams, latency_profile)
         backend = "static" if layout.static else registry.choose(args.backend, args.device)
@@ -68,12 +69,12 @@ def load_text_model(
             fingerprint=fingerprint(
                 weights,
                 runner.precision,
-                [file for file in (layout.folder / "config.json", layout.tokenizer) if file.is_file()],
+                [file for file in (layout.folder / "config.json", first.tokenizer) if file.is_file()],
                 [layout.pooling, *map(asdict, layout.steps)],
-                [layout.max_tokens, layout.lower_case, layout.default_prompt],
+                [first.max_tokens, layout.lower_case, layout.default_prompt],
             ),
             dimensions=layout.dimensions,
-            max_tokens=layout.max_tokens,
+            max_tokens=first.max_tokens,
             kinds=("text",),
             backend=runner.name,
             precision=runner.precision,
@@ -84,7 +85,7 @@ def load_text_model(
             pooling=layout.pooling,
             note=" ".join(filter(None, (layout.note, runner.note))) or None,
         )
-        model = TextModel(info, tokenizer, runner, layout.pad_id, layout.vocabulary)
+        model = TextModel(info, tokenizer, runner, first.pad_id, first.vocabulary)
         for exclusive in model.profiles:
             self_test.check(self_test.SelfTest(model.self_test(exclusive=exclusive)), weights, info, cache)
         return model

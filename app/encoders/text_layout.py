@@ -25,17 +25,14 @@ TEXT = {"method": "forward", "method_output_name": "last_hidden_state"}
 
 @dataclass(frozen=True, slots=True)
 class TextLayout:
-    """`folder` holds the first module, a transformer or (`static`) a table of token vectors, and `tokenizer` is what to
-    read texts with. `vocabulary`: how many tokens it has vectors for; 0 for at least as many as the tokenizer knows.
+    """`folder` holds the first module, a transformer or (`static`) a table of token vectors, and `first` says how that
+    reads texts.
     """
 
     folder: Path
     static: bool
-    tokenizer: Path
-    max_tokens: int
+    first: Pretrained
     lower_case: bool
-    pad_id: int
-    vocabulary: int
     pooling: tuple[str, ...]
     steps: tuple[Step, ...]
     dimensions: int
@@ -49,44 +46,41 @@ def text_layout(directory: Path, cache: Path) -> TextLayout:
     """Read a directory. `cache`: for what transformers makes of it.
 
     Raises ModelUnavailable if it needs a module that this service does not have, or a file is missing or damaged."""
-    ((first, path), *rest), way = modules(directory)
+    ((kind, path), *rest), way = modules(directory)
     folder, listed = directory / path, (directory / "modules.json").is_file()
     sentence, file = sentence_config(folder)
     pooling: tuple[str, ...] = ()
-    if first == "StaticEmbedding":
-        found, pooling = _table(folder, listed), ("mean",)
-    elif first == "Transformer":
+    if kind == "StaticEmbedding":
+        first, pooling = _table(folder, listed), ("mean",)
+    elif kind == "Transformer":
         config = read_json(folder / "config.json")
         if config is None:
             raise ModelUnavailable("The model has no config.json; fetch it again.")
         with reading(file):
-            found = _transformer(folder, cache, sentence, config)
+            first = _transformer(folder, cache, sentence, config)
         if not listed:  # what sentence-transformers puts behind such a transformer
             with reading(folder / "config.json"):
                 causal = str((config.get("architectures") or [""])[0]).endswith("ForCausalLM")
             pooling = ("lasttoken",) if causal and config.get("is_causal", True) else ("mean",)
     else:
-        raise ModelUnavailable(f"The model starts with a {first} module, not a transformer; it can't be served.")
-    pooling, steps, dimensions = read_steps(directory, rest, pooling, found.hidden)
+        raise ModelUnavailable(f"The model starts with a {kind} module, not a transformer; it can't be served.")
+    pooling, steps, dimensions = read_steps(directory, rest, pooling, first.hidden)
     prompts, default, truncated, similarity = _settings(directory)
     if truncated and truncated < dimensions:
         steps.append(Step("Truncate", features=(dimensions, truncated)))
         dimensions = truncated
     return TextLayout(
         folder=folder,
-        static=first == "StaticEmbedding",
-        tokenizer=found.tokenizer,
-        max_tokens=found.max_tokens,
+        static=kind == "StaticEmbedding",
+        first=first,
         lower_case=bool(sentence.get("do_lower_case")),
-        pad_id=found.pad_id,
-        vocabulary=found.vocabulary,
         pooling=pooling,
         steps=tuple(steps),
         dimensions=dimensions,
         prompts=prompts,
         default_prompt=default,
         similarity=similarity,
-        note=" ".join(filter(None, (found.note, way))) or None,
+        note=" ".join(filter(None, (first.note, way))) or None,
     )
 
 

@@ -1,6 +1,7 @@
 """Pixels as CLIP reads them; numpy and Pillow only. Opening image files is not done here."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,6 +12,8 @@ from app.types import Vector
 # Beyond this many times the crop, only the part that the crop keeps is scaled: a picture of 1 × 1,000,000
 # pixels must not become one of 224 × 224,000,000 on the way.
 MOST_EXCESS = 8
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,25 @@ class Preprocessing:
     resample: int
     levels: Vector
     """What each of the 256 values becomes, per channel: (3, 256)."""
+
+    @classmethod
+    def read(cls, own: dict[str, Any] | None, shared: dict[str, Any] | None = None) -> "Preprocessing":
+        """Of a model's preprocessor_config.json, or else processor_config.json; what they don't say is as in CLIP."""
+        said = (shared or {}).get("image_processor", {}) if own is None else own
+        resizes, size = said.get("do_resize", True), said.get("size", {"shortest_edge": 224})
+        shortest, exact = _size(size) if resizes else (None, None)
+        crop = None
+        if said.get("do_center_crop", True):
+            edge, crop = _size(said.get("crop_size", 224))
+            crop = crop or (edge or 224, edge or 224)
+        # The arithmetic of transformers, step by step in its types, once for every value that a byte can have.
+        scale = said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1
+        levels = np.stack([(np.arange(256).astype(np.float64) * scale).astype(np.float32)] * 3)
+        if said.get("do_normalize", True):
+            mean = np.asarray(said.get("image_mean", MEAN), np.float32)[:, None]
+            std = np.asarray(said.get("image_std", STD), np.float32)[:, None]
+            levels = (levels - mean) / std
+        return cls(shortest, exact, crop, int(said.get("resample", Image.Resampling.BICUBIC)), levels)
 
     def fit(self, image: Image.Image) -> bytes:
         """An RGB image -> the RGB bytes of what the model sees of it: height × width × 3."""
@@ -57,6 +79,15 @@ class Preprocessing:
         if self.crop and max(width, height) > MOST_EXCESS * max(self.crop):
             return _resize_kept(image, (width, height), self.crop, resample)
         return image.resize((width, height), resample)
+
+
+def _size(said: Any) -> tuple[int | None, tuple[int, int] | None]:
+    """(shortest edge, exact size), one of them None."""
+    if isinstance(said, int):
+        return said, None
+    if "shortest_edge" in said:
+        return int(said["shortest_edge"]), None
+    return None, (int(said["height"]), int(said["width"]))
 
 
 def _resize_kept(

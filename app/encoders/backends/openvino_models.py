@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import openvino as ov
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ from app.encoders.backends.contract import Graph, Unconvertible
 from app.encoders.files import sha256
 from app.errors import ModelUnavailable
 from app.system import child
-from app.types import Vector
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +52,9 @@ def converted(graph: Graph, cache: Path, precision: str) -> Iterator[Path]:
         yield folder
 
 
-def proofs(folder: Path) -> dict[str, Any]:
+def proofs(folder: Path) -> Any:
     """By precision: `cosine`, `norms`, and what is `wrong`, if anything. Or why there is no conversion: `refused`."""
-    found: dict[str, Any] = json.loads((folder / PROOFS).read_text())
-    return found
+    return json.loads((folder / PROOFS).read_text())
 
 
 def precisions() -> list[str]:
@@ -82,8 +80,7 @@ def infer(request: Any, inputs: Sequence[NDArray[Any]]) -> Vector:
     for index, array in enumerate(inputs):
         request.set_input_tensor(index, ov.Tensor(array, shared_memory=True))
     request.infer()
-    vectors: Vector = request.get_output_tensor(0).data
-    return vectors
+    return cast(Vector, request.get_output_tensor(0).data)
 
 
 def key(graph: Graph) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 
 from app.config.args import ModelArgs
 from app.encoders.backends.contract import Graph, Runner, RunOptions, Unconvertible
@@ -53,10 +54,9 @@ def large_decoder(graph: Graph) -> int:
 def _load(graph: Graph, options: RunOptions, backend: str) -> Runner:
     """The backend's module (`NAME_runner`) is imported now."""
     try:
-        runner: Runner = import_module(f"app.encoders.backends.{backend}_runner").load(graph, options)
+        return cast(Runner, import_module(f"app.encoders.backends.{backend}_runner").load(graph, options))
     except ImportError as exc:
         raise ModelUnavailable(f"The {backend} backend needs a library that is missing: {exc}.") from exc
-    return runner
 
 
 def choose(backend: str, device: str) -> str:
