@@ -120,9 +120,7 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
         files = [folder / "config.json", tokenizer]
         info = ModelInfo(
             id=ModelName(weights.id).public,
-            fingerprint=fingerprint(
-                weights, texts.precision, [folder / "config.json", tokenizer], [max_tokens, own, shared]
-            ),
+            fingerprint=fingerprint(weights, texts.precision, files, [max_tokens, own, shared]),
             dimensions=dimensions,
             max_tokens=max_tokens,
             kinds=("text", "image"),

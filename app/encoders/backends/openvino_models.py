@@ -22,6 +22,7 @@ from app.encoders.backends.contract import Graph, Unconvertible
 from app.encoders.files import sha256
 from app.errors import ModelUnavailable
 from app.system import child
+from app.types import Vector
 
 logger = logging.getLogger(__name__)
 
