@@ -9,7 +9,7 @@ from app.config.args import ModelArgs
 from app.config.model_names import ModelName
 from app.encoders import self_test, shapes
 from app.encoders.backends import registry
-from app.encoders.backends.contract import EncoderType, Graph, Runner
+from app.encoders.backends.contract import Graph, Runner
 from app.encoders.files import loading, read_json
 from app.encoders.pretrained import pretrained
 from app.encoders.text import TextModel, cache_folder, fingerprint
@@ -95,27 +95,24 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
         options = registry.options_for(args, threads, cache)
         name = registry.choose(args.backend, args.device)
 
-        def runner(encoder: EncoderType) -> Runner:
-            graph = Graph(
-                directory=str(folder),
-                folder=str(folder),
-                weights=weights.sha256,
-                encoder=encoder,
-                dimensions=dimensions,
-                image_size=(height, width) if encoder == "clip_image" else (0, 0),
-                allow_bin=args.allow_bin_weights,
-                max_tokens=max_tokens,
-            )
-            return registry.load(graph, options, name)
-
+        graph = Graph(
+            directory=str(folder),
+            folder=str(folder),
+            weights=weights.sha256,
+            encoder="clip_text",
+            dimensions=dimensions,
+            allow_bin=args.allow_bin_weights,
+            max_tokens=max_tokens,
+        )
+        graphs = graph, replace(graph, encoder="clip_image", image_size=(height, width))
         # sentence-transformers has no say in how a CLIP's texts are read.
         tokenizer = pretrained(folder, cache, {}).tokenizer
-        texts, images = runner("clip_text"), runner("clip_image")
+        texts, images = (registry.load(graph, options, name) for graph in graphs)
         if (texts.name, texts.precision) != (images.name, images.precision):
             # They share `info`: what one of them can't do, neither does.
             options, name = replace(options, precision="f32"), "torch" if "torch" in (texts.name, images.name) else name
             note = texts.note or images.note
-            texts, images = runner("clip_text"), runner("clip_image")
+            texts, images = (registry.load(graph, options, name) for graph in graphs)
             texts.note = note
         files = [folder / "config.json", tokenizer]
         info = ModelInfo(

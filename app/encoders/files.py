@@ -37,11 +37,9 @@ def reading(file: Path) -> Iterator[None]:
         raise
     except BaseException as exc:
         # The tokenizers library panics on some files, with a class that is no Exception.
-        if isinstance(exc, Exception) or type(exc).__name__ == "PanicException":
-            raise ModelUnavailable(
-                f"The model's {_name(file)} can't be read ({described(exc)}); fetch it again."
-            ) from exc
-        raise
+        if not isinstance(exc, Exception) and type(exc).__name__ != "PanicException":
+            raise
+        raise ModelUnavailable(f"The model's {_name(file)} can't be read ({described(exc)}); fetch it again.") from exc
 
 
 @contextmanager

@@ -1,7 +1,5 @@
-"""The model hub: its cache on disk and its downloads. Nothing else talks to it.
-
-Look-ups have a short deadline, so a service without a network starts in seconds and says what it misses.
-"""
+"""The model hub: its cache on disk and its downloads. Nothing else talks to it. Look-ups have a short deadline, so a
+service without a network starts in seconds and says what it misses."""
 
 import threading
 from collections.abc import Callable, Iterator

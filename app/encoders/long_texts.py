@@ -1,7 +1,5 @@
-"""Long texts are tokenised as far as they are read: a model reads some hundred tokens, and the rest would be cut off.
-
-Where a tokenizer reads word by word, a part that ends at a space has the tokens that the whole text has there.
-"""
+"""Long texts are tokenised as far as they are read. Where a tokenizer reads word by word, a part that ends at a space
+has the tokens that the whole text has there."""
 
 import json
 from collections.abc import Callable, Sequence

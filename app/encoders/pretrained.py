@@ -1,7 +1,5 @@
-"""What transformers makes of a model's configuration and tokenizer, found once and kept.
-
-It builds a tokenizer of more files than tokenizer.json, and fills in what a configuration leaves to its architecture.
-"""
+"""What transformers makes of a model's configuration and tokenizer, found once and kept: a tokenizer of more files
+than tokenizer.json, and what a configuration leaves to its architecture."""
 
 import atexit
 import hashlib
@@ -53,7 +51,13 @@ def sentence_config(folder: Path) -> tuple[dict[str, Any], Path]:
 
 def pretrained(folder: Path, cache: Path, sentence: dict[str, Any]) -> Pretrained:
     """Read a transformer's folder, with its `sentence_config`. `cache`: where the result is kept."""
-    options = _options(sentence)
+    loading = dict(sentence.get("tokenizer_args") or sentence.get("processor_kwargs") or {})
+    loading.pop("trust_remote_code", None)
+    if sentence.get("max_seq_length"):
+        loading.setdefault("model_max_length", int(sentence["max_seq_length"]))
+    processing = sentence.get("processing_kwargs") or {}
+    call = {**processing.get("text", {}), **processing.get("common", {})}
+    options = {"loading": loading, "call": call, "lower_case": bool(sentence.get("do_lower_case"))}
     state = hashlib.sha256(json.dumps([VERSION, version("transformers"), options], sort_keys=True).encode())
     files = sorted(file for file in folder.iterdir() if file.suffix in READ and file.is_file())
     for file in files:
@@ -91,16 +95,6 @@ def make(folder: Path, target: Path, options: dict[str, Any]) -> None:
     code, line = child.run("app.encoders.backends.tokenizer_export", *arguments, timeout_s=TIMEOUT_S)
     if code:
         raise ModelUnavailable(f"The model's configuration or tokenizer can't be read: {line}")
-
-
-def _options(sentence: dict[str, Any]) -> dict[str, Any]:
-    loading = dict(sentence.get("tokenizer_args") or sentence.get("processor_kwargs") or {})
-    loading.pop("trust_remote_code", None)
-    if sentence.get("max_seq_length"):
-        loading.setdefault("model_max_length", int(sentence["max_seq_length"]))
-    processing = sentence.get("processing_kwargs") or {}
-    call = {**processing.get("text", {}), **processing.get("common", {})}
-    return {"loading": loading, "call": call, "lower_case": bool(sentence.get("do_lower_case"))}
 
 
 def _keep(folder: Path, made: Path, cache: Path, name: str) -> Pretrained:

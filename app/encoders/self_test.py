@@ -1,7 +1,5 @@
-"""The self-test of a loaded model: before it serves, its vectors of a few inputs are compared with known ones.
-
-For some models these are shipped with this package. For all others they are recorded when the model is first loaded
-on this machine, by backend and precision, so that later changes show."""
+"""The self-test of a loaded model: before it serves, its vectors of a few inputs are compared with known ones. Some are
+shipped; all others are recorded when the model is first loaded on this machine, by backend and precision."""
 
 import base64
 import json

@@ -25,9 +25,7 @@ TEXT = {"method": "forward", "method_output_name": "last_hidden_state"}
 
 @dataclass(frozen=True, slots=True)
 class TextLayout:
-    """`folder` holds the first module, a transformer or (`static`) a table of token vectors, and `first` says how that
-    reads texts.
-    """
+    """`folder` holds the first module, a transformer or (`static`) a table of token vectors; `first`: how it reads."""
 
     folder: Path
     static: bool

@@ -10,9 +10,9 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from app.config.args import Limits
@@ -34,8 +34,8 @@ _FORMATS: dict[Format, tuple[Callable[[bytes], tuple[int, int]], Callable[[bytes
 }
 for _plugin in ("Avif", "Bmp", "Gif", "Jpeg", "Png", "Tiff", "WebP"):
     import_module(f"PIL.{_plugin}ImagePlugin")
-# Follows JPEG data without an end mark. A complete picture is the same with it; an incomplete one would take it in.
-_FILLER = bytes(range(0x95, 0xD5)) * 16
+# Follow JPEG data without an end mark. A complete picture is the same with both; an incomplete one would take them in.
+_ENDS = (jpeg.END, bytes(range(0x95, 0xD5)) * 16 + jpeg.END)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -83,13 +83,12 @@ def read_header(data: bytes, limits: Limits, *, param: str) -> ImageHeader:
         raise InvalidImage(str(error), param) from error
     except (struct.error, IndexError) as error:
         raise InvalidImage("The image ends before its header does.", param) from error
+    size = f"{width} x {height} pixels"
     if width < 1 or height < 1:
-        raise InvalidImage(f"The image's size is {width} x {height} pixels.", param)
+        raise InvalidImage(f"The image's size is {size}.", param)
     header = ImageHeader(format_, width, height)
     if header.pixels > limits.image_pixels:
-        raise PayloadTooLarge(
-            f"The image has {width} x {height} pixels; the limit is {limits.image_pixels} in total.", param
-        )
+        raise PayloadTooLarge(f"The image has {size}; the limit is {limits.image_pixels} in total.", param)
     return header
 
 
@@ -108,9 +107,7 @@ def decode(data: bytes, limits: Limits, *, param: str) -> Image.Image:
         essence = _FORMATS[header.format][1](data)
         if not essence.unended:
             return _decode(essence, header)
-        with_end, filled = (
-            _decode(replace(essence, body=essence.body + filler + jpeg.END), header) for filler in (b"", _FILLER)
-        )
+        with_end, filled = (_decode(replace(essence, body=essence.body + end), header) for end in _ENDS)
         if with_end.tobytes() != filled.tobytes():
             raise MalformedError("The JPEG is truncated.")
         return with_end
@@ -194,9 +191,7 @@ def _key_mask(image: Image.Image, essence: Essence, header: ImageHeader) -> Imag
     return Image.fromarray(np.where(same, np.uint8(0), np.uint8(255)))
 
 
-def _equal(image: Image.Image, key: Sequence[int]) -> NDArray[np.bool_]:
+def _equal(image: Image.Image, key: Sequence[int]) -> Any:
     """Where every channel equals its key; channel by channel, because numpy is slow along an axis of length three."""
-    same = np.ones((image.height, image.width), np.bool_)
-    for channel, value in zip(image.split(), key, strict=True):
-        same &= np.asarray(channel) == value
-    return same
+    pairs = zip(image.split(), key, strict=True)
+    return np.logical_and.reduce([np.asarray(channel) == value for channel, value in pairs])

@@ -48,9 +48,8 @@ def url_of(entry: object) -> str | None:
 
 
 def load(entry: object, *, folder: Path | None, limits: Limits, param: str) -> bytes:
-    """The bytes of an entry, at most `limits.image_bytes`. Reads files: do not call it in the event loop.
-
-    URLs are rejected here: callers that may fetch them check `url_of` first.
+    """The bytes of an entry, at most `limits.image_bytes`. Reads files: do not call it in the event loop. Who fetches URLs
+    checks `url_of` first.
 
     Raises:
         InvalidItem: The entry is not an image source.

@@ -1,8 +1,7 @@
 """Parses image URLs strictly and checks them against the allowed schemes, ports and hosts.
 
 URLs about whose host two parsers could disagree (user names, backslashes, `0x7f.1`, control characters, zone ids) are
-rejected, so that the host that is checked is the host that is connected to.
-"""
+rejected, so that the host that is checked is the host that is connected to."""
 
 import re
 from dataclasses import dataclass

@@ -13,8 +13,7 @@ from itertools import count
 RUN_OVERHEAD_TOKENS = 32
 # While items of large requests wait, so many full batches of small ones' may run: a quarter of the model is theirs.
 PASSED = 3
-# A batch of a large request that takes longer than this does not wait behind a busy model: what comes meanwhile would
-# wait for it.
+# A batch of a large request that takes longer does not wait behind a busy model: what comes meanwhile would, for it.
 RESERVE_S = 0.02
 
 
@@ -60,8 +59,7 @@ class BatchQueue:
     other: interleaved, each would wait for the last of them.
 
     Args:
-        max_items: Most items of one micro-batch.
-        max_tokens: Most padded tokens of one micro-batch; one item alone may exceed it.
+        max_items, max_tokens: Of one micro-batch, padding included; one item alone may exceed the tokens.
         bucket: Length in tokens -> padded length.
         seconds_per_token: Cost estimate; `observe` keeps it true.
     """
@@ -116,9 +114,7 @@ class BatchQueue:
     def pop(self, now: float, free: int = 1, streams: int = 1) -> list[Slice]:
         """The next micro-batch; empty when nothing waits. Jobs past their deadline go to `late` instead.
 
-        Args:
-            free: So many micro-batches can start now.
-            streams: So many run at once. The last items are divided evenly among them, so that they end together.
+        `free` micro-batches can start now, `streams` run at once: the last items are divided evenly, to end together.
         """
         for waiting in (self._small, self._large):
             self._sweep(waiting.buckets, now)

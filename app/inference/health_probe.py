@@ -1,7 +1,5 @@
 """Whether a model's device still works: requests show it, and where there are none, a tiny run of the probe's own.
-
-A long queue is no fault: the probe waits a bounded time, and then the last result stands.
-"""
+A long queue is no fault: the probe waits a bounded time, and then the last result stands."""
 
 import asyncio
 import threading

@@ -15,8 +15,7 @@ class ModelThreads:
     """One thread for loading, warming and running one model; with several streams, one more for each.
 
     The event loops on this machine go first, the ingress's above all: their work is short, and thousands of clients
-    may wait for it. Threads that a backend starts from one of these inherit its priority. Linux only, where niceness
-    belongs to a thread.
+    may wait for it. Threads that a backend starts from one of these inherit its priority. Linux only.
 
     Attributes:
         exclusive: For loading and exclusive runs: always the same thread, so that the backend reuses its own threads.

@@ -2,8 +2,7 @@
 
 `@serve.batch` closes a batch on its timer and only then waits for the model, so under load it would queue many
 small batches. The scheduler releases as many micro-batches as the model runs at once, plus a full one in reserve so
-that the model never waits for Python. It knows neither Ray nor the model.
-"""
+that the model never waits for Python. It knows neither Ray nor the model."""
 
 import asyncio
 import logging
@@ -23,11 +22,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class EncodeJob(Job):
-    """A job with its inputs and its results.
-
-    `rows` is (n, dimensions), filled as micro-batches finish; `errors` maps the index of a failed item; `inference_s`
-    is how long at least one of its micro-batches was running.
-    """
+    """A job with its inputs and results: `rows` is (n, dimensions), filled as micro-batches finish; `errors` are by the
+    index of a failed item; `inference_s` is how long at least one of its micro-batches was running."""
 
     inputs: Sequence[object] = ()
     dimensions: int = 0
@@ -74,13 +70,9 @@ class RunSlice(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Scheduler:
-    """Feeds the model from the queue.
+    """Feeds the model, which runs `streams` micro-batches at once, from the queue.
 
-    Args:
-        streams: Micro-batches that the model runs at once.
-        clock: Seconds; the queue's deadlines are on it.
-        ran: Called with the items and the seconds of each run.
-    """
+    The queue's deadlines are on `clock`; `ran` is called with the items and the seconds of each run."""
 
     queue: BatchQueue
     run: RunSlice
@@ -154,7 +146,12 @@ class Scheduler:
             job.end(ended)
         # The time of a batch that waited in reserve, or ran beside one that did, is not its own cost.
         in_turn = max(beside, len(self._busy)) < self.streams
-        self._observe(slices, seconds, seconds / (beside + 1) if in_turn else None)
+        lengths = [part.job.lengths[index] for part in slices for index in part.indices]
+        self.items_run += len(lengths)
+        self.batches_run += 1
+        self.ran(len(lengths), seconds)
+        if in_turn:
+            self.queue.observe(len(lengths) * self.queue.bucket(max(lengths)), seconds / (beside + 1))
         # The model is free: the next batch starts before this one's callers are served.
         self._pump()
         failed: list[tuple[EncodeJob, Slice, Vector | BaseException]] = []
@@ -168,14 +165,6 @@ class Scheduler:
         for job, part, result in failed:
             await self._isolate(job, part, result)
             job.settle(len(part.indices))
-
-    def _observe(self, slices: list[Slice], seconds: float, cost_s: float | None) -> None:
-        lengths = [part.job.lengths[index] for part in slices for index in part.indices]
-        self.items_run += len(lengths)
-        self.batches_run += 1
-        self.ran(len(lengths), seconds)
-        if cost_s is not None:
-            self.queue.observe(len(lengths) * self.queue.bucket(max(lengths)), cost_s)
 
     async def _isolate(self, job: EncodeJob, part: Slice, failure: Vector | BaseException) -> None:
         """A failed batch is run again item by item: one bad item costs its own caller only."""

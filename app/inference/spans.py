@@ -1,8 +1,6 @@
 """Spans of an encoder: one per request in a call, one per run of the model. None where traces are off.
 
-A run of the model serves many requests. Its span belongs to the oldest one's trace and is linked to the encoder's
-span of each request in it, and each of those is linked back to it.
-"""
+A run serves many requests. Its span belongs to the oldest one's trace; it and each request's span link to another."""
 
 import time
 from collections import Counter

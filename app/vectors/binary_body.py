@@ -1,8 +1,5 @@
-"""Ranks the rows of a binary `/similarity` body, which becomes a numpy matrix without a copy.
-
-The matrix is (1 + n, d): the query's row, then the candidates' rows. `app.vectors.similarity` checks that its numbers
-are finite, because it reads all of them anyway.
-"""
+"""Ranks the rows of a binary `/similarity` body, which becomes a numpy matrix without a copy: the query's row, then
+the candidates'. `app.vectors.similarity` checks that they are finite, because it reads all of them anyway."""
 
 import math
 import re

@@ -1,8 +1,7 @@
 """Quantizes float vectors as `sentence_transformers.quantize_embeddings` does, for API responses and corpora.
 
-The range of int8 and uint8 depends only on the number of dimensions and not on the batch, so that equal texts always
-get equal bytes. Numbers outside the range are clipped.
-"""
+The range of int8 and uint8 depends on the number of dimensions alone, so that equal texts always get equal bytes.
+Numbers outside the range are clipped."""
 
 import math
 from typing import Any, Literal

@@ -37,8 +37,7 @@ class RunOptions:
     """How a graph is run.
 
     Attributes:
-        streams: Runs at once, which share the threads, where the backend can. With one the model is compiled for
-            latency, with more for throughput.
+        streams: Runs at once, which share the threads, where the backend can; with one it is compiled for latency.
         latency_profile: Beside the throughput profile a small model gets a latency profile, for exclusive runs.
         may_choose: The backend was not named, so another one may run what this one can't.
     """

@@ -69,8 +69,7 @@ def _write(folder: Path, target: Path, options: dict[str, Any]) -> None:
         raise ModelUnavailable(f"its processing_kwargs name {', '.join(sorted(unknown))}, which this service ignores.")
     _prove(made, tokenizer, call, most)
     text = config.get_text_config()
-    same = (folder / "tokenizer.json").is_file() and _content(folder / "tokenizer.json") == _content(made)
-    if not same:
+    if not (folder / "tokenizer.json").is_file() or _content(folder / "tokenizer.json") != _content(made):
         made.save(str(target / "tokenizer.json"))
     facts = {
         "hidden": next(n for key in ("hidden_size", "hidden_dim") if (n := getattr(text, key, None))),
