@@ -70,9 +70,8 @@ class ClipModel:
 
 
 def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipModel:
-    """Load a CLIP in the transformers layout.
-
-    Raises ModelUnavailable if its weights are not available, it is no CLIP, or it fails its self-test."""
+    """Load a CLIP in the transformers layout. Raises ModelUnavailable if its weights are not available, it is no CLIP,
+    or it fails its self-test."""
     with loading(args.id):
         weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
         folder = weights.directory

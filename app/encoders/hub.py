@@ -44,9 +44,8 @@ def cached(model_id: str, revision: str | None) -> Path | None:
 
 
 def download(model_id: str, revision: str | None, *, allow_bin: bool, progress: bool) -> Path:
-    """Fetch a model into the hub cache.
-
-    Raises HubError if the hub can't be reached, or has no such model or revision in a format that may be read."""
+    """Fetch a model into the hub cache. Raises HubError if the hub can't be reached, or has no such model or revision
+    in a format that may be read."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 

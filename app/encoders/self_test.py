@@ -57,9 +57,8 @@ def images(size: tuple[int, int]) -> list[bytes]:
 
 
 def check(made: SelfTest, weights: Weights, info: ModelInfo, folder: Path) -> None:
-    """Compare a model's vectors with the shipped or recorded ones; if there are none, record these in `folder`.
-
-    Raises ModelUnavailable if they differ."""
+    """Compare a model's vectors with the shipped or recorded ones; if there are none, record these in `folder`. Raises
+    ModelUnavailable if they differ."""
     _sane(made, weights.id)
     file = folder / f"golden-{info.fingerprint}-{info.backend}-{info.precision}.json"
     wanted = shipped().get(name_of(weights, info.pooling, info.normalized)) or _recorded(file)

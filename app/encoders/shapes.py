@@ -1,7 +1,6 @@
-"""Which (batch, length) shapes the model runs in; pure arithmetic.
-
-A backend that builds kernels per shape must see few shapes, yet padding is work too. Lengths go up to the next
-grid value; a batch is cut into grid sizes where padding it would cost more than starting another run."""
+"""Which (batch, length) shapes the model runs in; pure arithmetic. A backend that builds kernels per shape must see few
+shapes, yet padding is work too. Lengths go up to the next grid value; a batch is cut into grid sizes where padding it
+would cost more than starting another run."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache

@@ -21,12 +21,10 @@ POOLING_FLAGS = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A module beside transformer and pooling, in order.
-
-    Kinds: `Dense` (with its folder and configuration), `LayerNorm`, `Normalize`, `Truncate` (to the second of
-    `features`); `Residual` before `Dense` adds its input, `Token` before any is of the tokens, ahead of the pooling.
-    `SkipPrompt` keeps the prompt's tokens out of the pooling: their mask is 2.
-    """
+    """A module beside transformer and pooling, in order. Kinds: `Dense` (with its folder and configuration),
+    `LayerNorm`, `Normalize`, `Truncate` (to the second of `features`); `Residual` before `Dense` adds its input,
+    `Token` before any is of the tokens, ahead of the pooling. `SkipPrompt` keeps the prompt's tokens out of the
+    pooling: their mask is 2."""
 
     kind: str
     folder: str = ""
@@ -41,10 +39,8 @@ SKIP_PROMPT = Step("SkipPrompt")
 def read_steps(
     directory: Path, listed: Modules, pooling: tuple[str, ...], width: int
 ) -> tuple[tuple[str, ...], list[Step], int]:
-    """The pooling, all other modules that make a difference, and the dimensions of the vectors.
-
-    `listed`: the modules behind the first, which makes vectors of `width`; `pooling`: empty where one of them says it.
-    """
+    """The pooling, all other modules that make a difference, and the dimensions of the vectors. `listed`: the modules
+    behind the first, which makes vectors of `width`; `pooling`: empty where one of them says it."""
     steps: list[Step] = []
     width *= len(pooling) or 1
     for kind, path in listed:

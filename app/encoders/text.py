@@ -32,7 +32,6 @@ def load_text_model(
     args: ModelArgs, *, threads: int, offline: bool, streams: int = 1, latency_profile: bool = False
 ) -> "TextModel":
     """Load a sentence-transformers or plain transformers model; `streams` and `latency_profile` as in `RunOptions`.
-
     Raises ModelUnavailable if its weights are not available, it is no model of this kind, or it fails its self-test."""
     with loading(args.id):
         weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
@@ -93,9 +92,8 @@ def load_text_model(
 
 class TextModel:
     """A tokenizer and the graph behind it. `lengths`: what texts are padded to, where shapes are fixed. `vocabulary`:
-    how many tokens the graph has vectors for; 0 if that is not known.
-
-    The tokenizer is thread-safe; `run` is called as a `Runner` is, and from no thread while `warm` is."""
+    how many tokens the graph has vectors for; 0 if that is not known. The tokenizer is thread-safe; `run` is called as
+    a `Runner` is, and from no thread while `warm` is."""
 
     def __init__(self, info: ModelInfo, tokenizer: Tokenizer, runner: Runner, pad_id: int, vocabulary: int = 0) -> None:
         self.info = info

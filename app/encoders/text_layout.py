@@ -41,9 +41,8 @@ class TextLayout:
 
 
 def text_layout(directory: Path, cache: Path) -> TextLayout:
-    """Read a directory. `cache`: for what transformers makes of it.
-
-    Raises ModelUnavailable if it needs a module that this service does not have, or a file is missing or damaged."""
+    """Read a directory. `cache`: for what transformers makes of it. Raises ModelUnavailable if it needs a module that
+    this service does not have, or a file is missing or damaged."""
     ((kind, path), *rest), way = modules(directory)
     folder, listed = directory / path, (directory / "modules.json").is_file()
     sentence, file = sentence_config(folder)

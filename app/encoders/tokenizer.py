@@ -1,6 +1,5 @@
-"""Texts -> token ids, straight through the `tokenizers` library; no padding, no tensors.
-
-Ids that a client sends must begin and end as this tokenizer's do: another's would give a meaningless vector."""
+"""Texts -> token ids, straight through the `tokenizers` library; no padding, no tensors. Ids that a client sends must
+begin and end as this tokenizer's do: another's would give a meaningless vector."""
 
 import json
 from collections.abc import Sequence
@@ -59,8 +58,7 @@ class Tokenizer:
 
     def __call__(self, texts: Sequence[str], prompt: str | None = None) -> list[TokenizedText]:
         """Texts -> ids, in order. `prompt`: before every text; None for the model's own default, "" for none."""
-        prefix = self._prompt if prompt is None else prompt
-        return self._tokenized(self._encode, texts, prefix)
+        return self._tokenized(self._encode, texts, prompt)
 
     def read(self, inputs: Sequence[TextInput]) -> list[TokenizedText | InvalidItem]:
         """One outcome per input, in order; only token ids can be wrong."""
@@ -92,9 +90,8 @@ class Tokenizer:
         if isinstance(one, TokenIds):
             return self._checked(one.ids)
         plain = Prompted(one) if isinstance(one, str) else one
-        prefix = self._prompt if plain.prompt is None else plain.prompt
         encode = self._encode if plain.cut == "end" else self._encode_from_end
-        return self._tokenized(encode, [plain.text], prefix)[0]
+        return self._tokenized(encode, [plain.text], plain.prompt)[0]
 
     def _checked(self, ids: Sequence[int]) -> TokenizedText | InvalidItem:
         begin, end = self._begin, self._end
@@ -110,7 +107,8 @@ class Tokenizer:
             return InvalidItem(f"{len(ids)} token ids; this model reads at most {self._max_tokens}.")
         return TokenizedText(ids=ids, truncated=False)
 
-    def _tokenized(self, encode: Any, texts: Sequence[str], prefix: str) -> list[TokenizedText]:
+    def _tokenized(self, encode: Any, texts: Sequence[str], prompt: str | None) -> list[TokenizedText]:
+        prefix = self._prompt if prompt is None else prompt
         whole = [prefix + text for text in texts] if prefix else list(texts)
         encodings = encode(whole) if sum(map(len, whole)) > FEW_CHARACTERS else [encode([text])[0] for text in whole]
         # What does not fit is kept aside as "overflowing", so its presence is the exact answer.
@@ -127,13 +125,12 @@ class Tokenizer:
 
 def _tokens(encoding: Any, text: str) -> list[Token]:
     places = [0, *accumulate(len(character.encode()) for character in text)]
+    parts = zip(encoding.ids, encoding.tokens, encoding.special_tokens_mask, encoding.offsets, strict=True)
     return [
         Token(id_, name, True, None, None)
         if special
         else Token(id_, text[start:stop], False, places[start], places[stop])
-        for id_, name, special, (start, stop) in zip(
-            encoding.ids, encoding.tokens, encoding.special_tokens_mask, encoding.offsets, strict=True
-        )
+        for id_, name, special, (start, stop) in parts
     ]
 
 

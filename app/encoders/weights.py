@@ -1,5 +1,4 @@
 """Where a model's files come from: a directory, the hub cache, a package, the hub. In that order. Nothing is loaded.
-
 Only safetensors count as weights, unless pytorch_model.bin is allowed; code from a repository never runs."""
 
 import hashlib
@@ -47,14 +46,13 @@ class Weights:
 def resolve(
     model_id: str, revision: str | None = None, offline: bool = False, allow_bin_weights: bool = False
 ) -> Weights:
-    """Find a model, downloading it only if it is nowhere on this machine.
+    """Find a model, downloading it only if it is nowhere on this machine. Raises ModelUnavailable if it is nowhere, or
+    not what it should be; the message says what was tried.
 
     Args:
         model_id: Hub id, short name, local directory, or the id of a model inside this package.
         revision: A hub revision; without one, whatever the cache has of the main branch.
         allow_bin_weights: Also take pytorch_model.bin, which torch reads with its `weights_only` loader.
-
-    Raises ModelUnavailable if it is nowhere, or is not what it should be; the message says what was tried.
     """
     id_ = ModelName(model_id).full
     tried: list[str] = []
@@ -85,9 +83,8 @@ def resolve(
 
 
 def pull(model_id: str, revision: str | None = None, allow_bin_weights: bool = False) -> Weights:
-    """Fetch a model from the hub into its cache, showing progress, so that a later start needs no network.
-
-    Raises ModelUnavailable if the hub did not give it; the message says why."""
+    """Fetch a model from the hub into its cache, showing progress, so that a later start needs no network. Raises
+    ModelUnavailable if the hub did not give it; the message says why."""
     id_ = ModelName(model_id).full
     try:
         return _download(id_, revision, allow_bin_weights, progress=True)

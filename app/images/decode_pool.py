@@ -1,6 +1,5 @@
-"""Decodes images in worker processes, so that a file that crashes its decoder fails no other request.
-
-Threads call the pool with one image each; a worker (`decode_worker`) serves one thread at a time."""
+"""Decodes images in worker processes, so that a file that crashes its decoder fails no other request. Threads call the
+pool with one image each; a worker (`decode_worker`) serves one thread at a time."""
 
 import logging
 import queue
@@ -21,7 +20,6 @@ from app.images.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
 
-_ATTEMPTS = 2
 _MAIN = """
 import sys
 sys.path[:] = {path!r}
@@ -47,7 +45,6 @@ def command(limits: Limits) -> Sequence[str]:
 @dataclass(slots=True, eq=False)
 class DecodePool:
     """A `Decoder`. Workers are started on demand and end with this process, or when the pool is garbage-collected.
-
     `size` bounds the workers, and thus the images and calling threads at a time; `limits` bound a worker's memory."""
 
     size: int
@@ -64,7 +61,7 @@ class DecodePool:
         """Raises the errors of `decode_crop`, and InvalidImage if the worker crashes or takes too long."""
         worker = self._idle.get()
         try:
-            for attempt in range(_ATTEMPTS):
+            for attempt in range(2):
                 if worker is not None and (attempt or worker.process.poll() is not None):
                     worker.end()
                     worker = None

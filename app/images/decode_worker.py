@@ -1,8 +1,6 @@
-"""The worker process that decodes images for `decode_pool`: its loop and its protocol.
-
-It isolates the service from crashes and exploits of decoders: it has no Ray, no model, no connection but its socket.
-Requests are pickled, because they come from the service itself; responses are not, because it reads untrusted files.
-"""
+"""The worker process that decodes images for `decode_pool`: its loop and its protocol. It isolates the service from
+crashes and exploits of decoders: it has no Ray, no model, no connection but its socket. Requests are pickled, because
+they come from the service itself; responses are not, because it reads untrusted files."""
 
 import gc
 import json
@@ -13,7 +11,7 @@ import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from app.config.args import Limits
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError
@@ -21,12 +19,12 @@ from app.images.decoder import DecodedImage, Decoder, decode_crop
 from app.images.preprocessing import Preprocessing
 from app.system.processes import die_with_parent
 
-DIGEST: Final = 32
-_SIZES: Final = struct.Struct("<QQ")
-_ERRORS: Final = {error.code: error for error in (InvalidImage, PayloadTooLarge)}
+DIGEST = 32
+_SIZES = struct.Struct("<QQ")
+_ERRORS = {error.code: error for error in (InvalidImage, PayloadTooLarge)}
 # The memory limit allows the largest picture in several copies (16 bits, alpha, rotated), plus a reserve.
-_BYTES_PER_PIXEL: Final = 32
-_RESERVE: Final = 512 * 2**20
+_BYTES_PER_PIXEL = 32
+_RESERVE = 512 * 2**20
 
 
 class Request(NamedTuple):
@@ -42,10 +40,8 @@ def send_request(to: socket.socket, request: Request, data: bytes) -> None:
 
 
 def receive_response(source: socket.socket, crop_size: int) -> DecodedImage:
-    """The result of a request, with a crop of so many bytes.
-
-    Raises the decoder's InvalidImage or PayloadTooLarge, EOFError if the worker has ended, ValueError for no response.
-    """
+    """The result of a request, with a crop of so many bytes. Raises the decoder's InvalidImage or PayloadTooLarge,
+    EOFError if the worker has ended, ValueError for no response."""
     failure, size = _SIZES.unpack(_receive(source, _SIZES.size))
     if failure:
         if size > 2**16:

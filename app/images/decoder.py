@@ -1,8 +1,7 @@
-"""Decodes image files to RGB within limits. No other module opens images.
-
-The format is sniffed and the size is read before Pillow sees any data. Pillow may then try only this format, and gets
-a file that is stripped to what the pixels need. Side effects on it: the plugins of these formats are loaded, and
-`Image.MAX_IMAGE_PIXELS` is raised (never lowered) if `Limits.image_pixels` allows more."""
+"""Decodes image files to RGB within limits. No other module opens images. The format is sniffed and the size is read
+before Pillow sees any data. Pillow may then try only this format, and gets a file that is stripped to what the pixels
+need. Side effects on it: the plugins of these formats are loaded, and `Image.MAX_IMAGE_PIXELS` is raised (never
+lowered) if `Limits.image_pixels` allows more."""
 
 import hashlib
 import io
@@ -66,12 +65,8 @@ def decode_crop(data: bytes, preprocessing: Preprocessing, limits: Limits, param
 
 
 def read_header(data: bytes, limits: Limits, *, param: str) -> ImageHeader:
-    """Read the format and size, and check them against the limits. No pixel is decoded.
-
-    Raises:
-        PayloadTooLarge: More bytes or pixels than `limits` allows.
-        InvalidImage: Not an image of an allowed format.
-    """
+    """Read the format and size, without decoding a pixel. Raises PayloadTooLarge beyond the `limits` of bytes or
+    pixels, InvalidImage if it is no image of an allowed format."""
     if len(data) > limits.image_bytes:
         raise PayloadTooLarge(f"The image has {len(data)} bytes; the limit is {limits.image_bytes}.", param)
     if not data:
@@ -94,11 +89,7 @@ def read_header(data: bytes, limits: Limits, *, param: str) -> ImageHeader:
 
 def decode(data: bytes, limits: Limits, *, param: str) -> Image.Image:
     """Decode to an upright RGB picture: first frame, transparency over white, 16 bits truncated to the upper 8.
-
-    Raises:
-        PayloadTooLarge: As `read_header`, or there is not enough memory for the pixels.
-        InvalidImage: As `read_header`, or the pixels can't be decoded.
-    """
+    Raises as `read_header`, also if there is not enough memory for the pixels, or they can't be decoded."""
     header = read_header(data, limits, param=param)
     if Image.MAX_IMAGE_PIXELS is not None and limits.image_pixels > Image.MAX_IMAGE_PIXELS:
         # Otherwise Pillow would warn about sizes that the operator has allowed.

@@ -1,6 +1,5 @@
-"""Fetches an image by URL: resolves the host, checks every address, and reads from a checked address within limits.
-
-The name is resolved once per redirect, and the connection goes to the address that was checked, so DNS rebinding has no
+"""Fetches an image by URL: resolves the host, checks every address, and reads from a checked address within limits. The
+name is resolved once per redirect, and the connection goes to the address that was checked, so DNS rebinding has no
 effect. Proxies and credentials from the environment are not used. Every network failure results in the same message, so
 that clients can't probe the network."""
 
@@ -14,7 +13,7 @@ from contextlib import suppress
 from dataclasses import InitVar, dataclass, field
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urljoin
 
 import httpcore
@@ -29,15 +28,15 @@ logger = logging.getLogger(__name__)
 
 Resolver = Callable[[str, int], Awaitable[Sequence[Address]]]
 
-_HEADERS: Final[dict[bytes | str, bytes | str]] = {
+_HEADERS: dict[bytes | str, bytes | str] = {
     "accept": "image/*",
     "accept-encoding": "identity",
     "user-agent": "ray-embedding-service",
     "connection": "close",
 }
-_REDIRECTS: Final = {301, 302, 303, 307, 308}
-_MAX_ADDRESSES: Final = 16  # per name; a name with more is rejected
-_MAX_ATTEMPTS: Final = 3  # addresses tried per name
+_REDIRECTS = {301, 302, 303, 307, 308}
+_MAX_ADDRESSES = 16  # per name; a name with more is rejected
+_MAX_ATTEMPTS = 3  # addresses tried per name
 
 
 class Budget:
@@ -78,12 +77,8 @@ class Fetcher:
         self._resolve = resolve or partial(_look_up, ThreadPoolExecutor(self.allowed.fetches, "resolve"))
 
     async def fetch(self, url: str, *, budget: Budget, param: str) -> bytes:
-        """The content of `url`, at most `limits.image_bytes`.
-
-        Raises:
-            InvalidImage: The URL is not allowed, or it could not be fetched in time.
-            PayloadTooLarge: The image, or all images of the request together, have too many bytes.
-        """
+        """The content of `url`, at most `limits.image_bytes`. Raises InvalidImage if the URL is not allowed, or not
+        fetched in time, PayloadTooLarge if the image, or all images of the request together, have too many bytes."""
         target = image_url.parse(url, self.allowed, param=param)
         try:
             async with asyncio.timeout(self.allowed.timeout_s), self._slots:

@@ -1,10 +1,11 @@
 """Reads image entries of a request: fetches, loads and decodes them in worker threads."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from app.config.args import Limits
 from app.dispatch.admission import AdmissionControl, image_units
@@ -57,17 +58,14 @@ class ImageReader:
     async def _decoded(
         self, entries: Sequence[object], preprocessing: Preprocessing, param: str, params: Sequence[str]
     ) -> list[DecodedImage | ServiceError]:
-        loop = asyncio.get_running_loop()
-        loading = [loop.run_in_executor(self.workers, self._load, *one) for one in zip(entries, params, strict=True)]
+        loading = [self._step(self._load, entry, of) for entry, of in zip(entries, params, strict=True)]
         files = await asyncio.gather(*loading)
         pixels, limit = sum(file[1] for file in files if isinstance(file, tuple)), self.limits.request_pixels
         if pixels > limit:
             raise PayloadTooLarge(f"The images have {pixels:,} pixels in total; at most {limit:,} per request.", param)
-        decoding = [
-            loop.run_in_executor(self.workers, self._decode, file, preprocessing, of)
-            for file, of in zip(files, params, strict=True)
-        ]
-        return await asyncio.gather(*decoding)
+        decoding = [self._step(self._decode, file, of, preprocessing) for file, of in zip(files, params, strict=True)]
+        outcomes: list[DecodedImage | ServiceError] = await asyncio.gather(*decoding)
+        return outcomes
 
     async def _fetch(self, entry: object, budget: Budget, param: str) -> object:
         """The content of a URL, or its error; other entries are returned unchanged."""
@@ -78,23 +76,20 @@ class ImageReader:
                 return error
         return entry
 
-    def _load(self, entry: object, param: str) -> tuple[bytes, int] | ServiceError:
-        """The file and the number of its pixels."""
-        if isinstance(entry, ServiceError):
-            return entry
+    async def _step(self, step: Callable[..., Any], found: object, *args: object) -> Any:
+        """What a step makes, in a thread, of what was found before; or the error that it raises, or was found."""
+        if isinstance(found, ServiceError):
+            return found
         try:
-            if not isinstance(entry, bytes):
-                entry = sources.load(entry, folder=self.folder, limits=self.limits, param=param)
-            return entry, read_header(entry, self.limits, param=param).pixels
+            return await asyncio.get_running_loop().run_in_executor(self.workers, step, found, *args)
         except ServiceError as error:
             return error
 
-    def _decode(
-        self, file: tuple[bytes, int] | ServiceError, preprocessing: Preprocessing, param: str
-    ) -> DecodedImage | ServiceError:
-        if isinstance(file, ServiceError):
-            return file
-        try:
-            return self.decoder(file[0], preprocessing, self.limits, param)
-        except ServiceError as error:
-            return error
+    def _load(self, entry: object, param: str) -> tuple[bytes, int]:
+        """The file and the number of its pixels."""
+        if not isinstance(entry, bytes):
+            entry = sources.load(entry, folder=self.folder, limits=self.limits, param=param)
+        return entry, read_header(entry, self.limits, param=param).pixels
+
+    def _decode(self, file: tuple[bytes, int], param: str, preprocessing: Preprocessing) -> DecodedImage:
+        return self.decoder(file[0], preprocessing, self.limits, param)

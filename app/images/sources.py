@@ -20,9 +20,8 @@ _ESCAPES = ((b"%2B", b"+"), (b"%2F", b"/"), (b"%3D", b"="), (b"%0D", b""), (b"%0
 
 
 def parse(entry: object, *, param: str) -> tuple[SourceKind, str]:
-    """Kind and value of an entry: a string, `{"path": ...}`, `{"url": ...}` or OpenAI's `{"image_url": ...}`.
-
-    Raises InvalidItem if the entry is something else."""
+    """Kind and value of an entry: a string, `{"path": ...}`, `{"url": ...}` or OpenAI's `{"image_url": ...}`. Raises
+    InvalidItem if the entry is something else."""
     match entry:
         case {"image_url": inner, **rest} if rest in ({}, {"type": "image_url"}):
             entry = {"url": inner} if isinstance(inner, str) else inner
@@ -48,8 +47,8 @@ def url_of(entry: object) -> str | None:
 
 
 def load(entry: object, *, folder: Path | None, limits: Limits, param: str) -> bytes:
-    """The bytes of an entry, at most `limits.image_bytes`. Reads files: do not call it in the event loop. Who fetches URLs
-    checks `url_of` first.
+    """The bytes of an entry, at most `limits.image_bytes`. Reads files: do not call it in the event loop. Before it,
+    who fetches URLs checks `url_of`.
 
     Raises:
         InvalidItem: The entry is not an image source.

@@ -1,8 +1,6 @@
-"""Which waiting items the model runs next: continuous batching for encoders, pure and clock-free.
-
-Whenever the model is free, `BatchQueue.pop` picks the oldest item and the batch that runs best with it. So batches grow
-while the model is busy. Items of small requests go before those of large ones, and share no batch with them.
-"""
+"""Which waiting items the model runs next: continuous batching for encoders, pure and clock-free. Whenever the model is
+free, `BatchQueue.pop` picks the oldest item and the batch that runs best with it. So batches grow while the model is
+busy. Items of small requests go before those of large ones, and share no batch with them."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -112,10 +110,8 @@ class BatchQueue:
         return waiting.items >= self.max_items or waiting.tokens >= self.max_tokens
 
     def pop(self, now: float, free: int = 1, streams: int = 1) -> list[Slice]:
-        """The next micro-batch; empty when nothing waits. Jobs past their deadline go to `late` instead.
-
-        `free` micro-batches can start now, `streams` run at once: the last items are divided evenly, to end together.
-        """
+        """The next micro-batch; empty when nothing waits. Jobs past their deadline go to `late` instead. `free`
+        micro-batches can start now, `streams` run at once: the last items are divided evenly, to end together."""
         for waiting in (self._small, self._large):
             self._sweep(waiting.buckets, now)
         waiting = self._next()

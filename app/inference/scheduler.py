@@ -1,8 +1,7 @@
-"""The scheduler in front of the model: items wait here, outside `@serve.batch`, until the model is free.
-
-`@serve.batch` closes a batch on its timer and only then waits for the model, so under load it would queue many
-small batches. The scheduler releases as many micro-batches as the model runs at once, plus a full one in reserve so
-that the model never waits for Python. It knows neither Ray nor the model."""
+"""The scheduler in front of the model: items wait here, outside `@serve.batch`, until the model is free. `@serve.batch`
+closes a batch on its timer and only then waits for the model, so under load it would queue many small batches. The
+scheduler releases as many micro-batches as the model runs at once, plus a full one in reserve so that the model never
+waits for Python. It knows neither Ray nor the model."""
 
 import asyncio
 import logging
@@ -62,7 +61,6 @@ class EncodeJob(Job):
 
 class RunSlice(Protocol):
     """Runs one slice, on slot 0 .. streams. What one slot is given in one turn of the event loop runs as one batch.
-
     `exclusive`: one item in a batch of its own; unless it is run again after a failure, nothing else runs now."""
 
     def __call__(self, part: Slice, slot: int = 0, *, exclusive: bool = False) -> Awaitable[Vector]: ...
@@ -70,9 +68,8 @@ class RunSlice(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Scheduler:
-    """Feeds the model, which runs `streams` micro-batches at once, from the queue.
-
-    The queue's deadlines are on `clock`; `ran` is called with the items and the seconds of each run."""
+    """Feeds the model, which runs `streams` micro-batches at once, from the queue. The queue's deadlines are on
+    `clock`; `ran` is called with the items and the seconds of each run."""
 
     queue: BatchQueue
     run: RunSlice
@@ -86,9 +83,8 @@ class Scheduler:
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def submit(self, job: EncodeJob, *, exclusive: bool = False) -> None:
-        """Return when every item of `job` has its row or its error.
-
-        `exclusive`: each runs in a batch of its own, past the queue: one of them may be why a replica ended."""
+        """Return when every item of `job` has its row or its error. `exclusive`: each runs in a batch of its own, past
+        the queue: one of them may be why a replica ended."""
         job.queued_at = self.clock()
         if not job.lengths:
             return

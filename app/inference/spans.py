@@ -1,6 +1,5 @@
-"""Spans of an encoder: one per request in a call, one per run of the model. None where traces are off.
-
-A run serves many requests. Its span belongs to the oldest one's trace; it and each request's span link to another."""
+"""Spans of an encoder: one per request in a call, one per run of the model. None where traces are off. A run serves
+many requests. Its span belongs to the oldest one's trace; it and each request's span link to another."""
 
 import time
 from collections import Counter

@@ -42,9 +42,8 @@ def rank_matrix(
 
 
 def matrix(body: NDArray[np.uint8], shape: tuple[int, int] | None, limits: Limits) -> Vector:
-    """(1 + n, d) float32. `shape`: of plain little-endian float32; None if the body is a NumPy file.
-
-    Raises InvalidRequest if the body is not a NumPy file, or its shape, length and type do not match."""
+    """(1 + n, d) float32. `shape`: of plain little-endian float32; None if the body is a NumPy file. Raises
+    InvalidRequest if the body is not a NumPy file, or its shape, length and type do not match."""
     if shape is None:
         return _npy_matrix(body, limits)
     _check_shape(shape, SHAPE, limits)

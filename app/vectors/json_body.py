@@ -1,7 +1,5 @@
-"""Ranks the vectors of a JSON `/similarity` body.
-
-It holds up to millions of numbers, so vectors go from orjson straight into numpy; pydantic validates only the options.
-"""
+"""Ranks the vectors of a JSON `/similarity` body. It holds up to millions of numbers, so vectors go from orjson
+straight into numpy; pydantic validates only the options."""
 
 from dataclasses import replace
 from typing import Any

@@ -73,9 +73,8 @@ class Runner(Protocol):
     note: str | None = None
 
     def __call__(self, *inputs: NDArray[Any], exclusive: bool = False) -> Vector:
-        """`Inputs` -> (n, dimensions), valid until the same thread's next call.
-
-        `exclusive`: nothing else runs now, so the latency profile is the better one."""
+        """`Inputs` -> (n, dimensions), valid until the same thread's next call. `exclusive`: nothing else runs now, so
+        the latency profile is the better one."""
 
     def warm(self, batches: Iterable[Inputs]) -> None:
         """Run each batch wherever its shape will run later, then free what only this needed. Nothing else runs."""

@@ -1,7 +1,6 @@
-"""Converted models on disk: their names, how they are made, how they are run.
-
-They are made in a child process, which gives back the 400 MB that torch and what it leaves behind take: a first start
-of the service ends as small as a later one."""
+"""Converted models on disk: their names, how they are made, how they are run. They are made in a child process, which
+gives back the 400 MB that torch and what it leaves behind take: a first start of the service ends as small as a later
+one."""
 
 import contextlib
 import hashlib
@@ -35,9 +34,8 @@ PRECISIONS = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
 
 @contextlib.contextmanager
 def converted(graph: Graph, cache: Path, precision: str) -> Iterator[Path]:
-    """A folder with the converted graph, made where need be; it may be gone afterwards.
-
-    Raises Unconvertible if it can't be converted, or the conversion is not the same as the original."""
+    """A folder with the converted graph, made where need be; it may be gone afterwards. Raises Unconvertible if it
+    can't be converted, or the conversion is not the same as the original."""
     folder = cache / key(graph)
     with contextlib.ExitStack() as scratch:
         # Another CPU may have proved it for other precisions.
@@ -129,9 +127,8 @@ def make(graph: Graph, folder: Path) -> None:
 
 
 def convert(graph: Graph, target: Path) -> None:
-    """Write the converted graph to `target` (an .xml, with its .bin beside it), in a child process.
-
-    Raises ModelUnavailable if the model's files can't be loaded or converted."""
+    """Write the converted graph to `target` (an .xml, with its .bin beside it), in a child process. Raises
+    ModelUnavailable if the model's files can't be loaded or converted."""
     logger.info("converting it for OpenVINO, once")
     try:
         arguments = json.dumps(asdict(graph)), str(target)

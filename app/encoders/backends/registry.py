@@ -20,9 +20,8 @@ LARGE_DECODER = 550_000_000
 
 
 def load(graph: Graph, options: RunOptions, backend: str) -> Runner:
-    """Load a graph with a named backend, or with torch where the backend was not named and can't run it well.
-
-    Raises ModelUnavailable if the backend's library is missing, or the model is not one that it can load."""
+    """Load a graph with a named backend, or with torch where the backend was not named and can't run it well. Raises
+    ModelUnavailable if the backend's library is missing, or the model is not one that it can load."""
     if backend == "torch" or not options.may_choose:
         return _load(graph, options, backend)
     if size := large_decoder(graph):

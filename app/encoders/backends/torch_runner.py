@@ -1,6 +1,5 @@
-"""The torch backend (GPU, and CPU without OpenVINO), and the modules that other backends convert.
-
-Only this and `torch_tracing` import torch, only they and `tokenizer_export` transformers."""
+"""The torch backend (GPU, and CPU without OpenVINO), and the modules that other backends convert. Only this and
+`torch_tracing` import torch, only they and `tokenizer_export` transformers."""
 
 import warnings
 from collections.abc import Iterable
@@ -73,9 +72,8 @@ class TorchRunner(Runner):
 
 
 def module(graph: Graph, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """The whole computation of a graph, on the CPU.
-
-    Raises ModelUnavailable if transformers can't load it, or the files lack weights that it needs."""
+    """The whole computation of a graph, on the CPU. Raises ModelUnavailable if transformers can't load it, or the files
+    lack weights that it needs."""
     # Progress bars, and warnings to transformers' own developers.
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()

@@ -1,7 +1,5 @@
-"""Makes a torch module of transformers one that can be traced once for all shapes and all precisions.
-
-Tracing keeps what was done with the example: decisions on shapes go, what half precision would spoil becomes a table.
-"""
+"""Makes a torch module of transformers one that can be traced once for all shapes and all precisions. Tracing keeps
+what was done with the example: decisions on shapes go, what half precision would spoil becomes a table."""
 
 import contextlib
 from collections.abc import Iterator
