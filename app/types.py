@@ -4,10 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from embeddings_client.types import InputType as InputType
-from embeddings_client.types import OutputType as OutputType
-from embeddings_client.types import SimilarityMetric as SimilarityMetric
-from embeddings_client.types import Vector as Vector
+from embeddings_client.types import *  # noqa: F403
 
 Modality = Literal["text", "image"]
 Cut = Literal["end", "start"]
@@ -85,6 +82,6 @@ class ReadOptions:
     field that holds it, for error messages."""
 
     prompt_name: str | None = None
-    input_type: InputType | None = None
+    input_type: InputType | None = None  # noqa: F405
     cut: Cut = "end"
     param: str = "promptName"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class ImageModel:
         self.profiles = runner.profiles
         self.preprocessing = preprocessing
         self._runner = runner
-        self._tokens = tokens
+        self._plan = partial(shapes.plan, length=tokens, fixed=runner.fixed_shapes)
 
     def run(self, pixels: Sequence[Vector], *, exclusive: bool = False) -> Vector:
         """(3, height, width) each -> (n, dimensions), rows in the order given."""
@@ -52,9 +53,6 @@ class ImageModel:
         most = max_batch if self._runner.fixed_shapes else 1
         sizes = sorted({padded for n in range(1, most + 1) for _, padded in self._plan(n)})
         self._runner.warm((np.zeros((size, 3, *self.preprocessing.output_size), np.float32),) for size in sizes)
-
-    def _plan(self, n: int) -> Sequence[tuple[int, int]]:
-        return shapes.plan(n, self._tokens, self._runner.fixed_shapes)
 
 
 @dataclass(frozen=True, slots=True)

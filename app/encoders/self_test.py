@@ -59,7 +59,9 @@ def images(size: tuple[int, int]) -> list[bytes]:
 def check(made: SelfTest, weights: Weights, info: ModelInfo, folder: Path) -> None:
     """Compare a model's vectors with the shipped or recorded ones; if there are none, record these in `folder`. Raises
     ModelUnavailable if they differ."""
-    _sane(made, weights.id)
+    for rows in (made.texts, made.images):
+        if rows is not None and not (np.isfinite(rows).all() and np.linalg.norm(rows, axis=1).all()):
+            raise ModelUnavailable(f"{weights.id} failed its self-test: it makes vectors that are zero or not finite.")
     file = folder / f"golden-{info.fingerprint}-{info.backend}-{info.precision}.json"
     wanted = shipped().get(name_of(weights, info.pooling, info.normalized)) or _recorded(file)
     if wanted is not None:
@@ -99,12 +101,6 @@ def _compare(made: SelfTest, wanted: SelfTest, id_: str) -> None:
                 f"{id_} failed its self-test: its vectors of known {kind}s are not the expected ones (cosine "
                 f"{cosine:.4f} instead of at least {LEAST_COSINE:g}; lengths off by {ratio:.1%})."
             )
-
-
-def _sane(made: SelfTest, id_: str) -> None:
-    for rows in (made.texts, made.images):
-        if rows is not None and not (np.isfinite(rows).all() and np.linalg.norm(rows, axis=1).all()):
-            raise ModelUnavailable(f"{id_} failed its self-test: it makes vectors that are zero or not finite.")
 
 
 def _recorded(file: Path) -> SelfTest | None:

@@ -21,10 +21,11 @@ POOLING_FLAGS = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A module beside transformer and pooling, in order. Kinds: `Dense` (with its folder and configuration),
-    `LayerNorm`, `Normalize`, `Truncate` (to the second of `features`); `Residual` before `Dense` adds its input,
-    `Token` before any is of the tokens, ahead of the pooling. `SkipPrompt` keeps the prompt's tokens out of the
-    pooling: their mask is 2."""
+    """A module beside transformer and pooling, in order.
+
+    Kinds: `Dense` (with its folder and configuration), `LayerNorm`, `Normalize`, `Truncate` (to the second of
+    `features`); `Residual` before `Dense` adds its input, `Token` before any is of the tokens, ahead of the pooling.
+    `SkipPrompt` keeps the prompt's tokens out of the pooling: their mask is 2."""
 
     kind: str
     folder: str = ""

@@ -54,7 +54,12 @@ def text_layout(directory: Path, cache: Path) -> TextLayout:
         if config is None:
             raise ModelUnavailable("The model has no config.json; fetch it again.")
         with reading(file):
-            first = _transformer(folder, cache, sentence, config)
+            modalities = sentence.get("modality_config") or {"text": TEXT}
+            if "message" in modalities or modalities["text"] != TEXT:
+                raise ModelUnavailable("The model reads chats, or gives another output than its last hidden state.")
+            first = pretrained(folder, cache, sentence)
+        most = min(first.max_tokens, _positions(folder, config))
+        first = replace(first, max_tokens=most if most < 2**20 else NO_END)
         if not listed:  # what sentence-transformers puts behind such a transformer
             with reading(folder / "config.json"):
                 causal = str((config.get("architectures") or [""])[0]).endswith("ForCausalLM")
@@ -79,15 +84,6 @@ def text_layout(directory: Path, cache: Path) -> TextLayout:
         similarity=similarity,
         note=" ".join(filter(None, (first.note, way))) or None,
     )
-
-
-def _transformer(folder: Path, cache: Path, sentence: dict[str, Any], config: dict[str, Any]) -> Pretrained:
-    modalities = sentence.get("modality_config") or {"text": TEXT}
-    if "message" in modalities or modalities["text"] != TEXT:
-        raise ModelUnavailable("The model reads chats, or gives another output than its last hidden state.")
-    found = pretrained(folder, cache, sentence)
-    most = min(found.max_tokens, _positions(folder, config))
-    return replace(found, max_tokens=most if most < 2**20 else NO_END)
 
 
 def _positions(folder: Path, config: dict[str, Any]) -> int:

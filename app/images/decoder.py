@@ -1,7 +1,8 @@
-"""Decodes image files to RGB within limits. No other module opens images. The format is sniffed and the size is read
-before Pillow sees any data. Pillow may then try only this format, and gets a file that is stripped to what the pixels
-need. Side effects on it: the plugins of these formats are loaded, and `Image.MAX_IMAGE_PIXELS` is raised (never
-lowered) if `Limits.image_pixels` allows more."""
+"""Decodes image files to RGB within limits. No other module opens images.
+
+The format is sniffed and the size is read before Pillow sees any data. Pillow may then try only this format, and gets
+a file that is stripped to what the pixels need. Side effects on it: the plugins of these formats are loaded, and
+`Image.MAX_IMAGE_PIXELS` is raised (never lowered) if `Limits.image_pixels` allows more."""
 
 import hashlib
 import io

@@ -133,15 +133,13 @@ class Fetcher:
     async def _read(self, response: httpcore.Response, budget: Budget, param: str) -> bytes:
         limit = self.limits.image_bytes
         declared = _header(response, b"content-length")
-        chunks: list[bytes] = []
-        size = 0
+        body = bytearray()
         async for chunk in response.aiter_stream():
-            size += len(chunk)
-            if size > limit or (declared.isdigit() and int(declared) > limit):
+            body += chunk
+            if len(body) > limit or (declared.isdigit() and int(declared) > limit):
                 raise PayloadTooLarge(f"The image has too many bytes; at most {limit:,} are allowed.", param)
             budget.take(len(chunk), param)
-            chunks.append(chunk)
-        return b"".join(chunks)
+        return bytes(body)
 
 
 class _Pinned(httpcore.AsyncNetworkBackend):

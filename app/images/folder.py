@@ -1,7 +1,8 @@
-"""Reads files whose paths come from clients, strictly from beneath one folder, which may itself be a link. Every path
-component is opened relative to its parent and without following links, also those that lead inside. So the file that is
-checked is the file that is read, even if the tree changes in between. A hard link can't be distinguished from its file:
-whoever may write into the folder decides on its content."""
+"""Reads files whose paths come from clients, strictly from beneath one folder, which may itself be a link.
+
+Every path component is opened relative to its parent and without following links, also those that lead inside. So the
+file that is checked is the file that is read, even if the tree changes in between. A hard link can't be distinguished
+from its file: whoever may write into the folder decides on its content."""
 
 import os
 import stat

@@ -47,8 +47,7 @@ def url_of(entry: object) -> str | None:
 
 
 def load(entry: object, *, folder: Path | None, limits: Limits, param: str) -> bytes:
-    """The bytes of an entry, at most `limits.image_bytes`. Reads files: do not call it in the event loop. Before it,
-    who fetches URLs checks `url_of`.
+    """The bytes of an entry, at most `limits.image_bytes`; it may read a file. Who fetches URLs checks `url_of` before.
 
     Raises:
         InvalidItem: The entry is not an image source.

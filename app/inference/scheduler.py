@@ -1,7 +1,8 @@
-"""The scheduler in front of the model: items wait here, outside `@serve.batch`, until the model is free. `@serve.batch`
-closes a batch on its timer and only then waits for the model, so under load it would queue many small batches. The
-scheduler releases as many micro-batches as the model runs at once, plus a full one in reserve so that the model never
-waits for Python. It knows neither Ray nor the model."""
+"""The scheduler in front of the model: items wait here, outside `@serve.batch`, until the model is free.
+
+`@serve.batch` closes a batch on its timer and only then waits for the model, so under load it would queue many
+small batches. The scheduler releases as many micro-batches as the model runs at once, plus a full one in reserve so
+that the model never waits for Python. It knows neither Ray nor the model."""
 
 import asyncio
 import logging

@@ -56,12 +56,9 @@ class EncoderSpans:
         if tracer is None or not self._of_inputs:
             yield
             return
-        spans: dict[str, Span] = {}
-        for part in slices:
-            of_inputs = self._of_inputs.get(part.job)
-            for index in part.indices if of_inputs else ():
-                if of_inputs and (span := of_inputs[index]) is not None:
-                    spans[span.traceparent] = span
+        known = [part for part in slices if part.job in self._of_inputs]
+        found = [self._of_inputs[part.job][index] for part in known for index in part.indices]
+        spans = {span.traceparent: span for span in found if span is not None}
         # The items of a failed batch run once more, each by itself, with spans of their own.
         links = list(spans)
         batch = tracer.begin("batch", "internal", links[0], links) if links else None

@@ -119,7 +119,7 @@ WHAT_MAY: Final = [
     M("addresses pinned", "app/images/fetcher.py", "network_backend=pinned", "network_backend=self.backend", "tests/unit/images/test_fetcher.py"),
     M("redirects checked", "app/images/fetcher.py", "            addresses = await self._addresses(target)\n", "            addresses = await self._addresses(target) if _ == 0 else await self._resolve(str(target.host), 0)\n", "tests/unit/images/test_fetcher.py"),
     M("redirects end", "app/images/fetcher.py", "range(self.allowed.redirects + 1)", "range(1000)", "tests/unit/images/test_fetcher.py"),
-    M("bytes of a URL", "app/images/fetcher.py", "if size > limit or (declared.isdigit() and int(declared) > limit):", "if False:", "tests/unit/images/test_fetcher.py"),
+    M("bytes of a URL", "app/images/fetcher.py", "if len(body) > limit or (declared.isdigit() and int(declared) > limit):", "if False:", "tests/unit/images/test_fetcher.py"),
     M("bytes of all URLs", "app/images/fetcher.py", "            budget.take(len(chunk), param)\n", "", "tests/unit/images/test_fetcher.py"),
     M("time of a URL", "app/images/fetcher.py", "asyncio.timeout(self.allowed.timeout_s)", "asyncio.timeout(None)", "tests/unit/images/test_fetcher.py"),
     M("one wording", "app/images/fetcher.py", 'InvalidImage("No image can be fetched from this URL.", param)', "InvalidImage(str(reason), param)", "tests/unit/images/test_fetcher.py"),

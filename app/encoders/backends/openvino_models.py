@@ -1,6 +1,5 @@
-"""Converted models on disk: their names, how they are made, how they are run. They are made in a child process, which
-gives back the 400 MB that torch and what it leaves behind take: a first start of the service ends as small as a later
-one."""
+"""Converted models on disk: their names, how they are made (in a child process, which gives back the 400 MB that torch
+and what it leaves behind take), how they are run."""
 
 import contextlib
 import hashlib
