@@ -78,8 +78,7 @@ def download(model_id: str, revision: str | None, *, allow_bin: bool, progress: 
 
 
 def _has(names: list[str], suffix: str) -> bool:
-    stems = ("model", "pytorch_model")
-    return any(name.endswith(suffix) and name.rsplit("/", 1)[-1].startswith(stems) for name in names)
+    return any(name.endswith(suffix) and Path(name).name.startswith(("model", "pytorch_model")) for name in names)
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:

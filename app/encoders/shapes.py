@@ -46,8 +46,6 @@ def fine_lengths(max_length: int) -> tuple[int, ...]:
 @lru_cache(maxsize=4096)
 def pieces(n: int, length: int) -> tuple[tuple[int, int], ...]:
     """`n` rows of `length` tokens as runs: (rows, padded rows) each, cheapest in padded tokens and starts."""
-    if n <= 0:
-        return ()
     whole, rest = divmod(n, BATCHES[-1])
     # best[k]: least cost of k rows and the size of its first run.
     best: list[tuple[int, int]] = [(0, 0)]

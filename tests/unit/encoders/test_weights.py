@@ -49,7 +49,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sha = write_model(folder / "model", b"packaged")
     (folder / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(str(folder.parent))
-    monkeypatch.setitem(weights.PACKAGED, MINILM, ("shipped_model", "model", sha))
+    monkeypatch.setitem(weights.PACKAGED, MINILM, ("shipped_model", sha))
     yield folder / "model"
     sys.modules.pop("shipped_model", None)
 
