@@ -22,7 +22,8 @@ from app.schemas.similarity import MatrixOptions
 from app.service.embedding_service import EmbeddingService
 from app.telemetry.registry import Registry
 from app.types import SimilarityMetric, Vector
-from app.vectors.ranking import rank_json, rank_matrix
+from app.vectors.binary_body import rank_matrix
+from app.vectors.json_body import rank_json
 from app.vectors.similarity import Ranking, rank
 from tests.support.service_fakes import FakeEncoder, service_of
 
