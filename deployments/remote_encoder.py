@@ -14,8 +14,8 @@ from app.config.args import Limits, ModelArgs
 from app.dispatch.adaptive_timeout import AdaptiveTimeout
 from app.dispatch.admission import IMAGE_UNITS, TOKEN_CHARACTERS, AdmissionControl, image_units, text_units
 from app.dispatch.coalescer import Coalescer
-from app.dispatch.pending import Pending
 from app.dispatch.replica_liveness import ReplicaLiveness
+from app.dispatch.request_queue import Pending
 from app.dispatch.retry import ReplicaLost, Retrier, RetryBudget
 from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.images.preprocessing import Preprocessing

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from app.config.args import Limits
 from app.schemas.similarity import MatrixOptions
 from app.types import SimilarityMetric, Vector
-from app.vectors.ranking import rank_json, rank_matrix
+from app.vectors.binary_body import rank_matrix
+from app.vectors.json_body import rank_json
 from app.vectors.similarity import Ranking, rank
 from deployments.telemetry import reporter
 

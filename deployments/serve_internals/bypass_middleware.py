@@ -6,7 +6,7 @@ it skips of Serve, and what stands for that here, is in SECURITY.md, "What the b
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, ClassVar, Final
 
-from app.api.wire.path import plain_path
+from app.api.route import plain_path
 from app.dispatch.load_shedding import LoadShedder
 from app.telemetry.metrics import CLIENT_LEFT, OTHER
 from deployments.serve_internals.accounting import ReplicaAccounting
