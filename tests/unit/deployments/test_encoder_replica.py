@@ -1,6 +1,5 @@
-import gc
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -106,7 +105,7 @@ class Replica(EncoderReplica):
 
 
 @pytest.fixture
-def _without_serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _without_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     module = "deployments.encoder_replica"
     monkeypatch.setattr(f"{module}.replica_name", lambda: "r1")
     monkeypatch.setattr(f"{module}.reporter", lambda: SimpleNamespace(registry=Registry()))
@@ -114,9 +113,6 @@ def _without_serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(f"{module}.{name}", lambda *_: None)
     check = "_BatchQueue._warn_if_max_batch_size_exceeds_max_ongoing_requests"
     monkeypatch.setattr(f"ray.serve.batching.{check}", lambda self: None)
-    monkeypatch.setattr("ray.serve.batching._BatchQueue.__del__", lambda self: None)
-    yield
-    gc.collect()
 
 
 @pytest.mark.usefixtures("_without_serve")
