@@ -49,10 +49,16 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    """A file or a socket that was left open warns when it is collected, which fails a test: one of its own module, and
-    not whichever runs, some other time."""
+    """A file or a socket that was left open warns when it is collected, which fails the test that runs: never one of
+    another module."""
     yield
     if nextitem is None or nextitem.path != item.path:
+        _collect()
+
+
+def _collect() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
 
 
@@ -137,6 +143,4 @@ def oracle() -> Oracle:
 def forgotten_clients() -> Iterator[None]:
     """Some libraries' clients are never closed: their sockets end here, and not in the middle of another test."""
     yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    _collect()
