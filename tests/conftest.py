@@ -41,6 +41,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_place)
 
 
+def pytest_collection_finish() -> None:
+    """What the imports made is looked at no more: the collections below cost little."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """A file or a socket that was left open warns when it is collected, which fails the test that runs: never one of
+    another module."""
+    yield
+    if nextitem is None or nextitem.path != item.path:
+        _collect()
+
+
+def _collect() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
 def _folder(item: pytest.Item) -> str:
     return item.path.relative_to(HERE).parts[0]
 
@@ -90,6 +111,8 @@ def service(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Ite
         ingress=two,
         image_folder=str(image_folder),
         model_aliases={"text-embedding-3-small": "all-MiniLM-L6-v2"},
+        # What a busy machine refuses or gives up is other services' to show.
+        limits={"queue_s": 600, "deadline_s": 600},
         # A slower look-up counts as a miss, and a busy machine is slow: what was stored must be found here.
         cache={"deadline_ms": 5000},
     )
@@ -99,7 +122,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Ite
 
 @pytest.fixture
 def client(service: RunningService) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=service.url, timeout=60) as client:
+    with httpx.Client(base_url=service.url, timeout=300) as client:
         yield client
 
 
@@ -120,6 +143,4 @@ def oracle() -> Oracle:
 def forgotten_clients() -> Iterator[None]:
     """Some libraries' clients are never closed: their sockets end here, and not in the middle of another test."""
     yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    _collect()

@@ -106,7 +106,8 @@ async def _gather(calls: "dict[int, Coroutine[Any, Any, T]]") -> dict[int, T]:
         [(number, call)] = calls.items()
         return {number: await call}
     tasks = [asyncio.ensure_future(call) for call in calls.values()]
-    await asyncio.wait(tasks)
+    if tasks:  # none of a request of which nothing could be read
+        await asyncio.wait(tasks)
     for task in tasks:
         task.cancelled() or task.exception()  # all are seen: asyncio would tell of the others' in the log
     return {number: task.result() for number, task in zip(calls, tasks, strict=True)}

@@ -16,6 +16,7 @@ from app.corpus.model import CorpusModel, load_model
 from app.corpus.run import CorpusOptions, embed_corpus, in_process
 from app.types import Vector
 from loadtests.running import RunningService
+from tests.support.caching import both_write
 
 # Every shape of a batch is run once before the first.
 SMALL = ModelArgs(id=DEFAULT_TEXT_MODEL, batch_size=8, batch_tokens=512)
@@ -24,6 +25,7 @@ SMALL = ModelArgs(id=DEFAULT_TEXT_MODEL, batch_size=8, batch_tokens=512)
 def test_what_was_written_is_what_the_service_answers(
     service: RunningService, client: httpx.Client, tmp_path: Path
 ) -> None:
+    both_write(client)
     model = load_model(SMALL, "text", 1, True)
     texts, written, answer = warmed(service, client, model, tmp_path)
     assert (answer["cached"], answer["cacheHits"], answer["truncated"]) == (True, 21, [20])

@@ -3,35 +3,26 @@
 import asyncio
 import json
 import random
-import time
 import uuid
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
 import numpy as np
 
-from app.config.args import Limits
 from loadtests.http_load import closed_loop
-from loadtests.running import RunningService, wait_for
+from loadtests.running import RunningService
+from tests.support.holding import all_wait, held
 from tests.support.oracle import Oracle
 from tests.support.samples import batches_of
 
-MOST_CLIENTS, MEASURED = 64, 32
+CLIENTS = 64
 
 
 def at_once(service: RunningService, requests: list[list[str]]) -> list[list[Any]]:
-    """Every list of texts as a request, as many at a time as are a third of what may wait; the vectors of each."""
-    largest = max(requests, key=lambda texts: sum(map(len, texts)))
-    fresh = [[f"{uuid.uuid4()} {text}" for text in largest] for _ in range(max(1, MEASURED // len(largest)))]
-    began = time.monotonic()
-    for texts in fresh:
-        httpx.post(f"{service.url}/embed/text", json={"texts": texts}, timeout=60).raise_for_status()
-    a_second = sum(map(len, fresh)) / (time.monotonic() - began)
-    mean = sum(map(len, requests)) / len(requests)
-    clients = min(MOST_CLIENTS, max(4, round(Limits().queue_s * a_second / mean / 3)))
+    """Every list of texts as a request, many at a time; the vectors of each."""
     bodies = [json.dumps({"texts": texts}).encode() for texts in requests]
-    answers = asyncio.run(closed_loop("127.0.0.1", service.port, "/embed/text", bodies, clients))
+    answers = asyncio.run(closed_loop("127.0.0.1", service.port, "/embed/text", bodies, CLIENTS))
     assert Counter(answer.status for answer in answers) == {200: len(requests)}
     return [json.loads(answer.body)["embeddings"] for answer in answers]
 
@@ -39,7 +30,7 @@ def at_once(service: RunningService, requests: list[list[str]]) -> list[list[Any
 def test_every_vector_is_right_and_in_order(service: RunningService, oracle: Oracle) -> None:
     rng = random.Random(7)
     words = ["river", "stone", "light", "paper", "engine", "garden", "winter", "music", "bread", "ocean"]
-    texts = [f"{i} " + " ".join(rng.choices(words, k=rng.randint(1, 60))) for i in range(900)]
+    texts = [f"{i} " + " ".join(rng.choices(words, k=rng.randint(1, 60))) for i in range(400)]
     requests, rest = [], list(texts)
     while rest:
         size = rng.choice([1, 1, 2, 3, 5, 8, 17, 40])
@@ -54,17 +45,13 @@ def test_every_vector_is_right_and_in_order(service: RunningService, oracle: Ora
 
 
 def test_batches_grow_while_the_model_is_busy(service: RunningService) -> None:
-    # Texts that the model takes far longer for than the road to it, on any machine; at most eight of them are one run.
-    filler = "the committee discussed at length how the old harbour might be used again in the coming years " * 5
-    bodies = [json.dumps({"texts": [f"{uuid.uuid4()} {filler}"]}).encode() for _ in range(1 + 2 * MOST_CLIENTS)]
-
-    def counts_after(bodies: list[bytes], items: int) -> tuple[int, int]:
-        answers = asyncio.run(closed_loop("127.0.0.1", service.port, "/embed/text", bodies, MOST_CLIENTS))
-        assert Counter(answer.status for answer in answers) == {200: len(bodies)}
-        # Each ingress hears the encoder's counts once a second.
-        found: tuple[int, int] = wait_for(lambda: (now := batches_of(service))[0] >= items + len(bodies) and now)
-        return found
-
-    items, batches = counts_after(bodies[:1], batches_of(service)[0])
-    more_items, more_batches = counts_after(bodies[1:], items)
+    items, batches = batches_of(service)
+    with ThreadPoolExecutor(1) as thread:
+        # Busy for as long as all of them take to come.
+        with held(service.named("TextEncoder")):
+            answers = thread.submit(at_once, service, [[str(uuid.uuid4())] for _ in range(CLIENTS)])
+            all_wait(service, CLIENTS)
+        answers.result()
+    more_items, more_batches = batches_of(service)
+    assert more_items == items + CLIENTS
     assert (more_items - items) / (more_batches - batches) > 3

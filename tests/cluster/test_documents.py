@@ -52,7 +52,7 @@ def test_it_runs_and_prints_what_the_document_shows(block: Block, service: Runni
         pytest.skip(f"needs {missing[0]}")
     code = block.code.replace("localhost:3000", f"127.0.0.1:{service.port}")
     command = ["bash", "-c", SHELL + code] if block.language == "sh" else [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     if block.language == "sh":
         answers = [json.loads(line) for line in done.stdout.splitlines() if line]

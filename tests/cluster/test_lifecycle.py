@@ -1,5 +1,7 @@
 """Start, stop, and what is left of a service that runs with this test's own settings."""
 
+import os
+import re
 import signal
 import socket
 import subprocess
@@ -7,6 +9,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from app.local.service_folder import log_folder
@@ -18,7 +21,7 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def serves(service: RunningService) -> None:
-    answer = httpx.post(f"{service.url}/embed/text", json={"texts": ["hello"]}, timeout=30)
+    answer = httpx.post(f"{service.url}/embed/text", json={"texts": ["hello"]}, timeout=300)
     assert answer.status_code == 200, f"{answer.text} {answer.headers}"
     assert answer.json()["dimensions"] == 384
 
@@ -34,8 +37,8 @@ def test_ctrl_c_ends_every_process_and_leaves_no_port(service: RunningService) -
     leaves_nothing(service, open_ports)
     assert service.process.returncode == 0
     assert service.reader is not None
-    service.reader.join(10)
-    assert "   0.0 s  Python packages: loading\n" in service.lines
+    service.reader.join(300)
+    assert any(line.endswith(" s  Python packages: loading\n") for line in service.lines)
     assert any(line.endswith(f" s  {MINILM}: ready\n") for line in service.lines)
     assert service.output().endswith("\nStopping …\nStopped.\n")  # nothing of Ray's
     logs = log_folder(service.port, clean_environment())
@@ -51,7 +54,7 @@ def test_the_port_of_a_service_that_works_is_not_taken_from_it(service: RunningS
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 1
     assert f"Port {service.port} is taken by a service that works: haproxy (pid " in done.stdout
@@ -60,19 +63,19 @@ def test_the_port_of_a_service_that_works_is_not_taken_from_it(service: RunningS
 
 
 def test_what_does_not_fit_is_refused_before_ray_starts(tmp_path: Path) -> None:
-    model = {"id": MINILM, "autoscaling": {"min_replicas": 600, "max_replicas": 600}}
+    model = {"id": MINILM, "autoscaling": {"min_replicas": 6000, "max_replicas": 6000}}
     done = subprocess.run(
         [sys.executable, "-m", "app", "--config", str(write_config(tmp_path, text_models=[model]))],
         env=clean_environment(PORT=str(ports.free(1)[0])),
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     assert len(lines) == 3, done.stdout  # who may use it, the first step, and this
-    assert lines[2].startswith("The service needs 180.7 CPUs, there are ")
+    assert lines[2].startswith("The service needs 1800.7 CPUs, there are ")
     assert done.stderr == ""
 
 
@@ -85,11 +88,12 @@ def test_port_in_use_names_the_holder_and_what_to_do(tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
     assert done.returncode == 1
-    assert f"Port {port} is taken by python" in done.stdout
-    assert f"PORT={port + 1} make serve" in done.stdout
+    assert f"Port {port} is taken by {psutil.Process().name()} (pid {os.getpid()})" in done.stdout
+    [other] = re.findall(r"PORT=(\d+) make serve", done.stdout)
+    assert int(other) != port
 
 
 @pytest.mark.parametrize(
@@ -107,7 +111,7 @@ def test_bad_settings_are_named_and_nothing_starts(variables: dict[str, str], wo
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 2
     assert words.lower() in done.stderr.lower()

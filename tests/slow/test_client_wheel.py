@@ -52,7 +52,7 @@ print(json.dumps(said))
 
 def run(*command: str | Path) -> str:
     """What it prints; from no folder of ours, and (`-I`) with no path of ours."""
-    done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -11,18 +11,18 @@ import pytest
 
 from loadtests.running import wait_for
 from tests.support.corpus_fakes import written
-from tests.support.corpus_runs import PART, ROWS, refused, running, started, write_source
+from tests.support.corpus_runs import END_S, PART, ROWS, refused, running, started, write_source
 
 
 def test_a_killed_driver_leaves_no_process_and_the_next_run_embeds_the_rest(tmp_path: Path) -> None:
     source, out = write_source(tmp_path), tmp_path / "out"
     with running(source, out) as first:
-        started(first)
         [driver] = wait_for(lambda: first.named("--here"), what="the driver")
+        started(first)
         driver.send_signal(signal.SIGKILL)
         reader = threading.Thread(target=first.process.communicate, daemon=True)
         reader.start()
-        wait_for(lambda: not first.processes(), 60, "the end of every process")
+        wait_for(lambda: not first.processes(), what="the end of every process")
         reader.join(30)  # before its pipes are closed
     before = first.parts()
     assert 2 <= len(before) < ROWS // PART - 4
@@ -39,12 +39,24 @@ def test_a_killed_driver_leaves_no_process_and_the_next_run_embeds_the_rest(tmp_
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("flags", "status", "words"),
     [
-        (("--dimensions", "385"), "makes vectors of 384 dimensions, not 385"),
-        (("--num-gpus", "64"), "No node has"),
+        (("--dimensions", "385"), 2, "makes vectors of 384 dimensions, not 385"),
+        (("--num-gpus", "64"), 2, "No node has"),
+        (("--model", "nobody/none"), 1, "No weights for model 'nobody/none'"),
     ],
 )
-def test_what_cant_be_done_is_told_in_a_line(flags: tuple[str, ...], words: str, tmp_path: Path) -> None:
+def test_what_cant_be_done_is_told_in_a_line(flags: tuple[str, ...], status: int, words: str, tmp_path: Path) -> None:
     with running(write_source(tmp_path), tmp_path / "out", *flags) as run:
-        refused(run, 2, words)
+        refused(run, status, words)
+
+
+def test_strict_ends_with_the_reason(tmp_path: Path) -> None:
+    source = write_source(tmp_path)
+    source.write_text("{bad\n" + source.read_text())
+    with running(source, tmp_path / "out", "--strict") as run:
+        _, err = run.process.communicate(timeout=END_S)
+        wait_for(lambda: not run.processes(), what="the end of every process")
+    assert run.process.returncode == 1
+    assert "in.jsonl, row 1: not valid JSON" in err
+    assert "Traceback" not in err

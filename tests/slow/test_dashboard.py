@@ -25,7 +25,7 @@ def loaded(service: RunningService) -> Iterator[None]:
     over = threading.Event()
 
     def ask() -> None:
-        with httpx.Client(base_url=service.url, timeout=30) as client:
+        with httpx.Client(base_url=service.url, timeout=300) as client:
             while not over.is_set():
                 client.post("/embed/text", json={"texts": [*workloads.mid(3), "known"]})
                 client.post("/embed/image", json={"images": [workloads.data_uri(workloads.jpegs(1, (64, 64))[0])]})
@@ -54,8 +54,8 @@ def empty(server: Prometheus) -> list[str]:
 
 def test_no_panel_is_empty(service: RunningService) -> None:
     with loaded(service), prometheus.scraping(f"127.0.0.1:{service.port}") as server:
-        wait_for(lambda: server.scrapes() >= 12, 120, "twelve scrapes")
-        wait_for(lambda: not empty(server), 60, "numbers in every panel")
+        wait_for(lambda: server.scrapes() >= 12, what="twelve scrapes")
+        wait_for(lambda: not empty(server), what="numbers in every panel")
         [ready] = server.query("sum by (deployment) (embedding_replicas{deployment='Ingress'})")
         assert ready["value"][1] == "2"
         # Such an answer is what the check takes for empty.

@@ -19,7 +19,7 @@ TEXTS = [f"LlamaIndex reads page {i}." for i in range(25)]  # it sends ten at on
 
 def embedding(service: RunningService, **options: Any) -> OpenAIEmbedding:
     return OpenAIEmbedding(
-        api_base=f"{service.url}/v1", api_key="none", max_retries=0, embed_batch_size=10, timeout=60, **options
+        api_base=f"{service.url}/v1", api_key="none", max_retries=0, embed_batch_size=10, timeout=300, **options
     )
 
 

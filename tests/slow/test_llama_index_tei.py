@@ -15,7 +15,7 @@ TEXTS = [f"LlamaIndex reads chapter {i}." for i in range(25)]  # it sends ten at
 
 
 def embedding(service: RunningService) -> TextEmbeddingsInference:
-    return TextEmbeddingsInference(model_name="all-MiniLM-L6-v2", base_url=service.url, timeout=60)
+    return TextEmbeddingsInference(model_name="all-MiniLM-L6-v2", base_url=service.url, timeout=300)
 
 
 def test_texts_and_queries(service: RunningService, oracle: Oracle) -> None:

@@ -10,8 +10,8 @@ from loadtests.running import ROOT, RunningService, clean_environment
 
 def load(service: RunningService, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "loadtests.load", "--host", service.url, "--out", str(out), "--shape", "spike"]
-    argv += ["--users", "6", "--length", "6", "--allow-p50-ms", "60000", "--allow-p99-ms", "60000", *options]
-    return subprocess.run(argv, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=240)
+    argv += ["--users", "6", "--length", "15", "--allow-p50-ms", "60000", "--allow-p99-ms", "60000", *options]
+    return subprocess.run(argv, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=600)
 
 
 def requests(out: Path) -> dict[str, tuple[int, int]]:

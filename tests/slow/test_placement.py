@@ -14,7 +14,7 @@ def test_encoders_where_the_gpus_are_and_nothing_else_there() -> None:
         env=clean_environment(RAY_USAGE_STATS_ENABLED="0", RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S="1"),
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     told = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))

@@ -14,7 +14,7 @@ ASSETS = ROOT / "app" / "assets" / "shapes-clip"
 
 def test_the_training_script_runs_end_to_end(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "examples.train_shapes_clip", "--steps", "5", "--out", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     assert "step 5/5" in done.stdout
     assert {file.name for file in tmp_path.iterdir()} == {file.name for file in ASSETS.iterdir()}

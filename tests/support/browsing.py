@@ -13,7 +13,7 @@ from tests.support.needs import missing
 from tests.support.visit import Visit
 
 # What is waited for comes soon; this is for busy machines.
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=120_000)
 
 
 # Of the package and not of the session: while it runs, no other test of this thread may have an event loop.
@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
 def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
     """`options`: of the browser's context."""
     context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(120_000)
     page = context.new_page()
     visit = Visit(page, url)
 

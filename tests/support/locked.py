@@ -1,4 +1,6 @@
-"""A service that asks for API keys and sends its traces to a collector of ours: what is known of it."""
+"""A service that asks for API keys, sends traces to a collector of ours, fetches pictures from a server of ours, and
+may be called by pages of another origin: what is known of it.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +10,11 @@ from app.auth.api_keys import ApiKey
 from app.types import KeyScope
 from loadtests.running import RunningService
 from tests.support.otlp_collector import Collector
+from tests.support.pictures_server import Pictures
 
+# The origin of pages that may call it.
+PAGE = "https://page.example"
+SHARDS = 3
 SCOPES: tuple[KeyScope, ...] = ("embed", "read", "admin")
 
 
@@ -21,6 +27,7 @@ class Locked:
     keys: dict[str, str]
     direct: int
     collector: Collector
+    pictures: Pictures
 
     def urls(self) -> list[str]:
         return [self.service.url, f"http://127.0.0.1:{self.direct}"]

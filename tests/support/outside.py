@@ -1,4 +1,6 @@
-"""A second network namespace, joined to this one by a pair of virtual interfaces: another machine, for one test."""
+"""Other machines for tests: a second network namespace, joined to this one by a pair of virtual interfaces, and an
+address of the internet that leads back here.
+"""
 
 import os
 import shutil
@@ -9,20 +11,25 @@ from contextlib import contextmanager
 
 import pytest
 
-CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2).close()"
+from tests.support.needs import may_make_networks, missing
+
+CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 20).close()"
 
 
 @contextmanager
 def network() -> Iterator[tuple[str, Callable[[int], bool]]]:
     """This machine's address as the other sees it, and whether a port of it answers there."""
-    if shutil.which("ip") is None or os.geteuid() != 0:
-        pytest.skip("needs root and iproute2 to make a network namespace")
+    if not may_make_networks():
+        missing("needs root to make a network namespace", possible=False)
+    if shutil.which("ip") is None:
+        missing("needs iproute2 to make a network namespace")
     name = f"embed{os.getpid() % 100_000}"
     # An address block for tests (RFC 5737), one pair per process.
-    here, there = "198.51.100.1", "198.51.100.2"
+    block = os.getpid() % 64 * 4
+    here, there = f"198.51.100.{block + 1}", f"198.51.100.{block + 2}"
 
     def run(*command: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
     made = run("ip", "netns", "add", name)
     if made.returncode != 0:
@@ -48,3 +55,22 @@ def network() -> Iterator[tuple[str, Callable[[int], bool]]]:
     finally:
         run("ip", "link", "del", name)
         run("ip", "netns", "del", name)
+
+
+@contextmanager
+def public_address() -> Iterator[str | None]:
+    """An address that counts as public and is this machine's alone for as long; None where that is not permitted."""
+    # Of a block that is announced nowhere, one per process.
+    address = f"11.98.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
+
+    def run(verb: str) -> bool:
+        command = ["ip", "addr", verb, f"{address}/32", "dev", "lo"]
+        return subprocess.run(command, capture_output=True, timeout=300, check=False).returncode == 0
+
+    if not may_make_networks() or shutil.which("ip") is None or not run("add"):
+        yield None
+        return
+    try:
+        yield address
+    finally:
+        run("del")

@@ -9,7 +9,7 @@ from loadtests.faults.oracle import Asked, Book
 from loadtests.faults.row import Row
 from loadtests.running import RunningService
 
-CLIENTS, MEASURED_S = 4, 3.0
+CLIENTS, MEASURED_S = 4, 2.0
 # Texts that nobody sends before or after.
 _numbers = count(50_000)
 

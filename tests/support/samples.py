@@ -1,10 +1,11 @@
-"""The page of metrics as Prometheus reads it, and the counts on the page of health."""
+"""The page of metrics as Prometheus reads it."""
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtests.running import RunningService
+from loadtests.running import RunningService, wait_for
 
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -27,6 +28,23 @@ def of(samples: Samples, name: str) -> dict[tuple[str, ...], float]:
     return {tuple(value for _, value in labels): count for (known, labels), count in samples.items() if known == name}
 
 
+def scrape(service: RunningService) -> tuple[str, Samples]:
+    """The replica that answered, and everybody's counts: a machine that is too busy to collect them in a second says
+    that they are not all."""
+
+    def whole() -> tuple[str, Samples] | None:
+        # A connection of its own, so that HAProxy chooses the replica anew.
+        answer = httpx.get(f"{service.url}/metrics", timeout=300)
+        samples = samples_of(answer)
+        is_whole = of(samples, "embedding_metrics_complete") == {(): 1} and of(samples, "embedding_replicas")
+        return (answer.headers["x-served-by"], samples) if is_whole else None
+
+    found: tuple[str, Samples] = wait_for(whole, what="the counts of the whole cluster")
+    return found
+
+
 def batches_of(service: RunningService) -> tuple[int, int]:
-    model = httpx.get(f"{service.url}/health").json()["details"][0]
-    return model["items"], model["batches"]
+    """Items that MiniLM has run so far, and in how many batches."""
+    samples = scrape(service)[1]
+    items, batches = (of(samples, f"embedding_batch_size_{name}").get((MINILM,), 0) for name in ("sum", "count"))
+    return int(items), int(batches)

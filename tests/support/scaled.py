@@ -28,8 +28,8 @@ ENCODER = "TextEncoder-all-MiniLM-L6-v2"
 IMAGE = {"id": "shapes-clip", "num_cpus": 0.1}
 
 
-def gauge(service: RunningService, name: str, *labels: str) -> float:
-    samples = of(samples_of(httpx.get(f"{service.url}/metrics", timeout=10)), name)
+def gauge(service: RunningService, name: str, *labels: str, headers: dict[str, str] | None = None) -> float:
+    samples = of(samples_of(httpx.get(f"{service.url}/metrics", headers=headers, timeout=300)), name)
     return sum(value for key, value in samples.items() if set(labels) <= set(key))
 
 
@@ -39,7 +39,7 @@ def clients(service: RunningService, count: int) -> Iterator[Counter[int]]:
     over, statuses = threading.Event(), Counter[int]()
 
     def ask() -> None:
-        with httpx.Client(base_url=service.url, timeout=60) as client:
+        with httpx.Client(base_url=service.url, timeout=300) as client:
             while not over.is_set():
                 statuses[client.post("/embed/text", json={"texts": [str(uuid.uuid4())]}).status_code] += 1
 
@@ -57,4 +57,4 @@ def scale_up(service: RunningService) -> None:
     """Load until there are two encoders."""
     if gauge(service, "embedding_replicas", ENCODER) < 2:
         with clients(service, 16):
-            wait_for(lambda: gauge(service, "embedding_replicas", ENCODER) == 2, 120, "a second encoder")
+            wait_for(lambda: gauge(service, "embedding_replicas", ENCODER) == 2, what="a second encoder")

@@ -1,5 +1,6 @@
 """A person's visit to the page: what they do, and what they see."""
 
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,10 +54,11 @@ class Visit:
         return value
 
 
-def dropped(visit: Visit, zone: str, name: str, content: list[int], type_: str) -> None:
+def dropped(visit: Visit, zone: str, name: str, content: bytes, type_: str) -> None:
     """Drops a file as a file manager does."""
     script = """([name, content, type]) => { const data = new DataTransfer();
-        data.items.add(new File([new Uint8Array(content)], name, { type })); return data }"""
-    transfer = visit.page.evaluate_handle(script, [name, content, type_])
+        const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
+        data.items.add(new File([bytes], name, { type })); return data }"""
+    transfer = visit.page.evaluate_handle(script, [name, b64encode(content).decode(), type_])
     for event in ("dragenter", "dragover", "drop"):
         visit.page.dispatch_event(zone, event, {"dataTransfer": transfer})

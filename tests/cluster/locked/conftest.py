@@ -1,4 +1,4 @@
-"""One service with keys, images and traces; other machines could reach it."""
+"""One service with keys, images, traces, a cache in shards, image URLs and CORS; other machines could reach it."""
 
 from collections.abc import Iterator
 
@@ -7,8 +7,9 @@ import pytest
 from loadtests.fuzz import direct_ports
 from loadtests.running import RunningService, running, write_config
 from tests.support.browsing import browser, troubled, visit
-from tests.support.locked import Locked, write_keys
+from tests.support.locked import PAGE, SHARDS, Locked, write_keys
 from tests.support.otlp_collector import collecting
+from tests.support.pictures_server import serving_pictures
 
 __all__ = ["browser", "troubled", "visit"]
 
@@ -17,16 +18,19 @@ __all__ = ["browser", "troubled", "visit"]
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
     folder = tmp_path_factory.mktemp("locked")
     keys = write_keys(folder / "keys")
-    config = write_config(
-        folder,
-        access={"keys_file": str(folder / "keys"), "reload_s": 0.2},
-        tracing={"delay_s": 0.2},
-        cache={"deadline_ms": 5000},
-    )
     with (
         collecting() as collector,
+        serving_pictures() as pictures,
         running(
-            config,
+            write_config(
+                folder,
+                access={"keys_file": str(folder / "keys"), "reload_s": 0.2},
+                tracing={"delay_s": 0.2},
+                # What is found is found in the shards.
+                cache={"deadline_ms": 5000, "shards": SHARDS, "near_max_bytes": 0},
+                image_urls=pictures.settings,
+            ),
+            CORS_ORIGINS=PAGE,
             HOST="0.0.0.0",  # noqa: S104 - who gets in is the point
             LOG_FORMAT="json",
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
@@ -34,7 +38,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
         ) as service,
     ):
         [direct] = direct_ports(service)
-        yield Locked(service, folder / "keys", keys, direct, collector)
+        yield Locked(service, folder / "keys", keys, direct, collector, pictures)
 
 
 @pytest.fixture(scope="package")

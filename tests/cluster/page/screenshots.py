@@ -61,7 +61,7 @@ def with_traffic(page: Page, url: str) -> None:
     """Some seconds of varied requests, so that the live panel has something to show."""
     figure = page.locator("#chart-times .line-1")
     mark = uuid.uuid4().hex
-    with httpx.Client(base_url=url, timeout=60) as client:
+    with httpx.Client(base_url=url, timeout=300) as client:
         for i in range(24):
             texts = [f"traffic {mark} {i} {j}" if (i + j) % 3 else f"again {j}" for j in range(1 + (i * 7) % 30)]
             for text in texts[:12]:

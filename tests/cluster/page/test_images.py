@@ -77,7 +77,7 @@ def test_images_are_found_by_another_image(visit: Visit, client: httpx.Client, t
 
 def test_own_images_are_dropped_and_chosen(visit: Visit, tmp_path: Path) -> None:
     visit.open()
-    dropped(visit, "#images-zone", "mine.png", list(png("heart", "red")), "image/png")
+    dropped(visit, "#images-zone", "mine.png", png("heart", "red"), "image/png")
     expect(visit.page.locator("#images-status")).to_have_text("1 image here.")
     files = [tmp_path / "sky.png", tmp_path / "sun.png"]
     for file, content in zip(files, (png("square", "blue"), png("circle", "yellow")), strict=True):

@@ -61,9 +61,7 @@ def test_a_chosen_file_is_searched_and_nothing_is_sent_twice(visit: Visit, tmp_p
 
 def test_a_file_is_dropped(visit: Visit) -> None:
     visit.open()
-    dropped(
-        visit, "#search-zone", "notes.md", list("Käse reift im Keller.\r\nThe sun is a star.".encode()), "text/markdown"
-    )
+    dropped(visit, "#search-zone", "notes.md", "Käse reift im Keller.\r\nThe sun is a star.".encode(), "text/markdown")
     expect(visit.page.locator("#search-status")).to_have_text("notes.md: 2 passages.")
     assert (
         visit.page.get_by_label("Passages, one per line").input_value() == "Käse reift im Keller.\nThe sun is a star."
@@ -74,9 +72,9 @@ def test_a_file_is_dropped(visit: Visit) -> None:
 
 def test_what_is_no_text_is_refused_in_words(visit: Visit) -> None:
     visit.open()
-    dropped(visit, "#search-zone", "photo.jpg", [0xFF, 0xD8, 0xFF, 0xE0], "image/jpeg")
+    dropped(visit, "#search-zone", "photo.jpg", b"\xff\xd8\xff\xe0", "image/jpeg")
     expect(visit.page.locator("#search-status")).to_have_text("photo.jpg is not a text file in UTF-8.")
-    dropped(visit, "#search-zone", "big.txt", [97] * (2 * 2**20 + 1), "text/plain")
+    dropped(visit, "#search-zone", "big.txt", b"a" * (2 * 2**20 + 1), "text/plain")
     expect(visit.page.locator("#search-status")).to_contain_text("big.txt is larger than 2 MB")
 
 

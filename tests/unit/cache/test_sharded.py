@@ -89,6 +89,13 @@ async def test_clear_and_stats_are_of_all() -> None:
         assert (await cache.get_many(KEYS)).values == [None] * len(KEYS)
 
 
+async def test_nothing_to_look_up_is_nothing() -> None:
+    """As in a request of nothing but images that can't be read."""
+    async with three() as (cache, _, _):
+        assert (await cache.get_many([])).values == []
+        await cache.warm([])
+
+
 async def test_what_nobody_looked_up_is_not_put() -> None:
     async with three() as (cache, stores, _):
         found = await cache.get_many([LOST[0]])

@@ -4,9 +4,8 @@ The imports of Ray warn, and warnings are errors here.
 """
 
 import asyncio
-import gc
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -56,14 +55,10 @@ async def rows(engine: Engine, items: Sequence[int]) -> list[list[float]]:
 
 
 @pytest.fixture(autouse=True)
-def no_replica_around(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_replica_around(monkeypatch: pytest.MonkeyPatch) -> None:
     # It only compares two settings of the replica, and there is none here.
     check = "_BatchQueue._warn_if_max_batch_size_exceeds_max_ongoing_requests"
     monkeypatch.setattr(f"ray.serve.batching.{check}", lambda self: None)
-    # Collected when its loop is gone, a queue would begin one of its own, and leave it.
-    monkeypatch.setattr("ray.serve.batching._BatchQueue.__del__", lambda self: None)
-    yield
-    gc.collect()
 
 
 def engine_of(model: FakeModel, threads: ModelThreads | None = None) -> Engine:

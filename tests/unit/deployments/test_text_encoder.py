@@ -1,6 +1,5 @@
-import gc
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -102,15 +101,12 @@ class Replica(TextEncoder):
 
 
 @pytest.fixture
-def _without_serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _without_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     module = "deployments.text_encoder"
     monkeypatch.setattr(f"{module}.replica_name", lambda: "r1")
     monkeypatch.setattr(f"{module}.reporter", lambda _: SimpleNamespace(registry=Registry()))
     check = "_BatchQueue._warn_if_max_batch_size_exceeds_max_ongoing_requests"
     monkeypatch.setattr(f"ray.serve.batching.{check}", lambda self: None)
-    monkeypatch.setattr("ray.serve.batching._BatchQueue.__del__", lambda self: None)
-    yield
-    gc.collect()
 
 
 @pytest.mark.usefixtures("_without_serve")
