@@ -119,8 +119,8 @@ def make(graph: Graph, folder: Path) -> None:
         try:
             new.rename(folder)
         except OSError:
-            # Another replica was faster, or the files there are damaged.
-            if not intact(folder):
+            # Another replica was faster; or those are damaged, or proved by a CPU that has fewer precisions.
+            if not intact(folder) or proofs(new).keys() - proofs(folder).keys():
                 shutil.rmtree(folder)
                 new.rename(folder)
 

@@ -54,3 +54,17 @@ def test_a_known_model_keeps_its_fingerprint() -> None:
 def test_a_graph_survives_the_way_to_the_child_that_converts_it() -> None:
     for graph in map(graph_of, ("text", "clip_text", "clip_image")):
         assert TypeAdapter(Graph).validate_json(json.dumps(asdict(graph))) == graph
+
+
+def test_a_conversion_that_another_cpu_proved_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def convert(graph: Graph, target: Path) -> None:
+        target.write_text("<xml/>")
+        (target.parent / openvino_models.PROOFS).write_text(json.dumps(dict.fromkeys(proved, {"wrong": None})))
+
+    monkeypatch.setattr(openvino_models, "convert", convert)
+    graph, proved = graph_of("text"), ["f32"]
+    with openvino_models.converted(graph, tmp_path, "f32") as folder:
+        assert openvino_models.proofs(folder).keys() == {"f32"}
+    proved = ["f32", "bf16"]
+    with openvino_models.converted(graph, tmp_path, "bf16") as folder:
+        assert openvino_models.proofs(folder).keys() == {"f32", "bf16"}
