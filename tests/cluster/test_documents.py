@@ -20,6 +20,9 @@ BLOCK = re.compile(r"^```(sh|python) run\n(.*?)^```\n(?:^```json\n(.*?)^```)?", 
 SHELL = 'set -euo pipefail\ncurl() { command curl --fail-with-body "$@" && echo; }\n'
 
 
+DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+
+
 @dataclass(frozen=True)
 class Block:
     name: str
@@ -29,20 +32,21 @@ class Block:
 
 
 def blocks() -> Iterator[Block]:
-    for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]:
+    for path in DOCUMENTS:
         text = path.read_text("utf-8")
         for found in BLOCK.finditer(text):
             line = text.count("\n", 0, found.start()) + 1
-            yield Block(f"{path.name}:{line}", found[1], found[2], found[3] or "")
+            yield Block(f"{path.relative_to(ROOT)}:{line}", found[1], found[2], found[3] or "")
 
 
 BLOCKS = list(blocks())
 
 
-def test_the_readme_has_blocks_that_run() -> None:
+def test_the_documents_have_blocks_that_run() -> None:
     assert {block.language for block in BLOCKS} == {"sh", "python"}
-    readme = (ROOT / "README.md").read_text("utf-8")
-    untagged = re.findall(r"^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    assert len([block for block in BLOCKS if block.name.startswith("README.md:")]) == 4
+    text = "\n".join(path.read_text("utf-8") for path in DOCUMENTS)
+    untagged = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert not [code for code in untagged if code.startswith("curl")]
 
 
