@@ -18,71 +18,11 @@ from app.config import args
 from app.config.settings import AppArgs
 from app.errors import ServiceError
 from app.telemetry.metrics import METRICS
+from docs.explanations import ERRORS, MEANINGS
 
 FOLDER: Final = Path(__file__).parent
 PART: Final = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
-# The errors, in words: what happened, and what to do.
-ERRORS: Final = {
-    "invalid_request": "The body, a field or a header is invalid. `param` names the field; the message says what is allowed.",
-    "invalid_item": "One item of many is invalid; `param` names it (`items.2`). The request is refused as a whole, except by `/embed/batch`, which reports it in the item's place.",
-    "unknown_token": "The text has a token for which the model has no vector: the tokenizer and the weights do not fit together.",
-    "invalid_image": "The image is damaged, too large, of an unknown format, or could not be fetched; `param` names it.",
-    "unauthorized": "No API key, or one that is not known or has expired. Send `Authorization: Bearer KEY`.",
-    "forbidden": "The key lacks the scope that the route needs.",
-    "not_found": "There is no such path.",
-    "model_not_found": "No served model has this name; the message lists the names. `GET /v1/models` does too.",
-    "method_not_allowed": "The path exists, the method does not; `Allow` lists those that do.",
-    "not_acceptable": "None of the media types in `Accept` is offered.",
-    "space_mismatch": "The vectors come from different models and can't be compared. Embed one side again.",
-    "payload_too_large": "A body, a text or an image is larger than its limit, which the message states.",
-    "unsupported_media_type": "`Content-Type` is not one that the route reads, or the body is compressed.",
-    "too_many_requests": "The tenant's quota is used up. Come back after `Retry-After`.",
-    "overloaded": "More work is queued than can be done in `limits.queue_s`. Come back after `Retry-After`, or add replicas.",
-    "internal_error": "Our fault. The log has the details under the request id.",
-    "not_finite": "The model makes NaN or infinity of the item that `param` names. Try `precision: f32`.",
-    "unavailable": "A part of the service does not answer at the moment. Try again.",
-    "model_unavailable": "The model is loading, or could not be loaded; `/health` says why.",
-    "cache_unavailable": "The shared cache did not answer, so it was not cleared or warmed. Try again.",
-    "request_rejected": "The item that `param` names ended two replicas of the model; it is not tried again.",
-    "deadline_exceeded": "The model took longer than `limits.deadline_s`. What was done is cached: send the request again.",
-}
-
-# What a setting means, where its field has no description of its own.
-MEANINGS: Final = {
-    "text_models": "Text models: an id or a mapping each; the first is the default (TEXT_MODEL).",
-    "image_models": "Image models, in the same form (IMAGE_MODEL).",
-    "ingress": "Replicas that answer HTTP. They reserve no CPU, so that they can report what others wait for.",
-    "similarity": "Replicas that rank vectors.",
-    "cache": "The cache.",
-    "limits": "What a request may ask for.",
-    "retries": "How much is tried again after the loss of a replica.",
-    "access": "API keys and quotas.",
-    "image_urls": "Images by URL.",
-    "tracing": "Traces.",
-    "revision": "Commit, tag or branch on the hub.",
-    "autoscaling": "How many replicas there are.",
-    "num_cpus": "CPUs that one replica reserves: a weight for scheduling, no limit.",
-    "num_gpus": "GPUs that one replica reserves; fractions share one.",
-    "accelerator_type": "Only nodes with this accelerator, by Ray's name for it.",
-    "resources": "Ray's custom resources that one replica reserves.",
-    "max_ongoing_requests": "Most calls that one replica takes at once.",
-    "health_check_period_s": "Seconds between Serve's health checks.",
-    "health_check_timeout_s": "Seconds after which a health check has failed.",
-    "graceful_shutdown_timeout_s": "Seconds that a stopped replica has to finish its calls.",
-    "backend": "What runs the model. `auto`: OpenVINO on CPUs, torch on GPUs, static for models without a transformer.",
-    "precision": "`auto`: bf16 or f16 where the device has it and the model is good enough in it.",
-    "device": "`auto`: a GPU where the replica has one.",
-    "allow_bin_weights": "Also load `.bin` weights, which are pickles: only from a source you trust.",
-    "min_replicas": "At least 1: there is no scaling to zero.",
-    "max_replicas": "Most replicas.",
-    "target_ongoing_requests": "Calls under way per replica; an ingress has two, so 1.5 means that it is always busy.",
-    "upscale_delay_s": "How long a load lasts before replicas are added.",
-    "downscale_delay_s": "How long it must be quiet before replicas are removed.",
-    "metrics_interval_s": "Seconds between reports of the load.",
-    "look_back_period_s": "Seconds over which Serve averages; keep it shorter than `upscale_delay_s`.",
-    "schemes": "Schemes that a URL may have.",
-}
 SECTIONS: Final[tuple[tuple[str, type[args.Settings]], ...]] = (
     ("The application", AppArgs),
     ("A model entry", args.ModelArgs),

@@ -1,5 +1,5 @@
 """MkDocs' hooks. Files of the repository that pages link to become a part of the site, so every such link is checked
-and works without a network; the mark `run` of a code block, which is for the tests, is not shown."""
+and works without a network; the marks `run` and `run-with PACKAGES` of code blocks, which are for the tests, are not shown."""
 
 import posixpath
 import re
@@ -37,7 +37,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         known = files.get_file_from_path(wanted) is not None
         return posixpath.relpath(wanted, posixpath.dirname(here)) if known else found[0]
 
-    return re.sub(r"^```(\w+) run$", r"```\1", LINK.sub(moved, markdown), flags=re.MULTILINE)
+    return re.sub(r"^```(\w+) run(-with .*)?$", r"```\1", LINK.sub(moved, markdown), flags=re.MULTILINE)
 
 
 def _in_repository(page: str) -> str:

@@ -53,5 +53,5 @@ def test_a_link_leads_to_the_same_file(page: str, link: str, target: str, config
 
 
 def test_the_mark_of_the_tests_is_not_shown(config: MkDocsConfig, files: Files) -> None:
-    text = "```sh run\nls\n```\n```json\n{}\n```\n"
-    assert shown("index.md", text, config, files) == text.replace("sh run", "sh")
+    text = "```sh run\nls\n```\n```json\n{}\n```\n```python run-with a-package\n```\n"
+    assert shown("index.md", text, config, files) == text.replace(" run-with a-package", "").replace(" run", "")

@@ -9,7 +9,7 @@ import pytest
 
 from app.config.args import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, Limits
 from app.config.settings import AppArgs, ClientSettings, LaunchSettings
-from docs import generate
+from docs import explanations, generate
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "docs/reference"
@@ -120,7 +120,7 @@ def test_every_part_is_on_a_page() -> None:
 
 def test_every_error_is_explained_and_no_other() -> None:
     codes = {kind.code for kind in generate.kinds() if kind.__module__ == "embeddings_client.errors"}
-    assert generate.ERRORS.keys() == {code for code in codes if code.islower()}
+    assert explanations.ERRORS.keys() == {code for code in codes if code.islower()}
 
 
 def test_every_setting_is_described_once() -> None:
@@ -130,7 +130,7 @@ def test_every_setting_is_described_once() -> None:
         for name, field in model.model_fields.items()
         if not field.description and name not in generate.HIDDEN
     }
-    assert generate.MEANINGS.keys() == bare
+    assert explanations.MEANINGS.keys() == bare
 
 
 def test_the_limits_are_those_of_the_code() -> None:
