@@ -146,6 +146,8 @@ def _plain(config: Path, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
     file = config.with_name(f"plain-{port}.yaml")
     file.write_text(yaml.safe_dump(data))
     loopback = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    # Serve gives up a proxy that is not ready within three times this, and with it `serve run`: 5 s, by default.
+    loopback["RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S"] = "60"
     command = (sys.executable, "-m", "ray.serve.scripts", "run", "--address", "local", str(file))
     return command, loopback
 

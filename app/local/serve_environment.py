@@ -55,6 +55,8 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
         "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(ports.fallback_grpc),
         "RAY_SERVE_REQUEST_LATENCY_BUCKETS_MS": LATENCY_BUCKETS_MS,
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
+        # On a busy machine a proxy takes longer to begin than the 15 s after which Serve gives it up.
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
         # Texts of one coalesced call may be large; gRPC would refuse them above 4 MiB.
         "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 * 2**20),
         # Each replica and each caller would wake ten times a second to count for Ray's metrics.
