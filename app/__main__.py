@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from app.auth import key_file
 from app.cli import flags, inspect
 from app.cli import key as key_command
-from app.config.file import read_args
 from app.config.settings import AppArgs, ClientSettings, LaunchSettings, image_model_is_chosen, process_environment
 from app.encoders.weights import pull, resolve
 from app.errors import ServiceError
@@ -39,14 +38,17 @@ def main(argv: list[str] | None = None) -> int:
         if options.command == "logs":
             return logs.show(settings.port, options.follow, _say)
         # Read by the child too; a mistake in it is reported before anything starts.
-        args = read_args(Path(options.config)).with_environment()
+        args = AppArgs.from_file(Path(options.config)).with_environment()
         if options.command in ("serve", "dev"):
             key_file.check(args)
             notice = access_notice(args, settings)
     except (OSError, ValueError) as error:
         return _complain(_message(error))
     if options.command in (flags.EMBED_CORPUS, flags.SEARCH):
-        return _corpus(options, args, sys.argv[1:] if argv is None else argv)
+        # Imported late: the service needs no pyarrow.
+        from app.cli import embed_corpus
+
+        return embed_corpus.run(options, args, sys.argv[1:] if argv is None else argv)
     if options.command != SERVE_HERE:
         _say(notice)
         return Launcher(settings, options.config, _say, options.command == "dev", given).run()
@@ -107,7 +109,7 @@ def _asks(options: argparse.Namespace) -> Callable[[argparse.Namespace, ClientSe
     """What runs a command that asks a service which runs already; None for the others."""
     if options.command not in (flags.EMBED, flags.SEARCH):
         return None
-    # Imported late: the service needs no pyarrow.
+    # Imported late, as above.
     from app.cli import embed, search
 
     if options.command == flags.EMBED:
@@ -115,18 +117,10 @@ def _asks(options: argparse.Namespace) -> Callable[[argparse.Namespace, ClientSe
     return search.run if search.is_file_of_lines(options.destination) else None
 
 
-def _corpus(options: argparse.Namespace, args: AppArgs, argv: list[str]) -> int:
-    # Imported late: the service needs no pyarrow.
-    from app.cli.embed_corpus import run
-
-    return run(options, args, argv)
-
-
 def _message(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        return "\n".join(
-            f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}, not {e['input']!r}" for e in error.errors()
-        )
+        wrong = ((".".join(map(str, e["loc"])).upper(), e) for e in error.errors())
+        return "\n".join(f"{name}: {e['msg']}, not {e['input']!r}" for name, e in wrong)
     return str(error)
 
 

@@ -1,7 +1,5 @@
-"""The errors a client can see, which are the client's own classes: a class is an HTTP status and a code.
-
-Nothing here knows how an error is written on the wire; `app.api` does.
-"""
+"""The errors a client can see, which are the client's own classes: a class is an HTTP status and a code. `app.api`
+knows how they are written on the wire."""
 
 import re
 

@@ -1,6 +1,5 @@
 """`build`: from settings to the Serve application. The only wiring."""
 
-import math
 import os
 import re
 from typing import Any
@@ -21,11 +20,8 @@ ROUTER = "deployments.serve_internals.router.LeastOutstandingRouter"
 
 
 def build(args: AppArgs) -> Application:
-    """Serve's builder: one typed argument, overridden by the owner's environment variables.
-
-    Raises:
-        ValueError: The settings ask for keys and there are none, or two models have the same name.
-    """
+    """Serve's builder: one typed argument, overridden by the owner's environment variables. Raises ValueError if the
+    settings ask for keys and there are none, or two models have the same name."""
     args = args.with_environment()
     key_file.check(args)
     names = [model.name for model in (*args.text_models, *args.image_models)]
@@ -42,19 +38,15 @@ def build(args: AppArgs) -> Application:
 
 
 def _encoder(cls: type[Any], prefix: str, model: ModelArgs, backup: Backup | None, args: AppArgs) -> Application:
-    name = f"{prefix}-{_slug(model.short_name)}"
+    name = f"{prefix}-{re.sub(r'[^A-Za-z0-9.-]+', '-', model.short_name)}"
     deployment = serve.deployment(cls, name=name, **called_options(model))
     return deployment.bind(model, _threads(model), args.offline, backup, args.tracing, args.serve_bypass)
 
 
 def options(placement: Placement) -> dict[str, Any]:
-    actor: dict[str, Any] = {"num_cpus": placement.num_cpus, "num_gpus": placement.num_gpus}
-    if placement.resources:
-        actor["resources"] = placement.resources
-    if placement.memory is not None:
-        actor["memory"] = placement.memory
-    if placement.accelerator_type is not None:
-        actor["accelerator_type"] = placement.accelerator_type
+    optional = placement.model_dump(include={"resources", "memory", "accelerator_type"})
+    actor = {"num_cpus": placement.num_cpus, "num_gpus": placement.num_gpus}
+    actor |= {name: value for name, value in optional.items() if value not in (None, {})}
     scaling = placement.autoscaling
     # Where nothing scales, no replica has to report its load all the time.
     fixed = scaling.min_replicas == scaling.max_replicas
@@ -74,12 +66,6 @@ def called_options(placement: Placement) -> dict[str, Any]:
 
 
 def _threads(model: ModelArgs) -> int:
-    """Inference threads of one replica. By default the node's CPUs are shared by the replicas of one model: two
-    models are seldom at their peak together, and an idle one should cost nothing."""
-    if model.inference_threads:
-        return model.inference_threads
-    return max(1, math.floor((os.cpu_count() or 1) / model.autoscaling.max_replicas))
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", name)
+    """Inference threads of one replica. By default the node's CPUs are shared by the replicas of one model: two models
+    are seldom at their peak together, and an idle one should cost nothing."""
+    return model.inference_threads or max(1, (os.cpu_count() or 1) // model.autoscaling.max_replicas)

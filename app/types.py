@@ -4,10 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from embeddings_client.types import InputType as InputType
-from embeddings_client.types import OutputType as OutputType
-from embeddings_client.types import SimilarityMetric as SimilarityMetric
-from embeddings_client.types import Vector as Vector
+from embeddings_client.types import *  # noqa: F403
 
 Modality = Literal["text", "image"]
 Cut = Literal["end", "start"]
@@ -17,11 +14,8 @@ KeyScope = Literal["embed", "read", "admin"]
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Describes a loaded model.
-
-    `fingerprint` identifies the model's vectors (weights, revision, preprocessing, dtype). Two models with the same
-    fingerprint return the same vectors. Cache keys contain it.
-    """
+    """Describes a loaded model. `fingerprint` identifies its vectors (weights, revision, preprocessing, dtype): models
+    with the same one return the same vectors. Cache keys contain it."""
 
     id: str
     fingerprint: str
@@ -88,6 +82,6 @@ class ReadOptions:
     field that holds it, for error messages."""
 
     prompt_name: str | None = None
-    input_type: InputType | None = None
+    input_type: InputType | None = None  # noqa: F405
     cut: Cut = "end"
     param: str = "promptName"

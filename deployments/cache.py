@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -18,10 +19,8 @@ from deployments.named_actor import NAMESPACE, NamedActor, actor_name, ask_gcs, 
 
 # A detached actor outlives redeploys with the code that it began with: a new protocol needs a new kind.
 KIND = "cache-v4"
-# Less than a caller waits for `clear`: Ray's control store may be away.
-OTHERS_S = 2.0
-# A cache that nobody has polled for so long belongs to an application that is gone.
-ABANDONED_S = 3600.0
+OTHERS_S = 2.0  # less than a caller waits for `clear`: Ray's control store may be away
+ABANDONED_S = 3600.0  # a cache that nobody has polled for so long belongs to an application that is gone
 
 
 class CacheActor(SharedCache):
@@ -45,8 +44,7 @@ class CacheActor(SharedCache):
                 exit_actor()
 
     async def _is_retired(self) -> bool:
-        """Whether nobody polls, and there are caches of other settings to poll instead. A cache that only waits for
-        the next replica stays warm."""
+        """Whether nobody polls, and others are polled instead; one that waits for the next replica stays warm."""
         idle_s = self.idle_s
         if idle_s <= 2 * self.lease_s:
             return False
@@ -104,10 +102,8 @@ class CacheTransport:
     def _others(self) -> list[Any]:
         found = []
         for name in other_settings(self.actor.name):
-            try:
+            with suppress(ValueError):  # it has just exited
                 found.append(ray.get_actor(name, NAMESPACE))
-            except ValueError:  # it has just exited
-                continue
         return found
 
 

@@ -1,18 +1,15 @@
-"""What clients may not tell Serve. Runs in Serve's own HTTP servers, named by an environment flag
-(`app.local.serve_environment`).
-
-Serve lets any client lift the request timeout and switch off cancellation, meant for load balancers in front of it,
-choose a replica by a session or a model, and give the request an id, which it writes on the answer as it came. Where
-one of these is no UTF-8, Serve's answer is a bare 500. The application sits too far inside to prevent any of that.
-Imports next to nothing, and nothing private of Ray's: every proxy loads it, whatever `serve_bypass` says.
-"""
+"""What clients may not tell Serve; runs in Serve's own HTTP servers, named by an environment flag
+(`app.local.serve_environment`). Serve lets any client lift the request timeout, switch off cancellation, choose a
+replica, and give the request an id, which it writes on the answer as it came. Where one of these is no UTF-8, Serve's
+answer is a bare 500. Imports next to nothing, and nothing private of Ray's: every proxy loads it, whatever
+`serve_bypass` says."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from starlette.middleware import Middleware
 
-from app.telemetry.request_id import VALID_ID
+from app.telemetry.request_log import VALID_ID
 from deployments.serve_internals.bypass_middleware import BypassMiddleware
 
 # Serve takes `-` and `_` in most of them for the same.

@@ -10,12 +10,12 @@ from app.encoders.clip import ClipModel, load_clip_model
 from app.inference.batch_queue import BatchQueue
 from app.telemetry.tracing import Origins
 from app.types import ModelInfo, Vector
-from deployments.encoder_replica import EncoderReplica
 from deployments.engine import Engine
 from deployments.messages import EncodeReply
+from deployments.text_encoder import TextEncoder
 
 
-class Clip(EncoderReplica):
+class Clip(TextEncoder):
     rpc_methods = ("encode_texts", "encode_images")
 
     def _load(self, args: ModelArgs, threads: int, offline: bool) -> ClipModel:

@@ -25,17 +25,13 @@ from deployments.serve_internals import ray_data
 OBJECT_STORE_BYTES = 128 * 2**20  # spans in, receipts out: rows and vectors never pass through it
 MOST_BLOCKS = 4096
 CONNECT_S = 5.0
-# One runs the model while another is read, tokenized or written.
-SPANS_AT_ONCE = 2
+SPANS_AT_ONCE = 2  # one runs the model while another is read, tokenized or written
 SPAN_RETRIES = 5  # a span that takes its worker down again and again ends the run instead of going round for ever
 
 
 class CorpusWorker:
-    """The actor's class; its processes are named after it.
-
-    What it can say in words (no such model, ...) is an outcome as a receipt is: an actor that raises in its
-    constructor would be started again, and its words be lost among Ray's.
-    """
+    """The actor's class; its processes are named after it. What it can say in words (no such model, ...) is an outcome
+    as a receipt is: Ray would start an actor that raises in its constructor again, and lose its words."""
 
     def __init__(self, job: CorpusJob, load: LoadModel) -> None:
         self._trouble: ServiceError | None = None
@@ -72,18 +68,14 @@ def cluster(address: str | None) -> Iterator[None]:
 
 
 def _join(address: str) -> None:
+    host, _, port = address.rpartition(":")
     try:
-        _knock(address)
+        if host and port.isdigit() and "/" not in host:
+            # Ray itself would try for minutes to reach a place where nobody listens.
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
         ray.init(address=address, log_to_driver=False)
     except (OSError, RuntimeError, ValueError) as error:
         raise Unavailable(f"No Ray can be reached at {address}: {str(error).partition(chr(10))[0]}") from error
-
-
-def _knock(address: str) -> None:
-    """Ray itself would try for minutes to reach a place where nobody listens."""
-    host, _, port = address.rpartition(":")
-    if host and port.isdigit() and "/" not in host:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
 
 
 def lacking(num_cpus: float, num_gpus: float) -> str | None:

@@ -1,7 +1,6 @@
 """A model behind its scheduler: what `TextEngine` and Clip's images have in common."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -32,14 +31,8 @@ class Model(Protocol):
 
 
 class Engine:
-    """Runs the items of many calls in shared batches.
-
-    Args:
-        model: Called on `threads` only.
-        threads: Shared by the engines of one replica.
-        stage: The name of what comes before the queue.
-        watch: Entered on the model's thread for each run.
-    """
+    """Runs the items of many calls in shared batches. `threads`: shared by the engines of one replica; `model` is
+    called on them only, within `watch`. `stage`: the name of what comes before the queue."""
 
     def __init__(
         self,
@@ -57,7 +50,7 @@ class Engine:
         self._model = model
         self._registry = registry
         self._stage = stage
-        registry.collectors.append(self._collect)
+        registry.collectors.append(lambda: registry.count(QUEUED, info.id, "encoder", by=len(queue)))
         self._watch = watch
         self._spans = EncoderSpans(info.id)
         self._threads = threads
@@ -77,16 +70,9 @@ class Engine:
         large: bool = False,
         exclusive: bool = False,
     ) -> EncodeReply:
-        """One outcome per input, in order.
-
-        Args:
-            lengths: What each input costs, in the queue's units.
-            deadline: On the monotonic clock.
-            tokens: What usage counts, per input.
-            origins: Whose the inputs are, where they are traced.
-            large: As in `Job`.
-            exclusive: As in `Scheduler.submit`.
-        """
+        """One outcome per input, in order. `lengths`: what each costs, in the queue's units. `deadline`: on the
+        monotonic clock. `tokens`: what usage counts. `origins`: whose the inputs are. `large` is as in `Job`,
+        `exclusive` as in `Scheduler.submit`."""
         job = EncodeJob(lengths=lengths, deadline=deadline, large=large, inputs=inputs, dimensions=self.info.dimensions)
         with self._spans.call(job, origins, prepare_ms):
             await self.scheduler.submit(job, exclusive=exclusive)
@@ -103,17 +89,12 @@ class Engine:
             prepare_ms=prepare_ms,
             queue_ms=queue_s * 1e3,
             inference_ms=job.inference_s * 1e3,
-            took_ms=prepare_ms + (time.monotonic() - job.queued_at) * 1e3,
             batches=job.batches,
         )
 
     def run(self, inputs: Sequence[Any], *, exclusive: bool = False) -> Vector:
-        """On one of the model's threads.
-
-        Raises:
-            NotFinite: The vector of the one item is not finite.
-            RuntimeError: The model gives something else than finite rows for several.
-        """
+        """On one of the model's threads. Raises NotFinite if the vector of the one item is not finite, RuntimeError if
+        the model gives something else than finite rows for several."""
         with self._watch():
             rows = self._model.run(inputs, exclusive=exclusive)
             if len(rows) == len(inputs) == 1 and not np.isfinite(rows).all():
@@ -131,9 +112,6 @@ class Engine:
     def _ran(self, items: int, seconds: float) -> None:
         self._registry.observe(BATCH_SIZE, items, self.info.id)
         self._registry.observe(STAGE_SECONDS, seconds, self.info.id, "inference")
-
-    def _collect(self) -> None:
-        self._registry.count(QUEUED, self.info.id, "encoder", by=len(self.scheduler.queue))
 
     async def _run_slice(self, part: Slice, slot: int = 0, *, exclusive: bool = False) -> Vector:
         if not exclusive:

@@ -35,7 +35,7 @@ from deployments.remote_ranker import RemoteRanker
 from deployments.serve_internals import probe
 from deployments.serve_internals.accounting import own_accounting
 from deployments.serve_internals.bypass_middleware import BypassMiddleware
-from deployments.telemetry import ClusterMetrics, begin_traces, end_traces, join_serve_log, replica_name, reporter
+from deployments.telemetry import ClusterMetrics, replica_name, reporter
 
 
 @serve.ingress()
@@ -53,9 +53,7 @@ class Ingress:
         models = {model.name: model for model in (*args.text_models, *args.image_models)}
 
         def encoder(id_: str, handle: DeploymentHandle, *kinds: Modality) -> RemoteEncoder:
-            model = models[id_]
-            sizes = model.batch_size, model.autoscaling.max_replicas, model.batch_tokens
-            return RemoteEncoder(id_, kinds, handle, args.limits, budget, *sizes)
+            return RemoteEncoder(models[id_], kinds, handle, args.limits, budget)
 
         reserved = {"Similarity": reserves(args.similarity)}
         reserved |= {handle.deployment_name: reserves(models[id_]) for id_, handle in (text | images).items()}
@@ -65,10 +63,8 @@ class Ingress:
         # With one shard nothing stands before its client.
         cache = caches[0] if len(caches) == 1 else CacheShards(caches)
         by_id: dict[str, Encoder] = dict(zip([*text, *images], encoders, strict=True))
-        join_serve_log()
-        begin_traces(args.tracing)
+        self._reporter = reporter(args.tracing)
         self._bypass = probe.decide(args.serve_bypass)
-        self._reporter = reporter()
         record_ingress(self._reporter.registry, caches, encoders)
         self._backend = Backend(
             service=EmbeddingService(by_id, cache, args, _reader(args), registry=self._reporter.registry),
@@ -97,7 +93,6 @@ class Ingress:
         """Serve's word that the replica ends, once it has drained."""
         self._backend.log.close()
         await self._reporter.close()
-        await end_traces()
 
 
 def _caches(application: str, args: CacheArgs) -> list[CacheClient]:

@@ -1,19 +1,11 @@
 """What an ingress replica knows beside its requests: the cache's tiers, the models' states, what waits for a call."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from app.cache.client import CacheClient
 from app.config.args import BYPASS_PARTS
 from app.service.encoder import Encoder
-from app.telemetry.metrics import (
-    BYPASS,
-    CACHE_FAILURES,
-    CACHE_LOOKUPS,
-    QUEUED,
-    READY,
-    RETRIED,
-    STATE,
-)
+from app.telemetry.metrics import BYPASS, CACHE_FAILURES, CACHE_LOOKUPS, QUEUED, READY, RETRIED, STATE
 from app.telemetry.registry import Registry
 from deployments.cache import record_tier
 from deployments.serve_internals import probe
@@ -21,15 +13,14 @@ from deployments.serve_internals import probe
 STATES = ("loading", "ready", "unavailable")
 
 
-def record_ingress(registry: Registry, caches: Sequence[CacheClient], encoders: Iterable[Encoder]) -> None:
+def record_ingress(registry: Registry, caches: Sequence[CacheClient], encoders: Sequence[Encoder]) -> None:
     """From now on in every snapshot. `caches`: one per shard."""
-    known = list(encoders)
 
     def collect() -> None:
         _cache(registry, caches)
         for part in BYPASS_PARTS:
             registry.set(BYPASS, probe.in_use(part), part)
-        for encoder in known:
+        for encoder in encoders:
             _model(registry, encoder)
 
     registry.collectors.append(collect)

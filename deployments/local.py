@@ -58,11 +58,8 @@ def _stop(stop: threading.Event) -> None:
 
 
 def _deploy(application: Application, logging_config: LoggingConfig, stop: threading.Event) -> None:
-    """Raises RuntimeError if a replica can't start.
-
-    One that dies while others still start is no such reason: Serve calls that a failed deployment, and starts another
-    all the same.
-    """
+    """Raises RuntimeError if a replica can't start. One that dies while others still start is no such reason: Serve
+    calls that a failed deployment, and starts another all the same."""
     try:
         serve.run(application, name=NAME, logging_config=logging_config)
     except RuntimeError:

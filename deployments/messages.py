@@ -1,19 +1,25 @@
-"""What travels between the ingress and the encoders. Values only.
+"""What travels between the ingress and the encoders: values, in pickles or as the heads (JSON) and bodies of RPC
+frames. During a rollout the two ends may be of different versions: fields that an end does not know are ignored, and a
+message that lacks one is refused in words."""
 
-During a rollout the two ends may be of different versions: fields that an end does not know are ignored, and a message
-that lacks one is refused in words.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
+from itertools import accumulate, pairwise
 from typing import Any, Final, Self
+
+import orjson
 
 from app.errors import ServiceError, Unavailable
 from app.images.preprocessing import Preprocessing
-from app.types import ModelInfo
+from app.rpc.errors import error_fields, error_from
+from app.telemetry.tracing import Origins
+from app.types import ModelInfo, Prompted, TextInput, TokenIds
 
 VERSION: Final = 1
+METADATA: Final = "rpc"  # under which a replica's metadata says how to reach its RPC server
+OF_TEXTS: Final = ("method", "timeout_s", "texts")
+OF_IMAGES: Final = ("method", "timeout_s", "sizes")
 
 
 class Message:
@@ -51,11 +57,8 @@ def require(name: str, given: Mapping[str, Any], needed: tuple[str, ...]) -> Non
 
 @dataclass(frozen=True, slots=True)
 class EncodeReply(Message):
-    """Outcomes of one call.
-
-    `packed` holds one cache entry per item, end to end (`app.cache.entry`); what stands there for an index in
-    `errors` means nothing. `prepare_ms`: tokenising, or normalising pixels. `took_ms`: all of it, waiting included.
-    """
+    """Outcomes of one call. `packed` holds one cache entry per item, end to end (`app.cache.entry`); what stands there
+    for an index in `errors` means nothing. `prepare_ms`: tokenising, or normalising pixels."""
 
     packed: bytes
     errors: dict[int, ServiceError]
@@ -64,18 +67,13 @@ class EncodeReply(Message):
     prepare_ms: float
     queue_ms: float
     inference_ms: float
-    took_ms: float
     batches: int
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderStatus(Message):
-    """A replica's answer on its model; `reason` says why it has none, or only its backup.
-
-    Counts are since the replica began.
-
-    `preprocessing`: how this model wants its images cropped; None for a text model.
-    """
+    """A replica's answer on its model; `reason` says why it has none, or only its backup. Counts are since the replica
+    began. `preprocessing`: how this model wants its images cropped; None for a text model."""
 
     replica: str
     info: ModelInfo | None
@@ -83,3 +81,53 @@ class EncoderStatus(Message):
     items: int = 0
     batches: int = 0
     preprocessing: Preprocessing | None = None
+
+
+def pack_call(method: str, args: Sequence[Any]) -> tuple[bytes, bytes]:
+    """Raises TypeError or ValueError where the call is none of these, or its texts are no Unicode."""
+    items, timeout_s, origins, *large = args
+    fields = {"version": VERSION, "method": method, "timeout_s": timeout_s, "origins": origins}
+    fields["large"] = large == [True]
+    if method == "encode_images":
+        fields["sizes"] = [len(crop) for crop in items]
+        return orjson.dumps(fields), b"".join(items)
+    fields["texts"] = items
+    return orjson.dumps(fields), b""
+
+
+def unpack_call(head: bytes, body: bytes) -> tuple[str, list[TextInput] | list[bytes], float, Origins | None, bool]:
+    """The method and its arguments. Raises Unavailable where a field is missing; others where it is malformed."""
+    fields = orjson.loads(head)
+    is_images = fields.get("method") == "encode_images"
+    require("A call", fields, OF_IMAGES if is_images else OF_TEXTS)
+    items: Any
+    if is_images:
+        items = [body[begin:end] for begin, end in pairwise(accumulate(fields["sizes"], initial=0))]
+    else:
+        items = [text if isinstance(text, str) else _text(text) for text in fields["texts"]]
+    origins = fields.get("origins")
+    origins = origins and [(position, times) for position, times in origins]
+    return fields["method"], items, fields["timeout_s"], origins, fields.get("large", False)
+
+
+def pack_reply(reply: EncodeReply) -> tuple[bytes, bytes]:
+    fields = reply.fields()
+    packed: bytes = fields.pop("packed")
+    fields["errors"] = [(index, error_fields(error)) for index, error in reply.errors.items()]
+    return orjson.dumps(fields), packed
+
+
+def unpack_reply(head: bytes, body: bytes) -> EncodeReply:
+    """Raises Unavailable where a field is missing."""
+    fields = orjson.loads(head)
+    require("EncodeReply", fields, ("errors",))
+    fields["errors"] = {index: error_from(error) for index, error in fields["errors"]}
+    fields["packed"] = body
+    return EncodeReply.from_fields(fields)
+
+
+def _text(fields: dict[str, Any]) -> TextInput:
+    if "ids" in fields:
+        return TokenIds(tuple(fields["ids"]))
+    require("A text", fields, ("text",))
+    return Prompted(fields["text"], fields.get("prompt"), fields.get("cut", "end"))

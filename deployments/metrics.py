@@ -2,9 +2,9 @@
 
 import asyncio
 
-from app.telemetry.cluster_client import MetricsClient
-from app.telemetry.cluster_metrics import ClusterReading, MetricsReport, SharedMetrics
-from app.telemetry.process_metrics import ProcessMetrics
+from app.telemetry import tracing
+from app.telemetry.cluster_metrics import MetricsClient, SharedMetrics
+from app.telemetry.process_metrics import record_process
 from app.telemetry.registry import Registry
 from deployments.named_actor import NamedActor, actor_name
 
@@ -16,27 +16,18 @@ class MetricsActor(SharedMetrics):
     """`SharedMetrics`, under the name that its process is known by."""
 
 
-class MetricsTransport:
-    def __init__(self, application: str) -> None:
-        self._actor = NamedActor(MetricsActor, actor_name(application, KIND))
-
-    async def report(self, report: MetricsReport) -> None:
-        await self._actor.call("report", report)
-
-    async def read(self) -> ClusterReading:
-        return await self._actor.call("read")  # type: ignore[no-any-return]
-
-
 class Reporter:
     """A replica's registry, and its way to the application's counts. Made on the event loop that it reports from."""
 
     def __init__(self, application: str, deployment: str, replica: str) -> None:
         self.registry = Registry()
-        self.client = MetricsClient(MetricsTransport(application), self.registry)
-        ProcessMetrics(self.registry, deployment, replica)
+        actor = NamedActor(MetricsActor, actor_name(application, KIND))
+        self.client = MetricsClient(actor.call, self.registry)
+        record_process(self.registry, deployment, replica)
         self._task = asyncio.get_running_loop().create_task(self.client.run())
 
     async def close(self) -> None:
-        """The replica ends: send its last numbers."""
+        """The replica ends: send its last numbers and spans."""
         self._task.cancel()
         await self.client.close()
+        await asyncio.to_thread(tracing.stop)

@@ -16,8 +16,7 @@ T = TypeVar("T")
 HEAD: Final = "node:__internal_head__"
 NODE_ID: Final = "ray.io/node-id"
 NAMESPACE: Final = "embedding-service"
-# Every client keeps a call parked.
-MAX_CONCURRENCY: Final = 1000
+MAX_CONCURRENCY: Final = 1000  # every client keeps a call parked
 GCS_S: Final = 5.0
 
 # Ray's control store (GCS) is asked by blocking calls, which take up to a minute when it does not answer.
@@ -25,11 +24,7 @@ _gcs_thread = ThreadPoolExecutor(1, "gcs")
 
 
 async def ask_gcs(call: Callable[[], T], deadline_s: float = GCS_S) -> T:
-    """Run a blocking call beside the event loop.
-
-    Raises:
-        TimeoutError: It took too long. It goes on in its thread, and later ones wait for its end.
-    """
+    """Run a blocking call beside the event loop. After a TimeoutError it goes on, and later ones wait for it."""
     async with asyncio.timeout(deadline_s):
         return await asyncio.get_running_loop().run_in_executor(_gcs_thread, call)
 
@@ -49,14 +44,9 @@ def other_settings(name: str) -> list[str]:
 
 
 class NamedActor:
-    """Calls on the actor of this name, whichever process it lives in now. The first to call creates it.
-
-    It outlives redeploys, and Ray restarts it, empty. A handle survives a restart of the actor but not its
-    re-creation, so the actor is looked up again after a failure.
-
-    Args:
-        place: Actors with different numbers begin on different nodes, as far as there are any.
-    """
+    """Calls on the actor of this name, which the first to call creates, and which outlives redeploys. A handle survives
+    a restart of the actor, empty, but not its re-creation, so the actor is looked up again after a failure. `place`:
+    actors with different numbers begin on different nodes, as far as there are any."""
 
     def __init__(self, cls: type[Any], name: str, *args: Any, place: int = 0, deadline_s: float = GCS_S) -> None:
         self.name = name

@@ -8,8 +8,7 @@ from app.system.processes import descendants, end_descendants
 
 logger = logging.getLogger(__name__)
 
-# Ray gives a node 30 s to start, which a machine that is busy with something else may not have.
-ATTEMPTS = 3
+ATTEMPTS = 3  # Ray gives a node 30 s to start, which a busy machine may not have
 
 
 def start_ray(object_store_bytes: int, logging_level: str) -> None:

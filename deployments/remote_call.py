@@ -20,20 +20,15 @@ logger = logging.getLogger(__name__)
 
 # A replica that can't be reached any more answers nothing at all: another one gets what it leaves of the time.
 ATTEMPT_SHARE = 0.5
-# Until Serve knows of a replica that died.
-PAUSE_S = 0.2
+PAUSE_S = 0.2  # until Serve knows of a replica that died
 
 # A replica that dies ends its calls in one of these, depending on where they were.
 LOSSES = (RayActorError, grpc.aio.AioRpcError)
 
 
 async def once(method: Any, name: str, limit: AdaptiveTimeout, *args: Any) -> Any:
-    """Call a deployment.
-
-    Raises:
-        ReplicaLost: The replica died with the call in it, or did not answer in time.
-        ServiceError: The deployment's own, or what its failure means to a client.
-    """
+    """Call a deployment. Raises ReplicaLost if the replica died with the call in it, or did not answer in time; else
+    the deployment's own ServiceError, or what its failure means to a client."""
     began = time.monotonic()
     try:
         async with _in_our_words(name), limit.limit():
@@ -49,12 +44,7 @@ async def once(method: Any, name: str, limit: AdaptiveTimeout, *args: Any) -> An
 
 async def alone(method: Any, name: str, timeout_s: float, item: Any) -> Any:
     """Have a replica work on one item and nothing else that was lost: a stream of None, once it has begun, and the
-    outcome.
-
-    Raises:
-        ReplicaLost: It says whether the replica had begun.
-        ServiceError: As `once`.
-    """
+    outcome. Raises ReplicaLost, which says whether the replica had begun; else as `once`."""
     begun, outcome = False, None
     stream = method.remote(item)
     try:
@@ -73,11 +63,7 @@ async def alone(method: Any, name: str, timeout_s: float, item: Any) -> Any:
 
 
 async def again(method: Any, name: str, deadline_s: float, budget: RetryBudget, *args: Any) -> Any:
-    """Call a deployment; a call that was lost is made once more, within deadline and budget. All we do is idempotent.
-
-    Raises:
-        ServiceError: The deployment's own, or what its failure means to a client.
-    """
+    """Call a deployment, and where that was lost once more, within deadline and budget: all is idempotent."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + deadline_s
     budget.earn(1)
@@ -98,8 +84,7 @@ async def again(method: Any, name: str, deadline_s: float, budget: RetryBudget, 
 
 @asynccontextmanager
 async def _in_our_words(name: str) -> AsyncIterator[None]:
-    """What a deployment itself raised, and Serve's refusal to queue more, as ours; what it did not mean to raise as it
-    comes over RPC connections too (`app.rpc.errors`)."""
+    """What a deployment raised, and Serve's refusal to queue more, as ours; the rest as over RPC (`app.rpc.errors`)."""
     try:
         yield
     except RayTaskError as error:

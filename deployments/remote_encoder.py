@@ -10,12 +10,12 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from app.cache.entry import split
-from app.config.args import Limits
+from app.config.args import Limits, ModelArgs
 from app.dispatch.adaptive_timeout import AdaptiveTimeout
 from app.dispatch.admission import IMAGE_UNITS, TOKEN_CHARACTERS, AdmissionControl, image_units, text_units
 from app.dispatch.coalescer import Coalescer
-from app.dispatch.pending import Pending
 from app.dispatch.replica_liveness import ReplicaLiveness
+from app.dispatch.request_queue import Pending
 from app.dispatch.retry import ReplicaLost, Retrier, RetryBudget
 from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.images.preprocessing import Preprocessing
@@ -28,63 +28,51 @@ from deployments.remote_call import again, alone, once
 
 logger = logging.getLogger(__name__)
 
-# One call runs, one is on its way or queued behind it: the model never waits for the network.
-CALLS_PER_REPLICA = 2
-# A text model runs up to so many micro-batches at once, each of its part of `batch_tokens`.
-STREAMS = 2
+CALLS_PER_REPLICA = 2  # one runs, one is on its way or queued: the model never waits for the network
+STREAMS = 2  # a text model runs so many micro-batches at once, each of its part of `batch_tokens`
 # Texts, crops and replies are plain data: what Serve uses otherwise is made for code, and slower.
 PICKLED = {"request_serialization": "pickle", "response_serialization": "pickle"}
 STATUS_TIMEOUT_S = 2.0
 LOADING_PERIOD_S = 0.25
 READY_PERIOD_S = 1.0
-# While nothing is sent to the model.
-IDLE_PERIOD_S = 3.0
+IDLE_PERIOD_S = 3.0  # while nothing is sent to the model
 
 
 class RemoteEncoder:
-    """One model's deployment. Calls are coalesced; what was lost with a replica is tried again.
-
-    Args:
-        max_replicas: Where fewer are known, calls for the others are made too, so that Serve sees what waits.
-    """
+    """One model's deployment. Calls are coalesced; what was lost with a replica is tried again. Where fewer replicas
+    are known than it may have, calls for the others are made too, so that Serve sees what waits."""
 
     def __init__(
         self,
-        id_: str,
+        model: ModelArgs,
         kinds: tuple[Modality, ...],
         handle: DeploymentHandle,
         limits: Limits,
         budget: RetryBudget,
-        batch_size: int,
-        max_replicas: int = 1,
-        batch_tokens: int = 2048,
     ) -> None:
         self.kinds = kinds
-        self._id = id_
+        self._id = model.name
         self._handle = handle
         # A handle method is built anew at each attribute access: bound once here.
         self._tokens = handle.options(method_name="tokens")
         self._status = handle.options(method_name="status")
         self._limits = limits
         self._budget = budget
-        self._max_width = CALLS_PER_REPLICA * max_replicas
-        self._state = ModelState(id_, "loading")
+        self._max_width = CALLS_PER_REPLICA * model.autoscaling.max_replicas
+        self.state = ModelState(self._id, "loading")
         self._answers = True
         self._used = asyncio.Event()
-        self._preprocessing: Preprocessing | None = None
+        self.preprocessing: Preprocessing | None = None
         self._replicas = ReplicaLiveness(memory_s=2 * limits.deadline_s)
         self._retriers: list[Retrier[Any, Encoded]] = []
+        most, characters = model.batch_size, model.batch_tokens // STREAMS * TOKEN_CHARACTERS
         self._texts: Coalescer[TextInput | Traced[TextInput], Encoded] = self._coalescer(
-            "text", text_units, batch_size, batch_tokens // STREAMS * TOKEN_CHARACTERS, max(512, batch_size)
+            "text", text_units, most, characters, max(512, most)
         )
         # A crop is 150 kB: fewer of them make a call.
         self._images: Coalescer[bytes | Traced[bytes], Encoded] = self._coalescer(
             "image", image_units, 8, 8 * IMAGE_UNITS, 32
         )
-
-    @property
-    def state(self) -> ModelState:
-        return self._state
 
     @property
     def waiting(self) -> int:
@@ -93,10 +81,6 @@ class RemoteEncoder:
     @property
     def retried(self) -> int:
         return sum(retrier.retried for retrier in self._retriers)
-
-    @property
-    def preprocessing(self) -> Preprocessing | None:
-        return self._preprocessing
 
     def refusal(self, kind: Modality) -> Overloaded | None:
         return (self._texts if kind == "text" else self._images).refusal()
@@ -133,7 +117,7 @@ class RemoteEncoder:
                 self._answers = True
                 self._heard(status)
             ready_s = max(LOADING_PERIOD_S, READY_PERIOD_S / max(1, len(self._replicas)))
-            ready = self._state.status == "ready" and self._answers
+            ready = self.state.status == "ready" and self._answers
             await asyncio.sleep(ready_s if ready else LOADING_PERIOD_S)
             if ready and not self.waiting:
                 with suppress(TimeoutError):
@@ -143,15 +127,15 @@ class RemoteEncoder:
     def _heard(self, status: EncoderStatus) -> None:
         self._replicas.heard(status.replica, status.batches)
         if status.info is not None:
-            self._preprocessing = status.preprocessing
+            self.preprocessing = status.preprocessing
             self._set(ModelState(self._id, "ready", status.info, status.reason, status.items, status.batches))
         else:
             self._set(ModelState(self._id, "unavailable", None, status.reason))
 
     def _set(self, state: ModelState) -> None:
-        if state.status != self._state.status:
+        if state.status != self.state.status:
             logger.info("model %s is %s%s", self._id, state.status, f": {state.reason}" if state.reason else "")
-        self._state = state
+        self.state = state
 
     def _width(self) -> int:
         return CALLS_PER_REPLICA * max(1, len(self._replicas))
@@ -167,9 +151,8 @@ class RemoteEncoder:
 
         limits = self._limits
         admission: AdmissionControl[Any] = AdmissionControl(self._id, cost_plain, limits.queue_s, limits.deadline_s)
-        retrier: Retrier[Any, Encoded] = Retrier(
-            partial(self._send_alone, alone), partial(self._send_again, method), self._budget, full
-        )
+        by_one, together = partial(self._send_alone, alone), partial(self._send_again, method)
+        retrier: Retrier[Any, Encoded] = Retrier(by_one, together, self._budget, full)
         self._retriers.append(retrier)
 
         def retry(error: Exception, lost: Sequence[Pending[Any, Encoded]]) -> bool:
@@ -222,7 +205,7 @@ class RemoteEncoder:
 
     def _check_fingerprint(self, reply: EncodeReply) -> None:
         """Vectors of other weights than the state says must not be kept under its fingerprint."""
-        info: ModelInfo | None = self._state.info
+        info: ModelInfo | None = self.state.info
         if info is not None and reply.fingerprint != info.fingerprint:
             self._set(ModelState(self._id, "loading"))
             raise ModelUnavailable(f"{self._id} was just replaced by another version. Try again.", "model", 1)

@@ -21,8 +21,7 @@ from deployments.remote_call import again
 NAME = "similarity"
 # The other side maps what is in the object store, without a copy; a small matrix is quicker in the message.
 BY_REFERENCE_BYTES = 2**20
-# Of the largest that one request may have: what all requests have here that are not answered yet.
-MOST_BODIES = 4
+MOST_BODIES = 4  # times the largest request: what all may have here that are not answered yet
 
 
 class RemoteRanker:

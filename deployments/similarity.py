@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from app.config.args import Limits
 from app.schemas.similarity import MatrixOptions
 from app.types import SimilarityMetric, Vector
-from app.vectors.ranking import rank_json, rank_matrix
+from app.vectors.binary_body import rank_matrix
+from app.vectors.json_body import rank_json
 from app.vectors.similarity import Ranking, rank
-from deployments.telemetry import join_serve_log, reporter
+from deployments.telemetry import reporter
 
 
 class Similarity:
@@ -22,7 +23,6 @@ class Similarity:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._threads = ThreadPoolExecutor(1, "rank")
-        join_serve_log()
         self._reporter = reporter()
 
     async def __del__(self) -> None:

@@ -11,7 +11,7 @@ from ray import serve
 
 from app.config.args import TracingArgs
 from app.telemetry import tracing
-from app.telemetry.cluster_client import MetricsClient
+from app.telemetry.cluster_metrics import MetricsClient
 from app.telemetry.metrics import COMPLETE, REPLICAS
 from app.telemetry.registry import Snapshot
 from deployments.metrics import Reporter
@@ -23,8 +23,7 @@ KEEP_STATUS_S = 2.0
 START_STATUS_S = 0.25
 
 
-# By deployment: its running replicas, and what Serve says of it.
-_Status = dict[str, tuple[int, str]]
+_Status = dict[str, tuple[int, str]]  # by deployment: its running replicas, and what Serve says of it
 
 
 def replica_name() -> str:
@@ -46,8 +45,10 @@ def join_serve_log() -> None:
         log.setLevel(serve_log.level)
 
 
-def reporter() -> Reporter:
-    """This replica's; to be made on its event loop."""
+def reporter(traces: TracingArgs = tracing.OFF) -> Reporter:
+    """This replica's, whose log and traces begin too; to be made on its event loop."""
+    join_serve_log()
+    begin_traces(traces)
     context = serve.get_replica_context()
     return Reporter(context.app_name, context.deployment, replica_name())
 
@@ -62,11 +63,6 @@ def begin_traces(args: TracingArgs) -> None:
     otlp.start(args, serve.get_replica_context().deployment, replica_name())
 
 
-async def end_traces() -> None:
-    """Send the last spans when the replica ends."""
-    await asyncio.to_thread(tracing.stop)
-
-
 class ClusterMetrics:
     """What a scrape is answered with."""
 
@@ -79,14 +75,11 @@ class ClusterMetrics:
         self._asked_at = -KEEP_STATUS_S
 
     async def read(self) -> Snapshot:
-        reading, replicas = await asyncio.gather(self._client.read(), self._running())
+        reading, status = await asyncio.gather(self._client.read(), self._status())
         snapshot = reading.snapshot
-        snapshot.sums[REPLICAS.name] = {(name,): [float(count)] for name, count in replicas.items()}
+        snapshot.sums[REPLICAS.name] = {(name,): [float(running)] for name, (running, _) in status.items()}
         snapshot.peaks[COMPLETE.name] = {(): [float(reading.complete)]}
         return snapshot
-
-    async def _running(self) -> dict[str, int]:
-        return {name: running for name, (running, _) in (await self._status()).items()}
 
     async def waiting(self) -> list[str]:
         """What has no replica yet; asked until everything had one."""

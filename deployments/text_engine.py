@@ -20,8 +20,7 @@ from app.types import ModelInfo, TextInput, Token
 from deployments.engine import Engine
 from deployments.messages import EncodeReply
 
-# Tokenising fewer texts than this costs less than handing them to a thread.
-INLINE_TEXTS = 4
+INLINE_TEXTS = 4  # tokenising fewer texts than this costs less than handing them to a thread
 
 
 class TextEngine:

@@ -89,5 +89,5 @@ def _encode_all(model: TextModel, texts: Sequence[str], size: int) -> None:
 
 
 def _see(model: ImageModel, files: Sequence[bytes], pool: ThreadPoolExecutor) -> None:
-    limits = Limits()
-    model.run(list(pool.map(lambda file: model.preprocessing(decode(file, limits, param="images")), files)))
+    limits, reads = Limits(), model.preprocessing
+    model.run(list(pool.map(lambda file: reads.normalize(reads.fit(decode(file, limits, param="images"))), files)))

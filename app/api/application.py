@@ -15,7 +15,7 @@ from app.api.backend import Backend
 from app.api.middleware.auth import with_auth
 from app.api.middleware.request import RequestMiddleware
 from app.api.middleware.request_metrics import RequestMetrics
-from app.api.middleware.security_headers import PageHeaders, cross_origin
+from app.api.middleware.security_headers import cross_origin
 from app.api.openapi import document
 from app.api.routes import ROUTES
 from app.api.wire.json_response import error_response
@@ -25,23 +25,18 @@ _PATHS = [(route, compile_path(route.path)[0]) for route in ROUTES]
 
 
 def create_app(backend: Backend, *, names_answers: bool = True) -> Starlette:
-    """The ASGI application of one replica's backend. `names_answers`: see `RequestMiddleware`.
-
-    Raises:
-        ValueError: The settings require API keys, but the backend has no authenticator.
-    """
+    """The ASGI application of one replica's backend. `names_answers`: see `RequestMiddleware`."""
     if backend.args.asks_for_keys and backend.authenticator is None:
         raise ValueError("the settings require API keys, but the backend has no authenticator")
     app = Starlette(
         routes=[StarletteRoute(r.path, with_auth(r), methods=[r.method]) for r in ROUTES],
         middleware=[
             *cross_origin(backend.args.cors_origins),
-            Middleware(PageHeaders),
             Middleware(
                 RequestMiddleware,
                 replica=backend.replica,
                 names_answers=names_answers,
-                registry=RequestMetrics(backend.service.registry, ROUTES, backend.log),
+                metrics=RequestMetrics(backend.service.registry, ROUTES, backend.log),
             ),
         ],
         exception_handlers={HTTPException: _framework_error},

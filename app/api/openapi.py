@@ -8,16 +8,34 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app.api import openapi_binary
-from app.api.openapi_binary import header
 from app.api.route import Route
-from app.api.wire.error_formats import ErrorFormat, statuses_of
+from app.api.wire.json_response import ErrorFormat, statuses_of
+from app.api.wire.negotiation import NPY, OCTETS
 from app.config.args import Limits
 from app.errors import InternalError, ServiceError
-from app.schemas.error import ErrorResponse
 from app.schemas.openai import OpenAiErrorResponse
+from app.schemas.similarity import MatrixOptions
 from app.schemas.tei import TeiErrorResponse
-from app.schemas.wire import Json
+from app.schemas.wire import ErrorResponse, Json
+from app.vectors.binary_body import SHAPE
+
+
+def header(description: str, kind: str = "string") -> Json:
+    return {"description": description, "schema": {"type": kind}}
+
+
+def _of_binary(text: str, example: Any, kind: str = "string") -> Json:
+    return header(f"Binary responses only: {text}", kind) | {"example": example}
+
+
+def _matrix(rows: str, file: str = "") -> Json:
+    """The schemas of a binary body."""
+    shape = f"{rows} little-endian, row by row; `{SHAPE}` has the shape."
+    return {
+        media: {"schema": {"type": "string", "format": "binary", "description": description}}
+        for media, description in ((OCTETS, shape), (NPY, f"The same matrix as a NumPy .npy file.{file}"))
+    }
+
 
 REFS = "#/components/schemas/{model}"
 ERROR_MODELS: dict[ErrorFormat, type[BaseModel]] = {
@@ -30,6 +48,28 @@ ANSWER_HEADERS: Json = {
     "server-timing": header("Milliseconds: decode, cache, tokenize, queue, inference (if a model was used) and total."),
     "traceparent": header("Yours, if you sent a valid one."),
     "x-served-by": header("The replica that answered."),
+}
+MATRIX_ANSWER = _matrix("One row per input in the outputType asked for,")
+MATRIX_BODY = _matrix(
+    "(1 + n, d) float32, the query's row first, then n · d at most <vector_elements> numbers,",
+    " float32 or float64, at most <vector_body> bytes.",
+)
+MATRIX_HEADERS: Json = {
+    SHAPE: _of_binary("rows and columns.", "100,384"),
+    "x-embedding-dtype": _of_binary("NumPy's name of a number's type: float32, int8 or uint8.", "float32"),
+    "x-embedding-model": _of_binary(
+        "full name of the model; percent-encoded if it is not ASCII, as are all of these headers.",
+        "sentence-transformers/all-MiniLM-L6-v2",
+    ),
+    "x-embedding-dimensions": _of_binary("dimensions of the model.", 384, "integer"),
+    "x-embedding-space": _of_binary("the vector space: only vectors of the same space can be compared.", "model@print"),
+    "x-embedding-tokens": _of_binary("tokens of all inputs, including special tokens.", 412, "integer"),
+    "x-embedding-cache-hits": _of_binary("how many of the vectors came from the cache.", 17, "integer"),
+    "x-embedding-truncated": _of_binary(
+        "indices of inputs that were truncated, in one or more header lines; absent if none were.", "3,17"
+    ),
+    "x-embedding-range": _of_binary("int8, uint8: the range of values that the levels cover.", "-0.255,0.255"),
+    "x-embedding-note": _of_binary("a remark on the model, e.g. that it is a backup.", "A backup."),
 }
 PATH_PARAMETERS: dict[str, Json] = {
     "model": {
@@ -104,7 +144,7 @@ def _operation(route: Route, named: dict[tuple[Any, Any], Json], keys: bool) -> 
         for name in route.parameters
     ]
     if route.matrix_body:
-        parameters += openapi_binary.body_parameters()
+        parameters += _body_parameters()
     if parameters:
         operation["parameters"] = parameters
     if route.request:
@@ -114,13 +154,38 @@ def _operation(route: Route, named: dict[tuple[Any, Any], Json], keys: bool) -> 
         if route.upload:
             content["multipart/form-data"] = {"schema": route.upload}
         if route.matrix_body:
-            content |= openapi_binary.BODY
+            content |= MATRIX_BODY
         operation["requestBody"] = {
             "description": f"At most <{route.body_limit}> bytes.",
             "required": not route.optional_body,
             "content": content,
         }
     return operation
+
+
+def _body_parameters() -> list[Json]:
+    """The query and header parameters of a binary request, which has no body fields."""
+    only = "Binary bodies only (JSON has a field of this name)."
+    shape = {
+        "name": SHAPE,
+        "in": "header",
+        "required": False,
+        "description": f"Required with {OCTETS}: rows and columns of the body, including the query's row.",
+        "schema": {"type": "string", "pattern": "^[0-9]+,[0-9]+$"},
+        "example": "10001,384",
+    }
+    fields = MatrixOptions.model_json_schema()["properties"].items()
+    options = [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "schema": field,
+            "description": f"{only} {field['description']}",
+        }
+        for name, field in fields
+    ]
+    return [*options, shape]
 
 
 def _responses(route: Route, named: dict[tuple[Any, Any], Json]) -> Json:
@@ -133,8 +198,8 @@ def _responses(route: Route, named: dict[tuple[Any, Any], Json]) -> Json:
     if route.matrix_answer:
         responses["200"] = {
             "description": "The response in the media type that `Accept` asks for; JSON if it has no preference.",
-            "content": answer["content"] | openapi_binary.ANSWER,
-            "headers": ANSWER_HEADERS | openapi_binary.ANSWER_HEADERS,
+            "content": answer["content"] | MATRIX_ANSWER,
+            "headers": ANSWER_HEADERS | MATRIX_HEADERS,
         }
     if route.is_file:
         responses["304"] = {"description": "`If-None-Match` matches the current version.", "headers": ANSWER_HEADERS}

@@ -3,40 +3,27 @@
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.wire.error_formats import ErrorFormat
-from app.errors import (
-    DeadlineExceeded,
-    Forbidden,
-    InvalidRequest,
-    ModelNotFound,
-    ModelUnavailable,
-    NotFinite,
-    Overloaded,
-    PayloadTooLarge,
-    RequestRejected,
-    ServiceError,
-    TooManyRequests,
-    Unauthorized,
-    Unavailable,
-    UnknownToken,
-    UnsupportedMediaType,
-)
+from app import errors
+from app.api.wire.json_response import ErrorFormat
+from app.errors import ServiceError
 from app.schemas.wire import Json, Wire
 from app.types import KeyScope, Modality
 
 Scope = KeyScope | Literal["open"]
-Handler = Callable[[Request], Awaitable[Response]]
+# Of a request and the replica's `Backend`.
+Handler = Callable[[Request, Any], Awaitable[Response]]
 
 # The errors of reading a body, of calling another deployment, and of embedding.
-BODY = (InvalidRequest, PayloadTooLarge, UnsupportedMediaType)
-CALLS = (Overloaded, Unavailable, DeadlineExceeded)
-ENCODES = (*BODY, UnknownToken, NotFinite, ModelNotFound, ModelUnavailable, RequestRejected, *CALLS)
+BODY = (errors.InvalidRequest, errors.PayloadTooLarge, errors.UnsupportedMediaType)
+CALLS = (errors.Overloaded, errors.Unavailable, errors.DeadlineExceeded)
+MODEL = (errors.ModelNotFound, errors.ModelUnavailable)
+ENCODES = (*BODY, errors.UnknownToken, errors.NotFinite, *MODEL, errors.RequestRejected, *CALLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +37,11 @@ class Route:
         example: A request body that works with the default models.
         statuses: Other statuses that return `response`.
         upload: The schema of the multipart form that it accepts as well.
-        media: The media type of the response.
-        optional_body: Whether the body may be empty.
         short: The reduced response of an open route for callers without the `read` scope, if keys are required.
         matrix_answer: Whether it can return a binary matrix, according to `Accept`.
-        matrix_body: Whether it accepts a binary matrix.
         body_limit: The field of `Limits` that limits the size of the body.
         is_file: Whether the response has an ETag and may be a 304.
         needs: The kind of model that all its requests need; if all of these are overloaded, most are rejected unread.
-        errors_as: The format of its errors.
         is_traced: False for routes that machines poll every few seconds; their traces would hide the others.
     """
 
@@ -93,8 +76,13 @@ class Route:
     @property
     def refusals(self) -> tuple[type[ServiceError], ...]:
         """The errors of the authenticator."""
-        return () if self.scope == "open" else (Unauthorized, Forbidden, TooManyRequests)
+        return () if self.scope == "open" else (errors.Unauthorized, errors.Forbidden, errors.TooManyRequests)
 
     @property
     def parameters(self) -> list[str]:
         return re.findall(r"{(\w+)", self.path)
+
+
+def plain_path(path: str) -> str:
+    """Single slashes and none at the end: `//embed/` -> `/embed`. Clients join a base URL and a path in these ways."""
+    return re.sub("/{2,}", "/", path).rstrip("/") or "/" if "//" in path or path[-1:] == "/" else path

@@ -3,35 +3,16 @@
 from functools import partial
 from typing import Final, get_args
 
-from app.api.endpoints import batch, cache, health, image, metrics, openai, pages, search, similarity, tei, text
-from app.api.route import BODY, CALLS, ENCODES, Route, Scope
-from app.errors import (
-    CacheUnavailable,
-    EmptyInput,
-    InvalidImage,
-    InvalidItem,
-    ModelNotFound,
-    ModelUnavailable,
-    NotAcceptable,
-    NotFound,
-    SpaceMismatch,
-)
+from app import errors
+from app.api.endpoints import batch, embeddings, openai, operations, pages, search, similarity, tei
+from app.api.route import BODY, CALLS, ENCODES, MODEL, Route
+from app.schemas import operations as answers
 from app.schemas.batch import BatchRequest, BatchResponse
 from app.schemas.embeddings import EmbeddingsResponse, ImageRequest, TextRequest
 from app.schemas.openai import OpenAiEmbeddingRequest, OpenAiEmbeddingResponse, OpenAiModel, OpenAiModels
-from app.schemas.operations import (
-    CacheClearRequest,
-    CacheClearResponse,
-    CacheStatsResponse,
-    HealthResponse,
-    HealthSummary,
-    LiveResponse,
-    ReadyResponse,
-)
 from app.schemas.search import SearchRequest, SearchResponse
 from app.schemas.similarity import SimilarityRequest, SimilarityResponse
 from app.schemas.tei import TeiEmbedRequest, TeiEmbedResponse, TeiInfo, TeiTokenizeRequest, TeiTokenizeResponse
-from app.schemas.warming import CacheWarmRequest, CacheWarmResponse
 from app.types import OutputType
 
 # A red square, 8 x 8.
@@ -58,16 +39,17 @@ UPLOAD: Final = {
 _EMBED = partial(Route, "POST", scope="embed")
 _READ = partial(Route, "GET", scope="read")
 _OPEN = partial(Route, "GET", scope="open")
+_PAGE = partial(_OPEN, media="text/html", is_file=True)
 _ADMIN = partial(Route, "POST", scope="admin")
 
 ROUTES: Final[tuple[Route, ...]] = (
     _EMBED(
         "/embed/text",
-        text.embed_text,
+        embeddings.embed_text,
         "Embed texts.",
         EmbeddingsResponse,
         TextRequest,
-        errors=(*ENCODES, NotAcceptable),
+        errors=(*ENCODES, errors.NotAcceptable),
         example={"texts": ["Hello world", "Machine learning"]},
         body_limit="text_body",
         matrix_answer=True,
@@ -75,11 +57,11 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     _EMBED(
         "/embed/image",
-        image.embed_image,
+        embeddings.embed_image,
         "Embed images.",
         EmbeddingsResponse,
         ImageRequest,
-        errors=(*ENCODES, InvalidItem, InvalidImage, NotAcceptable),
+        errors=(*ENCODES, errors.InvalidItem, errors.InvalidImage, errors.NotAcceptable),
         example={"images": [f"data:image/png;base64,{PNG}"]},
         upload=UPLOAD,
         body_limit="image_body",
@@ -102,7 +84,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Rank vectors against a vector.",
         SimilarityResponse,
         SimilarityRequest,
-        errors=(*BODY, SpaceMismatch, *CALLS),
+        errors=(*BODY, errors.SpaceMismatch, *CALLS),
         example={"query": [1, 0], "candidates": [[0, 1], [1, 0], [0.6, 0.8]], "topK": 2},
         body_limit="vector_body",
         matrix_body=True,
@@ -113,7 +95,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Embed a query and candidates, and rank them.",
         SearchResponse,
         SearchRequest,
-        errors=(*ENCODES, InvalidItem, InvalidImage, SpaceMismatch),
+        errors=(*ENCODES, errors.InvalidItem, errors.InvalidImage, errors.SpaceMismatch),
         example={
             "query": {"text": "a small dog"},
             "candidates": [{"text": "A puppy plays in the garden."}, {"text": "The stock market fell."}],
@@ -128,7 +110,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Embed texts, as in OpenAI's API.",
         OpenAiEmbeddingResponse,
         OpenAiEmbeddingRequest,
-        errors=(*ENCODES, InvalidItem, InvalidImage),
+        errors=(*ENCODES, errors.InvalidItem, errors.InvalidImage),
         example={"model": "all-MiniLM-L6-v2", "input": ["Hello world"], "encoding_format": "float"},
         body_limit="image_body",
         needs="text",
@@ -140,7 +122,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         openai.model,
         "One model, as in OpenAI's API.",
         OpenAiModel,
-        errors=(ModelNotFound,),
+        errors=(errors.ModelNotFound,),
         errors_as="openai",
     ),
     *(
@@ -150,7 +132,7 @@ ROUTES: Final[tuple[Route, ...]] = (
             summary,
             TeiEmbedResponse,
             TeiEmbedRequest,
-            errors=(*ENCODES, EmptyInput, InvalidItem),
+            errors=(*ENCODES, errors.EmptyInput, errors.InvalidItem),
             example={"inputs": ["Hello world"]},
             body_limit="text_body",
             needs="text",
@@ -166,7 +148,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         tei.info,
         "The default text model, as in text-embeddings-inference.",
         TeiInfo,
-        errors=(ModelNotFound, ModelUnavailable),
+        errors=MODEL,
         errors_as="tei",
     ),
     _EMBED(
@@ -175,50 +157,50 @@ ROUTES: Final[tuple[Route, ...]] = (
         "The tokens of texts, as in text-embeddings-inference.",
         TeiTokenizeResponse,
         TeiTokenizeRequest,
-        errors=(*ENCODES, EmptyInput),
+        errors=(*ENCODES, errors.EmptyInput),
         example={"inputs": "Hello world"},
         body_limit="tokenize_body",
         errors_as="tei",
     ),
-    _READ("/cache/stats", cache.stats, "Statistics of the cache.", CacheStatsResponse),
+    _READ("/cache/stats", operations.cache_stats, "Statistics of the cache.", answers.CacheStatsResponse),
     _ADMIN(
         "/cache/clear",
-        cache.clear,
+        operations.clear_cache,
         "Clear the cache; after the response, no replica serves an old entry.",
-        CacheClearResponse,
-        CacheClearRequest,
-        errors=(*BODY, CacheUnavailable),
+        answers.CacheClearResponse,
+        answers.CacheClearRequest,
+        errors=(*BODY, errors.CacheUnavailable),
         example={},
         optional_body=True,
         body_limit="clear_body",
     ),
     _ADMIN(
         "/cache/warm",
-        cache.warm,
+        operations.warm_cache,
         "Store vectors in the cache that the served model has computed elsewhere; a sample is verified.",
-        CacheWarmResponse,
-        CacheWarmRequest,
-        errors=(*ENCODES, SpaceMismatch, CacheUnavailable),
+        answers.CacheWarmResponse,
+        answers.CacheWarmRequest,
+        errors=(*ENCODES, errors.SpaceMismatch, errors.CacheUnavailable),
         body_limit="text_body",
     ),
     _OPEN(
         "/health",
-        health.health,
+        operations.health,
         "Health, with reasons if it is degraded; 503 while it starts.",
-        HealthResponse,
+        answers.HealthResponse,
         statuses=(503,),
-        short=HealthSummary,
+        short=answers.HealthSummary,
         is_traced=False,
     ),
-    _OPEN("/livez", health.livez, "The ingress is running.", LiveResponse, is_traced=False),
-    _OPEN("/readyz", health.readyz, "Models are loaded.", ReadyResponse, statuses=(503,), is_traced=False),
+    _OPEN("/livez", operations.livez, "The ingress is running.", answers.LiveResponse, is_traced=False),
+    _OPEN("/readyz", operations.readyz, "Models are loaded.", answers.ReadyResponse, statuses=(503,), is_traced=False),
     _OPEN("/openapi.json", pages.openapi, "This description, OpenAPI 3.1."),
-    _OPEN("/docs", pages.docs, "A page that lists the routes.", media="text/html", is_file=True),
-    _OPEN("/", pages.index, "A page to try the service.", media="text/html", is_file=True, errors_as="tei"),
-    _OPEN("/static/{file:path}", pages.static, "Files of the pages.", errors=(NotFound,), media="*/*", is_file=True),
+    _PAGE("/docs", partial(pages.static, name="docs.html"), "A page that lists the routes."),
+    _PAGE("/", partial(pages.static, name="index.html"), "A page to try the service.", errors_as="tei"),
+    _PAGE("/static/{file:path}", pages.static, "Files of the pages.", errors=(errors.NotFound,), media="*/*"),
     _READ(
         "/metrics",
-        metrics.metrics,
+        operations.metrics,
         "The cluster's metrics in Prometheus' text format.",
         media="text/plain",
         is_traced=False,
@@ -227,6 +209,3 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 # By method and path, the kind of model that all of a route's requests need.
 NEEDS: Final = {(route.method, route.path): route.needs for route in ROUTES if route.needs is not None}
-
-# Routes that Serve itself answers, before a request reaches this application.
-SERVE_ROUTES: Final[dict[str, Scope]] = {"/-/healthz": "open", "/-/routes": "open"}

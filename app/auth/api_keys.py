@@ -29,13 +29,8 @@ DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """One key.
-
-    Args:
-        digest: SHA-256 of the key.
-        expires: Unix seconds; None: never.
-        requests, tokens: The key's own limits per minute. None: the service's limits; 0: no limit.
-    """
+    """`digest`: SHA-256 of the key. `expires`: Unix seconds; None: never. `requests`, `tokens`: its own limits per
+    minute; None: the service's limits; 0: no limit."""
 
     tenant: str
     scopes: frozenset[str]
@@ -60,31 +55,11 @@ class ApiKey:
 class KeyRing:
     """The known keys. Immutable: a changed key file results in a new key ring."""
 
-    __slots__ = ("_keys",)
-
     def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
         self._keys = tuple(keys)
 
     def live(self, now: float) -> int:
         return sum(key.is_live(now) for key in self._keys)
-
-    def find(self, secret: bytes, now: float) -> ApiKey:
-        """The key of this secret.
-
-        Raises:
-            Unauthorized: The key is unknown or has expired.
-        """
-        digest = sha256(secret).digest()
-        found: ApiKey | None = None
-        for key in self._keys:
-            # Compares all keys in constant time: the duration must not reveal how close a guess was.
-            if hmac.compare_digest(digest, key.digest):
-                found = key
-        if found is None:
-            raise Unauthorized("This API key is unknown.")
-        if not found.is_live(now):
-            raise Unauthorized("This API key has expired. Ask for a new one.")
-        return found
 
     def admit(self, secret: bytes | None, scope: KeyScope, now: float) -> ApiKey:
         """The key of this secret, which has this scope.
@@ -95,18 +70,24 @@ class KeyRing:
         """
         if secret is None:
             raise Unauthorized("Send an API key, as `Authorization: Bearer KEY` or `x-api-key: KEY`.")
-        key = self.find(secret, now)
-        if scope not in key.scopes:
-            raise Forbidden(f"This needs an API key with the scope `{scope}`; yours has {_listed(key.scopes)}.")
-        return key
+        digest = sha256(secret).digest()
+        found: ApiKey | None = None
+        for key in self._keys:
+            # Compares all keys in constant time: the duration must not reveal how close a guess was.
+            if hmac.compare_digest(digest, key.digest):
+                found = key
+        if found is None:
+            raise Unauthorized("This API key is unknown.")
+        if not found.is_live(now):
+            raise Unauthorized("This API key has expired. Ask for a new one.")
+        if scope not in found.scopes:
+            raise Forbidden(f"This needs an API key with the scope `{scope}`; yours has {_listed(found.scopes)}.")
+        return found
 
 
 def parse(lines: Iterable[str], now: float) -> KeyRing:
-    """Read lines, which may be empty or contain `#` comments.
-
-    Raises:
-        ValueError: Gives the line number but never quotes the line, which may contain the key itself by mistake.
-    """
+    """Read lines, which may be empty or contain `#` comments. A ValueError gives the line number but never quotes the
+    line, which may contain the key itself by mistake."""
     keys: list[ApiKey] = []
     for number, line in enumerate(lines, 1):
         fields = line.partition("#")[0].split()
@@ -124,11 +105,7 @@ def parse(lines: Iterable[str], now: float) -> KeyRing:
 
 
 def make(tenant: str, scopes: Iterable[str], expires: float | None = None) -> tuple[str, ApiKey]:
-    """Create a secret and its key.
-
-    Raises:
-        ValueError: The tenant or a scope is invalid.
-    """
+    """Create a secret and its key. Raises ValueError if the tenant or a scope is invalid."""
     secret = PREFIX + secrets.token_urlsafe(32)
     return secret, ApiKey(_tenant(tenant), _scopes(scopes), sha256(secret.encode()).digest(), expires)
 

@@ -16,18 +16,12 @@ MAX_BYTES = 4 * 2**20
 
 
 class KeyFile:
-    """Holds the keys as of the last reload.
+    """Holds the keys as of the last reload. `clock`: Unix seconds.
 
     The file's content is compared every few seconds, because its modification time is unreliable: Kubernetes swaps a
     link to update a mounted Secret, editors replace files, and archives restore old times.
 
-    Args:
-        lines: Keys from the settings, one line each.
-        path: A file with more lines, or None.
-        clock: Unix seconds.
-
-    Raises:
-        OSError, ValueError: The file can't be read, or a line is invalid.
+    `lines`: keys from the settings; `path`: a file with more. Raises OSError or ValueError if one can't be read.
     """
 
     def __init__(self, lines: Sequence[str], path: Path | None, clock: Callable[[], float] = time.time) -> None:

@@ -6,6 +6,7 @@ with the window. (The `limits` package was tried: no clock to inject, no debt, a
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,7 +16,7 @@ WINDOW_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """The remaining amount of one quota. `reset_s`: seconds until the window ends."""
+    """What is left of one quota. `reset_s`: seconds until the window ends."""
 
     unit: str
     limit: int
@@ -26,7 +27,7 @@ class Remaining:
 @dataclass(slots=True)
 class _Window:
     ends: float
-    used: dict[str, int] = field(default_factory=dict)
+    used: Counter[str] = field(default_factory=Counter)
 
 
 class Quotas:
@@ -38,24 +39,19 @@ class Quotas:
         self.replicas = 1
 
     def take(self, tenant: str, limits: dict[str, int]) -> Remaining | None:
-        """Charge one request; return the exhausted quota if there is one.
-
-        Args:
-            limits: Limit by unit ("requests", "tokens"); 0: no limit.
-        """
+        """Charge one request, or return the exhausted quota. `limits`: by unit (requests, tokens); 0: no limit."""
         window = self._window(tenant)
         for unit, limit in limits.items():
             # With a small limit and many replicas, each replica still admits one request.
             cost = min(self.replicas, limit) if unit == "requests" else 1
-            if limit and window.used.get(unit, 0) + cost > limit:
+            if limit and window.used[unit] + cost > limit:
                 return self._left(window, unit, limit)
-        window.used["requests"] = window.used.get("requests", 0) + self.replicas
+        window.used["requests"] += self.replicas
         return None
 
     def charge(self, tenant: str, unit: str, amount: int) -> None:
         """Charge an amount that is only known after the request."""
-        window = self._window(tenant)
-        window.used[unit] = window.used.get(unit, 0) + amount * self.replicas
+        self._window(tenant).used[unit] += amount * self.replicas
 
     def left(self, tenant: str, limits: dict[str, int]) -> list[Remaining]:
         """The remaining quota of each unit that has a limit."""
@@ -63,7 +59,7 @@ class Quotas:
         return [self._left(window, unit, limit) for unit, limit in limits.items() if limit]
 
     def _left(self, window: _Window, unit: str, limit: int) -> Remaining:
-        remaining = max(0, limit - window.used.get(unit, 0))
+        remaining = max(0, limit - window.used[unit])
         return Remaining(unit, limit, remaining, max(0.0, window.ends - self._clock()))
 
     def _window(self, tenant: str) -> _Window:

@@ -35,10 +35,6 @@ class Transport(Protocol):
     async def stats(self) -> CacheStats: ...
 
 
-def accept_all(lacking: list[int]) -> None:
-    """Every look-up goes on."""
-
-
 @dataclass(frozen=True, slots=True)
 class CacheLookup:
     """A look-up's answer: one value or None per key, and the epoch that what is put later must name."""
@@ -52,7 +48,7 @@ class CacheClient:
     """Near cache and shared cache as one. Runs on one event loop; `run` must be running.
 
     Args:
-        near: This replica's copies; max_bytes 0 keeps none. Its max_entries is no less than the shared cache's.
+        near: This replica's copies. Its max_entries is no less than the shared cache's.
         deadline_s: A look-up that takes longer counts as a miss.
         patience_s: Longest a poll may take beyond its parking.
     """
@@ -119,18 +115,13 @@ class CacheClient:
             poll.cancel()
             lapsed.cancel()
 
-    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = accept_all) -> CacheLookup:
-        """Values by key, from the near cache first. Never takes longer than the deadline.
-
-        Args:
-            lacking: Told which keys the near cache lacks, before the shared one is asked; what it raises is raised.
-        """
+    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] | None = None) -> CacheLookup:
+        """Values by key, from the near cache first. Never takes longer than the deadline. `lacking` is told which keys
+        the near cache lacks, before the shared one is asked; what it raises is raised."""
         self._used = True
-        values = self._near(keys)
+        values, epoch = self._near(keys), self._epoch
         missing = [i for i, value in enumerate(values) if value is None]
-        near_hits = len(keys) - len(missing)
-        epoch = self._epoch
-        if missing:
+        if missing and lacking:
             lacking(missing)
         asked = missing if self.reachable and self._shared_may_have_more() else []
         if asked:
@@ -145,8 +136,8 @@ class CacheClient:
                         values[i] = entry[0]
                         if epoch == self._epoch:
                             self.near.put(keys[i], *entry)
-        misses = sum(value is None for value in values)
-        self.counts.near_hits += near_hits
+        misses = values.count(None)
+        self.counts.near_hits += len(keys) - len(missing)
         self.counts.hits += len(keys) - misses
         self.counts.misses += misses
         return CacheLookup(epoch, values)
@@ -163,11 +154,8 @@ class CacheClient:
                 self.write_behind.add(epoch, key, value)
 
     async def warm(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
-        """Store entries that nobody looked up, and return when the shared cache has them.
-
-        Raises:
-            CacheUnavailable: It was not reached, or cleared meanwhile.
-        """
+        """Store entries that nobody looked up, and return when the shared cache has them. Raises CacheUnavailable if it
+        was not reached, or cleared meanwhile."""
         epoch, taken = self._epoch, False
         try:
             if epoch is not None:
@@ -181,16 +169,12 @@ class CacheClient:
                 self.near.put(key, value)
 
     async def clear(self) -> int:
-        """Clear the whole cluster's cache.
-
-        Raises:
-            CacheUnavailable: The shared cache was not reached; nothing may be cleared.
-        """
+        """Clear the whole cluster's cache. Raises CacheUnavailable if it was not reached; nothing may be cleared."""
         try:
             return await asyncio.wait_for(self.transport.clear(), self.lease_s + self.patience_s)
         except Exception as error:
-            words = "The shared cache can't be reached; it may not be cleared. Try again."
-            raise CacheUnavailable(words, retry_after=1) from error
+            message = "The shared cache can't be reached; it may not be cleared. Try again."
+            raise CacheUnavailable(message, retry_after=1) from error
 
     async def stats(self) -> CacheStats:
         """The cluster's figures; this replica's own, with `available` False, when the cache is out of reach."""
@@ -234,9 +218,9 @@ class CacheClient:
     def _lost(self, error: Exception) -> None:
         """Open the breaker; the next answered poll closes it."""
         if self.reachable:
+            self.reachable = False
             name = type(error).__name__
             logger.warning("shared cache out of reach (%s); every look-up is a miss until it is back", name)
-        self.reachable = False
 
     def _enter(self, epoch: str) -> None:
         if epoch != self._epoch:

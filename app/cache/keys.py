@@ -7,9 +7,8 @@ _VERSION = b"embed-key-v1"  # sets these digests apart from any other use of the
 
 
 class KeyMaker:
-    """Keys for the contents of one tenant, model and kind, with the shared fields hashed once.
-
-    `kind` says what the content is and how it is read: "text", "image", a text behind a prompt.
+    """Keys for the contents of one tenant, model and kind, with the shared fields hashed once. `kind` says what the
+    content is and how it is read: "text", "image", a text behind a prompt.
 
     Each shared field is preceded by its length, and the content is hashed apart from them, so no two splits
     of the same bytes into fields give the same key.

@@ -6,10 +6,9 @@ A shard that is slow or dead costs its own keys only. With a single shard nothin
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
 from typing import Any, TypeVar
 
-from app.cache.client import CacheClient, CacheLookup, accept_all
+from app.cache.client import CacheClient, CacheLookup
 from app.cache.shared import CacheStats
 
 T = TypeVar("T")
@@ -21,11 +20,8 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 def shard_of(key: bytes, shards: int) -> int:
     """0 .. shards - 1, by rendezvous hashing (Thaler and Ravishankar, 1998): each shard draws a number for the key, and
-    the highest wins. One shard more takes its share evenly from all others; no other key moves.
-
-    Args:
-        key: A digest, so its first 8 bytes are as good as random.
-    """
+    the highest wins. One shard more takes its share evenly from all others; no other key moves. `key`: a digest, so
+    its first 8 bytes are as good as random."""
     if shards == 1:
         return 0
     drawn = int.from_bytes(key[:8], "little")
@@ -62,18 +58,17 @@ class CacheShards:
     def reachable(self) -> bool:
         return all(shard.reachable for shard in self.shards)
 
-    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] = accept_all) -> CacheLookup:
+    async def get_many(self, keys: Sequence[bytes], lacking: Callable[[list[int]], None] | None = None) -> CacheLookup:
         """Takes as long as the slowest shard that is asked, which has a deadline. `lacking` is told shard by shard."""
         asked = parts(keys, len(self.shards))
         epochs = [""] * len(self.shards)
         values: list[bytes | None] = [None] * len(keys)
-        founds = await _gather(
-            {
-                number: self.shards[number].get_many([keys[i] for i in indices], partial(_of_all, lacking, indices))
-                for number, indices in asked.items()
-            }
-        )
-        for number, found in founds.items():
+
+        def lookup(number: int, indices: list[int]) -> Coroutine[Any, Any, CacheLookup]:
+            told = lacking and (lambda of_shard: lacking([indices[i] for i in of_shard]))
+            return self.shards[number].get_many([keys[i] for i in indices], told)
+
+        for number, found in (await _gather({part[0]: lookup(*part) for part in asked.items()})).items():
             epochs[number] = found.epoch or ""
             for index, value in zip(asked[number], found.values, strict=True):
                 values[index] = value
@@ -103,11 +98,6 @@ class CacheShards:
         # Every client asks every shard.
         added["clients"] = max(one.clients for one in each)
         return CacheStats(**added | {"available": all(one.available for one in each)})
-
-
-def _of_all(lacking: Callable[[list[int]], None], indices: Sequence[int], of_shard: list[int]) -> None:
-    """`lacking`, told in the caller's order."""
-    lacking([indices[i] for i in of_shard])
 
 
 async def _gather(calls: "dict[int, Coroutine[Any, Any, T]]") -> dict[int, T]:

@@ -96,11 +96,8 @@ class _Client:
 
 @dataclass(slots=True, eq=False)
 class SharedCache:
-    """One per cluster (or shard). Runs on one event loop.
-
-    Args:
-        lease_s: How long a client may serve near copies after the start of its last answered poll.
-    """
+    """One per cluster (or shard). Runs on one event loop. `lease_s`: how long a client may serve near copies after the
+    start of its last answered poll."""
 
     store: LruTtlCache
     lease_s: float = 2.0

@@ -12,7 +12,7 @@ from app.cli.session import run_with_client
 from app.client import AsyncEmbeddingClient, Embeddings, Images, Texts
 from app.config.settings import ClientSettings
 from app.corpus.parts import RANGE
-from app.corpus.rows import Piece, Reject
+from app.corpus.rows import Piece, Reject, rejected_files
 from app.corpus.vector_file import MODEL, SPACE, VectorFile, create_vector_file
 from app.errors import InvalidItem, ServiceError
 from embeddings_client.embeddings import check_space
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace, settings: ClientSettings) -> int:
             with (
                 create_vector_file(Path(options.out)) as file,
                 open_rows(options.source, options.column, options.format) as rows,
-                bar(rows.total, "images" if rows.images else "texts", options.progress, delay_s=0) as on_progress,
+                bar(rows.source.rows, "images" if rows.images else "texts", options.progress, delay_s=0) as on_progress,
             ):
                 summary = await _embed(client, rows, file, options, on_progress, skipped)
         finally:
@@ -62,7 +62,7 @@ async def _embed(
         skipped.extend(f"{rows.location(reject.source, reject.row)}: {reject.reason}" for reject in rejects)
         on_progress(len(rejects))
 
-    skip(rows.rejected_files)
+    skip(rejected_files(rows.source))
     for whole in rows.pieces():
         skip(whole.rejects)
         pending = [whole]

@@ -1,8 +1,5 @@
-"""`embed-corpus` and `search` in a written corpus.
-
-Embedding runs in a child process (`--here`), because Ray reads its environment when it is imported, and so that the
-parent can end Ray's processes if the child is killed.
-"""
+"""`embed-corpus` and `search` in a written corpus. Embedding runs in a child process (`--here`): Ray reads its
+environment when it is imported, and the parent can end Ray's processes if the child is killed."""
 
 import argparse
 import json
@@ -14,13 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import IO
 
 from app.cli.flags import EMBED_CORPUS, SEARCH
 from app.cli.session import USAGE, exit_on_signal, report
 from app.config.args import ModelArgs
-from app.config.settings import AppArgs, client_key, process_environment, without_proxies
+from app.config.settings import AppArgs, ClientSettings, process_environment, without_proxies
 from app.corpus import cache_warming, search
 from app.corpus.model import load_model
 from app.corpus.run import CorpusOptions, embed_corpus
@@ -31,12 +27,10 @@ from app.system import processes
 GRACE_S = 8.0
 PROGRESS_EVERY_S = 2.0
 SHOWN_NATIVE_OUTPUT = 8000
-# An idle machine takes 5 s; one with ten times the load that it can handle has taken 60 s.
-START_S = 240.0
+START_S = 240.0  # an idle machine takes 5 s; one with ten times the load that it can handle has taken 60 s
 # Latency does not matter here, so batches are larger than a service's: CPUs run them faster, too.
 CPU_BATCH_SIZE, CPU_TOKENS_PER_ITEM = 128, 32
-# GPUs prefer large batches; this value has not been measured.
-GPU_BATCH_SIZE = 256
+GPU_BATCH_SIZE = 256  # GPUs prefer large batches; this value has not been measured
 TOKENS_PER_ITEM = 64
 
 
@@ -78,7 +72,7 @@ def _embed_on_ray(options: argparse.Namespace, args: AppArgs, stdout: IO[str]) -
 
     cores = os.cpu_count() or 1
     threads = options.num_cpus or max(1, cores // options.concurrency)
-    cpus = options.num_cpus or (max(1, cores // options.concurrency) if options.concurrency <= cores else 0.1)
+    cpus = options.num_cpus or (threads if options.concurrency <= cores else 0.1)
     corpus = CorpusOptions(
         column=options.column,
         format=options.format,
@@ -93,7 +87,7 @@ def _embed_on_ray(options: argparse.Namespace, args: AppArgs, stdout: IO[str]) -
     )
     if options.warm_cache:
         cache_warming.check_options(options.dtype, options.dimensions)
-        service = cache_warming.service_at(options.warm_cache, client_key())
+        service = cache_warming.service_at(options.warm_cache, ClientSettings.from_environment().api_key)
         service("/cache/stats", None)  # fail before embedding if the service can't be reached
     with bounded_start(START_S) as started, cluster(options.address):
         started()
@@ -105,11 +99,11 @@ def _embed_on_ray(options: argparse.Namespace, args: AppArgs, stdout: IO[str]) -
                 raise InvalidRequest(lack)
             sys.stderr.write(f"{lack} Waiting for a node that has them; press Ctrl-C to stop.\n")
         execute = on_ray(options.concurrency, cpus, options.num_gpus)
-        summary = embed_corpus(options.source, options.out, corpus, execute, _ProgressPrinter())
+        summary = embed_corpus(options.source, options.out, corpus, execute, _progress_printer())
     try:
         if options.warm_cache:
             model = load_model(corpus.models[0], "text", cores, args.offline)
-            summary["cache"] = asdict(cache_warming.warm_cache(options.out, model, service))
+            summary["cache"] = cache_warming.warm_cache(options.out, model, service)
     finally:
         stdout.write(json.dumps(summary, indent=2) + "\n")
     return 0
@@ -135,10 +129,8 @@ def bounded_start(seconds: float, exit_process: Callable[[int], None] = os._exit
 
 @contextmanager
 def _hidden_native_output() -> Iterator[IO[str]]:
-    """Yields stdout, which is reserved for the summary, and hides what Ray's C++ code writes directly to 1 and 2.
-
-    Ray logs there at every start. The end of this output is shown if the run fails with an unexpected error.
-    """
+    """Yields stdout, which is reserved for the summary, and hides what Ray's C++ code logs directly to 1 and 2 at every
+    start. The end of that is shown if the run fails with an unexpected error."""
     stdout, stderr = os.dup(1), os.dup(2)
     sys.stderr = os.fdopen(stderr, "w", buffering=1)
     with tempfile.TemporaryFile() as native, os.fdopen(stdout, "w") as out:
@@ -160,9 +152,9 @@ def _model(options: argparse.Namespace, args: AppArgs, *, image: bool) -> ModelA
     model = configured[0] if configured else ModelArgs(id="none")
     if options.model is not None:
         model = args.entry(options.model, configured)
-    size, tokens = (GPU_BATCH_SIZE, TOKENS_PER_ITEM) if options.num_gpus else (CPU_BATCH_SIZE, CPU_TOKENS_PER_ITEM)
-    if options.batch_size is not None:
-        size, tokens = options.batch_size, TOKENS_PER_ITEM
+    size, tokens = options.batch_size or GPU_BATCH_SIZE, TOKENS_PER_ITEM
+    if options.batch_size is None and not options.num_gpus:
+        size, tokens = CPU_BATCH_SIZE, CPU_TOKENS_PER_ITEM
     return model.model_copy(update={"batch_size": size, "batch_tokens": size * tokens})
 
 
@@ -193,17 +185,16 @@ def _environment(own_ray: bool) -> dict[str, str]:
     return env
 
 
-class _ProgressPrinter:
-    """Prints progress to stderr: one changing line on a terminal, else a line every few seconds."""
+def _progress_printer() -> Callable[[str], None]:
+    """Prints to stderr: one changing line on a terminal, else a line every few seconds."""
+    on_terminal, last = sys.stderr.isatty(), 0.0
 
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._last = 0.0
-
-    def __call__(self, line: str) -> None:
+    def show(line: str) -> None:
+        nonlocal last
         now = time.monotonic()
-        if not self._terminal and now - self._last < PROGRESS_EVERY_S:
-            return
-        self._last = now
-        sys.stderr.write(f"\r\x1b[K{line}" if self._terminal else f"{line}\n")
-        sys.stderr.flush()
+        if on_terminal or now - last >= PROGRESS_EVERY_S:
+            last = now
+            sys.stderr.write(f"\r\x1b[K{line}" if on_terminal else f"{line}\n")
+            sys.stderr.flush()
+
+    return show

@@ -14,9 +14,8 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     _add_embed_corpus(commands)
     _add_search(commands)
     embed = commands.add_parser(EMBED, help="embed a file through a running service, into one file")
-    embed.add_argument(
-        "source", metavar="FILE", help="text lines, JSONL, JSON, CSV, TSV, Parquet, a folder of images; - for stdin"
-    )
+    sources = "text lines, JSONL, JSON, CSV, TSV, Parquet, a folder of images; - for stdin"
+    embed.add_argument("source", metavar="FILE", help=sources)
     embed.add_argument("--out", required=True, metavar="OUT", help="a file ending in .parquet, .npy or .jsonl")
     embed.add_argument("--output-type", choices=OUTPUTS, default="float32", help="default: float32")
     embed.add_argument("--input-type", choices=("query", "document"), help="use the model's prompt for it")
@@ -35,32 +34,24 @@ def _add_embed_corpus(commands: "argparse._SubParsersAction[argparse.ArgumentPar
     embed.add_argument("--dtype", choices=DTYPES, default="float32")
     embed.add_argument("--dimensions", type=_positive, help="keep only the first N numbers of each vector", metavar="N")
     embed.add_argument("--batch-size", type=_batch_size, default=None, metavar="N|auto", help="items per model run")
-    embed.add_argument(
-        "--part-rows", type=_positive, default=PART_ROWS, help=f"rows per output file (default: {PART_ROWS})"
-    )
+    rows = f"rows per output file (default: {PART_ROWS})"
+    embed.add_argument("--part-rows", type=_positive, default=PART_ROWS, help=rows)
     embed.add_argument("--concurrency", type=_positive, default=1, metavar="N", help="workers (default: 1)")
-    embed.add_argument(
-        "--num-cpus", type=_positive, help="CPUs and threads per worker; default: this machine's, shared"
-    )
+    cpus = "CPUs and threads per worker; default: this machine's, shared"
+    embed.add_argument("--num-cpus", type=_positive, help=cpus)
     embed.add_argument("--num-gpus", type=float, default=0.0, help="GPUs per worker")
     embed.add_argument("--address", help="a Ray cluster to run on; default: a temporary one on this machine")
     embed.add_argument("--strict", action="store_true", help="stop at the first invalid row")
-    embed.add_argument(
-        "--warm-cache",
-        metavar="URL",
-        help="afterwards fill the free room in that service's cache, most frequent texts first",
-    )
+    warming = "afterwards fill the free room in that service's cache, most frequent texts first"
+    embed.add_argument("--warm-cache", metavar="URL", help=warming)
     embed.add_argument("--here", type=int, metavar="PARENT", help=argparse.SUPPRESS)
 
 
 def _add_search(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     search = commands.add_parser(SEARCH, help="find the nearest rows of an embedded corpus, or lines of a file")
     search.add_argument("query", metavar="QUERY")
-    search.add_argument(
-        "destination",
-        metavar="DST",
-        help="output of embed-corpus; or a file of texts, - for stdin, to embed through a running service",
-    )
+    destination = "output of embed-corpus; or a file of texts, - for stdin, to embed through a running service"
+    search.add_argument("destination", metavar="DST", help=destination)
     search.add_argument("--top-k", type=_positive, default=5)
     search.add_argument("--json", action="store_true", help="print JSON lines also for lines of a file")
     _add_source(search)

@@ -7,9 +7,10 @@ from pathlib import Path
 from app.config.args import ModelArgs
 from app.encoders.backends import registry
 from app.encoders.backends.contract import Graph
-from app.encoders.files import guarded, read_json, tensors
-from app.encoders.model_config import TextLayout, model_type, text_layout
+from app.encoders.files import loading, read_json, tensors
+from app.encoders.modules import model_type
 from app.encoders.text import cache_folder
+from app.encoders.text_layout import TextLayout, text_layout
 from app.encoders.weights import Weights, check, resolve, weight_files
 from app.errors import ServiceError
 
@@ -19,20 +20,17 @@ def run(model: str, revision: str | None, say: Callable[[str], None], complain: 
     try:
         weights = resolve(model, revision, offline=True)
         say(f"{weights.id} is at {weights.directory}")
-        for name, value in described(args, weights).items():
+        with loading(model):
+            facts = described(args, weights)
+        for name, value in facts.items():
             say(f"{name:<11} {value}")
     except ServiceError as error:
         return complain(error.message)
     return 0
 
 
-@guarded
 def described(args: ModelArgs, weights: Weights) -> dict[str, str]:
-    """By name, each a line.
-
-    Raises:
-        ModelUnavailable: It can't be served; the message says why.
-    """
+    """By name, each a line. Raises ModelUnavailable, which says why it can't be served."""
     directory = weights.directory
     check(directory, args.allow_bin_weights)
     files = weight_files(directory, args.allow_bin_weights)
@@ -57,7 +55,7 @@ def _text(layout: TextLayout) -> dict[str, str]:
         "kind": "texts (a table of token vectors)" if layout.static else f"texts ({architecture})",
         "pooling": ", then ".join([" + ".join(layout.pooling), *steps]),
         "dimensions": str(layout.dimensions),
-        "tokens": f"at most {layout.max_tokens:,}",
+        "tokens": f"at most {layout.first.max_tokens:,}",
         "prompts": ", ".join(f"{name}: {text!r}" for name, text in layout.prompts.items()) or "none",
         "similarity": layout.similarity or "cosine",
     }

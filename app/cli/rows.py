@@ -9,28 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.config.args import Limits
-from app.corpus.rows import Piece, Reject, pieces, rejected_files
+from app.corpus.rows import Piece, Reject, pieces
 from app.corpus.source import Format, Source, plan
 from app.errors import InvalidItem, InvalidRequest, ServiceError
 
 STDIN = "-"
-# Rows in memory at once: enough for a few requests.
-PIECE_ROWS = 4096
+PIECE_ROWS = 4096  # rows in memory at once: enough for a few requests
 # The service checks the length of texts: its limits may differ from the defaults here.
 _LIMITS = Limits(text_bytes=2**30)
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """`name`: the source's name in messages; `total`: number of rows, including invalid ones."""
+    """`name`: the source's name in messages."""
 
     source: Source
     name: str
     copied: bool
-
-    @property
-    def total(self) -> int:
-        return self.source.rows
 
     @property
     def images(self) -> bool:
@@ -40,10 +35,6 @@ class Rows:
         """The rows in order, some thousand at a time."""
         for span in self.source.spans:
             yield from pieces(self.source, span, PIECE_ROWS, _LIMITS)
-
-    @property
-    def rejected_files(self) -> list[Reject]:
-        return rejected_files(self.source)
 
     def location(self, file: str, row: int | None) -> str:
         """A row's location for messages; that of a file if `row` is None."""
@@ -74,13 +65,8 @@ def item_of(error: ServiceError) -> int | None:
 
 @contextmanager
 def open_rows(name: str, column: str, format_: Format | None) -> Iterator[Rows]:
-    """The rows of a path, or of standard input (`-`), which is copied to a temporary file.
-
-    The format is that of the suffixes by default; text lines for standard input and pipes.
-
-    Raises:
-        InvalidRequest: The path or the column does not exist, formats are mixed or unknown, or there are no rows.
-    """
+    """The rows of a path, or of standard input (`-`), which is copied to a temporary file; text lines by default there
+    and in pipes. Raises InvalidRequest as `plan` does, or if there are no rows."""
     path = Path(name).expanduser()
     copied = name == STDIN or path.is_fifo()
     with tempfile.TemporaryDirectory(prefix="embedding-") as folder:

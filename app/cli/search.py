@@ -1,7 +1,5 @@
-"""`search` in a file: embeds its lines through a running service and ranks them here.
-
-For a file that `embed` wrote, it embeds only the query. `embed_corpus` searches written corpora.
-"""
+"""`search` in a file: embeds its lines through a running service and ranks them here; of a file that `embed` wrote,
+only the query is embedded. `embed_corpus` searches written corpora."""
 
 import argparse
 import json
@@ -16,6 +14,7 @@ from app.cli.rows import STDIN, Rows, open_rows
 from app.cli.session import run_with_client
 from app.client import AsyncEmbeddingClient, Texts
 from app.config.settings import ClientSettings
+from app.corpus.rows import rejected_files
 from app.corpus.vector_file import EmbeddedFile, open_embedded_file
 from app.errors import InvalidRequest, ServiceError, SpaceMismatch
 from app.types import Vector
@@ -42,8 +41,8 @@ def run(options: argparse.Namespace, settings: ClientSettings) -> int:
             with open_rows(options.destination, options.column, options.format) as rows:
                 if rows.images:
                     raise InvalidRequest("Images can only be searched in a corpus: run `embed-corpus` first.")
-                with bar(rows.total, "texts", options.progress, delay_s=0) as on_progress:
-                    best, count = await _search_lines(client, rows, options, on_progress), rows.total
+                with bar(rows.source.rows, "texts", options.progress, delay_s=0) as on_progress:
+                    best, count = await _search_lines(client, rows, options, on_progress), rows.source.rows
         for score, row in best.rows:
             sys.stdout.write(_format_result(score, row, options) + "\n")
         sys.stderr.write(f"{count:,} rows in {time.perf_counter() - started:.1f} s\n")
@@ -76,7 +75,7 @@ async def _search_lines(
 ) -> Best:
     query = await client.run(Texts([options.query], model=options.model, input_type="query"))
     best = Best(query.vectors[0], options.top_k)
-    skipped = len(rows.rejected_files)
+    skipped = len(rejected_files(rows.source))
     for piece in rows.pieces():
         skipped += len(piece.rejects)
         on_progress(len(piece.rejects))

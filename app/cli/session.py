@@ -12,8 +12,7 @@ from app.client import AsyncEmbeddingClient, Retry
 from app.config.settings import ClientSettings
 from app.errors import InvalidImage, InvalidItem, InvalidRequest, ServiceError
 
-# A person is waiting: report an unreachable service after a few seconds.
-RETRY = Retry(attempts=4)
+RETRY = Retry(attempts=4)  # a person is waiting: report an unreachable service after a few seconds
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 Command = Callable[[AsyncEmbeddingClient], Coroutine[Any, Any, None]]
@@ -35,9 +34,8 @@ def run_with_client(options: argparse.Namespace, settings: ClientSettings, comma
 
 async def _run(options: argparse.Namespace, settings: ClientSettings, command: Command) -> None:
     try:
-        client = AsyncEmbeddingClient(
-            options.url or settings.url, api_key=options.api_key or settings.api_key, retry=RETRY
-        )
+        url, key = options.url or settings.url, options.api_key or settings.api_key
+        client = AsyncEmbeddingClient(url, api_key=key, retry=RETRY)
     except ValueError as error:
         raise InvalidRequest(str(error)) from None
     async with client:

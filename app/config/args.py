@@ -1,8 +1,5 @@
-"""The fields of the configuration file's `args:`, part by part, each typed. What the environment says of them, and
-where they come together, is `app.config.settings`'s.
-
-Unknown names are refused: a misspelt setting that silently does nothing is worse than a failed start.
-"""
+"""The fields of the configuration file's `args:`, part by part; `app.config.settings` puts them together. Unknown names
+are refused: a misspelt setting that silently does nothing is worse than a failed start."""
 
 from typing import Annotated, Any, Final, Literal, get_args
 
@@ -13,8 +10,7 @@ from app.config.model_names import ModelName
 DEFAULT_TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_IMAGE_MODEL = "openai/clip-vit-base-patch32"
 SHAPES_CLIP = "shapes-clip"
-# Of one file of an embedded corpus.
-PART_ROWS = 2048
+PART_ROWS = 2048  # of one file of an embedded corpus
 
 LogRequests = Literal["off", "errors", "all"]
 

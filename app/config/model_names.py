@@ -28,8 +28,7 @@ class ModelName:
 
     @property
     def public(self) -> str:
-        """What answers call the model: the full name, or the directory's name where that is a path. How this machine's
-        disk is laid out is nobody's business."""
+        """What answers call the model: the full name; of a path, which is nobody's business, the directory's name."""
         return self.short if self._is_path else self.full.rstrip("/")
 
     @property

@@ -1,7 +1,5 @@
-"""All settings together, and the only reader of the environment.
-
-`serve_config.yaml` (`args:`) is validated into `AppArgs`; `with_environment` lays the owner's variables over it.
-"""
+"""All settings together, and the only reader of the environment: `args:` of `serve_config.yaml` is validated into
+`AppArgs`, and `with_environment` lays the owner's variables over it."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,27 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote
 
-from pydantic import BeforeValidator, Field
+import yaml
+from pydantic import BeforeValidator, Field, ValidationError
 
-from app.config.args import (
-    DEFAULT_IMAGE_MODEL,
-    DEFAULT_TEXT_MODEL,
-    SHAPES_CLIP,
-    AccessArgs,
-    Auth,
-    Backup,
-    CacheArgs,
-    EncoderOptions,
-    ImageUrls,
-    Limits,
-    LogRequests,
-    ModelArgs,
-    Placement,
-    RetryArgs,
-    ServeBypass,
-    Settings,
-    TracingArgs,
-)
+from app.config import args
+from app.config.args import DEFAULT_IMAGE_MODEL, Backup, ModelArgs, Placement, Settings
 from app.config.model_names import ModelName
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -50,26 +32,26 @@ Models = Annotated[tuple[ModelArgs, ...], BeforeValidator(_one_or_many)]
 class AppArgs(Settings):
     """The one argument of `app.main:build`."""
 
-    text_models: Models = (ModelArgs(id=DEFAULT_TEXT_MODEL),)
+    text_models: Models = (ModelArgs(id=args.DEFAULT_TEXT_MODEL),)
     image_models: Models = (ModelArgs(id=DEFAULT_IMAGE_MODEL),)
     text_fallback: str | None = Field(None, description="Backup text model, opt-in (TEXT_MODEL_FALLBACK).")
     image_fallback: str | None = Field(None, description="Backup image model, opt-in (IMAGE_MODEL_FALLBACK).")
     model_aliases: dict[str, str] = Field({}, description="Other names of served models (MODEL_ALIASES).")
-    encoder: EncoderOptions = Field(EncoderOptions(), description="Options of models named by environment.")
+    encoder: args.EncoderOptions = Field(args.EncoderOptions(), description="Options of models named by environment.")
     # The ingress reserves nothing, so that it can say what others wait for.
     ingress: Placement = Placement(num_cpus=0.0, max_ongoing_requests=2048)
     similarity: Placement = Placement(num_cpus=0.4)
-    cache: CacheArgs = CacheArgs()
-    limits: Limits = Limits()
-    retries: RetryArgs = RetryArgs()
-    auth: Auth | None = Field(None, description="Unset: required where there are keys, else off (AUTH).")
-    access: AccessArgs = AccessArgs()
+    cache: args.CacheArgs = args.CacheArgs()
+    limits: args.Limits = args.Limits()
+    retries: args.RetryArgs = args.RetryArgs()
+    auth: args.Auth | None = Field(None, description="Unset: required where there are keys, else off (AUTH).")
+    access: args.AccessArgs = args.AccessArgs()
     cors_origins: tuple[str, ...] = Field((), description="Origins whose pages may call the service (CORS_ORIGINS).")
-    log_requests: LogRequests = Field("errors", description="Which requests get a line in the log.")
+    log_requests: args.LogRequests = Field("errors", description="Which requests get a line in the log.")
     image_folder: str | None = Field(None, description="Folder that `./paths` may name; unset: none.")
-    image_urls: ImageUrls = ImageUrls()
-    tracing: TracingArgs = TracingArgs()
-    serve_bypass: ServeBypass = Field(
+    image_urls: args.ImageUrls = args.ImageUrls()
+    tracing: args.TracingArgs = args.TracingArgs()
+    serve_bypass: args.ServeBypass = Field(
         "auto",
         description="Past Serve where that can be: `off`, `require` or a list of rpc, middleware (SERVE_BYPASS).",
     )
@@ -94,8 +76,24 @@ class AppArgs(Settings):
         only, for the local launcher only, and only if the user named no model."""
         if self.image_fallback is None and self.shapes_clip_may_serve and model.id == DEFAULT_IMAGE_MODEL:
             note = "shapes-clip, which only knows simple drawn shapes, serves in its place so that images work at all"
-            return Backup(model=model.model_copy(update={"id": SHAPES_CLIP}), note=note)
+            return Backup(model=model.model_copy(update={"id": args.SHAPES_CLIP}), note=note)
         return _backup(model, self.image_fallback)
+
+    @classmethod
+    def from_file(cls, path: Path) -> Self:
+        """The `args` of `serve_config.yaml`'s one application. Raises ValueError if file or arguments are wrong."""
+        try:
+            data = yaml.safe_load(path.read_text()) or {}
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path} is not valid YAML: {error}") from None
+        try:
+            given = data["applications"][0].get("args") or {}
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise ValueError(f"{path} is not a Serve config file: it has no `applications`") from None
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise ValueError(f"{path}: {error}") from None
 
     def with_environment(self, environ: Mapping[str, str] | None = None) -> Self:
         """The owner's variables over these values; an empty variable counts as unset."""
@@ -209,11 +207,6 @@ class LaunchSettings(Settings):
         env = {name: value for name, value in os.environ.items() if value.strip()}
         given = _given(env, host="HOST", port="PORT", log_format="LOG_FORMAT", allow_anonymous="ALLOW_ANONYMOUS")
         return cls.model_validate(given)
-
-
-def client_key() -> str | None:
-    """The API key that commands send to a service, if there is one."""
-    return os.environ.get("EMBEDDING_API_KEY") or None
 
 
 class ClientSettings(Settings):

@@ -1,13 +1,9 @@
-"""Copies vectors from a written corpus into a running service's cache, most frequent texts first.
-
-Only free room is filled, so no entries are evicted. The service verifies what it receives. Memory use is eight bytes
-per row and one part at a time.
-"""
+"""Copies vectors from a written corpus into the free room of a running service's cache, most frequent texts first.
+Memory use is eight bytes per row and one part at a time."""
 
 import base64
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
@@ -32,30 +28,16 @@ ENTRY_BYTES = 16 + 8  # overhead of a cache entry: key, token count and flags
 TRIES, TIMEOUT_S = 5, 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Warmed:
-    """`texts`: distinct texts in the corpus; `room`: free entries in the cache; `stored`: entries stored."""
-
-    texts: int
-    room: int
-    stored: int
-
-
 def check_options(dtype: str, dimensions: int | None) -> None:
     """Raises InvalidRequest if the written vectors would not be the model's own output."""
     if dtype != "float32" or dimensions is not None:
         raise InvalidRequest("--warm-cache needs full float32 vectors: omit --dtype and --dimensions.")
 
 
-def warm_cache(destination: str, model: CorpusModel, call: Call) -> Warmed:
-    """Send a corpus' vectors to the service behind `call`.
-
-    `destination`: the output of `embed_corpus`. `model`: the corpus's, which counts tokens.
-
-    Raises:
-        InvalidRequest: The corpus does not hold the model's own vectors of texts.
-        SpaceMismatch: The service or `model` uses another model than the corpus.
-    """
+def warm_cache(destination: str, model: CorpusModel, call: Call) -> dict[str, int]:
+    """Send the vectors of `destination`, the output of `embed_corpus`, to the service behind `call`. Returns the
+    numbers of distinct texts, of free entries, and of those stored. Raises InvalidRequest if they are not the model's
+    own, of texts; SpaceMismatch if the service or `model` is another one."""
     folder = locate(npy.parts_folder(destination))
     manifest = read_manifest(folder)
     _check(manifest, model)
@@ -75,8 +57,10 @@ def warm_cache(destination: str, model: CorpusModel, call: Call) -> Warmed:
     for rows in (chosen[start : start + step] for start in range(0, len(chosen), step)):
         texts: list[str] = []
         vectors = []
-        for number, inside in _by_part(rows, ends):
-            table = part(number, [manifest.column, VECTORS]).take(inside)
+        numbers = np.searchsorted(ends, rows, side="right")
+        for number in np.unique(numbers).tolist():
+            start = ends[number] - manifest.parts[number][1]
+            table = part(number, [manifest.column, VECTORS]).take((rows[numbers == number] - start).tolist())
             texts += table[manifest.column].to_pylist()
             vectors.append(matrix(table))
         tokenized = model.tokenize(texts)
@@ -89,7 +73,7 @@ def warm_cache(destination: str, model: CorpusModel, call: Call) -> Warmed:
             "truncated": [i for i, text in enumerate(tokenized) if text.truncated],
         }
         stored += call("/cache/warm", body)["stored"]
-    return Warmed(len(first), room, stored)
+    return {"texts": len(first), "room": room, "stored": stored}
 
 
 def service_at(url: str, key: str | None) -> Call:
@@ -129,11 +113,3 @@ def _check(manifest: Manifest, model: CorpusModel) -> None:
             f"The corpus holds vectors of length 1, but the cache needs {manifest.model}'s own output, which is not "
             "normalized."
         )
-
-
-def _by_part(rows: Any, ends: list[int]) -> Iterator[tuple[int, list[int]]]:
-    """Group row numbers of the corpus by part: the part's number and the row numbers inside it."""
-    numbers = np.searchsorted(ends, rows, side="right")
-    for number in np.unique(numbers).tolist():
-        start = ends[number - 1] if number else 0
-        yield number, (rows[numbers == number] - start).tolist()

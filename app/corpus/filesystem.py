@@ -64,17 +64,14 @@ class Place:
         inner = PurePosixPath(self.path).parts[len(PurePosixPath(root).parts) :]
         return any(part.startswith(("_", ".")) for part in inner)
 
-    def scratch(self) -> list["Place"]:
-        found = self.filesystem.get_file_info(pafs.FileSelector(self.path, True))
-        return [self / PurePosixPath(i.path).name for i in found if PurePosixPath(i.path).name.startswith(SCRATCH)]
-
     def open(self) -> Any:
         """A seekable `pyarrow.NativeFile`."""
         return self.filesystem.open_input_file(self.path)
 
-    def read(self) -> bytes:
+    def read(self, start: int = 0, stop: int | None = None) -> bytes:
         with self.open() as file:
-            data: bytes = file.read()
+            file.seek(start)
+            data: bytes = file.read(None if stop is None else stop - start)
             return data
 
     def read_table(self, columns: list[str]) -> Any:
@@ -90,23 +87,24 @@ class Place:
     def make_folder(self) -> None:
         self.filesystem.create_dir(self.path, recursive=True)
 
-    def write(self, data: Any) -> None:
-        """Write atomically: the file appears under its name when it is complete."""
-        scratch = self.parent / f"{SCRATCH}{uuid.uuid4().hex}"
+    @contextmanager
+    def writing(self, scratch_name: str | None = None) -> Iterator[Any]:
+        """A stream to write: the file appears under its name when it is complete."""
+        scratch = self.parent / f"{SCRATCH}{scratch_name or uuid.uuid4().hex}"
         with self.filesystem.open_output_stream(scratch.path) as file:
-            file.write(data)
+            yield file
         self.filesystem.move(scratch.path, self.path)
+
+    def write(self, data: bytes) -> None:
+        with self.writing() as file:
+            file.write(data)
 
     def delete(self) -> None:
         self.filesystem.delete_file(self.path)
 
 
 def locate(uri: str) -> Place:
-    """The place of a path, or of a URI that pyarrow or an installed fsspec filesystem supports.
-
-    Raises:
-        InvalidRequest: No filesystem supports the URI.
-    """
+    """The place of a path, or of a URI that pyarrow or an installed fsspec knows. Raises InvalidRequest."""
     if printable(uri) != uri:
         raise InvalidRequest(f"{printable(uri)}: its name is not UTF-8; rename it.")
     if "://" not in uri:

@@ -26,10 +26,9 @@ class Listing:
 
 def list_files(root: Place) -> Listing:
     """All files in a folder, in the order of their paths; or the file itself."""
-    found = Listing()
     if not root.is_folder():
-        found.files.append(root)
-        return found
+        return Listing([root])
+    found = Listing()
     if root.local is None:
         files = root.files(recursive=True)
     else:

@@ -1,14 +1,12 @@
-"""Finds vectors that an earlier run has written, by their content.
-
-Memory use is sixteen bytes per row: an 8-byte hash of the content and its position. A hit is compared with the content
-itself, so a hash collision costs a read and never returns a wrong vector.
-"""
+"""Finds vectors that an earlier run has written, by their content: an 8-byte hash and a position of 8 bytes for each
+row. A hit is compared with the content itself, so a collision costs a read and never returns a wrong vector."""
 
 import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from app.corpus.filesystem import Place
 from app.corpus.source import VECTORS
@@ -32,9 +30,6 @@ class KnownVectors:
         order = np.argsort(joined, kind="stable")
         self._keys = joined[order]
         self._places = np.concatenate(places)[order]
-
-    def __len__(self) -> int:
-        return len(self._keys)
 
     def find(self, contents: Sequence[str]) -> dict[int, Any]:
         """Index -> vector (d,), as written, for the known ones among `contents`."""
@@ -63,6 +58,12 @@ def matrix(table: Any) -> Any:
     """The vectors of a table as (n, d)."""
     column = table[VECTORS].combine_chunks()
     return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
+
+
+def with_vectors(table: Any, vectors: Any) -> Any:
+    """The table with (n, d) vectors as its last column."""
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+    return table.append_column(VECTORS, column)
 
 
 def hashes(contents: Sequence[str]) -> Any:

@@ -56,10 +56,8 @@ def load_model(args: ModelArgs, kind: Modality, threads: int, offline: bool) -> 
 
 
 class ServingModel:
-    """A `CorpusModel` that uses the service's own encoders. Thread-safe: one thread runs the model, others prepare.
-
-    A stream that finishes one thread's texts continues with the next thread's without waiting for other streams.
-    """
+    """A `CorpusModel` that uses the service's own encoders. Thread-safe: one thread runs the model, others prepare. A
+    stream that finishes one thread's texts continues with the next thread's without waiting for other streams."""
 
     def __init__(self, info: ModelInfo, text: TextModel, clip: ClipModel | None, args: ModelArgs) -> None:
         self.info = info
@@ -98,12 +96,11 @@ class ServingModel:
     def images(self, files: Sequence[bytes]) -> EncodedRows:
         assert self._clip is not None  # noqa: S101 - loaded for images
         encoder = self._clip.image
-        pixels: dict[int, Vector] = {}
         failed: dict[int, str] = {}
         rows = np.zeros((len(files), self.info.dimensions), np.float32)
         # Decoded pictures are large, so no more than one batch is kept in memory.
         for start in range(0, len(files), self._args.batch_size):
-            pixels.clear()
+            pixels: dict[int, Vector] = {}
             for i in range(start, min(len(files), start + self._args.batch_size)):
                 try:
                     picture = decoder.decode(files[i], Limits(), param="image")

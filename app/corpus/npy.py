@@ -1,9 +1,6 @@
 """Writes a corpus as one matrix: `x.npy`, with its rows' ids in `x.ids.jsonl` and the range of int8 in `x.range.json`.
+The parts stay beside it in `_x.parts`: without them a second run embeds everything again."""
 
-The parts stay beside it in `_x.parts`, so that a second run can reuse them. Without them everything is embedded again.
-"""
-
-import tempfile
 from typing import Any
 
 import numpy as np
@@ -31,11 +28,9 @@ def parts_folder(destination: str) -> str:
 
 def write(place: Place, folder: Place, manifest: Manifest, id_column: str | None) -> int:
     """Write vectors and ids, each atomically; return the bytes. No `id_column`: images' paths, or rows' indices."""
-    with tempfile.TemporaryFile() as scratch:
-        write_matrix(scratch, folder, manifest)
-        size = scratch.tell()
-        scratch.seek(0)
-        stream_to(place, scratch)
+    with place.writing(place.name) as file:
+        write_matrix(file, folder, manifest)
+        size: int = file.tell()
     stem = place.name.removesuffix(".npy")
     side_file = place.parent / f"{stem}.range.json"
     if manifest.range is not None:
@@ -66,11 +61,3 @@ def write_matrix(file: Any, folder: Place, manifest: Manifest) -> None:
         if rows:
             vectors = matrix((folder / name).read_table([VECTORS]))
             file.write(np.ascontiguousarray(vectors, manifest.dtype).tobytes())
-
-
-def stream_to(place: Place, source: Any) -> None:
-    scratch = place.parent / f"_tmp-{place.name}"
-    with place.filesystem.open_output_stream(scratch.path) as out:
-        while block := source.read(1 << 22):
-            out.write(block)
-    place.filesystem.move(scratch.path, place.path)

@@ -1,9 +1,6 @@
-"""The parts of a written corpus. A part's name identifies its content, and parts are written atomically.
-
-`part-<span>-<piece>-<settings>-<content>.parquet`: <settings> is a hash of the model's fingerprint, type and
-dimensions, <content> a hash of the source's rows. So a run is resumed without a journal: rows whose part does not exist
-under its expected name still have to be embedded.
-"""
+"""The parts of a written corpus: `part-<span>-<piece>-<settings>-<content>.parquet`. <settings> is a hash of the
+model's fingerprint, type and dimensions, <content> one of the source's rows. So a run is resumed without a journal:
+rows whose part does not exist under its expected name still have to be embedded."""
 
 import hashlib
 import json
@@ -16,7 +13,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.corpus.filesystem import Place
+from app.corpus.filesystem import SCRATCH, Place
+from app.corpus.known_vectors import with_vectors
 from app.corpus.rows import Piece, Reject
 from app.corpus.source import VECTORS
 from app.errors import InvalidRequest
@@ -38,10 +36,7 @@ class PartStats:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Describes the complete output of a finished run.
-
-    `range`: what the least and the greatest int8 stand for. `directory`: of a model that was given as one.
-    """
+    """Describes the output of a finished run. `range`: of int8. `directory`: of a model that was given as one."""
 
     model: str
     fingerprint: str
@@ -85,21 +80,16 @@ def settings_of(name: str) -> str | None:
     return match["settings"] if match else None
 
 
-def write_part(place: Place, piece: Piece, vectors: Any, stats: PartStats, range_: list[float] | None) -> int:
-    """Write one part atomically. `vectors` is (n, d), `range_` that of int8; returns the number of bytes."""
-    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
-    table = piece.table.append_column(VECTORS, column)
+def write_part(place: Place, piece: Piece, vectors: Any, stats: PartStats, range_: list[float] | None) -> None:
+    """`vectors` is (n, d), `range_` that of int8."""
+    table = with_vectors(piece.table, vectors)
     own = {_REJECTS: _as_json(piece.rejects), _FACTS: orjson.dumps(asdict(stats))}
     if range_ is not None:
         own[RANGE.encode()] = orjson.dumps(range_)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **own})
-    sink = pa.BufferOutputStream()
-    # Vectors do not compress, so a dictionary of them would only cost time.
-    others = list(piece.table.column_names)
-    pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=others)
-    data = sink.getvalue()
-    place.write(data)
-    return int(data.size)
+    with place.writing() as file:
+        # Vectors do not compress, so a dictionary of them would only cost time.
+        pq.write_table(table, file, compression="zstd", compression_level=1, use_dictionary=piece.table.column_names)
 
 
 def read_stats(place: Place) -> PartStats:
@@ -111,11 +101,7 @@ def _read_metadata(place: Place, key: bytes) -> Any:
 
 
 def parts(folder: Place) -> list[Place]:
-    """The parts written so far.
-
-    Raises:
-        InvalidRequest: The folder contains other files.
-    """
+    """The parts written so far. Raises InvalidRequest if the folder contains other files."""
     files = [file for file in folder.files() if not file.is_hidden(folder.path)]
     others = [file.name for file in files if settings_of(file.name) is None]
     if others:
@@ -145,19 +131,13 @@ def finish(folder: Place, manifest: Manifest) -> None:
     """Write the manifest, then delete parts that are not in it."""
     (folder / MANIFEST).write(orjson.dumps(asdict(manifest)))
     current = {name for name, _ in manifest.parts}
-    for part in parts(folder):
-        if part.name not in current:
-            part.delete()
-    for scratch in folder.scratch():
-        scratch.delete()
+    for file in folder.files():
+        if file.name.startswith(SCRATCH) or (settings_of(file.name) and file.name not in current):
+            file.delete()
 
 
 def read_manifest(folder: Place) -> Manifest:
-    """The manifest of the last finished run.
-
-    Raises:
-        InvalidRequest: No run has finished here.
-    """
+    """The manifest of the last finished run. Raises InvalidRequest if no run has finished here."""
     try:
         data = orjson.loads((folder / MANIFEST).read())
     except FileNotFoundError as error:

@@ -1,8 +1,5 @@
-"""Finds and parses the records of text formats: JSON lines, JSON, CSV and plain text.
-
-Records are found in text with one character per byte (Latin-1), so that places in it are places in the file. Lines end
-as in Python's text files: with LF, CR LF or CR.
-"""
+"""Finds and parses the records of JSON lines, JSON, CSV and plain text. They are found in text with one character per
+byte (Latin-1), so that places in it are places in the file. Lines end with LF, CR LF or CR."""
 
 import csv
 import io
@@ -18,17 +15,14 @@ import orjson
 csv.field_size_limit(2**30)
 _BLANK = " \t\r\n\v\f"
 _GAP = re.compile(r"[ \t\r\n]*,?[ \t\r\n]*")
-# orjson turns an integer of more than 64 bits into a float.
-_LONG = re.compile(rb"\d{19}")
+_LONG = re.compile(rb"\d{19}")  # orjson turns an integer of more than 64 bits into a float
 _JSON = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Complete records of a file: bytes `start` to `stop`, the number of the first, and the count.
-
-    `first`: its line (from 1), or its place in a JSON array (from 0).
-    """
+    """Complete records: bytes `start` to `stop`. `first`: the first one's line, from 1, or place in an array, from
+    0."""
 
     start: int
     stop: int
@@ -53,12 +47,8 @@ def lines(stream: Any) -> io.TextIOWrapper:
 
 
 def ranges(lines: Iterable[str], max_records: int, delimiter: str | None = None, start: int = 0) -> Iterator[ByteRange]:
-    """Split a file into ranges of at most `max_records` records; blank lines are skipped.
-
-    Args:
-        lines: The lines of the file from byte `start` on.
-        delimiter: Of CSV, whose records are those of `csv.reader`; the first range is the header.
-    """
+    """Split a file into ranges of at most `max_records` records; blank lines are skipped. `lines`: those from byte
+    `start` on. `delimiter`: of CSV, whose records are those of `csv.reader`; the first range is the header."""
     position, number, records, first = start, 1, 0, 1
 
     def counted() -> Iterator[str]:
@@ -124,6 +114,9 @@ def json_elements(data: bytes, first: int) -> Iterator[tuple[int, Record]]:
     """`data`: elements of an array, without the array's brackets."""
     places = elements(f"[{data.decode('latin-1')}]")
     return ((number, _json_record(data[start - 1 : stop - 1])) for number, (start, stop) in enumerate(places, first))
+
+
+JSON = {"jsonl": json_lines, "json": json_elements}
 
 
 def _json_record(line: bytes) -> Record:

@@ -30,10 +30,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The rows of one output file. `table` holds the rows that can be embedded, `texts` or `images` their contents.
-
-    `origins`: the source file and row number of each row of `table`.
-    """
+    """The rows of one output file: `table`, their `texts` or `images`, and their source files and row numbers."""
 
     number: int
     table: Any
@@ -109,13 +106,9 @@ def _parquet(file: Place, span: RowSpan, source: Source, part_rows: int, limits:
 
 
 def _text(file: Place, span: RowSpan, source: Source, part_rows: int, limits: Limits) -> Iterator[Piece]:
-    with file.open() as stream:
-        stream.seek(span.start)
-        data = stream.read(span.stop - span.start)
-    if source.format == "jsonl":
-        records = text_records.json_lines(data, span.first_row)
-    elif source.format == "json":
-        records = text_records.json_elements(data, span.first_row)
+    data = file.read(span.start, span.stop)
+    if parse := text_records.JSON.get(source.format):
+        records = parse(data, span.first_row)
     elif delimiter := DELIMITERS.get(source.format):
         records = text_records.csv_records(data, span.first_row, list(source.types), delimiter)
     else:

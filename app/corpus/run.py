@@ -3,19 +3,19 @@
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from app.corpus import npy, parts
-from app.corpus.filesystem import Place, locate
+from app.corpus.filesystem import locate
 from app.corpus.model import LoadModel, load_model
 from app.corpus.parts import MANIFEST, REJECTS, SUMMARY, Manifest
 from app.corpus.rows import rejected_files
 from app.corpus.source import RowSpan, plan
-from app.corpus.worker import CorpusEncoder, CorpusJob, Receipt
+from app.corpus.worker import CorpusEncoder, CorpusJob, Output, Receipt
 from app.corpus.worker import CorpusOptions as CorpusOptions
 from app.errors import InvalidItem
 
@@ -98,17 +98,12 @@ def embed_corpus(
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Embed the rows that are not embedded yet. Returns the summary, which is also written to `_summary.json`.
+    `destination`: a folder for Parquet, or a file ending in `.npy` (`app.corpus.npy`). `execute` runs the spans in any
+    order, and may run one several times.
 
-    Args:
-        source: File or folder: Parquet, JSON lines, JSON, CSV, TSV, text lines or images.
-        destination: A folder for Parquet, or a file ending in `.npy`; see `app.corpus.npy`.
-        execute: Runs the spans in any order; may run a span several times.
-
-    Raises:
-        InvalidRequest: The source, the column or the destination is invalid; nothing was written.
-        InvalidItem: The run is strict and a row is invalid, and the parts written so far are kept; or all rows are
-            invalid, and only `_rejects.jsonl` is written.
-        ModelUnavailable: The model can't be loaded.
+    Raises InvalidRequest if source, column or destination is invalid, and writes nothing; InvalidItem if a row is
+    invalid and the run is strict (the parts written so far are kept) or all rows are (only `_rejects.jsonl` is
+    written).
     """
     began = time.time()
     planned = plan(source, options.column, options.part_rows, options.format)
@@ -134,7 +129,8 @@ def embed_corpus(
             (folder / name).delete()
         raise InvalidItem(f"All {progress.rejects:,} rows were rejected: {folder.path}/{REJECTS} says why.")
     parts.finish(folder, manifest)
-    total = _bytes(folder)
+    written = [*(part.path for part in parts.parts(folder)), (folder / MANIFEST).path]
+    total = sum(info.size for info in folder.filesystem.get_file_info(written))
     if npy.is_npy(destination):
         total += npy.write(locate(destination), folder, manifest, options.id_column)
     summary = _summary(manifest, progress, time.time() - began, total)
@@ -146,18 +142,14 @@ def embed_corpus(
 
 def _manifest(job: CorpusJob, receipts: Iterable[Receipt]) -> Manifest:
     ordered = sorted(receipts, key=lambda receipt: receipt.part)
-    first = ordered[0] if ordered else None
+    output = ordered[0].output if ordered else Output(job.model.id)
     directory = Path(job.model.id).expanduser()
     return Manifest(
-        model=first.model if first else job.model.id,
-        fingerprint=first.fingerprint if first else "",
+        **asdict(output),
         kind=job.kind,
         column=job.source.column,
         dtype=job.options.dtype,
-        dimensions=first.dimensions if first else 0,
-        settings=first.settings if first else "",
         parts=[(receipt.part, receipt.stats.rows) for receipt in ordered],
-        range=first.range if first else None,
         directory=str(directory.absolute()) if directory.is_dir() else None,
     )
 
@@ -182,8 +174,3 @@ def _summary(manifest: Manifest, progress: Progress, seconds: float, total: int)
         "tokens_per_s": round(progress.tokens / working, 1) if working else 0.0,
         "bytes": total,
     }
-
-
-def _bytes(folder: Place) -> int:
-    infos = folder.filesystem.get_file_info([part.path for part in parts.parts(folder)] + [(folder / MANIFEST).path])
-    return sum(info.size for info in infos)

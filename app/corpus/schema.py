@@ -8,8 +8,7 @@ import orjson
 import pyarrow as pa
 
 Types = dict[str, Any]
-# While types are inferred: integers that float64 can hold exactly.
-_SMALL = pa.int32()
+_SMALL = pa.int32()  # while types are inferred: integers that float64 can hold exactly
 _MAX_DEPTH = 60  # Arrow writes 64 levels
 
 

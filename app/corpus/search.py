@@ -27,10 +27,7 @@ BLOCK_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WrittenCorpus:
-    """The memory-mapped vectors (n, d) of a corpus, and the parts with their rows.
-
-    `middle`: added to an int8, it makes that proportional to the middle of its level: -1 stands for what is around 0.
-    """
+    """The memory-mapped vectors (n, d) of a corpus, and the parts with their rows."""
 
     manifest: Manifest
     folder: Place
@@ -38,6 +35,7 @@ class WrittenCorpus:
 
     @property
     def middle(self) -> float:
+        """Added to an int8, it makes that proportional to the middle of its level: -1 stands for what is around 0."""
         return 1.0 if self.manifest.range else 0.0
 
     def rows(self, indices: list[int]) -> list[dict[str, Any]]:
@@ -54,11 +52,8 @@ class WrittenCorpus:
 
 
 def open_corpus(destination: str) -> WrittenCorpus:
-    """Open the output of `embed_corpus`. The first search of a Parquet folder writes its vectors to `_vectors-*.npy`.
-
-    Raises:
-        InvalidRequest: It is not a finished corpus on a local disk.
-    """
+    """Open the output of `embed_corpus`; the first search of a Parquet folder writes its vectors to `_vectors-*.npy`.
+    Raises InvalidRequest if it is not a finished corpus on a local disk."""
     folder = locate(npy.parts_folder(destination))
     if folder.local is None:
         raise InvalidRequest("Search maps vectors into memory: copy the corpus to a local disk first.")
@@ -81,13 +76,8 @@ def encode_query(
     load: LoadModel = load_model,
     wanted: str | None = None,
 ) -> Vector:
-    """The query's vector (d,), embedded with the corpus' model.
-
-    `wanted`: where that model is; default: the directory it was loaded from, or the model of its name.
-
-    Raises:
-        SpaceMismatch: The model has changed since the corpus was embedded.
-    """
+    """The query's vector (d,), by the corpus' model. `wanted`: where that is; default: the directory it was loaded
+    from, or the model of its name. Raises SpaceMismatch if it has changed since the corpus was embedded."""
     manifest = corpus.manifest
     kind: Modality = "image" if manifest.kind == "image" else "text"
     model = load(model_of(manifest, args, wanted), kind, threads, args.offline)
@@ -108,17 +98,12 @@ def model_of(manifest: Manifest, args: AppArgs, wanted: str | None) -> ModelArgs
     return next((model for model, *ids in names if id_ in ids), None) or args.entry(id_, configured)
 
 
-# Their lengths are 1 only as float32 goes: near duplicates of the best may pass it by that much.
-SPARE = 64
+SPARE = 64  # lengths are 1 only as float32 goes: near duplicates of the best may pass it by that much
 
 
 def nearest(query: Vector, vectors: Any, top_k: int, threads: int = 1, middle: float = 0.0) -> Ranking:
-    """The `top_k` best by cosine, best first, ties by index.
-
-    Args:
-        vectors: (n, d) float32, float16 or int8; float32 rows have length 1, as `embed_corpus` writes them.
-        middle: Of a level, see `WrittenCorpus`.
-    """
+    """The `top_k` best by cosine, best first, ties by index. `vectors`: (n, d) float32 of length 1, float16 or int8, as
+    `embed_corpus` writes them. `middle`: see `WrittenCorpus`."""
     # Rows of length 1 are found by their dot products, one pass less; those found are then put in order by cosine.
     metric: SimilarityMetric = "dot" if vectors.dtype == np.float32 else "cosine"
     unit = query / (np.linalg.norm(query) or 1.0)

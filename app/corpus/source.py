@@ -55,10 +55,8 @@ class RowSpan:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A corpus: its format, its spans, and the types of its columns (a Parquet file has its own).
-
-    `partitions`: types of the columns that are in the names of folders. `unread` and `hidden`: see `Listing`.
-    """
+    """A corpus: its format, its spans, and the types of its columns (a Parquet file has its own), those in the names of
+    folders in `partitions`. `unread` and `hidden`: see `Listing`."""
 
     uri: str
     format: Format
@@ -76,16 +74,9 @@ class Source:
 
 
 def plan(uri: str, column: str, part_rows: int, given: Format | None = None) -> Source:
-    """Read through a corpus once, without keeping its rows in memory (except those of a `.json` file).
-
-    Args:
-        part_rows: Rows per span of a text format or image folder; Parquet spans hold multiples of it.
-        given: The format of all files; None: that of their suffixes.
-
-    Raises:
-        InvalidRequest: The path does not exist, formats are mixed or unknown, a file is damaged or not what it should
-            be, or there is no such text column.
-    """
+    """Read through a corpus once, without keeping its rows in memory (except those of a `.json` file). A span of a text
+    format or image folder has `part_rows` rows, one of Parquet a multiple. `given`: the format of all files. Raises
+    InvalidRequest if there is none, formats are mixed or unknown, a file is damaged or there is no such text column."""
     root = locate(uri)
     if not root.exists():
         raise InvalidRequest(f"{uri} does not exist.")
@@ -169,12 +160,11 @@ def _text_spans(file: Place, format_: Format, column: str, part_rows: int, types
         else:
             parts = text_records.ranges(text_records.lines(stream), part_rows, delimiter, start)
         if delimiter and (head := next(parts, None)):
-            _add_header(file, _bytes(file, head.start, head.stop), column, delimiter, types)
+            _add_header(file, file.read(head.start, head.stop), column, delimiter, types)
         for part in parts:
             yield RowSpan(0, file.path, part.records, part.start, part.stop, part.first)
-            if format_ in ("jsonl", "json"):
-                parse = text_records.json_lines if format_ == "jsonl" else text_records.json_elements
-                records = parse(_bytes(file, part.start, part.stop), part.first)
+            if parse := text_records.JSON.get(format_):
+                records = parse(file.read(part.start, part.stop), part.first)
                 arrow_schema.widen(types, [record for _, record in records if isinstance(record, dict)])
 
 
@@ -197,14 +187,6 @@ def _check_names(file: Place, names: list[str]) -> None:
         raise InvalidRequest(f"{file.path} has a column named {VECTORS!r} already; rename it first.")
 
 
-def _bytes(file: Place, start: int, stop: int) -> bytes:
-    with file.open() as stream:
-        stream.seek(start)
-        data: bytes = stream.read(stop - start)
-        return data
-
-
 def _no_column(column: str, names: list[str]) -> InvalidRequest:
-    return InvalidRequest(
-        f"There is no column {column!r}. Columns: {', '.join(names) or 'none'}. Choose with --column."
-    )
+    others = ", ".join(names) or "none"
+    return InvalidRequest(f"There is no column {column!r}. Columns: {others}. Choose with --column.")

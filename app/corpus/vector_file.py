@@ -1,7 +1,4 @@
-"""Vector files: Parquet and JSON lines hold rows with their vectors, `.npy` holds vectors only.
-
-Files are written atomically: to a temporary file in the same folder, which is renamed at the end or deleted on failure.
-"""
+"""Vector files: Parquet and JSON lines hold rows with their vectors, `.npy` holds vectors only."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -19,7 +16,7 @@ from numpy.typing import NDArray
 
 from app.corpus.contents import check_parquet
 from app.corpus.filesystem import locate, reading
-from app.corpus.known_vectors import matrix
+from app.corpus.known_vectors import matrix, with_vectors
 from app.corpus.source import VECTORS
 from app.errors import InvalidRequest
 from app.system.atomic_file import replacing
@@ -29,18 +26,18 @@ MODEL, SPACE = "embedding_model", "embedding_space"
 _ROWS = 4096
 
 
+@dataclass(slots=True)
 class VectorFile(ABC):
     """A file to write. Formats without metadata ignore `metadata`."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
+    file: IO[bytes]
 
     @abstractmethod
     def write(self, rows: Any, vectors: NDArray[Any], metadata: dict[str, str]) -> None:
         """Append a `pyarrow.Table` of n rows and their vectors (n, d)."""
 
-    @abstractmethod
-    def finish(self) -> None: ...
+    def finish(self) -> None:  # noqa: B027 - most have nothing to add
+        """Write what comes last."""
 
 
 class ParquetFile(VectorFile):
@@ -49,11 +46,10 @@ class ParquetFile(VectorFile):
     _writer: Any = None
 
     def write(self, rows: Any, vectors: NDArray[Any], metadata: dict[str, str]) -> None:
-        column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
-        table = rows.append_column(VECTORS, column).replace_schema_metadata(metadata)
+        table = with_vectors(rows, vectors).replace_schema_metadata(metadata)
         if self._writer is None:
-            others = list(rows.column_names)
-            # Vectors do not compress, so a dictionary of them would only cost time.
+            # As in `parts.write_part`.
+            others = rows.column_names
             self._writer = pq.ParquetWriter(self.file, table.schema, compression="zstd", use_dictionary=others)
         if not self._writer.schema.equals(table.schema):
             raise InvalidRequest("The files of the folder have different columns; embed one at a time.")
@@ -71,9 +67,6 @@ class JsonLines(VectorFile):
         for row, vector in zip(rows.to_pylist(), vectors, strict=True):
             line = orjson.dumps(row | {VECTORS: vector}, default=str, option=orjson.OPT_SERIALIZE_NUMPY)
             self.file.write(line + b"\n")
-
-    def finish(self) -> None:
-        pass
 
 
 class Matrix(VectorFile):
@@ -139,11 +132,7 @@ class EmbeddedFile:
 
 
 def open_embedded_file(name: str) -> EmbeddedFile | None:
-    """None if `embed` did not write this file.
-
-    Raises:
-        InvalidRequest: Its vectors are not the model's own float32.
-    """
+    """None if `embed` did not write this file. Raises InvalidRequest if its vectors are not the model's own float32."""
     path = Path(name).expanduser()
     if not path.is_file() or path.suffix.lower() not in (".parquet", ".pq"):
         return None
@@ -152,11 +141,9 @@ def open_embedded_file(name: str) -> EmbeddedFile | None:
         check_parquet(place, file)
         with pq.ParquetFile(file) as parquet:
             schema, rows = parquet.schema_arrow, parquet.metadata.num_rows
-    metadata = {
-        key.decode(): value.decode() for key, value in (schema.metadata or {}).items() if key != b"ARROW:schema"
-    }
-    if VECTORS not in schema.names or not {MODEL, SPACE} <= set(metadata):
+    metadata = schema.metadata or {}
+    if VECTORS not in schema.names or not {MODEL.encode(), SPACE.encode()} <= set(metadata):
         return None
     if schema.field(VECTORS).type.value_type != pa.float32():
         raise InvalidRequest(f"{name} holds {schema.field(VECTORS).type.value_type} vectors; search needs float32.")
-    return EmbeddedFile(path, rows, metadata[MODEL], metadata[SPACE])
+    return EmbeddedFile(path, rows, metadata[MODEL.encode()].decode(), metadata[SPACE.encode()].decode())

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -62,24 +62,29 @@ class CorpusJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """What a run's vectors are: the facts of its manifest that only a worker knows, since it has the model."""
+
+    model: str
+    fingerprint: str = ""
+    dimensions: int = 0
+    settings: str = ""
+    range: list[float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """Confirms that a part exists. `embedded`: items that the model has run; `written`: False if it existed before.
-
-    In a strict run, `reject` is set and nothing is written. `started` and `ended` are wall-clock seconds.
-    """
+    `started` and `ended` are wall-clock seconds. In a strict run, `reject` is set and nothing is written."""
 
     part: str
     stats: PartStats
-    embedded: int
-    written: bool
+    output: Output
     started: float
-    ended: float
-    model: str
-    fingerprint: str
-    dimensions: int
-    settings: str
-    range: list[float] | None = None
+    embedded: int = 0
+    written: bool = False
     reject: str | None = None
+    ended: float = field(default_factory=time.time)
 
 
 class CorpusEncoder:
@@ -89,17 +94,18 @@ class CorpusEncoder:
         full, options = model.info.dimensions, job.options
         if options.dimensions is not None and options.dimensions > full:
             raise InvalidRequest(f"{model.info.id} makes vectors of {full} dimensions, not {options.dimensions}.")
+        dimensions = options.dimensions or full
+        range_ = stated_range(dimensions, options.dtype)
+        fingerprint = model.info.fingerprint
+        settings = [fingerprint, options.dtype, dimensions, job.content_column, *([range_] if range_ else [])]
         self._job = job
         self._options = options
         self._model = model
-        self._dimensions = options.dimensions or full
-        self._range = stated_range(self._dimensions, options.dtype)
-        settings = [model.info.fingerprint, options.dtype, self._dimensions, job.content_column]
-        self._settings = parts.settings_key(*settings, *([self._range] if self._range else []))
+        self._output = Output(model.info.id, fingerprint, dimensions, parts.settings_key(*settings), range_)
         self._folder = locate(job.folder)
-        if self._range:
-            parts.check_range(self._folder, self._dimensions, self._range)
-        own = [p for p in parts.parts(self._folder) if parts.settings_of(p.name) == self._settings]
+        if range_:
+            parts.check_range(self._folder, dimensions, range_)
+        own = [p for p in parts.parts(self._folder) if parts.settings_of(p.name) == self._output.settings]
         self._known = KnownVectors(own, job.content_column)
 
     def __call__(self, span: RowSpan) -> Iterator[Receipt]:
@@ -109,17 +115,20 @@ class CorpusEncoder:
     def _embed_piece(self, span: RowSpan, piece: Piece) -> Receipt:
         started = time.time()
         if self._options.strict and piece.rejects:
-            return self._receipt("", PartStats(0, 1, 0), 0, False, started, piece.rejects[0])
-        name = parts.part_name(span.number, piece, self._settings)
-        place = self._folder / name
+            return self._stopped(piece.rejects[0], started)
+        place = self._folder / parts.part_name(span.number, piece, self._output.settings)
         if place.exists():
-            return self._receipt(name, parts.read_stats(place), 0, False, started)
+            return Receipt(place.name, parts.read_stats(place), self._output, started)
         piece, vectors, tokens, embedded = self._vectors(piece)
         if self._options.strict and piece.rejects:
-            return self._receipt("", PartStats(0, 1, 0), embedded, False, started, piece.rejects[0])
+            return self._stopped(piece.rejects[0], started, embedded)
         stats = PartStats(len(piece.table), len(piece.rejects), tokens)
-        parts.write_part(place, piece, vectors, stats, self._range)
-        return self._receipt(name, stats, embedded, True, started)
+        parts.write_part(place, piece, vectors, stats, self._output.range)
+        return Receipt(place.name, stats, self._output, started, embedded, written=True)
+
+    def _stopped(self, reject: Reject, started: float, embedded: int = 0) -> Receipt:
+        reason = f"{reject.source}, row {reject.row}: {reject.reason}"
+        return Receipt("", PartStats(0, 1, 0), self._output, started, embedded, reject=reason)
 
     def _vectors(self, piece: Piece) -> tuple[Piece, Any, int, int]:
         """The piece without the items that failed, its vectors, and the number of tokens and items run."""
@@ -128,15 +137,17 @@ class CorpusEncoder:
         unique = sorted(first.values())
         known = self._known.find([contents[i] for i in unique])
         new = [i for j, i in enumerate(unique) if j not in known]
-        inputs: list[Any] = [*(piece.images or piece.texts)]
-        model = self._model
-        encoded = (model.images if piece.images else model.texts)([inputs[i] for i in new])
+        model, dimensions = self._model, self._output.dimensions
+        if piece.images:
+            encoded = model.images([piece.images[i] for i in new])
+        else:
+            encoded = model.texts([piece.texts[i] for i in new])
         not_finite = np.flatnonzero(~np.isfinite(encoded.rows).all(axis=1))
         failed = dict.fromkeys(not_finite.tolist(), NOT_FINITE) | encoded.failed
         rows = encoded.rows.copy() if len(not_finite) else encoded.rows
         rows[not_finite] = 0
-        fresh = corpus_vectors(rows, self._options.dtype, self._dimensions, normalized=model.info.normalized)
-        vectors = np.zeros((len(contents), self._dimensions), fresh.dtype)
+        fresh = corpus_vectors(rows, self._options.dtype, dimensions, normalized=model.info.normalized)
+        vectors = np.zeros((len(contents), dimensions), fresh.dtype)
         vectors[new] = fresh
         for j, vector in known.items():
             vectors[unique[j]] = vector
@@ -148,22 +159,3 @@ class CorpusEncoder:
             piece = replace(piece, table=piece.table.filter(pa.array(keep)), rejects=[*piece.rejects, *more])
             vectors = vectors[keep]
         return piece, vectors, sum(encoded.tokens), len(new) - len(failed)
-
-    def _receipt(
-        self, name: str, stats: PartStats, embedded: int, written: bool, started: float, reject: Reject | None = None
-    ) -> Receipt:
-        info = self._model.info
-        return Receipt(
-            part=name,
-            stats=stats,
-            embedded=embedded,
-            written=written,
-            started=started,
-            ended=time.time(),
-            model=info.id,
-            fingerprint=info.fingerprint,
-            dimensions=self._dimensions,
-            settings=self._settings,
-            range=self._range,
-            reject=f"{reject.source}, row {reject.row}: {reject.reason}" if reject else None,
-        )

@@ -5,18 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-# How often is looked whether there still is reason to wait.
 STEP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptiveTimeout:
-    """
-    Args:
-        seconds: To wait in any case.
-        most_s: And never longer than this; not beyond `seconds` without it.
-        worth_it: Whether to wait on, asked when `seconds` are over and from then on each second.
-    """
+    """`seconds` to wait in any case, and then up to `most_s` while `worth_it`, which is asked each second."""
 
     seconds: float
     most_s: float = 0.0

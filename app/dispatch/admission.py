@@ -34,14 +34,8 @@ RECENT_S, MOST_CALLS = 2.0, 64
 
 @dataclass(slots=True, eq=False)
 class AdmissionControl(Generic[T]):
-    """Of one model, in one ingress replica.
-
-    Args:
-        name: The model's, for messages.
-        cost: Units of items.
-        queue_s: A request that finds more seconds of work before it is refused.
-        deadline_s: So is one that could not be done by then.
-    """
+    """Of one model, in one ingress replica. A request is refused that finds more than `queue_s` of work before it, or
+    could not be done within `deadline_s`. `cost`: units of items."""
 
     name: str
     cost: Callable[[Sequence[T]], int]
@@ -54,11 +48,6 @@ class AdmissionControl(Generic[T]):
     _answered_at: float = field(init=False, default=-math.inf)
     _calls: deque[tuple[int, float]] = field(init=False, default_factory=lambda: deque(maxlen=MOST_CALLS))
     _tracked: dict[object, float] = field(init=False, default_factory=dict)
-
-    @property
-    def seconds(self) -> float:
-        """Until what waits now is answered."""
-        return self.waiting / self.rate
 
     def refusal(
         self, units: float, waited_s: float, ahead: Callable[[], float] | None = None, items: int = 1
@@ -128,7 +117,7 @@ class AdmissionControl(Generic[T]):
     def call_timeout_s(self) -> float:
         """How long a call made now may take before its replica counts as lost: one that can't be reached delays, and
         leaves time for another."""
-        return min(self.deadline_s, self.deadline_s / 3 + 2 * self.seconds)
+        return min(self.deadline_s, self.deadline_s / 3 + 2 * self.waiting / self.rate)
 
 
 def _without_slowest(calls: Sequence[tuple[int, float]]) -> tuple[int, float]:

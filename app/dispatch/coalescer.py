@@ -13,8 +13,7 @@ from itertools import count, islice
 from typing import Generic, TypeVar
 
 from app.dispatch.admission import AdmissionControl
-from app.dispatch.pending import Pending
-from app.dispatch.request_queue import Request, RequestQueue
+from app.dispatch.request_queue import Pending, Request, RequestQueue
 from app.errors import Overloaded
 
 T = TypeVar("T")
@@ -55,7 +54,6 @@ class Coalescer(Generic[T, R]):
             one result each, in order. If it raises, every item of the call gets the exception, unless `retry` takes
             them.
         width: How many calls of small requests may be under way now, and how many slices (at least 1).
-        admission: Keeps account of what waits, and refuses.
         max_items: Most items of one call.
         full: Items of a micro-batch. Fewer than this are not divided between calls: another call costs more than it
             wins. Nor do more than this of several requests share a call, for each of them would wait for the whole of
@@ -84,21 +82,18 @@ class Coalescer(Generic[T, R]):
         self._small, self._large = RequestQueue(step), RequestQueue(step)
 
     def submit(self, items: Sequence[T]) -> list["asyncio.Future[R]"]:
-        """One future an item. A cancelled future's item is left out if its call has not begun.
-
-        Raises:
-            Overloaded: What waits before these leaves no time for them.
-        """
+        """One future an item. A cancelled future's item is left out if its call has not begun. Raises Overloaded if
+        what waits before these leaves no time for them."""
         costs = [self.admission.cost([item]) for item in items]
         units = sum(costs)
         is_large = len(items) > self.full or units > self.full_units
-        if (refusal := self._refusal(is_large, units, len(items))) is not None:
+        if (refusal := self.refusal(is_large, units, len(items))) is not None:
             raise refusal
         now = self.admission.clock()
-        loop = asyncio.get_running_loop()
         ends = now + self.admission.deadline_s
+        future = asyncio.get_running_loop().create_future
         pending: list[Pending[T, R]] = [
-            Pending(item, loop.create_future(), ends, cost) for item, cost in zip(items, costs, strict=True)
+            Pending(item, future(), ends, cost) for item, cost in zip(items, costs, strict=True)
         ]
         if pending:
             ordered = sorted(pending, key=lambda entry: -entry.units) if is_large else pending
@@ -107,11 +102,8 @@ class Coalescer(Generic[T, R]):
         self._pump()
         return [entry.result for entry in pending]
 
-    def refusal(self) -> Overloaded | None:
-        """What `submit` would raise for whatever costs next to nothing."""
-        return self._refusal(False, 0, 1)
-
-    def _refusal(self, is_large: bool, units: int, items: int) -> Overloaded | None:
+    def refusal(self, is_large: bool = False, units: int = 0, items: int = 1) -> Overloaded | None:
+        """What `submit` would raise; by default for whatever costs next to nothing."""
         waited_s = max(self._waited_s(large) for large in {False, is_large})
         return self.admission.refusal(units, waited_s, lambda: self._ahead(is_large, units), items)
 
@@ -140,11 +132,6 @@ class Coalescer(Generic[T, R]):
                 task.cancel()
         for queue in (self._small, self._large):
             self.admission.waiting -= queue.trim()
-
-    @property
-    def calls(self) -> int:
-        """Under way."""
-        return len(self._calls)
 
     def _pump(self) -> None:
         width = max(1, self.width())
@@ -192,13 +179,13 @@ class Coalescer(Generic[T, R]):
 
     async def _run(self, call: _Call[T, R]) -> None:
         batch = call.batch
-        admission, began = self.admission, self.admission.clock()
+        began = self.admission.clock()
         try:
             seconds = max(entry.ends for entry in batch) - began
             results = await self.send([entry.item for entry in batch], seconds, call.large)
             if len(results) != len(batch):
                 raise RuntimeError(f"{len(results)} results for {len(batch)} items")
-            admission.ran(call.units, began)
+            self.admission.ran(call.units, began)
         except asyncio.CancelledError:
             for entry in batch:
                 entry.result.cancel()

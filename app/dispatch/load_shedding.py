@@ -20,12 +20,8 @@ LOOKS_AT_ONCE: Final = 20.0
 
 @dataclass(slots=True, eq=False)
 class LoadShedder:
-    """One per ingress replica.
-
-    Args:
-        refusal: What a request that needs a model of this kind would hear now; None while one takes more.
-        needs: By method and path, the kind of model that all of a route's requests need.
-    """
+    """One per ingress replica. `refusal`: what a request that needs a model of this kind would hear now; None while one
+    takes more. `needs`: by method and path, the kind of model that all of a route's requests need."""
 
     refusal: Callable[[Modality], Overloaded | None]
     needs: Mapping[tuple[str, str], Modality]

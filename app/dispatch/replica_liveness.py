@@ -23,12 +23,8 @@ class _Replica:
 
 @dataclass(slots=True, eq=False)
 class ReplicaLiveness:
-    """Those of one model, as one ingress replica knows them.
-
-    Args:
-        memory_s: Whoever was not heard of for so long is forgotten. Longer than any call, or one that is frozen with
-            a call in it would not be missed.
-    """
+    """Those of one model, as one ingress replica knows them. Whoever was not heard of for `memory_s` is forgotten:
+    longer than any call, or one that is frozen with a call in it would not be missed."""
 
     memory_s: float
     clock: Callable[[], float] = time.monotonic
@@ -37,13 +33,8 @@ class ReplicaLiveness:
     def heard(self, name: str, batches: int) -> None:
         """It said that it has run so many batches since it began."""
         now = self.clock()
-        self._known = {
-            known: replica for known, replica in self._known.items() if replica.heard_at >= now - self.memory_s
-        }
-        replica = self._known.get(name)
-        if replica is None:
-            self._known[name] = _Replica(now, now, batches)
-            return
+        self._known = {key: replica for key, replica in self._known.items() if replica.heard_at >= now - self.memory_s}
+        replica = self._known.setdefault(name, _Replica(now, now, batches))
         replica.heard_at = now
         if batches != replica.batches:
             replica.batches, replica.advanced_at = batches, now
@@ -65,7 +56,6 @@ class ReplicaLiveness:
         return any(replica.heard_at > latest for replica in self._known.values())
 
     def all_progress(self) -> bool:
-        """Whether each has lately run a batch: then a replica whose call takes long is at work, and none is
-        missing. Idle replicas do not count as getting on: of them nothing is known."""
+        """Whether each has lately run a batch: then a replica whose call takes long is at work, and none is missing."""
         latest = self.clock() - SILENT_S
         return bool(self._known) and all(replica.advanced_at > latest for replica in self._known.values())

@@ -4,18 +4,36 @@ The smallest request goes first, which costs a large one little and spares a sma
 passed over often enough, it is its turn: so a share of the model is its own, whatever comes, and none starves.
 """
 
+import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Generic, TypeVar
-
-from app.dispatch.pending import Pending
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 # Every so many times it is the oldest's turn.
 TURN = 4
+
+
+@dataclass(slots=True, eq=False)
+class Pending(Generic[T, R]):
+    """`ends`: its deadline, on the clock of whoever works on it. `units`: what it costs."""
+
+    item: T
+    result: "asyncio.Future[R]"
+    ends: float
+    units: int = 0
+
+    def resolve(self, outcome: R | Exception) -> None:
+        """Leaves a future alone that is done, as one that was cancelled is."""
+        if self.result.done():
+            return
+        if isinstance(outcome, Exception):
+            self.result.set_exception(outcome)
+        else:
+            self.result.set_result(outcome)
 
 
 @dataclass(slots=True, eq=False)
@@ -31,11 +49,7 @@ class Request(Generic[T, R]):
 
 @dataclass(slots=True, eq=False)
 class RequestQueue(Generic[T, R]):
-    """Requests, by what is left of them.
-
-    Args:
-        step: Units; requests that differ by less than this are taken in the order in which they came.
-    """
+    """Requests, by what is left of them. Those that differ by less than `step` units keep the order they came in."""
 
     step: int
     items: int = 0

@@ -12,11 +12,11 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Generic, TypeVar
 
 from app.config.args import RetryArgs
-from app.dispatch.pending import Pending
+from app.dispatch.request_queue import Pending
 from app.errors import DeadlineExceeded, RequestRejected, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ FIRST_PAUSE_S, MOST_PAUSE_S = 0.05, 1.0
 LEAST_ATTEMPT_S = 0.05
 
 
+@dataclass(eq=False)
 class ReplicaLost(Exception):
     """The replica died, or did not answer in time.
 
@@ -39,22 +40,15 @@ class ReplicaLost(Exception):
         silent: It did not answer; whether it died is not known, nor whether there was one.
     """
 
-    def __init__(self, after_s: float = 0.0, *, begun: bool = False, silent: bool = False) -> None:
-        super().__init__(after_s, begun, silent)
-        self.after_s = after_s
-        self.begun = begun
-        self.silent = silent
+    after_s: float = 0.0
+    _: KW_ONLY
+    begun: bool = False
+    silent: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class RetryBudget:
-    """A token bucket that first attempts fill, so that a dying cluster is not hammered.
-
-    One per process, over all its deployments. Counts items.
-
-    Args:
-        args: Share, floor and size of the bucket, which is full at first.
-    """
+    """A token bucket of items that first attempts fill, so that a dying cluster is not hammered. One per process."""
 
     args: RetryArgs
     clock: Callable[[], float] = time.monotonic
@@ -96,8 +90,7 @@ class Retrier(Generic[T, R]):
 
     Args:
         send_alone: One item and the seconds it may take -> its result. Raises ReplicaLost.
-        send: Items and the seconds they may take -> their results, in order. Raises ReplicaLost.
-        budget: How many may be tried again.
+        send: The same of several items, in order.
         batch: Items of a micro-batch.
         width: How many attempts are under way at once.
     """
@@ -134,8 +127,8 @@ class Retrier(Generic[T, R]):
         if lost.ends <= self.clock():
             lost.resolve(DeadlineExceeded("The request's deadline passed: its replica was lost."))
         elif not self.budget.spend():
-            words = "The model's replica was lost, and too much is being tried again already."
-            lost.resolve(Unavailable(words, retry_after=1))
+            message = "The model's replica was lost, and too much is being tried again already."
+            lost.resolve(Unavailable(message, retry_after=1))
         else:
             return True
         return False

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -9,10 +10,10 @@ from app.config.args import ModelArgs
 from app.config.model_names import ModelName
 from app.encoders import self_test, shapes
 from app.encoders.backends import registry
-from app.encoders.backends.contract import EncoderType, Graph, Runner
-from app.encoders.files import guarded, read_json
-from app.encoders.preprocessor_config import read_preprocessing
-from app.encoders.text import TextModel, cache_folder, fingerprint, tokenizer_file
+from app.encoders.backends.contract import Graph, Runner
+from app.encoders.files import loading, read_json
+from app.encoders.pretrained import pretrained
+from app.encoders.text import TextModel, cache_folder, fingerprint
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import check, resolve
 from app.errors import ModelUnavailable
@@ -28,7 +29,7 @@ class ImageModel:
         self.profiles = runner.profiles
         self.preprocessing = preprocessing
         self._runner = runner
-        self._tokens = tokens
+        self._plan = partial(shapes.plan, length=tokens, fixed=runner.fixed_shapes)
 
     def run(self, pixels: Sequence[Vector], *, exclusive: bool = False) -> Vector:
         """(3, height, width) each -> (n, dimensions), rows in the order given."""
@@ -48,14 +49,10 @@ class ImageModel:
 
     def warm(self, max_batch: int) -> None:
         """Compile every batch size that up to `max_batch` images can need."""
-        sizes = {padded for n in range(1, max_batch + 1) for _, padded in self._plan(n)}
         # A backend without fixed shapes needs no more than to have run once.
-        warmed = sorted(sizes) if self._runner.fixed_shapes else [1]
-        shape = (3, *self.preprocessing.output_size)
-        self._runner.warm((np.zeros((size, *shape), np.float32),) for size in warmed)
-
-    def _plan(self, n: int) -> Sequence[tuple[int, int]]:
-        return shapes.plan(n, self._tokens, self._runner.fixed_shapes)
+        most = max_batch if self._runner.fixed_shapes else 1
+        sizes = sorted({padded for n in range(1, most + 1) for _, padded in self._plan(n)})
+        self._runner.warm((np.zeros((size, 3, *self.preprocessing.output_size), np.float32),) for size in sizes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,75 +67,69 @@ class ClipModel:
         return self.text.info
 
 
-@guarded
 def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipModel:
-    """Load a CLIP in the transformers layout.
+    """Load a CLIP in the transformers layout. Raises ModelUnavailable if its weights are not available, it is no CLIP,
+    or it fails its self-test."""
+    with loading(args.id):
+        weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
+        folder = weights.directory
+        check(folder, args.allow_bin_weights)
+        config = read_json(folder / "config.json") or {}
+        if (kind := config.get("model_type")) != "clip":
+            raise ModelUnavailable(f"{args.id} is not a CLIP model (its model_type is {kind!r}).")
+        # Files written long ago say only what differs from the defaults of CLIP ViT-B/32.
+        vision, language = config.get("vision_config") or {}, config.get("text_config") or {}
+        dimensions = int(config.get("projection_dim", 512))
+        max_tokens = int(language.get("max_position_embeddings", 77))
+        cache = cache_folder(args)
+        own, shared = (read_json(folder / name) for name in ("preprocessor_config.json", "processor_config.json"))
+        preprocessing = Preprocessing.read(own, shared)
+        height, width = preprocessing.output_size
+        if {height, width} != {int(vision.get("image_size", 224))}:
+            raise ModelUnavailable(
+                f"{args.id} reads images of {vision.get('image_size')}, its files make {height} x {width}."
+            )
+        options = registry.options_for(args, threads, cache)
+        name = registry.choose(args.backend, args.device)
 
-    Raises:
-        ModelUnavailable: Its weights are not available, it is no CLIP, or it fails its self-test.
-    """
-    weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
-    check(weights.directory, args.allow_bin_weights)
-    folder = weights.directory
-    config = read_json(folder / "config.json") or {}
-    if config.get("model_type") != "clip":
-        raise ModelUnavailable(f"{args.id} is not a CLIP model (its model_type is {config.get('model_type')!r}).")
-    # Files written long ago say only what differs from the defaults of CLIP ViT-B/32.
-    vision, language = config.get("vision_config") or {}, config.get("text_config") or {}
-    dimensions = int(config.get("projection_dim", 512))
-    max_tokens = int(language.get("max_position_embeddings", 77))
-    cache = cache_folder(args)
-    preprocessing = read_preprocessing(folder)
-    height, width = preprocessing.output_size
-    if {height, width} != {int(vision.get("image_size", 224))}:
-        raise ModelUnavailable(
-            f"{args.id} reads images of {vision.get('image_size')}, its files make {height} x {width}."
-        )
-
-    options = registry.options_for(args, threads, cache)
-    name = registry.choose(args.backend, args.device)
-
-    def runner(encoder: EncoderType) -> Runner:
         graph = Graph(
             directory=str(folder),
             folder=str(folder),
             weights=weights.sha256,
-            encoder=encoder,
+            encoder="clip_text",
             dimensions=dimensions,
-            image_size=(height, width) if encoder == "clip_image" else (0, 0),
             allow_bin=args.allow_bin_weights,
             max_tokens=max_tokens,
         )
-        return registry.load(graph, options, name)
-
-    file = tokenizer_file(folder, cache)
-    texts, images = runner("clip_text"), runner("clip_image")
-    if (texts.name, texts.precision) != (images.name, images.precision):
-        # They share `info`: what one of them can't do, neither does.
-        options, name = replace(options, precision="f32"), "torch" if "torch" in (texts.name, images.name) else name
-        notes, texts, images = texts.note or images.note, runner("clip_text"), runner("clip_image")
-        texts.note = notes
-    preprocessors = ("preprocessor_config.json", "processor_config.json")
-    settings = [max_tokens, *(read_json(folder / name) for name in preprocessors)]
-    info = ModelInfo(
-        id=ModelName(weights.id).public,
-        fingerprint=fingerprint(weights, texts.precision, [folder / "config.json", file], settings),
-        dimensions=dimensions,
-        max_tokens=max_tokens,
-        kinds=("text", "image"),
-        backend=texts.name,
-        precision=texts.precision,
-        device=texts.device,
-        revision=weights.revision,
-        prompts=dict(args.prompts),
-        pooling=("lasttoken",),
-        note=texts.note or images.note,
-    )
-    patches = (height // int(vision.get("patch_size", 32))) ** 2 + 1
-    # 0 as padding: CLIP looks for the end token, and must not find it in the padding of a row that is none.
-    text = TextModel(
-        info, Tokenizer(file, max_tokens), texts, pad_id=0, vocabulary=int(language.get("vocab_size", 49408))
-    )
-    image = ImageModel(info, preprocessing, images, patches)
-    self_test.check(self_test.SelfTest(text.self_test(), image.self_test()), weights, info, cache)
-    return ClipModel(text, image)
+        graphs = graph, replace(graph, encoder="clip_image", image_size=(height, width))
+        # sentence-transformers has no say in how a CLIP's texts are read.
+        tokenizer = pretrained(folder, cache, {}).tokenizer
+        texts, images = (registry.load(graph, options, name) for graph in graphs)
+        if (texts.name, texts.precision) != (images.name, images.precision):
+            # They share `info`: what one of them can't do, neither does.
+            options, name = replace(options, precision="f32"), "torch" if "torch" in (texts.name, images.name) else name
+            note = texts.note or images.note
+            texts, images = (registry.load(graph, options, name) for graph in graphs)
+            texts.note = note
+        files = [folder / "config.json", tokenizer]
+        info = ModelInfo(
+            id=ModelName(weights.id).public,
+            fingerprint=fingerprint(weights, texts.precision, files, [max_tokens, own, shared]),
+            dimensions=dimensions,
+            max_tokens=max_tokens,
+            kinds=("text", "image"),
+            backend=texts.name,
+            precision=texts.precision,
+            device=texts.device,
+            revision=weights.revision,
+            prompts=dict(args.prompts),
+            pooling=("lasttoken",),
+            note=texts.note or images.note,
+        )
+        patches = (height // int(vision.get("patch_size", 32))) ** 2 + 1
+        vocabulary = int(language.get("vocab_size", 49408))
+        # 0 as padding: CLIP looks for the end token, and must not find it in the padding of a row that is none.
+        text = TextModel(info, Tokenizer(tokenizer, max_tokens), texts, pad_id=0, vocabulary=vocabulary)
+        image = ImageModel(info, preprocessing, images, patches)
+        self_test.check(self_test.SelfTest(text.self_test(), image.self_test()), weights, info, cache)
+        return ClipModel(text, image)

@@ -1,22 +1,18 @@
 """Reads files of somebody else's model directory: whatever is wrong with one is a `ModelUnavailable` that names it."""
 
+import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
-from app.config.args import ModelArgs
 from app.errors import ModelUnavailable, ServiceError
 
 logger = logging.getLogger(__name__)
-
-P = ParamSpec("P")
-M = TypeVar("M")
 
 POINTER = b"version https://git-lfs"
 MOST_HEADER = 100 * 2**20
@@ -41,27 +37,21 @@ def reading(file: Path) -> Iterator[None]:
         raise
     except BaseException as exc:
         # The tokenizers library panics on some files, with a class that is no Exception.
-        if isinstance(exc, Exception) or type(exc).__name__ == "PanicException":
-            raise ModelUnavailable(
-                f"The model's {_name(file)} can't be read ({described(exc)}); fetch it again."
-            ) from exc
-        raise
-
-
-def guarded(load: Callable[Concatenate[ModelArgs, P], M]) -> Callable[Concatenate[ModelArgs, P], M]:
-    """The last net below `reading`: one model that can't be loaded must not end a service that has others."""
-
-    @wraps(load)
-    def guarded(args: ModelArgs, /, *more: P.args, **named: P.kwargs) -> M:
-        try:
-            return load(args, *more, **named)
-        except (ServiceError, MemoryError):
+        if not isinstance(exc, Exception) and type(exc).__name__ != "PanicException":
             raise
-        except Exception as exc:
-            logger.warning("Loading %s failed", args.id, exc_info=exc)
-            raise ModelUnavailable(f"{args.id} can't be loaded: {described(exc)}.") from exc
+        raise ModelUnavailable(f"The model's {_name(file)} can't be read ({described(exc)}); fetch it again.") from exc
 
-    return guarded
+
+@contextmanager
+def loading(model_id: str) -> Iterator[None]:
+    """The last net below `reading`: one model that can't be loaded must not end a service that has others."""
+    try:
+        yield
+    except (ServiceError, MemoryError):
+        raise
+    except Exception as exc:
+        logger.warning("Loading %s failed", model_id, exc_info=exc)
+        raise ModelUnavailable(f"{model_id} can't be loaded: {described(exc)}.") from exc
 
 
 def described(exc: BaseException) -> str:
@@ -107,6 +97,11 @@ def tensors(file: Path) -> dict[str, Tensor]:
         if end != size:
             raise ValueError(f"it has {size:,} bytes of {end:,}")
         return found
+
+
+def sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _name(file: Path) -> str:

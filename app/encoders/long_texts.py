@@ -1,7 +1,5 @@
-"""Long texts are tokenised as far as they are read: a model reads some hundred tokens, and the rest would be cut off.
-
-Where a tokenizer reads word by word, a part that ends at a space has the tokens that the whole text has there.
-"""
+"""Long texts are tokenised as far as they are read. Where a tokenizer reads word by word, a part that ends at a space
+has the tokens that the whole text has there."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -24,26 +22,13 @@ DIVIDES_MORE = {"Digits", "Punctuation"}
 PATTERNS = (r"\s+(?!\S)|\s+", r"[^\s\p{L}\p{N}]+")
 # Normalizers that change characters without regard to words, and the spaces that they make one.
 BY_CHARACTER = {
-    "BertNormalizer",
-    "Lowercase",
-    "NFC",
-    "NFD",
-    "NFKC",
-    "NFKD",
-    "Nmt",
-    "Precompiled",
-    "Strip",
-    "StripAccents",
+    *("BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled", "Strip", "StripAccents")
 }
 RUNS_OF_SPACES = (" {2,}", r"\s+")
 
 
 def as_far_as_read(backend: Backend, encode: Encode, max_tokens: int, *, left: bool = False) -> Encode:
-    """`encode`, which cuts to `max_tokens`, for long texts too; itself where the tokenizer may look further.
-
-    Args:
-        left: It cuts the start.
-    """
+    """`encode`, which cuts to `max_tokens`, at the start if `left`; itself where the tokenizer may look further."""
     if not reads_word_by_word(backend):
         return encode
 

@@ -1,7 +1,5 @@
-"""What transformers makes of a model's configuration and tokenizer, found once and kept.
-
-It builds a tokenizer of more files than tokenizer.json, and fills in what a configuration leaves to its architecture.
-"""
+"""What transformers makes of a model's configuration and tokenizer, found once and kept: a tokenizer of more files
+than tokenizer.json, and what a configuration leaves to its architecture."""
 
 import atexit
 import hashlib
@@ -9,19 +7,21 @@ import json
 import logging
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from app.encoders.files import check_pointer, read_json, reading
+from app.encoders.files import check_pointer, read_json, reading, sha256
 from app.errors import ModelUnavailable
 from app.system import child
 from app.system.atomic_file import replacing
 
 logger = logging.getLogger(__name__)
 
+SENTENCE_CONFIGS = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 READ = {".json", ".txt", ".model", ".bpe", ".codes", ".tiktoken", ".jinja"}
 VERSION = 1
 TIMEOUT_S = 600
@@ -29,7 +29,8 @@ TIMEOUT_S = 600
 
 @dataclass(frozen=True, slots=True)
 class Pretrained:
-    """`max_tokens` is as sentence-transformers finds it; 2**20 and more: no end."""
+    """`max_tokens` is as sentence-transformers finds it; 2**20 and more: no end. `vocabulary`: how many tokens it has
+    vectors for; 0 for at least as many as the tokenizer knows."""
 
     tokenizer: Path
     hidden: int
@@ -39,14 +40,24 @@ class Pretrained:
     note: str | None
 
 
-def pretrained(folder: Path, cache: Path, sentence: dict[str, Any]) -> Pretrained:
-    """Read a transformer's folder.
+def sentence_config(folder: Path) -> tuple[dict[str, Any], Path]:
+    """How sentence-transformers loads and calls the transformer in a folder, and the file that says it."""
+    for name in SENTENCE_CONFIGS:
+        file = folder / f"sentence_{name}_config.json"
+        if found := read_json(file):
+            return found, file
+    return {}, folder / "config.json"
 
-    Args:
-        cache: Where the result is kept.
-        sentence: Its sentence_bert_config.json, which says how sentence-transformers loads and calls the tokenizer.
-    """
-    options = _options(sentence)
+
+def pretrained(folder: Path, cache: Path, sentence: dict[str, Any]) -> Pretrained:
+    """Read a transformer's folder, with its `sentence_config`. `cache`: where the result is kept."""
+    loading = dict(sentence.get("tokenizer_args") or sentence.get("processor_kwargs") or {})
+    loading.pop("trust_remote_code", None)
+    if sentence.get("max_seq_length"):
+        loading.setdefault("model_max_length", int(sentence["max_seq_length"]))
+    processing = sentence.get("processing_kwargs") or {}
+    call = {**processing.get("text", {}), **processing.get("common", {})}
+    options = {"loading": loading, "call": call, "lower_case": bool(sentence.get("do_lower_case"))}
     state = hashlib.sha256(json.dumps([VERSION, version("transformers"), options], sort_keys=True).encode())
     files = sorted(file for file in folder.iterdir() if file.suffix in READ and file.is_file())
     for file in files:
@@ -55,14 +66,18 @@ def pretrained(folder: Path, cache: Path, sentence: dict[str, Any]) -> Pretraine
         check_pointer(file, content)
         state.update(f"{file.name} {len(content)} ".encode() + content)
     name = f"tokenizer-{state.hexdigest()[:24]}"
-    try:
+    with suppress(OSError, ValueError, KeyError, TypeError):
         return _kept(folder, cache, name)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
     for file in files:
         if file.suffix == ".json":
             read_json(file, object)
-    _check_sentencepiece({file.name for file in files})
+    names = {file.name for file in files}
+    pieces = sorted(name for name in names if name.endswith(".model"))
+    if pieces and not names & {"tokenizer.json", "vocab.txt", "vocab.json"} and find_spec("sentencepiece") is None:
+        raise ModelUnavailable(
+            f"The model's only tokenizer file is {pieces[0]}, and the package that reads it is missing: "
+            "pip install sentencepiece, or save its tokenizer.json beside it."
+        )
     with tempfile.TemporaryDirectory() as scratch:
         make(folder, Path(scratch), options)
         try:
@@ -82,30 +97,12 @@ def make(folder: Path, target: Path, options: dict[str, Any]) -> None:
         raise ModelUnavailable(f"The model's configuration or tokenizer can't be read: {line}")
 
 
-def _options(sentence: dict[str, Any]) -> dict[str, Any]:
-    loading = dict(sentence.get("tokenizer_args") or sentence.get("processor_kwargs") or {})
-    loading.pop("trust_remote_code", None)
-    if sentence.get("max_seq_length"):
-        loading.setdefault("model_max_length", int(sentence["max_seq_length"]))
-    processing = sentence.get("processing_kwargs") or {}
-    call = {**processing.get("text", {}), **processing.get("common", {})}
-    return {"loading": loading, "call": call, "lower_case": bool(sentence.get("do_lower_case"))}
-
-
-def _check_sentencepiece(names: set[str]) -> None:
-    pieces = sorted(name for name in names if name.endswith(".model"))
-    if pieces and not names & {"tokenizer.json", "vocab.txt", "vocab.json"} and find_spec("sentencepiece") is None:
-        raise ModelUnavailable(
-            f"The model's only tokenizer file is {pieces[0]}, and the package that reads it is missing: "
-            "pip install sentencepiece, or save its tokenizer.json beside it."
-        )
-
-
 def _keep(folder: Path, made: Path, cache: Path, name: str) -> Pretrained:
     facts = json.loads((made / "facts.json").read_text())
     tokenizer = made / "tokenizer.json"
-    facts["sha256"] = _sha256(tokenizer) if tokenizer.is_file() else None
+    facts["sha256"] = None
     if tokenizer.is_file():
+        facts["sha256"] = sha256(tokenizer)
         with replacing(cache / f"{name}.json") as scratch:
             shutil.copyfile(tokenizer, scratch)
     with replacing(cache / f"{name}.facts") as scratch:
@@ -115,12 +112,8 @@ def _keep(folder: Path, made: Path, cache: Path, name: str) -> Pretrained:
 
 def _kept(folder: Path, cache: Path, name: str) -> Pretrained:
     facts = json.loads((cache / f"{name}.facts").read_text())
-    sha256 = facts.pop("sha256")
-    file = cache / f"{name}.json" if sha256 else folder / "tokenizer.json"
-    if sha256 and _sha256(file) != sha256:
+    written = facts.pop("sha256")
+    file = cache / f"{name}.json" if written else folder / "tokenizer.json"
+    if written and sha256(file) != written:
         raise ValueError(f"{file.name} is not as it was written")
     return Pretrained(tokenizer=file, **facts)
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

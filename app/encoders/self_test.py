@@ -1,8 +1,5 @@
-"""The self-test of a loaded model: before it serves, its vectors of a few inputs are compared with known ones.
-
-For some models these are shipped with this package. For all others they are recorded when the model is first loaded
-on this machine, by backend and precision, so that later changes show.
-"""
+"""The self-test of a loaded model: before it serves, its vectors of a few inputs are compared with known ones. Some are
+shipped; all others are recorded when the model is first loaded on this machine, by backend and precision."""
 
 import base64
 import json
@@ -41,15 +38,12 @@ class SelfTest:
     images: Vector | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {name: _written(rows) for name, rows in (("texts", self.texts), ("images", self.images))}
+        return {"texts": _written(self.texts), "images": None if self.images is None else _written(self.images)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "SelfTest":
         """Raises ValueError, KeyError or TypeError if it is none."""
-        texts = _read(data["texts"])
-        if texts is None:
-            raise ValueError("no rows of texts")
-        return cls(texts, _read(data["images"]))
+        return cls(_read(data["texts"]), None if data["images"] is None else _read(data["images"]))
 
 
 def images(size: tuple[int, int]) -> list[bytes]:
@@ -63,26 +57,22 @@ def images(size: tuple[int, int]) -> list[bytes]:
 
 
 def check(made: SelfTest, weights: Weights, info: ModelInfo, folder: Path) -> None:
-    """Compare a model's vectors with the shipped or recorded ones; if there are none, record these.
-
-    Args:
-        info: The loaded model's; a recording holds for its fingerprint alone.
-        folder: Where recordings are.
-
-    Raises:
-        ModelUnavailable: They differ.
-    """
-    _sane(made, weights.id)
-    wanted = shipped().get(name_of(weights, info.pooling, info.normalized))
+    """Compare a model's vectors with the shipped or recorded ones; if there are none, record these in `folder`. Raises
+    ModelUnavailable if they differ."""
+    for rows in (made.texts, made.images):
+        if rows is not None and not (np.isfinite(rows).all() and np.linalg.norm(rows, axis=1).all()):
+            raise ModelUnavailable(f"{weights.id} failed its self-test: it makes vectors that are zero or not finite.")
+    file = folder / f"golden-{info.fingerprint}-{info.backend}-{info.precision}.json"
+    wanted = shipped().get(name_of(weights, info.pooling, info.normalized)) or _recorded(file)
     if wanted is not None:
         _compare(made, wanted, weights.id)
         return
-    file = folder / f"golden-{info.fingerprint}-{info.backend}-{info.precision}.json"
-    recorded = _recorded(file)
-    if recorded is None:
-        _record(made, file)
-    else:
-        _compare(made, recorded, weights.id)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as scratch:
+            scratch.write_text(json.dumps(made.to_json()), encoding="utf-8")
+    except OSError as error:
+        logger.warning("%s can't be written (%s); later loads are not compared with this one", file, error)
 
 
 @cache
@@ -113,12 +103,6 @@ def _compare(made: SelfTest, wanted: SelfTest, id_: str) -> None:
             )
 
 
-def _sane(made: SelfTest, id_: str) -> None:
-    for rows in (made.texts, made.images):
-        if rows is not None and not (np.isfinite(rows).all() and np.linalg.norm(rows, axis=1).all()):
-            raise ModelUnavailable(f"{id_} failed its self-test: it makes vectors that are zero or not finite.")
-
-
 def _recorded(file: Path) -> SelfTest | None:
     try:
         return SelfTest.from_json(json.loads(file.read_text(encoding="utf-8")))
@@ -129,24 +113,10 @@ def _recorded(file: Path) -> SelfTest | None:
         return None
 
 
-def _record(made: SelfTest, file: Path) -> None:
-    """Appears complete or not at all; not at all where the folder can't be written."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as scratch:
-            scratch.write_text(json.dumps(made.to_json()), encoding="utf-8")
-    except OSError as error:
-        logger.warning("%s can't be written (%s); later loads are not compared with this one", file, error)
-
-
-def _written(rows: Vector | None) -> Any:
-    if rows is None:
-        return None
+def _written(rows: Vector) -> dict[str, Any]:
     return {"shape": list(rows.shape), "float32": base64.b64encode(rows.astype("<f4").tobytes()).decode()}
 
 
-def _read(data: Any) -> Vector | None:
-    if data is None:
-        return None
+def _read(data: dict[str, Any]) -> Vector:
     rows = np.frombuffer(base64.b64decode(data["float32"], validate=True), "<f4")
     return rows.reshape(data["shape"]).astype(np.float32)

@@ -1,8 +1,6 @@
-"""Which (batch, length) shapes the model runs in; pure arithmetic.
-
-A backend that builds kernels per shape must see few shapes, yet padding is work too. Lengths go up to the next
-grid value; a batch is cut into grid sizes where padding it would cost more than starting another run.
-"""
+"""Which (batch, length) shapes the model runs in; pure arithmetic. A backend that builds kernels per shape must see few
+shapes, yet padding is work too. Lengths go up to the next grid value; a batch is cut into grid sizes where padding it
+would cost more than starting another run."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -21,11 +19,7 @@ RUN_OVERHEAD_TOKENS = 40
 
 def bucket(n: int, grid: Sequence[int]) -> int:
     """The smallest grid value that holds `n`; beyond the grid, multiples of its last value."""
-    for value in grid:
-        if n <= value:
-            return value
-    last = grid[-1]
-    return -(-n // last) * last
+    return next((value for value in grid if n <= value), -(-n // grid[-1]) * grid[-1])
 
 
 @lru_cache
@@ -52,10 +46,7 @@ def fine_lengths(max_length: int) -> tuple[int, ...]:
 @lru_cache(maxsize=4096)
 def pieces(n: int, length: int) -> tuple[tuple[int, int], ...]:
     """`n` rows of `length` tokens as runs: (rows, padded rows) each, cheapest in padded tokens and starts."""
-    if n <= 0:
-        return ()
     whole, rest = divmod(n, BATCHES[-1])
-    full = ((BATCHES[-1], BATCHES[-1]),) * whole
     # best[k]: least cost of k rows and the size of its first run.
     best: list[tuple[int, int]] = [(0, 0)]
     for k in range(1, rest + 1):
@@ -71,7 +62,7 @@ def pieces(n: int, length: int) -> tuple[tuple[int, int], ...]:
         size = best[rest][1]
         tail.append((min(size, rest), size))
         rest -= size
-    return full + tuple(sorted(tail, reverse=True))
+    return ((BATCHES[-1], BATCHES[-1]),) * whole + tuple(sorted(tail, reverse=True))
 
 
 def plan(n: int, length: int, fixed: bool) -> Sequence[tuple[int, int]]:
@@ -82,9 +73,7 @@ def plan(n: int, length: int, fixed: bool) -> Sequence[tuple[int, int]]:
 
 
 def grid(max_batch: int, max_tokens_per_run: int, max_length: int) -> list[tuple[int, int]]:
-    """Every (batch, length) that a planner with these limits can make `pieces` ask for, small ones first; those of at
-    most `LONGEST_WARMED` tokens.
-    """
+    """Every (batch, length) up to `LONGEST_WARMED` that a planner with these limits asks for, small ones first."""
     shapes = set()
     for length in (length for length in lengths(max_length) if length <= LONGEST_WARMED):
         most = min(max_batch, max(1, max_tokens_per_run // length))

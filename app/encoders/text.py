@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,103 +15,95 @@ from app.config.settings import converted_models
 from app.encoders import self_test, shapes
 from app.encoders.backends import registry
 from app.encoders.backends.contract import Graph, Inputs, Runner
-from app.encoders.files import guarded
-from app.encoders.model_config import SKIP_PROMPT, TextLayout, model_type, text_layout
-from app.encoders.pretrained import pretrained
+from app.encoders.files import loading, sha256
+from app.encoders.modules import model_type
+from app.encoders.steps import SKIP_PROMPT, Step
+from app.encoders.text_layout import text_layout
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import Weights, check, resolve
-from app.errors import InvalidItem, ModelUnavailable, UnknownToken
-from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
+from app.errors import ModelUnavailable, UnknownToken
+from app.types import ModelInfo, Vector
 
 # Part of every fingerprint: raise it when a change here makes other vectors of the same files.
 VECTORS_VERSION = 1
 
 
-@guarded
 def load_text_model(
     args: ModelArgs, *, threads: int, offline: bool, streams: int = 1, latency_profile: bool = False
 ) -> "TextModel":
     """Load a sentence-transformers or plain transformers model; `streams` and `latency_profile` as in `RunOptions`.
-
-    Raises:
-        ModelUnavailable: Its weights are not available, it is no model of this kind, or it fails its self-test.
-    """
-    weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
-    check(weights.directory, args.allow_bin_weights)
-    if model_type(weights.directory) == "clip":
-        raise ModelUnavailable(f"{args.id} is a CLIP model: configure it as an image model; it reads texts there.")
-    cache = cache_folder(args)
-    layout = text_layout(weights.directory, cache)
-    if args.backend == "static" and not layout.static:
-        raise ModelUnavailable(f"backend: static is for tables of token vectors; {args.id} is none. Use backend: auto.")
-    graph = Graph(
-        directory=str(weights.directory),
-        folder=str(layout.folder),
-        weights=weights.sha256,
-        encoder="text",
-        dimensions=layout.dimensions,
-        pooling=layout.pooling,
-        steps=layout.steps,
-        allow_bin=args.allow_bin_weights,
-        max_tokens=layout.max_tokens,
-    )
-    tokenizer = _tokenizer(layout)
-    options = registry.options_for(args, threads, cache, streams, latency_profile)
-    backend = "static" if layout.static else registry.choose(args.backend, args.device)
-    runner = registry.load(graph, options, backend)
-    info = ModelInfo(
-        id=ModelName(weights.id).public,
-        fingerprint=fingerprint(
-            weights,
-            runner.precision,
-            [file for file in (layout.folder / "config.json", layout.tokenizer) if file.is_file()],
-            [layout.pooling, *graph.to_dict()["steps"]],
-            [layout.max_tokens, layout.lower_case, layout.default_prompt],
-        ),
-        dimensions=layout.dimensions,
-        max_tokens=layout.max_tokens,
-        kinds=("text",),
-        backend=runner.name,
-        precision=runner.precision,
-        device=runner.device,
-        revision=weights.revision,
-        prompts=layout.prompts | args.prompts,
-        normalized=layout.normalized,
-        pooling=layout.pooling,
-        note=" ".join(note for note in (layout.note, runner.note) if note) or None,
-    )
-    model = TextModel(info, tokenizer, runner, layout.pad_id, layout.vocabulary)
-    for exclusive in model.profiles:
-        self_test.check(self_test.SelfTest(model.self_test(exclusive=exclusive)), weights, info, cache)
-    return model
+    Raises ModelUnavailable if its weights are not available, it is no model of this kind, or it fails its self-test."""
+    with loading(args.id):
+        weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
+        check(weights.directory, args.allow_bin_weights)
+        if model_type(weights.directory) == "clip":
+            raise ModelUnavailable(f"{args.id} is a CLIP model: configure it as an image model; it reads texts there.")
+        cache = cache_folder(args)
+        layout = text_layout(weights.directory, cache)
+        first = layout.first
+        if args.backend == "static" and not layout.static:
+            raise ModelUnavailable(
+                f"backend: static is for tables of token vectors; {args.id} is none. Use backend: auto."
+            )
+        graph = Graph(
+            directory=str(weights.directory),
+            folder=str(layout.folder),
+            weights=weights.sha256,
+            encoder="text",
+            dimensions=layout.dimensions,
+            pooling=layout.pooling,
+            steps=layout.steps,
+            allow_bin=args.allow_bin_weights,
+            max_tokens=first.max_tokens,
+        )
+        skips = SKIP_PROMPT in layout.steps
+        tokenizer = Tokenizer(
+            first.tokenizer, first.max_tokens, layout.default_prompt, special=not layout.static, mark_prompt=skips
+        )
+        options = registry.options_for(args, threads, cache, streams, latency_profile)
+        backend = "static" if layout.static else registry.choose(args.backend, args.device)
+        runner = registry.load(graph, options, backend)
+        info = ModelInfo(
+            id=ModelName(weights.id).public,
+            fingerprint=fingerprint(
+                weights,
+                runner.precision,
+                [file for file in (layout.folder / "config.json", first.tokenizer) if file.is_file()],
+                [layout.pooling, *map(asdict, layout.steps)],
+                [first.max_tokens, layout.lower_case, layout.default_prompt],
+            ),
+            dimensions=layout.dimensions,
+            max_tokens=first.max_tokens,
+            kinds=("text",),
+            backend=runner.name,
+            precision=runner.precision,
+            device=runner.device,
+            revision=weights.revision,
+            prompts=layout.prompts | args.prompts,
+            normalized=layout.steps[-1:] == (Step("Normalize"),),
+            pooling=layout.pooling,
+            note=" ".join(filter(None, (layout.note, runner.note))) or None,
+        )
+        model = TextModel(info, tokenizer, runner, first.pad_id, first.vocabulary)
+        for exclusive in model.profiles:
+            self_test.check(self_test.SelfTest(model.self_test(exclusive=exclusive)), weights, info, cache)
+        return model
 
 
 class TextModel:
     """A tokenizer and the graph behind it. `lengths`: what texts are padded to, where shapes are fixed. `vocabulary`:
-    how many tokens the graph has vectors for; 0 if that is not known.
-
-    `tokenize` is thread-safe; `run` is called as a `Runner` is, and from no thread while `warm` is.
-    """
+    how many tokens the graph has vectors for; 0 if that is not known. The tokenizer is thread-safe; `run` is called as
+    a `Runner` is, and from no thread while `warm` is."""
 
     def __init__(self, info: ModelInfo, tokenizer: Tokenizer, runner: Runner, pad_id: int, vocabulary: int = 0) -> None:
         self.info = info
         self.streams = runner.streams
         self.profiles = runner.profiles
         self.lengths = shapes.lengths(info.max_tokens)
-        self._tokenizer = tokenizer
+        self.tokenize, self.read, self.tokens = tokenizer, tokenizer.read, tokenizer.tokens
         self._runner = runner
         self._pad_id = pad_id
         self._vocabulary = vocabulary
-
-    def tokenize(self, texts: Sequence[str], prompt: str | None = None) -> list[TokenizedText]:
-        """Texts -> ids, in order. `prompt`: before every text; None for the model's own default, "" for none."""
-        return self._tokenizer(texts, prompt)
-
-    def read(self, inputs: Sequence[TextInput]) -> list[TokenizedText | InvalidItem]:
-        return self._tokenizer.read(inputs)
-
-    def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
-        return self._tokenizer.tokens(texts, prompt, special)
 
     def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Vector:
         """Token ids, one sequence per text -> (n, dimensions), rows in the order given."""
@@ -155,23 +148,8 @@ def cache_folder(args: ModelArgs) -> Path:
     return Path(args.cache_dir).expanduser() if args.cache_dir else converted_models()
 
 
-def _tokenizer(layout: TextLayout) -> Tokenizer:
-    return Tokenizer(
-        layout.tokenizer,
-        layout.max_tokens,
-        layout.default_prompt,
-        special=not layout.static,
-        mark_prompt=SKIP_PROMPT in layout.steps,
-    )
-
-
-def tokenizer_file(folder: Path, cache: Path) -> Path:
-    """What a model's texts are read with where sentence-transformers has no say."""
-    return pretrained(folder, cache, {}).tokenizer
-
-
 def fingerprint(weights: Weights, precision: str, files: Sequence[Path], *settings: Any) -> str:
     """Identifies the vectors: weights, precision, files and settings that say how inputs are read."""
-    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    digests = [sha256(file) for file in files]
     parts = [VECTORS_VERSION, weights.id, weights.revision, weights.sha256, precision, digests, settings]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

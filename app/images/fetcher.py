@@ -1,23 +1,19 @@
-"""Fetches an image by URL: resolves the host, checks every address, connects to a checked address, and reads it within
-limits.
-
-The name is resolved once per redirect, and the connection goes to the address that was checked, so DNS rebinding has no
-effect. Proxies and credentials from the environment are not used.
-
-Every network failure results in the same message, so that clients can't probe the network.
-"""
+"""Fetches an image by URL: resolves the host, checks every address, and reads from a checked address within limits. The
+name is resolved once per redirect, and the connection goes to the address that was checked, so DNS rebinding has no
+effect. Proxies and credentials from the environment are not used. Every network failure results in the same message, so
+that clients can't probe the network."""
 
 import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urljoin
 
 import httpcore
@@ -32,9 +28,15 @@ logger = logging.getLogger(__name__)
 
 Resolver = Callable[[str, int], Awaitable[Sequence[Address]]]
 
-_REDIRECTS: Final = {301, 302, 303, 307, 308}
-_MAX_ADDRESSES: Final = 16  # per name; a name with more is rejected
-_MAX_ATTEMPTS: Final = 3  # addresses tried per name
+_HEADERS: dict[bytes | str, bytes | str] = {
+    "accept": "image/*",
+    "accept-encoding": "identity",
+    "user-agent": "ray-embedding-service",
+    "connection": "close",
+}
+_REDIRECTS = {301, 302, 303, 307, 308}
+_MAX_ADDRESSES = 16  # per name; a name with more is rejected
+_MAX_ATTEMPTS = 3  # addresses tried per name
 
 
 class Budget:
@@ -59,34 +61,24 @@ _FAILURES = (FetchError, httpcore.TimeoutException, httpcore.NetworkError, httpc
 
 @dataclass(slots=True, eq=False)
 class Fetcher:
-    """One per ingress replica.
-
-    Args:
-        resolve: Resolves name and port to addresses; default: the system's resolver, in its own threads.
-        backend: Opens connections to addresses.
-        tls: Verifies servers; default: with the system's certificates.
-    """
+    """One per ingress replica. `resolve`: name and port -> addresses; by default the system's resolver."""
 
     allowed: ImageUrls
     limits: Limits
-    resolve: Resolver | None = None
+    resolve: InitVar[Resolver | None] = None
     backend: httpcore.AsyncNetworkBackend = field(default_factory=httpcore.AnyIOBackend)
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+    _resolve: Resolver = field(init=False)
     _slots: asyncio.Semaphore = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, resolve: Resolver | None) -> None:
         self._slots = asyncio.Semaphore(self.allowed.fetches)
-        if self.resolve is None:
-            # Own threads, so that a slow name server does not block the default executor.
-            self.resolve = partial(_resolve, ThreadPoolExecutor(self.allowed.fetches, "resolve"))
+        # Own threads, so that a slow name server does not block the default executor.
+        self._resolve = resolve or partial(_look_up, ThreadPoolExecutor(self.allowed.fetches, "resolve"))
 
     async def fetch(self, url: str, *, budget: Budget, param: str) -> bytes:
-        """The content of `url`, at most `limits.image_bytes`.
-
-        Raises:
-            InvalidImage: The URL is not allowed, or it could not be fetched in time.
-            PayloadTooLarge: The image, or all images of the request together, have too many bytes.
-        """
+        """The content of `url`, at most `limits.image_bytes`. Raises InvalidImage if the URL is not allowed, or not
+        fetched in time, PayloadTooLarge if the image, or all images of the request together, have too many bytes."""
         target = image_url.parse(url, self.allowed, param=param)
         try:
             async with asyncio.timeout(self.allowed.timeout_s), self._slots:
@@ -110,11 +102,8 @@ class Fetcher:
 
     async def _addresses(self, target: ImageUrl) -> Sequence[Address]:
         """The addresses of the host. One forbidden address rejects the host: a name that mixes them is suspicious."""
-        if isinstance(target.host, str):
-            assert self.resolve is not None  # noqa: S101 - set in __post_init__
-            addresses = await self.resolve(target.host, target.port)
-        else:
-            addresses = [target.host]
+        host = target.host
+        addresses = await self._resolve(host, target.port) if isinstance(host, str) else [host]
         if not addresses or len(addresses) > _MAX_ADDRESSES:
             raise FetchError(f"{len(addresses)} addresses")
         for address in addresses:
@@ -127,17 +116,8 @@ class Fetcher:
         origin = httpcore.Origin(target.scheme.encode(), str(target.host).encode(), target.port)
         pinned = _Pinned(self.backend, addresses)
         connection = httpcore.AsyncHTTPConnection(origin, ssl_context=self.tls, network_backend=pinned)
-        request = httpcore.Request(
-            "GET",
-            httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target.target.encode()),
-            headers=[
-                ("host", target.authority),
-                ("accept", "image/*"),
-                ("accept-encoding", "identity"),
-                ("user-agent", "ray-embedding-service"),
-                ("connection", "close"),
-            ],
-        )
+        url = httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target.target.encode())
+        request = httpcore.Request("GET", url, headers={"host": target.authority, **_HEADERS})
         try:
             response = await connection.handle_async_request(request)
             if response.status in _REDIRECTS:
@@ -153,15 +133,13 @@ class Fetcher:
     async def _read(self, response: httpcore.Response, budget: Budget, param: str) -> bytes:
         limit = self.limits.image_bytes
         declared = _header(response, b"content-length")
-        chunks: list[bytes] = []
-        size = 0
+        body = bytearray()
         async for chunk in response.aiter_stream():
-            size += len(chunk)
-            if size > limit or (declared.isdigit() and int(declared) > limit):
+            body += chunk
+            if len(body) > limit or (declared.isdigit() and int(declared) > limit):
                 raise PayloadTooLarge(f"The image has too many bytes; at most {limit:,} are allowed.", param)
             budget.take(len(chunk), param)
-            chunks.append(chunk)
-        return b"".join(chunks)
+        return bytes(body)
 
 
 class _Pinned(httpcore.AsyncNetworkBackend):
@@ -178,30 +156,19 @@ class _Pinned(httpcore.AsyncNetworkBackend):
             with suppress(Exception):
                 await self._stream.aclose()
 
-    async def connect_tcp(
-        self,
-        host: str,  # the name, which is not resolved again
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
+    async def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> httpcore.AsyncNetworkStream:
+        """`host`: the name, which is not resolved again."""
         failure: Exception = httpcore.ConnectError("no address")
         for address in self._addresses:
             try:
-                self._stream = await self._backend.connect_tcp(
-                    str(address), port, timeout, local_address, socket_options
-                )
+                self._stream = await self._backend.connect_tcp(str(address), port, *args, **options)
                 return self._stream
             except (OSError, httpcore.NetworkError, httpcore.TimeoutException) as error:
                 failure = error
         raise failure
 
-    async def sleep(self, seconds: float) -> None:
-        await self._backend.sleep(seconds)
 
-
-async def _resolve(threads: ThreadPoolExecutor, host: str, port: int) -> Sequence[Address]:
+async def _look_up(threads: ThreadPoolExecutor, host: str, port: int) -> Sequence[Address]:
     def addresses() -> list[Address]:
         # The trailing dot disables search domains: "images" must not become "images.default.svc".
         found = socket.getaddrinfo(f"{host}.", port, type=socket.SOCK_STREAM)

@@ -1,11 +1,8 @@
-"""Reads files whose paths come from clients, strictly from beneath one folder.
+"""Reads files whose paths come from clients, strictly from beneath one folder, which may itself be a link.
 
-Every path component is opened relative to its parent and without following links. So the file that is checked is the
-file that is read, even if the tree changes in between. All links are rejected, also those that lead inside the folder:
-following them would mean resolving names that others may change. The folder itself may be a link.
-
-A hard link can't be distinguished from its file. Whoever may write into the folder decides on its content.
-"""
+Every path component is opened relative to its parent and without following links, also those that lead inside. So the
+file that is checked is the file that is read, even if the tree changes in between. A hard link can't be distinguished
+from its file: whoever may write into the folder decides on its content."""
 
 import os
 import stat
@@ -30,23 +27,20 @@ def read(path: str, *, folder: Path | None, limits: Limits, param: str) -> bytes
     """
     if folder is None:
         raise InvalidImage("Image paths are disabled; set IMAGE_FOLDER to enable paths beneath that folder.", param)
+    too_large = PayloadTooLarge(f"The image has more than {limits.image_bytes} bytes.", param)
     try:
-        descriptor = _open(folder, _parts(path))
-        try:
-            status = os.fstat(descriptor)
+        with open(path, "rb", opener=lambda *_: _open(folder, _parts(path))) as file:
+            status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise _unreadable(param)
+                raise ValueError("not a regular file")
             if status.st_size > limits.image_bytes:
-                raise _too_large(limits, param)
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                # The file may have grown since fstat.
-                data = file.read(limits.image_bytes + 1)
-        finally:
-            os.close(descriptor)
+                raise too_large
+            data = file.read(limits.image_bytes + 1)
     except (OSError, ValueError) as error:
-        raise _unreadable(param) from error
+        raise InvalidImage("No image can be read at this path.", param) from error
+    # It may have grown meanwhile.
     if len(data) > limits.image_bytes:
-        raise _too_large(limits, param)
+        raise too_large
     return data
 
 
@@ -70,11 +64,3 @@ def _open(folder: Path, parts: list[bytes]) -> int:
         return os.open(parts[-1], _FILE, dir_fd=current)
     finally:
         os.close(current)
-
-
-def _unreadable(param: str) -> InvalidImage:
-    return InvalidImage("No image can be read at this path.", param)
-
-
-def _too_large(limits: Limits, param: str) -> PayloadTooLarge:
-    return PayloadTooLarge(f"The image has more than {limits.image_bytes} bytes.", param)

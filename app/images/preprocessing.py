@@ -12,6 +12,8 @@ from app.types import Vector
 # Beyond this many times the crop, only the part that the crop keeps is scaled: a picture of 1 × 1,000,000
 # pixels must not become one of 224 × 224,000,000 on the way.
 MOST_EXCESS = 8
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +27,34 @@ class Preprocessing:
     levels: Vector
     """What each of the 256 values becomes, per channel: (3, 256)."""
 
-    def __call__(self, image: Image.Image) -> Vector:
-        """An RGB image -> (3, height, width) float32."""
-        return self.normalize(self.fit(image))
+    @classmethod
+    def read(cls, own: dict[str, Any] | None, shared: dict[str, Any] | None = None) -> "Preprocessing":
+        """Of a model's preprocessor_config.json, or else processor_config.json; what they don't say is as in CLIP."""
+        said = (shared or {}).get("image_processor", {}) if own is None else own
+        resizes, size = said.get("do_resize", True), said.get("size", {"shortest_edge": 224})
+        shortest, exact = _size(size) if resizes else (None, None)
+        crop = None
+        if said.get("do_center_crop", True):
+            edge, crop = _size(said.get("crop_size", 224))
+            crop = crop or (edge or 224, edge or 224)
+        # The arithmetic of transformers, step by step in its types, once for every value that a byte can have.
+        scale = said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1
+        levels = np.stack([(np.arange(256).astype(np.float64) * scale).astype(np.float32)] * 3)
+        if said.get("do_normalize", True):
+            mean = np.asarray(said.get("image_mean", MEAN), np.float32)[:, None]
+            std = np.asarray(said.get("image_std", STD), np.float32)[:, None]
+            levels = (levels - mean) / std
+        return cls(shortest, exact, crop, int(said.get("resample", Image.Resampling.BICUBIC)), levels)
 
     def fit(self, image: Image.Image) -> bytes:
         """An RGB image -> the RGB bytes of what the model sees of it: height × width × 3."""
-        return self._crop(np.asarray(self._resize(image.convert("RGB")))).tobytes()
+        image = self._resize(image.convert("RGB"))
+        if self.crop is not None:
+            height, width = self.crop
+            # What is around a small image is black; where that is odd, the greater part is at the top and left.
+            left, top = (image.width - width) // 2, (image.height - height) // 2
+            image = image.crop((left, top, left + width, top + height))
+        return image.tobytes()
 
     def normalize(self, crop: bytes) -> Vector:
         """The bytes of `fit` -> (3, height, width) float32."""
@@ -57,28 +80,20 @@ class Preprocessing:
             return _resize_kept(image, (width, height), self.crop, resample)
         return image.resize((width, height), resample)
 
-    def _crop(self, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        if self.crop is None:
-            return pixels
-        height, width = self.crop
-        if pixels.shape[0] < height or pixels.shape[1] < width:
-            # transformers pads small images with black, the odd row and column at the top and left.
-            tall, wide = max(height, pixels.shape[0]), max(width, pixels.shape[1])
-            top, left = -(-(tall - pixels.shape[0]) // 2), -(-(wide - pixels.shape[1]) // 2)
-            padded = np.zeros((tall, wide, 3), np.uint8)
-            padded[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
-            pixels = padded
-        top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
-        return pixels[top : top + height, left : left + width]
+
+def _size(said: Any) -> tuple[int | None, tuple[int, int] | None]:
+    """(shortest edge, exact size), one of them None."""
+    if isinstance(said, int):
+        return said, None
+    if "shortest_edge" in said:
+        return int(said["shortest_edge"]), None
+    return None, (int(said["height"]), int(said["width"]))
 
 
 def _resize_kept(
     image: Image.Image, size: tuple[int, int], crop: tuple[int, int], resample: Image.Resampling
 ) -> Image.Image:
-    """The middle of the image scaled to `size` (width, height), without making the rest.
-
-    Rounding may differ by one level from scaling it all.
-    """
+    """The middle of the image scaled to `size` (width, height), within one level of scaling it all."""
     (width, height), (kept_h, kept_w) = size, crop
     if width > height:
         left, right, box = _needed(image.width, width, kept_w)

@@ -1,15 +1,11 @@
-"""Decides which IP addresses are public.
-
-The lists are IANA's special-purpose registries (RFC 6890 and its successors) and the special addresses of cloud
-providers. Python's own `is_global` differs between versions and knows no cloud addresses.
-"""
+"""Decides which IP addresses are public, by IANA's special-purpose registries (RFC 6890 and its successors) and the
+special addresses of cloud providers. Python's own `is_global` differs between versions and knows none of the latter."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Final
 
 Address = IPv4Address | IPv6Address
 
-_RESERVED_4: Final = tuple(
+_RESERVED_4 = tuple(
     IPv4Network(block)
     for block in (
         "0.0.0.0/8",  # this network; 0.0.0.0 reaches the local host
@@ -35,8 +31,8 @@ _RESERVED_4: Final = tuple(
 )
 # Everything else is reserved, local, multicast or maps to an IPv4 address: ::1, ::/96, ::ffff:0:0/96, 64:ff9b::/96,
 # 64:ff9b:1::/48, 100::/64, fc00::/7 (fd00:ec2::254 is Amazon's metadata), fe80::/10, fec0::/10, ff00::/8.
-_UNICAST_6: Final = IPv6Network("2000::/3")
-_RESERVED_6: Final = tuple(
+_UNICAST_6 = IPv6Network("2000::/3")
+_RESERVED_6 = tuple(
     IPv6Network(block)
     for block in (
         "2001::/23",  # protocol assignments: Teredo, ORCHID, benchmarks
@@ -48,7 +44,7 @@ _RESERVED_6: Final = tuple(
     )
 )
 # The middle of an ISATAP address's lower half; the IPv4 address inside follows it.
-_ISATAP: Final = (0x00005EFE, 0x02005EFE)
+_ISATAP = (0x00005EFE, 0x02005EFE)
 
 
 def is_public(address: Address) -> bool:

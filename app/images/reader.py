@@ -1,10 +1,11 @@
 """Reads image entries of a request: fetches, loads and decodes them in worker threads."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from app.config.args import Limits
 from app.dispatch.admission import AdmissionControl, image_units
@@ -17,14 +18,8 @@ from app.images.preprocessing import Preprocessing
 
 @dataclass(slots=True, eq=False)
 class ImageReader:
-    """One per ingress replica.
-
-    Args:
-        workers: Threads that decode; their number bounds the images in memory.
-        folder: The folder of `./paths`; None: paths are rejected.
-        fetcher: Fetches URLs; None: URLs are rejected.
-        decoder: Decodes one image in a thread of `workers`.
-    """
+    """One per ingress replica. The number of `workers`, which decode, bounds the images in memory. Without a `folder`
+    `./paths` are rejected, without a `fetcher` URLs."""
 
     workers: Executor
     limits: Limits
@@ -40,49 +35,37 @@ class ImageReader:
     async def read(
         self, entries: Sequence[object], preprocessing: Preprocessing, param: str
     ) -> list[DecodedImage | ServiceError]:
-        """One outcome per entry, in order.
-
-        Args:
-            entries: Bytes of image files, or entries as `app.images.sources` reads them.
-            param: Name of the field that held them; errors name `param.index`.
+        """One outcome per entry, in order. Entries are bytes of files, or what `sources` reads; `param` held them.
 
         Raises:
             PayloadTooLarge: All images together have too many pixels for one request.
             Overloaded: Too many images are waiting already.
             DeadlineExceeded: The images were not read within a request's deadline.
         """
+        params = [f"{param}.{i}" for i in range(len(entries))]
         deadline_s = self.limits.deadline_s
         try:
             async with asyncio.timeout(deadline_s):
                 budget = Budget(self.limits.image_body)
                 fetched = await asyncio.gather(
-                    *(self._fetch(entry, budget, f"{param}.{i}") for i, entry in enumerate(entries))
+                    *(self._fetch(entry, budget, of) for entry, of in zip(entries, params, strict=True))
                 )
                 with self.admission.track(fetched):
-                    return await self._read(fetched, preprocessing, param)
+                    return await self._decoded(fetched, preprocessing, param, params)
         except TimeoutError:
             raise DeadlineExceeded(f"The images were not read within {deadline_s:g} s.", param) from None
 
-    async def _read(
-        self, entries: Sequence[object], preprocessing: Preprocessing, param: str
+    async def _decoded(
+        self, entries: Sequence[object], preprocessing: Preprocessing, param: str, params: Sequence[str]
     ) -> list[DecodedImage | ServiceError]:
-        loop = asyncio.get_running_loop()
-        loaded = await asyncio.gather(
-            *(
-                loop.run_in_executor(self.workers, _load, entry, self.folder, self.limits, f"{param}.{i}")
-                for i, entry in enumerate(entries)
-            )
-        )
-        pixels = sum(file.pixels for file in loaded if isinstance(file, _Loaded))
-        if pixels > self.limits.request_pixels:
-            limit = self.limits.request_pixels
+        loading = [self._step(self._load, entry, of) for entry, of in zip(entries, params, strict=True)]
+        files = await asyncio.gather(*loading)
+        pixels, limit = sum(file[1] for file in files if isinstance(file, tuple)), self.limits.request_pixels
+        if pixels > limit:
             raise PayloadTooLarge(f"The images have {pixels:,} pixels in total; at most {limit:,} per request.", param)
-        return await asyncio.gather(
-            *(
-                loop.run_in_executor(self.workers, self._decode, file, preprocessing, f"{param}.{i}")
-                for i, file in enumerate(loaded)
-            )
-        )
+        decoding = [self._step(self._decode, file, of, preprocessing) for file, of in zip(files, params, strict=True)]
+        outcomes: list[DecodedImage | ServiceError] = await asyncio.gather(*decoding)
+        return outcomes
 
     async def _fetch(self, entry: object, budget: Budget, param: str) -> object:
         """The content of a URL, or its error; other entries are returned unchanged."""
@@ -93,28 +76,20 @@ class ImageReader:
                 return error
         return entry
 
-    def _decode(
-        self, file: "_Loaded | ServiceError", preprocessing: Preprocessing, param: str
-    ) -> DecodedImage | ServiceError:
-        if isinstance(file, ServiceError):
-            return file
+    async def _step(self, step: Callable[..., Any], found: object, *args: object) -> Any:
+        """What a step makes, in a thread, of what was found before; or the error that it raises, or was found."""
+        if isinstance(found, ServiceError):
+            return found
         try:
-            return self.decoder(file.data, preprocessing, self.limits, param)
+            return await asyncio.get_running_loop().run_in_executor(self.workers, step, found, *args)
         except ServiceError as error:
             return error
 
+    def _load(self, entry: object, param: str) -> tuple[bytes, int]:
+        """The file and the number of its pixels."""
+        if not isinstance(entry, bytes):
+            entry = sources.load(entry, folder=self.folder, limits=self.limits, param=param)
+        return entry, read_header(entry, self.limits, param=param).pixels
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    data: bytes
-    pixels: int
-
-
-def _load(entry: object, folder: Path | None, limits: Limits, param: str) -> _Loaded | ServiceError:
-    if isinstance(entry, ServiceError):
-        return entry
-    try:
-        data = entry if isinstance(entry, bytes) else sources.load(entry, folder=folder, limits=limits, param=param)
-        return _Loaded(data, read_header(data, limits, param=param).pixels)
-    except ServiceError as error:
-        return error
+    def _decode(self, file: tuple[bytes, int], param: str, preprocessing: Preprocessing) -> DecodedImage:
+        return self.decoder(file[0], preprocessing, self.limits, param)

@@ -1,13 +1,10 @@
-"""Parses image URLs strictly and checks them against the allowed schemes, ports and hosts.
-
-URLs about whose host two parsers could disagree (user names, backslashes, `0x7f.1`, control characters, zone ids) are
-rejected, so that the host that is checked is the host that is connected to.
-"""
+"""Parses image URLs strictly and checks them against the allowed schemes, ports and hosts. URLs about whose host two
+parsers could disagree (user names, backslashes, `0x7f.1`, control characters, zone ids) are rejected, so that the host
+that is checked is the host that is connected to."""
 
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final
 from urllib.parse import quote
 
 import idna
@@ -16,14 +13,14 @@ from app.config.args import ImageUrls
 from app.errors import InvalidImage
 from app.images.public_address import Address
 
-DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_LENGTH = 2048
-_URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<target>[^#]*)(#.*)?")
-_HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:@%]+)(:(?P<port>[0-9]{1,5}))?")
-_LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<target>[^#]*)(#.*)?")
+_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:@%]+)(:(?P<port>[0-9]{1,5}))?")
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 # Some parsers read a host as an IPv4 address if its last label is decimal, or "0x" with hexadecimal digits.
-_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_NOT_IN_URLS: Final = re.compile(r'[\x00-\x20\x7f-\x9f\\"<>^`{|}\u2028\u2029]')
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_NOT_IN_URLS = re.compile(r'[\x00-\x20\x7f-\x9f\\"<>^`{|}\u2028\u2029]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +67,7 @@ def parse(url: str, allowed: ImageUrls, *, param: str) -> ImageUrl:
 
 
 def matches(host: str | Address, pattern: str) -> bool:
-    """Whether a host matches a pattern: a name, `*.name` for all its subdomains, `*` for every name, or an address.
-
-    `*` never matches an address.
-    """
+    """Whether a host matches a pattern: an address, a name, `*.name` for all its subdomains, `*` for all names."""
     try:
         wanted = _host(pattern.removeprefix("*.")) if pattern != "*" else None
     except (ValueError, UnicodeError):

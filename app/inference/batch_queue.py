@@ -1,21 +1,17 @@
-"""Which waiting items the model runs next: the micro-batch plan, pure and clock-free.
-
-Continuous batching for encoders: nothing is planned ahead. Whenever the model is free, `BatchQueue.pop` picks
-the oldest item and the batch that runs best with it. So batches grow while the model is busy. Items of small requests
-go before those of large ones, and share no batch with them. The scheduler decides when the model runs.
-"""
+"""Which waiting items the model runs next: continuous batching for encoders, pure and clock-free. Whenever the model is
+free, `BatchQueue.pop` picks the oldest item and the batch that runs best with it. So batches grow while the model is
+busy. Items of small requests go before those of large ones, and share no batch with them."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-# What starting one run costs, in tokens' worth of work; measured on MiniLM (1 text against the slope of 2..32).
+# What starting one run costs, in tokens' worth of work (MiniLM, 1 text against the slope of 2..32).
 RUN_OVERHEAD_TOKENS = 32
 # While items of large requests wait, so many full batches of small ones' may run: a quarter of the model is theirs.
 PASSED = 3
-# A batch of a large request that takes longer than this does not wait behind a busy model: what comes meanwhile would
-# wait for it.
+# A batch of a large request that takes longer does not wait behind a busy model: what comes meanwhile would, for it.
 RESERVE_S = 0.02
 
 
@@ -57,12 +53,11 @@ class _Waiting:
 
 @dataclass(slots=True)
 class BatchQueue:
-    """Items wait here. A single text that arrives behind 2,000 runs next, and those do not starve. Jobs of one kind run
-    one after the other: interleaved, each would wait for the last of them.
+    """A single text that arrives behind 2,000 runs next, and those do not starve. Jobs of one kind run one after the
+    other: interleaved, each would wait for the last of them.
 
     Args:
-        max_items: Most items of one micro-batch.
-        max_tokens: Most padded tokens of one micro-batch; one item alone may exceed it.
+        max_items, max_tokens: Of one micro-batch, padding included; one item alone may exceed the tokens.
         bucket: Length in tokens -> padded length.
         seconds_per_token: Cost estimate; `observe` keeps it true.
     """
@@ -115,21 +110,17 @@ class BatchQueue:
         return waiting.items >= self.max_items or waiting.tokens >= self.max_tokens
 
     def pop(self, now: float, free: int = 1, streams: int = 1) -> list[Slice]:
-        """The next micro-batch; empty when nothing waits. Jobs past their deadline go to `late` instead.
-
-        Args:
-            free: So many micro-batches can start now.
-            streams: So many run at once. The last items are divided evenly among them, so that they end together.
-        """
+        """The next micro-batch; empty when nothing waits. Jobs past their deadline go to `late` instead. `free`
+        micro-batches can start now, `streams` run at once: the last items are divided evenly, to end together."""
         for waiting in (self._small, self._large):
             self._sweep(waiting.buckets, now)
         waiting = self._next()
         tokens, buckets = self.max_tokens, waiting.buckets
+        if not buckets:
+            return []
         least = max(-(-waiting.items // self.max_items), -(-waiting.tokens // self.max_tokens))
         if free > 0 and least <= streams and (parts := max(least, free)) > 1:
             tokens = min(self.max_tokens, -(-waiting.tokens // parts))
-        if not buckets:
-            return []
         seed = min(buckets, key=lambda padded: buckets[padded][0])
         top, bottom = self._window(buckets, seed, tokens)
         slices = self._take(buckets, seed, top, bottom, tokens, now)
@@ -161,10 +152,8 @@ class BatchQueue:
         return job.dropped
 
     def _window(self, buckets: Buckets, seed: int, tokens: int) -> tuple[int, int]:
-        """The range of buckets around the seed's that makes the best use of one run.
-
-        Use is real tokens per token of work, the fixed cost of a run and padding included.
-        """
+        """The range of buckets around the seed's that makes the best use of one run: the most real tokens per token of
+        work, its fixed cost and padding included."""
         lengths = sorted(buckets, reverse=True)
         best, best_use = (seed, seed), 0.0
         for top in lengths:

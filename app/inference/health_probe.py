@@ -1,7 +1,5 @@
 """Whether a model's device still works: requests show it, and where there are none, a tiny run of the probe's own.
-
-A long queue is no fault: the probe waits a bounded time, and then the last result stands.
-"""
+A long queue is no fault: the probe waits a bounded time, and then the last result stands."""
 
 import asyncio
 import threading
@@ -19,12 +17,10 @@ HUNG_S = 120.0
 
 @dataclass(slots=True, eq=False)
 class HealthProbe:
-    """One per device.
+    """One per device, which is the thread that `run` runs on.
 
     Args:
-        run: Runs the model on a tiny input, once in each of its profiles. Raises on a fault of the device, also on
-            numbers that are not finite.
-        device: The thread that `run` runs on.
+        run: Runs the model on a tiny input in each of its profiles. Raises on a fault, also on numbers not finite.
         wait_s: How long a health check waits for its probe, which stands behind runs that were there before.
     """
 

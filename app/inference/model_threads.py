@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 # Its share of a busy CPU is a third of another thread's (sched(7)).
@@ -15,8 +15,7 @@ class ModelThreads:
     """One thread for loading, warming and running one model; with several streams, one more for each.
 
     The event loops on this machine go first, the ingress's above all: their work is short, and thousands of clients
-    may wait for it. Threads that a backend starts from one of these inherit its priority. Linux only, where niceness
-    belongs to a thread; elsewhere the priority stays as it is.
+    may wait for it. Threads that a backend starts from one of these inherit its priority. Linux only.
 
     Attributes:
         exclusive: For loading and exclusive runs: always the same thread, so that the backend reuses its own threads.
@@ -25,8 +24,7 @@ class ModelThreads:
 
     def __init__(self) -> None:
         self.streams = 1
-        self.exclusive: Executor = _threads(1)
-        self.slots = self.exclusive
+        self.exclusive = self.slots = _threads(1)
 
     def widen(self, streams: int) -> None:
         """Allow so many runs at once."""

@@ -1,16 +1,15 @@
 """The scheduler in front of the model: items wait here, outside `@serve.batch`, until the model is free.
 
 `@serve.batch` closes a batch on its timer and only then waits for the model, so under load it would queue many
-small batches. The scheduler holds everything back and releases as many micro-batches as the model runs at once, plus
-one full micro-batch in reserve so that the model never waits for Python. It knows neither Ray nor the model.
-"""
+small batches. The scheduler releases as many micro-batches as the model runs at once, plus a full one in reserve so
+that the model never waits for Python. It knows neither Ray nor the model."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -23,11 +22,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class EncodeJob(Job):
-    """A job with its inputs and its results.
-
-    `rows` is (n, dimensions), filled as micro-batches finish; `errors` maps the index of a failed item; `inference_s`
-    is how long at least one of its micro-batches was running.
-    """
+    """A job with its inputs and results: `rows` is (n, dimensions), filled as micro-batches finish; `errors` are by the
+    index of a failed item; `inference_s` is how long at least one of its micro-batches was running."""
 
     inputs: Sequence[object] = ()
     dimensions: int = 0
@@ -65,25 +61,16 @@ class EncodeJob(Job):
 
 
 class RunSlice(Protocol):
-    """Runs one slice. What one slot is given in one turn of the event loop runs as one batch.
-
-    Args:
-        slot: 0 .. streams.
-        exclusive: One item in a batch of its own; unless it is run again after a failure, nothing else runs now.
-    """
+    """Runs one slice, on slot 0 .. streams. What one slot is given in one turn of the event loop runs as one batch.
+    `exclusive`: one item in a batch of its own; unless it is run again after a failure, nothing else runs now."""
 
     def __call__(self, part: Slice, slot: int = 0, *, exclusive: bool = False) -> Awaitable[Vector]: ...
 
 
 @dataclass(slots=True, eq=False)
 class Scheduler:
-    """Feeds the model from the queue.
-
-    Args:
-        streams: Micro-batches that the model runs at once.
-        clock: Seconds; the queue's deadlines are on it.
-        ran: Called with the items and the seconds of each run.
-    """
+    """Feeds the model, which runs `streams` micro-batches at once, from the queue. The queue's deadlines are on
+    `clock`; `ran` is called with the items and the seconds of each run."""
 
     queue: BatchQueue
     run: RunSlice
@@ -97,11 +84,8 @@ class Scheduler:
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def submit(self, job: EncodeJob, *, exclusive: bool = False) -> None:
-        """Return when every item of `job` has its row or its error.
-
-        Args:
-            exclusive: Each item runs in a batch of its own, past the queue: one of them may be why a replica ended.
-        """
+        """Return when every item of `job` has its row or its error. `exclusive`: each runs in a batch of its own, past
+        the queue: one of them may be why a replica ended."""
         job.queued_at = self.clock()
         if not job.lengths:
             return
@@ -123,7 +107,11 @@ class Scheduler:
     def _pump(self) -> None:
         while len(self._busy) < self.streams or (len(self._busy) == self.streams and self.queue.full()):
             slices = self.queue.pop(self.clock(), self.streams - len(self._busy), self.streams)
-            self._refuse_late()
+            while self.queue.late:
+                late = cast(EncodeJob, self.queue.late.pop())
+                if not late.done.done():
+                    message = "The request's deadline passed while it waited for the model."
+                    late.done.set_exception(DeadlineExceeded(message))
             if not slices:
                 return
             single = sum(len(part.indices) for part in slices) == 1
@@ -137,15 +125,10 @@ class Scheduler:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def _refuse_late(self) -> None:
-        while self.queue.late:
-            job = self.queue.late.pop()
-            if isinstance(job, EncodeJob) and not job.done.done():
-                job.done.set_exception(DeadlineExceeded("The request's deadline passed while it waited for the model."))
-
     async def _run(self, slices: list[Slice], slots: list[int], exclusive: bool) -> None:
         started = self.clock()
-        jobs = [_job(part) for part in slices]
+        # Only such jobs are ever pushed.
+        jobs = [cast(EncodeJob, part.job) for part in slices]
         for job in jobs:
             job.begin(started)
         beside = len(self._busy) - len(slots)
@@ -160,7 +143,12 @@ class Scheduler:
             job.end(ended)
         # The time of a batch that waited in reserve, or ran beside one that did, is not its own cost.
         in_turn = max(beside, len(self._busy)) < self.streams
-        self._observe(slices, seconds, seconds / (beside + 1) if in_turn else None)
+        lengths = [part.job.lengths[index] for part in slices for index in part.indices]
+        self.items_run += len(lengths)
+        self.batches_run += 1
+        self.ran(len(lengths), seconds)
+        if in_turn:
+            self.queue.observe(len(lengths) * self.queue.bucket(max(lengths)), seconds / (beside + 1))
         # The model is free: the next batch starts before this one's callers are served.
         self._pump()
         failed: list[tuple[EncodeJob, Slice, Vector | BaseException]] = []
@@ -174,14 +162,6 @@ class Scheduler:
         for job, part, result in failed:
             await self._isolate(job, part, result)
             job.settle(len(part.indices))
-
-    def _observe(self, slices: list[Slice], seconds: float, cost_s: float | None) -> None:
-        lengths = [part.job.lengths[index] for part in slices for index in part.indices]
-        self.items_run += len(lengths)
-        self.batches_run += 1
-        self.ran(len(lengths), seconds)
-        if cost_s is not None:
-            self.queue.observe(len(lengths) * self.queue.bucket(max(lengths)), cost_s)
 
     async def _isolate(self, job: EncodeJob, part: Slice, failure: Vector | BaseException) -> None:
         """A failed batch is run again item by item: one bad item costs its own caller only."""
@@ -204,11 +184,6 @@ class Scheduler:
             cause = result if isinstance(result, BaseException) else None
             logger.error("the model failed on one item", exc_info=cause)
             job.errors[index] = InternalError(f"The model failed on this item ({_reason(cause)}).")
-
-
-def _job(part: Slice) -> EncodeJob:
-    assert isinstance(part.job, EncodeJob)  # noqa: S101 - only EncodeJob is ever pushed
-    return part.job
 
 
 def _reason(cause: BaseException | None) -> str:

@@ -1,13 +1,12 @@
-"""Spans of an encoder: one per request in a call, one per run of the model. None where traces are off.
-
-A run of the model serves many requests. Its span belongs to the oldest one's trace and is linked to the encoder's
-span of each request in it, and each of those is linked back to it.
-"""
+"""Spans of an encoder: one per request in a call, one per run of the model. None where traces are off. A run serves
+many requests. Its span belongs to the oldest one's trace; it and each request's span link to another."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 from app.inference.batch_queue import Job, Slice
@@ -30,27 +29,25 @@ class EncoderSpans:
         if tracer is None or origins is None:
             yield
             return
-        started_ns = time.time_ns() - int(prepare_ms * 1e6)
-        spans: dict[str, Span | None] = {}
-        items: dict[str, int] = {}
+        begin = partial(tracer.begin, "encoder", "server", started_ns=time.time_ns() - int(prepare_ms * 1e6))
+        spans: dict[str, Span] = {}
+        items: Counter[str] = Counter()
         for position, count in origins:
-            if position and position not in spans:
-                spans[position] = tracer.begin("encoder", "server", position, started_ns=started_ns)
-            items[position] = items.get(position, 0) + count
+            if position and position not in items and (span := begin(position)):
+                spans[position] = span
+            items[position] += count
         self._of_inputs[job] = [*chain.from_iterable([spans.get(position)] * count for position, count in origins)]
         try:
             yield
         except BaseException as error:
             for span in spans.values():
-                if span is not None:
-                    span.fail(type(error).__name__)
+                span.fail(type(error).__name__)
             raise
         finally:
             del self._of_inputs[job]
             for position, span in spans.items():
-                if span is not None:
-                    span.set(model=self.model, items=items[position], prepare_ms=prepare_ms)
-                    span.end()
+                span.set(model=self.model, items=items[position], prepare_ms=prepare_ms)
+                span.end()
 
     @contextmanager
     def batch(self, slices: Sequence[Slice]) -> Iterator[None]:
@@ -59,12 +56,9 @@ class EncoderSpans:
         if tracer is None or not self._of_inputs:
             yield
             return
-        spans: dict[str, Span] = {}
-        for part in slices:
-            of_inputs = self._of_inputs.get(part.job)
-            for index in part.indices if of_inputs else ():
-                if of_inputs and (span := of_inputs[index]) is not None:
-                    spans[span.traceparent] = span
+        known = [part for part in slices if part.job in self._of_inputs]
+        found = [self._of_inputs[part.job][index] for part in known for index in part.indices]
+        spans = {span.traceparent: span for span in found if span is not None}
         # The items of a failed batch run once more, each by itself, with spans of their own.
         links = list(spans)
         batch = tracer.begin("batch", "internal", links[0], links) if links else None

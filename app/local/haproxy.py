@@ -1,32 +1,27 @@
 """HAProxy started with its configuration put right: a script that Serve takes for HAProxy itself.
 
 Serve opens HAProxy's statistics and metrics on every interface, without a password, and binds replicas and fallback
-proxy to the service's own address. No setting changes either. So Serve is told to serve on loopback, and the script
-(`haproxy.sh`), which Serve runs for each start and reload, changes the addresses in the written configuration:
-statistics and metrics to loopback, the service's port to the address that the user named. Linux only, as Serve's
-HAProxy is. Of a configuration that it does not know, the script starts nothing and leaves a note (`refusal`).
+proxy to the service's own address; no setting changes either. So Serve is told to serve on loopback, and the script
+(`haproxy.sh`), which Serve runs for each start and reload, changes the written configuration: statistics and metrics to
+loopback, the service's port to the address that the user named. Of a configuration that it does not know, it starts
+nothing and leaves a note (`refusal`). Linux only, as Serve's HAProxy is.
 
-Two answers of HAProxy's own are put right as well, since clients try again what will pass: until a fresh HAProxy has
-heard of the replicas it says 404 to every path, which is a 503 here (`OPTIONS *` and the like stay a 404: they name
-no path that it could ever know); and a request that is lost with its replica is a 502, 503 or 504, which Serve has it
-call 500.
-
-HAProxy sends a request that is lost with a replica to another one, where it still has the whole request: one that fits
-its buffer (16 KB), and that was complete before HAProxy passed it on. So it waits for the bodies of such requests.
-Larger ones pass as they come, and what is refused for its headers alone is refused before they do.
+Clients try again what will pass, so two of HAProxy's answers are put right as well: until a fresh HAProxy has heard of
+the replicas it says 404 to every path, a 503 here (`OPTIONS *` names no path that it could ever know); and a request
+that is lost with its replica is a 502, 503 or 504, which Serve has it call 500. It sends such a request to another
+replica where it still has the whole of it: one that fits its buffer (16 KB) and was complete before it was passed on,
+so it waits for these bodies. Larger ones pass as they come.
 """
 
 import json
 import shutil
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 from app.system import ports
 
 SCRIPT = Path(__file__).with_name("haproxy.sh")
-# How long a body may take that surely fits HAProxy's buffer beside its headers.
-BODY_S = 20
+BODY_S = 20  # how long a body may take that surely fits HAProxy's buffer beside its headers
 BODY_BYTES = 12 * 1024
 RETRY_AFTER = " hdr retry-after 1"
 # HAProxy's own errors in the service's format: status, code, message, headers.
@@ -39,19 +34,17 @@ ERRORS = (
 
 
 def write(folder: Path, binary: str, host: str, port: int) -> Path:
-    """The script, in `folder`, with its settings beside it.
-
-    Args:
-        host: Where the service is to be reached, on `port`.
-
-    Raises:
-        OSError: `host` is no address.
-    """
+    """The script, in `folder`, with its settings beside it. Raises OSError if `host` is no address of this machine."""
     path = folder / "haproxy"
     shutil.copyfile(SCRIPT, path)
     path.chmod(0o700)
     (folder / "settings").write_text(f"{binary}\n{port}\n{_addresses(host, port)}\n")
-    (folder / "frontend.lines").write_text("".join(f"    {line}\n" for line in _frontend()))
+    # Lines of the service's frontend that Serve does not write.
+    lines = [f"http-request wait-for-body time {BODY_S}s if {{ req.hdr_val(content-length) 1:{BODY_BYTES} }}"]
+    for status, code, message, headers in ERRORS:
+        body = json.dumps({"error": {"code": code, "message": message, "param": None, "requestId": None}})
+        lines.append(f"http-error status {status} content-type application/json{headers} string '{body}'")
+    (folder / "frontend.lines").write_text("".join(f"    {line}\n" for line in lines))
     return path
 
 
@@ -68,11 +61,3 @@ def _addresses(host: str, port: int) -> str:
         raise OSError(f"{host} is no address of this machine")
     every = ",".join(f"{'ipv6' if family == socket.AF_INET6 else 'ipv4'}@{address}:{port}" for family, address in found)
     return f"{every} v4v6" if host == "::" else every
-
-
-def _frontend() -> Iterator[str]:
-    """Lines of the service's frontend that Serve does not write."""
-    yield f"http-request wait-for-body time {BODY_S}s if {{ req.hdr_val(content-length) 1:{BODY_BYTES} }}"
-    for status, code, message, headers in ERRORS:
-        body = json.dumps({"error": {"code": code, "message": message, "param": None, "requestId": None}})
-        yield f"http-error status {status} content-type application/json{headers} string '{body}'"

@@ -1,8 +1,5 @@
-"""The local launcher: one service on one port, from start to a clean end. Knows processes, not Ray.
-
-A child process runs Ray and Serve (`python -m app serve-here`); this one waits, tells the user what is going on, and
-on Ctrl-C or SIGTERM sees to it that no process and no port is left.
-"""
+"""The local launcher: one service on one port, from start to a clean end. A child process runs Ray and Serve (`python
+-m app serve-here`); this one tells the user what is going on, and leaves no process and no port at a stop."""
 
 import errno
 import signal
@@ -30,11 +27,9 @@ from app.local.service_folder import ServiceFolder
 from app.system import ports, processes
 from app.telemetry.start_steps import STARTED
 
-# Serve drains for about 5 s (flags). Whatever is left then is killed, so that a stop takes 10 s at most.
-GRACE_S = 7.0
+GRACE_S = 7.0  # Serve drains for about 5 s; whatever is left then is killed: a stop takes 10 s at most
 POLL_S = 0.1
-# Of a process. HAProxy and Ray's own take some hundreds when nobody asks for anything.
-LEAST_OPEN_FILES = 1024
+LEAST_OPEN_FILES = 1024  # of a process; HAProxy and Ray's own take some hundreds when idle
 PLAIN_PROXY = "using Serve's plain proxy, which answers about ten times fewer requests."
 SERVE_HERE = "serve-here"  # the child's own command of `python -m app`
 REFUSED = 78  # the child's exit code once it has said why it starts nothing
@@ -43,11 +38,7 @@ direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def access_notice(args: AppArgs, settings: LaunchSettings) -> str:
-    """Who may use the service, for the log.
-
-    Raises:
-        ValueError: Other machines could, without a key, and `ALLOW_ANONYMOUS` is not set.
-    """
+    """Who may use the service. Raises ValueError if others could without a key, and `ALLOW_ANONYMOUS` is not set."""
     if args.asks_for_keys:
         return "Access: with an API key only (auth: required)."
     if settings.is_loopback:

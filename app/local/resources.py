@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from app.config.args import Placement
 from app.config.settings import AppArgs
 
-# Ray counts in ten-thousandths.
-STEP = 1e-4
+STEP = 1e-4  # Ray counts in ten-thousandths
 FEWER = {"CPU": "a lower `num_cpus`", "GPU": "`num_gpus: 0`", "memory": "a lower `memory`"}
 
 

@@ -1,8 +1,5 @@
-"""The environment that a local Ray Serve is started with: performance flags and ports of its own.
-
-Serve reads these when Ray starts, so they are set before. Why each is set is in Ray's source
-(`ray/serve/_private/constants.py`, Ray 2.60); Kubernetes sets the same in its manifests.
-"""
+"""The environment that a local Ray Serve is started with: performance flags and ports of its own, read when Ray starts.
+Why each is set is in `ray/serve/_private/constants.py` (Ray 2.60); Kubernetes sets the same in its manifests."""
 
 import importlib
 import secrets
@@ -43,12 +40,7 @@ def haproxy_binary() -> str | None:
 
 
 def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> dict[str, str]:
-    """Variables for every process of a local service.
-
-    Args:
-        run_folder: Holds Ray's and HAProxy's files and sockets.
-        haproxy: What Serve is to start as HAProxy.
-    """
+    """Variables for every process of a local service. `haproxy`: what Serve is to start as HAProxy."""
     variables = {
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": CLIENT_HEADERS,
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports.fallback_http),
@@ -106,11 +98,7 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
 
 
 def private(run_folder: Path, env: Mapping[str, str], open_files: int) -> dict[str, str]:
-    """More variables, which say what is this service's alone.
-
-    Args:
-        open_files: As many may a process have.
-    """
+    """More variables, which say what is this service's alone. A process may have `open_files`."""
     variables = {"RAY_TMPDIR": str(run_folder), "EMBEDDING_STEPS": str(run_folder / "steps")}
     # Two open files each, and some more: HAProxy ends where it may not have as many.
     variables["RAY_DISABLE_DOCKER_CPU_WARNING"] = "1"

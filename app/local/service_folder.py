@@ -1,8 +1,6 @@
-"""One folder of a service: Ray's session and HAProxy's files while it runs, afterwards only its last logs.
-
-Both make Unix sockets in it, whose paths have 107 bytes at most, and HAProxy's configuration ends a word at a space.
-So it lies in the first place that is short and plain enough, often not in TMPDIR.
-"""
+"""One folder of a service: Ray's session and HAProxy's files while it runs, afterwards only its last logs. Their Unix
+sockets have paths of 107 bytes at most, and HAProxy's configuration ends a word at a space: so it lies in the first
+place that is short and plain enough, often not in TMPDIR."""
 
 import fcntl
 import os
@@ -16,12 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-# Ray adds 68 bytes, HAProxy 71: a node's id, and the name that a socket has at first.
-LONGEST = 36
+LONGEST = 36  # Ray adds 68 bytes, HAProxy 71: a node's id, and the name that a socket has at first
 PLAIN = re.compile(rb"[A-Za-z0-9/._-]+")
 KEPT_BYTES = 10 * 2**20
-# Services of one port, at different addresses.
-ENDS = ("", *map("-{}".format, range(2, 10)))
+ENDS = ("", *map("-{}".format, range(2, 10)))  # services of one port, at different addresses
 
 
 @dataclass(slots=True)
@@ -33,11 +29,7 @@ class ServiceFolder:
 
     @classmethod
     def take(cls, port: int, env: Mapping[str, str]) -> Self:
-        """A folder with nothing in it but the logs of the last service there. What killed ones left is removed.
-
-        Raises:
-            OSError: No place will do.
-        """
+        """A folder with only the logs of the last service there; what killed ones left is removed. Raises OSError."""
         for root in roots(env):
             with suppress(OSError):
                 root.mkdir(mode=0o700, exist_ok=True)

@@ -8,7 +8,6 @@ import asyncio
 import hmac
 import socket
 import struct
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final, cast
 
@@ -79,24 +78,8 @@ class Frames(asyncio.Protocol):
         self.is_open = False
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        for kind, number, head, body in self._cut():
-            self.frame_received(kind, number, head, body)
-
-    def frame_received(self, kind: int, number: int, head: bytes, body: bytes) -> None:
-        raise NotImplementedError
-
-    def write(self, kind: int, number: int, head: bytes = b"", body: bytes = b"") -> None:
-        """Does nothing where the connection has ended."""
-        if self.is_open:
-            self.transport.write(b"".join((HEADER.pack(len(head), len(body), number, kind), head, body)))
-
-    def abort(self) -> None:
-        self.is_open = False
-        self.transport.abort()
-
-    def _cut(self) -> Iterator[tuple[int, int, bytes, bytes]]:
         buffer, at = self._buffer, 0
+        buffer += data
         while self.is_open and len(buffer) - at >= HEADER.size:
             head_size, body_size, number, kind = HEADER.unpack_from(buffer, at)
             if head_size + body_size > self.max_bytes:
@@ -109,5 +92,17 @@ class Frames(asyncio.Protocol):
             with memoryview(buffer) as view:
                 head, body = bytes(view[at + HEADER.size : middle]), bytes(view[middle:end])
             at = end
-            yield kind, number, head, body
+            self.frame_received(kind, number, head, body)
         del buffer[:at]
+
+    def frame_received(self, kind: int, number: int, head: bytes, body: bytes) -> None:
+        raise NotImplementedError
+
+    def write(self, kind: int, number: int, head: bytes = b"", body: bytes = b"") -> None:
+        """Does nothing where the connection has ended."""
+        if self.is_open:
+            self.transport.write(b"".join((HEADER.pack(len(head), len(body), number, kind), head, body)))
+
+    def abort(self) -> None:
+        self.is_open = False
+        self.transport.abort()

@@ -106,13 +106,8 @@ class _ServerConnection(Frames):
 
 
 class RpcServer:
-    """Answers calls.
-
-    Args:
-        answer: Makes the answer's head and body. What it raises is answered by its code; CallRefused sends the caller
-            elsewhere.
-        secret: Whoever shows that he knows it may call.
-    """
+    """Answers calls of whoever shows that he knows the secret. `answer` makes the answer's head and body: what it
+    raises is answered by its code; CallRefused sends the caller elsewhere."""
 
     def __init__(self, answer: Answer, secret: bytes) -> None:
         self.answer = answer

@@ -1,55 +1,48 @@
 """`/embed/batch`: texts and images together, with one result each."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
-from app.schemas.wire import ImageEntry, ModelName, Normalize, Output, PromptName, Purpose, Text, Whole, Wire, closed
+from app.schemas import wire
+from app.schemas.wire import ImageEntry, Json, ModelName, Normalize, Output, PromptName, Purpose, Text, Wire
 
 
 class BatchItem(Wire):
     """Exactly one of `text` and `image`."""
 
-    text: Annotated[Text | None, Field(description="Text to embed; not empty.")] = None
+    text: Text | None = Field(None, description="Text to embed; not empty.")
     image: ImageEntry = None
     model: ModelName = None
 
 
-# Each item is validated separately, so that an invalid one does not fail the others.
-AnyItem = Annotated[
-    Any,
-    WithJsonSchema(
+_KINDS: Final[dict[str, Json]] = {
+    "text": {"type": "string", "minLength": 1, "description": "Text to embed; as in TextRequest."},
+    "image": {"description": "As an entry of `images` in ImageRequest."},
+}
+_ITEMS: Final[list[Json]] = [
+    wire.closed(
         {
-            "anyOf": [
-                closed(
-                    {
-                        kind: about,
-                        "model": {
-                            "type": ["string", "null"],
-                            "description": f"Full or short name of a served model; default: the first {kind} model.",
-                        },
-                    },
-                    kind,
-                    title=f"Batch{kind.capitalize()}",
-                )
-                for kind, about in (
-                    ("text", {"type": "string", "minLength": 1, "description": "Text to embed; as in TextRequest."}),
-                    ("image", {"description": "As an entry of `images` in ImageRequest."}),
-                )
-            ]
-            + [{"title": "Anything else", "description": "An error for this item; the others are embedded."}],
-            "description": "{text} or {image}, each optionally with `model`.",
-        }
-    ),
+            kind: about,
+            "model": {
+                "type": ["string", "null"],
+                "description": f"Full or short name of a served model; default: the first {kind} model.",
+            },
+        },
+        kind,
+        title=f"Batch{kind.capitalize()}",
+    )
+    for kind, about in _KINDS.items()
 ]
+_ELSE: Final[Json] = {"title": "Anything else", "description": "An error for this item; the others are embedded."}
+# Each item is validated separately, so that an invalid one does not fail the others.
+AnyItem = Annotated[Any, wire.any_of([*_ITEMS, _ELSE], "{text} or {image}, each optionally with `model`.")]
 
 
 class BatchRequest(Wire):
-    items: Annotated[
-        list[AnyItem], Field(min_length=1, description="1 to <texts> items, at most <images> of them images.")
-    ]
+    items: list[AnyItem] = Field(min_length=1, description="1 to <texts> items, at most <images> of them images.")
     batch_size: Annotated[
-        int, Field(ge=1, le=2048, description="Maximum number of items sent to a model at once."), Whole
+        int, Field(ge=1, le=2048, description="Maximum number of items sent to a model at once."), wire.Whole
     ] = 100
     normalize: Normalize = True
     output_type: Output = "float32"

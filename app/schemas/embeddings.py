@@ -1,7 +1,5 @@
 """`/embed/text` and `/embed/image`."""
 
-from typing import Annotated
-
 from pydantic import Field
 
 from app.schemas.wire import ImageEntry, ModelName, Normalize, Output, PromptName, Purpose, Text, Wire
@@ -9,7 +7,7 @@ from app.types import OutputType
 
 
 class TextRequest(Wire):
-    texts: Annotated[list[Text], Field(min_length=1, description="1 to <texts> texts.")]
+    texts: list[Text] = Field(min_length=1, description="1 to <texts> texts.")
     model: ModelName = None
     normalize: Normalize = True
     output_type: Output = "float32"
@@ -18,14 +16,11 @@ class TextRequest(Wire):
 
 
 class ImageRequest(Wire):
-    images: Annotated[
-        list[ImageEntry],
-        Field(
-            min_length=1,
-            description="1 to <images> images, at most <request_pixels> pixels together.",
-            json_schema_extra={"maxItems": "<images>"},
-        ),
-    ]
+    images: list[ImageEntry] = Field(
+        min_length=1,
+        description="1 to <images> images, at most <request_pixels> pixels together.",
+        json_schema_extra={"maxItems": "<images>"},
+    )
     model: ModelName = None
     normalize: Normalize = True
     output_type: Output = "float32"

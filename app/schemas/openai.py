@@ -2,26 +2,15 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
+from app.schemas import wire
 from app.schemas.compatibility import CompatibleWire
-from app.schemas.wire import (
-    TEXT,
-    TEXTS_OR_IDS,
-    Count,
-    Json,
-    ModelName,
-    Output,
-    PromptName,
-    Purpose,
-    SnakeWire,
-    Whole,
-    closed,
-)
+from app.schemas.wire import ABOUT_INPUTS, TEXT, TEXTS_OR_IDS, Count, ModelName, Output, PromptName, Purpose, SnakeWire
 from app.types import OutputType
 
-OBJECTS: Final[list[Json]] = [
-    closed(
+OBJECTS: Final[list[wire.Json]] = [
+    wire.closed(
         {kind: {**TEXT, "description": "What to embed."}},
         kind,
         description="Extension: for CLIP models, images as in ImageRequest.",
@@ -29,18 +18,12 @@ OBJECTS: Final[list[Json]] = [
     for kind in ("text", "image")
 ]
 
-# Parsed in `app.api.wire.inputs`: pydantic's messages for a union would list every variant.
+# Parsed in `app.api.wire.inputs`.
 Input = Annotated[
     Any,
-    WithJsonSchema(
-        {
-            "anyOf": [
-                *TEXTS_OR_IDS,
-                {"type": "array", "minItems": 1, "items": {"anyOf": [TEXT, *OBJECTS]}},
-            ],
-            "description": "A text, 1 to <texts> texts of at most <text_bytes> bytes, or token ids of the model's own "
-            "tokenizer with its special tokens. Extension: {text} and {image} objects.",
-        }
+    wire.any_of(
+        [*TEXTS_OR_IDS, {"type": "array", "minItems": 1, "items": {"anyOf": [TEXT, *OBJECTS]}}],
+        f"{ABOUT_INPUTS} Extension: {{text}} and {{image}} objects.",
     ),
 ]
 
@@ -48,19 +31,19 @@ Input = Annotated[
 class OpenAiEmbeddingRequest(CompatibleWire):
     input: Input
     model: ModelName = None
-    encoding_format: Annotated[
-        Literal["float", "base64"] | None, Field(description="base64: the vector's little-endian bytes.")
-    ] = None
-    dimensions: Annotated[
-        Count | None, Field(description="Shorten vectors to this many numbers and scale them to length 1 again.")
-    ] = None
-    user: Annotated[Any, Field(description="Accepted and ignored.")] = None
+    encoding_format: Literal["float", "base64"] | None = Field(
+        None, description="base64: the vector's little-endian bytes."
+    )
+    dimensions: Count | None = Field(
+        None, description="Shorten vectors to this many numbers and scale them to length 1 again."
+    )
+    user: Any = Field(None, description="Accepted and ignored.")
     truncate_prompt_tokens: Annotated[
         int | None,
         Field(ge=-1, description="At least the tokens of each input, or -1: nothing may be cut by it."),
-        Whole,
+        wire.Whole,
     ] = None
-    output_dtype: Annotated[Output, Field(description="Extension. As outputType of TextRequest.")] = "float32"
+    output_dtype: Output = Field("float32", description="Extension. As outputType of TextRequest.")
     prompt_name: PromptName = None
     input_type: Purpose = None
 

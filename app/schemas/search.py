@@ -1,6 +1,6 @@
 """`/search`: embeds a query and candidates and ranks the candidates in one call."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field
 
@@ -18,14 +18,11 @@ class ImageItem(Wire):
 
 
 class VectorItem(Wire):
-    vector: Annotated[
-        list[Float32],
-        Field(
-            min_length=1,
-            description="32-bit floats, as many as the model's vectors have, or, without a model, as the other "
-            "vectors have.",
-        ),
-    ]
+    vector: list[Float32] = Field(
+        min_length=1,
+        description="32-bit floats, as many as the model's vectors have, or, without a model, as the other "
+        "vectors have.",
+    )
 
 
 # Separate schemas, because an item has exactly one of these fields.
@@ -33,31 +30,25 @@ SearchItem = TextItem | ImageItem | VectorItem
 
 
 class SearchRequestOptions(SimilarityOptions):
-    model: Annotated[
-        ModelName,
-        Field(
-            description="Embeds texts and images. Default: the first image model if there is any image, else the "
-            "first text model. No model is needed if all items are vectors."
-        ),
-    ] = None
-    space: Annotated[
-        str | None,
-        Field(description="The space of the given vectors; 409 if it is not the model's."),
-    ] = None
-    return_candidates: Annotated[bool, Field(description="Return each result's candidate.")] = False
+    model: ModelName = Field(
+        None,
+        description="Embeds texts and images. Default: the first image model if there is any image, else the "
+        "first text model. No model is needed if all items are vectors.",
+    )
+    space: str | None = Field(None, description="The space of the given vectors; 409 if it is not the model's.")
+    return_candidates: bool = Field(False, description="Return each result's candidate.")
     prompt_name: PromptName = None
 
 
 class SearchRequest(SearchRequestOptions):
-    query: Annotated[SearchItem, Field(description="The item to search for.")]
-    candidates: Annotated[
-        list[SearchItem],
-        Field(description="0 to <search_candidates> candidates; at most <images> images, the query's included."),
-    ]
+    query: SearchItem = Field(description="The item to search for.")
+    candidates: list[SearchItem] = Field(
+        description="0 to <search_candidates> candidates; at most <images> images, the query's included."
+    )
 
 
 class Found(Ranked):
-    candidate: Annotated[Any, Field(description="The candidate as in the request, if returnCandidates is true.")] = None
+    candidate: Any = Field(None, description="The candidate as in the request, if returnCandidates is true.")
 
 
 class SearchResponse(Wire):

@@ -9,35 +9,30 @@ from app.types import SimilarityMetric
 
 
 class SimilarityOptions(Wire):
-    top_k: Annotated[
-        Count | None, Field(description="Maximum number of results; may exceed the number of candidates.")
-    ] = None
-    threshold: Annotated[
-        float | None,
-        Field(description="cosine, dot: minimum score. euclidean: maximum distance. Inclusive."),
-    ] = None
-    metric: Annotated[SimilarityMetric, Field(description="euclidean scores are distances, ascending.")] = "cosine"
+    top_k: Count | None = Field(None, description="Maximum number of results; may exceed the number of candidates.")
+    threshold: float | None = Field(
+        None, description="cosine, dot: minimum score. euclidean: maximum distance. Inclusive."
+    )
+    metric: SimilarityMetric = Field("cosine", description="euclidean scores are distances, ascending.")
 
 
 class SpacedOptions(SimilarityOptions):
-    query_space: Annotated[str | None, Field(description="`space` of the response that contained the query.")] = None
-    candidate_space: Annotated[
-        str | None, Field(description="The same for the candidates; 409 if it differs from the query's.")
-    ] = None
+    query_space: str | None = Field(None, description="`space` of the response that contained the query.")
+    candidate_space: str | None = Field(
+        None, description="The same for the candidates; 409 if it differs from the query's."
+    )
 
 
 class MatrixOptions(SimilarityOptions):
     """Query parameters of a binary request, whose vectors are all in one space."""
 
     # Not `Count`, which expects JSON numbers: query parameters are strings.
-    top_k: Annotated[
-        int | None, Field(ge=1, description="Maximum number of results; may exceed the number of candidates.")
-    ] = None
-    space: Annotated[str | None, Field(description="The vectors' space, repeated in the response.")] = None
+    top_k: int | None = Field(None, ge=1, description="Maximum number of results; may exceed the number of candidates.")
+    space: str | None = Field(None, description="The vectors' space, repeated in the response.")
 
 
 class SimilarityRequest(SpacedOptions):
-    query: Annotated[list[Float32], Field(min_length=1, description="One vector: d 32-bit floats, d at least 1.")]
+    query: list[Float32] = Field(min_length=1, description="One vector: d 32-bit floats, d at least 1.")
     candidates: Annotated[
         list[list[Float32]],
         Field(description="n vectors with as many 32-bit floats as `query`; n · d is at most <vector_elements>."),

@@ -2,40 +2,30 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, RootModel, WithJsonSchema
+from pydantic import Field, RootModel
 
 from app.schemas.compatibility import CompatibleWire
-from app.schemas.wire import TEXTS_OR_IDS, Count, ModelName, PromptName, SnakeWire
+from app.schemas.wire import ABOUT_INPUTS, TEXTS_OR_IDS, Count, ModelName, PromptName, SnakeWire, any_of
 
-# Parsed in `app.api.wire.inputs`: pydantic's messages for a union would list every variant.
-Inputs = Annotated[
-    Any,
-    WithJsonSchema(
-        {
-            "anyOf": TEXTS_OR_IDS,
-            "description": "A text, 1 to <texts> texts of at most <text_bytes> bytes, or token ids of the model's own "
-            "tokenizer with its special tokens.",
-        }
-    ),
-]
+# Parsed in `app.api.wire.inputs`.
+Inputs = Annotated[Any, any_of(TEXTS_OR_IDS, ABOUT_INPUTS)]
 # TEI accepts both spellings.
 Direction = Literal["right", "left", "Right", "Left"]
 
 
 class TeiEmbedRequest(CompatibleWire):
     inputs: Inputs
-    truncate: Annotated[
-        bool | None,
-        Field(description="Default true: texts that are too long are truncated. False: they are an error."),
-    ] = None
-    truncation_direction: Annotated[
-        Direction, Field(description="right: the end of a text that is too long is cut off.")
-    ] = "right"
+    truncate: bool | None = Field(
+        None, description="Default true: texts that are too long are truncated. False: they are an error."
+    )
+    truncation_direction: Direction = Field(
+        "right", description="right: the end of a text that is too long is cut off."
+    )
     prompt_name: PromptName = None
-    normalize: Annotated[
-        bool, Field(description="Scale each embedding to length 1. False: the model's own output as published.")
-    ] = True
-    dimensions: Annotated[Count | None, Field(description="Shorten vectors to this many numbers.")] = None
+    normalize: bool = Field(
+        True, description="Scale each embedding to length 1. False: the model's own output as published."
+    )
+    dimensions: Count | None = Field(None, description="Shorten vectors to this many numbers.")
     model: ModelName = None
 
 
@@ -46,14 +36,11 @@ class TeiEmbedResponse(RootModel[list[list[float]]]):
 class TeiTokenizeRequest(CompatibleWire):
     inputs: Annotated[
         Any,
-        WithJsonSchema(
-            {
-                "anyOf": TEXTS_OR_IDS[:2],
-                "description": "A text or 1 to <texts> texts, at most <tokenize_body> bytes of body; never truncated.",
-            }
+        any_of(
+            TEXTS_OR_IDS[:2], "A text or 1 to <texts> texts, at most <tokenize_body> bytes of body; never truncated."
         ),
     ]
-    add_special_tokens: Annotated[bool, Field(description="Include the special tokens around a text.")] = True
+    add_special_tokens: bool = Field(True, description="Include the special tokens around a text.")
     prompt_name: PromptName = None
     model: ModelName = None
 

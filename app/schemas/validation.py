@@ -9,13 +9,11 @@ from pydantic import BaseModel, ValidationError
 
 from app.errors import InvalidRequest
 
+_NAMES = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object"}
+
 
 def json_text(body: bytes) -> bytes:
-    """A JSON body without its byte order mark, which some clients send.
-
-    Raises:
-        InvalidRequest: It is UTF-16 or UTF-32.
-    """
+    """A JSON body without its byte order mark, which some clients send. Raises InvalidRequest for UTF-16 and UTF-32."""
     if body[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in body[:4]:
         raise InvalidRequest("The body is not valid JSON: send it as UTF-8.")
     return body.removeprefix(BOM_UTF8)
@@ -36,10 +34,8 @@ def json_object(body: bytes, fields: str) -> dict[str, Any]:
 
 
 def as_invalid_request(error: ValidationError, model: type[BaseModel], within: str | None = None) -> InvalidRequest:
-    """The first error, with the field's path in wire names, e.g. `texts.3`.
-
-    `within`: the field that contains the validated object, e.g. `items.7`.
-    """
+    """The first error, with the field's path in wire names, e.g. `texts.3`. `within`: the field that contains the
+    validated object, e.g. `items.7`."""
     first = error.errors(include_url=False, include_context=True)[0]
     param = ".".join(str(part) for part in (*([within] if within else []), *first["loc"])) or None
     return InvalidRequest(_message(first, param, model), param)
@@ -65,7 +61,7 @@ def _message(error: Any, param: str | None, model: type[BaseModel]) -> str:
         case "too_short" | "string_too_short":
             return f"{field} must not be empty."
         case "string_type":
-            return f"{field} must be a string, not {_json_type(value)}."
+            return f"{field} must be a string, not {_NAMES.get(type(value), type(value).__name__)}."
         case "string_unicode":
             return f"{field} is not valid Unicode (a lone surrogate)."
         case _:
@@ -74,15 +70,3 @@ def _message(error: Any, param: str | None, model: type[BaseModel]) -> str:
 
 def _excerpt(text: str) -> str:
     return json.dumps(text[:40] + "…" if len(text) > 40 else text, ensure_ascii=False)
-
-
-def _json_type(value: Any) -> str:
-    names = {
-        type(None): "null",
-        bool: "a boolean",
-        int: "a number",
-        float: "a number",
-        list: "a list",
-        dict: "an object",
-    }
-    return names.get(type(value), type(value).__name__)

@@ -1,5 +1,5 @@
-"""The base classes and common fields of the wire models. Fields are camelCase on the wire. Requests reject unknown
-fields, so that a misspelt option is an error.
+"""The base classes and common fields of the wire models. Fields are camelCase on the wire, times in milliseconds.
+Requests reject unknown fields, so that a misspelt option is an error. Limits are checked where the work is done.
 
 A description may contain the name of a limit, e.g. `<texts>`; the OpenAPI document replaces it by its value.
 """
@@ -30,6 +30,20 @@ class SnakeWire(Wire):
     """For the OpenAI and TEI routes, whose fields are snake_case."""
 
     model_config = ConfigDict(alias_generator=None)
+
+
+# Of the native routes.
+class ErrorBody(Wire):
+    code: str = Field(description="For programs, e.g. invalid_request; the statuses' descriptions list them.")
+    message: str = Field(description="For people: what is wrong and how to fix it.")
+    param: str | None = Field(description="The field at fault, e.g. texts.3")
+    request_id: str = Field(
+        description="The x-request-id that you sent, or a generated one; identifies the request in the log."
+    )
+
+
+class ErrorResponse(Wire):
+    error: ErrorBody = Field(description="What went wrong.")
 
 
 Text = Annotated[str, Field(min_length=1, description="Text to embed; not empty, at most <text_bytes> UTF-8 bytes.")]
@@ -80,6 +94,10 @@ TEXTS_OR_IDS: Final[list[Json]] = [
     IDS,
     {"type": "array", "minItems": 1, "items": IDS},
 ]
+ABOUT_INPUTS: Final = (
+    "A text, 1 to <texts> texts of at most <text_bytes> bytes, or token ids of the model's own tokenizer with its "
+    "special tokens."
+)
 
 
 def closed(properties: Json, required: str, **more: Any) -> Json:
@@ -87,30 +105,30 @@ def closed(properties: Json, required: str, **more: Any) -> Json:
     return {"type": "object", "properties": properties, "required": [required], "additionalProperties": False, **more}
 
 
+def any_of(schemas: list[Json], description: str) -> WithJsonSchema:
+    """The schema of a value that other code parses: pydantic's messages for a union would list every variant."""
+    return WithJsonSchema({"anyOf": schemas, "description": description})
+
+
 _OPENAI_URL = closed(
     {"url": {"type": "string", "description": "As {url}."}, "detail": {"description": "Accepted and ignored."}}, "url"
 )
+_OPENAI_IMAGE: Final[Json] = {
+    "type": {"const": "image_url", "description": "Always this."},
+    "image_url": {"anyOf": [{"type": "string"}, _OPENAI_URL], "description": "As {url}."},
+}
+_IMAGES: Final[list[Json]] = [
+    {"type": "string", "minLength": 1},
+    closed({"path": {"type": "string", "description": "A file beneath the image folder."}}, "path"),
+    closed({"url": {"type": "string", "description": "https://… of an allowed host, or data:…"}}, "url"),
+    closed(_OPENAI_IMAGE, "image_url", description="As in OpenAI's API."),
+]
 # Parsed and checked by `app.images.sources`.
 ImageEntry = Annotated[
     Any,
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "minLength": 1},
-                closed({"path": {"type": "string", "description": "A file beneath the image folder."}}, "path"),
-                closed({"url": {"type": "string", "description": "https://… of an allowed host, or data:…"}}, "url"),
-                closed(
-                    {
-                        "type": {"const": "image_url", "description": "Always this."},
-                        "image_url": {"anyOf": [{"type": "string"}, _OPENAI_URL], "description": "As {url}."},
-                    },
-                    "image_url",
-                    description="As in OpenAI's API.",
-                ),
-            ],
-            "description": "Data URI, base64, a path (`./…` or {path}) or a URL (`https://…`, {url} or {image_url}). "
-            "At most <image_bytes> bytes and <image_pixels> pixels. Paths need IMAGE_FOLDER to be set, URLs "
-            "IMAGE_URL_HOSTS.",
-        }
+    any_of(
+        _IMAGES,
+        "Data URI, base64, a path (`./…` or {path}) or a URL (`https://…`, {url} or {image_url}). At most "
+        "<image_bytes> bytes and <image_pixels> pixels. Paths need IMAGE_FOLDER to be set, URLs IMAGE_URL_HOSTS.",
     ),
 ]

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.errors import ServiceError
+from app.service import prompts
 from app.service.embedding_service import DEFAULT_READING, EmbeddingService
-from app.service.result import EmbeddingResult
+from app.service.encoder import ready
+from app.service.result import EmbeddingResult, successes
 from app.types import Modality, ReadOptions
 
 
@@ -38,11 +40,7 @@ async def embed_mixed(
 
     Items of the same kind and model form a group, which is one request to its model; a batch has at most `batch_size`
     items of a group. An error among `items` is its own outcome. An error of a whole group (an unknown model) is the
-    outcome of each of its items.
-
-    Args:
-        reading: How texts are tokenized.
-        names: The name of an item in errors, by index.
+    outcome of each of its items. `names`: the name of an item in errors, by index.
     """
 
     async def embed(kind: Modality, model: str | None, indices: Sequence[int]) -> list[Outcome | ServiceError]:
@@ -78,6 +76,22 @@ async def embed_mixed(
     batches = [batch for indices in groups.values() for batch in _cut(indices, batch_size)]
     ran = {index for index, outcome in outcomes.items() if isinstance(outcome, Outcome) and not outcome.cached}
     return [outcomes[index] for index in range(len(items))], sum(not ran.isdisjoint(batch) for batch in batches)
+
+
+async def embed_all(
+    service: EmbeddingService,
+    items: Sequence[Item],
+    model: str | None,
+    reading: ReadOptions,
+    names: Callable[[int], str],
+) -> list[Outcome]:
+    """As `embed_mixed`, all with one model. Raises the error of the first item that can't be embedded."""
+    for kind in {item.kind for item in items}:
+        # Checked once, so that the error names the field and not an item.
+        prompts.choose(ready(service.encoder(model, kind)), reading)
+    named = [replace(item, model=model) for item in items]
+    outcomes, _ = await embed_mixed(service, named, service.limits.texts, reading=reading, names=names)
+    return successes(outcomes)
 
 
 def _cut(indices: list[int], size: int) -> list[list[int]]:

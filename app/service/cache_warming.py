@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from secrets import SystemRandom
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.cache.entry import pack, split, unpack
 from app.cache.keys import KeyMaker
@@ -19,6 +18,7 @@ from app.service import request_context
 from app.service.embedding_service import EmbeddingService
 from app.service.encoder import Encoder
 from app.service.encoder import ready as ready_info
+from app.service.result import successes
 from app.types import ModelInfo, Vector
 from app.vectors.similarity import normalize
 
@@ -79,11 +79,9 @@ def _check(ready: ReadyVectors, info: ModelInfo) -> None:
         )
     if len(ready.tokens) != count:
         raise InvalidRequest(f"`tokens` has {len(ready.tokens)} counts for {count} texts.", "tokens")
-    finite: NDArray[np.bool_] = np.asarray(np.isfinite(ready.rows).all(axis=1))
-    if not finite.all():
-        raise InvalidRequest(
-            f"Row {int(np.argmin(finite))} of `embeddings` has a number that is not finite.", "embeddings"
-        )
+    bad = np.flatnonzero(~np.isfinite(ready.rows).all(axis=1))
+    if bad.size:
+        raise InvalidRequest(f"Row {bad[0]} of `embeddings` has a number that is not finite.", "embeddings")
 
 
 async def _verify_sample(
@@ -95,14 +93,9 @@ async def _verify_sample(
             outcomes = await asyncio.gather(*futures)
     except TimeoutError:
         raise DeadlineExceeded(f"The model did not answer within {deadline_s:g} s.") from None
-    entries = []
-    for outcome in outcomes:
-        if not isinstance(outcome.entry, bytes):
-            raise outcome.entry
-        entries.append(outcome.entry)
-    rows, tokens, truncated = unpack(entries)
-    for position, i in enumerate(indices):
-        given, own = ready.rows[i], rows[position]
+    entries = successes(outcome.entry for outcome in outcomes)
+    for i, own, tokens, truncated in zip(indices, *unpack(entries), strict=True):
+        given = ready.rows[i]
         cosine = float(np.vecdot(normalize(given), normalize(own)))
         lengths = float(np.linalg.norm(given)), float(np.linalg.norm(own))
         if cosine < MIN_COSINE or abs(lengths[0] - lengths[1]) > LENGTH_TOLERANCE * lengths[1]:
@@ -111,9 +104,9 @@ async def _verify_sample(
                 f"{lengths[0]:.3g} instead of {lengths[1]:.3g}. Nothing was stored.",
                 "embeddings",
             )
-        if (ready.tokens[i], ready.truncated[i]) != (int(tokens[position]), bool(truncated[position])):
-            state = "truncated" if truncated[position] else "not truncated"
+        if (ready.tokens[i], ready.truncated[i]) != (int(tokens), bool(truncated)):
+            state = "truncated" if truncated else "not truncated"
             raise InvalidRequest(
-                f"For {info.id}, text {i} has {tokens[position]} tokens and is {state}; correct `tokens`, `truncated`.",
+                f"For {info.id}, text {i} has {tokens} tokens and is {state}; correct `tokens`, `truncated`.",
                 "tokens",
             )

@@ -44,13 +44,8 @@ class EmbeddingCache(Protocol):
 
 @dataclass(slots=True, eq=False)
 class EmbeddingService:
-    """One per ingress replica, on its event loop.
-
-    Args:
-        encoders: By configured id, text models first in the order of configuration.
-        cache: The near and the shared cache.
-        loading_wait_s: How long a request waits for a model that is still loading.
-    """
+    """One per ingress replica, on its event loop. `encoders`: by configured id, text models first in the order of
+    configuration. `loading_wait_s`: how long a request waits for a model that is still loading."""
 
     encoders: dict[str, Encoder]
     cache: EmbeddingCache
@@ -72,11 +67,7 @@ class EmbeddingService:
         return models[0].name if models else None
 
     def encoder(self, name: str | None, kind: Modality) -> Encoder:
-        """The encoder with this full or short name that can embed `kind`.
-
-        Raises:
-            ModelNotFound: There is no such model, or it can't embed `kind`.
-        """
+        """The encoder with this full or short name that can embed `kind`. Raises ModelNotFound."""
         wanted = self.args.model_aliases.get(name or "", name) or self.default_model(kind) or ""
         able = {id_: encoder for id_, encoder in self.encoders.items() if kind in encoder.kinds}
         if wanted in able:
@@ -120,12 +111,8 @@ class EmbeddingService:
         param: str = "texts",
         reading: ReadOptions = DEFAULT_READING,
     ) -> EmbeddingResult:
-        """One outcome per text, in order; equal texts are encoded once.
-
-        Raises:
-            PayloadTooLarge: There are too many texts, or one is too long. `param`: the request field of the texts.
-            InvalidRequest: The model has no such prompt.
-        """
+        """One outcome per text, in order; equal texts are encoded once. `param`: the request field of the texts. Raises
+        PayloadTooLarge if there are too many or one is too long, InvalidRequest if the model has no such prompt."""
         self._check_texts(texts, param)
         encoder, info = await self._ready(model, "text")
         prompt, cut = prompts.choose(info, reading), reading.cut
@@ -142,11 +129,8 @@ class EmbeddingService:
     async def embed_ids(
         self, arrays: Sequence[Sequence[int]], model: str | None = None, param: str = "input"
     ) -> EmbeddingResult:
-        """One outcome per array of token ids, in order. The encoder checks that the ids are valid.
-
-        Raises:
-            PayloadTooLarge: There are too many arrays.
-        """
+        """One outcome per array of token ids, in order. The encoder checks that the ids are valid. Raises
+        PayloadTooLarge if there are too many arrays."""
         self._check_texts([""] * len(arrays), param)
         encoder, info = await self._ready(model, "text")
         make_key = KeyMaker(request_context.current().cache_scope, info.fingerprint, "token ids").content
@@ -157,11 +141,8 @@ class EmbeddingService:
     async def embed_images(
         self, images: Sequence[object], model: str | None = None, param: str = "images"
     ) -> EmbeddingResult:
-        """One outcome per image, in order. An image is its bytes or an entry that `app.images.sources` parses.
-
-        Raises:
-            PayloadTooLarge: There are too many images. Errors of single images are their outcomes.
-        """
+        """One outcome per image, in order. An image is its bytes or an entry that `app.images.sources` parses. Raises
+        PayloadTooLarge if there are too many; errors of single images are their outcomes."""
         if len(images) > self.limits.images:
             raise PayloadTooLarge(f"{len(images)} images; at most {self.limits.images} in one request.", param)
         encoder, info = await self._ready(model, "image")

@@ -24,8 +24,7 @@ class Stages:
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """One item's cache entry or error, and the times of its encoder call. `origin`: the `traceparent` of the request
-    that started the call, if it is traced.
-    """
+    that started the call, if it is traced."""
 
     entry: bytes | ServiceError
     stages: Stages
@@ -63,11 +62,8 @@ class Encoder(Protocol):
         """The model's image preprocessing; None until it is known, and for text models."""
 
     def refusal(self, kind: Modality) -> Overloaded | None:
-        """The error that `encode_texts` or `encode_images` would raise for a single item because of overload.
-
-        Called before any work is done for a request, including a look-up in the shared cache: under overload most
-        requests are rejected, so a rejection must be cheap.
-        """
+        """The Overloaded that `encode_texts` or `encode_images` would raise for a single item. It must be cheap: under
+        overload it is asked before any work is done for a request, and most are rejected."""
 
     def encode_texts(self, texts: Sequence[TextInput]) -> "Sequence[asyncio.Future[Encoded]]":
         """Raises Overloaded, as `encode_images` does, if these can't be answered in time."""

@@ -8,12 +8,9 @@ INPUT_TYPES = {"query": ("query",), "document": ("document", "passage", "corpus"
 
 
 def choose(info: ModelInfo, reading: ReadOptions) -> str | None:
-    """The prompt's text; None: the model's default.
+    """The prompt's text; None: the model's default. Raises InvalidRequest if the model has no prompt of that name.
 
     An input type without a prompt is ignored: such a model does not distinguish queries and documents.
-
-    Raises:
-        InvalidRequest: The model has no prompt of that name.
     """
     if reading.prompt_name is not None:
         if reading.prompt_name not in info.prompts:

@@ -1,13 +1,26 @@
 """EmbeddingResult: the service's outcomes in the order of the request."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from app.cache.entry import tokens_of, unpack
 from app.errors import DeadlineExceeded, ServiceError
 from app.images.decoder import DecodedImage
 from app.service.encoder import Stages
 from app.types import ModelInfo, Vector
+
+T = TypeVar("T")
+
+
+def successes(outcomes: Iterable[T | ServiceError]) -> list[T]:
+    """All outcomes. Raises the first error among them."""
+    done: list[T] = []
+    for outcome in outcomes:
+        if isinstance(outcome, ServiceError):
+            raise outcome
+        done.append(outcome)
+    return done
 
 
 @dataclass(slots=True)
@@ -21,17 +34,8 @@ class EmbeddingResult:
     cache_ms: float = 0.0
 
     def table(self) -> tuple[Vector, list[int], list[int]]:
-        """(n, d) float32 rows, token counts, indices of truncated inputs.
-
-        Raises:
-            ServiceError: The error of the first failed item.
-        """
-        good: list[bytes] = []
-        for entry in self.entries:
-            if isinstance(entry, ServiceError):
-                raise entry
-            good.append(entry)
-        rows, tokens, truncated = unpack(good)
+        """(n, d) float32 rows, token counts, indices of truncated inputs. Raises the error of the first failed item."""
+        rows, tokens, truncated = unpack(successes(self.entries))
         return rows, tokens.tolist(), truncated.nonzero()[0].tolist()
 
     def counts(self) -> dict[str, object]:

@@ -12,15 +12,12 @@ from pydantic import ValidationError
 
 from app.cache.entry import unpack
 from app.config.args import Limits
-from app.errors import InvalidRequest, PayloadTooLarge, ServiceError, SpaceMismatch
+from app.errors import InvalidRequest, PayloadTooLarge, SpaceMismatch
 from app.schemas.search import SearchRequest, SearchRequestOptions
 from app.schemas.validation import as_invalid_request, json_object
-from app.service import prompts
-from app.service.batch import Item, Outcome, embed_mixed
+from app.service.batch import Item, Outcome, embed_all
 from app.service.embedding_service import EmbeddingService
-from app.service.encoder import ready
-from app.service.result import EmbeddingResult
-from app.types import ModelInfo, ReadOptions, Vector
+from app.types import ReadOptions, Vector
 from app.vectors.json_body import vector_of
 
 
@@ -79,59 +76,25 @@ def _item(given: Any, param: str) -> Item | Vector:
     raise InvalidRequest(f"`{param}` must be an object with one of `text`, `image` and `vector`.", param)
 
 
-@dataclass(frozen=True, slots=True)
-class SearchVectors:
-    """(1 + n, d) rows, the query first. `result`: the embedding result of one item; None if nothing was embedded."""
+async def embed(service: EmbeddingService, search: SearchQuery) -> tuple[Vector, list[Outcome]]:
+    """(1 + n, d) rows, the query first, and the outcomes of what was embedded, by one model.
 
-    rows: Vector
-    result: EmbeddingResult | None
-    embedded: int
-    hits: int
-
-    @property
-    def info(self) -> ModelInfo | None:
-        return self.result.info if self.result else None
-
-
-async def embed(service: EmbeddingService, search: SearchQuery) -> SearchVectors:
-    """Raises SpaceMismatch, and the error of the first item that can't be embedded."""
+    Raises SpaceMismatch, and the error of the first item that can't be embedded.
+    """
     options = search.options
-    positions = [i for i, item in enumerate(search.items) if isinstance(item, Item)]
-    given = {i: item for i, item in enumerate(search.items) if not isinstance(item, Item)}
-    result: EmbeddingResult | None = None
-    rows: dict[int, Vector] = dict(given)
-    hits = 0
-    if positions:
+    items = {i: item for i, item in enumerate(search.items) if isinstance(item, Item)}
+    rows: dict[int, Vector] = {i: item for i, item in enumerate(search.items) if not isinstance(item, Item)}
+    outcomes: list[Outcome] = []
+    if items:
         model = options.model or service.default_model("image" if search.images else "text")
+        names = [name_of(i) for i in items]
         reading = ReadOptions(options.prompt_name)
-        for needed in {item.kind for item in search.items if isinstance(item, Item)}:
-            # Checked once, so that the error names the field and not an item.
-            prompts.choose(ready(service.encoder(model, needed)), reading)
-        items = [Item(item.kind, item.content, model) for i in positions if isinstance(item := search.items[i], Item)]
-        outcomes, _ = await embed_mixed(
-            service, items, service.limits.texts, reading=reading, names=lambda index: name_of(positions[index])
-        )
-        done: list[Outcome] = []
-        for outcome in outcomes:
-            if isinstance(outcome, ServiceError):
-                raise outcome
-            done.append(outcome)
-        result = done[0].result
-        hits = sum(outcome.cached for outcome in done)
-        table, _, _ = unpack([outcome.entry for outcome in done])
-        rows |= dict(zip(positions, table, strict=True))
-        _check_space(result.info, options.space, given)
-    return SearchVectors(_stacked(rows), result, len(positions) - hits, hits)
-
-
-def _check_space(info: ModelInfo, space: str | None, given: dict[int, Vector]) -> None:
-    if given and space is not None and space != info.space:
-        raise SpaceMismatch(
-            f"The given vectors are in space {space!r}, but the model's are in {info.space!r}.", "space"
-        )
-
-
-def _stacked(rows: dict[int, Vector]) -> Vector:
+        outcomes = await embed_all(service, [*items.values()], model, reading, names.__getitem__)
+        space = outcomes[0].result.info.space
+        if rows and options.space not in (None, space):
+            message = f"The given vectors are in space {options.space!r}, but the model's are in {space!r}."
+            raise SpaceMismatch(message, "space")
+        rows |= zip(items, unpack([outcome.entry for outcome in outcomes])[0], strict=True)
     dimensions = len(rows[0])
     for i in range(len(rows)):
         if len(rows[i]) != dimensions:
@@ -139,4 +102,4 @@ def _stacked(rows: dict[int, Vector]) -> Vector:
                 f"`{name_of(i)}` has {len(rows[i])} dimensions, but the query has {dimensions}: they must be equal.",
                 name_of(i),
             )
-    return np.stack([rows[i] for i in range(len(rows))])
+    return np.stack([rows[i] for i in range(len(rows))]), outcomes

@@ -113,13 +113,12 @@ class SingleFlight:
             if flight.future.done():
                 continue  # given up, and maybe begun anew
             if isinstance(result, BaseException):
-                if isinstance(result, ServiceError):
-                    result = Encoded(result, Stages())
-                else:
+                if not isinstance(result, ServiceError):
                     if result is not logged:  # one failure may be the outcome of many items
                         logger.error("the encoder failed", exc_info=result)
                         logged = result
-                    result = Encoded(ModelUnavailable("The model could not be reached."), Stages())
+                    result = ModelUnavailable("The model could not be reached.")
+                result = Encoded(result, Stages())
             del self._under_way[flight.key]
             flight.future.set_result(result)
         self._store(epoch, entries)

@@ -9,11 +9,8 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path, prefix: str = ".") -> Iterator[Path]:
-    """A file beside `path` to write; without an error it takes the place of `path`, with one it is gone.
-
-    Args:
-        prefix: Of its name, by which what a killed process leaves behind is known.
-    """
+    """A file beside `path` to write; without an error it takes the place of `path`, with one it is gone. By `prefix`
+    what a killed process leaves behind is known."""
     scratch = path.with_name(f"{prefix}{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         yield scratch

@@ -21,11 +21,7 @@ main(*sys.argv[2:])
 
 
 def run(module: str, *arguments: str, timeout_s: float) -> tuple[int, str]:
-    """Call a module's `main`, which ends through `finish`. Its exit code, and the last line of what it said.
-
-    Raises:
-        TimeoutError: It took longer, and was ended.
-    """
+    """Call a module's `main`; its exit code, and its last line. Raises TimeoutError, and ends it, after `timeout_s`."""
     path = [entry or str(Path.cwd()) for entry in sys.path]
     command = [sys.executable, "-c", CHILD.format(module=module), json.dumps(path), *arguments]
     with (

@@ -1,9 +1,5 @@
-"""Memory that is not needed any more, given back to the system. Linux; elsewhere nothing happens.
-
-Weights are read from their mapped file once, into the layout that the CPU wants: their pages would count as this
-process's memory ever after. And building kernels takes and frees tens of megabytes, which the allocator keeps although
-a model that only runs will not ask for them again.
-"""
+"""Gives memory back to the system that is not needed any more: pages of weights, which are read from their mapped file
+once, and what building kernels has freed, which the allocator would keep. Linux only."""
 
 import ctypes
 import logging
@@ -17,11 +13,7 @@ MAPS = Path("/proc/self/maps")
 
 
 def release(file: Path) -> int:
-    """Give back the pages of `file` that are mapped here, unwritten. What is read again comes from the file again.
-
-    Returns:
-        Bytes of address space given back; 0 where the system has no such call.
-    """
+    """Give back the pages of `file` that are mapped here, unwritten; returns the bytes. They can be read again."""
     if not sys.platform.startswith("linux"):
         return 0
     libc, released = ctypes.CDLL(None, use_errno=True), 0

@@ -46,14 +46,8 @@ def _refusal(family: socket.AddressFamily, address: str, port: int) -> OSError |
 
 
 def free(count: int, first: int = 29_000, last: int = 32_000) -> list[int]:
-    """`count` different ports that were free a moment ago, below the kernel's range.
-
-    The kernel gives ports of its own range to anybody who asks for none by number, such as each of Ray's gRPC servers:
-    one of those may be taken again before the caller binds it.
-
-    Raises:
-        OSError: There are fewer.
-    """
+    """`count` different ports that were free a moment ago, below the range of which the kernel gives ports to anybody
+    who asks for none by number, as Ray's gRPC servers do. Raises OSError if there are fewer."""
     # In any order, so that two processes which choose at the same time are unlikely to choose the same.
     ports = random.SystemRandom().sample(range(first, last), last - first)
     found = [*islice((port for port in ports if is_free(port, "0.0.0.0")), count)]  # noqa: S104 - a probe

@@ -1,8 +1,5 @@
-"""Every process that a local start began, and their end. Knows nothing of what they do.
-
-Ray's daemons leave their parent's process group and its process tree when their parent dies. On Linux this
-process adopts such orphans ("child subreaper", prctl(2)), so that the whole tree stays below it.
-"""
+"""Processes of this machine: those that a start began, and their end. Ray's daemons leave their parent's group and tree
+when it dies; on Linux this process adopts such orphans ("child subreaper", prctl(2)), so that all stay below it."""
 
 import ctypes
 import os
@@ -33,14 +30,8 @@ def die_with_parent() -> None:
 
 
 def reap_orphans(spared: int) -> list[int]:
-    """Collect the exit codes of adopted processes that have ended, which stay as zombies until then. Linux only.
-
-    Args:
-        spared: A child that somebody else waits for.
-
-    Returns:
-        Their pids.
-    """
+    """Collect the exit codes of adopted processes that have ended, which stay as zombies until then; returns their
+    pids. `spared`: a child that somebody else waits for. Linux only."""
     reaped: list[int] = []
     with suppress(ChildProcessError):
         while sys.platform == "linux":
@@ -86,11 +77,7 @@ def end_descendants(patience_s: float = 3.0, spared: Collection[int] = ()) -> li
 
 
 def watch_over(command: Sequence[str], env: Mapping[str, str], grace_s: float) -> int:
-    """Run a command in a session of its own and leave nothing of it behind, whoever is killed; its exit code.
-
-    Args:
-        grace_s: How long it may take to end, once this process was told to stop.
-    """
+    """Run a command and leave nothing of it behind, whoever is killed; its exit code. At a stop it has `grace_s`."""
     adopt_orphans()
     child = subprocess.Popen(command, env=env, start_new_session=True)  # noqa: S603 - the caller's own
     stopping: list[float] = []

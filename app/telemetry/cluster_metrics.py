@@ -1,40 +1,33 @@
 """The cluster's counts: what all processes have counted, and the gauges of those that are alive.
 
-`deployments.metrics` puts it into an actor. Each process keeps one `report` parked here; a `read` wakes them all,
-so that its answer has everybody's numbers of now. A report has what its process counted since the report before it;
-its sequence number says whether it was added already. Only this actor knows the totals: they outlive the processes,
-and begin at zero when it is restarted, which Prometheus takes for an ordinary reset of counters.
+`SharedMetrics` is an actor of `deployments.metrics`, each process has a `MetricsClient` with one `report` parked there.
+A `read` wakes them all, so that its answer has everybody's numbers of now. Only the actor knows the totals: they
+outlive the processes, and begin at zero when it is restarted, which Prometheus takes for an ordinary reset of counters.
+Metrics never fail a request: what can't be reached is left out, and said.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from app.telemetry.registry import Snapshot, add_to, merged
+from app.telemetry.registry import Registry, Series, Snapshot, add_to, merged
 
+RETRY_S = 1.0  # after a report that did not arrive
 PARK_S = 1.0
-# The same of a process that has counted nothing since its last report.
-IDLE_PARK_S = 8.0
-# The gauges of a process that was silent for so long expire, until it is heard again.
-LIVE_S = 12.0
-# So long after the start everybody has been heard.
-SETTLE_S = 2.5
-# Sequence numbers are kept of so many processes, the last heard of all.
-MAX_SOURCES = 10_000
+IDLE_PARK_S = 8.0  # the same of a process that has counted nothing since its last report
+LIVE_S = 12.0  # the gauges of a process that was silent for so long expire, until it is heard again
+SETTLE_S = 2.5  # so long after the start everybody has been heard
+MAX_SOURCES = 10_000  # sequence numbers are kept of so many processes, the last heard of all
 
 
 @dataclass(frozen=True, slots=True)
 class MetricsReport:
-    """One process's numbers.
-
-    Args:
-        source: One life of one process: what is started again is another.
-        sequence: Counts up with each report; one that is sent again keeps its own.
-        snapshot: Totals since the report before, and all else as it is now.
-        last: The process ends.
-    """
+    """One process's numbers: totals since its report before, all else as it is now. `source`: one life of one process.
+    `sequence` counts up with each report; one that is sent again keeps its own. `last`: the process ends."""
 
     source: str
     sequence: int
@@ -118,3 +111,57 @@ class SharedMetrics:
         now = self.clock()
         for source in [source for source, process in self._live.items() if now - process.seen > LIVE_S]:
             del self._live[source]
+
+
+@dataclass(slots=True, eq=False)
+class MetricsClient:
+    """Runs on one event loop, while `run` does. `call`: of a method of `SharedMetrics`, by name; whatever it raises
+    means "not reached". `patience_s` is for a report, parking included, `deadline_s` for a reading."""
+
+    call: Callable[..., Awaitable[Any]]
+    registry: Registry
+    patience_s: float = 11.0
+    deadline_s: float = 1.0
+    source: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _sequence: int = 0
+    _unanswered: MetricsReport | None = None
+    _reported: dict[str, Series] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Report until cancelled."""
+        while True:
+            try:
+                # Not `wait_for`: on Python 3.11 it may swallow the cancellation that ends this loop.
+                async with asyncio.timeout(self.patience_s):
+                    await self._report()
+            except Exception:  # noqa: BLE001 - whatever went wrong, the report is sent again
+                await asyncio.sleep(RETRY_S)
+
+    async def read(self) -> ClusterReading:
+        """The cluster's numbers; this process's own, and not complete, where it can't be asked in time."""
+        try:
+            async with asyncio.timeout(self.deadline_s):
+                reading: ClusterReading = await self.call("read")
+                return reading
+        except Exception:  # noqa: BLE001 - a scrape is answered with what there is
+            return ClusterReading(self.registry.snapshot(), complete=False)
+
+    async def close(self) -> None:
+        """Send the last numbers; best effort. `run` must have been cancelled."""
+        try:
+            async with asyncio.timeout(self.deadline_s):
+                if self._unanswered is not None:
+                    await self._report(last=True)
+                await self._report(last=True)
+        except Exception:  # noqa: BLE001 - the last second is lost
+            return
+
+    async def _report(self, *, last: bool = False) -> None:
+        """Send what was counted since the last report, or that report again, unchanged, if it was not answered."""
+        if self._unanswered is None:
+            self._sequence += 1
+            snapshot = self.registry.snapshot()
+            self._unanswered = MetricsReport(self.source, self._sequence, snapshot.since(self._reported))
+            self._reported = snapshot.totals
+        await self.call("report", replace(self._unanswered, last=last))
+        self._unanswered = None

@@ -9,11 +9,9 @@ SECONDS: Final = (
 )  # fmt: skip
 ITEMS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 
-# The label for values that clients choose freely: a client must not be able to create series.
-OTHER: Final = "other"
+OTHER: Final = "other"  # for values that clients choose freely: they must not be able to create series
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# The client disconnected before the response; nginx's status for this case.
-CLIENT_LEFT: Final = 499
+CLIENT_LEFT: Final = 499  # the client disconnected before the response; nginx's status for this case
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,17 +73,10 @@ BATCH_SIZE = Metric("embedding_batch_size", "histogram", "Items in one run of th
 QUEUED = _gauge(
     "embedding_queue_items",
     "Waiting items: in an ingress for an encoder call, in an encoder for the model.",
-    "model",
-    "place",
-)
-RETRIED = _counter(
-    "embedding_retried_items_total",
-    "Items retried because their replica was lost.",
-    "model",
-)
-READY = _gauge(
-    "embedding_model_ready", "1: the model is ready. 0: it is loading or unavailable.", "model", merge="max"
+    "model", "place",
 )  # fmt: skip
+RETRIED = _counter("embedding_retried_items_total", "Items retried because their replica was lost.", "model")
+READY = _gauge("embedding_model_ready", "1: the model is ready. 0: it is loading or unavailable.", "model", merge="max")
 STATE = _gauge(
     "embedding_model_state", "1 for the state the model is in: loading, ready, unavailable.", "model", "state",
     merge="max",
@@ -105,9 +96,8 @@ CACHE_BYTES = _gauge("embedding_cache_bytes", "Bytes of keys, values and bookkee
 BYPASS = _gauge(
     "embedding_serve_bypass",
     "1: an ingress replica uses this part of the bypass of Ray Serve now. 0: none does.",
-    "part",
-    merge="max",
-)
+    "part", merge="max",
+)  # fmt: skip
 REPLICAS = _gauge("embedding_replicas", "Running replicas, as Ray Serve counts them.", "deployment")
 COMPLETE = _gauge(
     "embedding_metrics_complete",

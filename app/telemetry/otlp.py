@@ -10,16 +10,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import (
-    Link,
-    NonRecordingSpan,
-    SpanContext,
-    SpanKind,
-    Status,
-    StatusCode,
-    TraceFlags,
-    set_span_in_context,
-)
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 from app.config.args import TracingArgs
 from app.telemetry import tracing
@@ -58,21 +49,16 @@ class OtlpSpan:
 
 
 class OtlpTracer:
-    """Sends from a thread of its own, in batches; what its queue can't hold while the collector is away is lost.
-
-    A request that says whether it is traced is obeyed; of the others the share `args.sample` is.
-    """
+    """Sends from a thread of its own, in batches; what its queue can't hold while the collector is away is lost. A
+    request that says whether it is traced is obeyed; of the others the share `args.sample` is."""
 
     def __init__(self, args: TracingArgs, part: str, replica: str) -> None:
-        resource = Resource.create(
-            {"service.name": args.service_name, "service.instance.id": replica, "ray.serve.deployment": part}
-        )
-        exporter = OTLPSpanExporter(
-            endpoint=f"{(args.endpoint or '').rstrip('/')}/v1/traces", headers=args.headers, timeout=TIMEOUT_S
-        )
+        names = {"service.name": args.service_name, "service.instance.id": replica, "ray.serve.deployment": part}
+        endpoint = f"{(args.endpoint or '').rstrip('/')}/v1/traces"
+        exporter = OTLPSpanExporter(endpoint=endpoint, headers=args.headers, timeout=TIMEOUT_S)
         sampler = ParentBased(TraceIdRatioBased(args.sample))
         # Our own shutdown, with the replica's; one at the exit of a killed process would only delay it.
-        self._provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
+        self._provider = TracerProvider(sampler=sampler, resource=Resource.create(names), shutdown_on_exit=False)
         processor = BatchSpanProcessor(exporter, schedule_delay_millis=args.delay_s * 1e3)
         self._provider.add_span_processor(processor)
         self._tracer = self._provider.get_tracer("ray-embedding-service")
@@ -86,9 +72,9 @@ class OtlpTracer:
         started_ns: int | None = None,
     ) -> OtlpSpan | None:
         # Never None: what other libraries hold for current is not our parent.
-        context = set_span_in_context(NonRecordingSpan(_position(parent))) if parent else Context()
+        context = trace.set_span_in_context(trace.NonRecordingSpan(_position(parent))) if parent else Context()
         span = self._tracer.start_span(
-            name, context, _KINDS[kind], links=[Link(_position(link)) for link in links], start_time=started_ns
+            name, context, _KINDS[kind], links=[trace.Link(_position(link)) for link in links], start_time=started_ns
         )
         return OtlpSpan(span) if span.is_recording() else None
 
@@ -105,4 +91,5 @@ def start(args: TracingArgs, part: str, replica: str) -> None:
 
 def _position(traceparent: str) -> SpanContext:
     _, trace_id, span_id, flags = traceparent.split("-")
-    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))
+    trace_flags = trace.TraceFlags(int(flags, 16))
+    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=trace_flags)

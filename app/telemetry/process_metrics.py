@@ -9,28 +9,24 @@ from app.telemetry.metrics import CPU_SECONDS, GC_RUNS, GC_SECONDS, MEMORY
 from app.telemetry.registry import Registry
 
 
-class ProcessMetrics:
-    """Adds the process's metrics to every snapshot of `registry`, until the process ends."""
+def record_process(registry: Registry, *labels: str) -> None:
+    """From now on in every snapshot of `registry`. `labels`: deployment and replica."""
+    process = psutil.Process()
+    began = paused_s = 0.0
 
-    def __init__(self, registry: Registry, deployment: str, replica: str) -> None:
-        self._registry = registry
-        self._labels = (deployment, replica)
-        self._process = psutil.Process()
-        self._gc_began = 0.0
-        self._gc_seconds = 0.0
-        gc.callbacks.append(self._gc)
-        registry.collectors.append(self._collect)
-
-    def _gc(self, phase: str, info: dict[str, int]) -> None:
+    def time_pause(phase: str, info: dict[str, int]) -> None:
+        nonlocal began, paused_s
         if phase == "start":
-            self._gc_began = time.perf_counter()
+            began = time.perf_counter()
         else:
-            self._gc_seconds += time.perf_counter() - self._gc_began
+            paused_s += time.perf_counter() - began
 
-    def _collect(self) -> None:
-        registry, labels = self._registry, self._labels
-        registry.set(MEMORY, self._process.memory_info().rss, *labels)
+    def collect() -> None:
+        registry.set(MEMORY, process.memory_info().rss, *labels)
         registry.set(CPU_SECONDS, time.process_time(), *labels)
-        registry.set(GC_SECONDS, self._gc_seconds, *labels)
+        registry.set(GC_SECONDS, paused_s, *labels)
         for generation, stats in enumerate(gc.get_stats()):
             registry.set(GC_RUNS, stats["collections"], *labels, str(generation))
+
+    gc.callbacks.append(time_pause)
+    registry.collectors.append(collect)

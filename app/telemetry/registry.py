@@ -14,14 +14,8 @@ bound, and then the sum."""
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Values by metric name, grouped by how they are merged, so that merging needs no table of metrics.
-
-    Args:
-        totals: Counters and histograms, which survive the process.
-        sums: Gauges that are summed over processes.
-        peaks: Gauges of which the largest counts.
-        own: Series of this process only, which end with it.
-    """
+    """Values by metric name, grouped by how they merge: `totals` (counters, histograms) survive the process, `sums` are
+    gauges that are added, of `peaks` the largest counts, and series in `own` end with the process."""
 
     totals: dict[str, Series] = field(default_factory=dict)
     sums: dict[str, Series] = field(default_factory=dict)
@@ -43,10 +37,7 @@ class Snapshot:
 
 
 class Registry:
-    """Counts metrics. One count costs about a microsecond: a dict look-up and an addition.
-
-    `collectors` run before each snapshot; they `set` the values that are kept elsewhere.
-    """
+    """Counts metrics, in about a microsecond. `collectors` run before each snapshot: they `set` the others."""
 
     def __init__(self) -> None:
         self.collectors: list[Callable[[], None]] = []

@@ -1,33 +1,28 @@
-"""The request log: one line per request, without its content and keys.
-
-A request only appends a record to a list; twice a second a thread passes the records to `logging`, whose configuration
-decides on the format (JSON or text) and the file.
-"""
+"""The request log: one line per request, without its content and keys. A request only appends a record to a list; twice
+a second a thread passes them to `logging`, whose configuration decides on the format and the file."""
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
 from app.config.args import LogRequests
 
 logger = logging.getLogger(__name__)
 
+# Ids of requests that clients may choose: no characters that are special in logs, headers or HTML.
+VALID_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 WRITE_S = 0.5
 MAX_LINES = 10_000  # more than a thread writes in half a second; further lines are dropped and counted
 
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """Describes one finished request.
-
-    Args:
-        ended: Seconds since the epoch.
-        counts: model, items, tokens and cache_hits, for requests that return vectors.
-        stages_ms: The times of the `Server-Timing` header.
-        code: The code of the error response, if it is one.
-    """
+    """One finished request. `ended`: seconds since the epoch. `counts`: model, items, tokens and cache_hits, if it
+    returned vectors. `stages_ms`: as in `Server-Timing`. `code`: of the error response, if it is one."""
 
     ended: float
     request_id: str

@@ -6,8 +6,7 @@ from contextlib import contextmanager, suppress
 
 from app.config.settings import steps_file
 
-# The last step of a start, whatever became of the models.
-STARTED = "Every part has started"
+STARTED = "Every part has started"  # the last step of a start, whatever became of the models
 
 
 def tell(line: str) -> None:

@@ -1,8 +1,5 @@
-"""Traces as the rest of the service knows them: spans by name, the one that is current, what carries them along.
-
-A position in a trace is its W3C `traceparent`, within a process and between processes. No span is made until `use`
-has put a tracer in place; the one that sends them, and OpenTelemetry with it, is `app.telemetry.otlp`.
-"""
+"""Traces as the rest of the service knows them: spans by name, the current one, what carries them along. A position is
+a W3C `traceparent`. No span is made, nor OpenTelemetry loaded, before `use` has got `app.telemetry.otlp`'s tracer."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -23,14 +20,11 @@ Value = str | int | float | bool
 
 
 class Span(Protocol):
-    """A piece of work; it is sent when it ends."""
+    """A piece of work; it is sent when it ends. Its value `items` goes out as `embedding.items`."""
 
     @property
     def traceparent(self) -> str: ...
-    def set(self, **values: Value) -> None:
-        """Attributes; `items` goes out as `embedding.items`."""
-        ...
-
+    def set(self, **values: Value) -> None: ...
     def link(self, traceparent: str) -> None: ...
     def rename(self, name: str) -> None: ...
     def fail(self, message: str) -> None: ...
@@ -45,8 +39,7 @@ class Tracer(Protocol):
         ...
 
     def close(self) -> None:
-        """Send what there is; blocks, for a few seconds at most."""
-        ...
+        """As `stop`."""
 
 
 _tracer: Tracer | None = None

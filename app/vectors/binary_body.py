@@ -1,12 +1,10 @@
-"""Parses a binary `/similarity` body into a numpy matrix without a copy.
-
-The matrix is (1 + n, d): the query's row, then the candidates' rows. `app.vectors.similarity` checks that its numbers
-are finite, because it reads all of them anyway.
-"""
+"""Ranks the rows of a binary `/similarity` body, which becomes a numpy matrix without a copy: the query's row, then
+the candidates'. `app.vectors.similarity` checks that they are finite, because it reads all of them anyway."""
 
 import math
 import re
 import tokenize
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -15,7 +13,9 @@ from numpy.typing import NDArray
 
 from app.config.args import Limits
 from app.errors import InvalidRequest
+from app.schemas.similarity import MatrixOptions
 from app.types import Vector
+from app.vectors.similarity import Ranking, rank
 
 SHAPE = "x-embedding-shape"
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -33,12 +33,17 @@ def parse_shape(header: str | None) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def matrix(body: NDArray[np.uint8], shape: tuple[int, int] | None, limits: Limits) -> Vector:
-    """(1 + n, d) float32. `shape`: of plain little-endian float32; None if the body is a NumPy file.
+def rank_matrix(
+    body: NDArray[np.uint8], shape: tuple[int, int] | None, options: MatrixOptions, limits: Limits
+) -> Ranking:
+    """Rank a body. Raises as `matrix` does."""
+    rows = matrix(body, shape, limits)
+    return replace(rank(rows[0], rows[1:], options.metric, options.top_k, options.threshold), space=options.space)
 
-    Raises:
-        InvalidRequest: The body is not a NumPy file, or its shape, length and type do not match.
-    """
+
+def matrix(body: NDArray[np.uint8], shape: tuple[int, int] | None, limits: Limits) -> Vector:
+    """(1 + n, d) float32. `shape`: of plain little-endian float32; None if the body is a NumPy file. Raises
+    InvalidRequest if the body is not a NumPy file, or its shape, length and type do not match."""
     if shape is None:
         return _npy_matrix(body, limits)
     _check_shape(shape, SHAPE, limits)
@@ -77,5 +82,5 @@ def _check_shape(shape: tuple[int, ...], param: str | None, limits: Limits) -> N
     if rows < 1 or columns < 1:
         raise InvalidRequest(f"A matrix of {rows} × {columns} has no query; its first row must be the query.", param)
     if (rows - 1) * columns > limits.vector_elements:
-        limit = f"{limits.vector_elements:,}"
-        raise InvalidRequest(f"The candidates have {rows - 1:,} × {columns:,} numbers; the limit is {limit}.", param)
+        numbers = f"{rows - 1:,} × {columns:,} numbers"
+        raise InvalidRequest(f"The candidates have {numbers}; the limit is {limits.vector_elements:,}.", param)

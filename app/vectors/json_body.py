@@ -1,10 +1,7 @@
-"""Parses a JSON `/similarity` body into numpy arrays.
+"""Ranks the vectors of a JSON `/similarity` body. It holds up to millions of numbers, so vectors go from orjson
+straight into numpy; pydantic validates only the options."""
 
-The body holds up to millions of numbers. So vectors go from orjson straight into numpy, and pydantic validates only
-the options.
-"""
-
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,16 +12,17 @@ from app.errors import InvalidRequest, SpaceMismatch
 from app.schemas.similarity import SimilarityRequest, SpacedOptions
 from app.schemas.validation import as_invalid_request, json_object
 from app.types import Vector
+from app.vectors.similarity import Ranking, rank
 
 
-@dataclass(frozen=True, slots=True)
-class SimilarityQuery:
-    query: Vector
-    candidates: Vector
-    options: SpacedOptions
+def rank_json(body: bytes, limits: Limits) -> Ranking:
+    """Rank a body. Raises as `parse` does."""
+    query, candidates, options = parse(body, limits)
+    ranking = rank(query, candidates, options.metric, options.top_k, options.threshold)
+    return replace(ranking, space=options.query_space or options.candidate_space)
 
 
-def parse(body: bytes, limits: Limits) -> SimilarityQuery:
+def parse(body: bytes, limits: Limits) -> tuple[Vector, Vector, SpacedOptions]:
     """JSON bytes -> (d,) query, (n, d) candidates and options.
 
     Raises:
@@ -47,7 +45,7 @@ def parse(body: bytes, limits: Limits) -> SimilarityQuery:
             "vectors of different models can't be compared.",
             "candidateSpace",
         )
-    return SimilarityQuery(query, candidates, options)
+    return query, candidates, options
 
 
 def _query(value: Any, exact: bool) -> Vector:

@@ -1,8 +1,6 @@
-"""Quantizes float vectors as `sentence_transformers.quantize_embeddings` does, for API responses and corpora.
-
-The range of int8 and uint8 depends only on the number of dimensions and not on the batch, so that equal texts always
-get equal bytes. Numbers outside the range are clipped.
-"""
+"""Quantizes float vectors as `sentence_transformers.quantize_embeddings` does, for API responses and corpora. The range
+of int8 and uint8 depends on the number of dimensions alone, so that equal texts always get equal bytes. Numbers outside
+the range are clipped."""
 
 import math
 from typing import Any, Literal
@@ -32,11 +30,8 @@ def stated_range(dimensions: int, output: OutputType | Dtype) -> list[float] | N
 
 
 def quantize(rows: Vector, output: OutputType, param: str = "outputType") -> NDArray[Any]:
-    """(n, d) rows of length 1 -> (n, d) float32, int8 or uint8, or (n, d / 8) int8 or uint8.
-
-    Raises:
-        InvalidRequest: The type is binary or ubinary, and d is not a multiple of 8.
-    """
+    """(n, d) rows of length 1 -> (n, d) float32, int8 or uint8, or (n, d / 8) int8 or uint8. Raises InvalidRequest if
+    the type is binary or ubinary, and d is not a multiple of 8."""
     if output == "float32":
         return rows
     if output in ("int8", "uint8"):
@@ -51,12 +46,8 @@ def quantize(rows: Vector, output: OutputType, param: str = "outputType") -> NDA
 
 
 def corpus_vectors(rows: Vector, dtype: Dtype, dimensions: int, *, normalized: bool) -> Any:
-    """The model's finite (n, d) output -> (n, dimensions) rows of length 1, as a corpus stores them.
-
-    Args:
-        dimensions: Keep only this many leading dimensions; for Matryoshka models.
-        normalized: Whether the model's rows already have length 1.
-    """
+    """The model's finite (n, d) output -> (n, dimensions) rows of length 1, as a corpus stores them. Only the leading
+    `dimensions` are kept, for Matryoshka models; `normalized`: the model's rows have length 1."""
     if dimensions < rows.shape[1]:
         rows, normalized = rows[:, :dimensions], False
     unit = rows if normalized else normalize(rows)

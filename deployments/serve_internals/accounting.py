@@ -1,8 +1,5 @@
-"""Serve's counts of the requests and calls that are answered past it: how many are under way, and what became of them.
-
-Serve drains, scales and draws its charts by these. They are not part of its public interface: every call that is made
-here stands in `CALLS` too, and is checked before the first one (`probe`).
-"""
+"""Serve's counts of the requests and calls that are answered past it, by which it drains, scales and draws its charts.
+What is called of them is not public: it stands in `CALLS` too, and is checked before the first call (`probe`)."""
 
 import time
 from typing import Any, Final
@@ -18,10 +15,7 @@ CALLS: Final[tuple[tuple[str, int, tuple[str, ...]], ...]] = (
     (
         "_metrics_manager.record_ingress_request_metrics",
         0,
-        (
-            *("protocol", "method", "route", "app_name", "deployment_name"),
-            *("latency_ms", "is_error", "status_code"),
-        ),
+        (*("protocol", "method", "route", "app_name", "deployment_name"), *("latency_ms", "is_error", "status_code")),
     ),
 )
 
@@ -38,9 +32,8 @@ class ReplicaAccounting:
         self._names = replica._deployment_id
         self._http = RequestProtocol.HTTP
         # Nothing of one request is read from it, but that it came by HTTP and through no proxy of Serve's.
-        self._kind = RequestMetadata(
-            request_id="", internal_request_id="", _request_protocol=self._http, is_direct_ingress=True
-        )
+        http = {"_request_protocol": self._http, "is_direct_ingress": True}
+        self._kind = RequestMetadata(request_id="", internal_request_id="", **http)
 
     @property
     def is_full(self) -> bool:

@@ -1,20 +1,12 @@
-"""Where a request of the ingress's HTTP server meets our application, before Serve's own part.
-
-Serve's part is nearly half of what a cache hit would cost this process. The middleware runs in Serve's own HTTP
-servers; it does nothing in a process whose ingress has not registered its application here, and leaves Serve's own
-routes (`/-/healthz`), and what Serve would have wait, to Serve.
-
-It skips, of Serve: the request timeout and the watch for clients that leave (the application has deadlines, and
-watches itself: `app.api.middleware.disconnect`), ids and the request's context (the application makes ids), the access
-log and trace spans (the application has its own), sessions, multiplexed models and `x-request-…` headers (not used
-here). Kept, by `accounting`: the counts of requests under way, by which Serve drains and scales, its latency and error
-metrics, and `max_ongoing_requests`. The table is in SECURITY.md, "What the bypass skips".
-"""
+"""Where a request of the ingress's HTTP server meets our application, before Serve's own part, which is nearly half of
+what a cache hit would cost. The middleware runs in Serve's own HTTP servers; it does nothing where no ingress has
+registered its application, and leaves Serve's own routes (`/-/healthz`), and what Serve would have wait, to Serve. What
+it skips of Serve, and what stands for that here, is in SECURITY.md, "What the bypass skips"."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, ClassVar, Final
 
-from app.api.wire.path import plain_path
+from app.api.route import plain_path
 from app.dispatch.load_shedding import LoadShedder
 from app.telemetry.metrics import CLIENT_LEFT, OTHER
 from deployments.serve_internals.accounting import ReplicaAccounting

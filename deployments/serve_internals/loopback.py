@@ -1,10 +1,7 @@
-"""The port that Serve opens in every replica for calls from other deployments, kept on loopback where Ray is.
-
-Serve 2.60 binds it on every interface and unpickles what comes in: Ray's token, where there is one, is all that keeps
-whoever reaches it from running code. No setting changes that, so the function that binds it is replaced in the
-replica's process, before the replica listens.
-On a cluster it stays as it is, since other nodes must reach it: there the network has to be closed to others.
-"""
+"""The port that Serve opens in every replica for calls from other deployments, kept on loopback where Ray is. Serve
+2.60 binds it on every interface and unpickles what comes in, guarded by Ray's token alone. No setting changes that, so
+the function that binds it is replaced before the replica listens. On a cluster, where other nodes must reach it, the
+network has to be closed to others."""
 
 import sys
 from ipaddress import ip_address
@@ -15,11 +12,7 @@ EVERYWHERE: Final = "[::]:"
 
 
 def keep_on_loopback() -> None:
-    """Does nothing outside a replica.
-
-    Raises:
-        RuntimeError: The node is on loopback, and this Serve binds the port in another way.
-    """
+    """For a replica. Raises RuntimeError if the node is on loopback and this Serve binds the port in another way."""
     module: Any = sys.modules.get(REPLICA)
     bind = getattr(module, "add_port_to_grpc_server", None)
     if module is None or hasattr(bind, "listens_on"):

@@ -1,8 +1,6 @@
 """Which parts of the bypass this process can use: decided once, by Ray's version and by the signature of each private
-call that a part makes. A check by name alone would let every request fail where only a keyword has changed.
-
-What can't be used, or is not wanted (`serve_bypass`), goes Serve's own way.
-"""
+call that a part makes, as by name alone every request would fail where a keyword has changed. What can't be used, or is
+not wanted (`serve_bypass`), goes Serve's own way."""
 
 import inspect
 import logging
@@ -21,8 +19,7 @@ from deployments.serve_internals.bypass_middleware import BypassMiddleware
 
 logger = logging.getLogger(__name__)
 
-# The releases in whose source the private calls were read.
-KNOWN_RAY: Final = ("2.60.",)
+KNOWN_RAY: Final = ("2.60.",)  # the releases in whose source the private calls were read
 
 # Replicas that this process's routers call, for `in_use`. Here, since Serve copies the router's module by value.
 rpc_replicas: "WeakSet[Any]" = WeakSet()
@@ -33,11 +30,7 @@ class Unusable(Exception):
 
 
 def decide(setting: ServeBypass, parts: Iterable[BypassPart] = BYPASS_PARTS) -> frozenset[BypassPart]:
-    """Those of `parts` that this replica uses; logs one line that says why not the others.
-
-    Raises:
-        RuntimeError: One is required and can't be used.
-    """
+    """Those of `parts` that this replica uses; logs why not the others. RuntimeError if a required one is not."""
     wanted = {part for part in parts if setting in ("auto", "require") or part in setting}
     unwanted = f"serve_bypass is {setting if isinstance(setting, str) else ', '.join(setting)}"
     reasons = {part: why_not(part) if part in wanted else unwanted for part in parts}
@@ -46,9 +39,8 @@ def decide(setting: ServeBypass, parts: Iterable[BypassPart] = BYPASS_PARTS) -> 
         raise RuntimeError(f"serve_bypass: require, but this can't be used: {'; '.join(lacking)}")
     used = frozenset(part for part, reason in reasons.items() if reason is None)
     level = logging.INFO if wanted == used else logging.WARNING
-    logger.log(
-        level, "Serve bypass: in use: %s; not: %s", ", ".join(sorted(used)) or "none", "; ".join(lacking) or "none"
-    )
+    named, others = ", ".join(sorted(used)) or "none", "; ".join(lacking) or "none"
+    logger.log(level, "Serve bypass: in use: %s; not: %s", named, others)
     return used
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 
 def forbid_auto_connect() -> None:
-    """This process calls Ray no more: without this, a call of a thread that is still at work would join any Ray there
-    is, or start one, and wait there."""
+    """For a process that calls Ray no more: a thread still at work would join any Ray, or start one, and wait."""
     with suppress(ImportError):
         from ray._private import auto_init_hook
 
@@ -15,11 +14,8 @@ def forbid_auto_connect() -> None:
 
 
 def blocks(dataset: Any) -> Generator[Any]:
-    """References of the blocks, as they come; the run ends with the iteration.
-
-    Not `iter_rows`: its threads outlive a run that stops early, and one that calls Ray after its end takes this process
-    with it. Nothing public tells the executor.
-    """
+    """References of the blocks, as they come; the run ends with the iteration. Not `iter_rows`: its threads outlive a
+    run that stops early, and one that calls Ray then takes this process with it."""
     bundles, _, executor = dataset._execute_to_iterator()
     try:
         for bundle in bundles:

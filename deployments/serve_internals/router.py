@@ -1,8 +1,5 @@
-"""Which replica a call goes to: the one that has the fewest calls from here.
-
-All that it is made of is Serve's public, if young, interface of request routers (`ray.serve.request_router`, alpha):
-the router is there with every setting of `serve_bypass`. Only the replicas that it hands out may be our own.
-"""
+"""Which replica a call goes to: the one that has the fewest calls from here. Made of Serve's public interface of
+request routers (alpha), and there with every `serve_bypass`; only the replicas that it hands out may be our own."""
 
 from typing import Any
 
@@ -21,12 +18,9 @@ from deployments.serve_internals import probe
 
 
 class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc]
-    """In place of Serve's "power of two choices", which takes the better of two replicas drawn at random.
-
-    An ingress has only two calls under way per replica, each a whole batch: of two drawn at random both are often busy
-    while a third has nothing to do. Nor are Serve's own numbers true enough for that: what a replica says when it
-    accepts a call may count one that has just ended, and stands until the next call.
-    """
+    """In place of Serve's "power of two choices": with two calls under way per replica, each a whole batch, of two
+    drawn at random both are often busy while a third has nothing to do. Nor are Serve's numbers true enough: what a
+    replica says when it accepts a call may count one that has just ended, and stands until the next call."""
 
     def initialize_state(self) -> None:
         self.calls: LeastOutstanding[ReplicaID] = LeastOutstanding()
@@ -43,9 +37,7 @@ class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRo
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
     ) -> list[list[RunningReplica]]:
-        """One rank: the best of those that Serve knows to be well, which it takes, and those of which it does not know,
-        which it asks meanwhile.
-        """
+        """One rank: the best of those known to be well, which Serve takes, and the unknown, which it asks meanwhile."""
         near = self.apply_locality_routing(pending_request)
         well = [id_ for id_ in near if self._accepts(id_)]
         unknown = [self._replicas[id_] for id_ in near if id_ not in well]

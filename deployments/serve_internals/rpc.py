@@ -1,9 +1,6 @@
-"""An encoder's end of its RPC connections: the calls of the ingresses, past Serve's gRPC, which costs more than a
-small model.
-
-Serve goes on choosing the replica and counting what is under way (`deployments.serve_internals.rpc_replica` is the
-other end). Where a replica has no RPC server, or a connection is lost, calls go by gRPC.
-"""
+"""An encoder's end of its RPC connections: the calls of the ingresses, past Serve's gRPC, which costs more than a small
+model. Serve goes on choosing the replica (`rpc_replica` is the other end) and counting what is under way. Where there
+is no RPC server, or a connection is lost, calls go by gRPC."""
 
 import logging
 import secrets
@@ -15,7 +12,7 @@ from ray.util import get_node_ip_address
 from app.config.args import ServeBypass
 from app.rpc.frames import PROTOCOL, SECRET_BYTES, CallRefused
 from app.rpc.server import RpcServer
-from deployments.call_codec import METADATA, pack_reply, unpack_call
+from deployments.messages import METADATA, pack_reply, unpack_call
 from deployments.serve_internals import probe
 from deployments.serve_internals.accounting import ReplicaAccounting, own_accounting
 
@@ -65,11 +62,7 @@ async def serve_rpc(
     target: Any, *methods: str, setting: ServeBypass = "auto"
 ) -> tuple[RpcEndpoint | None, dict[str, Any]]:
     """Of this process's replica, for `record_replica_metadata`; none where `probe` says so, or the node's address can't
-    be listened on.
-
-    Raises:
-        RuntimeError: It is required and is not available.
-    """
+    be listened on. Raises RuntimeError if it is required and is not available."""
     if "rpc" not in probe.decide(setting, ("rpc",)):
         return None, {}
     endpoint = RpcEndpoint(target, methods, own_accounting())

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from ray.exceptions import ActorUnavailableError
@@ -15,12 +16,11 @@ from ray.serve.request_router import PendingRequest
 from app.errors import ServiceError
 from app.rpc.connection import Answer, RpcConnection, connect
 from app.rpc.frames import PROTOCOL, CallRefused, ConnectionLost
-from deployments.call_codec import METADATA, pack_call, unpack_reply
+from deployments.messages import METADATA, pack_call, unpack_reply
 
 logger = logging.getLogger(__name__)
 
-# After a connection was lost; doubled after each failed attempt.
-RETRY_S: Final = 1.0
+RETRY_S: Final = 1.0  # after a connection was lost; doubled after each failed attempt
 MAX_RETRY_S: Final = 30.0
 
 
@@ -87,24 +87,19 @@ class RpcReplica(RunningReplica):  # type: ignore[misc]
         self._not_before = self._clock() + self._retry_s
 
 
+@dataclass(slots=True, eq=False)
 class RpcResult(ReplicaResult):  # type: ignore[misc]
     """One call's, as Serve's router and handles want it. For the loop that the call was made on."""
 
-    def __init__(
-        self, answer: "asyncio.Future[Answer]", actor_id: Any, connection: RpcConnection, max_ongoing: int
-    ) -> None:
-        self._answer = answer
-        self._actor_id = actor_id
-        self._connection = connection
-        self._max_ongoing = max_ongoing
+    _answer: "asyncio.Future[Answer]"
+    _actor_id: Any
+    _connection: RpcConnection
+    _max_ongoing: int
 
     async def get_rejection_response(self) -> ReplicaQueueLengthInfo:
-        """Whether the replica took the call, which is known once it has answered: a frame that says so at once would
-        cost every call what almost none needs.
-
-        A call that was lost with its replica counts as taken, since it may be what ended it: whether another replica
-        gets it is not Serve's router's decision.
-        """
+        """Whether the replica took the call, known once it has answered: a frame that says so at once would cost every
+        call what almost none needs. A call that was lost with its replica counts as taken, since it may be what ended
+        it: whether another replica gets it is not for Serve's router to decide."""
         try:
             await self._answer
         except CallRefused:

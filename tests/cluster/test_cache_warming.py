@@ -41,7 +41,7 @@ def warmed(
     out = str(folder / "out")
     embed_corpus(str(folder / "in.jsonl"), out, CorpusOptions(models=(SMALL, SMALL), offline=True), in_process())
     done = warm_cache(out, model, service_at(service.url, None))
-    assert (done.texts, done.stored) == (21, 21)
+    assert (done["texts"], done["stored"]) == (21, 21)
     answer: dict[str, Any] = client.post("/embed/text", json={"texts": texts}).json()
     return texts, matrix(pq.read_table(out)).astype(np.float32), answer
 

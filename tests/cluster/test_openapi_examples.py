@@ -8,7 +8,7 @@ import pytest
 
 from app.api.route import Route
 from app.api.routes import ROUTES
-from app.api.wire.error_formats import statuses_of
+from app.api.wire.json_response import statuses_of
 from app.errors import InvalidRequest
 
 JSON_ROUTES = [route for route in ROUTES if route.response]

@@ -12,9 +12,10 @@ from sentence_transformers import SentenceTransformer
 
 from app.config.args import DEFAULT_TEXT_MODEL, SHAPES_CLIP
 from app.encoders import self_test
-from app.encoders.preprocessor_config import read_preprocessing
+from app.encoders.files import read_json
 from app.encoders.self_test import SelfTest
 from app.encoders.weights import resolve
+from app.images.preprocessing import Preprocessing
 from examples.shapes_reference import Reference
 
 FILE = Path(self_test.__file__).parents[1] / "assets" / "golden.json"
@@ -27,7 +28,7 @@ def minilm() -> SelfTest:
 
 def shapes_clip() -> SelfTest:
     folder = resolve(SHAPES_CLIP, offline=True).directory
-    height, width = read_preprocessing(folder).output_size
+    height, width = Preprocessing.read(read_json(folder / "preprocessor_config.json")).output_size
     reference = Reference(folder)
     pictures = [Image.frombytes("RGB", (width, height), crop) for crop in self_test.images((height, width))]
     return SelfTest(reference.encode_texts(self_test.TEXTS), reference.encode_images(pictures))

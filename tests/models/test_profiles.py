@@ -5,7 +5,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import openvino as ov
@@ -53,11 +54,8 @@ def released(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def model_of(*compiled: Compiled, streams: int = 1) -> TextModel:
-    def tokenize(texts: list[str], prompt: str | None) -> list[TokenizedText]:
-        return [TokenizedText([1], False) for _ in texts]
-
-    runner = OpenVinoRunner(compiled, "f32", Path("model.bin"), streams)
-    return TextModel(INFO, cast(Tokenizer, tokenize), runner, 0)
+    tokenizer = MagicMock(Tokenizer, side_effect=lambda texts, _: [TokenizedText([1], False) for _ in texts])
+    return TextModel(INFO, tokenizer, OpenVinoRunner(compiled, "f32", Path("model.bin"), streams), 0)
 
 
 def test_each_stream_is_warmed_in_every_shape_and_the_latency_profile_in_those_of_one_text(

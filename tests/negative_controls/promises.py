@@ -14,7 +14,7 @@ REFERENCE: Final = "tests/unit/docs/test_reference.py"
 PROMISES: Final = [
     M("a backup of a text model", "app/main.py", "model, args.text_backup(model), args)", "model, None, args)", BUILD),
     M("a backup of an image model", "app/main.py", "model, args.image_backup(model), args)", "model, None, args)", BUILD),
-    M("a backup is told of", "deployments/encoder_replica.py", "replace(model.info, note=note) if note else model.info", "model.info", "tests/unit/deployments/test_encoder_replica.py"),
+    M("a backup is told of", "deployments/text_encoder.py", "replace(model.info, note=note) if note else model.info", "model.info", "tests/unit/deployments/test_text_encoder.py"),
     M("a backup has no path", "app/config/settings.py", 'note=f"the backup {name.public}', 'note=f"the backup {id_}', BUILD),
     M("shapes-clip under the launcher only", "app/config/settings.py", "self.shapes_clip_may_serve and ", "", BUILD),
     M("pull without a hub", "app/__main__.py", "weights = resolve(model, revision, offline=True)", "return _complain(error.message)", PULL),

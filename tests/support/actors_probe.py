@@ -19,11 +19,12 @@ from ray.util import list_named_actors
 from app.cache.client import CacheClient
 from app.cache.lru import LruTtlCache
 from app.config.args import CacheArgs
-from app.telemetry.cluster_client import MetricsClient
+from app.telemetry.cluster_metrics import MetricsClient
 from app.telemetry.metrics import REQUESTS
 from app.telemetry.registry import Registry
 from deployments.cache import CacheTransport
-from deployments.metrics import MetricsTransport
+from deployments.metrics import KIND, MetricsActor
+from deployments.named_actor import NamedActor, actor_name
 
 WAIT_S = 120.0
 LEASE_S = 0.5
@@ -72,7 +73,8 @@ async def applications() -> dict[str, Any]:
     for application, count in (("a", 3), ("b", 4)):
         registry = Registry()
         registry.count(REQUESTS, *LABELS, by=count)
-        clients.append(MetricsClient(MetricsTransport(application), registry, deadline_s=10))
+        actor = NamedActor(MetricsActor, actor_name(application, KIND))
+        clients.append(MetricsClient(actor.call, registry, deadline_s=10))
         await clients[-1].close()
     told["metrics"] = [(await one.read()).snapshot.totals[REQUESTS.name][LABELS][0] for one in clients]
     return told

@@ -15,15 +15,19 @@ from app.api import openapi
 from app.api.application import create_app
 from app.api.backend import Backend
 from app.api.middleware.auth import Authenticator
+from app.api.middleware.request_metrics import RequestMetrics
 from app.cache.shared import CacheStats
 from app.config.args import Limits
 from app.schemas.similarity import MatrixOptions
 from app.service.embedding_service import EmbeddingService
+from app.telemetry.registry import Registry
 from app.types import SimilarityMetric, Vector
-from app.vectors.ranking import rank_json, rank_matrix
+from app.vectors.binary_body import rank_matrix
+from app.vectors.json_body import rank_json
 from app.vectors.similarity import Ranking, rank
 from tests.support.service_fakes import FakeEncoder, service_of
 
+NO_METRICS = RequestMetrics(Registry(), ())
 FIGURES = CacheStats(5, 10, 2000, 4000, hits=3, near_hits=2, misses=1, evictions=6, expirations=7, clients=2)
 
 

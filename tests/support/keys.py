@@ -27,6 +27,8 @@ for scope in SCOPES:
     EXPIRED[scope] = _make(f"late-{scope}", [*SCOPES], NOW - 1)
 ALL = _make("all", [*SCOPES])
 OTHER = _make("other", [*SCOPES])
+# Routes that Serve itself answers, before a request reaches the application, and their scopes.
+SERVE_ROUTES = {"/-/healthz": "open", "/-/routes": "open"}
 UNKNOWN = api_keys.make("nobody", SCOPES)[0]
 
 

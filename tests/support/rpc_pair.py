@@ -27,7 +27,7 @@ METHODS = ("encode_texts", "encode_images")
 
 
 def reply(packed: bytes) -> EncodeReply:
-    return EncodeReply(packed, {}, "f", "r1", 0.0, 0.0, 1.0, 1.0, 1)
+    return EncodeReply(packed, {}, "f", "r1", 0.0, 0.0, 1.0, 1)
 
 
 class Target:

@@ -1,7 +1,6 @@
 """`POST /embed/batch`: texts and images in one request; an invalid item does not fail the others."""
 
-import time
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -9,10 +8,9 @@ from starlette.responses import Response
 
 from app.api.backend import Backend
 from app.api.wire import bodies
-from app.api.wire.embeddings import VectorFormat, milliseconds
+from app.api.wire.embeddings import VectorFormat, elapsed_ms
 from app.api.wire.json_response import json_response
-from app.cache.entry import unpack
-from app.config.args import Limits
+from app.cache.entry import tokens_of, unpack
 from app.errors import InvalidItem, Overloaded, PayloadTooLarge, ServiceError
 from app.schemas.batch import BatchItem, BatchRequest
 from app.schemas.validation import as_invalid_request
@@ -21,23 +19,24 @@ from app.service.batch import Item, Outcome, embed_mixed
 from app.types import ReadOptions
 
 
-async def embed_batch(request: Request) -> Response:
-    started = time.perf_counter()
-    backend: Backend = request.app.state.backend
+async def embed_batch(request: Request, backend: Backend) -> Response:
     limits = backend.args.limits
     body = bodies.parse(await bodies.read_json(request, limits.image_body), BatchRequest)
     if len(body.items) > limits.texts:
         raise PayloadTooLarge(f"{len(body.items)} items; at most {limits.texts:,} in one request.", "items")
     items = [_item(given, i) for i, given in enumerate(body.items)]
-    _check_images(items, limits)
+    images = sum(isinstance(item, Item) and item.kind == "image" for item in items)
+    if images > limits.images:
+        raise PayloadTooLarge(f"{images} images; at most {limits.images} in one request.", "items")
     reading = ReadOptions(body.prompt_name, body.input_type)
     outcomes, batches = await embed_mixed(backend.service, items, body.batch_size, reading=reading)
-    _check_overloaded(outcomes)
+    if all(isinstance(outcome, Overloaded) for outcome in outcomes):
+        raise outcomes[0]  # type: ignore[misc] # so that the response has this status
     form = VectorFormat(body.normalize, body.output_type)
-    request.state.answered = _BatchCounts(outcomes)
+    request.state.counts = lambda: _counts(outcomes)
     results = [_result(outcome, form) for outcome in outcomes]
     models = [metadata["model"] for _, metadata in results if "model" in metadata]
-    total = milliseconds(started)
+    total = elapsed_ms(request)
     return json_response(
         {
             "embeddings": [row for row, _ in results],
@@ -51,31 +50,15 @@ async def embed_batch(request: Request) -> Response:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _BatchCounts:
-    outcomes: list[Outcome | ServiceError]
-
-    def counts(self) -> dict[str, object]:
-        """The fields of the request log."""
-        done = [outcome for outcome in self.outcomes if isinstance(outcome, Outcome)]
-        return {
-            "model": ",".join(dict.fromkeys(outcome.result.info.id for outcome in done)),
-            "items": len(self.outcomes),
-            "tokens": sum(int(unpack([outcome.entry])[1][0]) for outcome in done),
-            "cache_hits": sum(outcome.cached for outcome in done),
-        }
-
-
-def _check_overloaded(outcomes: list[Outcome | ServiceError]) -> None:
-    """Raises Overloaded if all items were rejected for it, so that the response has this status."""
-    if all(isinstance(outcome, Overloaded) for outcome in outcomes):
-        raise outcomes[0]  # type: ignore[misc]
-
-
-def _check_images(items: list[Item | ServiceError], limits: Limits) -> None:
-    images = sum(isinstance(item, Item) and item.kind == "image" for item in items)
-    if images > limits.images:
-        raise PayloadTooLarge(f"{images} images; at most {limits.images} in one request.", "items")
+def _counts(outcomes: Sequence[Outcome | ServiceError]) -> Json:
+    """The fields of the request log."""
+    done = [outcome for outcome in outcomes if isinstance(outcome, Outcome)]
+    return {
+        "model": ",".join(dict.fromkeys(outcome.result.info.id for outcome in done)),
+        "items": len(outcomes),
+        "tokens": tokens_of([outcome.entry for outcome in done]),
+        "cache_hits": sum(outcome.cached for outcome in done),
+    }
 
 
 def _item(given: object, index: int) -> Item | ServiceError:

@@ -10,33 +10,30 @@ from starlette.responses import Response
 
 from app.api.backend import Backend
 from app.api.wire import bodies, inputs
-from app.api.wire.embeddings import VectorFormat, record_times
-from app.api.wire.inputs import ObjectInputs, TextInputs
+from app.api.wire.embeddings import VectorFormat, record
 from app.api.wire.json_response import json_response
 from app.config import model_names
-from app.errors import InvalidRequest, ModelNotFound, PayloadTooLarge, ServiceError
+from app.errors import InvalidRequest, ModelNotFound, PayloadTooLarge
 from app.schemas.openai import OpenAiEmbeddingRequest
 from app.schemas.wire import Json
-from app.service import matryoshka, prompts
-from app.service.batch import Item, Outcome, embed_mixed
-from app.service.encoder import ready
+from app.service import matryoshka
+from app.service.batch import Item, embed_all
 from app.service.result import EmbeddingResult
 from app.types import ReadOptions
 
 
-async def embed(request: Request) -> Response:
-    backend: Backend = request.app.state.backend
+async def embed(request: Request, backend: Backend) -> Response:
     body = bodies.parse(await bodies.read_json(request, backend.args.limits.image_body), OpenAiEmbeddingRequest)
     headers = body.ignored_header()
     reading = ReadOptions(body.prompt_name, body.input_type, param="prompt_name")
     asked = inputs.parse(body.input)
-    if isinstance(asked, TextInputs):
+    if asked.texts:
         result = await backend.service.embed_texts(asked.texts, body.model, param="input", reading=reading)
-    elif isinstance(asked, ObjectInputs):
-        result = await _embed_objects(backend, asked.items, body.model, reading)
+    elif asked.objects:
+        result = await _embed_objects(backend, asked.objects, body.model, reading)
     else:
-        result = await backend.service.embed_ids(asked.arrays, body.model)
-    record_times(request, result)
+        result = await backend.service.embed_ids(asked.ids, body.model)
+    record(request, result)
     rows, tokens, _ = result.table()
     _require_uncut(tokens, body)
     info = result.info
@@ -49,12 +46,8 @@ async def embed(request: Request) -> Response:
     answer: Json = {
         "object": "list",
         "data": [
-            {
-                "object": "embedding",
-                "index": index,
-                "embedding": base64.b64encode(row.data).decode() if encoded else row,
-            }
-            for index, row in enumerate(vectors)
+            {"object": "embedding", "index": i, "embedding": base64.b64encode(row.data).decode() if encoded else row}
+            for i, row in enumerate(vectors)
         ],
         "model": info.id,
         "usage": {"prompt_tokens": count, "total_tokens": count},
@@ -73,22 +66,18 @@ async def embed(request: Request) -> Response:
 
 def _require_uncut(tokens: Sequence[int], body: OpenAiEmbeddingRequest) -> None:
     limit = body.truncate_prompt_tokens
-    if (
-        limit is not None
-        and limit >= 0
-        and (cut := next((i for i, n in enumerate(tokens) if n > limit), None)) is not None
-    ):
-        message = f"`input.{cut}` has {tokens[cut]} tokens; shorten it: `truncate_prompt_tokens` is not supported."
-        raise InvalidRequest(message, "truncate_prompt_tokens")
+    for i, count in enumerate(tokens):
+        if limit is not None and 0 <= limit < count:
+            message = f"`input.{i}` has {count} tokens; shorten it: `truncate_prompt_tokens` is not supported."
+            raise InvalidRequest(message, "truncate_prompt_tokens")
 
 
-async def models(request: Request) -> Response:
-    return json_response({"object": "list", "data": list(_models(request.app.state.backend).values())})
+async def models(request: Request, backend: Backend) -> Response:
+    return json_response({"object": "list", "data": list(_models(backend).values())})
 
 
-async def model(request: Request) -> Response:
+async def model(request: Request, backend: Backend) -> Response:
     name = request.path_params["model"]
-    backend: Backend = request.app.state.backend
     known = _models(backend)
     if (found := model_names.find(name, known)) is None:
         raise ModelNotFound(f"The model {name!r} is not served here. Served: {', '.join(known)}.", "model")
@@ -104,12 +93,8 @@ def _models(backend: Backend) -> dict[str, Json]:
             # A backup is listed under its own name: a model is never replaced silently.
             id_ = encoder.state.info.id if encoder.state.info else encoder.state.id
             served[id_] = id_.split("/", 1)[0] if "/" in id_.strip("/") else "local"
-    aliases = {
-        alias: target
-        for alias, name in backend.args.model_aliases.items()
-        if (target := model_names.find(name, served))
-    }
-    served |= aliases
+    aliases = backend.args.model_aliases.items()
+    served |= {alias: target for alias, name in aliases if (target := model_names.find(name, served))}
     return {id_: {"id": id_, "object": "model", "created": created, "owned_by": owner} for id_, owner in served.items()}
 
 
@@ -126,15 +111,6 @@ async def _embed_objects(
         )
     if model is None:
         model = backend.service.encoder(None, "image" if images else "text").state.id
-    for kind in {item.kind for item in items}:
-        # Checked once, so that the error names the field and not an input.
-        prompts.choose(ready(backend.service.encoder(model, kind)), reading)
-    named = [Item(item.kind, item.content, model) for item in items]
-    outcomes, _ = await embed_mixed(backend.service, named, limits.texts, reading=reading, names="input.{}".format)
-    done: list[Outcome] = []
-    for outcome in outcomes:
-        if isinstance(outcome, ServiceError):
-            raise outcome
-        done.append(outcome)
+    done = await embed_all(backend.service, items, model, reading, "input.{}".format)
     last = done[-1].result
     return EmbeddingResult(last.info, [o.entry for o in done], [o.cached for o in done], last.stages, last.cache_ms)

@@ -7,6 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from app.api.backend import Backend
+
 # Not guessed from the suffix: systems differ, and browsers reject modules with a wrong type.
 TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -24,24 +26,13 @@ HEADERS: Final = {
 FILES: Final = StaticFiles(directory=Path(__file__).parents[1] / "static")
 
 
-async def index(request: Request) -> Response:
-    return await file_response(request, "index.html")
-
-
-async def docs(request: Request) -> Response:
-    return await file_response(request, "docs.html")
-
-
-async def openapi(request: Request) -> Response:
+async def openapi(request: Request, _: Backend) -> Response:
     return Response(request.app.state.openapi, media_type="application/json")
 
 
-async def static(request: Request) -> Response:
-    return await file_response(request, request.path_params["file"])
-
-
-async def file_response(request: Request, name: str) -> Response:
-    """The whole file with an ETag, or a 304 if the client has the current version."""
+async def static(request: Request, _: Backend, name: str = "") -> Response:
+    """A file, of the path's name by default, with an ETag, or a 304 if the client has the current version."""
+    name = name or request.path_params["file"]
     request.scope["headers"] = [header for header in request.scope["headers"] if header[0] != b"range"]
     response = await FILES.get_response(name, request.scope)
     response.headers.update(HEADERS)

@@ -1,29 +1,29 @@
 """`POST /search`: embeds the items, and ranks the candidates in the similarity deployment."""
 
 import asyncio
-import time
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.backend import Backend
 from app.api.wire import bodies
-from app.api.wire.embeddings import milliseconds, record_times
+from app.api.wire.embeddings import elapsed_ms, record
 from app.api.wire.json_response import json_response
 from app.schemas.wire import Json
 from app.service.search import embed, parse
 
 
-async def search(request: Request) -> Response:
-    started = time.perf_counter()
-    backend: Backend = request.app.state.backend
+async def search(request: Request, backend: Backend) -> Response:
     limits = backend.args.limits
     body = await bodies.read_json(request, limits.vector_body)
     query = await asyncio.to_thread(parse, body, limits)
-    vectors = await embed(backend.service, query)
-    if vectors.result:
-        record_times(request, vectors.result)
-    options, rows = query.options, vectors.rows
+    rows, outcomes = await embed(backend.service, query)
+    info = None
+    if outcomes:
+        record(request, outcomes[0].result)
+        info = outcomes[0].result.info
+    hits = sum(outcome.cached for outcome in outcomes)
+    options = query.options
     ranking = await backend.ranker.rank(rows[0], rows[1:], options.metric, options.top_k, options.threshold)
     results: list[Json] = []
     for index, score in zip(ranking.indices.tolist(), ranking.scores, strict=True):
@@ -31,15 +31,14 @@ async def search(request: Request) -> Response:
         if options.return_candidates:
             result["candidate"] = query.given[index]
         results.append(result)
-    info = vectors.info
     return json_response(
         {
             "results": results,
             "metric": ranking.metric,
             "model": info.id if info else None,
             "space": info.space if info else options.space,
-            "embedded": vectors.embedded,
-            "cacheHits": vectors.hits,
-            "processingTime": milliseconds(started),
+            "embedded": len(outcomes) - hits,
+            "cacheHits": hits,
+            "processingTime": elapsed_ms(request),
         }
     )

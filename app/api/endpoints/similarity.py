@@ -1,14 +1,12 @@
 """`POST /similarity`: forwards the body (JSON or binary) unparsed to the similarity deployment."""
 
-import time
-
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.backend import Backend
 from app.api.wire import bodies
-from app.api.wire.embeddings import milliseconds
+from app.api.wire.embeddings import elapsed_ms
 from app.api.wire.json_response import json_response
 from app.api.wire.negotiation import NPY, OCTETS
 from app.errors import InvalidRequest
@@ -18,9 +16,7 @@ from app.schemas.wire import Json
 from app.vectors.binary_body import SHAPE, parse_shape
 
 
-async def rank(request: Request) -> Response:
-    started = time.perf_counter()
-    backend: Backend = request.app.state.backend
+async def rank(request: Request, backend: Backend) -> Response:
     limit = backend.args.limits.vector_body
     media = bodies.content_type(request)
     if media in (OCTETS, NPY):
@@ -33,7 +29,7 @@ async def rank(request: Request) -> Response:
     answer: Json = {
         "results": [{"index": i, "score": score} for i, score in zip(ranking.indices, ranking.scores, strict=True)],
         "metric": ranking.metric,
-        "processingTime": milliseconds(started),
+        "processingTime": elapsed_ms(request),
     }
     if ranking.space is not None:
         answer["space"] = ranking.space
@@ -41,11 +37,10 @@ async def rank(request: Request) -> Response:
 
 
 def _options(request: Request) -> MatrixOptions:
-    given = request.query_params.multi_items()
-    names = [name for name, _ in given]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InvalidRequest(f"`{twice}` is given more than once.", twice)
+    given = request.query_params
+    for name in given:
+        if len(given.getlist(name)) > 1:
+            raise InvalidRequest(f"`{name}` is given more than once.", name)
     try:
         return MatrixOptions.model_validate_strings(dict(given), by_alias=True, by_name=False)
     except ValidationError as error:

@@ -7,17 +7,17 @@ mistake.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.middleware.rate_limit_headers import quota_headers
-from app.api.route import Handler, Route
+from app.api.route import Route
 from app.auth.api_keys import ApiKey
 from app.auth.key_file import KeyFile
-from app.auth.quota import Quotas, seconds
+from app.auth.quota import WINDOW_S, Quotas, Remaining, seconds
 from app.cache.shared import CacheStats
 from app.config.args import AccessArgs
 from app.errors import Forbidden, Overloaded, TooManyRequests, Unauthorized
@@ -40,20 +40,10 @@ class Authenticator:
         """The request's key. Raises Unauthorized or Forbidden."""
         return self.keys.ring.admit(_secret(request), scope, self.keys.clock())
 
-    def may(self, request: Request, scope: KeyScope) -> bool:
-        try:
-            self.admit(request, scope)
-        except (Unauthorized, Forbidden):
-            return False
-        return True
-
     def limits(self, key: ApiKey) -> dict[str, int]:
         own = {"requests": key.requests, "tokens": key.tokens}
         common = {"requests": self.args.requests_per_minute, "tokens": self.args.tokens_per_minute}
         return {unit: common[unit] if limit is None else limit for unit, limit in own.items()}
-
-    def context(self, key: ApiKey) -> RequestContext:
-        return RequestContext("" if self.args.share_cache else key.tenant, counted=True)
 
     async def count_replicas(self, stats: Callable[[], Awaitable[CacheStats]]) -> None:
         """Update the quotas' number of replicas until cancelled: each ingress replica is a client of the cache."""
@@ -64,22 +54,24 @@ class Authenticator:
             await asyncio.sleep(COUNT_PERIOD_S)
 
 
-def with_auth(route: Route) -> Handler:
+def with_auth(route: Route) -> Callable[[Request], Awaitable[Response]]:
     """The route's handler with authentication."""
 
     async def authenticated(request: Request) -> Response:
-        authenticator: Authenticator | None = request.app.state.backend.authenticator
+        backend = request.app.state.backend
+        authenticator: Authenticator | None = backend.authenticator
         if authenticator is None or route.scope == "open":
             _reject_cross_site(request)
             await _raise_if_shed(request)
-            return await route.handler(request)
+            return await route.handler(request, backend)
         key = authenticator.admit(request, route.scope)
         await _raise_if_shed(request)
-        limits, context = authenticator.limits(key), authenticator.context(key)
+        limits = authenticator.limits(key)
+        context = RequestContext("" if authenticator.args.share_cache else key.tenant, counted=True)
         try:
             _charge_request(authenticator, key, limits)
             with use(context):
-                return await route.handler(request)
+                return await route.handler(request, backend)
         finally:
             authenticator.quotas.charge(key.tenant, "tokens", context.tokens)
             request.state.quota_headers = quota_headers(authenticator.quotas.left(key.tenant, limits))
@@ -90,7 +82,11 @@ def with_auth(route: Route) -> Handler:
 def may_read(request: Request) -> bool:
     """Whether the caller may see details: it has the `read` scope, or no keys are required."""
     authenticator: Authenticator | None = request.app.state.backend.authenticator
-    return authenticator is None or authenticator.may(request, "read")
+    with suppress(Unauthorized, Forbidden):
+        if authenticator is not None:
+            authenticator.admit(request, "read")
+        return True
+    return False
 
 
 def _charge_request(authenticator: Authenticator, key: ApiKey, limits: dict[str, int]) -> None:
@@ -101,12 +97,22 @@ def _charge_request(authenticator: Authenticator, key: ApiKey, limits: dict[str,
         raise TooManyRequests(message, retry_after=wait)
 
 
-def _secret(request: Request) -> bytes | None:
-    """The key in a request's headers.
+def quota_headers(quotas: list[Remaining]) -> list[tuple[bytes, bytes]]:
+    """`RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), and OpenAI's `x-ratelimit-*`."""
+    if not quotas:
+        return []
+    policy = ", ".join(f'"{quota.unit}";q={quota.limit};w={WINDOW_S:g}' for quota in quotas)
+    state = ", ".join(f'"{quota.unit}";r={quota.remaining};t={seconds(quota)}' for quota in quotas)
+    headers = {"ratelimit-policy": policy, "ratelimit": state}
+    for quota in quotas:
+        headers[f"x-ratelimit-limit-{quota.unit}"] = str(quota.limit)
+        headers[f"x-ratelimit-remaining-{quota.unit}"] = str(quota.remaining)
+        headers[f"x-ratelimit-reset-{quota.unit}"] = f"{quota.reset_s:.3f}s"
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
-    Raises:
-        Unauthorized: There are several keys; a gateway might have checked another one.
-    """
+
+def _secret(request: Request) -> bytes | None:
+    """The key in a request's headers. Raises Unauthorized for several: a gateway might have checked another."""
     found: set[bytes] = set()
     for name, value in request.scope["headers"]:
         if name == b"x-api-key":

@@ -14,15 +14,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.middleware.disconnect import Disconnect
 from app.api.middleware.request_body import Body
 from app.api.middleware.request_metrics import RequestMetrics
-from app.api.middleware.request_tracing import begin_request, end_request
-from app.api.wire.error_formats import error_format_of_unknown
-from app.api.wire.json_response import error_response
-from app.api.wire.path import plain_path
+from app.api.middleware.security_headers import security_headers
+from app.api.route import plain_path
+from app.api.wire.json_response import error_format_of_unknown, error_response
 from app.errors import InternalError, ServiceError
 from app.telemetry import tracing
 from app.telemetry.metrics import CLIENT_LEFT, OTHER
-from app.telemetry.registry import Registry
-from app.telemetry.request_id import VALID_ID
+from app.telemetry.request_log import VALID_ID
+from app.telemetry.tracing import TRACEPARENT, Span
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +29,11 @@ logger = logging.getLogger(__name__)
 class RequestMiddleware:
     """`names_answers`: whether to add the request id to responses; Serve does so itself."""
 
-    def __init__(
-        self, app: ASGIApp, replica: str, *, names_answers: bool, registry: RequestMetrics | None = None
-    ) -> None:
+    def __init__(self, app: ASGIApp, replica: str, metrics: RequestMetrics, *, names_answers: bool) -> None:
         self.app = app
         self.replica = replica.encode()
+        self.metrics = metrics
         self.names_answers = names_answers
-        self.registry = registry or RequestMetrics(Registry(), ())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,14 +41,15 @@ class RequestMiddleware:
             return
         request_id = _request_id(scope)
         path = plain_path(scope["path"])
-        if (facts := self.registry.fixed(path)) is not None:
+        if (facts := self.metrics.fixed(path)) is not None:
             scope["path"] = path
         else:
-            facts = self.registry.route(scope["path"])
+            facts = self.metrics.route(scope["path"])
         dialect = error_format_of_unknown(path) if facts is None else facts.errors_as
-        scope.setdefault("state", {}).update(request_id=request_id, dialect=dialect)
-        span, trace = begin_request(scope, request_id, is_traced=facts is None or facts.is_traced)
+        span, trace = _begin_span(scope, request_id, is_traced=facts is None or facts.is_traced)
         began = time.perf_counter()
+        state = scope.setdefault("state", {})
+        state.update(request_id=request_id, dialect=dialect, began=began)
         started = False
         body = Body(scope, receive)
         status = CLIENT_LEFT
@@ -61,19 +59,19 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 started = True
                 status = message["status"]
-                quota = scope["state"].get("quota_headers", ())
-                message["headers"] = [*message["headers"], (b"x-served-by", self.replica), *quota]
-                stages = {**scope["state"].get("stages", {}), "total": (time.perf_counter() - began) * 1e3}
+                stages = {**state.get("stages", {}), "total": (time.perf_counter() - began) * 1e3}
                 times = ", ".join(f"{name};dur={spent:.3f}" for name, spent in stages.items())
-                message["headers"].append((b"server-timing", times.encode()))
+                headers = [*message["headers"], (b"x-served-by", self.replica), *state.get("quota_headers", ())]
+                headers.append((b"server-timing", times.encode()))
                 if trace is not None:
-                    message["headers"].append((b"traceparent", trace))
+                    headers.append((b"traceparent", trace))
                 # What the bypass answers never goes through Serve, which names the rest.
-                if self.names_answers or "bypass" in scope["state"]:
-                    message["headers"].append((b"x-request-id", request_id.encode()))
+                if self.names_answers or "bypass" in state:
+                    headers.append((b"x-request-id", request_id.encode()))
                 if not body.is_read:
                     # The rest that is not drained must not be read as the next request.
-                    message["headers"].append((b"connection", b"close"))
+                    headers.append((b"connection", b"close"))
+                message["headers"] = headers + security_headers(headers)
             elif not body.is_read and not message.get("more_body", False):
                 # The whole response is sent before the body is drained; only its end marker waits.
                 await send({**message, "more_body": True})
@@ -81,9 +79,9 @@ class RequestMiddleware:
                 message = {"type": "http.response.body", "body": b""}
             await send(message)
 
-        leaving = Disconnect(body, receive) if "bypass" in scope["state"] else nullcontext()
+        leaving = Disconnect(body, receive) if "bypass" in state else nullcontext()
         within = nullcontext() if span is None else tracing.within(span)
-        self.registry.began()
+        self.metrics.began()
         try:
             with leaving, within:
                 await self.app(scope, body.receive, send_with_headers)
@@ -96,14 +94,14 @@ class RequestMiddleware:
                 failure = InternalError("Internal error. The log has the details under this request id.")
             if started:
                 raise
-            scope["state"]["error_code"] = failure.code
+            state["error_code"] = failure.code
             await error_response(failure, request_id, dialect)(scope, body.receive, send_with_headers)
         finally:
             route = OTHER if facts is None else facts.template
-            self.registry.ended(scope, route, status, time.perf_counter() - began)
-            scope["state"].update(route=route, status=status)
+            self.metrics.ended(scope, route, status, time.perf_counter() - began)
+            state.update(route=route, status=status)
             if span is not None:
-                end_request(span, scope, route, status)
+                _end_span(span, scope)
 
 
 def _request_id(scope: Scope) -> str:
@@ -112,3 +110,29 @@ def _request_id(scope: Scope) -> str:
         if name == b"x-request-id" and VALID_ID.fullmatch(value):
             return str(value, "ascii")
     return uuid.uuid4().hex
+
+
+def _begin_span(scope: Scope, request_id: str, *, is_traced: bool) -> tuple[Span | None, bytes | None]:
+    """The request's span, if it is traced, and the `traceparent` header of its response."""
+    given = next((str(value, "latin-1") for name, value in scope["headers"] if name == b"traceparent"), "")
+    parent = given if TRACEPARENT.fullmatch(given) else None
+    tracer = tracing.tracer()
+    span = tracer.begin(scope["method"], "server", parent) if tracer is not None and is_traced else None
+    if span is None:
+        return None, parent.encode() if parent else None
+    span.set(request_id=request_id)
+    return span, span.traceparent.encode()
+
+
+def _end_span(span: Span, scope: Scope) -> None:
+    method, state = scope["method"], scope["state"]
+    route, status, code = state["route"], state["status"], state.get("error_code")
+    span.set(**{"http.request.method": method, "http.route": route, "http.response.status_code": status})
+    if counts := state.get("counts"):
+        span.set(**counts())
+    if status >= 500:
+        span.fail(code or "internal_error")
+    elif code:
+        span.set(**{"error.type": code})
+    span.rename(f"{method} {route}")
+    span.end()

@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
 from starlette.routing import compile_path
 from starlette.types import Scope
@@ -13,10 +12,6 @@ from app.errors import DeadlineExceeded
 from app.telemetry.metrics import IN_PROGRESS, METHODS, OTHER, REJECTED, REQUEST_SECONDS, REQUESTS, TIMEOUTS
 from app.telemetry.registry import Registry
 from app.telemetry.request_log import LogRecord, RequestLog
-
-
-class _HasCounts(Protocol):
-    def counts(self) -> dict[str, object]: ...
 
 
 class RequestMetrics:
@@ -37,7 +32,7 @@ class RequestMetrics:
         self._in_progress += 1
 
     def ended(self, scope: Scope, route: str, status: int, seconds: float) -> None:
-        """Record a finished request. The scope's state may hold the error code, the result and the times."""
+        """Record a finished request. The scope's state may hold the error code, the result's counts and the times."""
         self._in_progress -= 1
         method = scope["method"] if scope["method"] in METHODS else OTHER
         state = scope["state"]
@@ -51,8 +46,7 @@ class RequestMetrics:
                 registry.count(TIMEOUTS, route)
 
         if self._log.wants(status):
-            answered: _HasCounts | None = state.get("answered")
-            counts = answered.counts() if answered else {}
+            counts = state["counts"]() if "counts" in state else {}
             stages = state.get("stages", {})
             total_ms = seconds * 1e3
             self._log.add(

@@ -5,15 +5,16 @@ from typing import Final
 
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+Headers = list[tuple[bytes, bytes]]
 
 # Only own files, nothing inline; calls only to this service; images also from data and blob URLs (users' pictures).
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
-EVERYWHERE: Final = [(b"x-content-type-options", b"nosniff")]
-ON_PAGES: Final = [
+EVERYWHERE: Final[Headers] = [(b"x-content-type-options", b"nosniff")]
+ON_PAGES: Final[Headers] = [
     (b"content-security-policy", POLICY.encode()),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
@@ -51,19 +52,8 @@ def cross_origin(origins: Sequence[str]) -> list[Middleware]:
     ]
 
 
-class PageHeaders:
-    """Adds the security policy to all HTML responses."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_policy(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                given = dict(message["headers"])
-                wanted = EVERYWHERE + (ON_PAGES if given.get(b"content-type", b"").startswith(b"text/html") else [])
-                # Headers that a route sets itself take precedence.
-                message["headers"] = [*message["headers"], *((k, v) for k, v in wanted if k not in given)]
-            await send(message)
-
-        await self.app(scope, receive, send_with_policy)
+def security_headers(given: Headers) -> Headers:
+    """What is added to a response's headers, with the policy if it is HTML. Those that a route sets take precedence."""
+    names = dict(given)
+    wanted = EVERYWHERE + (ON_PAGES if names.get(b"content-type", b"").startswith(b"text/html") else [])
+    return [(name, value) for name, value in wanted if name not in names]

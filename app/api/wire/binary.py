@@ -19,11 +19,8 @@ PLAIN: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "
 
 
 def matrix_response(rows: NDArray[Any], media: str, metadata: Json) -> Response:
-    """(n, d) rows as `media`. `metadata`: the fields that the JSON response would have.
-
-    Raises:
-        NotAcceptable: There are too many truncated inputs to list in headers.
-    """
+    """(n, d) rows as `media`. `metadata`: the fields that the JSON response would have. Raises NotAcceptable if
+    too many inputs were truncated to list them in headers."""
     little = np.ascontiguousarray(rows, rows.dtype.newbyteorder("<"))
     if media == NPY:
         file = BytesIO()

@@ -15,12 +15,8 @@ W = TypeVar("W", bound=Wire)
 
 
 async def read(request: Request, limit: int) -> bytes:
-    """The body, whose size is checked while it is received.
-
-    Raises:
-        UnsupportedMediaType: The body is compressed.
-        PayloadTooLarge: More than `limit` bytes are declared or sent.
-    """
+    """The body. Raises UnsupportedMediaType if it is compressed, and PayloadTooLarge as soon as more than `limit` bytes
+    are declared or sent."""
     _refuse_encoding(request)
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
@@ -41,11 +37,7 @@ def content_type(request: Request) -> str:
 
 
 async def read_json(request: Request, limit: int, alternative: str = "") -> bytes:
-    """The body of a JSON request. `alternative`: other types that the route accepts, for the message.
-
-    Raises:
-        UnsupportedMediaType: The content type is not JSON, or the body is compressed.
-    """
+    """As `read`, of a JSON request. `alternative`: other types that the route accepts, for the message."""
     require_json(request, alternative)
     return await read(request, limit)
 
@@ -81,11 +73,7 @@ def _refuse_encoding(request: Request) -> None:
 
 
 def parse(body: bytes, model: type[W]) -> W:
-    """JSON bytes -> a request model.
-
-    Raises:
-        InvalidRequest: Names the first invalid field.
-    """
+    """JSON bytes -> a request model. Raises InvalidRequest naming the first invalid field."""
     if not body:
         raise InvalidRequest("The body is empty; send a JSON object.")
     try:

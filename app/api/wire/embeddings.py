@@ -30,11 +30,7 @@ class VectorFormat:
     param: str = "outputType"
 
     def of(self, rows: Vector, info: ModelInfo) -> NDArray[Any]:
-        """The model's output in this format.
-
-        Raises:
-            InvalidRequest: The model does not support it.
-        """
+        """The model's output in this format. Raises InvalidRequest if the model does not support it."""
         if not self.normalize and not info.normalized and self.output in ("int8", "uint8"):
             raise InvalidRequest(f"{self.output} needs vectors of length 1: leave `normalize` true.", self.param)
         size = self.dimensions or info.dimensions
@@ -55,15 +51,16 @@ class VectorFormat:
         return {"range": levels} if levels else {}
 
 
-def embeddings_response(result: EmbeddingResult, form: VectorFormat, media: str, *, started: float) -> Response:
-    """An `EmbeddingsResponse`, or a binary matrix if `media` is not JSON. `started`: from `time.perf_counter`."""
+def embeddings_response(request: Request, result: EmbeddingResult, form: VectorFormat, media: str) -> Response:
+    """An `EmbeddingsResponse`, or a binary matrix if `media` is not JSON."""
+    record(request, result)
     rows, tokens, truncated = result.table()
     hits = sum(result.hits)
     vectors = form.of(rows, result.info)
     answer: Json = {
         "model": result.info.id,
         "dimensions": result.info.dimensions,
-        "processingTime": milliseconds(started),
+        "processingTime": elapsed_ms(request),
         "cached": hits == len(rows),
         "cacheHits": hits,
         "usage": {"tokens": sum(tokens)},
@@ -79,9 +76,9 @@ def embeddings_response(result: EmbeddingResult, form: VectorFormat, media: str,
     return json_response({"embeddings": vectors} | answer)
 
 
-def record_times(request: Request, result: EmbeddingResult) -> None:
-    """Pass the result and its times to the middleware, for the `Server-Timing` header and the request log."""
-    request.state.answered = result
+def record(request: Request, result: EmbeddingResult) -> None:
+    """Pass the result's counts and times to the middleware, for the `Server-Timing` header and the request log."""
+    request.state.counts = result.counts
     stages = result.stages
     request.state.stages = {
         "decode": stages.decode_ms,
@@ -92,6 +89,5 @@ def record_times(request: Request, result: EmbeddingResult) -> None:
     }
 
 
-def milliseconds(started: float) -> float:
-    """Milliseconds since `started`, a value of `time.perf_counter`."""
-    return round((time.perf_counter() - started) * 1e3, 3)
+def elapsed_ms(request: Request) -> float:
+    return round((time.perf_counter() - request.state.began) * 1e3, 3)  # type: ignore[no-any-return]

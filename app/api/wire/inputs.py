@@ -15,43 +15,37 @@ MAX_ID = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class TextInputs:
-    texts: Sequence[str]
+class Inputs:
+    """One of these has at least one element, the others none."""
+
+    texts: Sequence[str] = ()
+    ids: Sequence[Sequence[int]] = ()
+    objects: Sequence[Item] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TokenIdInputs:
-    arrays: Sequence[Sequence[int]]
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectInputs:
-    items: Sequence[Item]
-
-
-def parse(value: Any) -> TextInputs | TokenIdInputs | ObjectInputs:
+def parse(value: Any) -> Inputs:
     """`input` of OpenAI's API. Raises InvalidRequest naming the invalid input."""
     mixed = isinstance(value, list) and not all(isinstance(one, str) for one in value)
     if mixed and isinstance(value[0], (dict, str)):
-        return ObjectInputs([_item(one, f"input.{i}") for i, one in enumerate(value)])
+        return Inputs(objects=[_item(one, f"input.{i}") for i, one in enumerate(value)])
     return texts_or_ids(value, "input", f"{FORMS}, or {{text}} and {{image}} objects")
 
 
-def texts_or_ids(value: Any, name: str, forms: str = FORMS) -> TextInputs | TokenIdInputs:
+def texts_or_ids(value: Any, name: str, forms: str = FORMS) -> Inputs:
     """Raises InvalidRequest naming the invalid input. `name`: the field's name."""
     if isinstance(value, str):
-        return TextInputs([_text(value, name)])
+        return Inputs([_text(value, name)])
     if isinstance(value, list) and not value:
         raise EmptyInput(f"`{name}` must be {forms}; not empty.", name)
     if not isinstance(value, list):
         raise InvalidRequest(f"`{name}` must be {forms}.", name)
     first = value[0]
     if isinstance(first, str):
-        return TextInputs([_text(one, f"{name}.{i}") for i, one in enumerate(value)])
+        return Inputs([_text(one, f"{name}.{i}") for i, one in enumerate(value)])
     if _is_id(first):
-        return TokenIdInputs([_ids(value, name)])
+        return Inputs(ids=[_ids(value, name)])
     if isinstance(first, list):
-        return TokenIdInputs([_ids(one, f"{name}.{i}") for i, one in enumerate(value)])
+        return Inputs(ids=[_ids(one, f"{name}.{i}") for i, one in enumerate(value)])
     raise InvalidRequest(f"`{name}.0` has an unsupported type. `{name}` must be {forms}.", f"{name}.0")
 
 

@@ -1,13 +1,61 @@
-"""Writes JSON responses with orjson, which serializes numpy arrays directly."""
+"""Writes JSON responses with orjson, which serializes numpy arrays directly, and errors in three formats: this API's
+own, OpenAI's and TEI's.
+"""
 
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from starlette.responses import Response
 
-from app.api.wire.error_formats import ErrorFormat, error_body, status_of
-from app.errors import ServiceError, Unauthorized
-from app.schemas.wire import Wire
+from app import errors
+from app.errors import PayloadTooLarge, ServiceError, Unauthorized
+from app.schemas.wire import Json, Wire
+
+ErrorFormat = Literal["native", "openai", "tei"]
+
+
+def error_format_of_unknown(path: str) -> ErrorFormat:
+    """The format for a path without a route: below /v1/ the clients are OpenAI's."""
+    return "openai" if f"{path.lower()}/".startswith("/v1/") else "native"
+
+
+def status_of(error: ServiceError, format_: ErrorFormat) -> int:
+    # A body that is too large is a 413 in all formats. OpenAI and TEI treat too many or too long inputs as invalid.
+    if format_ != "native" and isinstance(error, PayloadTooLarge) and error.param:
+        return 400 if format_ == "openai" else 422
+    if format_ == "tei" and isinstance(error, errors.InvalidRequest) and not isinstance(error, errors.EmptyInput):
+        return 422
+    return error.status
+
+
+def statuses_of(error: type[ServiceError], format_: ErrorFormat) -> set[int]:
+    """All statuses that errors of this class can have."""
+    return {status_of(error("", param), format_) for param in (None, "field")}
+
+
+def error_body(error: ServiceError, request_id: str, format_: ErrorFormat) -> Json:
+    if format_ == "openai":
+        return {"error": _as_openai(error)}
+    if format_ == "tei":
+        return {"error": error.message, "error_type": _tei_type(error)}
+    return {"error": {"code": error.code, "message": error.message, "param": error.param, "requestId": request_id}}
+
+
+def _as_openai(error: ServiceError) -> Json:
+    status = status_of(error, "openai")
+    kind = "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"
+    codes = {400: None, 401: "invalid_api_key", 403: "insufficient_permissions", 429: "rate_limit_exceeded"}
+    return {"message": error.message, "type": kind, "param": error.param, "code": codes.get(status, error.code)}
+
+
+def _tei_type(error: ServiceError) -> str:
+    if isinstance(error, errors.EmptyInput):
+        return "Empty"
+    if isinstance(error, errors.Unavailable):
+        return "Unhealthy"
+    if isinstance(error, errors.Overloaded):
+        return "Overloaded"
+    return "Backend" if error.status >= 500 else "Validation"
 
 
 def json_response(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -14,12 +14,9 @@ VECTORS: Final = (JSON, OCTETS, NPY)
 
 
 def negotiate(request: Request) -> str:
-    """The type of `VECTORS` that the client prefers; the first one if it has no preference.
+    """The type of `VECTORS` that the client prefers; the first one if it has no preference. Raises NotAcceptable.
 
     With equal weights, an exact type takes precedence over a wildcard, then the type that is listed first.
-
-    Raises:
-        NotAcceptable: The client accepts none of them.
     """
     header = ",".join(request.headers.getlist("accept"))
     ranges = list(_ranges(header))

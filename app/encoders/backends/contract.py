@@ -1,13 +1,13 @@
 """What a backend is given and what it gives back. Importing this imports no inference library."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from app.encoders.model_config import Step
+from app.encoders.steps import Step
 from app.errors import ModelUnavailable
 from app.types import Vector
 
@@ -31,24 +31,13 @@ class Graph:
     allow_bin: bool = False
     max_tokens: int = 0
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "Graph":
-        """The inverse of `to_dict`, also after a trip through JSON."""
-        steps = tuple(Step(**{**step, "features": tuple(step["features"])}) for step in data["steps"])
-        size = (data["image_size"][0], data["image_size"][1])
-        return cls(**{**data, "steps": steps, "pooling": tuple(data["pooling"]), "image_size": size})
-
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """How a graph is run.
 
     Attributes:
-        streams: Runs at once, which share the threads, where the backend can. With one the model is compiled for
-            latency, with more for throughput.
+        streams: Runs at once, which share the threads, where the backend can; with one it is compiled for latency.
         latency_profile: Beside the throughput profile a small model gets a latency profile, for exclusive runs.
         may_choose: The backend was not named, so another one may run what this one can't.
     """
@@ -67,7 +56,7 @@ class Unconvertible(ModelUnavailable):
 
 
 class Runner(Protocol):
-    """A loaded graph. At most `streams` threads call it at a time, and one more with `exclusive`.
+    """A loaded graph; backends derive from it. At most `streams` threads call it at a time, one more with `exclusive`.
 
     Attributes:
         fixed_shapes: It builds kernels for every shape it sees, so inputs are padded to few of them.
@@ -78,17 +67,14 @@ class Runner(Protocol):
     name: str
     precision: str
     device: str
-    fixed_shapes: bool
-    streams: int
-    profiles: tuple[bool, ...]
-    note: str | None
+    fixed_shapes: bool = False
+    streams: int = 1
+    profiles: tuple[bool, ...] = (False,)
+    note: str | None = None
 
     def __call__(self, *inputs: NDArray[Any], exclusive: bool = False) -> Vector:
-        """`Inputs` -> (n, dimensions), valid until the same thread's next call.
-
-        Args:
-            exclusive: Nothing else runs now, so the latency profile is the better one.
-        """
+        """`Inputs` -> (n, dimensions), valid until the same thread's next call. `exclusive`: nothing else runs now, so
+        the latency profile is the better one."""
 
     def warm(self, batches: Iterable[Inputs]) -> None:
         """Run each batch wherever its shape will run later, then free what only this needed. Nothing else runs."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import openvino as ov
+from pydantic import TypeAdapter
 
 from app.encoders.backends import openvino_models, proof, torch_runner
 from app.encoders.backends.contract import Graph
@@ -17,14 +18,12 @@ from app.system import child
 
 def main(graph: str, target: str) -> None:
     """The child's work; it ends the process."""
-    child.finish(lambda: write(Graph.from_dict(json.loads(graph)), Path(target)))
+    child.finish(lambda: write(TypeAdapter(Graph).validate_json(graph), Path(target)))
 
 
 def write(graph: Graph, target: Path) -> None:
-    """Convert the torch module of a graph and save it in float32, with its proofs beside it.
-
-    If it can't be converted, or makes other vectors than torch, `target` is not there, and the proofs say why.
-    """
+    """Convert the torch module of a graph and save it in float32, with its proofs beside it. If it can't be converted,
+    or makes other vectors than torch, `target` is not there, and the proofs say why."""
     module = torch_runner.module(graph)
     inputs = list(proof.cases(graph))
     expected = [torch_runner.TorchRunner(module, "f32", "cpu")(*batch) for batch in inputs]
@@ -36,8 +35,7 @@ def write(graph: Graph, target: Path) -> None:
         for precision in openvino_models.precisions():
             compiled = openvino_models.compiled(core, core.read_model(target), precision, os.cpu_count() or 1, 1)
             run = partial(openvino_models.infer, compiled.create_infer_request())
-            made = proof.compare(precision, run, inputs, expected)
-            proofs[precision] = {"cosine": made.cosine, "norms": made.norms, "wrong": str(made) if made.wrong else None}
+            proofs[precision] = proof.compare(precision, run, inputs, expected)
         reason = proofs["f32"]["wrong"]
     except Exception as exc:  # noqa: BLE001  whatever a compiler says of somebody else's model
         reason = f"{type(exc).__name__}: {(str(exc).strip().splitlines() or [''])[-1]}"

@@ -1,8 +1,5 @@
-"""Converted models on disk: their names, how they are made, how they are run.
-
-They are made in a process of its own. torch and what it leaves behind take 400 MB; a child process gives them back,
-so a first start of the service ends as small as a later one.
-"""
+"""Converted models on disk: their names, how they are made (in a child process, which gives back the 400 MB that torch
+and what it leaves behind take), how they are run."""
 
 import contextlib
 import hashlib
@@ -12,13 +9,15 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import openvino as ov
 from numpy.typing import NDArray
 
 from app.encoders.backends.contract import Graph, Unconvertible
+from app.encoders.files import sha256
 from app.errors import ModelUnavailable
 from app.system import child
 from app.types import Vector
@@ -34,36 +33,26 @@ PRECISIONS = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
 
 @contextlib.contextmanager
 def converted(graph: Graph, cache: Path, precision: str) -> Iterator[Path]:
-    """A folder with the converted graph, made where need be; it may be gone afterwards.
-
-    Raises:
-        Unconvertible: It can't be converted, or the conversion is not the same as the original.
-    """
+    """A folder with the converted graph, made where need be; it may be gone afterwards. Raises Unconvertible if it
+    can't be converted, or the conversion is not the same as the original."""
     folder = cache / key(graph)
-    # Another CPU may have proved it for other precisions.
-    if not intact(folder) or not proofs(folder).keys() & {precision, "refused"}:
-        try:
-            make(graph, folder)
-        except OSError as exc:
-            logger.warning("Converted models can't be kept in %s (%s); every start converts anew", cache, exc)
-            with tempfile.TemporaryDirectory() as scratch:
-                folder = Path(scratch, folder.name)
+    with contextlib.ExitStack() as scratch:
+        # Another CPU may have proved it for other precisions.
+        if not intact(folder) or not proofs(folder).keys() & {precision, "refused"}:
+            try:
                 make(graph, folder)
-                yield _whole(folder)
-            return
-    yield _whole(folder)
+            except OSError as exc:
+                logger.warning("Converted models can't be kept in %s (%s); every start converts anew", cache, exc)
+                folder = Path(scratch.enter_context(tempfile.TemporaryDirectory()), folder.name)
+                make(graph, folder)
+        if reason := proofs(folder).get("refused"):
+            raise Unconvertible(f"OpenVINO does not make this model's vectors ({reason}).")
+        yield folder
 
 
-def _whole(folder: Path) -> Path:
-    if reason := proofs(folder).get("refused"):
-        raise Unconvertible(f"OpenVINO does not make this model's vectors ({reason}).")
-    return folder
-
-
-def proofs(folder: Path) -> dict[str, Any]:
+def proofs(folder: Path) -> Any:
     """By precision: `cosine`, `norms`, and what is `wrong`, if anything. Or why there is no conversion: `refused`."""
-    found: dict[str, Any] = json.loads((folder / PROOFS).read_text())
-    return found
+    return json.loads((folder / PROOFS).read_text())
 
 
 def precisions() -> list[str]:
@@ -89,13 +78,12 @@ def infer(request: Any, inputs: Sequence[NDArray[Any]]) -> Vector:
     for index, array in enumerate(inputs):
         request.set_input_tensor(index, ov.Tensor(array, shared_memory=True))
     request.infer()
-    vectors: Vector = request.get_output_tensor(0).data
-    return vectors
+    return cast(Vector, request.get_output_tensor(0).data)
 
 
 def key(graph: Graph) -> str:
     """The folder name of a graph's conversion: all that it depends on, hashed; no precision, no path."""
-    parts = graph.to_dict()
+    parts = asdict(graph)
     del parts["directory"], parts["folder"], parts["allow_bin"]
     parts["tower"] = parts.pop("encoder")  # its name when the first of these folders were made
     parts["config"] = hashlib.sha256(Path(graph.folder, "config.json").read_bytes()).hexdigest()
@@ -107,7 +95,7 @@ def intact(folder: Path) -> bool:
     """Whether the folder holds a conversion whose files are as they were written."""
     try:
         sums = json.loads((folder / SUMS).read_text())
-        return bool(sums) and all(_sha256(folder / name) == sum_ for name, sum_ in sums.items())
+        return bool(sums) and all(sha256(folder / name) == sum_ for name, sum_ in sums.items())
     except FileNotFoundError:
         if folder.exists():
             logger.warning("The converted model %s is incomplete; it is made again", folder.name)
@@ -127,7 +115,7 @@ def make(graph: Graph, folder: Path) -> None:
         new = Path(scratch, "new")
         new.mkdir()
         convert(graph, new / MODEL)
-        (new / SUMS).write_text(json.dumps({file.name: _sha256(file) for file in sorted(new.iterdir())}))
+        (new / SUMS).write_text(json.dumps({file.name: sha256(file) for file in sorted(new.iterdir())}))
         try:
             new.rename(folder)
         except OSError:
@@ -138,14 +126,11 @@ def make(graph: Graph, folder: Path) -> None:
 
 
 def convert(graph: Graph, target: Path) -> None:
-    """Write the converted graph to `target` (an .xml, with its .bin beside it), in a child process.
-
-    Raises:
-        ModelUnavailable: The model's files can't be loaded or converted.
-    """
+    """Write the converted graph to `target` (an .xml, with its .bin beside it), in a child process. Raises
+    ModelUnavailable if the model's files can't be loaded or converted."""
     logger.info("converting it for OpenVINO, once")
     try:
-        arguments = json.dumps(graph.to_dict()), str(target)
+        arguments = json.dumps(asdict(graph)), str(target)
         code, line = child.run("app.encoders.backends.export", *arguments, timeout_s=TIMEOUT_S)
     except TimeoutError as exc:
         raise Unconvertible(f"The model was not converted: {exc}.") from exc
@@ -153,8 +138,3 @@ def convert(graph: Graph, target: Path) -> None:
         raise Unconvertible(f"Converting the model for OpenVINO ended with signal {-code}.")
     if code != 0:
         raise ModelUnavailable(line)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,6 +1,4 @@
-"""The OpenVINO backend: converted models, compiled for this CPU. A start that finds its converted model imports no
-torch.
-"""
+"""The OpenVINO backend: converted models, compiled for this CPU. Where they are found, no torch is imported."""
 
 import logging
 import threading
@@ -13,7 +11,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from app.encoders.backends import openvino_models
-from app.encoders.backends.contract import Graph, Inputs, RunOptions, Unconvertible
+from app.encoders.backends.contract import Graph, Inputs, Runner, RunOptions, Unconvertible
 from app.errors import ModelUnavailable
 from app.system import memory
 from app.types import Vector
@@ -50,8 +48,8 @@ def load(graph: Graph, options: RunOptions) -> "OpenVinoRunner":
         return OpenVinoRunner(compiled, precision, weights, profiles[0], note)
 
 
-class OpenVinoRunner:
-    """A model as a `Runner`: compiled once, or for throughput and for latency."""
+class OpenVinoRunner(Runner):
+    """Compiled once, or for throughput and for latency."""
 
     name = "openvino"
     device = "cpu"
@@ -63,7 +61,7 @@ class OpenVinoRunner:
         self.precision = precision
         self.note = note
         self.streams = streams
-        self.profiles: tuple[bool, ...] = (False, True)[: len(compiled)]
+        self.profiles = (False, True)[: len(compiled)]
         self._weights = weights
         # A request holds one run's tensors: each thread has its own, of each profile.
         self._compiled = [(model, threading.local()) for model in compiled]
@@ -76,9 +74,7 @@ class OpenVinoRunner:
         return openvino_models.infer(request, inputs)
 
     def warm(self, batches: Iterable[Inputs]) -> None:
-        """Every stream has kernels of its own. The latency profile gets those of one item, all that it is asked for
-        while requests come.
-        """
+        """Every stream has kernels of its own. The latency profile gets those of one item: it is given no more."""
         together = threading.Barrier(self.streams)
 
         def run(inputs: Inputs) -> None:

@@ -1,7 +1,6 @@
 """The proof of a conversion: what it makes of many shapes is compared with what torch makes of them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,49 +15,31 @@ from app.types import Vector
 LENGTHS = (1, 8, 32, 64, 128, 192, 256, 384, 512, 1024)
 # A run of three rows costs three times as much; beyond this the mixed rows are two.
 THREE_ROWS = 256
-LEAST_COSINE = {"f32": 0.9999}
-LEAST_COSINE_IN_HALF = 0.999
+LEAST_COSINE, LEAST_COSINE_IN_HALF = 0.9999, 0.999
 NORM_TOLERANCE = 0.005
-
-
-@dataclass(slots=True)
-class Proof:
-    """The worst of what was compared, and the lengths at which it is not good enough."""
-
-    least: float
-    cosine: float = 1.0
-    norms: float = 0.0
-    lengths: list[int] = field(default_factory=list)
-
-    @property
-    def wrong(self) -> bool:
-        return bool(self.lengths)
-
-    def add(self, made: Vector, expected: Vector, length: int) -> None:
-        right = np.linalg.norm(expected, axis=1)
-        with np.errstate(all="ignore"):
-            lengths = np.linalg.norm(made, axis=1)
-            cosine = float((np.vecdot(made, expected) / (lengths * right)).min())
-            norms = float(np.abs(lengths / right - 1).max())
-        if not (cosine >= self.least and norms <= NORM_TOLERANCE) and length not in self.lengths:
-            self.lengths.append(length)
-        # Not a number is the worst of all.
-        self.cosine = min(self.cosine, cosine) if np.isfinite(cosine) else -1.0
-        self.norms = max(self.norms, norms) if np.isfinite(norms) else 1.0
-
-    def __str__(self) -> str:
-        at = f" at {', '.join(map(str, self.lengths))} tokens" if any(self.lengths) else ""
-        return f"cosine {self.cosine:.4f} instead of {self.least:g}, norms off by {self.norms:.1%}{at}"
 
 
 def compare(
     precision: str, run: Callable[[Inputs], Vector], inputs: Sequence[Inputs], expected: Sequence[Vector]
-) -> Proof:
-    proof = Proof(LEAST_COSINE.get(precision, LEAST_COSINE_IN_HALF))
-    for batch, rows in zip(inputs, expected, strict=True):
-        # Pixels have no length.
-        proof.add(run(batch), rows, batch[0].shape[1] if batch[0].ndim == 2 else 0)
-    return proof
+) -> dict[str, Any]:
+    """The worst `cosine` and `norms` of all inputs, and what is `wrong` at which lengths, None if nothing is."""
+    least = LEAST_COSINE if precision == "f32" else LEAST_COSINE_IN_HALF
+    worst_cosine, worst_norms = 1.0, 0.0
+    lengths: dict[int, None] = {}
+    for batch, right in zip(inputs, expected, strict=True):
+        made, right_norms = run(batch), np.linalg.norm(right, axis=1)
+        with np.errstate(all="ignore"):
+            made_norms = np.linalg.norm(made, axis=1)
+            cosine = float((np.vecdot(made, right) / (made_norms * right_norms)).min())
+            norms = float(np.abs(made_norms / right_norms - 1).max())
+        if not (cosine >= least and norms <= NORM_TOLERANCE):
+            lengths[batch[0].shape[1] if batch[0].ndim == 2 else 0] = None  # pixels have no length
+        # Not a number is the worst of all.
+        worst_cosine = min(worst_cosine, cosine) if np.isfinite(cosine) else -1.0
+        worst_norms = max(worst_norms, norms) if np.isfinite(norms) else 1.0
+    at = f" at {', '.join(map(str, lengths))} tokens" if any(lengths) else ""
+    wrong = f"cosine {worst_cosine:.4f} instead of {least:g}, norms off by {worst_norms:.1%}{at}"
+    return {"cosine": worst_cosine, "norms": worst_norms, "wrong": wrong if lengths else None}
 
 
 def cases(graph: Graph) -> Iterator[Inputs]:

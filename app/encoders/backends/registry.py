@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 
 from app.config.args import ModelArgs
 from app.encoders.backends.contract import Graph, Runner, RunOptions, Unconvertible
@@ -19,11 +20,8 @@ LARGE_DECODER = 550_000_000
 
 
 def load(graph: Graph, options: RunOptions, backend: str) -> Runner:
-    """Load a graph with a named backend, or with torch where the backend was not named and can't run it well.
-
-    Raises:
-        ModelUnavailable: The backend's library is missing, or the model is not one that it can load.
-    """
+    """Load a graph with a named backend, or with torch where the backend was not named and can't run it well. Raises
+    ModelUnavailable if the backend's library is missing, or the model is not one that it can load."""
     if backend == "torch" or not options.may_choose:
         return _load(graph, options, backend)
     if size := large_decoder(graph):
@@ -55,34 +53,26 @@ def large_decoder(graph: Graph) -> int:
 def _load(graph: Graph, options: RunOptions, backend: str) -> Runner:
     """The backend's module (`NAME_runner`) is imported now."""
     try:
-        runner: Runner = import_module(f"app.encoders.backends.{backend}_runner").load(graph, options)
+        return cast(Runner, import_module(f"app.encoders.backends.{backend}_runner").load(graph, options))
     except ImportError as exc:
         raise ModelUnavailable(f"The {backend} backend needs a library that is missing: {exc}.") from exc
-    return runner
 
 
 def choose(backend: str, device: str) -> str:
     """The backend that `auto` stands for: torch on a GPU, else OpenVINO where it is installed, else torch."""
     if backend != "auto":
         return backend
-    if device != "cpu" and _has_cuda():
-        return "torch"
+    # Asking torch costs seconds and 200 MB, so only where there is a driver to ask about (Linux, WSL).
+    if device != "cpu" and any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/dxg")):
+        from app.encoders.backends import torch_runner
+
+        if torch_runner.has_cuda():
+            return "torch"
     return "openvino" if find_spec("openvino") else "torch"
 
 
 def options_for(
     args: ModelArgs, threads: int, cache: Path, streams: int = 1, latency_profile: bool = False
 ) -> RunOptions:
-    threads = max(1, threads)
-    return RunOptions(
-        threads, args.precision, args.device, cache, min(streams, threads), latency_profile, args.backend == "auto"
-    )
-
-
-def _has_cuda() -> bool:
-    # Asking torch costs seconds and 200 MB, so only where there is a driver to ask about (Linux, WSL).
-    if not any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg")):
-        return False
-    from app.encoders.backends import torch_runner
-
-    return torch_runner.has_cuda()
+    threads, may_choose = max(1, threads), args.backend == "auto"
+    return RunOptions(threads, args.precision, args.device, cache, min(streams, threads), latency_profile, may_choose)

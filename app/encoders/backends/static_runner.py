@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.encoders.backends.contract import Graph, Inputs, RunOptions
+from app.encoders.backends.contract import Graph, Inputs, Runner, RunOptions
 from app.encoders.files import Tensor, reading, tensors
-from app.encoders.model_config import Step
+from app.encoders.steps import Step
 from app.errors import ModelUnavailable
 from app.types import Vector
 
 # bf16 is the upper half of a f32, and numpy has none.
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I8": "i1", "U8": "u1"}
-ACTIVATIONS: dict[str, Callable[[Vector], Vector]] = {
+Transform = Callable[[Vector], Vector]
+ACTIVATIONS: dict[str, Transform] = {
     "Identity": lambda rows: rows,
     "Tanh": np.tanh,
     "ReLU": lambda rows: np.maximum(rows, np.float32(0)),
@@ -35,23 +36,15 @@ def load(graph: Graph, options: RunOptions) -> "StaticRunner":
     return StaticRunner(table, rows, weights, [_step(graph, step) for step in graph.steps])
 
 
-class StaticRunner:
-    """Tables as a `Runner`. Token `i` has row `rows[i]`, or `i`, times `weights[i]`."""
+class StaticRunner(Runner):
+    """Token `i` has row `rows[i]`, or `i`, times `weights[i]`."""
 
     name = "static"
     precision = "f32"
     device = "cpu"
-    fixed_shapes = False
-    streams = 1
-    profiles: tuple[bool, ...] = (False,)
-    note: str | None = None
 
     def __init__(
-        self,
-        table: NDArray[Any],
-        rows: NDArray[Any] | None,
-        weights: NDArray[Any] | None,
-        steps: list[Callable[[Vector], Vector]],
+        self, table: NDArray[Any], rows: NDArray[Any] | None, weights: NDArray[Any] | None, steps: list[Transform]
     ) -> None:
         self._table, self._rows, self._weights, self._steps = table, rows, weights, steps
 
@@ -73,7 +66,7 @@ class StaticRunner:
         return vectors if self._weights is None else vectors * self._weights[ids, None]
 
 
-def _step(graph: Graph, step: Step) -> Callable[[Vector], Vector]:
+def _step(graph: Graph, step: Step) -> Transform:
     if step.kind == "Normalize":
         # As torch's: a vector of zeros stays one.
         return lambda rows: rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
@@ -84,7 +77,7 @@ def _step(graph: Graph, step: Step) -> Callable[[Vector], Vector]:
     with reading(file):
         if step.kind == "LayerNorm":
             weight, bias = found["norm.weight"], found["norm.bias"]
-            return lambda rows: _normalized(rows) * weight + bias
+            return lambda rows: _standardized(rows) * weight + bias
         activation = ACTIVATIONS.get(step.activation.rsplit(".", 1)[-1])
         if step.kind != "Dense" or activation is None:
             raise ModelUnavailable(f"The model has a {step.kind} module with {step.activation} behind a static table.")
@@ -92,10 +85,9 @@ def _step(graph: Graph, step: Step) -> Callable[[Vector], Vector]:
         return lambda rows: activation(rows @ linear + offset)
 
 
-def _normalized(rows: Vector) -> Vector:
+def _standardized(rows: Vector) -> Any:
     centred = rows - rows.mean(axis=1, keepdims=True)
-    normalized: Vector = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + np.float32(1e-5))
-    return normalized
+    return centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + np.float32(1e-5))
 
 
 def _arrays(file: Path) -> dict[str, NDArray[Any]]:

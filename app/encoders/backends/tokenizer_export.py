@@ -1,6 +1,5 @@
 """What transformers makes of a model's configuration and tokenizer. `pretrained` starts it by name, in a process of
-its own: a start that finds the result imports no transformers.
-"""
+its own: a start that finds the result imports no transformers."""
 
 import json
 from pathlib import Path
@@ -16,22 +15,9 @@ from app.system import child
 
 PROBES = (
     *("", " ", "a", "Hello, World!", "  two  spaces ", "line\nbreak\ttab", "ÀÉÎõü ßẞ ﬁ ½", "don't STOP 3.14 €1,000"),
-    *(
-        "東京で学習する 中文",
-        "Привет мир",
-        "مرحبا بالعالم",
-        "नमस्ते",
-        "한국어",
-        "🙂🚀👩‍👩‍👧",
-        "e\u0301 vs é",
-        "\u200bzero\u00a0width",
-    ),
-    *(
-        "<s> </s> <pad> <unk> <mask>",
-        "[CLS] [SEP] [MASK] [UNK]",
-        "<|endoftext|> <eos> <bos>",
-        "snake_case CamelCase x=y;",
-    ),
+    *("東京で学習する 中文", "Привет мир", "مرحبا بالعالم", "नमस्ते", "한국어", "🙂🚀👩‍👩‍👧"),
+    *("e\u0301 vs é", "\u200bzero\u00a0width", "snake_case CamelCase x=y;"),
+    *("<s> </s> <pad> <unk> <mask>", "[CLS] [SEP] [MASK] [UNK]", "<|endoftext|> <eos> <bos>"),
     " ".join(["The quick brown fox jumps over the lazy dog."] * 20),
 )
 # What a call of the tokenizer may be given without another result for one text.
@@ -47,8 +33,7 @@ def write(folder: Path, target: Path, options: dict[str, Any]) -> None:
     """Write `facts.json` into `target`, and `tokenizer.json` where the model's own file is not what transformers reads.
 
     Args:
-        options: `loading` and `call`, what sentence-transformers gives a tokenizer when it is loaded and called,
-            and `lower_case`.
+        options: `lower_case`, and what sentence-transformers gives the tokenizer in `loading` and in a `call`.
     """
     transformers.logging.set_verbosity_error()
     try:
@@ -84,8 +69,7 @@ def _write(folder: Path, target: Path, options: dict[str, Any]) -> None:
         raise ModelUnavailable(f"its processing_kwargs name {', '.join(sorted(unknown))}, which this service ignores.")
     _prove(made, tokenizer, call, most)
     text = config.get_text_config()
-    same = (folder / "tokenizer.json").is_file() and _content(folder / "tokenizer.json") == _content(made)
-    if not same:
+    if not (folder / "tokenizer.json").is_file() or _content(folder / "tokenizer.json") != _content(made):
         made.save(str(target / "tokenizer.json"))
     facts = {
         "hidden": next(n for key in ("hidden_size", "hidden_dim") if (n := getattr(text, key, None))),

@@ -1,33 +1,26 @@
-"""The torch backend (GPU, and CPU without OpenVINO), and all that only torch and transformers can do.
+"""The torch backend (GPU, and CPU without OpenVINO), and the modules that other backends convert. Only this and
+`torch_tracing` import torch, only they and `tokenizer_export` transformers."""
 
-With `torch_tracing` the only module that imports either: it also builds the modules that other backends convert.
-"""
-
-import contextlib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import (
-    MODEL_FOR_TEXT_ENCODING_MAPPING,
-    AutoConfig,
-    AutoModel,
-    AutoModelForTextEncoding,
-    CLIPModel,
-)
+from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, AutoConfig, AutoModel, AutoModelForTextEncoding, CLIPModel
 from transformers.utils import logging as transformers_logging
 
-from app.encoders.backends.contract import Graph, Inputs, RunOptions
+from app.encoders.backends.contract import Graph, Inputs, Runner, RunOptions
 from app.encoders.files import described
-from app.encoders.model_config import SKIP_PROMPT, Step
+from app.encoders.steps import SKIP_PROMPT, Step
 from app.errors import ModelUnavailable
 from app.types import Vector
 
+has_cuda = torch.cuda.is_available
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 
 
@@ -58,18 +51,8 @@ def _tried(graph: Graph, precision: str, device: str) -> "TorchRunner":
     return runner
 
 
-def has_cuda() -> bool:
-    return torch.cuda.is_available()
-
-
-class TorchRunner:
-    """A torch module as a `Runner`."""
-
+class TorchRunner(Runner):
     name = "torch"
-    fixed_shapes = False
-    streams = 1
-    profiles: tuple[bool, ...] = (False,)
-    note: str | None = None
 
     def __init__(self, module_: nn.Module, precision: str, device: str) -> None:
         self.precision = precision
@@ -79,26 +62,24 @@ class TorchRunner:
 
     def __call__(self, *inputs: NDArray[Any], exclusive: bool = False) -> Vector:
         with torch.inference_mode():
-            out: Tensor = self._module(*(self._tensor(array) for array in inputs))
+            tensors = [torch.from_numpy(array).to(self.device) for array in inputs]
+            out = self._module(*(one.to(self._dtype) if one.is_floating_point() else one for one in tensors))
         return np.ascontiguousarray(out.float().cpu().numpy())
 
     def warm(self, batches: Iterable[Inputs]) -> None:
         for inputs in batches:
             self(*inputs)
 
-    def _tensor(self, array: NDArray[Any]) -> Tensor:
-        tensor = torch.from_numpy(array).to(self.device)
-        return tensor.to(self._dtype) if tensor.is_floating_point() else tensor
-
 
 def module(graph: Graph, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """The whole computation of a graph, on the CPU.
-
-    Raises:
-        ModelUnavailable: transformers can't load it, or the files lack weights that it needs.
-    """
+    """The whole computation of a graph, on the CPU. Raises ModelUnavailable if transformers can't load it, or the files
+    lack weights that it needs."""
+    # Progress bars, and warnings to transformers' own developers.
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     try:
-        with _quiet():
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
             built = _text(graph, dtype) if graph.encoder == "text" else _clip(graph, dtype)
     except Exception as exc:
         raise ModelUnavailable(f"The model's files can't be loaded: {described(exc)}") from exc
@@ -122,13 +103,12 @@ class TextModule(nn.Module):
         self.transformer = transformer
         self.pooling = graph.pooling
         self.skips_prompt = SKIP_PROMPT in graph.steps
-        built: dict[bool, list[nn.Module]] = {True: [], False: []}
+        self.of_tokens, self.steps = nn.Sequential(), nn.Sequential()
         for step in graph.steps:
             if step != SKIP_PROMPT:
-                built[step.kind.startswith("Token")].append(_step(graph, step).to(dtype))
-        self.of_tokens, self.steps = nn.Sequential(*built[True]), nn.Sequential(*built[False])
+                (self.of_tokens if step.kind.startswith("Token") else self.steps).append(_step(graph, step).to(dtype))
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
         kept = attention_mask
         if self.skips_prompt:
             attention_mask, kept = attention_mask.clamp(max=1), (attention_mask == 1).to(attention_mask.dtype)
@@ -136,8 +116,7 @@ class TextModule(nn.Module):
         hidden = self.of_tokens(hidden)
         # Long sums lose too much in half precision.
         pooled = [pool(mode, hidden.float(), kept, attention_mask) for mode in self.pooling]
-        out: Tensor = self.steps(torch.cat(pooled, dim=-1).to(hidden.dtype))
-        return out
+        return self.steps(torch.cat(pooled, dim=-1).to(hidden.dtype))
 
 
 def pool(mode: str, hidden: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
@@ -182,15 +161,14 @@ class Dense(nn.Module):
         super().__init__()
         self.linear = nn.Linear(*step.features, bias=step.bias)
         self.activation = activation
-        self.has_residual = "Residual" in step.kind
-        same = step.features[0] == step.features[1]
-        self.residual = nn.Identity() if same else nn.Linear(*step.features, bias=False)
-        if not self.has_residual:
-            del self.residual
+        self.residual: nn.Module | None = None
+        if "Residual" in step.kind:
+            same = step.features[0] == step.features[1]
+            self.residual = nn.Identity() if same else nn.Linear(*step.features, bias=False)
 
-    def forward(self, vectors: Tensor) -> Tensor:
-        out: Tensor = self.activation(self.linear(vectors))
-        return out + self.residual(vectors) if self.has_residual else out
+    def forward(self, vectors: Tensor) -> Any:
+        out = self.activation(self.linear(vectors))
+        return out if self.residual is None else out + self.residual(vectors)
 
 
 class ClipEncoder(nn.Module):
@@ -198,21 +176,17 @@ class ClipEncoder(nn.Module):
 
     def __init__(self, encoder: nn.Module, projection: nn.Module) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.projection = projection
+        self.encoder, self.projection = encoder, projection
 
 
 class ClipText(ClipEncoder):
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        pooled = self.encoder(input_ids=input_ids, attention_mask=attention_mask).pooler_output
-        out: Tensor = self.projection(pooled)
-        return out
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
+        return self.projection(self.encoder(input_ids=input_ids, attention_mask=attention_mask).pooler_output)
 
 
 class ClipImage(ClipEncoder):
-    def forward(self, pixel_values: Tensor) -> Tensor:
-        out: Tensor = self.projection(self.encoder(pixel_values=pixel_values).pooler_output)
-        return out
+    def forward(self, pixel_values: Tensor) -> Any:
+        return self.projection(self.encoder(pixel_values=pixel_values).pooler_output)
 
 
 def _text(graph: Graph, dtype: torch.dtype) -> nn.Module:
@@ -268,8 +242,6 @@ def _step(graph: Graph, step: Step) -> nn.Module:
         built = Dense(step, getattr(nn, step.activation.rsplit(".", 1)[-1])())
     folder = Path(graph.directory, step.folder)
     if (folder / "model.safetensors").is_file():
-        from safetensors.torch import load_file
-
         state = load_file(folder / "model.safetensors")
     elif graph.allow_bin:
         state = torch.load(folder / "pytorch_model.bin", weights_only=True, map_location="cpu")
@@ -277,17 +249,3 @@ def _step(graph: Graph, step: Step) -> nn.Module:
         raise ValueError(f"{step.folder} has no model.safetensors")
     built.load_state_dict({key.removeprefix("norm."): value.float() for key, value in state.items()})
     return built
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Loading without progress bars and without transformers' warnings to its own developers."""
-    transformers_logging.disable_progress_bar()
-    level = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-            yield
-    finally:
-        transformers_logging.set_verbosity(level)

@@ -1,8 +1,5 @@
-"""Makes a torch module of transformers one that can be traced once for all shapes and all precisions.
-
-Tracing keeps what was done with the example. So decisions on shapes go, and what half precision would spoil becomes a
-table.
-"""
+"""Makes a torch module of transformers one that can be traced once for all shapes and all precisions. Tracing keeps
+what was done with the example: decisions on shapes go, what half precision would spoil becomes a table."""
 
 import contextlib
 from collections.abc import Iterator
@@ -35,10 +32,8 @@ def traceable(module: nn.Module, max_tokens: int) -> Iterator[None]:
 
 
 def whole_mask(**options: Any) -> Tensor:
-    """transformers' own mask, always made, and with no row empty: a softmax over nothing is not a number.
-
-    Rows of padding may be: in a local window there is nothing but padding.
-    """
+    """transformers' own mask, always made, and with no row empty: a softmax over nothing is not a number. Rows of
+    padding may be: in a local window there is nothing but padding."""
     never = {"use_vmap": False, "allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
     mask: Tensor = sdpa_mask(**(options | never))
     if options["mask_function"] is bidirectional_mask_function:

@@ -1,7 +1,4 @@
-"""Reads the orientation from an EXIF block. Nothing else of EXIF is read, neither here nor by Pillow.
-
-XMP's copy of the tag is ignored, as in browsers.
-"""
+"""Reads the orientation from an EXIF block, and nothing else; XMP's copy of the tag is ignored, as in browsers."""
 
 import struct
 

@@ -1,7 +1,4 @@
-"""Detects the image format by content, reads WebP sizes, and defines the types shared by all formats.
-
-A declared media type is never trusted.
-"""
+"""Detects the image format by content, never by a declared type, reads WebP sizes, and has what all formats share."""
 
 import struct
 from dataclasses import dataclass
@@ -32,11 +29,8 @@ class ImageHeader:
 
 @dataclass(frozen=True, slots=True)
 class Essence:
-    """An image file stripped to what its pixels need.
-
-    Pillow parses metadata in Python, and the sender controls the time and memory that this takes (compressed text and
-    colour profiles, EXIF tables, comment chains, frame lists). So Pillow never gets any metadata.
-    """
+    """An image file stripped to what its pixels need. Pillow never gets any metadata: it parses them in Python, and the
+    sender controls the time and memory that this takes (compressed texts and profiles, EXIF tables, comment chains)."""
 
     body: bytes
     orientation: int = 1

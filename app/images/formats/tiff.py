@@ -1,7 +1,5 @@
-"""Parses the first directory of a TIFF file (TIFF 6.0): reads size and orientation, and drops all other directories.
-
-Pillow gets the file with a directory that only has the tags that the pixels need.
-"""
+"""Parses the first directory of a TIFF file (TIFF 6.0): reads size and orientation. Pillow gets the file with that
+directory alone, and of it only the tags that the pixels need."""
 
 import struct
 from collections.abc import Iterator

@@ -10,11 +10,12 @@ import httpx
 import pytest
 
 from app.api.route import Route
-from app.api.routes import ROUTES, SERVE_ROUTES
+from app.api.routes import ROUTES
 from app.auth import api_keys
 from loadtests.pictures import b64, file_of, fresh_seed, picture
 from loadtests.running import ROOT, RunningService, listening, wait_for
 from tests.support import outside
+from tests.support.keys import SERVE_ROUTES
 from tests.support.locked import SCOPES, Locked, bearer
 
 SECURITY = Path(__file__).parents[3] / "SECURITY.md"

@@ -9,11 +9,11 @@ import pytest
 from starlette.types import Message
 
 from app.api.route import Route
-from app.api.routes import PNG, ROUTES, SERVE_ROUTES
+from app.api.routes import PNG, ROUTES
 from app.config.args import AccessArgs
 from app.config.settings import AppArgs
 from tests.support.calling import Service, error_of
-from tests.support.keys import ALL, EXPIRED, LINES, ONE, OTHER, SCOPES, UNKNOWN, bearer, guard_of
+from tests.support.keys import ALL, EXPIRED, LINES, ONE, OTHER, SCOPES, SERVE_ROUTES, UNKNOWN, bearer, guard_of
 from tests.support.service_fakes import FakeEncoder
 
 SECURITY = Path(__file__).parents[3] / "SECURITY.md"

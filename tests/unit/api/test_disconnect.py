@@ -13,6 +13,7 @@ from app.api.middleware.disconnect import Disconnect
 from app.api.middleware.request import RequestMiddleware
 from app.api.middleware.request_body import Body
 from tests.support.aio import turns, until
+from tests.support.calling import NO_METRICS
 
 BODY = (b"content-length", b"4")
 
@@ -72,7 +73,7 @@ class Works:
 
 
 def begun(works: Works, scope: Scope, client: Client) -> asyncio.Task[None]:
-    app = RequestMiddleware(works, "r", names_answers=False)
+    app = RequestMiddleware(works, "r", NO_METRICS, names_answers=False)
     return asyncio.get_running_loop().create_task(app(scope, client.receive, client.send))
 
 

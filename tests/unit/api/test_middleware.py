@@ -8,6 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.middleware.request import RequestMiddleware
 from app.errors import InvalidRequest
+from tests.support.calling import NO_METRICS
 
 
 def scope_of(kind: str = "http", *headers: tuple[bytes, bytes]) -> Scope:
@@ -29,7 +30,7 @@ async def test_an_answer_that_has_begun_is_not_begun_again(fault: Exception) -> 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    app = RequestMiddleware(fails_half_way, "r", names_answers=True)
+    app = RequestMiddleware(fails_half_way, "r", NO_METRICS, names_answers=True)
     with pytest.raises(type(fault)) as raised:  # the server closes the connection, so the client knows
         await app(scope_of("http", (b"x-request-id", b"7")), receive, send)
     assert raised.value is fault
@@ -48,7 +49,7 @@ async def test_a_cancelled_request_stays_cancelled() -> None:
         sent.append(message)
 
     with pytest.raises(asyncio.CancelledError):
-        await RequestMiddleware(cancelled, "r", names_answers=True)(scope_of(), receive, send)
+        await RequestMiddleware(cancelled, "r", NO_METRICS, names_answers=True)(scope_of(), receive, send)
     assert sent == []
 
 
@@ -62,6 +63,6 @@ async def test_what_is_not_http_passes_untouched() -> None:
         raise AssertionError
 
     scope = {"type": "lifespan"}
-    await RequestMiddleware(inner, "r", names_answers=True)(scope, receive, send)
+    await RequestMiddleware(inner, "r", NO_METRICS, names_answers=True)(scope, receive, send)
     assert seen == [(scope, receive, send)]
     assert scope == {"type": "lifespan"}

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from app.api.routes import ROUTES
-from app.api.wire.error_formats import statuses_of
+from app.api.wire.json_response import statuses_of
 from app.config.args import Limits
 from app.errors import PayloadTooLarge
 from tests.support.calling import Service

@@ -8,6 +8,7 @@ from app.api.middleware.request import RequestMiddleware
 from app.api.middleware.request_body import Body
 from app.errors import Unauthorized
 from tests.support.aio import run
+from tests.support.calling import NO_METRICS
 
 MIB = 2**20
 
@@ -48,7 +49,7 @@ def head(*headers: tuple[bytes, bytes]) -> Scope:
 
 def refuse(client: Client, *headers: tuple[bytes, bytes]) -> list[str]:
     async def main() -> None:
-        app = RequestMiddleware(refuses, "r", names_answers=True)
+        app = RequestMiddleware(refuses, "r", NO_METRICS, names_answers=True)
         await app(head(*headers), client.receive, client.send)
 
     run(main())
@@ -89,7 +90,7 @@ async def test_a_body_that_was_read_is_not_waited_for() -> None:
 
     async def main() -> list[str]:
         client = Client(2)
-        app = RequestMiddleware(reads, "r", names_answers=True)
+        app = RequestMiddleware(reads, "r", NO_METRICS, names_answers=True)
         await app(head((b"content-length", b"2097152")), client.receive, client.send)
         assert (b"connection", b"close") not in client.headers
         return client.events
@@ -107,6 +108,6 @@ async def test_a_body_that_stalls_while_it_is_read_is_refused(monkeypatch: pytes
     client = Client(2, ends=False)
     monkeypatch.setattr(request_body.Body.drain, "__defaults__", (request_body.MAX_BYTES, 0.01))
     scope = {"type": "http", "method": "POST", "path": "/x", "headers": [(b"transfer-encoding", b"chunked")]}
-    await RequestMiddleware(reads, "here", names_answers=False)(scope, client.receive, client.send)
+    await RequestMiddleware(reads, "here", NO_METRICS, names_answers=False)(scope, client.receive, client.send)
     assert client.events == ["part", "part", "status 400", "more", "end"]
     assert (b"connection", b"close") in client.headers

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cache.expiry import Mortal
-from app.cache.lru import ENTRY_OVERHEAD, LruTtlCache
+from app.cache.lru import ENTRY_OVERHEAD, Entry, LruTtlCache
 from loadtests.cache_walk import keys_of
 from tests.support.aio import Clock
 
@@ -20,7 +19,7 @@ LARGE = 10**9
 
 def in_memory(*keys: bytes) -> int:
     names = set(keys)
-    return sum(issubclass(type(o), Mortal) and o.key in names for o in gc.get_objects())
+    return sum(issubclass(type(o), Entry) and o.key in names for o in gc.get_objects())
 
 
 def test_least_recently_used_goes_first() -> None:

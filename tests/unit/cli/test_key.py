@@ -27,13 +27,13 @@ def test_the_key_that_is_printed_is_the_one_of_the_line(
     secret, text = shown(capsys)
     assert secret not in text
     ring = parse([text], NOW)
-    key = ring.find(secret.encode(), 0)
+    key = ring.admit(secret.encode(), "embed", 0)
     assert (key.tenant, sorted(key.scopes)) == ("acme", ["admin", "embed"])
     assert key.expires == NOW + 30 * 24 * 60 * 60
     assert [ring.live(key.expires + s) for s in (-1, 0)] == [1, 0]
     assert main(["key", "--tenant", "acme"]) == 0
     secret, text = shown(capsys)
-    assert parse([text], NOW).find(secret.encode(), 0).expires is None
+    assert parse([text], NOW).admit(secret.encode(), "embed", 0).expires is None
 
 
 @pytest.mark.parametrize(

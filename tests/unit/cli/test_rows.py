@@ -91,7 +91,7 @@ def test_location_of_a_row_in_messages(tmp_path: Path, stdin: Any) -> None:
         assert str(found) == "standard input, line 5: `texts.1` has 80,000 bytes."
         other = PayloadTooLarge("words", "texts")
         assert rows.with_location(other, pieces[0]) is other
-    assert rows.total == 4
+    assert rows.source.rows == 4
     (tmp_path / "a.txt").write_text("one\n")
     with open_rows(str(tmp_path / "a.txt"), "text", None) as rows:
         assert rows.location(str(tmp_path / "a.txt"), 1) == f"{tmp_path / 'a.txt'}, line 1"

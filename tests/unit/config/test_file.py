@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from app.config.file import read_args
 from app.config.settings import AppArgs
 
 ROOT = Path(__file__).parents[3]
@@ -16,7 +15,7 @@ def config(tmp_path: Path) -> Path:
 
 def test_the_args_of_the_one_application(config: Path) -> None:
     config.write_text("applications:\n  - name: x\n    args:\n      text_models: [a/b]\n      cache: {ttl_ms: 5}\n")
-    args = read_args(config)
+    args = AppArgs.from_file(config)
     assert (args.text_models[0].id, args.cache.ttl_ms, args.cache.max_size) == ("a/b", 5, 10_000)
 
 
@@ -25,7 +24,7 @@ def test_the_args_of_the_one_application(config: Path) -> None:
 )
 def test_no_args_are_the_defaults(config: Path, text: str) -> None:
     config.write_text(text)
-    assert read_args(config) == AppArgs()
+    assert AppArgs.from_file(config) == AppArgs()
 
 
 @pytest.mark.parametrize(
@@ -34,19 +33,19 @@ def test_no_args_are_the_defaults(config: Path, text: str) -> None:
 def test_what_is_no_serve_config_is_named(config: Path, text: str) -> None:
     config.write_text(text)
     with pytest.raises(ValueError, match=f"^{re.escape(str(config))} is not a Serve config file"):
-        read_args(config)
+        AppArgs.from_file(config)
 
 
 def test_broken_yaml_is_named_with_its_place(config: Path) -> None:
     config.write_text("applications: [\n")
     with pytest.raises(ValueError, match=rf"^{re.escape(str(config))} is not valid YAML: (.|\n)*line 2"):
-        read_args(config)
+        AppArgs.from_file(config)
 
 
 def test_unknown_and_wrong_args_are_named(config: Path) -> None:
     config.write_text("applications: [{args: {cache: {ttl: 5}, limits: {texts: none}}}]")
     with pytest.raises(ValueError, match=f"^{re.escape(str(config))}: 2 validation errors") as error:
-        read_args(config)
+        AppArgs.from_file(config)
     assert "cache.ttl\n" in str(error.value)
     assert "limits.texts\n" in str(error.value)
 
@@ -54,13 +53,13 @@ def test_unknown_and_wrong_args_are_named(config: Path) -> None:
 def test_yaml_makes_no_objects(config: Path) -> None:
     config.write_text("applications: !!python/object/apply:os.getcwd []")
     with pytest.raises(ValueError, match="is not valid YAML"):
-        read_args(config)
+        AppArgs.from_file(config)
 
 
 def test_a_missing_file_is_an_os_error(config: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        read_args(config)
+        AppArgs.from_file(config)
 
 
 def test_the_file_we_ship_is_valid() -> None:
-    assert read_args(ROOT / "serve_config.yaml").text_models == AppArgs().text_models
+    assert AppArgs.from_file(ROOT / "serve_config.yaml").text_models == AppArgs().text_models

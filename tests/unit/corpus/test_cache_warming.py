@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from app.corpus import cache_warming
-from app.corpus.cache_warming import Warmed, service_at, warm_cache
+from app.corpus.cache_warming import service_at, warm_cache
 from app.corpus.run import CorpusOptions, embed_corpus, in_process
 from app.errors import InvalidRequest, ServiceError, SpaceMismatch, Unavailable
 from loadtests.pictures import encode, noise
@@ -68,7 +68,7 @@ def test_most_frequent_first_and_nothing_is_embedded(
 ) -> None:
     monkeypatch.setattr(cache_warming, "BATCH", 2)
     service = FakeService()
-    assert warm_cache(out, unit, service) == Warmed(texts=15, room=100, stored=15)
+    assert warm_cache(out, unit, service) == {"texts": 15, "room": 100, "stored": 15}
     assert unit.seen == []
     pairs = [sorted(ORDER[i : i + 2]) for i in range(0, len(ORDER), 2)]
     assert [sorted(body["texts"]) for body in service.bodies] == pairs
@@ -90,7 +90,7 @@ def test_most_frequent_first_and_nothing_is_embedded(
     ],
 )
 def test_no_more_than_there_is_room_for(service: FakeService, room: int, out: str, unit: CountingModel) -> None:
-    assert warm_cache(out, unit, service) == Warmed(15, room, room)
+    assert warm_cache(out, unit, service) == {"texts": 15, "room": room, "stored": room}
     assert sorted(service.texts) == sorted(ORDER[:room])
 
 

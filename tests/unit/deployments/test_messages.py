@@ -1,4 +1,4 @@
-"""What travels between versions: `deployments.messages` and `deployments.call_codec`."""
+"""What travels between versions."""
 
 import pickle
 from typing import Any
@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from app.errors import InternalError, InvalidItem, ModelUnavailable, Unavailable
 from app.types import Prompted, TextInput, TokenIds
-from deployments.call_codec import pack_call, pack_reply, unpack_call, unpack_reply
-from deployments.messages import VERSION, EncodeReply, EncoderStatus
+from deployments.messages import VERSION, EncodeReply, EncoderStatus, pack_call, pack_reply, unpack_call, unpack_reply
 
 REPLY = EncodeReply(
     packed=bytes(range(256)) * 12,
@@ -21,7 +20,6 @@ REPLY = EncodeReply(
     prepare_ms=0.25,
     queue_ms=1.5,
     inference_ms=2.0,
-    took_ms=3.75,
     batches=2,
 )
 STATUS = EncoderStatus("r1", None, "no weights", items=3, batches=2)
@@ -97,7 +95,7 @@ def test_a_reply_comes_whole_and_its_errors_by_their_codes() -> None:
 
 
 def test_an_error_that_is_not_of_the_service_is_told_by_a_constant_text() -> None:
-    reply = EncodeReply(b"", {0: RuntimeError("/a/path")}, "f", "r", 0, 0, 0, 0, 1)  # type: ignore[dict-item]
+    reply = EncodeReply(b"", {0: RuntimeError("/a/path")}, "f", "r", 0, 0, 0, 1)  # type: ignore[dict-item]
     [error] = unpack_reply(*pack_reply(reply)).errors.values()
     assert (type(error), error.message) == (InternalError, "A deployment failed unexpectedly.")
 

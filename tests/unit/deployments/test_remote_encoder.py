@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from app.cache.entry import pack
-from app.config.args import Limits, RetryArgs
+from app.config.args import Autoscaling, Limits, ModelArgs, RetryArgs
 from app.dispatch.retry import RetryBudget
 from tests.support.aio import Clock, turns, until
 
@@ -28,7 +28,7 @@ LOST, HANGS = "lost", "hangs"
 
 def reply(count: int) -> EncodeReply:
     packed = pack(np.ones((count, 2), np.float32), [1] * count, [False] * count)
-    return EncodeReply(packed, {}, "f", "r1", 0.0, 0.0, 100.0, 100.0, 1)
+    return EncodeReply(packed, {}, "f", "r1", 0.0, 0.0, 100.0, 1)
 
 
 class Handle:
@@ -77,7 +77,8 @@ class Alone:
 
 def encoder_of(handle: Any, batch_size: int = 1, max_replicas: int = 1, **limits: float) -> RemoteEncoder:
     args = Limits.model_validate(limits)
-    encoder = RemoteEncoder("m", ("text",), handle, args, RetryBudget(RetryArgs()), batch_size, max_replicas)
+    model = ModelArgs(id="m", batch_size=batch_size, autoscaling=Autoscaling(max_replicas=max_replicas))
+    encoder = RemoteEncoder(model, ("text",), handle, args, RetryBudget(RetryArgs()))
     encoder._texts.admission.clock = handle.clock  # noqa: SLF001 - its clocks are no arguments of the encoder
     for retrier in encoder._retriers:  # noqa: SLF001
         retrier.clock = handle.clock

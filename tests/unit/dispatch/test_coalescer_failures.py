@@ -6,7 +6,7 @@ import pytest
 
 from app.dispatch.admission import AdmissionControl
 from app.dispatch.coalescer import Coalescer
-from app.dispatch.pending import Pending
+from app.dispatch.request_queue import Pending
 from tests.support.aio import Clock, turns
 from tests.support.coalescing import LARGE, Line, admission, submit
 
@@ -101,10 +101,10 @@ async def test_a_call_without_waiters_ends_and_the_next_begins() -> None:
     coalescer.trim()
     await turns()
     # One of the first call is still wanted.
-    assert (coalescer.calls, len(coalescer), account.waiting) == (1, 1, 3)
+    assert (len(coalescer._calls), len(coalescer), account.waiting) == (1, 1, 3)  # noqa: SLF001
     first[1].cancel()
     coalescer.trim()
     await turns()
-    assert (line.calls, coalescer.calls, account.waiting) == ([[1, 2], [4]], 1, 1)
+    assert (line.calls, len(coalescer._calls), account.waiting) == ([[1, 2], [4]], 1, 1)  # noqa: SLF001
     await line.answer(1)
     assert (await waiting[1], account.waiting, len(asyncio.all_tasks())) == (8, 0, tasks)

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.dispatch.pending import Pending
-from app.dispatch.request_queue import TURN, Request, RequestQueue
+from app.dispatch.request_queue import TURN, Pending, Request, RequestQueue
 
 Queue = RequestQueue[int, int]
 

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 import pytest
 
 from app.config.args import RetryArgs
-from app.dispatch.pending import Pending
+from app.dispatch.request_queue import Pending
 from app.dispatch.retry import ReplicaLost, Retrier, RetryBudget
 from app.errors import DeadlineExceeded, InvalidItem, RequestRejected, Unavailable
 from tests.support.aio import Clock, turns

@@ -1,12 +1,12 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from app.encoders.backends import proof
 from app.encoders.backends.contract import EncoderType, Graph
-from app.encoders.backends.proof import Proof
 from app.types import Vector
 
 ROWS = np.eye(3, 4, dtype=np.float32)
@@ -16,6 +16,13 @@ def graph(folder: Path, max_tokens: int, encoder: EncoderType = "text", **config
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps({"vocab_size": 50, "pad_token_id": 1} | config))
     return Graph(str(folder), str(folder), "0", encoder, 4, max_tokens=max_tokens, image_size=(8, 8))
+
+
+def compared(precision: str, *made: tuple[Vector, int]) -> dict[str, Any]:
+    """Rows that a model made of texts of these lengths, against `ROWS`."""
+    outputs = iter(rows for rows, _ in made)
+    inputs = [(np.zeros((3, length), np.int32),) for _, length in made]
+    return proof.compare(precision, lambda _: next(outputs), inputs, [ROWS] * len(made))
 
 
 @pytest.mark.parametrize(
@@ -35,24 +42,20 @@ def test_rows_must_agree_in_direction_and_length_and_be_finite(
     wrong: bool,
     cosine: float,
 ) -> None:
-    found = Proof(0.9999)
-    found.add(made.astype(np.float32), ROWS, 64)
-    assert (found.wrong, found.lengths) == (wrong, [64] if wrong else [])
-    assert found.cosine == pytest.approx(cosine, abs=1e-5)
+    found = compared("f32", (made.astype(np.float32), 64))
+    assert (found["wrong"] is not None) is wrong
+    assert wrong is False or found["wrong"].endswith(" at 64 tokens")
+    assert found["cosine"] == pytest.approx(cosine, abs=1e-5)
 
 
 def test_one_wrong_length_is_not_forgotten_and_is_named_once() -> None:
-    found = Proof(0.999)
-    for rows, length in ((ROWS, 8), (-ROWS, 32), (-ROWS, 32), (ROWS, 64), (-ROWS, 128)):
-        found.add(rows, ROWS, length)
-    assert str(found) == "cosine -1.0000 instead of 0.999, norms off by 0.0% at 32, 128 tokens"
+    found = compared("bf16", (ROWS, 8), (-ROWS, 32), (-ROWS, 32), (ROWS, 64), (-ROWS, 128))
+    assert found["wrong"] == "cosine -1.0000 instead of 0.999, norms off by 0.0% at 32, 128 tokens"
 
 
 def test_wrong_pictures_have_no_length() -> None:
-    found = Proof(0.999)
-    found.add(-ROWS, ROWS, 0)
-    assert found.wrong
-    assert str(found) == "cosine -1.0000 instead of 0.999, norms off by 0.0%"
+    found = proof.compare("bf16", lambda _: -ROWS, [(np.zeros((3, 3, 8, 8), np.float32),)], [ROWS])
+    assert found["wrong"] == "cosine -1.0000 instead of 0.999, norms off by 0.0%"
 
 
 @pytest.mark.parametrize(("most", "longest"), [(8192, 1024), (256, 256), (100, 64), (8, 8)])

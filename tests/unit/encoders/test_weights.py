@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from app.config.model_names import SHORT_NAMES
-from app.encoders import catalog, hub
+from app.encoders import hub, weights
 from app.encoders.weights import pull, resolve
 from app.errors import ModelUnavailable
 
@@ -49,7 +49,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sha = write_model(folder / "model", b"packaged")
     (folder / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(str(folder.parent))
-    monkeypatch.setitem(catalog.PACKAGED, MINILM, ("shipped_model", "model", sha))
+    monkeypatch.setitem(weights.PACKAGED, MINILM, ("shipped_model", sha))
     yield folder / "model"
     sys.modules.pop("shipped_model", None)
 
@@ -119,7 +119,7 @@ def test_the_conversion_revision_stands_in_for_a_main_branch_without_safetensors
     with pytest.raises(ModelUnavailable, match=r"a snapshot without model\.safetensors"):
         resolve(id_, offline=True)
     assert resolve(id_, offline=True, allow_bin_weights=True).sha256 == hashlib.sha256(b"pickle").hexdigest()
-    commit = write_snapshot(empty_hub_cache, id_, b"converted", ref=catalog.CONVERSIONS[id_])
+    commit = write_snapshot(empty_hub_cache, id_, b"converted", ref=hub.CONVERSIONS[id_])
     assert resolve(id_, offline=True).revision == commit
     assert resolve(id_, offline=True, allow_bin_weights=True).revision == commit
 
@@ -187,7 +187,7 @@ def test_a_download_takes_the_conversion_where_main_has_no_safetensors(
     empty_hub_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id_ = "openai/clip-vit-base-patch32"
-    files = {None: ["config.json", "pytorch_model.bin"], catalog.CONVERSIONS[id_]: ["config.json", "model.safetensors"]}
+    files = {None: ["config.json", "pytorch_model.bin"], hub.CONVERSIONS[id_]: ["config.json", "model.safetensors"]}
 
     def model_info(self: object, repo: str, *, revision: str | None, timeout: float) -> SimpleNamespace:
         return SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in files[revision]])
@@ -204,7 +204,7 @@ def test_a_download_takes_the_conversion_where_main_has_no_safetensors(
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", model_info)
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     found = resolve("clip-vit-base-patch32")
-    assert (found.source, fetched) == ("hub", [catalog.CONVERSIONS[id_]])
+    assert (found.source, fetched) == ("hub", [hub.CONVERSIONS[id_]])
     files[None].append("model.safetensors")
     fetched.clear()
     pull(id_)
@@ -212,6 +212,6 @@ def test_a_download_takes_the_conversion_where_main_has_no_safetensors(
 
 
 def test_a_missing_bundled_model_is_named(empty_hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(catalog.BUNDLED, "shapes-clip", "not-there")
+    monkeypatch.setattr(weights, "BUNDLED", {"not-there"})
     with pytest.raises(ModelUnavailable, match="missing from the installation"):
-        resolve("shapes-clip", offline=True)
+        resolve("not-there", offline=True)

@@ -1,23 +1,18 @@
-import json
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from app.encoders.preprocessor_config import read_preprocessing
 from app.errors import ModelUnavailable
 from app.images.preprocessing import Preprocessing
+from app.types import Vector
 
 
-def read(tmp_path: Path, said: dict[str, Any], file: str = "preprocessor_config.json") -> Preprocessing:
-    (tmp_path / file).write_text(json.dumps(said))
-    return read_preprocessing(tmp_path)
+def pixels_of(preprocessing: Preprocessing, image: Image.Image) -> Vector:
+    return preprocessing.normalize(preprocessing.fit(image))
 
 
-def test_what_is_not_said_is_as_in_clip(tmp_path: Path) -> None:
-    pixels = read_preprocessing(tmp_path)(Image.new("RGB", (300, 400), (255, 0, 128)))
+def test_what_is_not_said_is_as_in_clip() -> None:
+    pixels = pixels_of(Preprocessing.read(None), Image.new("RGB", (300, 400), (255, 0, 128)))
     assert pixels.shape == (3, 224, 224)
     assert str(pixels.dtype) == "float32"
     red, green, blue = pixels[:, 100, 100]
@@ -26,26 +21,28 @@ def test_what_is_not_said_is_as_in_clip(tmp_path: Path) -> None:
     assert blue == pytest.approx((128 / 255 - 0.40821073) / 0.27577711)
 
 
-def test_newer_files_keep_it_beside_the_tokenizer(tmp_path: Path) -> None:
+def test_newer_files_keep_it_beside_the_tokenizer() -> None:
     said = {"image_processor": {"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}}}
-    assert read(tmp_path, said, "processor_config.json").output_size == (64, 64)
+    assert Preprocessing.read(None, said).output_size == (64, 64)
 
 
-def test_steps_can_be_switched_off(tmp_path: Path) -> None:
-    preprocessing = read(tmp_path, {"do_center_crop": False, "do_normalize": False, "size": {"height": 2, "width": 3}})
-    pixels = preprocessing(Image.new("RGB", (9, 9), (51, 102, 255)))
+def test_steps_can_be_switched_off() -> None:
+    preprocessing = Preprocessing.read(
+        {"do_center_crop": False, "do_normalize": False, "size": {"height": 2, "width": 3}}
+    )
+    pixels = pixels_of(preprocessing, Image.new("RGB", (9, 9), (51, 102, 255)))
     assert pixels.shape == (3, 2, 3)
     np.testing.assert_allclose(pixels[:, 0, 0], [0.2, 0.4, 1.0], rtol=1e-6)
 
 
-def test_an_open_size_is_refused(tmp_path: Path) -> None:
+def test_an_open_size_is_refused() -> None:
     with pytest.raises(ModelUnavailable, match="leaves the size"):
-        _ = read(tmp_path, {"do_center_crop": False}).output_size
+        _ = Preprocessing.read({"do_center_crop": False}).output_size
 
 
 @pytest.mark.parametrize("size", [(3, 900), (900, 3), (2, 100_000), (100_000, 2)])
-def test_extreme_proportions_cost_no_memory_and_one_level_at_most(tmp_path: Path, size: tuple[int, int]) -> None:
-    preprocessing = read(tmp_path, {"size": 16, "crop_size": 16, "do_normalize": False, "do_rescale": False})
+def test_extreme_proportions_cost_no_memory_and_one_level_at_most(size: tuple[int, int]) -> None:
+    preprocessing = Preprocessing.read({"size": 16, "crop_size": 16, "do_normalize": False, "do_rescale": False})
     rng = np.random.default_rng(1)
     image = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), np.uint8))
     short = min(size)
@@ -53,8 +50,8 @@ def test_extreme_proportions_cost_no_memory_and_one_level_at_most(tmp_path: Path
     whole = image.resize((width, height), Image.Resampling.BICUBIC)
     left, top = (width - 16) // 2, (height - 16) // 2
     expected = np.asarray(whole.crop((left, top, left + 16, top + 16)), np.float32)
-    assert np.abs(preprocessing(image).transpose(1, 2, 0) - expected).max() <= 1
+    assert np.abs(pixels_of(preprocessing, image).transpose(1, 2, 0) - expected).max() <= 1
 
 
-def test_a_line_of_pixels_is_not_scaled_to_gigabytes(tmp_path: Path) -> None:
-    assert read_preprocessing(tmp_path)(Image.new("RGB", (1, 10_000_000))).shape == (3, 224, 224)
+def test_a_line_of_pixels_is_not_scaled_to_gigabytes() -> None:
+    assert pixels_of(Preprocessing.read(None), Image.new("RGB", (1, 10_000_000))).shape == (3, 224, 224)

@@ -2,12 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
-from app.telemetry import cluster_client
-from app.telemetry.cluster_client import MetricsClient
-from app.telemetry.cluster_metrics import ClusterReading, MetricsReport, SharedMetrics
+from app.telemetry import cluster_metrics
+from app.telemetry.cluster_metrics import ClusterReading, MetricsClient, MetricsReport, SharedMetrics
 from app.telemetry.metrics import REQUESTS
 from app.telemetry.registry import Registry
 from tests.support.aio import turns, until
@@ -24,6 +24,9 @@ class Wire:
     loses: Exception | None = None
     hangs: bool = False
     reports: list[MetricsReport] = field(default_factory=list)
+
+    async def call(self, method: str, *args: Any) -> Any:
+        return await getattr(self, method)(*args)
 
     async def report(self, report: MetricsReport) -> None:
         await self._meet()
@@ -45,13 +48,13 @@ class Wire:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_client, "RETRY_S", 0.0)
+    monkeypatch.setattr(cluster_metrics, "RETRY_S", 0.0)
 
 
 def client_of(wire: Wire, requests: int, **options: float) -> MetricsClient:
     registry = Registry()
     registry.count(REQUESTS, *LABELS, by=requests)
-    return MetricsClient(wire, registry, **options)  # type: ignore[arg-type]
+    return MetricsClient(wire.call, registry, **options)  # type: ignore[arg-type]
 
 
 def requests_in(reading: ClusterReading) -> float:

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from app.config.args import Limits
 from app.errors import InvalidRequest
 from app.schemas.similarity import MatrixOptions
-from app.vectors.binary_body import matrix, parse_shape
-from app.vectors.ranking import rank_matrix
+from app.vectors.binary_body import matrix, parse_shape, rank_matrix
 
 ROWS = np.array([[1, 0], [0, 1], [3, 4]], np.float32)
 

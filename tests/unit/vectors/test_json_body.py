@@ -1,18 +1,26 @@
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from app.config.args import Limits
 from app.errors import InvalidRequest
-from app.vectors.json_body import SimilarityQuery, parse
+from app.schemas.similarity import SpacedOptions
+from app.types import Vector
+from app.vectors.json_body import parse
 
 
-def asked(limits: Limits | None = None, **fields: Any) -> SimilarityQuery:
+class Query(NamedTuple):
+    query: Vector
+    candidates: Vector
+    options: SpacedOptions
+
+
+def asked(limits: Limits | None = None, **fields: Any) -> Query:
     body: dict[str, Any] = {"query": [1, 0], "candidates": [[1, 2], [3, 4]]}
     body |= fields
-    return parse(json.dumps(body).encode(), limits or Limits())
+    return Query(*parse(json.dumps(body).encode(), limits or Limits()))
 
 
 def complaint(**fields: Any) -> tuple[str, str | None]:

@@ -1,8 +1,6 @@
-"""`POST /embed/image`: JSON, or a multipart upload with the files in `images`."""
+"""`POST /embed/text` and `/embed/image`: JSON, or for images a multipart upload with the files in `images`."""
 
-import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import cast, get_args
 
 from starlette.datastructures import FormData, UploadFile
@@ -12,12 +10,12 @@ from starlette.responses import Response
 
 from app.api.backend import Backend
 from app.api.wire import bodies
-from app.api.wire.embeddings import VectorFormat, embeddings_response, record_times
+from app.api.wire.embeddings import VectorFormat, embeddings_response
 from app.api.wire.negotiation import negotiate
 from app.config.args import Limits
 from app.errors import InvalidRequest, PayloadTooLarge
-from app.schemas.embeddings import ImageRequest
-from app.types import OutputType
+from app.schemas.embeddings import ImageRequest, TextRequest
+from app.types import OutputType, ReadOptions
 
 FILES = "images"
 OPTIONS = ("model", "normalize", "outputType")
@@ -25,26 +23,28 @@ MAX_FIELDS = 8
 SPELLINGS = {"true": True, "1": True, "false": False, "0": False}
 
 
-@dataclass(frozen=True, slots=True)
-class ImageInputs:
-    images: list[object]
-    model: str | None
-    form: VectorFormat
+# Images, the model's name and the format of the vectors.
+ImageInputs = tuple[list[object], str | None, VectorFormat]
 
 
-async def embed_image(request: Request) -> Response:
-    started = time.perf_counter()
-    backend: Backend = request.app.state.backend
+async def embed_text(request: Request, backend: Backend) -> Response:
+    media = negotiate(request)
+    body = bodies.parse(await bodies.read_json(request, backend.args.limits.text_body), TextRequest)
+    reading = ReadOptions(body.prompt_name, body.input_type)
+    result = await backend.service.embed_texts(body.texts, body.model, reading=reading)
+    return embeddings_response(request, result, VectorFormat(body.normalize, body.output_type), media)
+
+
+async def embed_image(request: Request, backend: Backend) -> Response:
     limits = backend.args.limits
     media = negotiate(request)
     if bodies.content_type(request) == "multipart/form-data":
-        inputs = await _upload(request, limits)
+        images, model, form = await _upload(request, limits)
     else:
         body = bodies.parse(await bodies.read_json(request, limits.image_body, "or multipart/form-data"), ImageRequest)
-        inputs = ImageInputs(body.images, body.model, VectorFormat(body.normalize, body.output_type))
-    result = await backend.service.embed_images(inputs.images, inputs.model)
-    record_times(request, result)
-    return embeddings_response(result, inputs.form, media, started=started)
+        images, model, form = body.images, body.model, VectorFormat(body.normalize, body.output_type)
+    result = await backend.service.embed_images(images, model)
+    return embeddings_response(request, result, form, media)
 
 
 async def _upload(request: Request, limits: Limits) -> ImageInputs:
@@ -67,10 +67,10 @@ async def _upload(request: Request, limits: Limits) -> ImageInputs:
         await form.close()
 
 
-async def _read_form(form: FormData, limits: Limits) -> ImageInputs:
+async def _read_form(upload: FormData, limits: Limits) -> ImageInputs:
     images: list[object] = []
     options: dict[str, str] = {}
-    for name, value in form.multi_items():
+    for name, value in upload.multi_items():
         if isinstance(value, UploadFile):
             if name != FILES:
                 raise InvalidRequest(f"Send files in the field `{FILES}`, not `{name}`.", name)
@@ -89,19 +89,10 @@ async def _read_form(form: FormData, limits: Limits) -> ImageInputs:
             )
     if not images:
         raise InvalidRequest(f"`{FILES}` is missing: send at least one file in this field.", FILES)
-    vector_format = VectorFormat(
-        _boolean(options.get("normalize", "true")), _output(options.get("outputType", "float32"))
-    )
-    return ImageInputs(images, options.get("model"), vector_format)
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() not in SPELLINGS:
-        raise InvalidRequest(f"`normalize` must be true or false, not {text[:40]!r}.", "normalize")
-    return SPELLINGS[text.lower()]
-
-
-def _output(text: str) -> OutputType:
-    if text not in get_args(OutputType):
+    normalize, output = options.get("normalize", "true"), options.get("outputType", "float32")
+    if normalize.lower() not in SPELLINGS:
+        raise InvalidRequest(f"`normalize` must be true or false, not {normalize[:40]!r}.", "normalize")
+    if output not in get_args(OutputType):
         raise InvalidRequest(f"`outputType` must be one of {', '.join(get_args(OutputType))}.", "outputType")
-    return cast(OutputType, text)
+    form = VectorFormat(SPELLINGS[normalize.lower()], cast(OutputType, output))
+    return images, options.get("model"), form

@@ -3,7 +3,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from app.types import ModelInfo, TextInput, TokenIds, TokenizedText, Vector
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from deployments.encoder_replica import EncoderReplica, load_with_backup
+    from deployments.text_encoder import TextEncoder, load_with_backup
 
 
 @pytest.mark.parametrize(
@@ -91,14 +90,11 @@ class FakeModel:
         pass
 
 
-class Replica(EncoderReplica):
+class Replica(TextEncoder):
     def _load(self, args: ModelArgs, threads: int, offline: bool) -> FakeModel:
         if args.id == "missing":
             raise ModelUnavailable("No weights.")
         return FakeModel()
-
-    def _begin(self, model: Any, info: ModelInfo) -> None:
-        self._begin_texts(model, info)
 
     # Serve awaits the real one.
     def __del__(self) -> None:  # type: ignore[override]
@@ -107,11 +103,9 @@ class Replica(EncoderReplica):
 
 @pytest.fixture
 def _without_serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    module = "deployments.encoder_replica"
+    module = "deployments.text_encoder"
     monkeypatch.setattr(f"{module}.replica_name", lambda: "r1")
-    monkeypatch.setattr(f"{module}.reporter", lambda: SimpleNamespace(registry=Registry()))
-    for name in ("join_serve_log", "begin_traces"):
-        monkeypatch.setattr(f"{module}.{name}", lambda *_: None)
+    monkeypatch.setattr(f"{module}.reporter", lambda _: SimpleNamespace(registry=Registry()))
     check = "_BatchQueue._warn_if_max_batch_size_exceeds_max_ongoing_requests"
     monkeypatch.setattr(f"ray.serve.batching.{check}", lambda self: None)
     monkeypatch.setattr("ray.serve.batching._BatchQueue.__del__", lambda self: None)

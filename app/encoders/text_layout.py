@@ -1,0 +1,133 @@
+"""How the model in a directory reads a text and makes a vector. Loads no weights."""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from app.encoders.files import read_json, reading, tensors
+from app.encoders.modules import modules
+from app.encoders.pretrained import Pretrained, pretrained, sentence_config
+from app.encoders.steps import Step, read_steps
+from app.errors import ModelUnavailable
+
+# Position 0 of these is `pad_token_id + 1`, so they read fewer tokens than their table has rows.
+OFFSET_POSITIONS = {
+    *("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "roberta-prelayernorm"),
+    *("data2vec-text", "xmod", "luke", "ibert", "esm", "lilt"),
+}
+POSITION_TABLE = re.compile(r"(^|\.)(w?position_embeddings?|embed_positions|wpe|pos_emb(eddings)?)\.weight$")
+# For a tokenizer and a model that know no end.
+NO_END = 8192
+# What of a transformer is read.
+TEXT = {"method": "forward", "method_output_name": "last_hidden_state"}
+
+
+@dataclass(frozen=True, slots=True)
+class TextLayout:
+    """`folder` holds the first module, a transformer or (`static`) a table of token vectors; `first`: how it reads."""
+
+    folder: Path
+    static: bool
+    first: Pretrained
+    lower_case: bool
+    pooling: tuple[str, ...]
+    steps: tuple[Step, ...]
+    dimensions: int
+    prompts: dict[str, str]
+    default_prompt: str
+    similarity: str | None
+    note: str | None
+
+
+def text_layout(directory: Path, cache: Path) -> TextLayout:
+    """Read a directory. `cache`: for what transformers makes of it. Raises ModelUnavailable if it needs a module that
+    this service does not have, or a file is missing or damaged."""
+    ((kind, path), *rest), way = modules(directory)
+    folder, listed = directory / path, (directory / "modules.json").is_file()
+    sentence, file = sentence_config(folder)
+    pooling: tuple[str, ...] = ()
+    if kind == "StaticEmbedding":
+        first, pooling = _table(folder, listed), ("mean",)
+    elif kind == "Transformer":
+        config = read_json(folder / "config.json")
+        if config is None:
+            raise ModelUnavailable("The model has no config.json; fetch it again.")
+        with reading(file):
+            modalities = sentence.get("modality_config") or {"text": TEXT}
+            if "message" in modalities or modalities["text"] != TEXT:
+                raise ModelUnavailable("The model reads chats, or gives another output than its last hidden state.")
+            first = pretrained(folder, cache, sentence)
+        most = min(first.max_tokens, _positions(folder, config))
+        first = replace(first, max_tokens=most if most < 2**20 else NO_END)
+        if not listed:  # what sentence-transformers puts behind such a transformer
+            with reading(folder / "config.json"):
+                causal = str((config.get("architectures") or [""])[0]).endswith("ForCausalLM")
+            pooling = ("lasttoken",) if causal and config.get("is_causal", True) else ("mean",)
+    else:
+        raise ModelUnavailable(f"The model starts with a {kind} module, not a transformer; it can't be served.")
+    pooling, steps, dimensions = read_steps(directory, rest, pooling, first.hidden)
+    prompts, default, truncated, similarity = _settings(directory)
+    if truncated and truncated < dimensions:
+        steps.append(Step("Truncate", features=(dimensions, truncated)))
+        dimensions = truncated
+    return TextLayout(
+        folder=folder,
+        static=kind == "StaticEmbedding",
+        first=first,
+        lower_case=bool(sentence.get("do_lower_case")),
+        pooling=pooling,
+        steps=tuple(steps),
+        dimensions=dimensions,
+        prompts=prompts,
+        default_prompt=default,
+        similarity=similarity,
+        note=" ".join(filter(None, (first.note, way))) or None,
+    )
+
+
+def _positions(folder: Path, config: dict[str, Any]) -> int:
+    """How many tokens the table of positions has rows for; a model that counts them otherwise has none."""
+    files = [*folder.glob("model*.safetensors")]
+    tables = (t.shape[0] for file in files for name, t in tensors(file).items() if POSITION_TABLE.search(name))
+    rows = min(tables, default=0)
+    with reading(folder / "config.json"):
+        most = int(config.get("max_position_embeddings") or 0)
+        if not rows and not files and not {"rope_theta", "rope_parameters"} & config.keys():
+            rows = most
+        if rows <= 0:
+            return 2**31
+        offset = config.get("model_type") in OFFSET_POSITIONS
+        return min(rows, most or rows) - (int(config.get("pad_token_id", 1)) + 1 if offset else 0)
+
+
+def _table(folder: Path, listed: bool) -> Pretrained:
+    """A table of token vectors; `listed`: by sentence-transformers, otherwise it is model2vec's own."""
+    file, weights = folder / "tokenizer.json", folder / "model.safetensors"
+    settings = read_json(file)
+    if settings is None:
+        raise ModelUnavailable("The model has no tokenizer.json; fetch it again.")
+    with reading(file):
+        most = (settings.get("truncation") or {}).get("max_length")
+        tokens = max(len(settings["model"]["vocab"]), *(1 + one["id"] for one in settings.get("added_tokens", ())), 1)
+    if not listed:
+        most = (read_json(folder / "config.json") or {}).get("max_length", 512)
+    contents = tensors(weights)
+    with reading(weights):
+        table = contents.get("embedding.weight") or contents["embeddings"]
+        if tokens > (rows := contents.get("mapping", table).shape[0]):
+            raise ValueError(f"it has {rows} rows for {tokens} tokens")
+        return Pretrained(file, table.shape[1], int(most or 2**16), 0, 0, None)
+
+
+def _settings(directory: Path) -> tuple[dict[str, str], str, int, str | None]:
+    """Prompts by name, the default one, what vectors are shortened to (0: nothing), the similarity they are for."""
+    file = directory / "config_sentence_transformers.json"
+    settings = read_json(file) or {}
+    with reading(file):
+        prompts = {str(name): str(text or "") for name, text in (settings.get("prompts") or {}).items()}
+        default = settings.get("default_prompt_name")
+        if default and default not in {"query": "", "document": ""} | prompts:
+            raise ValueError(f"it has no prompt {default!r}, its default")
+        similarity = settings.get("similarity_fn_name")
+        return prompts, prompts.get(default or "", ""), int(settings.get("truncate_dim") or 0), similarity
