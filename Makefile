@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# Without Material's notice of its successor.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 .DEFAULT_GOAL := help
-.PHONY: help serve dev test test-fast test-slow test-bypass check format test-cache test-similarity test-corpus fuzz clean \
+.PHONY: help serve dev test test-fast test-slow test-bypass check format docs test-cache test-similarity test-corpus fuzz clean \
 	bench load bench-batch bench-cache bench-peers bench-fairness bench-scaling bench-capacity bench-shards bench-bypass bench-idle bench-plots dashboard-pictures bench-similarity \
 	bench-corpus bench-corpus-workers bench-corpus-search example-corpus \
 	example-text example-search example-clustering example-recommendation example-images \
@@ -48,11 +50,16 @@ test-slow: $(VENV)/.dev ## What is long: other people's clients, examples, fuzzi
 	@$(BIN)/python -m pytest tests/slow
 	@exec $(BIN)/python -m tests.negative_controls --tenth "$$(git rev-parse HEAD 2>/dev/null)"
 
-check: $(VENV)/.dev ## Format, lint, types, import rules
+check: $(VENV)/.dev ## Format, lint, types, import rules, documentation
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@site=$$(mktemp -d) && trap 'rm -rf "$$site"' EXIT && $(MKDOCS) build --quiet --strict --site-dir "$$site"
+
+docs: $(VENV)/.dev ## Write the generated parts of the documentation, and show it on http://127.0.0.1:8000
+	@$(BIN)/python -m docs.generate
+	@$(MKDOCS) serve
 
 format: $(VENV)/.dev ## Write the format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

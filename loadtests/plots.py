@@ -1,4 +1,4 @@
-"""Pictures of results.json, for the README. Run: `make bench-plots`."""
+"""Pictures of results.json, for the documentation. Run: `make bench-plots`."""
 
 import argparse
 import json

@@ -56,7 +56,7 @@ class AppArgs(Settings):
         description="Past Serve where that can be: `off`, `require` or a list of rpc, middleware (SERVE_BYPASS).",
     )
     offline: bool = Field(False, description="Never ask the model hub.")
-    shapes_clip_may_serve: bool = Field(False, description="Set by the local launcher; see shapes-clip in README.md.")
+    shapes_clip_may_serve: bool = Field(False, description="Set by the local launcher; see docs/reference/models.md.")
 
     @property
     def asks_for_keys(self) -> bool:

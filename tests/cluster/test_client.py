@@ -240,16 +240,16 @@ def test_failures_in_words(service: RunningService, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_readmes_lines_run(service: RunningService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    readme = (ROOT / "README.md").read_text().split("## Python client", 1)[1].split("\n## ", 1)[0]
-    code = readme.split("```python\n", 1)[1].split("```", 1)[0]
+def test_the_documents_lines_run(service: RunningService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = ROOT / "docs/reference/python-client.md"
+    code = page.read_text().split("```python\n", 1)[1].split("```", 1)[0]
     for name in ("circle.png", "star.png"):
         (tmp_path / name).write_bytes(file_of(picture(fresh_seed())))
     monkeypatch.chdir(tmp_path)
     heard = io.StringIO()
     monkeypatch.setattr(sys, "stdout", heard)
     assert "http://127.0.0.1:3000" in code
-    exec(compile(code.replace("http://127.0.0.1:3000", service.url), "README.md", "exec"), {})  # noqa: S102 - our own
+    exec(compile(code.replace("http://127.0.0.1:3000", service.url), page.name, "exec"), {})  # noqa: S102 - our own
     assert heard.getvalue().splitlines() == [
         "(2, 384) float32",
         "(2, 64)",

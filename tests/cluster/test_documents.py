@@ -9,40 +9,24 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
 from loadtests.running import ROOT, RunningService
+from tests.support.documents import DOCUMENTS, Block, blocks
 
-BLOCK = re.compile(r"^```(sh|python) run\n(.*?)^```\n(?:^```json\n(.*?)^```)?", re.MULTILINE | re.DOTALL)
 # An answer that is an error fails the block.
 SHELL = 'set -euo pipefail\ncurl() { command curl --fail-with-body "$@" && echo; }\n'
 
 
-@dataclass(frozen=True)
-class Block:
-    name: str
-    language: str
-    code: str
-    answer: str
+BLOCKS = [block for block in blocks() if not block.packages]
 
 
-def blocks() -> Iterator[Block]:
-    for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]:
-        text = path.read_text("utf-8")
-        for found in BLOCK.finditer(text):
-            line = text.count("\n", 0, found.start()) + 1
-            yield Block(f"{path.name}:{line}", found[1], found[2], found[3] or "")
-
-
-BLOCKS = list(blocks())
-
-
-def test_the_readme_has_blocks_that_run() -> None:
+def test_the_documents_have_blocks_that_run() -> None:
     assert {block.language for block in BLOCKS} == {"sh", "python"}
-    readme = (ROOT / "README.md").read_text("utf-8")
-    untagged = re.findall(r"^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    assert len([block for block in BLOCKS if block.name.startswith("README.md:")]) == 4
+    text = "\n".join(path.read_text("utf-8") for path in DOCUMENTS)
+    untagged = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert not [code for code in untagged if code.startswith("curl")]
 
 
@@ -61,18 +45,13 @@ def test_it_runs_and_prints_what_the_document_shows(block: Block, service: Runni
         assert shown or block.answer.lstrip().startswith("["), "the document shows no answer"
         assert shown <= {name for answer in answers for name in names(answer)}
     else:
-        assert printed(block.code), "the document shows nothing that is printed"
-        assert done.stdout.splitlines() == printed(block.code)
+        assert block.printed, "the document shows nothing that is printed"
+        assert done.stdout.splitlines() == block.printed
 
 
 def fields_of(shown: str) -> set[str]:
     """`…` stands for what was left out, so it is no JSON that could be parsed."""
     return set(re.findall(r'"(\w+)": ', shown))
-
-
-def printed(code: str) -> list[str]:
-    """What a block says that it prints, as comments behind its prints."""
-    return [line.split("  # ", 1)[1] for line in code.splitlines() if "print(" in line]
 
 
 def names(value: object) -> Iterator[str]:

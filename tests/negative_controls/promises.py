@@ -1,4 +1,4 @@
-"""Guards of what README, commands and settings promise."""
+"""Guards of what the documentation, commands and settings promise."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ M = Mutation
 BUILD: Final = "tests/unit/deployments/test_main.py"
 PULL: Final = "tests/unit/cli/test_pull.py"
 RELOAD: Final = "tests/unit/local/test_reload.py"
-README: Final = "tests/unit/test_readme.py"
+REFERENCE: Final = "tests/unit/docs/test_reference.py"
 
 PROMISES: Final = [
     M("a backup of a text model", "app/main.py", "model, args.text_backup(model), args)", "model, None, args)", BUILD),
@@ -23,10 +23,10 @@ PROMISES: Final = [
     M("dev watches settings", "app/local/launcher.py", '("app", "deployments", ".env")', '("app", "deployments")', RELOAD),
     M("dev reads .env anew", "app/local/launcher.py", "self.variables | environment(", "process_environment() | environment(", RELOAD),
     M("dev stays at its port", "app/local/launcher.py", ', "PORT": str(self.settings.port)}', "}", RELOAD),
-    M("README's settings", "app/config/settings.py", 'ttl_ms="CACHE_TTL"', 'ttl_ms="CACHE_LIFE"', README),
-    M("README's defaults", "app/config/args.py", "max_size: PositiveInt = Field(10_000", "max_size: PositiveInt = Field(20_000", README),
-    M("README's errors", "clients/python/src/embeddings_client/errors.py", "    status = 413\n", "    status = 400\n", README),
-    M("README's limits", "app/config/args.py", "texts: PositiveInt = Field(2048", "texts: PositiveInt = Field(1024", README),
+    M("the reference's settings", "app/config/settings.py", 'ttl_ms="CACHE_TTL"', 'ttl_ms="CACHE_LIFE"', REFERENCE),
+    M("the reference's defaults", "app/config/args.py", "max_size: PositiveInt = Field(10_000", "max_size: PositiveInt = Field(20_000", REFERENCE),
+    M("the reference's errors", "clients/python/src/embeddings_client/errors.py", "    status = 413\n", "    status = 400\n", REFERENCE),
+    M("the reference's limits", "app/config/args.py", "texts: PositiveInt = Field(2048", "texts: PositiveInt = Field(1024", REFERENCE),
     M("no upgrade begins while one is under way", "k8s/upgrade.py", "    if pending:\n", "    if False:\n", "tests/unit/k8s/test_upgrade.py"),
     M("initial replicas within Serve's bounds", "k8s/upgrade.py", "min(max(left.pop(name), low), high)", "left.pop(name)", "tests/unit/k8s/test_upgrade.py"),
     M("no key crosses KubeRay's plain listener", "k8s/overlays/incremental/edge.yaml", "type: ClusterIP", "type: LoadBalancer", "tests/unit/k8s/test_incremental.py"),

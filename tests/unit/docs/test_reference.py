@@ -1,4 +1,4 @@
-"""What README's tables say of settings, errors and limits is what the code does."""
+"""What the reference says of settings, errors, limits and the rest is what the code does."""
 
 import re
 from collections.abc import Iterator
@@ -9,15 +9,16 @@ import pytest
 
 from app.config.args import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, Limits
 from app.config.settings import AppArgs, ClientSettings, LaunchSettings
-from app.errors import ServiceError
+from docs import explanations, generate
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[3]
+REFERENCE = ROOT / "docs/reference"
+SETTINGS_PAGE = (REFERENCE / "settings.md").read_text("utf-8")
 SETTINGS = (ROOT / "app" / "config" / "settings.py").read_text("utf-8")
 # The launcher's word to its child, and variables of Ray and of the libraries that find models.
 NOT_THE_OWNERS = {"EMBEDDING_RUN_FOLDER", "EMBEDDING_STEPS", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "NO_PROXY"}
 NOT_THE_OWNERS |= {"XDG_CACHE_HOME", "RAY_USE_TLS"}
-# OpenTelemetry's own, of which README names the one that turns traces on.
+# OpenTelemetry's own, of which the table has the one that turns traces on.
 OTEL = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER_ARG"}
 
 # A value of each variable, and where it arrives.
@@ -52,16 +53,16 @@ DEFAULTS = {
 }  # fmt: skip
 
 
-def rows(heading: str, first: str) -> Iterator[list[str]]:
-    """Cells of the table below `heading` that begins with the column `first`."""
-    table = README.partition(heading)[2].partition(f"| {first} |")[2].partition("\n\n")[0]
+def rows() -> Iterator[list[str]]:
+    """Cells of the table of variables."""
+    table = SETTINGS_PAGE.partition("| variable |")[2].partition("\n\n")[0]
     for line in table.splitlines()[2:]:
         yield [cell.strip() for cell in line.strip("|").split(" | ")]
 
 
 def variables() -> set[str]:
     """As the table has them; `HOST` stands in the row of `PORT`."""
-    named = {name for row in rows("## Settings", "variable") for name in re.findall(r"`([A-Z_]+)`", row[0])}
+    named = {name for row in rows() for name in re.findall(r"`([A-Z_]+)`", row[0])}
     return named | {"HOST"}
 
 
@@ -99,39 +100,50 @@ def test_the_defaults_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch) ->
     for name, default in DEFAULTS.items():
         path = ARRIVES[name][1]
         assert str(at(path, {}, monkeypatch)) == {"0": "False"}.get(default, default), name
-    shown = {row[0].strip("`"): row[1].strip("`") for row in rows("## Settings", "variable")}
+    shown = {row[0].strip("`"): row[1].strip("`") for row in rows()}
     assert {name: shown[name] for name in DEFAULTS if name in shown} == {
         name: default for name, default in DEFAULTS.items() if name != "HOST"
     }
-    assert "`HOST` (default `127.0.0.1`)" in README
+    assert "`HOST` (default `127.0.0.1`)" in SETTINGS_PAGE
 
 
-def kinds(base: type[ServiceError] = ServiceError) -> Iterator[type[ServiceError]]:
-    yield base
-    for kind in base.__subclasses__():
-        yield from kinds(kind)
+@pytest.mark.parametrize("page", generate.pages(), ids=lambda page: page.name)
+def test_generated_parts_are_current(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert text == generate.written(text), "run `python -m docs.generate`"
 
 
-def test_every_error_is_in_the_table_with_its_status() -> None:
-    table: dict[str, set[str]] = {}
-    for statuses, codes in rows("**Errors** say", "status"):
-        for code in re.findall(r"`([a-z_]+)`", codes):
-            if code != "param":
-                table[code] = set(statuses.split(", "))
-    ours = {
-        kind.code: str(kind.status)
-        for kind in kinds()
-        if kind.__module__ == "embeddings_client.errors" and kind.code.islower()
+def test_every_part_is_on_a_page() -> None:
+    shown = [name for page in generate.pages() for _, name, _ in generate.PART.findall(page.read_text("utf-8"))]
+    assert sorted(shown) == sorted(generate.PARTS)
+
+
+def test_every_error_is_explained_and_no_other() -> None:
+    codes = {kind.code for kind in generate.kinds() if kind.__module__ == "embeddings_client.errors"}
+    assert explanations.ERRORS.keys() == {code for code in codes if code.islower()}
+
+
+def test_every_setting_is_described_once() -> None:
+    bare = {
+        name
+        for _, model in generate.SECTIONS
+        for name, field in model.model_fields.items()
+        if not field.description and name not in generate.HIDDEN
     }
-    assert table.keys() == ours.keys()
-    assert {code: status for code, status in ours.items() if status not in table[code]} == {}
+    assert explanations.MEANINGS.keys() == bare
 
 
 def test_the_limits_are_those_of_the_code() -> None:
     limits = Limits()
-    line = README.partition("## Limits\n")[2].strip().partition("\n")[0]
+    page = (REFERENCE / "limits.md").read_text("utf-8")
+    line, images = page.partition("## By default\n")[2].strip().splitlines()[:2]
     assert f"{limits.texts:,} texts and {limits.text_body >> 20} MB a request" in line
     assert f"{limits.text_bytes >> 10} KiB a text" in line
     numbers = limits.vector_elements // 1_000_000
     assert f"{numbers} million numbers and {limits.vector_body >> 20} MB a `/similarity` request" in line
     assert f"{limits.deadline_s:g} s for a model's answer" in line
+    assert f"{limits.images} images and {limits.image_body >> 20} MB a request" in images
+    assert (
+        f"{limits.image_bytes >> 20} MB an image, {limits.image_pixels // 1_000_000} million pixels an image" in images
+    )
+    assert f"{limits.request_pixels // 1_000_000} million pixels a request" in images

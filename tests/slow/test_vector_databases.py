@@ -1,0 +1,36 @@
+"""Blocks of the documents that need a package of others, each in an environment of its own."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loadtests.running import ROOT, RunningService
+from tests.support.documents import Block, blocks
+
+BLOCKS = [block for block in blocks() if block.packages]
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_there_are_some() -> None:
+    assert BLOCKS
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
+def test_it_prints_what_the_document_shows(block: Block, service: RunningService, tmp_path: Path) -> None:
+    run(sys.executable, "-m", "venv", tmp_path / "alone")
+    python = tmp_path / "alone" / "bin" / "python"
+    # A copy: building leaves files beside the sources.
+    client = shutil.copytree(ROOT / "clients/python", tmp_path / "client", ignore=shutil.ignore_patterns("*.egg-info"))
+    constraints = ("--constraint", ROOT / "constraints.txt")
+    run(python, "-I", "-m", "pip", "install", "--quiet", *constraints, client, *block.packages)
+    code = block.code.replace("localhost:3000", f"127.0.0.1:{service.port}")
+    assert block.printed
+    assert run(python, "-I", "-c", code).splitlines() == block.printed
