@@ -68,6 +68,7 @@ class EncodeReply(Message):
     queue_ms: float
     inference_ms: float
     batches: int
+    took_ms: float = 0.0  # read by an ingress of an older build
 
 
 @dataclass(frozen=True, slots=True)

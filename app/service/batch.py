@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from app.errors import ServiceError
 from app.service import prompts
@@ -89,7 +89,7 @@ async def embed_all(
     for kind in {item.kind for item in items}:
         # Checked once, so that the error names the field and not an item.
         prompts.choose(ready(service.encoder(model, kind)), reading)
-    named = [replace(item, model=model) for item in items]
+    named = [Item(item.kind, item.content, model) for item in items]
     outcomes, _ = await embed_mixed(service, named, service.limits.texts, reading=reading, names=names)
     return successes(outcomes)
 

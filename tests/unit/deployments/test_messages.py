@@ -88,6 +88,14 @@ def test_a_reply_that_lacks_a_field_says_so(missing: str) -> None:
         unpack_reply(orjson.dumps(fields), b"")
 
 
+def test_a_reply_has_what_an_ingress_of_any_build_of_version_1_needs() -> None:
+    needed = {"packed", "errors", "fingerprint", "replica", "prepare_ms", "queue_ms", "inference_ms", "took_ms", "batches"}
+    assert VERSION == 1
+    head, _ = pack_reply(REPLY)
+    assert needed - {"packed"} <= orjson.loads(head).keys()
+    assert needed <= REPLY.fields().keys()
+
+
 def test_a_reply_comes_whole_and_its_errors_by_their_codes() -> None:
     head, body = pack_reply(REPLY)
     assert body is REPLY.packed
