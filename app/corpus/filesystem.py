@@ -4,7 +4,7 @@ import csv
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -91,8 +91,13 @@ class Place:
     def writing(self, scratch_name: str | None = None) -> Iterator[Any]:
         """A stream to write: the file appears under its name when it is complete."""
         scratch = self.parent / f"{SCRATCH}{scratch_name or uuid.uuid4().hex}"
-        with self.filesystem.open_output_stream(scratch.path) as file:
-            yield file
+        try:
+            with self.filesystem.open_output_stream(scratch.path) as file:
+                yield file
+        except BaseException:
+            with suppress(OSError):
+                scratch.delete()
+            raise
         self.filesystem.move(scratch.path, self.path)
 
     def write(self, data: bytes) -> None:

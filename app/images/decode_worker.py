@@ -9,7 +9,6 @@ import resource
 import socket
 import struct
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,8 +71,10 @@ def serve(source: socket.socket, decoder: Decoder = decode_crop) -> None:
         except ServiceError as error:
             text = json.dumps([error.code, error.message, error.param]).encode()
             response = _SIZES.pack(1, len(text)) + text
-        with suppress(OSError):
+        try:
             source.sendall(response)
+        except OSError:
+            return
 
 
 def main(descriptor: int, decoder: Decoder = decode_crop) -> None:

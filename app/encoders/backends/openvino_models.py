@@ -120,7 +120,7 @@ def make(graph: Graph, folder: Path) -> None:
             new.rename(folder)
         except OSError:
             # Another replica was faster; or those are damaged, or proved by a CPU that has fewer precisions.
-            if not intact(folder) or proofs(new).keys() - proofs(folder).keys():
+            if not intact(folder) or proofs(new).keys() - proofs(folder).keys() - {"refused"}:
                 shutil.rmtree(folder)
                 new.rename(folder)
 

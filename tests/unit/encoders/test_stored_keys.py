@@ -68,3 +68,7 @@ def test_a_conversion_that_another_cpu_proved_is_replaced(tmp_path: Path, monkey
     proved = ["f32", "bf16"]
     with openvino_models.converted(graph, tmp_path, "bf16") as folder:
         assert openvino_models.proofs(folder).keys() == {"f32", "bf16"}
+    # Another replica that began with it and failed, for want of memory perhaps, does not take it away.
+    proved = ["refused"]
+    openvino_models.make(graph, folder)
+    assert openvino_models.proofs(folder).keys() == {"f32", "bf16"}
