@@ -1,6 +1,7 @@
 import os
 import socket
 import threading
+from io import BufferedReader, FileIO
 from pathlib import Path
 
 import pytest
@@ -124,9 +125,16 @@ def test_file_size_limit(folder: Path) -> None:
     assert isinstance(refusal("./a.png", folder, image_bytes=len(IMAGE) - 1), PayloadTooLarge)
 
 
+class Unread(BufferedReader):
+    def read(self, size: int | None = -1, /) -> bytes:
+        pytest.fail(f"read {size} bytes")
+
+
 def test_a_large_file_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.truncate(folder / "a.png", 2**40)
-    monkeypatch.setattr(os, "fdopen", lambda *_, **__: pytest.fail("read"))
+    monkeypatch.setattr(
+        "app.images.folder.open", lambda path, mode, opener: Unread(FileIO(path, mode, opener=opener)), raising=False
+    )
     assert isinstance(refusal("./a.png", folder), PayloadTooLarge)
 
 
