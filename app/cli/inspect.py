@@ -7,8 +7,9 @@ from pathlib import Path
 from app.config.args import ModelArgs
 from app.encoders.backends import registry
 from app.encoders.backends.contract import Graph
+from app.encoders.clip import ClipLayout, clip_layout
 from app.encoders.files import loading, read_json, tensors
-from app.encoders.modules import model_type
+from app.encoders.image_families import image_family
 from app.encoders.text import cache_folder
 from app.encoders.text_layout import TextLayout, text_layout
 from app.encoders.weights import Weights, check, resolve, weight_files
@@ -35,8 +36,10 @@ def described(args: ModelArgs, weights: Weights) -> dict[str, str]:
     check(directory, args.allow_bin_weights)
     files = weight_files(directory, args.allow_bin_weights)
     backend = registry.choose(args.backend, args.device)
-    lines = {"kind": "images and texts (CLIP)"}
-    if model_type(directory) != "clip":
+    if image_family(directory):
+        lines = _images(clip_layout(directory, cache_folder(args)))
+        backend = backend.replace("openvino", "openvino, or torch if a conversion is not exact")
+    else:
         layout = text_layout(directory, cache_folder(args))
         graph = Graph(str(directory), str(layout.folder), weights.sha256, "text", layout.dimensions)
         if layout.static:
@@ -56,12 +59,28 @@ def _text(layout: TextLayout) -> dict[str, str]:
         "pooling": ", then ".join([" + ".join(layout.pooling), *steps]),
         "dimensions": str(layout.dimensions),
         "tokens": f"at most {layout.first.max_tokens:,}",
-        "prompts": ", ".join(f"{name}: {text!r}" for name, text in layout.prompts.items()) or "none",
+        "prompts": _prompts(layout.prompts),
         "similarity": layout.similarity or "cosine",
     }
     if layout.default_prompt:
         lines["default"] = repr(layout.default_prompt)
     return lines | ({"note": layout.note} if layout.note else {})
+
+
+def _images(layout: ClipLayout) -> dict[str, str]:
+    height, width = layout.images.image_size
+    lines = {
+        "kind": f"images and texts ({layout.family.name})",
+        "images": f"{height} x {width} pixels",
+        "dimensions": str(layout.dimensions),
+        "tokens": f"at most {layout.first.max_tokens:,}" + (", filled up to them" if layout.family.whole else ""),
+        "prompts": _prompts(layout.prompts),
+    }
+    return lines | ({"note": layout.first.note} if layout.first.note else {})
+
+
+def _prompts(prompts: dict[str, str]) -> str:
+    return ", ".join(f"{name}: {text!r}" for name, text in prompts.items()) or "none"
 
 
 def _weights(files: list[Path]) -> str:

@@ -1,8 +1,10 @@
-"""CLIP: a text model and an image model whose vectors compare."""
+"""CLIP and its kin: a text model and an image model whose vectors compare."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +13,13 @@ from app.config.model_names import ModelName
 from app.encoders import self_test, shapes
 from app.encoders.backends import registry
 from app.encoders.backends.contract import Graph, Runner
-from app.encoders.files import loading, read_json
-from app.encoders.pretrained import pretrained
+from app.encoders.files import loading, read_json, reading
+from app.encoders.image_families import FAMILIES, NAMES, Family
+from app.encoders.modules import model_type, modules
+from app.encoders.pretrained import Pretrained, WithImages, pretrained
+from app.encoders.steps import Step, read_steps
 from app.encoders.text import TextModel, cache_folder, fingerprint
+from app.encoders.text_layout import settings
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import check, resolve
 from app.errors import ModelUnavailable
@@ -57,7 +63,7 @@ class ImageModel:
 
 @dataclass(frozen=True, slots=True)
 class ClipModel:
-    """Both models of one CLIP; they share `info`."""
+    """Both halves of one model; they share `info`."""
 
     text: TextModel
     image: ImageModel
@@ -67,43 +73,84 @@ class ClipModel:
         return self.text.info
 
 
+@dataclass(frozen=True, slots=True)
+class ClipLayout:
+    """`said`: the files that say how pictures are prepared."""
+
+    family: Family
+    folder: Path
+    first: Pretrained
+    images: WithImages
+    preprocessing: Preprocessing
+    said: tuple[Any, Any]
+    steps: tuple[Step, ...]
+    dimensions: int
+    prompts: dict[str, str]
+    default_prompt: str
+
+
+def clip_layout(directory: Path, cache: Path) -> ClipLayout:
+    """How the model in a directory reads texts and pictures; loads no weights. Raises ModelUnavailable if it is of no
+    family that is served, or a file is missing or damaged."""
+    kind = model_type(directory)
+    if kind not in FAMILIES:
+        raise ModelUnavailable(
+            f"The model is not a CLIP model or one of its kin ({NAMES}); its model_type is {kind!r}."
+        )
+    ((module, path), *rest), _ = modules(directory)
+    if module not in ("Transformer", "CLIPModel"):
+        raise ModelUnavailable(f"The model starts with a {module} module, not a transformer; it can't be served.")
+    folder, family = directory / path, FAMILIES[kind]
+    own, shared = (read_json(folder / name) for name in ("preprocessor_config.json", "processor_config.json"))
+    if own is None and "image_processor" not in (shared or {}):
+        raise ModelUnavailable("The model has no preprocessor_config.json; fetch it again.")
+    with reading(folder / ("processor_config.json" if own is None else "preprocessor_config.json")):
+        preprocessing = Preprocessing.read(own, shared, "Siglip" if kind == "siglip" else "CLIP")
+        made = [*preprocessing.output_size]
+    # sentence-transformers has no say in how the texts of such a model are read.
+    first = pretrained(folder, cache, {})
+    if first.images is None or made != first.images.image_size:
+        size = first.images and first.images.image_size
+        raise ModelUnavailable(f"The model reads images of {size} (height, width), its files make {made}.")
+    _, steps, dimensions = read_steps(directory, rest, ("lasttoken",), first.images.dimensions)
+    prompts, default, dimensions, _ = settings(directory, steps, dimensions)
+    return ClipLayout(
+        family=family,
+        folder=folder,
+        first=first,
+        images=first.images,
+        preprocessing=preprocessing,
+        said=(own, shared),
+        steps=tuple(steps),
+        dimensions=dimensions,
+        prompts=prompts,
+        default_prompt=default,
+    )
+
+
 def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipModel:
-    """Load a CLIP in the transformers layout. Raises ModelUnavailable if its weights are not available, it is no CLIP,
-    or it fails its self-test."""
+    """Load a CLIP or one of its kin, in the layouts of transformers and sentence-transformers. Raises ModelUnavailable
+    if its weights are not available, it is none, or it fails its self-test."""
     with loading(args.id):
         weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
-        folder = weights.directory
-        check(folder, args.allow_bin_weights)
-        config = read_json(folder / "config.json") or {}
-        if (kind := config.get("model_type")) != "clip":
-            raise ModelUnavailable(f"{args.id} is not a CLIP model (its model_type is {kind!r}).")
-        # Files written long ago say only what differs from the defaults of CLIP ViT-B/32.
-        vision, language = config.get("vision_config") or {}, config.get("text_config") or {}
-        dimensions = int(config.get("projection_dim", 512))
-        max_tokens = int(language.get("max_position_embeddings", 77))
+        check(weights.directory, args.allow_bin_weights)
         cache = cache_folder(args)
-        own, shared = (read_json(folder / name) for name in ("preprocessor_config.json", "processor_config.json"))
-        preprocessing = Preprocessing.read(own, shared)
-        height, width = preprocessing.output_size
-        if {height, width} != {int(vision.get("image_size", 224))}:
-            raise ModelUnavailable(
-                f"{args.id} reads images of {vision.get('image_size')}, its files make {height} x {width}."
-            )
+        layout = clip_layout(weights.directory, cache)
+        first, size = layout.first, layout.preprocessing.output_size
         options = registry.options_for(args, threads, cache)
         name = registry.choose(args.backend, args.device)
 
         graph = Graph(
-            directory=str(folder),
-            folder=str(folder),
+            directory=str(weights.directory),
+            folder=str(layout.folder),
             weights=weights.sha256,
             encoder="clip_text",
-            dimensions=dimensions,
+            dimensions=layout.dimensions,
+            steps=layout.steps,
             allow_bin=args.allow_bin_weights,
-            max_tokens=max_tokens,
+            max_tokens=first.max_tokens,
         )
-        graphs = graph, replace(graph, encoder="clip_image", image_size=(height, width))
-        # sentence-transformers has no say in how a CLIP's texts are read.
-        tokenizer = pretrained(folder, cache, {}).tokenizer
+        graphs = graph, replace(graph, encoder="clip_image", image_size=size)
         texts, images = (registry.load(graph, options, name) for graph in graphs)
         if (texts.name, texts.precision) != (images.name, images.precision):
             # They share `info`: what one of them can't do, neither does.
@@ -111,25 +158,35 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
             note = texts.note or images.note
             texts, images = (registry.load(graph, options, name) for graph in graphs)
             texts.note = note
-        files = [folder / "config.json", tokenizer]
+        behind = [*map(asdict, layout.steps), *filter(None, [layout.default_prompt])]
         info = ModelInfo(
             id=ModelName(weights.id).public,
-            fingerprint=fingerprint(weights, texts.precision, files, [max_tokens, own, shared]),
-            dimensions=dimensions,
-            max_tokens=max_tokens,
+            fingerprint=fingerprint(
+                weights,
+                texts.precision,
+                [layout.folder / "config.json", first.tokenizer],
+                [first.max_tokens, *layout.said, *behind],
+            ),
+            dimensions=layout.dimensions,
+            max_tokens=first.max_tokens,
             kinds=("text", "image"),
             backend=texts.name,
             precision=texts.precision,
             device=texts.device,
             revision=weights.revision,
-            prompts=dict(args.prompts),
+            prompts=layout.prompts | args.prompts,
+            normalized=layout.steps[-1:] == (Step("Normalize"),),
             pooling=("lasttoken",),
-            note=texts.note or images.note,
+            note=" ".join(dict.fromkeys(filter(None, (first.note, texts.note or images.note)))) or None,
         )
-        patches = (height // int(vision.get("patch_size", 32))) ** 2 + 1
-        vocabulary = int(language.get("vocab_size", 49408))
-        # 0 as padding: CLIP looks for the end token, and must not find it in the padding of a row that is none.
-        text = TextModel(info, Tokenizer(tokenizer, max_tokens), texts, pad_id=0, vocabulary=vocabulary)
-        image = ImageModel(info, preprocessing, images, patches)
+        text = TextModel(
+            info,
+            Tokenizer(first.tokenizer, first.max_tokens, layout.default_prompt),
+            texts,
+            first.pad_id if layout.family.pad is None else layout.family.pad,
+            first.vocabulary,
+            layout.images if layout.family.whole else None,
+        )
+        image = ImageModel(info, layout.preprocessing, images, layout.images.patches)
         self_test.check(self_test.SelfTest(text.self_test(), image.self_test()), weights, info, cache)
         return ClipModel(text, image)

@@ -23,8 +23,22 @@ logger = logging.getLogger(__name__)
 
 SENTENCE_CONFIGS = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 READ = {".json", ".txt", ".model", ".bpe", ".codes", ".tiktoken", ".jinja"}
-VERSION = 1
+VERSION = 2
 TIMEOUT_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class WithImages:
+    """What a model of texts and images has beside. `dimensions`: of the vectors of both. `image_size`: height, width.
+    `pad_id`, `left`, `masked`: with what, on which side its tokenizer fills up a text, and whether attention leaves
+    that out."""
+
+    dimensions: int
+    image_size: list[int]
+    patches: int
+    pad_id: int
+    left: bool
+    masked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,7 @@ class Pretrained:
     pad_id: int
     vocabulary: int
     note: str | None
+    images: WithImages | None = None
 
 
 def sentence_config(folder: Path) -> tuple[dict[str, Any], Path]:
@@ -112,8 +127,8 @@ def _keep(folder: Path, made: Path, cache: Path, name: str) -> Pretrained:
 
 def _kept(folder: Path, cache: Path, name: str) -> Pretrained:
     facts = json.loads((cache / f"{name}.facts").read_text())
-    written = facts.pop("sha256")
+    written, images = facts.pop("sha256"), facts.pop("images")
     file = cache / f"{name}.json" if written else folder / "tokenizer.json"
     if written and sha256(file) != written:
         raise ValueError(f"{file.name} is not as it was written")
-    return Pretrained(tokenizer=file, **facts)
+    return Pretrained(tokenizer=file, images=images and WithImages(**images), **facts)

@@ -1,8 +1,10 @@
-"""Which models are not served, told by their JSON files: those whose output is not one vector for each text."""
+"""Which models are not served, told by their JSON files: those whose output is not one vector for each input."""
 
 from pathlib import Path
+from typing import Any
 
 from app.encoders.files import read_json, reading
+from app.encoders.image_families import FAMILIES, NAMES
 from app.encoders.modules import class_name, first_folder
 from app.encoders.pretrained import sentence_config
 
@@ -40,6 +42,31 @@ def refusal(directory: Path) -> str | None:
         return "is a LoRA adapter: merge it into its base model (merge_and_unload), save that, and serve it"
     if architecture.endswith(("ForConditionalGeneration", "ForCausalLM")) and "vision_config" in config:
         return f"is a generative vision-language model ({architecture}), which this service does not serve"
+    if other := _other_images(folder, config):
+        return other
     if code := [type_ for type_ in types if "." in type_ and not type_.startswith("sentence_transformers.")]:
         return f"needs code of its own ({code[0]}; trust_remote_code), which this service never runs"
+    return None
+
+
+def _other_images(folder: Path, config: dict[str, Any]) -> str | None:
+    """The same, of a model that reads images and is of no family that is served."""
+    kind, vision = str(config.get("model_type", "")), config.get("vision_config") or {}
+    with reading(folder / "config.json"):
+        timm = next((part for part in (vision, config) if str(part.get("model_type", "")).startswith("timm_")), None)
+        if timm is None and "pretrained_cfg" in config:
+            timm = config
+    if timm is not None:
+        name = timm.get("architecture") or timm.get("backbone") or "unnamed"
+        return f"has a timm model for its images ({name}), as MobileCLIP does; this service serves {NAMES}"
+    if kind == "siglip2":
+        return "is a SigLIP 2 of the NaFlex kind, which this service does not serve; one of a fixed resolution it does"
+    if kind in FAMILIES:
+        return None
+    if not kind and (folder / "open_clip_config.json").is_file():
+        return "is in OpenCLIP's own layout (open_clip_config.json); this service reads transformers', of " + NAMES
+    if vision or ("patch_size" in config and "vocab_size" not in config):
+        return (
+            f"reads images and is of a family ({kind or 'unnamed'}) that this service does not serve; it serves {NAMES}"
+        )
     return None

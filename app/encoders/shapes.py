@@ -72,10 +72,10 @@ def plan(n: int, length: int, fixed: bool) -> Sequence[tuple[int, int]]:
     return ((n, n),) if n else ()
 
 
-def grid(max_batch: int, max_tokens_per_run: int, max_length: int) -> list[tuple[int, int]]:
+def grid(max_batch: int, max_tokens_per_run: int, lengths: Sequence[int]) -> list[tuple[int, int]]:
     """Every (batch, length) up to `LONGEST_WARMED` that a planner with these limits asks for, small ones first."""
     shapes = set()
-    for length in (length for length in lengths(max_length) if length <= LONGEST_WARMED):
+    for length in (length for length in lengths if length <= LONGEST_WARMED):
         most = min(max_batch, max(1, max_tokens_per_run // length))
         shapes |= {(size, length) for n in range(1, most + 1) for _, size in pieces(n, length)}
     return sorted(shapes, key=lambda shape: (shape[0] * shape[1], shape))

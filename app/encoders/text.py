@@ -16,7 +16,8 @@ from app.encoders import self_test, shapes
 from app.encoders.backends import registry
 from app.encoders.backends.contract import Graph, Inputs, Runner
 from app.encoders.files import loading, sha256
-from app.encoders.modules import model_type
+from app.encoders.image_families import image_family
+from app.encoders.pretrained import WithImages
 from app.encoders.steps import SKIP_PROMPT, Step
 from app.encoders.text_layout import text_layout
 from app.encoders.tokenizer import Tokenizer
@@ -36,8 +37,10 @@ def load_text_model(
     with loading(args.id):
         weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
         check(weights.directory, args.allow_bin_weights)
-        if model_type(weights.directory) == "clip":
-            raise ModelUnavailable(f"{args.id} is a CLIP model: configure it as an image model; it reads texts there.")
+        if family := image_family(weights.directory):
+            raise ModelUnavailable(
+                f"{args.id} is a {family.name} model: configure it as an image model; it reads texts there."
+            )
         cache = cache_folder(args)
         layout = text_layout(weights.directory, cache)
         first = layout.first
@@ -92,24 +95,34 @@ def load_text_model(
 
 class TextModel:
     """A tokenizer and the graph behind it. `lengths`: what texts are padded to, where shapes are fixed. `vocabulary`:
-    how many tokens the graph has vectors for; 0 if that is not known. The tokenizer is thread-safe; `run` is called as
-    a `Runner` is, and from no thread while `warm` is."""
+    how many tokens the graph has vectors for; 0 if that is not known. `filled`: every text is filled up to the model's
+    length, and so. The tokenizer is thread-safe; `run` is called as a `Runner` is, and from no thread while `warm` is.
+    """
 
-    def __init__(self, info: ModelInfo, tokenizer: Tokenizer, runner: Runner, pad_id: int, vocabulary: int = 0) -> None:
+    def __init__(
+        self,
+        info: ModelInfo,
+        tokenizer: Tokenizer,
+        runner: Runner,
+        pad_id: int,
+        vocabulary: int = 0,
+        filled: WithImages | None = None,
+    ) -> None:
         self.info = info
         self.streams = runner.streams
         self.profiles = runner.profiles
-        self.lengths = shapes.lengths(info.max_tokens)
+        self.lengths = (info.max_tokens,) if filled else shapes.lengths(info.max_tokens)
         self.tokenize, self.read, self.tokens = tokenizer, tokenizer.read, tokenizer.tokens
         self._runner = runner
-        self._pad_id = pad_id
+        self._pad_id = filled.pad_id if filled else pad_id
+        self._filled = filled
         self._vocabulary = vocabulary
 
     def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Vector:
         """Token ids, one sequence per text -> (n, dimensions), rows in the order given."""
         out = np.empty((len(batch), self.info.dimensions), np.float32)
         length = max((1, *map(len, batch)))
-        if self._runner.fixed_shapes:
+        if self._runner.fixed_shapes or self._filled:
             length = shapes.bucket(length, self.lengths)
         start = 0
         for rows, padded in shapes.plan(len(batch), length, self._runner.fixed_shapes):
@@ -128,11 +141,14 @@ class TextModel:
     def _padded(self, batch: Sequence[Sequence[int]], rows: int, length: int) -> Inputs:
         ids = np.full((rows, length), self._pad_id, np.int32)
         mask = np.zeros((rows, length), np.int32)
+        left = self._filled is not None and self._filled.left
         # Rows that only fill the shape attend to one token: over none, a softmax has no answer.
-        mask[:, :1] = self.info.backend != "static"
+        mask[:, -1 if left else 0] = self.info.backend != "static"
         for row, sequence in enumerate(batch):
-            ids[row, : len(sequence)] = sequence
-            mask[row, : len(sequence)] = 1
+            at = slice(length - len(sequence), length) if left else slice(len(sequence))
+            ids[row, at], mask[row, at] = sequence, 1
+        if self._filled and not self._filled.masked:
+            mask[:] = 1
         if (prompt := ids < 0).any():  # the pooling leaves it out
             ids[prompt], mask[prompt] = ~ids[prompt], 2
         # A backend would end with all that is beside it, or read whatever lies behind its table.

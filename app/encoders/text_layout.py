@@ -67,10 +67,7 @@ def text_layout(directory: Path, cache: Path) -> TextLayout:
     else:
         raise ModelUnavailable(f"The model starts with a {kind} module, not a transformer; it can't be served.")
     pooling, steps, dimensions = read_steps(directory, rest, pooling, first.hidden)
-    prompts, default, truncated, similarity = _settings(directory)
-    if truncated and truncated < dimensions:
-        steps.append(Step("Truncate", features=(dimensions, truncated)))
-        dimensions = truncated
+    prompts, default, dimensions, similarity = settings(directory, steps, dimensions)
     return TextLayout(
         folder=folder,
         static=kind == "StaticEmbedding",
@@ -120,14 +117,17 @@ def _table(folder: Path, listed: bool) -> Pretrained:
         return Pretrained(file, table.shape[1], int(most or 2**16), 0, 0, None)
 
 
-def _settings(directory: Path) -> tuple[dict[str, str], str, int, str | None]:
-    """Prompts by name, the default one, what vectors are shortened to (0: nothing), the similarity they are for."""
+def settings(directory: Path, steps: list[Step], width: int) -> tuple[dict[str, str], str, int, str | None]:
+    """Prompts by name, the default one, the vectors' dimensions (where they are shortened, that is one step more), the
+    similarity they are for."""
     file = directory / "config_sentence_transformers.json"
-    settings = read_json(file) or {}
+    said = read_json(file) or {}
     with reading(file):
-        prompts = {str(name): str(text or "") for name, text in (settings.get("prompts") or {}).items()}
-        default = settings.get("default_prompt_name")
+        prompts = {str(name): str(text or "") for name, text in (said.get("prompts") or {}).items()}
+        default = said.get("default_prompt_name")
         if default and default not in {"query": "", "document": ""} | prompts:
             raise ValueError(f"it has no prompt {default!r}, its default")
-        similarity = settings.get("similarity_fn_name")
-        return prompts, prompts.get(default or "", ""), int(settings.get("truncate_dim") or 0), similarity
+        if 0 < (truncated := int(said.get("truncate_dim") or width)) < width:
+            steps.append(Step("Truncate", features=(width, truncated)))
+            width = truncated
+        return prompts, prompts.get(default or "", ""), width, said.get("similarity_fn_name")

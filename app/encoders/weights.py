@@ -138,7 +138,8 @@ def _found(id_: str, directory: Path, revision: str | None, allow_bin: bool, sou
 
 def _local(id_: str, allow_bin: bool, tried: list[str]) -> Weights | None:
     directory = Path(id_).expanduser() if id_.startswith("~/") else Path(id_)
-    if not any((directory / name).is_file() for name in ("modules.json", "config.json", "adapter_config.json")):
+    known = ("modules.json", "config.json", "adapter_config.json", "open_clip_config.json")
+    if not any((directory / name).is_file() for name in known):
         tried.append("a local directory: no such model directory")
         return None
     found = _found(id_, directory, None, allow_bin, "directory")

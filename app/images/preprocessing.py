@@ -1,5 +1,6 @@
-"""Pixels as CLIP reads them; numpy and Pillow only. Opening image files is not done here."""
+"""Pixels as CLIP and its kin read them; numpy and Pillow only. Opening image files is not done here."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,10 @@ from app.types import Vector
 MOST_EXCESS = 8
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
+# What each kind of transformers' image processors does where its file is silent.
+CLIP = {"size": {"shortest_edge": 224}, "do_center_crop": True, "image_mean": MEAN, "image_std": STD}
+SIGLIP = {"size": {"height": 224, "width": 224}, "do_center_crop": False, "image_mean": (0.5,) * 3}
+KINDS = {"CLIP": CLIP, "ChineseCLIP": CLIP, "Siglip": SIGLIP | {"image_std": (0.5,) * 3}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +33,28 @@ class Preprocessing:
     """What each of the 256 values becomes, per channel: (3, 256)."""
 
     @classmethod
-    def read(cls, own: dict[str, Any] | None, shared: dict[str, Any] | None = None) -> "Preprocessing":
-        """Of a model's preprocessor_config.json, or else processor_config.json; what they don't say is as in CLIP."""
+    def read(
+        cls, own: dict[str, Any] | None, shared: dict[str, Any] | None = None, kind: str = "CLIP"
+    ) -> "Preprocessing":
+        """Of a model's preprocessor_config.json, or else processor_config.json, which may name another `kind`; what
+        they don't say is as there."""
         said = (shared or {}).get("image_processor", {}) if own is None else own
-        resizes, size = said.get("do_resize", True), said.get("size", {"shortest_edge": 224})
-        shortest, exact = _size(size) if resizes else (None, None)
+        named = said.get("image_processor_type") or said.get("feature_extractor_type") or kind
+        defaults = KINDS.get(re.sub(r"(ImageProcessor|FeatureExtractor)(Fast|Pil)?$", "", str(named)))
+        if defaults is None:
+            raise ModelUnavailable(f"The model's pictures are prepared by a {named}, which this service does not have.")
+        said = defaults | {key: value for key, value in said.items() if value is not None}
+        shortest, exact = _size(said["size"]) if said.get("do_resize", True) else (None, None)
         crop = None
-        if said.get("do_center_crop", True):
+        if said["do_center_crop"]:
             edge, crop = _size(said.get("crop_size", 224))
             crop = crop or (edge or 224, edge or 224)
         # The arithmetic of transformers, step by step in its types, once for every value that a byte can have.
         scale = said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1
         levels = np.stack([(np.arange(256).astype(np.float64) * scale).astype(np.float32)] * 3)
         if said.get("do_normalize", True):
-            mean = np.asarray(said.get("image_mean", MEAN), np.float32)[:, None]
-            std = np.asarray(said.get("image_std", STD), np.float32)[:, None]
+            mean = np.asarray(said["image_mean"], np.float32)[:, None]
+            std = np.asarray(said["image_std"], np.float32)[:, None]
             levels = (levels - mean) / std
         return cls(shortest, exact, crop, int(said.get("resample", Image.Resampling.BICUBIC)), levels)
 

@@ -2,10 +2,15 @@
 
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from app.encoders.backends import export, openvino_models
+from app.encoders import pretrained
+from app.encoders.backends import export, openvino_models, tokenizer_export
+from app.types import ModelInfo
+from tests.support import image_families
 from tests.support.families import FAMILIES, cosines, load, positions, reference, texts, write
+from tests.support.image_families import TWINS
 
 FILE = Path(__file__).parents[2] / "docs/models.md"
 MOST = 512
@@ -24,36 +29,87 @@ sentence-transformers over short, long and cut texts, alone and padded, of a tin
 | family | architecture | models of it | `auto` serves | OpenVINO f32 | OpenVINO bf16 | torch f32 | real weights |
 |---|---|---|---|---|---|---|---|
 """
-REAL = {"BERT": "all-MiniLM-L6-v2"}
+IMAGES_HEAD = """
+## Texts and images
+
+A directory of these families is configured as an image model, and reads texts too. The cosine is the least to
+transformers' `get_text_features` and `get_image_features`; pixels are equal to the family's own image processor.
+
+| family | architecture | models of it | `auto` serves | OpenVINO f32 | OpenVINO bf16 | torch f32 | real weights |
+|---|---|---|---|---|---|---|---|
+"""
+IMAGES_END = """
+SigLIP's and SigLIP 2's texts are filled up to 64 tokens, as they were trained. SigLIP's tokenizer is Python code around
+sentencepiece: the fast form of its `tokenizer.json` is used, behind the same clean-up (lower case, no punctuation);
+a directory with `spiece.model` alone needs `pip install sentencepiece`. Modules behind a CLIP in sentence-transformers'
+layout (Dense, LayerNorm, Normalize) and `truncate_dim` are followed.
+
+A multilingual text model beside a CLIP, such as clip-ViT-B-32-multilingual-v1, is a text model (DistilBERT, mean, Dense):
+configure it as one, embed pictures with clip-ViT-B-32 and texts with it. Their vectors compare, but the service can't
+know that two models share a space: leave `query_space` and `candidate_space` out of `/similarity`.
+
+Refused by their names: SigLIP 2 NaFlex, MobileCLIP and others whose images are read by a timm model, OpenCLIP's own
+layout (`open_clip_config.json`), and every other family that reads images.
+"""
+REAL = {"CLIP": "shapes-clip", "BERT": "all-MiniLM-L6-v2"}
 COLUMNS = (("openvino", "f32"), ("openvino", "bf16"), ("torch", "f32"))
 
 
 def row(name: str, folder: Path) -> str:
     """Of a family, with its twin in `folder`."""
+    if name in TWINS:
+        return _image_row(name, folder)
     family = FAMILIES[name]
     most = min(MOST, positions(family))
     place = write(family, folder / name.replace("/", " "), most)
-    auto = load(place, folder / "cache")
-    ids = [text.ids for text in auto.tokenize(texts(most))]
+    ids = [text.ids for text in load(place, folder / "cache", "torch").tokenize(texts(most))]
     right = reference(place, ids)
+
+    def measured(*how: str) -> tuple[ModelInfo, float]:
+        model = load(place, folder / "cache", *how)
+        return model.info, float(cosines(model, ids, right).min())
+
+    return _cells(name, family.model_type, family.models, measured)
+
+
+def _image_row(name: str, folder: Path) -> str:
+    twin = TWINS[name]
+    place = image_families.write(twin, folder / name)
+    right = image_families.expected(twin, place)
+
+    def measured(*how: str) -> tuple[ModelInfo, float]:
+        model = image_families.load(place, folder / "cache", *how)
+        return model.info, float(image_families.cosines(model, right).min())
+
+    return _cells(name, twin.model_type, twin.models, measured)
+
+
+def _cells(name: str, model_type: str, models: str, measured: Callable[..., tuple[ModelInfo, float]]) -> str:
+    auto = measured()[0].backend
     found = []
     for backend, precision in COLUMNS:
-        if backend != "torch" and auto.info.backend == "torch":
+        if backend != "torch" and auto == "torch":
             found.append("refused")
             continue
-        model = load(place, folder / "cache", backend, "auto" if precision == "bf16" else precision)
-        cosine = cosines(model, ids, right).min()
-        found.append(f"{cosine:.5f}" if model.info.precision == precision else "not good enough: f32")
-    cells = [name, f"`{family.model_type}`", family.models, auto.info.backend, *found, REAL.get(name, "no")]
+        info, cosine = measured(backend, "auto" if precision == "bf16" else precision)
+        found.append(f"{cosine:.5f}" if info.precision == precision else "not good enough: f32")
+    cells = [name, f"`{model_type}`", models, auto, *found, REAL.get(name, "no")]
     return f"| {' | '.join(cells)} |\n"
 
 
 if __name__ == "__main__":
-    openvino_models.convert = export.write
+    openvino_models.convert, pretrained.make = export.write, tokenizer_export.write
     with tempfile.TemporaryDirectory() as scratch:
-        rows = []
-        for name in FAMILIES:
-            rows.append(row(name, Path(scratch)))
-            sys.stdout.write(rows[-1])
+        rows = {}
+        for name in (*FAMILIES, *TWINS):
+            rows[name] = row(name, Path(scratch))
+            sys.stdout.write(rows[name])
             sys.stdout.flush()
-    FILE.write_text(HEAD + "".join(rows), encoding="utf-8")
+    FILE.write_text(
+        HEAD
+        + "".join(rows[name] for name in FAMILIES)
+        + IMAGES_HEAD
+        + "".join(rows[name] for name in TWINS)
+        + IMAGES_END,
+        encoding="utf-8",
+    )

@@ -50,14 +50,7 @@ def write_mpnet(directory: Path, **extra: Any) -> Path:
 
 def write_multilingual(directory: Path, **extra: Any) -> Path:
     """paraphrase-multilingual-MiniLM-L12-v2: BERT with XLM-R's Unigram tokenizer, 128 tokens, mean."""
-    trainer = trainers.UnigramTrainer(
-        vocab_size=300, special_tokens=["<s>", "<pad>", "</s>", "<unk>"], unk_token="<unk>"
-    )
-    unigram = Tokenizer(models.Unigram())
-    unigram.pre_tokenizer = pre_tokenizers.Metaspace()
-    unigram.train_from_iterator(CORPUS, trainer)
-    pieces = json.loads(unigram.to_str())["model"]["vocab"]
-    tokenizer = XLMRobertaTokenizer(vocab=[tuple(piece) for piece in pieces], model_max_length=512)
+    tokenizer = xlm_roberta_tokenizer(512)
     config = BertConfig(
         vocab_size=len(tokenizer), max_position_embeddings=512, pad_token_id=0, **_size("hidden_size"), **SPREAD
     )
@@ -142,6 +135,18 @@ def write_dense(directory: Path, features: int) -> Path:
     folder.mkdir()
     Dense(48, features).save(str(folder))
     return directory
+
+
+def xlm_roberta_tokenizer(most: int) -> Any:
+    return XLMRobertaTokenizer(vocab=unigram_pieces(["<s>", "<pad>", "</s>", "<unk>"]), model_max_length=most)
+
+
+def unigram_pieces(specials: list[str], texts: Sequence[str] = CORPUS) -> list[tuple[str, float]]:
+    trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=specials, unk_token="<unk>")
+    unigram = Tokenizer(models.Unigram())
+    unigram.pre_tokenizer = pre_tokenizers.Metaspace()
+    unigram.train_from_iterator(texts, trainer)
+    return [tuple(piece) for piece in json.loads(unigram.to_str())["model"]["vocab"]]
 
 
 def _size(hidden: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from app.encoders.backends.contract import Graph, Inputs
 from app.encoders.files import read_json
+from app.encoders.image_families import FAMILIES, Family
 from app.types import Vector
 
 # They cross the windows of local attention, and are more and fewer tokens than the graph was traced with.
@@ -17,6 +18,7 @@ LENGTHS = (1, 8, 32, 64, 128, 192, 256, 384, 512, 1024)
 THREE_ROWS = 256
 LEAST_COSINE, LEAST_COSINE_IN_HALF = 0.9999, 0.999
 NORM_TOLERANCE = 0.005
+CLIP = FAMILIES["clip"]
 
 
 def compare(
@@ -50,24 +52,27 @@ def cases(graph: Graph) -> Iterator[Inputs]:
             yield (rng.standard_normal((rows, 3, *graph.image_size), np.float32),)
         return
     config = read_json(Path(graph.folder, "config.json")) or {}
+    family = FAMILIES.get(str(config.get("model_type")), CLIP) if graph.encoder == "clip_text" else None
     config = {**config, **(config.get("text_config") or {})}
-    for length in LENGTHS:
+    for length in (graph.max_tokens,) if family and family.whole else LENGTHS:
         if length <= graph.max_tokens:
             few = (length, 1 + length // 2, 1) if length <= THREE_ROWS else (length, length // 3)
-            yield _rows(rng, config, graph.encoder, (length,))
-            yield _rows(rng, config, graph.encoder, few)
+            yield _rows(rng, config, family, (length,))
+            yield _rows(rng, config, family, few)
 
 
-def _rows(rng: np.random.Generator, config: dict[str, Any], encoder: str, lengths: Sequence[int]) -> Inputs:
+def _rows(rng: np.random.Generator, config: dict[str, Any], family: Family | None, lengths: Sequence[int]) -> Inputs:
     size, pad = int(config.get("vocab_size", 1000)), int(config.get("pad_token_id") or 0)
     end = int(config.get("eos_token_id") or 0)
-    ids: NDArray[Any] = np.full((len(lengths), lengths[0]), 0 if encoder == "clip_text" else pad, np.int32)
+    if family is CLIP and end <= 2:
+        end = size - 1  # old files say 2 and mean the highest id
+    fill = pad if family is None or family.pad is None else family.pad
+    ids: NDArray[Any] = np.full((len(lengths), lengths[0]), fill, np.int32)
     mask = np.zeros_like(ids)
     for row, length in enumerate(lengths):
         some = rng.integers(0, size - 1, length)
         ids[row, :length] = np.where(some == pad, size - 1, some)
         mask[row, :length] = 1
-        if encoder == "clip_text":
-            # The vector is that of the end token; old files say 2 and mean the highest id.
-            ids[row, length - 1] = end if end > 2 else size - 1
+        if family and family.pad is not None:
+            ids[row, length - 1] = end  # whose vector it is
     return ids, mask

@@ -2,14 +2,19 @@
 its own: a start that finds the result imports no transformers."""
 
 import json
+import math
+import re
+import string
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import transformers
-from tokenizers import Tokenizer, normalizers
-from transformers import AutoConfig, AutoTokenizer
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from transformers import AutoConfig, AutoTokenizer, T5Tokenizer
 
-from app.encoders.files import described
+from app.encoders.files import described, read_json
+from app.encoders.image_families import FAMILIES
 from app.errors import ModelUnavailable
 from app.system import child
 
@@ -21,6 +26,7 @@ PROBES = (
     " ".join(["The quick brown fox jumps over the lazy dog."] * 20),
 )
 # What a call of the tokenizer may be given without another result for one text.
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
 HARMLESS = {"padding", "padding_side", "pad_to_multiple_of", "return_tensors", "truncation", "max_length"}
 
 
@@ -51,16 +57,19 @@ def write(folder: Path, target: Path, options: dict[str, Any]) -> None:
 
 
 def _write(folder: Path, target: Path, options: dict[str, Any]) -> None:
-    local = {"local_files_only": True, "trust_remote_code": False}
-    config = AutoConfig.from_pretrained(folder, **local)
-    plain = AutoTokenizer.from_pretrained(folder, **local)
+    config = AutoConfig.from_pretrained(folder, **LOCAL)
+    plain = _read(folder, config)
     if not getattr(plain, "is_fast", False):
         raise ModelUnavailable(f"its tokenizer, {type(plain).__name__}, is Python code without a fast form.")
     note = _differences(folder / "tokenizer.json", plain)
     loading, call = options["loading"], options["call"]
-    tokenizer = AutoTokenizer.from_pretrained(folder, **loading, **local) if loading else plain
+    tokenizer = _read(folder, config, **loading) if loading else plain
+    text, images = config.get_text_config(), _with_images(config, plain)
     most = tokenizer.model_max_length
-    if "model_max_length" not in loading and (getattr(config, "max_position_embeddings", None) or -1) != -1:
+    if images:
+        # As in XLM-R, AltCLIP's first position is behind that of the padding.
+        most = min(most, text.max_position_embeddings - (config.model_type == "altclip") * (text.pad_token_id + 1))
+    elif "model_max_length" not in loading and (getattr(config, "max_position_embeddings", None) or -1) != -1:
         most = min(most, config.max_position_embeddings)
     made = _faithful(tokenizer, call.get("add_special_tokens", True), options["lower_case"])
     most = 2**31 if call.get("truncation") in (False, "do_not_truncate") else min(call.get("max_length") or most, 2**31)
@@ -68,7 +77,6 @@ def _write(folder: Path, target: Path, options: dict[str, Any]) -> None:
     if unknown := call.keys() - HARMLESS - {"add_special_tokens"}:
         raise ModelUnavailable(f"its processing_kwargs name {', '.join(sorted(unknown))}, which this service ignores.")
     _prove(made, tokenizer, call, most)
-    text = config.get_text_config()
     if not (folder / "tokenizer.json").is_file() or _content(folder / "tokenizer.json") != _content(made):
         made.save(str(target / "tokenizer.json"))
     facts = {
@@ -77,8 +85,49 @@ def _write(folder: Path, target: Path, options: dict[str, Any]) -> None:
         "pad_id": pad if isinstance(pad := text.pad_token_id, int) and 0 <= pad < text.vocab_size else 0,
         "vocabulary": text.vocab_size,
         "note": note,
+        "images": images,
     }
     (target / "facts.json").write_text(json.dumps(facts))
+
+
+def _read(folder: Path, config: Any, **options: Any) -> Any:
+    """The tokenizer as transformers has it. SigLIP's is Python code around sentencepiece: the fast form of the same
+    vocabulary behind the same clean-up, compared with it where that package is installed. They differ in the space
+    behind a special token that is written in a text."""
+    said = read_json(folder / "tokenizer_config.json") or {}
+    if said.get("tokenizer_class", "SiglipTokenizer" if config.model_type == "siglip" else "") != "SiglipTokenizer":
+        return AutoTokenizer.from_pretrained(folder, **options, **LOCAL)
+    end = {} if "pad_token" in said else {"pad_token": "</s>"}
+    fast = T5Tokenizer.from_pretrained(folder, extra_ids=0, **end, **options, **LOCAL)
+    inside, spaces = fast.backend_tokenizer, normalizers.Replace(Regex(r"[\s\x1c-\x1f]+"), " ")
+    clean = [normalizers.Replace(Regex(f"[{re.escape(string.punctuation)}]"), ""), spaces, normalizers.Strip()]
+    lower = [normalizers.Lowercase()] if said.get("do_lower_case", True) else []
+    own = [] if inside.normalizer is None else [inside.normalizer]
+    again = [normalizers.Replace(Regex(" {2,}"), " "), normalizers.Strip()]
+    inside.normalizer = normalizers.Sequence([normalizers.Replace("▁", " "), *lower, *clean, *own, *again])
+    inside.pre_tokenizer = pre_tokenizers.Metaspace()
+    if find_spec("sentencepiece") and (folder / "spiece.model").is_file():
+        slow = AutoTokenizer.from_pretrained(folder, **options, **LOCAL)
+        plain = [text for text in PROBES if not any(token in text for token in fast.all_special_tokens)]
+        if any(slow(text)["input_ids"] != fast(text)["input_ids"] for text in plain):
+            raise ModelUnavailable("its tokenizer, SiglipTokenizer, does more than its fast form.")
+    return fast
+
+
+def _with_images(config: Any, tokenizer: Any) -> dict[str, Any] | None:
+    """What `WithImages` says."""
+    if config.model_type not in FAMILIES:
+        return None
+    vision = config.vision_config
+    size, patch = ([n, n] if isinstance(n, int) else [*n] for n in (vision.image_size, vision.patch_size))
+    return {
+        "dimensions": getattr(config, "projection_dim", None) or config.text_config.projection_size,
+        "image_size": size,
+        "patches": math.prod(size) // math.prod(patch) + 1,
+        "pad_id": tokenizer.pad_token_id or 0,
+        "left": tokenizer.padding_side == "left",
+        "masked": "attention_mask" in tokenizer.model_input_names,
+    }
 
 
 def _faithful(tokenizer: Any, special: bool, lower_case: bool) -> Tokenizer:

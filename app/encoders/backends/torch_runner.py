@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, AutoConfig, AutoModel, AutoModelForTextEncoding, CLIPModel
+from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, AutoConfig, AutoModel, AutoModelForTextEncoding
 from transformers.utils import logging as transformers_logging
 
 from app.encoders.backends.contract import Graph, Inputs, Runner, RunOptions
@@ -80,7 +80,7 @@ def module(graph: Graph, dtype: torch.dtype = torch.float32) -> nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-            built = _text(graph, dtype) if graph.encoder == "text" else _clip(graph, dtype)
+            built = _text(graph, dtype) if graph.encoder == "text" else _with_images(graph, dtype)
     except Exception as exc:
         raise ModelUnavailable(f"The model's files can't be loaded: {described(exc)}") from exc
     return built.eval()
@@ -171,22 +171,22 @@ class Dense(nn.Module):
         return out if self.residual is None else out + self.residual(vectors)
 
 
-class ClipEncoder(nn.Module):
-    """One encoder of CLIP with its projection: the model's own, unnormalised embedding."""
+class Features(nn.Module):
+    """One half of a model of texts and images: what transformers calls its features, unnormalised, and what follows."""
 
-    def __init__(self, encoder: nn.Module, projection: nn.Module) -> None:
+    def __init__(self, model: Any, steps: nn.Module) -> None:
         super().__init__()
-        self.encoder, self.projection = encoder, projection
+        self.model, self.steps = model, steps
 
 
-class ClipText(ClipEncoder):
+class TextFeatures(Features):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
-        return self.projection(self.encoder(input_ids=input_ids, attention_mask=attention_mask).pooler_output)
+        return self.steps(self.model.get_text_features(input_ids, attention_mask=attention_mask).pooler_output)
 
 
-class ClipImage(ClipEncoder):
+class ImageFeatures(Features):
     def forward(self, pixel_values: Tensor) -> Any:
-        return self.projection(self.encoder(pixel_values=pixel_values).pooler_output)
+        return self.steps(self.model.get_image_features(pixel_values).pooler_output)
 
 
 def _text(graph: Graph, dtype: torch.dtype) -> nn.Module:
@@ -203,11 +203,14 @@ def _text(graph: Graph, dtype: torch.dtype) -> nn.Module:
     return TextModule(transformer, graph, dtype)
 
 
-def _clip(graph: Graph, dtype: torch.dtype) -> nn.Module:
-    model = _pretrained(CLIPModel, graph, dtype)
+def _with_images(graph: Graph, dtype: torch.dtype) -> nn.Module:
+    model, steps = _pretrained(AutoModel, graph, dtype), nn.Sequential(*(_step(graph, one) for one in graph.steps))
+    # The other half takes as much memory.
     if graph.encoder == "clip_text":
-        return ClipText(model.text_model, model.text_projection)
-    return ClipImage(model.vision_model, model.visual_projection)
+        model.vision_model = None
+        return TextFeatures(model, steps.to(dtype))
+    model.text_model = None
+    return ImageFeatures(model, steps.to(dtype))
 
 
 def _pretrained(kind: Any, graph: Graph, dtype: torch.dtype) -> Any:

@@ -35,8 +35,8 @@ def test_fine_lengths_stay_few() -> None:
 
 
 def test_only_lengths_up_to_1024_are_warmed() -> None:
-    assert max(length for _, length in grid(32, 16384, 8192)) == 1024
-    assert max(length for _, length in grid(32, 16384, 700)) == 700
+    assert max(length for _, length in grid(32, 16384, lengths(8192))) == 1024
+    assert max(length for _, length in grid(32, 16384, lengths(700))) == 700
 
 
 def test_pieces_pad_where_that_is_cheaper_than_another_run() -> None:
@@ -61,7 +61,7 @@ def test_pieces_cover_the_rows_in_grid_sizes_at_no_more_than_one_padded_run(n: i
 def test_the_grid_has_every_shape_that_a_planner_within_its_limits_asks_for(
     max_batch: int, max_tokens: int, max_length: int, data: st.DataObject
 ) -> None:
-    shapes = set(grid(max_batch, max_tokens, max_length))
+    shapes = set(grid(max_batch, max_tokens, lengths(max_length)))
     length = bucket(data.draw(st.integers(1, max_length)), lengths(max_length))
     rows = data.draw(st.integers(1, min(max_batch, max(1, max_tokens // length))))
     assert {(padded, length) for _, padded in pieces(rows, length)} <= shapes

@@ -1,0 +1,36 @@
+"""Families of models of texts and images, as tiny twins: each backend against transformers' own features."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.encoders import pretrained
+from app.encoders.backends import export, openvino_models, tokenizer_export
+from tests.support.image_families import TEXTS, TWINS, cosines, expected, load, pictures, pixels_of, write
+
+
+@pytest.fixture(autouse=True)
+def _convert_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_models, "convert", export.write)
+    monkeypatch.setattr(pretrained, "make", tokenizer_export.write)
+
+
+# The others run in tests/slow.
+@pytest.mark.parametrize("name", TWINS)
+def test_a_family_is_served_as_transformers_does(name: str, tmp_path: Path) -> None:
+    twin = TWINS[name]
+    place = write(twin, tmp_path / "twin")
+    right = expected(twin, place)
+    assert np.abs(right.texts[2] - right.texts[4]).max() > 0.05
+    assert np.abs(right.images[0] - right.images[1]).max() > 0.05
+    for backend in ("openvino", "torch"):
+        model = load(place, tmp_path / "cache", backend)
+        assert (model.info.backend, model.info.precision) == (backend, "f32")
+        # The published vocabulary of SigLIP does not clean its texts.
+        assert (model.info.note is None) is (name != "SigLIP")
+        assert [list(text.ids) for text in model.text.tokenize(TEXTS)] == right.ids
+        assert model.text.tokenize(TEXTS)[-1].truncated
+        np.testing.assert_array_equal(pixels_of(model, pictures()), right.pixels)
+        assert cosines(model, right).min() > 0.9999
+        assert model.info.dimensions == right.texts.shape[1] == right.images.shape[1]
