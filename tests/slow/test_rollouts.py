@@ -118,7 +118,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         f"{dashboard}",
     )
     api = httpx.Client(
-        base_url=f"http://127.0.0.1:{dashboard}", headers={"Authorization": f"Bearer {token}"}, timeout=60
+        base_url=f"http://127.0.0.1:{dashboard}", headers={"Authorization": f"Bearer {token}"}, timeout=300
     )
     with running(file, command, port, RAY_AUTH_TOKEN=token), api:
         yield Cluster(port, api)
