@@ -101,7 +101,12 @@ def _serve_here(args: AppArgs, settings: LaunchSettings) -> int:
     if (lack := lacks(args)) is not None:
         _say(lack)
         return REFUSED
-    run(build(args), settings)
+    try:
+        application = build(args)
+    except ValueError as error:
+        _say(str(error))
+        return REFUSED
+    run(application, settings)
     return 0
 
 

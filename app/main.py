@@ -11,17 +11,21 @@ from ray.serve.config import RequestRouterConfig
 from app.auth import key_file
 from app.config.args import Backup, ModelArgs, Placement
 from app.config.settings import AppArgs
+from app.encoders.clip import check_clip_model
+from app.encoders.text import check_text_model
+from app.encoders.weights import look_up
 from deployments.clip import Clip
 from deployments.ingress import Ingress
 from deployments.similarity import Similarity
-from deployments.text_encoder import TextEncoder
+from deployments.text_encoder import TextEncoder, load_with_backup
 
 ROUTER = "deployments.serve_internals.router.LeastOutstandingRouter"
 
 
 def build(args: AppArgs) -> Application:
     """Serve's builder: one typed argument, overridden by the owner's environment variables. Raises ValueError if the
-    settings ask for keys and there are none, or two models have the same name."""
+    settings ask for keys and there are none, two models have the same name, or a required one can't be had: Serve then
+    keeps what it runs."""
     args = args.with_environment()
     key_file.check(args)
     names = [model.name for model in (*args.text_models, *args.image_models)]
@@ -39,6 +43,11 @@ def build(args: AppArgs) -> Application:
 
 def _encoder(cls: type[Any], prefix: str, model: ModelArgs, backup: Backup | None, args: AppArgs) -> Application:
     name = f"{prefix}-{re.sub(r'[^A-Za-z0-9.-]+', '-', model.short_name)}"
+    if model.required:
+        check = check_clip_model if cls is Clip else check_text_model
+        found, _, reason = load_with_backup(lambda one: look_up(one, args.offline, check), model, backup)
+        if not found:
+            raise ValueError(f"{model.name} is required: {reason}")
     deployment = serve.deployment(cls, name=name, **called_options(model))
     return deployment.bind(model, _threads(model), args.offline, backup, args.tracing, args.serve_bypass)
 

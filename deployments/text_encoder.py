@@ -29,7 +29,7 @@ M = TypeVar("M")
 
 class TextEncoder:
     """Loads its model before it takes traffic. Without its model it answers every call with the reason, and other
-    models are not affected; after any other failure it ends, and Serve starts another."""
+    models are not affected; without a required one, and after any other failure, it ends, and Serve starts another."""
 
     rpc_methods: ClassVar[tuple[str, ...]] = ("encode_texts",)
 
@@ -58,6 +58,8 @@ class TextEncoder:
             model, note, self._reason = loading.result()
         if model is None:
             tell(f"{args.name} is NOT AVAILABLE: {self._reason}")
+            if args.required:
+                raise ModelUnavailable(f"{args.name} is required: {self._reason}", "model")
             return
         if note is not None:
             # What was configured as a fallback, or came with the product, is no alarm; the log has the reason.

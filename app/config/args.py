@@ -79,6 +79,7 @@ class ModelArgs(EncoderOptions):
     revision: str | None = None
     prompts: dict[str, str] = Field({}, description="Prompts by name, beside the model's own.")
     matryoshka: bool = Field(False, description="The model was trained for shortened vectors; some are known to be.")
+    required: bool = Field(False, description="No start, and no update, without this model or its fallback.")
 
     @property
     def name(self) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,16 +69,22 @@ class ClipModel:
         return self.text.info
 
 
+def check_clip_model(args: ModelArgs, directory: Path) -> dict[str, Any]:
+    """A CLIP's configuration. Raises ModelUnavailable, as `check_text_model`."""
+    check(directory, args.allow_bin_weights)
+    config: dict[str, Any] = read_json(directory / "config.json") or {}
+    if (kind := config.get("model_type")) != "clip":
+        raise ModelUnavailable(f"{args.id} is not a CLIP model (its model_type is {kind!r}).")
+    return config
+
+
 def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipModel:
     """Load a CLIP in the transformers layout. Raises ModelUnavailable if its weights are not available, it is no CLIP,
     or it fails its self-test."""
     with loading(args.id):
         weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
         folder = weights.directory
-        check(folder, args.allow_bin_weights)
-        config = read_json(folder / "config.json") or {}
-        if (kind := config.get("model_type")) != "clip":
-            raise ModelUnavailable(f"{args.id} is not a CLIP model (its model_type is {kind!r}).")
+        config = check_clip_model(args, folder)
         # Files written long ago say only what differs from the defaults of CLIP ViT-B/32.
         vision, language = config.get("vision_config") or {}, config.get("text_config") or {}
         dimensions = int(config.get("projection_dim", 512))

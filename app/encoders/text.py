@@ -18,7 +18,7 @@ from app.encoders.backends.contract import Graph, Inputs, Runner
 from app.encoders.files import loading, sha256
 from app.encoders.modules import model_type
 from app.encoders.steps import SKIP_PROMPT, Step
-from app.encoders.text_layout import text_layout
+from app.encoders.text_layout import first_module, text_layout
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import Weights, check, resolve
 from app.errors import ModelUnavailable, UnknownToken
@@ -35,9 +35,7 @@ def load_text_model(
     Raises ModelUnavailable if its weights are not available, it is no model of this kind, or it fails its self-test."""
     with loading(args.id):
         weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
-        check(weights.directory, args.allow_bin_weights)
-        if model_type(weights.directory) == "clip":
-            raise ModelUnavailable(f"{args.id} is a CLIP model: configure it as an image model; it reads texts there.")
+        check_text_model(args, weights.directory)
         cache = cache_folder(args)
         layout = text_layout(weights.directory, cache)
         first = layout.first
@@ -88,6 +86,15 @@ def load_text_model(
         for exclusive in model.profiles:
             self_test.check(self_test.SelfTest(model.self_test(exclusive=exclusive)), weights, info, cache)
         return model
+
+
+def check_text_model(args: ModelArgs, directory: Path) -> None:
+    """Raises ModelUnavailable if a file is missing or damaged, or this is no text model that is served, as far as that
+    shows without loading it."""
+    check(directory, args.allow_bin_weights)
+    if model_type(directory) == "clip":
+        raise ModelUnavailable(f"{args.id} is a CLIP model: configure it as an image model; it reads texts there.")
+    first_module(directory)
 
 
 class TextModel:

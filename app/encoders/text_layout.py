@@ -43,16 +43,14 @@ class TextLayout:
 def text_layout(directory: Path, cache: Path) -> TextLayout:
     """Read a directory. `cache`: for what transformers makes of it. Raises ModelUnavailable if it needs a module that
     this service does not have, or a file is missing or damaged."""
-    ((kind, path), *rest), way = modules(directory)
-    folder, listed = directory / path, (directory / "modules.json").is_file()
+    static, folder, config = first_module(directory)
+    (_, *rest), way = modules(directory)
+    listed = (directory / "modules.json").is_file()
     sentence, file = sentence_config(folder)
     pooling: tuple[str, ...] = ()
-    if kind == "StaticEmbedding":
+    if static:
         first, pooling = _table(folder, listed), ("mean",)
-    elif kind == "Transformer":
-        config = read_json(folder / "config.json")
-        if config is None:
-            raise ModelUnavailable("The model has no config.json; fetch it again.")
+    else:
         with reading(file):
             modalities = sentence.get("modality_config") or {"text": TEXT}
             if "message" in modalities or modalities["text"] != TEXT:
@@ -64,8 +62,6 @@ def text_layout(directory: Path, cache: Path) -> TextLayout:
             with reading(folder / "config.json"):
                 causal = str((config.get("architectures") or [""])[0]).endswith("ForCausalLM")
             pooling = ("lasttoken",) if causal and config.get("is_causal", True) else ("mean",)
-    else:
-        raise ModelUnavailable(f"The model starts with a {kind} module, not a transformer; it can't be served.")
     pooling, steps, dimensions = read_steps(directory, rest, pooling, first.hidden)
     prompts, default, truncated, similarity = _settings(directory)
     if truncated and truncated < dimensions:
@@ -73,7 +69,7 @@ def text_layout(directory: Path, cache: Path) -> TextLayout:
         dimensions = truncated
     return TextLayout(
         folder=folder,
-        static=kind == "StaticEmbedding",
+        static=static,
         first=first,
         lower_case=bool(sentence.get("do_lower_case")),
         pooling=pooling,
@@ -84,6 +80,18 @@ def text_layout(directory: Path, cache: Path) -> TextLayout:
         similarity=similarity,
         note=" ".join(filter(None, (first.note, way))) or None,
     )
+
+
+def first_module(directory: Path) -> tuple[bool, Path, dict[str, Any]]:
+    """Whether a model starts with a table of token vectors, the folder of that or of its transformer, and what the
+    config.json there holds. Raises ModelUnavailable if it starts with something else, or the file is missing."""
+    kind, path = modules(directory)[0][0]
+    config = read_json(directory / path / "config.json")
+    if kind not in ("StaticEmbedding", "Transformer"):
+        raise ModelUnavailable(f"The model starts with a {kind} module, not a transformer; it can't be served.")
+    if config is None and kind == "Transformer":
+        raise ModelUnavailable("The model has no config.json; fetch it again.")
+    return kind == "StaticEmbedding", directory / path, config or {}
 
 
 def _positions(folder: Path, config: dict[str, Any]) -> int:

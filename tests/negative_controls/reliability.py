@@ -58,6 +58,9 @@ LOST: Final = [
     M("a returned client is a second one", "app/cache/shared.py", " or not self._is_live(known)", "", "tests/unit/cache/test_shared_poll.py"),
     M("a failed run is looked into", "app/inference/health_probe.py", "            self._doubted = True\n", "            pass\n", PROBE),
     M("patience has an end", "app/dispatch/adaptive_timeout.py", "now < began + self.most_s and ", "", "tests/unit/dispatch/test_adaptive_timeout.py"),
+    M("a required model is looked up", "app/main.py", "    if model.required:\n", "    if False:\n", "tests/unit/deployments/test_main.py"),
+    M("a required model has loaded", "deployments/text_encoder.py", "            if args.required:\n", "            if False:\n", "tests/unit/deployments/test_text_encoder.py"),
+    M("a hub model has a configuration", "app/encoders/hub.py", 'if not {"config.json", "modules.json"} & set(names):', "if False:", "tests/unit/encoders/test_weights.py"),
     M("rejected items are named", "app/service/embedding_service.py", "return result.named(param, OF_ITEM)", "return result", TROUBLE),
 ]  # fmt: skip
 

@@ -1,12 +1,19 @@
 """The builder, as Serve calls it. The imports of Ray warn, and warnings are errors here."""
 
+import json
+import struct
+import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from app.config.args import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, SHAPES_CLIP, AccessArgs, ModelArgs
 from app.config.settings import AppArgs
+from app.encoders import hub
+from loadtests.running import ROOT
 from tests.support.keys import line
 
 with warnings.catch_warnings():
@@ -81,3 +88,103 @@ def test_shapes_clip_stands_in_where_the_launcher_says_so_and_only_for_the_defau
     assert (id_, note.split(",")[0]) == (SHAPES_CLIP, "shapes-clip")
     other = AppArgs(shapes_clip_may_serve=True, image_models=(ModelArgs(id="makers/clip"),))
     assert backups(other)[1] == {"makers/clip": None}
+
+
+WHOLE = struct.pack("<Q", 2) + b"{}"  # a safetensors file of no tensor
+
+
+def write(folder: Path, config: dict[str, Any] | None = None, weights: bytes | None = WHOLE, **files: Any) -> str:
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config or {"model_type": "bert"}))
+    if weights is not None:
+        (folder / "model.safetensors").write_bytes(weights)
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return str(folder)
+
+
+def required(id_: str, kind: str = "text", **more: Any) -> AppArgs:
+    """The settings of a service whose one model is required."""
+    models: dict[str, Any] = {"text_models": (), "image_models": ()}
+    models[f"{kind}_models"] = (ModelArgs(id=id_, required=True),)
+    return AppArgs(**models, **more)
+
+
+@pytest.fixture
+def _no_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing one of them would fail: they cost the node that builds hundreds of megabytes."""
+    for name in ("torch", "openvino", "transformers"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.mark.usefixtures("_no_libraries")
+@pytest.mark.parametrize(
+    ("kind", "files", "why"),
+    [
+        ("text", {"weights": None}, "has no model.safetensors"),
+        ("text", {"weights": WHOLE[:5]}, "model.safetensors can't be read"),
+        ("text", {"weights": struct.pack("<Q", 99) + b"{}"}, "model.safetensors can't be read"),
+        ("text", {"weights": b"version https://git-lfs.github.com/spec/v1"}, "git lfs pull"),
+        ("text", {"config": {"model_type": "clip"}}, "configure it as an image model"),
+        ("text", {"config": {"architectures": ["BertForSequenceClassification"]}}, "cross-encoder"),
+        (
+            "text",
+            {"modules": [{"type": "sentence_transformers.models.CLIPModel", "path": ""}]},
+            "starts with a CLIPModel module",
+        ),
+        ("image", {}, "is not a CLIP model (its model_type is 'bert')"),
+        ("image", {"config": {"model_type": "clip"}, "weights": None}, "has no model.safetensors"),
+    ],
+)
+def test_nothing_is_built_without_a_required_model(tmp_path: Path, kind: str, files: dict[str, Any], why: str) -> None:
+    id_ = write(tmp_path / "mini", **files)
+    with pytest.raises(ValueError, match=r"^mini is required: ") as caught:
+        build(required(id_, kind))
+    assert why in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+    optional = ModelArgs(id=id_)
+    assert build(AppArgs(**{"text_models": (), "image_models": (), f"{kind}_models": (optional,)})) is not None
+
+
+@pytest.mark.usefixtures("_no_libraries")
+def test_a_required_model_that_is_there_is_built_without_loading_it(tmp_path: Path) -> None:
+    assert build(required(DEFAULT_TEXT_MODEL)) is not None
+    assert build(required(SHAPES_CLIP, "image")) is not None
+    clip, text = write(tmp_path / "clip", {"model_type": "clip"}), write(tmp_path / "text")
+    assert build(required(clip, "image")) is not None
+    assert build(required(text)) is not None
+
+
+def test_a_required_model_of_the_hub_counts_if_the_hub_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "download", lambda *_, **__: pytest.fail("downloads"))
+    asked: list[Any] = []
+
+    def look_up(*question: Any) -> None:
+        asked.append(question)
+        if question[0] == "makers/gone":
+            raise hub.HubError("the hub has no such public repository")
+
+    monkeypatch.setattr(hub, "look_up", look_up)
+    models = (ModelArgs(id="makers/there", required=True, revision="v1"), ModelArgs(id="makers/gone"))
+    assert build(AppArgs(text_models=models, image_models=())) is not None
+    assert asked == [("makers/there", "v1", False)]  # nothing of what is not required
+    with pytest.raises(ValueError, match=r"makers/gone is required: .* the hub: the hub has no such public repository"):
+        build(required("makers/gone"))
+    with pytest.raises(ValueError, match=r"makers/there is required: .* the service is offline"):
+        build(required("makers/there", offline=True))
+
+
+def test_a_fallback_satisfies_what_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert build(required("no/model", text_fallback=DEFAULT_TEXT_MODEL, offline=True)) is not None
+    assert build(required("no/model", "image", image_fallback=SHAPES_CLIP, offline=True)) is not None
+    with pytest.raises(ValueError, match=r"no/model is required: .* Its backup neither: .*'no/other'"):
+        build(required("no/model", text_fallback="no/other", offline=True))
+
+
+def test_neither_the_environment_nor_the_shipped_file_requires_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    [application] = yaml.safe_load((ROOT / "serve_config.yaml").read_text())["applications"]
+    shipped = AppArgs.model_validate(application["args"])
+    named = required(DEFAULT_TEXT_MODEL).with_environment({"TEXT_MODEL": "makers/other", "IMAGE_MODEL": "makers/clip"})
+    for args in (AppArgs(), shipped, named):
+        assert not any(model.required for model in (*args.text_models, *args.image_models))
