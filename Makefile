@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 .DEFAULT_GOAL := help
-.PHONY: help serve dev test test-fast test-slow test-bypass check format docs test-cache test-similarity test-corpus fuzz clean \
+.PHONY: help serve dev test test-fast test-slow test-bypass check client-types format docs test-cache test-similarity test-corpus fuzz clean \
 	bench load bench-batch bench-cache bench-peers bench-fairness bench-scaling bench-capacity bench-shards bench-bypass bench-idle bench-plots dashboard-pictures bench-similarity \
 	bench-corpus bench-corpus-workers bench-corpus-search example-corpus \
 	example-text example-search example-clustering example-recommendation example-images \
@@ -60,6 +60,9 @@ check: $(VENV)/.dev ## Format, lint, types, import rules, documentation
 docs: $(VENV)/.dev ## Write the generated parts of the documentation, and show it on http://127.0.0.1:8000
 	@$(BIN)/python -m docs.generate
 	@$(MKDOCS) serve
+
+client-types: $(VENV)/.dev ## Write the TypeScript client's types from the OpenAPI document (needs Node.js and npm)
+	@exec $(BIN)/python -m docs.typescript
 
 format: $(VENV)/.dev ## Write the format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
