@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+INSTALL := sh install.sh $(BIN)/python
 # Without Material's notice of its successor.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
@@ -20,18 +20,19 @@ help: ## Show this list
 # A stamp per set of packages: the step is skipped while the files it comes from are older.
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ..."; exit 1; }
+	@case "$$(uname -s)" in Linux|Darwin) ;; *) echo "Linux or macOS is needed; on Windows, WSL."; exit 1;; esac
 	@echo "Creating $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.serve: $(VENV)/.created pyproject.toml clients/python/pyproject.toml constraints.txt
-	@echo "Installing the service (the first time takes some minutes) ..."
-	@$(PIP) install --constraint constraints.txt --editable ./clients/python --editable .
+$(VENV)/.serve: $(VENV)/.created pyproject.toml clients/python/pyproject.toml constraints.txt install.sh
+	@echo "Installing the service into $(VENV) ..."
+	@$(INSTALL) --editable ./clients/python --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.serve pyproject.toml constraints.txt
 	@echo "Installing what the tests need ..."
-	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@$(INSTALL) --editable ./clients/python --editable '.[dev]'
 	@touch $@
 
 serve: $(VENV)/.serve ## Start the service on PORT (default 3000); Ctrl-C stops it

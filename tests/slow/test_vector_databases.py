@@ -36,8 +36,6 @@ def test_it_prints_what_the_document_shows(block: Block, service: RunningService
     client = shutil.copytree(ROOT / "clients/python", tmp_path / "client", ignore=shutil.ignore_patterns("*.egg-info"))
     constraints = ("--constraint", ROOT / "constraints.txt")
     run(python, "-I", "-m", "pip", "install", "--quiet", *constraints, client, *block.packages, cwd=tmp_path)
-    code = block.code.replace("localhost:3000", f"127.0.0.1:{service.port}")
-    assert block.printed
     folder = tmp_path / "folder"  # what a database writes lies here
     folder.mkdir()
-    assert run(python, "-I", "-c", code, cwd=folder).splitlines() == block.printed
+    block.check(run(*block.command(service.port, python), cwd=folder))
