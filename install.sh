@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs packages into a virtual environment: sh install.sh PYTHON [--editable] PACKAGE ...
 #
-# PyTorch's own index has builds without CUDA for Linux on x86-64; PyPI's brings 3.4 GB of CUDA libraries. uv asks that
+# PyTorch's own index has builds without CUDA for Linux on x86-64; PyPI's brings CUDA's libraries. uv asks that
 # index and takes the build for this machine's driver, or for CPUs. Where it can't, or pip is told of an index of its
 # own, pip installs. Versions are those of constraints.txt either way.
 set -u
