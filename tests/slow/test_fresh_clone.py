@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,8 @@ def environment() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def service(clone: Path, environment: dict[str, str]) -> Iterator[RunningService]:
     run("make", ".venv/.serve", cwd=clone, env=environment)
-    with running(clone, ("make", "-C", str(clone), "serve"), **environment | {"PYTHONPATH": ""}) as service:
+    variables: dict[str, Any] = environment | {"PYTHONPATH": ""}
+    with running(clone, ("make", "-C", str(clone), "serve"), **variables) as service:
         yield service
         os.killpg(service.process.pid, signal.SIGINT)  # Ctrl-C
         service.process.wait(120)

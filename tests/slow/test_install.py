@@ -118,7 +118,7 @@ def proxy(indexes: Indexes, authority: Authority) -> ThreadingHTTPServer:
             self.end_headers()
             host = self.path.partition(":")[0]
             self.connection: socket.socket = authority.context(host).wrap_socket(self.connection, server_side=True)
-            self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb")  # type: ignore[assignment]
+            self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb")
             self.close_connection = False
 
         def do_GET(self) -> None:
