@@ -106,11 +106,15 @@ SECURITY: Json = {
 def document(routes: Sequence[Route], limits: Limits, version: str, *, keys: bool) -> Json:
     """Describe every route with its requests, responses and errors. `keys`: whether API keys are required."""
     requests = [route.request for route in routes if route.request]
-    answers = [model for route in routes for model in (route.response, route.short) if model]
+    answers = [route.response for route in routes if route.response]
     wanted: list[tuple[type[BaseModel], Any]] = [(model, "validation") for model in requests]
     wanted += [(model, "serialization") for model in (*answers, *ERROR_MODELS.values())]
     refs, schemas = models_json_schema(list(dict.fromkeys(wanted)), ref_template=REFS)
     named = {(model, mode): ref for (model, mode), ref in refs.items()}
+    for route in routes:
+        # One schema for both answers, since no field says which of two it is: what both have is required.
+        if route.response and route.short and keys:
+            schemas["$defs"][route.response.__name__]["required"] = list(route.short.model_fields)
     paths: dict[str, Json] = defaultdict(dict)
     for route in routes:
         paths[route.template][route.method.lower()] = _operation(route, named, keys)
@@ -190,8 +194,6 @@ def _body_parameters() -> list[Json]:
 
 def _responses(route: Route, named: dict[tuple[Any, Any], Json]) -> Json:
     schema = named[route.response, "serialization"] if route.response else {}
-    if route.short:
-        schema = {"anyOf": [schema, named[route.short, "serialization"]]}
     headers = ANSWER_HEADERS | ({} if route.scope == "open" else QUOTA)
     answer = {"content": {route.media: {"schema": schema}}, "headers": headers}
     responses: Json = {"200": {"description": "The answer.", **answer}}

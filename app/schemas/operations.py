@@ -76,7 +76,9 @@ class CacheHealth(Wire):
 
 
 class HealthResponse(Wire):
-    status: Literal["healthy", "degraded", "starting"] = Field(description="`reasons` says why.")
+    status: Literal["healthy", "degraded", "starting"] = Field(
+        description="`reasons` says why. Where keys are asked for, what follows needs one with the `read` scope."
+    )
     uptime: float = Field(description="Seconds since this ingress replica started.")
     models: dict[str, str | None] = Field(description="Default model of each kind: text, image.")
     cache: CacheHealth = Field(description="The shared cache in short.")
@@ -86,7 +88,9 @@ class HealthResponse(Wire):
 
 
 class HealthSummary(Wire):
-    status: Literal["healthy", "degraded", "starting"] = Field(description="Details need a key with the `read` scope.")
+    """What a caller without the `read` scope gets of `HealthResponse`."""
+
+    status: Literal["healthy", "degraded", "starting"]
 
 
 class LiveResponse(Wire):

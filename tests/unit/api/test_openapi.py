@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from app.api.openapi import document
 from app.api.routes import ROUTES
 from app.api.wire.json_response import statuses_of
 from app.config.args import Limits
@@ -89,6 +90,21 @@ def test_items_and_numbers_are_as_narrow_as_what_is_taken(doc: Any) -> None:
     assert number == {"type": "number", "minimum": -3.4028234663852886e38, "maximum": 3.4028234663852886e38}
     assert schemas["SimilarityRequest"]["properties"]["topK"]["anyOf"][0] == {"type": "integer", "minimum": 1}
     assert schemas["BatchRequest"]["properties"]["batchSize"]["maximum"] == 2048
+
+
+@pytest.mark.parametrize("keys", [False, True])
+def test_no_answer_is_one_of_two_objects_that_nothing_tells_apart(keys: bool) -> None:
+    doc = document(ROUTES, Limits(), "", keys=keys)
+    schemas = [
+        content["schema"]
+        for path in doc["paths"].values()
+        for operation in path.values()
+        for answer in operation["responses"].values()
+        for content in answer.get("content", {}).values()
+    ]
+    assert [schema for schema in schemas if "anyOf" in schema or "oneOf" in schema] == []
+    health = doc["components"]["schemas"]["HealthResponse"]
+    assert set(health["required"]) == ({"status"} if keys else set(health["properties"]))
 
 
 def test_limits_are_the_running_services() -> None:
