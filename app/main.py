@@ -26,11 +26,8 @@ def build(args: AppArgs) -> Application:
     """Serve's builder: one typed argument, overridden by the owner's environment variables. Raises ValueError if the
     settings ask for keys and there are none, two models have the same name, or a required one can't be had: Serve then
     keeps what it runs."""
-    args = args.with_environment()
+    args = args.checked()
     key_file.check(args)
-    names = [model.name for model in (*args.text_models, *args.image_models)]
-    if len(set(names)) < len(names):
-        raise ValueError(f"two models have the same name: {', '.join(names)}")
     text = {
         model.name: _encoder(TextEncoder, "TextEncoder", model, args.text_backup(model), args)
         for model in args.text_models

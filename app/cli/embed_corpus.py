@@ -20,7 +20,7 @@ from app.config.settings import AppArgs, ClientSettings, process_environment, wi
 from app.corpus import cache_warming, search
 from app.corpus.model import load_model
 from app.corpus.run import CorpusOptions, embed_corpus
-from app.errors import InvalidRequest, ServiceError
+from app.errors import InvalidRequest, ServiceError, os_reason
 from app.local.service_folder import roots
 from app.system import processes
 
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace, args: AppArgs, argv: Sequence[str]) -> int:
     except ServiceError as error:
         return report(error)
     except OSError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{os_reason(error)}\n")
         return USAGE
 
 

@@ -12,6 +12,28 @@ DEFAULT_IMAGE_MODEL = "openai/clip-vit-base-patch32"
 SHAPES_CLIP = "shapes-clip"
 PART_ROWS = 2048  # of one file of an embedded corpus
 
+# The owner's variables, by the setting that each one overrides.
+VARIABLES: Final = {
+    "text_models": "TEXT_MODEL",
+    "image_models": "IMAGE_MODEL",
+    "text_fallback": "TEXT_MODEL_FALLBACK",
+    "image_fallback": "IMAGE_MODEL_FALLBACK",
+    "model_aliases": "MODEL_ALIASES",
+    "encoder.batch_size": "BATCH_SIZE",
+    "encoder.workers": "MAX_WORKERS",
+    "cache.max_size": "CACHE_MAX_SIZE",
+    "cache.ttl_ms": "CACHE_TTL",
+    "auth": "AUTH",
+    "access.keys_file": "API_KEYS_FILE",
+    "cors_origins": "CORS_ORIGINS",
+    "image_folder": "IMAGE_FOLDER",
+    "image_urls.hosts": "IMAGE_URL_HOSTS",
+    "serve_bypass": "SERVE_BYPASS",
+    "tracing.endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "tracing.headers": "OTEL_EXPORTER_OTLP_HEADERS",
+    "tracing.sample": "OTEL_TRACES_SAMPLER_ARG",
+    "tracing.service_name": "OTEL_SERVICE_NAME",
+}
 LogRequests = Literal["off", "errors", "all"]
 
 

@@ -11,9 +11,10 @@ from urllib.parse import unquote
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError
 
-from app.config import args
+from app.config import args, mistakes
 from app.config.args import DEFAULT_IMAGE_MODEL, Backup, ModelArgs, Placement, Settings
-from app.config.model_names import ModelName
+from app.config.model_names import ModelName, find
+from app.errors import did_you_mean
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -85,7 +86,9 @@ class AppArgs(Settings):
         try:
             data = yaml.safe_load(path.read_text()) or {}
         except yaml.YAMLError as error:
-            raise ValueError(f"{path} is not valid YAML: {error}") from None
+            mark = getattr(error, "problem_mark", None)
+            where = f"{getattr(error, 'problem', error)} in line {mark.line + 1 if mark else '?'}"
+            raise ValueError(f"{path} is not valid YAML: {where}") from None
         try:
             given = data["applications"][0].get("args") or {}
         except (KeyError, IndexError, TypeError, AttributeError):
@@ -93,24 +96,33 @@ class AppArgs(Settings):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise ValueError(mistakes.of_yaml(error, cls, path)) from None
+
+    def checked(self) -> Self:
+        """`with_environment`, for a start. Raises ValueError in plain words, also for a name of two models or none."""
+        try:
+            args_ = self.with_environment()
+        except ValidationError as error:
+            raise ValueError(mistakes.of_variables(error)) from None
+        names = [model.name for model in (*args_.text_models, *args_.image_models)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two models have the same name: {', '.join(names)}")
+        backups = [ModelName(id_).public for id_ in (args_.text_fallback, args_.image_fallback) if id_]
+        for alias, model in args_.model_aliases.items():
+            if find(model, known := [*names, *backups]) is None:
+                served = f"Served: {', '.join(known)}.{did_you_mean(model, known)}"
+                raise ValueError(f"MODEL_ALIASES: {alias!r} stands for {model!r}, which is not served. {served}")
+        return args_
 
     def with_environment(self, environ: Mapping[str, str] | None = None) -> Self:
         """The owner's variables over these values; an empty variable counts as unset."""
         env = {k: v for k, v in (os.environ if environ is None else environ).items() if v.strip()}
-        encoder = _given(env, batch_size="BATCH_SIZE", workers="MAX_WORKERS")
         data = self.model_dump()
-        data["encoder"] |= encoder
-        data["cache"] |= _given(env, max_size="CACHE_MAX_SIZE", ttl_ms="CACHE_TTL")
-        data["access"] |= _given(env, keys_file="API_KEYS_FILE")
-        data |= _given(
-            env,
-            text_fallback="TEXT_MODEL_FALLBACK",
-            image_fallback="IMAGE_MODEL_FALLBACK",
-            image_folder="IMAGE_FOLDER",
-            auth="AUTH",
-            serve_bypass="SERVE_BYPASS",
-        )
+        for path, variable in args.VARIABLES.items():
+            part, _, field = path.rpartition(".")
+            if variable in env and part != "tracing":
+                (data[part] if part else data)[field] = env[variable]
+        encoder = _given(env, batch_size="BATCH_SIZE", workers="MAX_WORKERS")
         for field, variable in (("text_models", "TEXT_MODEL"), ("image_models", "IMAGE_MODEL")):
             if variable in env:
                 data[field] = [self.entry(id_, getattr(self, field)).model_dump() for id_ in _parts(env[variable])]

@@ -57,6 +57,8 @@ def open_corpus(destination: str) -> WrittenCorpus:
     folder = locate(npy.parts_folder(destination))
     if folder.local is None:
         raise InvalidRequest("Search maps vectors into memory: copy the corpus to a local disk first.")
+    if not locate(destination).exists():
+        raise InvalidRequest(f"{destination}: not found.")
     manifest = read_manifest(folder)
     path = Path(destination) if npy.is_npy(destination) else folder.local / f"_vectors-{manifest.key()}.npy"
     if not npy.is_npy(destination) and not path.exists():

@@ -79,7 +79,7 @@ def plan(uri: str, column: str, part_rows: int, given: Format | None = None) -> 
     InvalidRequest if there is none, formats are mixed or unknown, a file is damaged or there is no such text column."""
     root = locate(uri)
     if not root.exists():
-        raise InvalidRequest(f"{uri} does not exist.")
+        raise InvalidRequest(f"{uri}: not found.")
     with reading(root):
         found = list_files(root)
     format_ = given if given and found.files else _format_of(found, root)

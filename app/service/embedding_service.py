@@ -21,6 +21,7 @@ from app.errors import (
     Overloaded,
     PayloadTooLarge,
     ServiceError,
+    did_you_mean,
 )
 from app.images.decoder import DecodedImage
 from app.images.reader import ImageReader
@@ -79,7 +80,9 @@ class EmbeddingService:
             return known[found]
         names = ", ".join(able) or "none"
         public = model_names.ModelName(wanted).public
-        raise ModelNotFound(f"No {kind} model named {public!r} is served here. Served: {names}.", "model")
+        hint = did_you_mean(public, [*able, *self.args.model_aliases])
+        hint = hint or " MODEL_ALIASES can give one of them this name."
+        raise ModelNotFound(f"No {kind} model named {public!r} is served here. Served: {names}.{hint}", "model")
 
     def refusal(self, kind: Modality) -> Overloaded | None:
         """The error for any request of this kind if all its encoders are overloaded; None if one accepts more."""

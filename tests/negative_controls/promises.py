@@ -23,7 +23,7 @@ PROMISES: Final = [
     M("dev watches settings", "app/local/launcher.py", '("app", "deployments", ".env")', '("app", "deployments")', RELOAD),
     M("dev reads .env anew", "app/local/launcher.py", "self.variables | environment(", "process_environment() | environment(", RELOAD),
     M("dev stays at its port", "app/local/launcher.py", ', "PORT": str(self.settings.port)}', "}", RELOAD),
-    M("the reference's settings", "app/config/settings.py", 'ttl_ms="CACHE_TTL"', 'ttl_ms="CACHE_LIFE"', REFERENCE),
+    M("the reference's settings", "app/config/args.py", '"cache.ttl_ms": "CACHE_TTL"', '"cache.ttl_ms": "CACHE_LIFE"', REFERENCE),
     M("the reference's defaults", "app/config/args.py", "max_size: PositiveInt = Field(10_000", "max_size: PositiveInt = Field(20_000", REFERENCE),
     M("the reference's errors", "clients/python/src/embeddings_client/errors.py", "    status = 413\n", "    status = 400\n", REFERENCE),
     M("the reference's limits", "app/config/args.py", "texts: PositiveInt = Field(2048", "texts: PositiveInt = Field(1024", REFERENCE),

@@ -13,7 +13,7 @@ from app.api.wire import bodies, inputs
 from app.api.wire.embeddings import VectorFormat, record
 from app.api.wire.json_response import json_response
 from app.config import model_names
-from app.errors import InvalidRequest, ModelNotFound, PayloadTooLarge
+from app.errors import InvalidRequest, ModelNotFound, PayloadTooLarge, did_you_mean
 from app.schemas.openai import OpenAiEmbeddingRequest
 from app.schemas.wire import Json
 from app.service import matryoshka
@@ -80,7 +80,9 @@ async def model(request: Request, backend: Backend) -> Response:
     name = request.path_params["model"]
     known = _models(backend)
     if (found := model_names.find(name, known)) is None:
-        raise ModelNotFound(f"The model {name!r} is not served here. Served: {', '.join(known)}.", "model")
+        raise ModelNotFound(
+            f"The model {name!r} is not served here. Served: {', '.join(known)}.{did_you_mean(name, known)}", "model"
+        )
     return json_response(known[found])
 
 

@@ -14,7 +14,7 @@ from docs import explanations, generate
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "docs/reference"
 SETTINGS_PAGE = (REFERENCE / "settings.md").read_text("utf-8")
-SETTINGS = (ROOT / "app" / "config" / "settings.py").read_text("utf-8")
+SETTINGS = "".join((ROOT / f"app/config/{name}.py").read_text("utf-8") for name in ("settings", "args"))
 # The launcher's word to its child, and variables of Ray and of the libraries that find models.
 NOT_THE_OWNERS = {"EMBEDDING_RUN_FOLDER", "EMBEDDING_STEPS", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "NO_PROXY"}
 NOT_THE_OWNERS |= {"XDG_CACHE_HOME", "RAY_USE_TLS"}
