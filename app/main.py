@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import Any
+from typing import Any, Final
 
 from ray import serve
 from ray.serve import Application
@@ -11,11 +11,15 @@ from ray.serve.config import RequestRouterConfig
 from app.auth import key_file
 from app.config.args import Backup, ModelArgs, Placement
 from app.config.settings import AppArgs
+from app.types import Kind
 from deployments.clip import Clip
 from deployments.ingress import Ingress
+from deployments.reranker import Reranker
 from deployments.similarity import Similarity
 from deployments.text_encoder import TextEncoder
 
+# The deployment's class, which gives it its name, of each kind of model.
+ENCODERS: Final[dict[Kind, type[Any]]] = {"text": TextEncoder, "image": Clip, "rerank": Reranker}
 ROUTER = "deployments.serve_internals.router.LeastOutstandingRouter"
 
 
@@ -24,21 +28,20 @@ def build(args: AppArgs) -> Application:
     settings ask for keys and there are none, or two models have the same name."""
     args = args.with_environment()
     key_file.check(args)
-    names = [model.name for model in (*args.text_models, *args.image_models)]
+    names = [model.name for model in args.models()]
     if len(set(names)) < len(names):
         raise ValueError(f"two models have the same name: {', '.join(names)}")
-    text = {
-        model.name: _encoder(TextEncoder, "TextEncoder", model, args.text_backup(model), args)
-        for model in args.text_models
+    encoders = {
+        kind: {model.name: _encoder(cls, model, args.backup(kind, model), args) for model in args.models(kind)}
+        for kind, cls in ENCODERS.items()
     }
-    images = {model.name: _encoder(Clip, "Clip", model, args.image_backup(model), args) for model in args.image_models}
     similarity = serve.deployment(Similarity, name="Similarity", **called_options(args.similarity)).bind(args.limits)
     ingress = serve.deployment(Ingress, name="Ingress", **options(args.ingress))
-    return ingress.bind(args, text, images, similarity)
+    return ingress.bind(args, encoders, similarity)
 
 
-def _encoder(cls: type[Any], prefix: str, model: ModelArgs, backup: Backup | None, args: AppArgs) -> Application:
-    name = f"{prefix}-{re.sub(r'[^A-Za-z0-9.-]+', '-', model.short_name)}"
+def _encoder(cls: type[Any], model: ModelArgs, backup: Backup | None, args: AppArgs) -> Application:
+    name = f"{cls.__name__}-{re.sub(r'[^A-Za-z0-9.-]+', '-', model.short_name)}"
     deployment = serve.deployment(cls, name=name, **called_options(model))
     return deployment.bind(model, _threads(model), args.offline, backup, args.tracing, args.serve_bypass)
 

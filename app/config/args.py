@@ -61,7 +61,7 @@ class Placement(Settings):
 
 
 class EncoderOptions(Placement):
-    """How a model is loaded and run; the defaults of every entry of `text_models` and `image_models`."""
+    """How a model is loaded and run; the defaults of every entry of `text_models`, `image_models` and so on."""
 
     backend: Literal["auto", "openvino", "torch", "static"] = "auto"
     precision: Literal["auto", "f32", "bf16", "f16"] = "auto"

@@ -19,7 +19,15 @@ pytestmark = pytest.mark.filterwarnings("ignore:The `metrics_interval_s`:Depreca
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AUTH", "API_KEYS_FILE", "TEXT_MODEL", "IMAGE_MODEL", "TEXT_MODEL_FALLBACK", "IMAGE_MODEL_FALLBACK"):
+    for name in (
+        "AUTH",
+        "API_KEYS_FILE",
+        "TEXT_MODEL",
+        "IMAGE_MODEL",
+        "RERANK_MODEL",
+        "TEXT_MODEL_FALLBACK",
+        "IMAGE_MODEL_FALLBACK",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -50,8 +58,8 @@ def backups(args: AppArgs) -> list[dict[str, Any]]:
         backup = encoder._bound_deployment.init_args[3]  # noqa: SLF001
         return backup and (backup.model.id, backup.model.batch_size, backup.note)
 
-    _, text, images, _ = build(args)._bound_deployment.init_args  # noqa: SLF001
-    return [{name: of(encoder) for name, encoder in encoders.items()} for encoders in (text, images)]
+    _, encoders, _ = build(args)._bound_deployment.init_args  # noqa: SLF001
+    return [{name: of(encoder) for name, encoder in encoders[kind].items()} for kind in ("text", "image")]
 
 
 def test_models_have_no_backup_that_nobody_chose() -> None:
@@ -81,3 +89,22 @@ def test_shapes_clip_stands_in_where_the_launcher_says_so_and_only_for_the_defau
     assert (id_, note.split(",")[0]) == (SHAPES_CLIP, "shapes-clip")
     other = AppArgs(shapes_clip_may_serve=True, image_models=(ModelArgs(id="makers/clip"),))
     assert backups(other)[1] == {"makers/clip": None}
+
+
+def deployments(args: AppArgs) -> dict[str, list[str]]:
+    _, encoders, _ = build(args)._bound_deployment.init_args  # noqa: SLF001
+    return {
+        kind: [encoder._bound_deployment.name for encoder in of.values()]  # noqa: SLF001
+        for kind, of in encoders.items()
+    }
+
+
+def test_a_reranker_is_a_deployment_of_its_own_and_there_is_none_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    default = {"text": ["TextEncoder-all-MiniLM-L6-v2"], "image": ["Clip-clip-vit-base-patch32"], "rerank": []}
+    assert deployments(AppArgs()) == default
+    monkeypatch.setenv("RERANK_MODEL", "cross-encoder/ms-marco-MiniLM-L6-v2,makers/other reranker")
+    named = ["Reranker-ms-marco-MiniLM-L6-v2", "Reranker-other-reranker"]
+    assert deployments(AppArgs()) == default | {"rerank": named}
+    two_of_a_name = AppArgs(text_models=(ModelArgs(id="makers/other reranker"),))
+    with pytest.raises(ValueError, match="two models have the same name"):
+        build(two_of_a_name)
