@@ -10,19 +10,6 @@ from app.schemas import operations as answers
 from app.schemas.batch import BatchRequest, BatchResponse
 from app.schemas.embeddings import EmbeddingsResponse, ImageRequest, TextRequest
 from app.schemas.openai import OpenAiEmbeddingRequest, OpenAiEmbeddingResponse, OpenAiModel, OpenAiModels
-from app.schemas.rerank import (
-    JinaRerankRequest,
-    JinaRerankResponse,
-    NimRankingRequest,
-    NimRankingResponse,
-    PairScoreRequest,
-    PairScoreResponse,
-    RankedResponse,
-    RankedTexts,
-    RerankRequest,
-    TeiPredictRequest,
-    TeiPredictResponse,
-)
 from app.schemas.search import SearchRequest, SearchResponse
 from app.schemas.similarity import SimilarityRequest, SimilarityResponse
 from app.schemas.tei import TeiEmbedRequest, TeiEmbedResponse, TeiInfo, TeiTokenizeRequest, TeiTokenizeResponse
@@ -50,11 +37,6 @@ UPLOAD: Final = {
 }
 
 _EMBED = partial(Route, "POST", scope="embed")
-_RERANK = partial(
-    _EMBED, errors=(*ENCODES, errors.EmptyInput, errors.InvalidItem), body_limit="text_body", needs="rerank"
-)
-QUERY: Final = "Where do pandas live?"
-DOCUMENTS: Final = ["The giant panda is a bear of China's mountains.", "Rome was not built in a day."]
 _READ = partial(Route, "GET", scope="read")
 _OPEN = partial(Route, "GET", scope="open")
 _PAGE = partial(_OPEN, media="text/html", is_file=True)
@@ -122,64 +104,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         },
         body_limit="vector_body",
     ),
-    _RERANK(
-        "/rerank",
-        rerank.rerank,
-        "Rank texts by a query, as in text-embeddings-inference (`texts`), Infinity and Weaviate (`documents`).",
-        RankedResponse,
-        RerankRequest,
-        example={"query": QUERY, "documents": DOCUMENTS, "top_n": 1},
-        errors_may_be=("tei",),
-    ),
-    _RERANK(
-        "/elastic/rerank",
-        rerank.elastic,
-        "The same, always answered with a list, as Elastic's `hugging_face` service reads it.",
-        RankedTexts,
-        RerankRequest,
-        example={"query": QUERY, "texts": DOCUMENTS, "return_text": True},
-    ),
-    *(
-        _RERANK(
-            path,
-            rerank.jina,
-            f"Rank documents by a query, as in {whose} API.",
-            JinaRerankResponse,
-            JinaRerankRequest,
-            example={"query": QUERY, "documents": DOCUMENTS, "top_n": 1, "return_documents": True},
-            errors_as="openai",
-        )
-        for path, whose in (("/v1/rerank", "Jina's, Voyage's and vLLM's"), ("/v2/rerank", "Cohere's"))
-    ),
-    _RERANK(
-        "/v1/ranking",
-        rerank.nim,
-        "Rank passages by a query, as in NVIDIA NIM's API.",
-        NimRankingResponse,
-        NimRankingRequest,
-        example={"query": {"text": QUERY}, "passages": [{"text": text} for text in DOCUMENTS], "truncate": "END"},
-        errors_as="openai",
-    ),
-    _RERANK(
-        "/score",
-        rerank.pairs,
-        "Scores of pairs of texts, as in vLLM's API.",
-        PairScoreResponse,
-        PairScoreRequest,
-        example={"text_1": QUERY, "text_2": DOCUMENTS},
-        errors_as="openai",
-    ),
-    _EMBED(
-        "/predict",
-        predict.predict,
-        "The labels of texts or pairs by a classifier, as in text-embeddings-inference.",
-        TeiPredictResponse,
-        TeiPredictRequest,
-        errors=(*ENCODES, errors.EmptyInput, errors.InvalidItem),
-        example={"inputs": "I am very happy."},
-        body_limit="text_body",
-        errors_as="tei",
-    ),
+    *rerank.ROUTES,
+    *predict.ROUTES,
     _EMBED(
         "/v1/embeddings",
         openai.embed,

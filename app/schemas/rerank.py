@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, RootModel
 
 from app.schemas.compatibility import CompatibleWire
+from app.schemas.openai import OpenAiUsage
 from app.schemas.tei import Direction
 from app.schemas.wire import TEXT, Count, Json, ModelName, SnakeWire, any_of
 
@@ -54,6 +55,10 @@ class RerankRequest(CompatibleWire):
     truncation_direction: Side = "right"
 
 
+class TextObject(SnakeWire):
+    text: str = Field(min_length=1, description="A text; not empty, at most <text_bytes> UTF-8 bytes.")
+
+
 class RankedText(SnakeWire):
     index: int = Field(description="Index of the text in the request.")
     score: float = Field(description="The model's score, as sentence-transformers' CrossEncoder.predict returns it.")
@@ -64,14 +69,17 @@ class RankedTexts(RootModel[list[RankedText]]):
     """Best first; ties by index."""
 
 
-class RankedDocument(SnakeWire):
-    text: str = Field(description="The document.")
-
-
 class Relevance(SnakeWire):
     index: int = Field(description="Index of the document in the request.")
     relevance_score: float = Field(description="The model's score, as in RankedText.")
-    document: RankedDocument | None = Field(None, description="The document, if it was asked for.")
+    document: TextObject | None = Field(None, description="The document, if it was asked for.")
+
+
+class ScoresResponse(SnakeWire):
+    id: str = Field(description="The x-request-id.")
+    model: str = Field(description="Full name of the model.")
+    usage: OpenAiUsage = Field(description="The tokens used.")
+    method: Method = None
 
 
 class DocumentScore(SnakeWire):
@@ -79,19 +87,10 @@ class DocumentScore(SnakeWire):
     score: float = Field(description="The model's score, as in RankedText.")
 
 
-class RerankUsage(SnakeWire):
-    prompt_tokens: int = Field(description="Tokens of all pairs, including special tokens.")
-    total_tokens: int = Field(description="The same.")
-
-
-class RerankResponse(SnakeWire):
-    id: str = Field(description="The x-request-id.")
+class RerankResponse(ScoresResponse):
     query: str = Field(description="The query.")
-    model: str = Field(description="Full name of the model.")
     results: list[Relevance] = Field(description="Best first; ties by index.")
     scores: list[DocumentScore] = Field(description="Of every document, in the order of the request.")
-    usage: RerankUsage = Field(description="The tokens used.")
-    method: Method = None
 
 
 class RankedResponse(RootModel[RankedTexts | RerankResponse]):
@@ -108,32 +107,16 @@ class JinaRerankRequest(CompatibleWire):
     truncation: Truncate = None
 
 
-class RerankMetaTokens(SnakeWire):
-    input_tokens: int = Field(description="Tokens of all pairs.")
-
-
-class RerankMeta(SnakeWire):
-    tokens: RerankMetaTokens = Field(description="As Cohere's clients read them.")
-
-
-class JinaRerankResponse(SnakeWire):
-    id: str = Field(description="The x-request-id.")
+class JinaRerankResponse(ScoresResponse):
     object: Literal["list"] = Field(description="Always this.")
-    model: str = Field(description="Full name of the model.")
     results: list[Relevance] = Field(description="Best first; ties by index.")
     data: list[Relevance] = Field(description="The same, as Voyage's clients read it.")
-    usage: RerankUsage = Field(description="The tokens used.")
-    meta: RerankMeta = Field(description="The tokens once more.")
-    method: Method = None
-
-
-class NimText(SnakeWire):
-    text: str = Field(min_length=1, description="A text; not empty, at most <text_bytes> UTF-8 bytes.")
+    meta: dict[str, dict[str, int]] = Field(description="The tokens once more, as {tokens: {input_tokens}}.")
 
 
 class NimRankingRequest(CompatibleWire):
-    query: NimText = Field(description="The query.")
-    passages: list[NimText] = Field(min_length=1, description="1 to <texts> passages.")
+    query: TextObject = Field(description="The query.")
+    passages: list[TextObject] = Field(min_length=1, description="1 to <texts> passages.")
     model: ModelName = None
     truncate: Literal["NONE", "START", "END"] = Field(
         "NONE", description="The side that is cut; NONE: too long is an error."
@@ -162,14 +145,10 @@ class PairScore(SnakeWire):
     score: float = Field(description="The model's score, as in RankedText.")
 
 
-class PairScoreResponse(SnakeWire):
-    id: str = Field(description="The x-request-id.")
+class PairScoreResponse(ScoresResponse):
     object: Literal["list"] = Field(description="Always this.")
     created: int = Field(description="Unix seconds of the answer.")
-    model: str = Field(description="Full name of the model.")
     data: list[PairScore] = Field(description="One per pair, in order.")
-    usage: RerankUsage = Field(description="The tokens used.")
-    method: Method = None
 
 
 class TeiPredictRequest(CompatibleWire):

@@ -1,6 +1,6 @@
 """`POST /predict`: the labels of texts or pairs, for clients of text-embeddings-inference."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from starlette.requests import Request
@@ -8,11 +8,12 @@ from starlette.responses import Response
 
 from app.api.backend import Backend
 from app.api.endpoints.rerank import cut_of
+from app.api.route import ENCODES, Route
 from app.api.wire import bodies, inputs
 from app.api.wire.embeddings import record
 from app.api.wire.json_response import json_response
-from app.errors import InvalidItem, InvalidRequest
-from app.schemas.rerank import TeiPredictRequest
+from app.errors import EmptyInput, InvalidItem, InvalidRequest
+from app.schemas.rerank import TeiPredictRequest, TeiPredictResponse
 from app.schemas.wire import Json
 from app.service.rerank import activated
 from app.types import ModelInfo, Vector
@@ -52,3 +53,20 @@ def _probabilities(info: ModelInfo, logits: Vector) -> Vector:
 def _labels(scores: Vector, info: ModelInfo) -> list[Json]:
     order = np.argsort(-scores, kind="stable").tolist()
     return [{"score": float(scores[index]), "label": info.labels[index]} for index in order]
+
+
+ROUTES: Final = (
+    Route(
+        "POST",
+        "/predict",
+        predict,
+        "The labels of texts or pairs by a classifier, as in text-embeddings-inference.",
+        TeiPredictResponse,
+        TeiPredictRequest,
+        (*ENCODES, EmptyInput, InvalidItem),
+        example={"inputs": "I am very happy."},
+        scope="embed",
+        body_limit="text_body",
+        errors_as="tei",
+    ),
+)

@@ -3,13 +3,16 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app import errors
 from app.api.backend import Backend
-from app.api.route import Handler
+from app.api.route import ENCODES, Route
 from app.api.wire import bodies, inputs
 from app.api.wire.embeddings import record
 from app.api.wire.json_response import ErrorFormat, json_response
@@ -20,6 +23,8 @@ from app.schemas.wire import Json
 from app.service.rerank import ScoreRequest, Scores, score
 from app.types import Cut
 
+QUERY: Final = "Where do pandas live?"
+DOCUMENTS: Final = ["The giant panda is a bear of China's mountains.", "Rome was not built in a day."]
 METHOD: Final = {"x-embedding-method": "bi-encoder"}
 B = TypeVar("B", bound=CompatibleWire)
 
@@ -50,16 +55,21 @@ class Scored(Generic[B]):
 
 
 def dialect(
+    path: str,
+    summary: str,
+    response: type[BaseModel],
     schema: type[B],
     read: Callable[[B], ScoreRequest],
     write: Callable[[Scored[B]], Any],
-    errors_as: Callable[[B], ErrorFormat | None] = lambda _: None,
-) -> Handler:
-    """The handler of a route. `errors_as`: the format of errors, where the body tells whose client it is."""
+    *,
+    told_by_body: Callable[[B], ErrorFormat | None] = lambda _: None,
+    **more: Any,
+) -> Route:
+    """A route. `told_by_body`: the format of errors, where the body tells whose client it is. `more`: as of `Route`."""
 
     async def answer(request: Request, backend: Backend) -> Response:
         body = bodies.parse(await bodies.read_json(request, backend.args.limits.text_body), schema)
-        request.state.dialect = errors_as(body) or request.state.dialect
+        request.state.dialect = told_by_body(body) or request.state.dialect
         headers = body.ignored_header()
         asked = read(body)
         scores = await score(backend.service, asked)
@@ -70,7 +80,9 @@ def dialect(
             written = written | {"method": "bi-encoder"} if isinstance(written, dict) else written
         return json_response(written, headers=headers)
 
-    return answer
+    possible = (*ENCODES, errors.EmptyInput, errors.InvalidItem)
+    known = partial(Route, "POST", path, answer, summary, response, schema, possible, scope="embed", needs="rerank")
+    return known(body_limit="text_body", **more)
 
 
 def cut_of(direction: str) -> Cut:
@@ -139,6 +151,10 @@ def _read_nim(body: schemas.NimRankingRequest) -> ScoreRequest:
     return ScoreRequest([body.query.text], texts, body.model, truncate=not whole, cut=cut, raw=True, names=names)
 
 
+def _write_nim(scored: Scored[schemas.NimRankingRequest]) -> Json:
+    return {"rankings": scored.ranked("logit", None)}
+
+
 def _read_pairs(body: schemas.PairScoreRequest) -> ScoreRequest:
     first, second = (
         inputs.documents([text] if isinstance(text, str) else text, name)
@@ -159,8 +175,60 @@ def _write_pairs(scored: Scored[schemas.PairScoreRequest]) -> Json:
     }
 
 
-rerank = dialect(schemas.RerankRequest, _read, _write, lambda body: None if body.texts is None else "tei")
-elastic = dialect(schemas.RerankRequest, _read, _array)
-jina = dialect(schemas.JinaRerankRequest, _read_jina, _write_jina)
-nim = dialect(schemas.NimRankingRequest, _read_nim, lambda scored: {"rankings": scored.ranked("logit", None)})
-pairs = dialect(schemas.PairScoreRequest, _read_pairs, _write_pairs)
+ROUTES: Final = (
+    dialect(
+        *(
+            "/rerank",
+            "Rank texts by a query, as text-embeddings-inference (`texts`), Infinity and Weaviate (`documents`).",
+        ),
+        schemas.RankedResponse,
+        schemas.RerankRequest,
+        _read,
+        _write,
+        example={"query": QUERY, "documents": DOCUMENTS, "top_n": 1},
+        told_by_body=lambda body: None if body.texts is None else "tei",
+        errors_may_be=("tei",),
+    ),
+    dialect(
+        "/elastic/rerank",
+        "The same, always answered with a list, as Elastic's `hugging_face` service reads it.",
+        schemas.RankedTexts,
+        schemas.RerankRequest,
+        _read,
+        _array,
+        example={"query": QUERY, "texts": DOCUMENTS, "return_text": True},
+    ),
+    *(
+        dialect(
+            path,
+            f"Rank documents by a query, as in {whose} API.",
+            schemas.JinaRerankResponse,
+            schemas.JinaRerankRequest,
+            _read_jina,
+            _write_jina,
+            example={"query": QUERY, "documents": DOCUMENTS, "top_n": 1, "return_documents": True},
+            errors_as="openai",
+        )
+        for path, whose in (("/v1/rerank", "Jina's, Voyage's and vLLM's"), ("/v2/rerank", "Cohere's"))
+    ),
+    dialect(
+        "/v1/ranking",
+        "Rank passages by a query, as in NVIDIA NIM's API.",
+        schemas.NimRankingResponse,
+        schemas.NimRankingRequest,
+        _read_nim,
+        _write_nim,
+        example={"query": {"text": QUERY}, "passages": [{"text": text} for text in DOCUMENTS], "truncate": "END"},
+        errors_as="openai",
+    ),
+    dialect(
+        "/score",
+        "Scores of pairs of texts, as in vLLM's API.",
+        schemas.PairScoreResponse,
+        schemas.PairScoreRequest,
+        _read_pairs,
+        _write_pairs,
+        example={"text_1": QUERY, "text_2": DOCUMENTS},
+        errors_as="openai",
+    ),
+)
