@@ -17,7 +17,7 @@ PROMISES: Final = [
     M("a backup of an image model", "app/config/settings.py", ', "image": self.image_backup', "", BUILD),
     M("errors in a rerank client's form", "app/api/endpoints/rerank.py", "told_by_body(body) or request", "request", RERANK),
     M("cosines are named", "app/api/endpoints/rerank.py", "headers |= METHOD", "pass", RERANK),
-    M("a pair is all of its key", "app/cache/keys.py", 'len(data).to_bytes(8, "big") + data for', "data for", RERANK),
+    M("a pair is all of its key", "app/cache/keys.py", 'len(data).to_bytes(8, "big") + data for', "data for", "tests/unit/cache/test_keys.py"),
     M("a query is sent with each text", "app/service/embedding_service.py", "if size > most:\n            message = f\"Each", "if False:\n            message = f\"Each", RERANK),
     M("a backup is told of", "deployments/text_encoder.py", "replace(model.info, note=note) if note else model.info", "model.info", "tests/unit/deployments/test_text_encoder.py"),
     M("a backup has no path", "app/config/settings.py", 'note=f"the backup {name.public}', 'note=f"the backup {id_}', BUILD),

@@ -171,10 +171,11 @@ def test_scores_are_cached_by_pair_and_side() -> None:
         {"query": "a", "texts": ["b c d"]},
         {"query": "a b c", "texts": ["d"]},
         {"query": "c d", "texts": ["a b"]},
+        {"query": "a bc", "texts": [" d"]},
     ):
         good(service.post("/rerank", json=other))
     good(service.post("/rerank", json=body | {"truncation_direction": "Left"}))
-    assert [len(call) for call in reranker.calls] == [2, 1, 1, 1, 2]
+    assert [len(call) for call in reranker.calls] == [2, 1, 1, 1, 1, 2]
 
 
 def test_each_client_reads_errors_in_its_own_form() -> None:
