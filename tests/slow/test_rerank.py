@@ -41,5 +41,5 @@ def test_a_reranker_and_a_classifier_serve_beside_the_text_model(tmp_path: Path)
         found = client.post("/search", json=search).json()
         assert (found["reranker"], len(found["results"])) == ("scores", 3)
         # Replicas report what they count every second or so.
-        for line in ('embedding_items_total{model="scores",kind="rerank"}', 'embedding_model_ready{model="moods"} 1'):
-            wait_for(lambda line=line: line in client.get("/metrics").text)
+        wait_for(lambda: 'embedding_items_total{kind="rerank",model="scores"}' in client.get("/metrics").text)
+        wait_for(lambda: 'embedding_model_ready{model="moods"} 1' in client.get("/metrics").text)
