@@ -51,7 +51,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM cpu-packages AS weights
 ARG MODELS="openai/clip-vit-base-patch32"
 ENV HF_HOME=/opt/models
-COPY app/__init__.py app/errors.py app/
+COPY app/__init__.py app/errors.py app/types.py app/
 COPY app/config app/config
 COPY app/encoders app/encoders
 COPY app/system app/system

@@ -8,7 +8,7 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 .DEFAULT_GOAL := help
 .PHONY: help serve dev test test-fast test-slow test-bypass check client-types format docs test-cache test-similarity test-corpus fuzz clean \
-	bench load bench-batch bench-cache bench-peers bench-fairness bench-scaling bench-capacity bench-shards bench-bypass bench-idle bench-plots dashboard-pictures bench-similarity \
+	bench load bench-batch bench-cache bench-peers bench-rerank bench-fairness bench-scaling bench-capacity bench-shards bench-bypass bench-idle bench-plots dashboard-pictures bench-similarity \
 	bench-corpus bench-corpus-workers bench-corpus-search example-corpus \
 	example-text example-search example-clustering example-recommendation example-images \
 	example-pictures schemathesis train-shapes-clip test-page screenshots \
@@ -88,6 +88,9 @@ bench-cache: $(VENV)/.dev ## Only cache impact
 
 bench-peers: $(VENV)/.dev ## This service, the raw model and Infinity side by side (installs Infinity once)
 	@exec $(BIN)/python -m loadtests.bench_peers
+
+bench-rerank: $(VENV)/.dev ## Rerankers: this service, CrossEncoder.predict and Infinity (after bench-peers) on the same models
+	@exec $(BIN)/python -m loadtests.bench_rerank
 
 bench-fairness: $(VENV)/.dev ## A stranger's single texts beside 0, 1, 4 and 16 piles (PEERS="tei=http://127.0.0.1:8080")
 	@exec $(BIN)/python -m loadtests.bench_fairness

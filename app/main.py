@@ -2,7 +2,9 @@
 
 import os
 import re
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
 
 from ray import serve
 from ray.serve import Application
@@ -12,13 +14,22 @@ from app.auth import key_file
 from app.config.args import Backup, ModelArgs, Placement
 from app.config.settings import AppArgs
 from app.encoders.clip import check_clip_model
+from app.encoders.rerank import check_rerank_model
 from app.encoders.text import check_text_model
 from app.encoders.weights import look_up
+from app.types import Kind
 from deployments.clip import Clip
 from deployments.ingress import Ingress
+from deployments.reranker import Reranker
 from deployments.similarity import Similarity
 from deployments.text_encoder import TextEncoder, load_with_backup
 
+# Of each kind of model: the deployment's class, which gives it its name, and what a directory must pass.
+ENCODERS: Final[dict[Kind, tuple[type[Any], Callable[[ModelArgs, Path], object]]]] = {
+    "text": (TextEncoder, check_text_model),
+    "image": (Clip, check_clip_model),
+    "rerank": (Reranker, check_rerank_model),
+}
 ROUTER = "deployments.serve_internals.router.LeastOutstandingRouter"
 
 
@@ -28,20 +39,19 @@ def build(args: AppArgs) -> Application:
     keeps what it runs."""
     args = args.checked()
     key_file.check(args)
-    text = {
-        model.name: _encoder(TextEncoder, "TextEncoder", model, args.text_backup(model), args)
-        for model in args.text_models
+    encoders = {
+        kind: {model.name: _encoder(kind, model, args.backup(kind, model), args) for model in args.models(kind)}
+        for kind in ENCODERS
     }
-    images = {model.name: _encoder(Clip, "Clip", model, args.image_backup(model), args) for model in args.image_models}
     similarity = serve.deployment(Similarity, name="Similarity", **called_options(args.similarity)).bind(args.limits)
     ingress = serve.deployment(Ingress, name="Ingress", **options(args.ingress))
-    return ingress.bind(args, text, images, similarity)
+    return ingress.bind(args, encoders, similarity)
 
 
-def _encoder(cls: type[Any], prefix: str, model: ModelArgs, backup: Backup | None, args: AppArgs) -> Application:
-    name = f"{prefix}-{re.sub(r'[^A-Za-z0-9.-]+', '-', model.short_name)}"
+def _encoder(kind: Kind, model: ModelArgs, backup: Backup | None, args: AppArgs) -> Application:
+    cls, check = ENCODERS[kind]
+    name = f"{cls.__name__}-{re.sub(r'[^A-Za-z0-9.-]+', '-', model.short_name)}"
     if model.required:
-        check = check_clip_model if cls is Clip else check_text_model
         found, _, reason = load_with_backup(lambda one: look_up(one, args.offline, check), model, backup)
         if not found:
             raise ValueError(f"{model.name} is required: {reason}")

@@ -7,6 +7,8 @@ from typing import Literal
 from embeddings_client.types import *  # noqa: F403
 
 Modality = Literal["text", "image"]
+Kind = Literal["text", "image", "rerank"]
+"""What a model reads and makes: the vector of a text or of an image, or the scores of a pair of texts."""
 Cut = Literal["end", "start"]
 KeyScope = Literal["embed", "read", "admin"]
 """What an API key may do: embed, read status, or change shared state."""
@@ -21,7 +23,7 @@ class ModelInfo:
     fingerprint: str
     dimensions: int
     max_tokens: int
-    kinds: tuple[Modality, ...]
+    kinds: tuple[Kind, ...]
     backend: str
     precision: str
     device: str = "cpu"
@@ -30,6 +32,9 @@ class ModelInfo:
     normalized: bool = False
     note: str | None = None
     pooling: tuple[str, ...] = ()
+    # Of a reranker, whose `dimensions` are its labels: their names, and what makes scores of the logits that are kept.
+    labels: tuple[str, ...] = ()
+    activation: str = ""
 
     @property
     def space(self) -> str:
@@ -72,7 +77,16 @@ class TokenIds:
     ids: tuple[int, ...]
 
 
-TextInput = str | Prompted | TokenIds
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two texts that a reranker reads as one, and the side at which the longer one is truncated."""
+
+    query: str
+    text: str
+    cut: Cut = "end"
+
+
+TextInput = str | Prompted | TokenIds | Pair
 """The input of a text encoder. A plain string gets the model's default prompt and is truncated at its end."""
 
 

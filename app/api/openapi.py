@@ -207,17 +207,19 @@ def _responses(route: Route, named: dict[tuple[Any, Any], Json]) -> Json:
         responses["304"] = {"description": "`If-None-Match` matches the current version.", "headers": ANSWER_HEADERS}
     for status in route.statuses:
         responses[str(status)] = {"description": "Not yet; the body says why.", **answer}
-    grouped: dict[int, list[type[ServiceError]]] = defaultdict(list)
+    grouped: dict[int, list[tuple[ErrorFormat, str]]] = defaultdict(list)
     possible: tuple[type[ServiceError], ...] = (*route.refusals, *route.errors, InternalError)
     for error in dict.fromkeys(possible):
-        for status in statuses_of(error, route.errors_as):
-            grouped[status].append(error)
+        for format_ in route.error_formats:
+            for status in statuses_of(error, format_):
+                grouped[status].append((format_, error.code))
     for status, errors in sorted(grouped.items()):
+        forms = [named[ERROR_MODELS[form], "serialization"] for form in dict.fromkeys(form for form, _ in errors)]
         headers = ANSWER_HEADERS | ({"retry-after": RETRY_AFTER} if status in (429, 503) else {})
         headers |= CHALLENGE if status == 401 else QUOTA if status == 429 else {}
         responses[str(status)] = {
-            "description": ", ".join(dict.fromkeys(error.code for error in errors)),
-            "content": {"application/json": {"schema": named[ERROR_MODELS[route.errors_as], "serialization"]}},
+            "description": ", ".join(dict.fromkeys(code for _, code in errors)),
+            "content": {"application/json": {"schema": forms[0] if len(forms) == 1 else {"anyOf": forms}}},
             "headers": headers,
         }
     return responses

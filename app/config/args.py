@@ -16,6 +16,7 @@ PART_ROWS = 2048  # of one file of an embedded corpus
 VARIABLES: Final = {
     "text_models": "TEXT_MODEL",
     "image_models": "IMAGE_MODEL",
+    "rerank_models": "RERANK_MODEL",
     "text_fallback": "TEXT_MODEL_FALLBACK",
     "image_fallback": "IMAGE_MODEL_FALLBACK",
     "model_aliases": "MODEL_ALIASES",
@@ -83,7 +84,7 @@ class Placement(Settings):
 
 
 class EncoderOptions(Placement):
-    """How a model is loaded and run; the defaults of every entry of `text_models` and `image_models`."""
+    """How a model is loaded and run; the defaults of every entry of `text_models`, `image_models` and so on."""
 
     backend: Literal["auto", "openvino", "torch", "static"] = "auto"
     precision: Literal["auto", "f32", "bf16", "f16"] = "auto"

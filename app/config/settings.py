@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import unquote
 
 import yaml
@@ -15,8 +15,15 @@ from app.config import args, mistakes
 from app.config.args import DEFAULT_IMAGE_MODEL, Backup, ModelArgs, Placement, Settings
 from app.config.model_names import ModelName, find
 from app.errors import did_you_mean
+from app.types import Kind
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# The field and the variable that name the models of a kind.
+MODELS: Final[dict[Kind, tuple[str, str]]] = {
+    "text": ("text_models", "TEXT_MODEL"),
+    "image": ("image_models", "IMAGE_MODEL"),
+    "rerank": ("rerank_models", "RERANK_MODEL"),
+}
 
 
 def _one_or_many(value: Any) -> Any:
@@ -35,6 +42,7 @@ class AppArgs(Settings):
 
     text_models: Models = (ModelArgs(id=args.DEFAULT_TEXT_MODEL),)
     image_models: Models = (ModelArgs(id=DEFAULT_IMAGE_MODEL),)
+    rerank_models: Models = Field((), description="Rerankers and classifiers, in the same form (RERANK_MODEL).")
     text_fallback: str | None = Field(None, description="Backup text model, opt-in (TEXT_MODEL_FALLBACK).")
     image_fallback: str | None = Field(None, description="Backup image model, opt-in (IMAGE_MODEL_FALLBACK).")
     model_aliases: dict[str, str] = Field({}, description="Other names of served models (MODEL_ALIASES).")
@@ -67,6 +75,14 @@ class AppArgs(Settings):
         """The entry of the model that is named so, among `models`; else a new one with the common options."""
         named = (model for model in models if ModelName(model.id).means(ModelName(id_)))
         return next(named, None) or ModelArgs(id=id_, **self.encoder.model_dump())
+
+    def models(self, *kinds: Kind) -> tuple[ModelArgs, ...]:
+        """The models of these kinds; of all kinds where none is named."""
+        return tuple(model for kind in kinds or MODELS for model in getattr(self, MODELS[kind][0]))
+
+    def backup(self, kind: Kind, model: ModelArgs) -> "Backup | None":
+        """What serves when `model` is not available; a reranker has none."""
+        return {"text": self.text_backup, "image": self.image_backup}.get(kind, lambda _: None)(model)
 
     def text_backup(self, model: ModelArgs) -> "Backup | None":
         """What serves when `model` is not available."""
@@ -104,7 +120,7 @@ class AppArgs(Settings):
             args_ = self.with_environment()
         except ValidationError as error:
             raise ValueError(mistakes.of_variables(error)) from None
-        names = [model.name for model in (*args_.text_models, *args_.image_models)]
+        names = [model.name for model in args_.models()]
         if len(set(names)) < len(names):
             raise ValueError(f"two models have the same name: {', '.join(names)}")
         backups = [ModelName(id_).public for id_ in (args_.text_fallback, args_.image_fallback) if id_]
@@ -123,7 +139,7 @@ class AppArgs(Settings):
             if variable in env and part != "tracing":
                 (data[part] if part else data)[field] = env[variable]
         encoder = _given(env, batch_size="BATCH_SIZE", workers="MAX_WORKERS")
-        for field, variable in (("text_models", "TEXT_MODEL"), ("image_models", "IMAGE_MODEL")):
+        for field, variable in MODELS.values():
             if variable in env:
                 data[field] = [self.entry(id_, getattr(self, field)).model_dump() for id_ in _parts(env[variable])]
             data[field] = [model | encoder for model in data[field]]

@@ -93,7 +93,7 @@ def encode_query(
 
 
 def model_of(manifest: Manifest, args: AppArgs, wanted: str | None) -> ModelArgs:
-    configured = (*args.text_models, *args.image_models)
+    configured = args.models("text", "image")
     directory = manifest.directory if manifest.directory and Path(manifest.directory).is_dir() else None
     id_ = wanted or directory or manifest.model
     names = ((model, ModelName(model.id).public, str(Path(model.id).expanduser().absolute())) for model in configured)

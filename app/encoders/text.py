@@ -17,6 +17,7 @@ from app.encoders.backends import registry
 from app.encoders.backends.contract import Graph, Inputs, Runner
 from app.encoders.files import loading, sha256
 from app.encoders.modules import model_type
+from app.encoders.refusal import is_cross_encoder
 from app.encoders.steps import SKIP_PROMPT, Step
 from app.encoders.text_layout import first_module, text_layout
 from app.encoders.tokenizer import Tokenizer
@@ -94,6 +95,11 @@ def check_text_model(args: ModelArgs, directory: Path) -> None:
     check(directory, args.allow_bin_weights)
     if model_type(directory) == "clip":
         raise ModelUnavailable(f"{args.id} is a CLIP model: configure it as an image model; it reads texts there.")
+    if is_cross_encoder(directory):
+        raise ModelUnavailable(
+            f"{args.id} is a cross-encoder or classifier: it scores texts and makes no vectors of them. "
+            "Configure it in `rerank_models` (RERANK_MODEL)."
+        )
     first_module(directory)
 
 

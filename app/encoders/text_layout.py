@@ -56,7 +56,7 @@ def text_layout(directory: Path, cache: Path) -> TextLayout:
             if "message" in modalities or modalities["text"] != TEXT:
                 raise ModelUnavailable("The model reads chats, or gives another output than its last hidden state.")
             first = pretrained(folder, cache, sentence)
-        most = min(first.max_tokens, _positions(folder, config))
+        most = min(first.max_tokens, positions(folder, config))
         first = replace(first, max_tokens=most if most < 2**20 else NO_END)
         if not listed:  # what sentence-transformers puts behind such a transformer
             with reading(folder / "config.json"):
@@ -94,7 +94,7 @@ def first_module(directory: Path) -> tuple[bool, Path, dict[str, Any]]:
     return kind == "StaticEmbedding", directory / path, config or {}
 
 
-def _positions(folder: Path, config: dict[str, Any]) -> int:
+def positions(folder: Path, config: dict[str, Any]) -> int:
     """How many tokens the table of positions has rows for; a model that counts them otherwise has none."""
     files = [*folder.glob("model*.safetensors")]
     tables = (t.shape[0] for file in files for name, t in tensors(file).items() if POSITION_TABLE.search(name))

@@ -11,14 +11,15 @@ from app.encoders.steps import Step
 from app.errors import ModelUnavailable
 from app.types import Vector
 
-EncoderType = Literal["text", "clip_text", "clip_image"]
+EncoderType = Literal["text", "clip_text", "clip_image", "rerank"]
 Inputs = Sequence[NDArray[Any]]
-"""int32 ids and mask, both (n, length), or float32 pixels (n, 3, height, width)."""
+"""int32 ids and mask, both (n, length), or float32 pixels (n, 3, height, width). The mask is 2 at a
+prompt that the pooling leaves out, and at the second text of a pair."""
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One computation, from token ids and mask (or pixels) to vectors: what to load and what to do behind it."""
+    """One computation, from token ids and mask (or pixels) to vectors or logits: what to load, what to do behind it."""
 
     directory: str
     folder: str

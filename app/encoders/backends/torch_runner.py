@@ -3,6 +3,7 @@
 
 import warnings
 from collections.abc import Iterable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,15 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, AutoConfig, AutoModel, AutoModelForTextEncoding, CLIPModel
+from transformers import (
+    MODEL_FOR_TEXT_ENCODING_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoModelForTextEncoding,
+    AutoTokenizer,
+    CLIPModel,
+)
 from transformers.utils import logging as transformers_logging
 
 from app.encoders.backends.contract import Graph, Inputs, Runner, RunOptions
@@ -80,7 +89,7 @@ def module(graph: Graph, dtype: torch.dtype = torch.float32) -> nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-            built = _text(graph, dtype) if graph.encoder == "text" else _clip(graph, dtype)
+            built = {"text": _text, "rerank": _scores}.get(graph.encoder, _clip)(graph, dtype)
     except Exception as exc:
         raise ModelUnavailable(f"The model's files can't be loaded: {described(exc)}") from exc
     return built.eval()
@@ -117,6 +126,18 @@ class TextModule(nn.Module):
         # Long sums lose too much in half precision.
         pooled = [pool(mode, hidden.float(), kept, attention_mask) for mode in self.pooling]
         return self.steps(torch.cat(pooled, dim=-1).to(hidden.dtype))
+
+
+class ScoreModule(nn.Module):
+    """A classifier: ids and mask, which is 2 at the second text of a pair -> logits."""
+
+    def __init__(self, classifier: nn.Module, *, typed: bool) -> None:
+        super().__init__()
+        self.classifier, self.typed = classifier, typed
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
+        types = {"token_type_ids": (attention_mask == 2).to(input_ids.dtype)} if self.typed else {}
+        return self.classifier(input_ids=input_ids, attention_mask=attention_mask.clamp(max=1), **types).logits
 
 
 def pool(mode: str, hidden: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
@@ -203,6 +224,14 @@ def _text(graph: Graph, dtype: torch.dtype) -> nn.Module:
     return TextModule(transformer, graph, dtype)
 
 
+def _scores(graph: Graph, dtype: torch.dtype) -> nn.Module:
+    model = _pretrained(AutoModelForSequenceClassification, graph, dtype)
+    local = {"local_files_only": True, "trust_remote_code": False}
+    names = AutoTokenizer.from_pretrained(graph.folder, **local).model_input_names
+    typed = "token_type_ids" in names and "token_type_ids" in signature(model.forward).parameters
+    return ScoreModule(model, typed=typed)
+
+
 def _clip(graph: Graph, dtype: torch.dtype) -> nn.Module:
     model = _pretrained(CLIPModel, graph, dtype)
     if graph.encoder == "clip_text":
@@ -222,7 +251,8 @@ def _pretrained(kind: Any, graph: Graph, dtype: torch.dtype) -> Any:
         output_loading_info=True,
     )
     # transformers fills gaps with random numbers; vectors made with them look fine and mean nothing.
-    missing = [key for key in report["missing_keys"] if "pooler." not in key and not key.endswith("position_ids")]
+    unused = "pooler." if graph.encoder != "rerank" else "position_ids"
+    missing = [key for key in report["missing_keys"] if unused not in key and not key.endswith("position_ids")]
     if missing or report["mismatched_keys"]:
         raise ValueError(f"weights are missing: {', '.join(sorted(map(str, missing))[:3]) or 'wrong sizes'}")
     return model

@@ -34,7 +34,7 @@ def test_every_route_is_there_with_its_errors(doc: Any) -> None:
         operation = doc["paths"][route.template][route.method.lower()]
         statuses = set(operation["responses"])
         errors = (*route.errors, *route.refusals)
-        told = {status for error in errors for status in statuses_of(error, route.errors_as)}
+        told = {status for error in errors for form in route.error_formats for status in statuses_of(error, form)}
         assert statuses == {
             "200",
             "500",
@@ -186,8 +186,8 @@ def test_matrices_are_described(doc: Any) -> None:
     assert all(parameter["description"] for parameter in similarity["parameters"])
 
 
-# They need a model's own vectors, or a model that reads images.
-NEED_MORE = {"/embed/image", "/cache/warm"}
+# They need a model's own vectors, or a model that reads images or classifies.
+NEED_MORE = {"/embed/image", "/cache/warm", "/predict"}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,15 @@ pytestmark = pytest.mark.filterwarnings("ignore:The `metrics_interval_s`:Depreca
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AUTH", "API_KEYS_FILE", "TEXT_MODEL", "IMAGE_MODEL", "TEXT_MODEL_FALLBACK", "IMAGE_MODEL_FALLBACK"):
+    for name in (
+        "AUTH",
+        "API_KEYS_FILE",
+        "TEXT_MODEL",
+        "IMAGE_MODEL",
+        "RERANK_MODEL",
+        "TEXT_MODEL_FALLBACK",
+        "IMAGE_MODEL_FALLBACK",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -57,8 +65,8 @@ def backups(args: AppArgs) -> list[dict[str, Any]]:
         backup = encoder._bound_deployment.init_args[3]  # noqa: SLF001
         return backup and (backup.model.id, backup.model.batch_size, backup.note)
 
-    _, text, images, _ = build(args)._bound_deployment.init_args  # noqa: SLF001
-    return [{name: of(encoder) for name, encoder in encoders.items()} for encoders in (text, images)]
+    _, encoders, _ = build(args)._bound_deployment.init_args  # noqa: SLF001
+    return [{name: of(encoder) for name, encoder in encoders[kind].items()} for kind in ("text", "image")]
 
 
 def test_models_have_no_backup_that_nobody_chose() -> None:
@@ -188,3 +196,22 @@ def test_neither_the_environment_nor_the_shipped_file_requires_a_model(monkeypat
     named = required(DEFAULT_TEXT_MODEL).with_environment({"TEXT_MODEL": "makers/other", "IMAGE_MODEL": "makers/clip"})
     for args in (AppArgs(), shipped, named):
         assert not any(model.required for model in (*args.text_models, *args.image_models))
+
+
+def deployments(args: AppArgs) -> dict[str, list[str]]:
+    _, encoders, _ = build(args)._bound_deployment.init_args  # noqa: SLF001
+    return {
+        kind: [encoder._bound_deployment.name for encoder in of.values()]  # noqa: SLF001
+        for kind, of in encoders.items()
+    }
+
+
+def test_a_reranker_is_a_deployment_of_its_own_and_there_is_none_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    default = {"text": ["TextEncoder-all-MiniLM-L6-v2"], "image": ["Clip-clip-vit-base-patch32"], "rerank": []}
+    assert deployments(AppArgs()) == default
+    monkeypatch.setenv("RERANK_MODEL", "cross-encoder/ms-marco-MiniLM-L6-v2,makers/other reranker")
+    named = ["Reranker-ms-marco-MiniLM-L6-v2", "Reranker-other-reranker"]
+    assert deployments(AppArgs()) == default | {"rerank": named}
+    two_of_a_name = AppArgs(text_models=(ModelArgs(id="makers/other reranker"),))
+    with pytest.raises(ValueError, match="two models have the same name"):
+        build(two_of_a_name)

@@ -29,6 +29,7 @@ ARRIVES: dict[str, tuple[str, str, Any]] = {
     "LOG_FORMAT": ("json", "launch.log_format", "json"),
     "TEXT_MODEL": ("a/b", "args.text_models.0.id", "a/b"),
     "IMAGE_MODEL": ("a/c", "args.image_models.0.id", "a/c"),
+    "RERANK_MODEL": ("a/d", "args.rerank_models.0.id", "a/d"),
     "TEXT_MODEL_FALLBACK": ("a/d", "args.text_fallback", "a/d"),
     "IMAGE_MODEL_FALLBACK": ("a/e", "args.image_fallback", "a/e"),
     "IMAGE_FOLDER": ("/pictures", "args.image_folder", "/pictures"),
@@ -76,6 +77,8 @@ def at(path: str, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> A
     }
     found: Any = whole
     for part in path.split("."):
+        if found == ():  # no such model by default
+            return None
         found = found[int(part)] if part.isdigit() else found[part] if isinstance(found, dict) else getattr(found, part)
     return found
 
