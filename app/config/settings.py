@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
-from app.config import args
+from app.config import args, serve_names
 from app.config.args import DEFAULT_IMAGE_MODEL, Backup, ModelArgs, Placement, Settings
 from app.config.model_names import ModelName
 
@@ -58,6 +58,17 @@ class AppArgs(Settings):
     offline: bool = Field(False, description="Never ask the model hub.")
     shapes_clip_may_serve: bool = Field(False, description="Set by the local launcher; see docs/reference/models.md.")
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_ours(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """A field of Serve's own name is refused with the name of ours."""
+        try:
+            return handler(data)
+        except ValidationError as error:
+            if said := serve_names.hint(error):
+                raise ValueError(said) from None
+            raise
+
     @property
     def asks_for_keys(self) -> bool:
         return self.auth == "required" or (self.auth is None and bool(self.access.keys or self.access.keys_file))
@@ -93,7 +104,9 @@ class AppArgs(Settings):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            raise ValueError(f"{path}: {error}") from None
+            wrong = ((*map(str, e["loc"]), e["msg"].removeprefix("Value error, ")) for e in error.errors())
+            places = (": ".join(filter(None, (".".join(place), said))) for *place, said in wrong)
+            raise ValueError(f"{path}: {'; '.join(places)}") from None
 
     def with_environment(self, environ: Mapping[str, str] | None = None) -> Self:
         """The owner's variables over these values; an empty variable counts as unset."""
@@ -169,6 +182,12 @@ def hub_cache() -> Path:
     """Where huggingface_hub keeps downloads; its own variables decide."""
     home = Path(os.environ.get("HF_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"))
     return Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
+
+
+def baked_models() -> Path | None:
+    """A folder of converted models that came with the image; read first, never written (CONVERTED_MODELS)."""
+    name = os.environ.get("CONVERTED_MODELS", "").strip()
+    return Path(name) if name else None
 
 
 def converted_models() -> Path:
