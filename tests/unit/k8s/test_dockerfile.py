@@ -70,8 +70,9 @@ def test_image_runs_as_nobody_in_particular_under_tini(target: str) -> None:
     assert not any("NVIDIA_VISIBLE_DEVICES" in rest for _, rest in _stages()[target])
     # What changes most comes last: packages and weights are the same layers in an image with other code.
     steps = [rest for name, rest in _stages()[target] if name in ("COPY", "RUN")]
-    order = ["/opt/models /opt/models", "/opt/venv /opt/venv", "/wheels/*.whl"]
-    assert [next(text for text in order if text in rest) for rest in steps[-4:] if "serve_config" not in rest] == order
+    converted = ["/opt/converted /opt/converted"] if target == "cpu" else []
+    order = ["/opt/models /opt/models", "serve_config.yaml", "/opt/venv /opt/venv", *converted, "/wheels/*.whl"]
+    assert [next(text for text in order if text in rest) for rest in steps[-len(order) :]] == order
 
 
 def test_users_are_those_of_the_manifests() -> None:
@@ -126,17 +127,37 @@ def _weights_command() -> str:
     return command
 
 
-def test_weights_are_fetched_with_the_code_for_that_only(tmp_path: Path) -> None:
-    for name, rest in _stages()["weights"]:
-        if name == "COPY" and rest.startswith("app"):
+@pytest.mark.parametrize(
+    ("stage", "modules"),
+    [
+        ("weights", ["encoders.weights"]),
+        (
+            "converted",
+            ["encoders.text", "encoders.clip", "encoders.backends.export", "encoders.backends.openvino_runner"],
+        ),
+    ],
+)
+def test_weights_and_conversions_are_made_with_the_code_for_that_only(
+    stage: str, modules: list[str], tmp_path: Path
+) -> None:
+    for name, rest in _stages()[stage]:
+        if name == "COPY" and rest.startswith(("app", "clients/python/src ")):
             *sources, target = shlex.split(rest)
-            for source in sources:
-                path = tmp_path / target / (Path(source).name if target.endswith("/") else "")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                (shutil.copytree if (ROOT / source).is_dir() else shutil.copy)(ROOT / source, path)
-    look = "import app.encoders.weights as w; print(w.__file__)"
+            for source in map(ROOT.joinpath, sources):
+                path = tmp_path / target
+                if source.is_dir():
+                    shutil.copytree(source, path, dirs_exist_ok=True)
+                else:
+                    path.mkdir(exist_ok=True)
+                    shutil.copy(source, path)
+    look = f"import sys, {', '.join(f'app.{module}' for module in modules)}\n"
+    look += "ours = [m for n, m in sys.modules.items() if n.partition('.')[0] in ('app', 'embeddings_client')]\n"
+    look += "print(*(m.__file__ or m.__path__[0] for m in ours), sep='\\n')"
     done = subprocess.run([sys.executable, "-c", look], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(tmp_path / "app/encoders/weights.py")
+    files = [Path(line) for line in done.stdout.splitlines()]
+    assert tmp_path / "app/encoders/weights.py" in files
+    # The packages of this repository are not among what is installed there.
+    assert [file for file in files if not file.is_relative_to(tmp_path)] == []
 
 
 def test_a_commit_that_was_asked_for_is_what_pods_find(tmp_path: Path) -> None:
@@ -155,6 +176,45 @@ def test_a_commit_that_was_asked_for_is_what_pods_find(tmp_path: Path) -> None:
     subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=tmp_path, env=models, check=True)
     assert (tmp_path / "hub/a--b/refs/main").read_text() == "0123"
     assert (tmp_path / "hub/c--d/refs/main").read_text() == "newest"
+
+
+def test_each_model_is_converted_into_the_place_that_is_read_first(tmp_path: Path) -> None:
+    """The Dockerfile's own command, with loaders that say what they are asked for."""
+    for name in ("config", "encoders"):
+        (tmp_path / "app" / name).mkdir(parents=True)
+    (tmp_path / "app/config/args.py").write_text(
+        "from types import SimpleNamespace as ModelArgs\nDEFAULT_TEXT_MODEL = 'the/default'\n"
+    )
+    folder = tmp_path / "app/encoders"
+    (folder / "weights.py").write_text(
+        "from types import SimpleNamespace\n"
+        "def resolve(id, *, offline):\n    assert offline\n    return SimpleNamespace(directory=id)\n"
+    )
+    (folder / "modules.py").write_text("def model_type(directory):\n    return directory.partition('/')[2]\n")
+    for name in ("text", "clip"):
+        (folder / f"{name}.py").write_text(
+            f"def load_{name}_model(args, *, threads, offline):\n"
+            f"    assert offline and threads\n"
+            f"    print('{name}', args.id, args.device, args.cache_dir)\n"
+        )
+    [command] = [rest for name, rest in _stages()["converted"] if name == "RUN" and "load_text_model" in rest]
+    flag, _, command = command.partition(" ")
+    assert flag == "--network=none"
+    models = {"MODELS": "any/clip@0123 a/bert", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=tmp_path,
+        env=models,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    place = dict(rest.split("=") for name, rest in _stages()["cpu"] if name == "ENV" and "CONVERTED" in rest)
+    assert place == {"CONVERTED_MODELS": "/opt/converted"}
+    assert done.stdout.splitlines() == [
+        f"{kind} {model} cpu /opt/converted"
+        for kind, model in (("text", "the/default"), ("clip", "any/clip"), ("text", "a/bert"))
+    ]
 
 
 def test_pins_are_looked_up_and_checked() -> None:
