@@ -12,7 +12,8 @@
 #   --build-arg PYTHON_IMAGE=python:3.11.14-slim-bookworm@sha256:…   the base, by its digest
 #   --secret id=hub_token,src=FILE                                   for models that the hub gives to some only
 #   --sbom=true --provenance=mode=max                                what is in it, and where it came from
-# `python k8s/pins.py` looks up the commits and the digest and prints these arguments.
+# `python k8s/pins.py` looks up the commits and the digest and prints these arguments; with `--hashes` it writes hashes.txt.
+# A release, step by step: k8s/README.md.
 
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 FROM ${PYTHON_IMAGE} AS python
@@ -26,7 +27,8 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 FROM python AS dependencies
 RUN python -m venv /opt/venv
 WORKDIR /src
-COPY constraints.txt pyproject.toml ./
+# hashes.txt, where k8s/pins.py wrote it: then every package of the index has to be the file that was looked up.
+COPY constraints.txt pyproject.toml hashes.tx[t] ./
 # Without our own client, which is code of this repository: no index is asked for it.
 RUN python -c "import tomllib; needed = tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']; \
     print(*(name for name in needed if name != 'embeddings-client'), sep='\n')" > requirements.txt
@@ -38,12 +40,15 @@ ARG TORCH_INDEX=""
 # hadolint ignore=DL3042
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --no-deps --constraint constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch \
-    && pip install --constraint constraints.txt --requirement requirements.txt
+    && if [ -f hashes.txt ]; then grep -Ev '^(torch==|triton==|nvidia-|cuda-)' hashes.txt > others.txt; \
+    pip install --no-deps --require-hashes --requirement others.txt; \
+    else pip install --constraint constraints.txt --requirement requirements.txt; fi
 
 FROM dependencies AS cuda-packages
 # hadolint ignore=DL3042
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --constraint constraints.txt --requirement requirements.txt
+    if [ -f hashes.txt ]; then pip install --no-deps --require-hashes --requirement hashes.txt; \
+    else pip install --constraint constraints.txt --requirement requirements.txt; fi
 
 
 # Weights of the hub, read-only at run time; HF_HUB_OFFLINE=1 in the manifests then asks nobody. Only the code that
