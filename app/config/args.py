@@ -53,11 +53,9 @@ class Autoscaling(Settings):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if not self.min_replicas <= self.first <= self.max_replicas:
-            initial = f"initial_replicas ({self.initial_replicas}), " if self.initial_replicas else ""
-            raise ValueError(
-                f"min_replicas ({self.min_replicas}), {initial}max_replicas ({self.max_replicas}): "
-                "none may be more than the next"
-            )
+            names = ("min_replicas", "initial_replicas", "max_replicas")
+            given = (f"{name} ({getattr(self, name)})" for name in names if getattr(self, name) is not None)
+            raise ValueError(f"{', '.join(given)}: none may be more than the next")
         return self
 
     @field_validator("min_replicas")

@@ -20,32 +20,24 @@ _OURS: Final = (
         "downscale_smoothing_factor": "`autoscaling: {downscaling_factor: …}`",
     }
 )
-# Of an application, and of a deployment: there is no such field here.
+# There is no such field here, nor should there be.
 _BESIDE: Final = {
-    "autoscaling_policy",
-    "deployments",
-    "external_scaler_enabled",
-    "import_path",
-    "route_prefix",
-    "runtime_env",
-}
-_ENTRIES: Final = {
     *("aggregation_function", "backpressure_config", "deployment_actors", "downscale_to_zero_delay_s", "user_config"),
     *("fallback_strategy", "gang_scheduling_config", "graceful_shutdown_wait_loop_s", "label_selector", "policy"),
     *("logging_config", "max_constructor_retry_count", "request_router_config", "rolling_update_percentage"),
     *("placement_group_bundles", "placement_group_bundle_label_selector", "placement_group_strategy"),
+    *("autoscaling_policy", "deployments", "external_scaler_enabled", "import_path", "route_prefix", "runtime_env"),
 }
 
 
 def hint(error: ValidationError) -> str | None:
     """A line about the unknown fields that are Serve's; None if none is."""
-    unknown = [e["loc"] for e in error.errors() if e["type"] == "extra_forbidden"]
+    unknown = (e["loc"] for e in error.errors() if e["type"] == "extra_forbidden")
     return "; ".join(f"{'.'.join(map(str, loc))}: {said}" for loc in unknown if (said := _said(str(loc[-1])))) or None
 
 
 def _said(name: str) -> str | None:
     if ours := _OURS.get(name):
         return f"Serve's `{name}` is {ours} here, of a model, `encoder`, `ingress` or `similarity`"
-    if name in _ENTRIES:
-        return f"Serve's `{name}` goes into an entry of `deployments`, beside `args`"
-    return f"Serve's `{name}` goes beside `args`, not into it" if name in _BESIDE else None
+    beside = "stands beside `args`, an option of a deployment in `deployments`"
+    return f"Serve's `{name}` {beside}" if name in _BESIDE else None

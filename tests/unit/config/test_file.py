@@ -87,8 +87,8 @@ def test_several_of_serves_names_are_one_line(config: Path) -> None:
     with pytest.raises(ValueError, match="Serve's") as error:
         AppArgs.from_file(config)
     assert str(error.value).split(": ", 1)[1].split("; ") == [
-        "ingress.user_config: Serve's `user_config` goes into an entry of `deployments`, beside `args`",
-        "deployments: Serve's `deployments` goes beside `args`, not into it",
+        f"{place}: Serve's `{place.split('.')[-1]}` stands beside `args`, an option of a deployment in `deployments`"
+        for place in ("ingress.user_config", "deployments")
     ]
 
 
