@@ -1,6 +1,5 @@
 """`build`: from settings to the Serve application. The only wiring."""
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -43,8 +42,8 @@ def build(args: AppArgs) -> Application:
         kind: {model.name: _encoder(kind, model, args.backup(kind, model), args) for model in args.models(kind)}
         for kind in ENCODERS
     }
-    similarity = serve.deployment(Similarity, name="Similarity", **called_options(args.similarity)).bind(args.limits)
-    ingress = serve.deployment(Ingress, name="Ingress", **options(args.ingress))
+    similarity = _deployment(Similarity, "Similarity", called_options(args.similarity)).bind(args.limits)
+    ingress = _deployment(Ingress, "Ingress", options(args.ingress))
     return ingress.bind(args, encoders, similarity)
 
 
@@ -55,8 +54,23 @@ def _encoder(kind: Kind, model: ModelArgs, backup: Backup | None, args: AppArgs)
         found, _, reason = load_with_backup(lambda one: look_up(one, args.offline, check), model, backup)
         if not found:
             raise ValueError(f"{model.name} is required: {reason}")
-    deployment = serve.deployment(cls, name=name, **called_options(model))
+    deployment = _deployment(cls, name, called_options(model))
     return deployment.bind(model, _threads(model), args.offline, backup, args.tracing, args.serve_bypass)
+
+
+def _deployment(cls: type[Any], name: str, options: dict[str, Any]) -> serve.Deployment:
+    """Raises ValueError, which names the deployment, for what Ray refuses."""
+    try:
+        return serve.deployment(cls, name=name, **options)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+# Fields that Serve has by the same names.
+SAME = {
+    *("max_ongoing_requests", "max_queued_requests", "max_surge_percent", "max_replicas_per_node"),
+    *("health_check_period_s", "health_check_timeout_s", "graceful_shutdown_timeout_s"),
+}
 
 
 def options(placement: Placement) -> dict[str, Any]:
@@ -66,13 +80,11 @@ def options(placement: Placement) -> dict[str, Any]:
     scaling = placement.autoscaling
     # Where nothing scales, no replica has to report its load all the time.
     fixed = scaling.min_replicas == scaling.max_replicas
+    autoscaling = scaling.model_dump(exclude_none=True)
     return {
         "ray_actor_options": actor,
-        **({"num_replicas": scaling.min_replicas} if fixed else {"autoscaling_config": scaling.model_dump()}),
-        "max_ongoing_requests": placement.max_ongoing_requests,
-        "health_check_period_s": placement.health_check_period_s,
-        "health_check_timeout_s": placement.health_check_timeout_s,
-        "graceful_shutdown_timeout_s": placement.graceful_shutdown_timeout_s,
+        **({"num_replicas": scaling.min_replicas} if fixed else {"autoscaling_config": autoscaling}),
+        **placement.model_dump(include=SAME),
     }
 
 
@@ -82,6 +94,5 @@ def called_options(placement: Placement) -> dict[str, Any]:
 
 
 def _threads(model: ModelArgs) -> int:
-    """Inference threads of one replica. By default the node's CPUs are shared by the replicas of one model: two models
-    are seldom at their peak together, and an idle one should cost nothing."""
-    return model.inference_threads or max(1, (os.cpu_count() or 1) // model.autoscaling.max_replicas)
+    """Inference threads of one replica; 0: a part of the CPUs of the node that it comes to."""
+    return model.inference_threads or int(model.num_cpus)

@@ -25,6 +25,7 @@ from app.telemetry.tracing import Origins, Traced
 from app.types import Kind, Modality, ModelInfo, TextInput, Token
 from deployments.messages import EncodeReply, EncoderStatus
 from deployments.remote_call import again, alone, once
+from deployments.serve_internals.running_config import most_replicas
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class RemoteEncoder:
         self._status = handle.options(method_name="status")
         self._limits = limits
         self._budget = budget
-        self._max_width = CALLS_PER_REPLICA * model.autoscaling.max_replicas
+        self._configured = model.autoscaling.max_replicas
         self.state = ModelState(self._id, "loading")
         self._answers = True
         self._used = asyncio.Event()
@@ -139,6 +140,10 @@ class RemoteEncoder:
 
     def _width(self) -> int:
         return CALLS_PER_REPLICA * max(1, len(self._replicas))
+
+    def _max_width(self) -> int:
+        """By what runs: an operator's `deployments` may say other than the arguments."""
+        return CALLS_PER_REPLICA * (most_replicas(self._handle) or self._configured)
 
     def _coalescer(
         self, reads: Modality, cost: Callable[[Sequence[Any]], int], full: int, full_units: int, max_items: int

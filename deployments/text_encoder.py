@@ -12,6 +12,7 @@ from app.encoders.text import TextModel, load_text_model
 from app.errors import ModelUnavailable, without_paths
 from app.images.preprocessing import Preprocessing
 from app.inference.model_threads import ModelThreads
+from app.system.cpus import usable_cpus
 from app.telemetry.start_steps import tell, telling
 from app.telemetry.tracing import OFF, Origins
 from app.types import ModelInfo, TextInput, Token
@@ -52,6 +53,8 @@ class TextEncoder:
         self._preprocessing: Preprocessing | None = None
         self._calls: RpcEndpoint | None = None
         self._suspects = asyncio.Lock()
+        # Two models are seldom at their peak together, and an idle one should cost nothing: each has all CPUs.
+        threads = threads or max(1, usable_cpus() // args.autoscaling.max_replicas)
         load = partial(self._load, threads=threads, offline=offline)
         loading = self._threads.exclusive.submit(load_with_backup, load, args, backup)
         with telling(args.name):

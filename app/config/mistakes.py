@@ -31,7 +31,9 @@ def of_yaml(error: ValidationError, model: type[Settings], path: Path) -> str:
     root = yaml.compose(path.read_text(), yaml.SafeLoader)
     lines = []
     for e in error.errors():
-        name = ".".join(map(str, e["loc"]))
+        if not (name := ".".join(map(str, e["loc"]))):
+            lines.append(f"{path}: {e['msg'].removeprefix('Value error, ')}")
+            continue
         reason = _reason(f"`{name}`", e)
         if e["type"] == "extra_forbidden":
             reason = f"`{name}` is not a setting.{_instead(str(e['loc'][-1]), _fields(model, e['loc'][:-1]))}"

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import unquote
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
-from app.config import args, mistakes
+from app.config import args, mistakes, serve_names
 from app.config.args import DEFAULT_IMAGE_MODEL, Backup, ModelArgs, Placement, Settings
 from app.config.model_names import ModelName, find
 from app.errors import did_you_mean
@@ -66,6 +66,17 @@ class AppArgs(Settings):
     )
     offline: bool = Field(False, description="Never ask the model hub.")
     shapes_clip_may_serve: bool = Field(False, description="Set by the local launcher; see docs/reference/models.md.")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_ours(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """A field of Serve's own name is refused with the name of ours."""
+        try:
+            return handler(data)
+        except ValidationError as error:
+            if said := serve_names.hint(error):
+                raise ValueError(said) from None
+            raise
 
     @property
     def asks_for_keys(self) -> bool:
@@ -197,6 +208,12 @@ def hub_cache() -> Path:
     """Where huggingface_hub keeps downloads; its own variables decide."""
     home = Path(os.environ.get("HF_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"))
     return Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
+
+
+def baked_models() -> Path | None:
+    """A folder of converted models that came with the image; read first, never written (CONVERTED_MODELS)."""
+    name = os.environ.get("CONVERTED_MODELS", "").strip()
+    return Path(name) if name else None
 
 
 def converted_models() -> Path:

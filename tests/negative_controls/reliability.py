@@ -115,7 +115,7 @@ OVERLOAD: Final = [
     M("the oldest has its turn", "app/dispatch/request_queue.py", "self._passed >= TURN - 1 or ", "", "tests/unit/dispatch/test_request_queue.py"),
     M("only word by word", "app/encoders/long_texts.py", "    if not reads_word_by_word(backend):\n        return encode\n", "", "tests/unit/encoders/test_long_texts.py"),
     M("as many tokens as are read", "app/encoders/long_texts.py", "and not _is_enough(one)]", "and False]", "tests/unit/encoders/test_long_texts.py"),
-    M("calls that Serve sees", "app/dispatch/coalescer.py", "min(self.max_width - calls, queue.items // self.full)", "0", COALESCING),
+    M("calls that Serve sees", "app/dispatch/coalescer.py", "min(self.max_width() - calls, queue.items // self.full)", "0", COALESCING),
     M("calls overlap", "app/dispatch/admission.py", "max(began, self._answered_at) if is_busy", "began if is_busy", ADMISSION),
     M("a rate of late", "app/dispatch/admission.py", "            self._calls.popleft()\n", "            break\n", ADMISSION),
     M("images that can't be decoded in time", "app/dispatch/admission.py", "            raise refusal\n", "            pass\n", "tests/unit/images/test_reader.py"),

@@ -16,6 +16,7 @@ from typing import Any, cast
 import openvino as ov
 from numpy.typing import NDArray
 
+from app.config.settings import baked_models
 from app.encoders.backends.contract import Graph, Unconvertible
 from app.encoders.files import sha256
 from app.errors import ModelUnavailable
@@ -36,9 +37,10 @@ def converted(graph: Graph, cache: Path, precision: str) -> Iterator[Path]:
     """A folder with the converted graph, made where need be; it may be gone afterwards. Raises Unconvertible if it
     can't be converted, or the conversion is not the same as the original."""
     folder = cache / key(graph)
+    if (baked := baked_models()) and proved(baked / folder.name, precision):
+        folder = baked / folder.name
     with contextlib.ExitStack() as scratch:
-        # Another CPU may have proved it for other precisions.
-        if not intact(folder) or not proofs(folder).keys() & {precision, "refused"}:
+        if not proved(folder, precision):
             try:
                 make(graph, folder)
             except OSError as exc:
@@ -48,6 +50,11 @@ def converted(graph: Graph, cache: Path, precision: str) -> Iterator[Path]:
         if reason := proofs(folder).get("refused"):
             raise Unconvertible(f"OpenVINO does not make this model's vectors ({reason}).")
         yield folder
+
+
+def proved(folder: Path, precision: str) -> bool:
+    """Whether it holds a conversion for this precision; another CPU may have proved it for others."""
+    return intact(folder) and bool(proofs(folder).keys() & {precision, "refused"})
 
 
 def proofs(folder: Path) -> Any:
@@ -95,11 +102,11 @@ def intact(folder: Path) -> bool:
     """Whether the folder holds a conversion whose files are as they were written."""
     try:
         sums = json.loads((folder / SUMS).read_text())
-        return bool(sums) and all(sha256(folder / name) == sum_ for name, sum_ in sums.items())
+        return PROOFS in sums and all(sha256(folder / name) == sum_ for name, sum_ in sums.items())
     except FileNotFoundError:
         if folder.exists():
             logger.warning("The converted model %s is incomplete; it is made again", folder.name)
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError):
         pass
     return False
 

@@ -17,7 +17,8 @@ SETTINGS_PAGE = (REFERENCE / "settings.md").read_text("utf-8")
 SETTINGS = "".join((ROOT / f"app/config/{name}.py").read_text("utf-8") for name in ("settings", "args"))
 # The launcher's word to its child, and variables of Ray and of the libraries that find models.
 NOT_THE_OWNERS = {"EMBEDDING_RUN_FOLDER", "EMBEDDING_STEPS", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "NO_PROXY"}
-NOT_THE_OWNERS |= {"XDG_CACHE_HOME", "RAY_USE_TLS"}
+# CONVERTED_MODELS is the image's: the Dockerfile sets it.
+NOT_THE_OWNERS |= {"CONVERTED_MODELS", "XDG_CACHE_HOME", "RAY_USE_TLS"}
 # OpenTelemetry's own, of which the table has the one that turns traces on.
 OTEL = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER_ARG"}
 

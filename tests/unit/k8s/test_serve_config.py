@@ -90,7 +90,9 @@ def _autoscaling(overlay: str) -> dict[str, dict[str, Any]]:
     args = _args(overlay)
     [text], [image] = args.text_models, args.image_models
     placements: tuple[Placement, ...] = (text, image, args.ingress, args.similarity)
-    return {name: each.autoscaling.model_dump() for name, each in zip(DEPLOYMENTS, placements, strict=True)}
+    return {
+        name: each.autoscaling.model_dump(exclude_none=True) for name, each in zip(DEPLOYMENTS, placements, strict=True)
+    }
 
 
 def test_deployments_are_those_of_the_builder() -> None:
