@@ -64,7 +64,7 @@ class EncoderOptions(Placement):
     """How a model is loaded and run; the defaults of every entry of `text_models` and `image_models`."""
 
     backend: Literal["auto", "openvino", "torch", "static"] = "auto"
-    precision: Literal["auto", "f32", "bf16", "f16"] = "auto"
+    precision: Literal["auto", "f32", "bf16", "f16", "int8"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     inference_threads: int = Field(0, ge=0, description="0: the node's CPUs divided by max_replicas.")
     workers: PositiveInt = Field(2, description="Threads that tokenise or decode, per replica (MAX_WORKERS).")

@@ -55,6 +55,7 @@ def load_text_model(
             steps=layout.steps,
             allow_bin=args.allow_bin_weights,
             max_tokens=first.max_tokens,
+            calibrated=str(first.tokenizer) if args.precision == "int8" and not layout.static else "",
         )
         skips = SKIP_PROMPT in layout.steps
         tokenizer = Tokenizer(

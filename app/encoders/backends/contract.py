@@ -18,7 +18,8 @@ Inputs = Sequence[NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One computation, from token ids and mask (or pixels) to vectors: what to load and what to do behind it."""
+    """One computation, from token ids and mask (or pixels) to vectors: what to load and what to do behind it.
+    `calibrated`: the tokenizer of a text model whose conversion is quantised to int8."""
 
     directory: str
     folder: str
@@ -30,6 +31,7 @@ class Graph:
     image_size: tuple[int, int] = (0, 0)
     allow_bin: bool = False
     max_tokens: int = 0
+    calibrated: str = ""
 
 
 @dataclass(frozen=True, slots=True)
