@@ -55,6 +55,7 @@ def load_text_model(
             steps=layout.steps,
             allow_bin=args.allow_bin_weights,
             max_tokens=first.max_tokens,
+            segments=first.segments,
             calibrated=str(first.tokenizer) if args.precision == "int8" and not layout.static else "",
         )
         skips = SKIP_PROMPT in layout.steps
@@ -72,6 +73,7 @@ def load_text_model(
                 [file for file in (layout.folder / "config.json", first.tokenizer) if file.is_file()],
                 [layout.pooling, *map(asdict, layout.steps)],
                 [first.max_tokens, layout.lower_case, layout.default_prompt],
+                *filter(None, (first.segments,)),
             ),
             dimensions=layout.dimensions,
             max_tokens=first.max_tokens,

@@ -32,6 +32,7 @@ class Graph:
     allow_bin: bool = False
     max_tokens: int = 0
     calibrated: str = ""
+    segments: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,8 @@ def key(graph: Graph) -> str:
     """The folder name of a graph's conversion: all that it depends on, hashed; no precision but int8, no path."""
     parts = asdict(graph)
     del parts["directory"], parts["folder"], parts["allow_bin"], parts["calibrated"]
+    if not graph.segments:
+        del parts["segments"]
     if graph.calibrated:
         parts["calibrated"] = [sha256(Path(graph.calibrated)), INT8_VERSION]
     parts["tower"] = parts.pop("encoder")  # its name when the first of these folders were made
