@@ -131,4 +131,4 @@ def _text(fields: dict[str, Any]) -> TextInput:
     if "ids" in fields:
         return TokenIds(tuple(fields["ids"]))
     require("A text", fields, ("text",))
-    return Prompted(fields["text"], fields.get("prompt"), fields.get("cut", "end"))
+    return Prompted(fields["text"], fields.get("prompt"), fields.get("cut", "end"), fields.get("task"))

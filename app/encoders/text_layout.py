@@ -40,10 +40,10 @@ class TextLayout:
     note: str | None
 
 
-def text_layout(directory: Path, cache: Path) -> TextLayout:
-    """Read a directory. `cache`: for what transformers makes of it. Raises ModelUnavailable if it needs a module that
-    this service does not have, or a file is missing or damaged."""
-    ((kind, path), *rest), way = modules(directory)
+def text_layout(directory: Path, cache: Path, task: str | None = None) -> TextLayout:
+    """Read a directory. `cache`: for what transformers makes of it. `task`: whose texts, for a router. Raises
+    ModelUnavailable if it needs a module that this service does not have, or a file is missing or damaged."""
+    (kind, path), *rest = modules(directory, task)
     folder, listed = directory / path, (directory / "modules.json").is_file()
     sentence, file = sentence_config(folder)
     pooling: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ def text_layout(directory: Path, cache: Path) -> TextLayout:
         prompts=prompts,
         default_prompt=default,
         similarity=similarity,
-        note=" ".join(filter(None, (first.note, way))) or None,
+        note=first.note,
     )
 
 

@@ -34,10 +34,10 @@ def entry_of(text: str) -> bytes:
 
 
 def as_read(one: TextInput) -> str:
-    """A prompt goes before its text; an id is a word."""
+    """A task and a prompt go before their text; an id is a word."""
     if isinstance(one, TokenIds):
         return " ".join(map(str, one.ids))
-    return one if isinstance(one, str) else f"{one.prompt or ''}{one.text}"
+    return one if isinstance(one, str) else f"{one.task or ''}{one.prompt or ''}{one.text}"
 
 
 class FakeEncoder:
