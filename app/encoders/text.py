@@ -197,16 +197,15 @@ class RoutedModel(TextModel):
             one.warm([shape for shape in shapes if shape[1] <= one.info.max_tokens])
 
     def _read(self, inputs: Sequence[TextInput]) -> list[TokenizedText | InvalidItem]:
-        out: list[TokenizedText | InvalidItem] = []
-        for one in inputs:
-            task = one.task or "" if isinstance(one, Prompted) else ""
-            (read,) = self._ways.get(task, self._model).read([one])
-            if task in self._ways and isinstance(read, TokenizedText):
-                ids = RoutedIds(read.ids)
-                ids.task = task
-                read = replace(read, ids=ids)
-            out.append(read)
-        return out
+        return [self._read_one(one, one.task or "" if isinstance(one, Prompted) else "") for one in inputs]
+
+    def _read_one(self, one: TextInput, task: str) -> TokenizedText | InvalidItem:
+        (read,) = self._ways.get(task, self._model).read([one])
+        if task in self._ways and isinstance(read, TokenizedText):
+            ids = RoutedIds(read.ids)
+            ids.task = task
+            return replace(read, ids=ids)
+        return read
 
 
 def cache_folder(args: ModelArgs) -> Path:

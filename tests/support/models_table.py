@@ -31,7 +31,7 @@ sentence-transformers over short, long and cut texts, alone and padded, of a tin
 | family | architecture | models of it | `auto` serves | OpenVINO f32 | OpenVINO bf16 | torch f32 | real weights |
 |---|---|---|---|---|---|---|---|
 """
-REAL = {"BERT": "all-MiniLM-L6-v2"}
+REAL = {"BERT": "all-MiniLM-L6-v2, multilingual-e5-small", "MPNet": "all-mpnet-base-v2"}
 COLUMNS = (("openvino", "f32"), ("openvino", "bf16"), ("torch", "f32"))
 
 

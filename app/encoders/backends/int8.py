@@ -4,7 +4,6 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.encoders.backends.contract import Inputs
 from app.encoders.tokenizer import Tokenizer
@@ -42,12 +41,8 @@ def compare(made: Vector, right: Vector) -> dict[str, Any]:
     rows = [vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (made, right)]
     cosine = float(np.vecdot(*rows).mean())
     pairs = np.triu_indices(len(made), 1)
-    spearman = float(np.corrcoef([_ranks((one @ one.T)[pairs]) for one in rows])[0, 1])
+    spearman = float(np.corrcoef([(one @ one.T)[pairs].argsort().argsort() for one in rows])[0, 1])
     good = cosine >= LEAST_COSINE and spearman >= LEAST_SPEARMAN
     wrong = f"mean cosine {cosine:.4f}, at least {LEAST_COSINE:g} is asked; Spearman's correlation of pair scores "
     wrong += f"{spearman:.4f}, at least {LEAST_SPEARMAN:g} is asked"
     return {"cosine": cosine, "spearman": spearman, "wrong": None if good else wrong}
-
-
-def _ranks(scores: Vector) -> NDArray[Any]:
-    return scores.argsort().argsort()

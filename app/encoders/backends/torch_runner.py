@@ -128,10 +128,9 @@ def segments(mask: Tensor, before: Sequence[int], text: Sequence[int], behind: S
     place = torch.arange(mask.shape[1])[None].to(mask.device)
     from_end = mask.sum(dim=1, keepdim=True) - 1 - place
     types = torch.zeros_like(mask) + text[0]
-    for count, type_ in enumerate(before):
-        types = types.masked_fill(place == count, type_)
-    for count, type_ in enumerate(reversed(behind)):
-        types = types.masked_fill(from_end == count, type_)
+    for places, known in ((place, before), (from_end, behind[::-1])):
+        for count, type_ in enumerate(known):
+            types = types.masked_fill(places == count, type_)
     return types
 
 
