@@ -8,7 +8,7 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 .DEFAULT_GOAL := help
 .PHONY: help serve dev test test-fast test-slow test-bypass check client-types format docs test-cache test-similarity test-corpus fuzz clean \
-	bench load bench-batch bench-cache bench-peers bench-rerank bench-fairness bench-scaling bench-capacity bench-shards bench-bypass bench-idle bench-plots dashboard-pictures bench-similarity \
+	bench load bench-batch bench-cache bench-peers bench-rerank bench-fairness bench-scaling bench-capacity bench-shards bench-bypass bench-idle bench-models bench-plots dashboard-pictures bench-similarity \
 	bench-corpus bench-corpus-workers bench-corpus-search example-corpus \
 	example-text example-search example-clustering example-recommendation example-images \
 	example-pictures schemathesis train-shapes-clip test-page screenshots \
@@ -106,6 +106,9 @@ bench-bypass: $(VENV)/.dev ## What each part of the bypass of Serve earns, in pa
 
 bench-idle: $(VENV)/.dev ## CPU seconds of a service that nobody asks for anything, by process
 	@exec $(BIN)/python -m loadtests.bench_idle
+
+bench-models: $(VENV)/.dev ## Text models in process: seconds to ready, memory, speed (MODELS="..." PRECISION="f32 bf16 int8")
+	@exec $(BIN)/python -m loadtests.bench_models --precision $${PRECISION:-auto} -- $${MODELS:-all-MiniLM-L6-v2}
 
 bench-shards: $(VENV)/.dev ## The shared cache over 1, 2 and 4 shards
 	@exec $(BIN)/python -m loadtests.bench_shards

@@ -17,7 +17,8 @@ KeyScope = Literal["embed", "read", "admin"]
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """Describes a loaded model. `fingerprint` identifies its vectors (weights, revision, preprocessing, dtype): models
-    with the same one return the same vectors. Cache keys contain it."""
+    with the same one return the same vectors. Cache keys contain it. `routes`: those of the tasks (`input_type`) whose
+    texts have a way of their own through the model."""
 
     id: str
     fingerprint: str
@@ -35,6 +36,7 @@ class ModelInfo:
     # Of a reranker, whose `dimensions` are its labels: their names, and what makes scores of the logits that are kept.
     labels: tuple[str, ...] = ()
     activation: str = ""
+    routes: dict[str, str] = field(default_factory=dict)
 
     @property
     def space(self) -> str:
@@ -63,11 +65,13 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """A text, its prompt (None: the model's default) and the side that is truncated if it is too long."""
+    """A text, its prompt (None: the model's default), the side that is truncated if it is too long, and its task where
+    that is one of the model's `routes`."""
 
     text: str
     prompt: str | None = None
     cut: Cut = "end"
+    task: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,4 +133,4 @@ def _text(fields: dict[str, Any]) -> TextInput:
     require("A text", fields, ("text",))
     if "query" in fields:
         return Pair(fields["query"], fields["text"], fields.get("cut", "end"))
-    return Prompted(fields["text"], fields.get("prompt"), fields.get("cut", "end"))
+    return Prompted(fields["text"], fields.get("prompt"), fields.get("cut", "end"), fields.get("task"))

@@ -8,7 +8,7 @@ from app.config.args import ModelArgs
 from app.encoders.backends import registry
 from app.encoders.backends.contract import Graph
 from app.encoders.files import loading, read_json, tensors
-from app.encoders.modules import model_type
+from app.encoders.modules import model_type, routes
 from app.encoders.text import cache_folder
 from app.encoders.text_layout import TextLayout, text_layout
 from app.encoders.weights import Weights, check, resolve, weight_files
@@ -44,6 +44,8 @@ def described(args: ModelArgs, weights: Weights) -> dict[str, str]:
         elif backend == "openvino":
             backend = "torch" if registry.large_decoder(graph) else "openvino, or torch if a conversion is not exact"
         lines = _text(layout)
+        if tasks := routes(directory):
+            lines["routes"] = f"{' and '.join(tasks)} (input_type), and one for all else"
     return lines | {"weights": _weights(files), "backend": backend, "complete": "yes"}
 
 

@@ -126,7 +126,7 @@ class EncoderOptions(Placement):
     """How a model is loaded and run; the defaults of every entry of `text_models`, `image_models` and so on."""
 
     backend: Literal["auto", "openvino", "torch", "static"] = "auto"
-    precision: Literal["auto", "f32", "bf16", "f16"] = "auto"
+    precision: Literal["auto", "f32", "bf16", "f16", "int8"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     inference_threads: int = Field(
         0, ge=0, description="0: `num_cpus` where that is 1 or more, else the node's CPUs divided by max_replicas."

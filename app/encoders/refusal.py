@@ -46,6 +46,8 @@ def refusal(directory: Path) -> str | None:
         return "is a sparse encoder (SPLADE), whose vectors this service does not make"
     if plain and name.endswith(("ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")):
         return f"is a {name}, which makes no vectors of texts"
+    if config.get("model_type") == "funnel":
+        return "is a Funnel Transformer, whose vector of a text depends on how many tokens the texts beside it have"
     if any((here / "adapter_config.json").is_file() for here in (directory, folder)):
         return "is a LoRA adapter: merge it into its base model (merge_and_unload), save that, and serve it"
     if name.endswith(("ForConditionalGeneration", "ForCausalLM")) and "vision_config" in config:

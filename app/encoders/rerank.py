@@ -1,7 +1,7 @@
 """Rerankers and classifiers: a pair of texts, or one text, in; the logits of its labels out."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.config.args import ModelArgs
@@ -102,7 +102,7 @@ def _classifier(directory: Path) -> Path:
         raise ModelUnavailable(
             "The model makes vectors, not scores: it is no cross-encoder. Configure it in `text_models` (TEXT_MODEL)."
         )
-    listed, _ = modules(directory)
+    listed = modules(directory)
     folder = directory / listed[0][1]
     name = architecture(folder)
     if [kind for kind, _ in listed] != ["Transformer"] or not name.endswith("ForSequenceClassification"):
@@ -133,7 +133,7 @@ def rerank_layout(directory: Path, cache: Path) -> RerankLayout:
         prompts = {str(name): str(text or "") for name, text in (said.get("prompts") or {}).items()}
         default = prompts[said["default_prompt_name"]] if said.get("default_prompt_name") else ""
     most = min(first.max_tokens, positions(folder, config))
-    first = Pretrained(first.tokenizer, first.hidden, most, first.pad_id, first.vocabulary, first.note)
+    first = replace(first, max_tokens=most)
     return RerankLayout(folder, first, prompts, default, labels, activation)
 
 

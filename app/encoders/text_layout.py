@@ -40,11 +40,11 @@ class TextLayout:
     note: str | None
 
 
-def text_layout(directory: Path, cache: Path) -> TextLayout:
-    """Read a directory. `cache`: for what transformers makes of it. Raises ModelUnavailable if it needs a module that
-    this service does not have, or a file is missing or damaged."""
-    static, folder, config = first_module(directory)
-    (_, *rest), way = modules(directory)
+def text_layout(directory: Path, cache: Path, task: str | None = None) -> TextLayout:
+    """Read a directory. `cache`: for what transformers makes of it. `task`: whose texts, for a router. Raises
+    ModelUnavailable if it needs a module that this service does not have, or a file is missing or damaged."""
+    static, folder, config = first_module(directory, task)
+    _, *rest = modules(directory, task)
     listed = (directory / "modules.json").is_file()
     sentence, file = sentence_config(folder)
     pooling: tuple[str, ...] = ()
@@ -78,14 +78,14 @@ def text_layout(directory: Path, cache: Path) -> TextLayout:
         prompts=prompts,
         default_prompt=default,
         similarity=similarity,
-        note=" ".join(filter(None, (first.note, way))) or None,
+        note=first.note,
     )
 
 
-def first_module(directory: Path) -> tuple[bool, Path, dict[str, Any]]:
+def first_module(directory: Path, task: str | None = None) -> tuple[bool, Path, dict[str, Any]]:
     """Whether a model starts with a table of token vectors, the folder of that or of its transformer, and what the
     config.json there holds. Raises ModelUnavailable if it starts with something else, or the file is missing."""
-    kind, path = modules(directory)[0][0]
+    kind, path = modules(directory, task)[0]
     config = read_json(directory / path / "config.json")
     if kind not in ("StaticEmbedding", "Transformer"):
         raise ModelUnavailable(f"The model starts with a {kind} module, not a transformer; it can't be served.")

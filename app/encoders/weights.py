@@ -114,10 +114,10 @@ def pull(model_id: str, revision: str | None = None, allow_bin_weights: bool = F
         raise ModelUnavailable(f"Model {id_!r} was not fetched: {exc}.") from exc
 
 
-def weight_files(directory: Path, allow_bin: bool) -> list[Path]:
-    """The weight files of every module; empty if the transformer has none."""
+def weight_files(directory: Path, allow_bin: bool, task: str | None = None) -> list[Path]:
+    """The weight files of every module that a text of this task passes; empty if the transformer has none."""
     files: list[Path] = []
-    for path in dict.fromkeys(path for _, path in modules(directory)[0]):
+    for path in dict.fromkeys(path for _, path in modules(directory, task)):
         kinds = (SAFE, BIN) if allow_bin else (SAFE,)
         found = (sorted(file for pattern in kind for file in (directory / path).glob(pattern)) for kind in kinds)
         files += next(filter(None, found), [])
@@ -126,9 +126,9 @@ def weight_files(directory: Path, allow_bin: bool) -> list[Path]:
     return files
 
 
-def check(directory: Path, allow_bin: bool) -> None:
+def check(directory: Path, allow_bin: bool, task: str | None = None) -> None:
     """Look at the weight files themselves. Raises ModelUnavailable if one is missing or damaged."""
-    files = weight_files(directory, allow_bin)
+    files = weight_files(directory, allow_bin, task)
     for file in files:
         if file.suffix == ".safetensors":
             tensors(file)

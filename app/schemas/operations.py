@@ -62,7 +62,7 @@ class ModelHealth(Wire):
     dimensions: int | None = Field(None, description="Dimensions of its vectors; of a reranker, its labels.")
     max_tokens: int | None = Field(None, description="Maximum tokens per text; longer texts are truncated.")
     backend: str | None = Field(None, description="openvino or torch.")
-    precision: str | None = Field(None, description="f32, bf16 or f16.")
+    precision: str | None = Field(None, description="f32, bf16, f16 or int8.")
     device: str | None = Field(None, description="cpu or cuda.")
     fingerprint: str | None = Field(None, description="Identifies the vectors: weights, preprocessing, precision.")
     items: int = Field(0, description="Items that the replica that reported last has encoded since its start.")

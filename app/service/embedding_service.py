@@ -16,6 +16,7 @@ from app.config.settings import AppArgs
 from app.errors import (
     OF_ITEM,
     DeadlineExceeded,
+    InvalidRequest,
     ModelNotFound,
     ModelUnavailable,
     Overloaded,
@@ -124,10 +125,14 @@ class EmbeddingService:
         prompt, cut = prompts.choose(info, reading), reading.cut
         inputs: Sequence[TextInput] = texts
         form = "text"
+        routes = getattr(info, "routes", {})  # a replica of an older build has none
+        task = reading.input_type if reading.input_type in routes else None
+        if prompt is not None or cut != "end" or task is not None:
+            inputs = [Prompted(text, prompt, cut, task) for text in texts]
         if prompt is not None or cut != "end":
-            inputs = [Prompted(text, prompt, cut) for text in texts]
             form = f"text, cut at its {cut}, behind {prompt!r}"
-        make_key = KeyMaker(request_context.current().cache_scope, info.fingerprint, form).text
+        fingerprint = routes[task] if task is not None else info.fingerprint
+        make_key = KeyMaker(request_context.current().cache_scope, fingerprint, form).text
         keys = [make_key(text) for text in texts]
         result = await self._embed(encoder, info, "text", keys, inputs)
         return result.named(param, OF_ITEM)
@@ -139,6 +144,8 @@ class EmbeddingService:
         PayloadTooLarge if there are too many arrays."""
         self._check_texts([""] * len(arrays), param)
         encoder, info = await self._ready(model, "text")
+        if getattr(info, "routes", {}):
+            raise InvalidRequest(f"{info.id} reads texts of different tasks in different ways; send texts.", param)
         make_key = KeyMaker(request_context.current().cache_scope, info.fingerprint, "token ids").content
         keys = [make_key(np.array(ids, np.int64).tobytes()) for ids in arrays]
         inputs: Sequence[TextInput] = [TokenIds(tuple(ids)) for ids in arrays]

@@ -124,11 +124,14 @@ OVERLOAD: Final = [
 ]  # fmt: skip
 
 MODELS: Final = [
-    M("self-test vectors", "app/encoders/self_test.py", "if cosine < LEAST_COSINE or ratio > LENGTH_TOLERANCE:", "if False:", GOLDEN),
+    M("self-test vectors", "app/encoders/self_test.py", "if cosine < least or ratio > LENGTH_TOLERANCE:", "if False:", GOLDEN),
     M("no recording of nonsense", "app/encoders/self_test.py", "if rows is not None and not (np.isfinite(rows).all()", "if False and not (np.isfinite(rows).all()", GOLDEN),
     M("self-test vectors of one reading", "app/encoders/self_test.py", "[weights.sha256, *pooling,", "[weights.sha256,", GOLDEN),
     M("conversions are proven", "app/encoders/backends/proof.py", "if not (cosine >= least and norms <= tolerance):", "if cosine < least:", "tests/unit/encoders/test_proof.py"),
     M("a wrong conversion is not kept", "app/encoders/backends/export.py", '        reason = proofs["f32"]["wrong"]\n', "        reason = None\n", "tests/models/test_families.py"),
+    M("a key for each route", "app/service/embedding_service.py", "fingerprint = routes[task] if task is not None else info.fingerprint", "fingerprint = info.fingerprint", "tests/unit/service/test_embedding_service.py"),
+    M("segments of tokens", "app/encoders/backends/torch_runner.py", "self.segments = graph.segments if takes else ()", "self.segments = ()", "tests/models/test_segments.py"),
+    M("int8 is judged", "app/encoders/backends/int8.py", "cosine >= LEAST_COSINE and spearman >= LEAST_SPEARMAN", "cosine >= LEAST_COSINE", "tests/unit/encoders/test_int8.py"),
     M("no mask with an empty row", "app/encoders/backends/torch_tracing.py", "    return mask | (queries[:, None] == keys[None])\n", "    return mask\n", "tests/models/test_families.py"),
     M("torch where OpenVINO is wrong", "app/encoders/backends/registry.py", "        except Unconvertible as exc:\n", "        except ZeroDivisionError as exc:\n", "tests/unit/encoders/test_registry.py"),
     M("tokens without a vector", "app/encoders/text.py", "if self._vocabulary and ids.max() >= self._vocabulary:", "if False:", "tests/models/test_families.py"),

@@ -34,12 +34,12 @@ def entry_of(text: str) -> bytes:
 
 
 def as_read(one: TextInput) -> str:
-    """A prompt goes before its text, a query and a bar likewise; an id is a word."""
+    """A task and a prompt go before their text, a query and a bar likewise; an id is a word."""
     if isinstance(one, TokenIds):
         return " ".join(map(str, one.ids))
     if isinstance(one, Pair):
         return f"{one.query} | {one.text}"
-    return one if isinstance(one, str) else f"{one.prompt or ''}{one.text}"
+    return one if isinstance(one, str) else f"{one.task or ''}{one.prompt or ''}{one.text}"
 
 
 class FakeEncoder:

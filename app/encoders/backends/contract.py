@@ -19,7 +19,8 @@ prompt that the pooling leaves out, and at the second text of a pair."""
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One computation, from token ids and mask (or pixels) to vectors or logits: what to load, what to do behind it."""
+    """One computation, from token ids and mask (or pixels) to vectors or logits: what to load, what to do behind it.
+    `calibrated`: the tokenizer of a text model whose conversion is quantised to int8."""
 
     directory: str
     folder: str
@@ -31,6 +32,8 @@ class Graph:
     image_size: tuple[int, int] = (0, 0)
     allow_bin: bool = False
     max_tokens: int = 0
+    calibrated: str = ""
+    segments: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 `torch_tracing` import torch, only they and `tokenizer_export` transformers."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,8 @@ class TextModule(nn.Module):
         super().__init__()
         self.transformer = transformer
         self.pooling = graph.pooling
+        takes = "token_type_ids" in signature(transformer.forward).parameters
+        self.segments = graph.segments if takes else ()
         self.skips_prompt = SKIP_PROMPT in graph.steps
         self.of_tokens, self.steps = nn.Sequential(), nn.Sequential()
         for step in graph.steps:
@@ -121,7 +123,8 @@ class TextModule(nn.Module):
         kept = attention_mask
         if self.skips_prompt:
             attention_mask, kept = attention_mask.clamp(max=1), (attention_mask == 1).to(attention_mask.dtype)
-        hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        more = {"token_type_ids": segments(attention_mask, *self.segments)} if self.segments else {}
+        hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **more).last_hidden_state
         hidden = self.of_tokens(hidden)
         # Long sums lose too much in half precision.
         pooled = [pool(mode, hidden.float(), kept, attention_mask) for mode in self.pooling]
@@ -138,6 +141,17 @@ class ScoreModule(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
         types = {"token_type_ids": (attention_mask == 2).to(input_ids.dtype)} if self.typed else {}
         return self.classifier(input_ids=input_ids, attention_mask=attention_mask.clamp(max=1), **types).logits
+
+
+def segments(mask: Tensor, before: Sequence[int], text: Sequence[int], behind: Sequence[int]) -> Tensor:
+    """The type of each token, by its place from the start or from the end."""
+    place = torch.arange(mask.shape[1])[None].to(mask.device)
+    from_end = mask.sum(dim=1, keepdim=True) - 1 - place
+    types = torch.zeros_like(mask) + text[0]
+    for places, known in ((place, before), (from_end, behind[::-1])):
+        for count, type_ in enumerate(known):
+            types = types.masked_fill(places == count, type_)
+    return types
 
 
 def pool(mode: str, hidden: Tensor, mask: Tensor, attention: Tensor) -> Tensor:

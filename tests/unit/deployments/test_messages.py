@@ -118,7 +118,13 @@ def test_images_come_as_they_were() -> None:
 
 texts = (
     st.text()
-    | st.builds(Prompted, st.text(), st.none() | st.text(max_size=5), st.sampled_from(["end", "start"]))
+    | st.builds(
+        Prompted,
+        st.text(),
+        st.none() | st.text(max_size=5),
+        st.sampled_from(["end", "start"]),
+        st.none() | st.text(max_size=5),
+    )
     | st.builds(Pair, st.text(), st.text(), st.sampled_from(["end", "start"]))
     | st.builds(TokenIds, st.lists(st.integers(0, 2**31)).map(tuple))
 )
