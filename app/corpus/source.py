@@ -153,8 +153,11 @@ def _text_spans(file: Place, format_: Format, column: str, part_rows: int, types
         raise InvalidRequest(f"{file.path} is {kind}.")
     delimiter = DELIMITERS.get(format_)
     with file.open() as stream:
-        start = 3 if stream.read(3) == codecs.BOM_UTF8 else 0
+        head = stream.read(4096)
+        start = 3 if head.startswith(codecs.BOM_UTF8) else 0
         stream.seek(start)
+        if format_ == "jsonl" and head[start:].split(maxsplit=1)[:1] == [b"["]:
+            raise InvalidRequest(f"{file.path} is a JSON array: --format json reads it.")
         if format_ == "json":
             parts = text_records.element_ranges(stream.read().decode("latin-1"), part_rows, start)
         else:
