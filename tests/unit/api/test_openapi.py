@@ -99,7 +99,8 @@ def test_no_answer_is_one_of_two_objects_that_nothing_tells_apart(keys: bool) ->
         content["schema"]
         for path in doc["paths"].values()
         for operation in path.values()
-        for answer in operation["responses"].values()
+        for code, answer in operation["responses"].items()
+        if code.startswith("2")  # an error's form is told by its `error`
         for content in answer.get("content", {}).values()
     ]
     assert [schema for schema in schemas if "anyOf" in schema or "oneOf" in schema] == []

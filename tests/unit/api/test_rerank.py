@@ -155,7 +155,9 @@ def test_a_model_that_is_named_answers_whatever_it_is() -> None:
     assert (found["model"], found["method"]) == (MODEL, "bi-encoder")
     answer = service.post("/rerank", json=body | {"model": "makers/unknown"})
     assert (answer.status_code, error_of(answer)["code"]) == (404, "model_not_found")
-    assert error_of(answer)["message"].endswith("Served: makers/reranker.")
+    assert error_of(answer)["message"].startswith(
+        "No rerank model named 'makers/unknown' is served here. Served: makers/reranker. "
+    )
     # A reranker makes no vectors.
     assert service.post("/embed/text", json={"texts": ["a"], "model": "reranker"}).status_code == 404
 
