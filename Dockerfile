@@ -12,7 +12,8 @@
 #   --build-arg PYTHON_IMAGE=python:3.11.14-slim-bookworm@sha256:…   the base, by its digest
 #   --secret id=hub_token,src=FILE                                   for models that the hub gives to some only
 #   --sbom=true --provenance=mode=max                                what is in it, and where it came from
-# `python k8s/pins.py` looks up the commits and the digest and prints these arguments.
+# `python k8s/pins.py` looks up the commits and the digest and prints these arguments; with `--hashes` it writes hashes.txt.
+# A release, step by step: k8s/README.md.
 
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 FROM ${PYTHON_IMAGE} AS python
@@ -26,7 +27,8 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 FROM python AS dependencies
 RUN python -m venv /opt/venv
 WORKDIR /src
-COPY constraints.txt pyproject.toml ./
+# hashes.txt, where k8s/pins.py wrote it: then every package of the index has to be the file that was looked up.
+COPY constraints.txt pyproject.toml hashes.tx[t] ./
 # Without our own client, which is code of this repository: no index is asked for it.
 RUN python -c "import tomllib; needed = tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']; \
     print(*(name for name in needed if name != 'embeddings-client'), sep='\n')" > requirements.txt
@@ -38,12 +40,15 @@ ARG TORCH_INDEX=""
 # hadolint ignore=DL3042
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --no-deps --constraint constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch \
-    && pip install --constraint constraints.txt --requirement requirements.txt
+    && if [ -f hashes.txt ]; then grep -Ev '^(torch==|triton==|nvidia-|cuda-)' hashes.txt > others.txt; \
+    pip install --no-deps --require-hashes --requirement others.txt; \
+    else pip install --constraint constraints.txt --requirement requirements.txt; fi
 
 FROM dependencies AS cuda-packages
 # hadolint ignore=DL3042
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --constraint constraints.txt --requirement requirements.txt
+    if [ -f hashes.txt ]; then pip install --no-deps --require-hashes --requirement hashes.txt; \
+    else pip install --constraint constraints.txt --requirement requirements.txt; fi
 
 
 # Weights of the hub, read-only at run time; HF_HUB_OFFLINE=1 in the manifests then asks nobody. Only the code that
@@ -51,7 +56,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM cpu-packages AS weights
 ARG MODELS="openai/clip-vit-base-patch32"
 ENV HF_HOME=/opt/models
-COPY app/__init__.py app/errors.py app/
+COPY clients/python/src ./
+COPY app/__init__.py app/errors.py app/types.py app/
 COPY app/config app/config
 COPY app/encoders app/encoders
 COPY app/system app/system
@@ -63,6 +69,21 @@ RUN --mount=type=secret,id=hub_token \
     name, _, commit = sys.argv[1].partition('@'); directory = pull(name, commit or None).directory; \
     main = directory.parents[1] / 'refs' / 'main'; main.parent.mkdir(exist_ok=True); main.write_text(directory.name)" \
     "$model"; done
+
+
+# These models and the default text model as OpenVINO reads them: a pod would take some seconds to make them at its first
+# start. They are proved on the CPU that builds; one that has other precisions (bf16) converts anew, into its cache, so
+# build on a CPU like those of the nodes. Away from the network: all that is needed is here.
+FROM weights AS converted
+COPY app/types.py app/
+COPY app/assets app/assets
+COPY app/images app/images
+RUN --network=none for model in "" $MODELS; do \
+    python -c "import os, sys; from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs; \
+    from app.encoders import clip, modules, text, weights; \
+    args = ModelArgs(id=sys.argv[1].partition('@')[0] or DEFAULT_TEXT_MODEL, device='cpu', cache_dir='/opt/converted'); \
+    is_clip = modules.model_type(weights.resolve(args.id, offline=True).directory) == 'clip'; \
+    (clip.load_clip_model if is_clip else text.load_text_model)(args, threads=os.cpu_count(), offline=True)" "$model"; done
 
 
 # The code as two wheels, made with the lock's setuptools.
@@ -118,6 +139,9 @@ USER 10001:10001
 # Last, so that a build without --target makes this one.
 FROM runtime AS cpu
 COPY --from=cpu-packages /opt/venv /opt/venv
+# Read first and never written; the cache folder, a volume on Kubernetes, would hide them.
+ENV CONVERTED_MODELS=/opt/converted
+COPY --from=converted /opt/converted /opt/converted
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
     pip install --no-cache-dir --no-deps --no-index /wheels/*.whl && pip check
 USER 10001:10001

@@ -2,13 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+INSTALL := sh install.sh $(BIN)/python
 # Without Material's notice of its successor.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 .DEFAULT_GOAL := help
-.PHONY: help serve dev test test-fast test-slow test-bypass check format docs test-cache test-similarity test-corpus fuzz clean \
-	bench load bench-batch bench-cache bench-peers bench-fairness bench-scaling bench-capacity bench-shards bench-bypass bench-idle bench-plots dashboard-pictures bench-similarity \
+.PHONY: help serve dev test test-fast test-slow test-bypass check client-types format docs test-cache test-similarity test-corpus fuzz clean \
+	bench load bench-batch bench-cache bench-peers bench-rerank bench-fairness bench-scaling bench-capacity bench-shards bench-bypass bench-idle bench-models bench-plots dashboard-pictures bench-similarity \
 	bench-corpus bench-corpus-workers bench-corpus-search example-corpus \
 	example-text example-search example-clustering example-recommendation example-images \
 	example-pictures schemathesis train-shapes-clip test-page screenshots \
@@ -20,18 +20,19 @@ help: ## Show this list
 # A stamp per set of packages: the step is skipped while the files it comes from are older.
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ..."; exit 1; }
+	@case "$$(uname -s)" in Linux|Darwin) ;; *) echo "Linux or macOS is needed; on Windows, WSL."; exit 1;; esac
 	@echo "Creating $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.serve: $(VENV)/.created pyproject.toml clients/python/pyproject.toml constraints.txt
-	@echo "Installing the service (the first time takes some minutes) ..."
-	@$(PIP) install --constraint constraints.txt --editable ./clients/python --editable .
+$(VENV)/.serve: $(VENV)/.created pyproject.toml clients/python/pyproject.toml constraints.txt install.sh
+	@echo "Installing the service into $(VENV): about 2 GB of disk, or 6 GB with CUDA; it runs in 2 GB of memory ..."
+	@$(INSTALL) --editable ./clients/python --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.serve pyproject.toml constraints.txt
 	@echo "Installing what the tests need ..."
-	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@$(INSTALL) --editable ./clients/python --editable '.[dev]'
 	@touch $@
 
 serve: $(VENV)/.serve ## Start the service on PORT (default 3000); Ctrl-C stops it
@@ -61,6 +62,9 @@ docs: $(VENV)/.dev ## Write the generated parts of the documentation, and show i
 	@$(BIN)/python -m docs.generate
 	@$(MKDOCS) serve
 
+client-types: $(VENV)/.dev ## Write the TypeScript client's types from the OpenAPI document (needs Node.js and npm)
+	@exec $(BIN)/python -m docs.typescript
+
 format: $(VENV)/.dev ## Write the format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
@@ -85,6 +89,9 @@ bench-cache: $(VENV)/.dev ## Only cache impact
 bench-peers: $(VENV)/.dev ## This service, the raw model and Infinity side by side (installs Infinity once)
 	@exec $(BIN)/python -m loadtests.bench_peers
 
+bench-rerank: $(VENV)/.dev ## Rerankers: this service, CrossEncoder.predict and Infinity (after bench-peers) on the same models
+	@exec $(BIN)/python -m loadtests.bench_rerank
+
 bench-fairness: $(VENV)/.dev ## A stranger's single texts beside 0, 1, 4 and 16 piles (PEERS="tei=http://127.0.0.1:8080")
 	@exec $(BIN)/python -m loadtests.bench_fairness
 
@@ -99,6 +106,9 @@ bench-bypass: $(VENV)/.dev ## What each part of the bypass of Serve earns, in pa
 
 bench-idle: $(VENV)/.dev ## CPU seconds of a service that nobody asks for anything, by process
 	@exec $(BIN)/python -m loadtests.bench_idle
+
+bench-models: $(VENV)/.dev ## Text models in process: seconds to ready, memory, speed (MODELS="..." PRECISION="f32 bf16 int8")
+	@exec $(BIN)/python -m loadtests.bench_models --precision $${PRECISION:-auto} -- $${MODELS:-all-MiniLM-L6-v2}
 
 bench-shards: $(VENV)/.dev ## The shared cache over 1, 2 and 4 shards
 	@exec $(BIN)/python -m loadtests.bench_shards

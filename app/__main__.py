@@ -5,15 +5,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from dotenv import load_dotenv
+from dotenv import dotenv_values, load_dotenv
 from pydantic import ValidationError
 
 from app.auth import key_file
 from app.cli import flags, inspect
 from app.cli import key as key_command
+from app.config import mistakes
 from app.config.settings import AppArgs, ClientSettings, LaunchSettings, image_model_is_chosen, process_environment
 from app.encoders.weights import pull, resolve
-from app.errors import ServiceError
+from app.errors import ServiceError, os_reason
 from app.local import logs
 from app.local.launcher import REFUSED, SERVE_HERE, Launcher, access_notice
 
@@ -22,6 +23,9 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     given = process_environment()
     load_dotenv(".env")
+    if options.command != SERVE_HERE and not getattr(options, "here", None):  # which are children
+        for line in mistakes.unknown_variables(dotenv_values(".env")):
+            _complain(line)
     if options.command == "pull":
         return _pull(options.model, options.revision)
     if options.command == "inspect":
@@ -38,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         if options.command == "logs":
             return logs.show(settings.port, options.follow, _say)
         # Read by the child too; a mistake in it is reported before anything starts.
-        args = AppArgs.from_file(Path(options.config)).with_environment()
+        args = AppArgs.from_file(Path(options.config)).checked()
         if options.command in ("serve", "dev"):
             key_file.check(args)
             notice = access_notice(args, settings)
@@ -56,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m app", description="Text and image embeddings over HTTP.")
+    parser: argparse.ArgumentParser = flags.Parser("python -m app", description="Text and image embeddings over HTTP.")
     parser.add_argument("--config", default="serve_config.yaml", help="Serve config file to take `args` from")
     names = "serve | dev | logs | pull | inspect | key | embed | embed-corpus | search"
     commands = parser.add_subparsers(dest="command", metavar=names)
@@ -101,7 +105,12 @@ def _serve_here(args: AppArgs, settings: LaunchSettings) -> int:
     if (lack := lacks(args)) is not None:
         _say(lack)
         return REFUSED
-    run(build(args), settings)
+    try:
+        application = build(args)
+    except ValueError as error:
+        _say(str(error))
+        return REFUSED
+    run(application, settings)
     return 0
 
 
@@ -119,9 +128,8 @@ def _asks(options: argparse.Namespace) -> Callable[[argparse.Namespace, ClientSe
 
 def _message(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        wrong = ((".".join(map(str, e["loc"])).upper(), e) for e in error.errors())
-        return "\n".join(f"{name}: {e['msg']}, not {e['input']!r}" for name, e in wrong)
-    return str(error)
+        return mistakes.of_variables(error)
+    return os_reason(error) if isinstance(error, OSError) else str(error)
 
 
 def _say(line: str) -> None:

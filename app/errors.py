@@ -2,6 +2,8 @@
 knows how they are written on the wire."""
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 from embeddings_client.errors import *  # noqa: F403
 
@@ -15,3 +17,23 @@ _PATH = re.compile(r"(?<![\w.:/~-])(?:~|\.{1,2})?/[^\s'\"`,;:()]*[^\s'\"`,;:().]
 def without_paths(message: str) -> str:
     """Paths in a message cut to their last parts; ids of the hub and URLs stay."""
     return _PATH.sub(lambda found: found[0].rstrip("/").rsplit("/", 1)[-1], message)
+
+
+def did_you_mean(wanted: str, known: Iterable[str]) -> str:
+    """ " Did you mean `topK`?" for `top_k`: the known name that is most like the wanted one; empty if none is.
+    Of a model, the part without its owner counts as well."""
+    names = list(known)
+    plain = {_plain(name.rsplit("/", 1)[-1]): name for name in names} | {_plain(name): name for name in names}
+    near = get_close_matches(_plain(wanted[:100]), plain, 1, 0.75)
+    return f" Did you mean `{plain[near[0]]}`?" if near else ""
+
+
+def _plain(name: str) -> str:
+    """Without case and separators, in which spellings differ most."""
+    return re.sub(r"[\s_.:/-]", "", name.lower())
+
+
+def os_reason(error: OSError) -> str:
+    """ "corpus.txt: not found": an error of the system without its number."""
+    reason = "not found" if isinstance(error, FileNotFoundError) else (error.strerror or str(error)).lower()
+    return f"{error.filename}: {reason}" if error.filename else reason

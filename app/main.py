@@ -1,8 +1,9 @@
 """`build`: from settings to the Serve application. The only wiring."""
 
-import os
 import re
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
 
 from ray import serve
 from ray.serve import Application
@@ -11,36 +12,65 @@ from ray.serve.config import RequestRouterConfig
 from app.auth import key_file
 from app.config.args import Backup, ModelArgs, Placement
 from app.config.settings import AppArgs
+from app.encoders.clip import check_clip_model
+from app.encoders.rerank import check_rerank_model
+from app.encoders.text import check_text_model
+from app.encoders.weights import look_up
+from app.types import Kind
 from deployments.clip import Clip
 from deployments.ingress import Ingress
+from deployments.reranker import Reranker
 from deployments.similarity import Similarity
-from deployments.text_encoder import TextEncoder
+from deployments.text_encoder import TextEncoder, load_with_backup
 
+# Of each kind of model: the deployment's class, which gives it its name, and what a directory must pass.
+ENCODERS: Final[dict[Kind, tuple[type[Any], Callable[[ModelArgs, Path], object]]]] = {
+    "text": (TextEncoder, check_text_model),
+    "image": (Clip, check_clip_model),
+    "rerank": (Reranker, check_rerank_model),
+}
 ROUTER = "deployments.serve_internals.router.LeastOutstandingRouter"
 
 
 def build(args: AppArgs) -> Application:
     """Serve's builder: one typed argument, overridden by the owner's environment variables. Raises ValueError if the
-    settings ask for keys and there are none, or two models have the same name."""
-    args = args.with_environment()
+    settings ask for keys and there are none, two models have the same name, or a required one can't be had: Serve then
+    keeps what it runs."""
+    args = args.checked()
     key_file.check(args)
-    names = [model.name for model in (*args.text_models, *args.image_models)]
-    if len(set(names)) < len(names):
-        raise ValueError(f"two models have the same name: {', '.join(names)}")
-    text = {
-        model.name: _encoder(TextEncoder, "TextEncoder", model, args.text_backup(model), args)
-        for model in args.text_models
+    encoders = {
+        kind: {model.name: _encoder(kind, model, args.backup(kind, model), args) for model in args.models(kind)}
+        for kind in ENCODERS
     }
-    images = {model.name: _encoder(Clip, "Clip", model, args.image_backup(model), args) for model in args.image_models}
-    similarity = serve.deployment(Similarity, name="Similarity", **called_options(args.similarity)).bind(args.limits)
-    ingress = serve.deployment(Ingress, name="Ingress", **options(args.ingress))
-    return ingress.bind(args, text, images, similarity)
+    similarity = _deployment(Similarity, "Similarity", called_options(args.similarity)).bind(args.limits)
+    ingress = _deployment(Ingress, "Ingress", options(args.ingress))
+    return ingress.bind(args, encoders, similarity)
 
 
-def _encoder(cls: type[Any], prefix: str, model: ModelArgs, backup: Backup | None, args: AppArgs) -> Application:
-    name = f"{prefix}-{re.sub(r'[^A-Za-z0-9.-]+', '-', model.short_name)}"
-    deployment = serve.deployment(cls, name=name, **called_options(model))
+def _encoder(kind: Kind, model: ModelArgs, backup: Backup | None, args: AppArgs) -> Application:
+    cls, check = ENCODERS[kind]
+    name = f"{cls.__name__}-{re.sub(r'[^A-Za-z0-9.-]+', '-', model.short_name)}"
+    if model.required:
+        found, _, reason = load_with_backup(lambda one: look_up(one, args.offline, check), model, backup)
+        if not found:
+            raise ValueError(f"{model.name} is required: {reason}")
+    deployment = _deployment(cls, name, called_options(model))
     return deployment.bind(model, _threads(model), args.offline, backup, args.tracing, args.serve_bypass)
+
+
+def _deployment(cls: type[Any], name: str, options: dict[str, Any]) -> serve.Deployment:
+    """Raises ValueError, which names the deployment, for what Ray refuses."""
+    try:
+        return serve.deployment(cls, name=name, **options)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+# Fields that Serve has by the same names.
+SAME = {
+    *("max_ongoing_requests", "max_queued_requests", "max_surge_percent", "max_replicas_per_node"),
+    *("health_check_period_s", "health_check_timeout_s", "graceful_shutdown_timeout_s"),
+}
 
 
 def options(placement: Placement) -> dict[str, Any]:
@@ -50,13 +80,11 @@ def options(placement: Placement) -> dict[str, Any]:
     scaling = placement.autoscaling
     # Where nothing scales, no replica has to report its load all the time.
     fixed = scaling.min_replicas == scaling.max_replicas
+    autoscaling = scaling.model_dump(exclude_none=True)
     return {
         "ray_actor_options": actor,
-        **({"num_replicas": scaling.min_replicas} if fixed else {"autoscaling_config": scaling.model_dump()}),
-        "max_ongoing_requests": placement.max_ongoing_requests,
-        "health_check_period_s": placement.health_check_period_s,
-        "health_check_timeout_s": placement.health_check_timeout_s,
-        "graceful_shutdown_timeout_s": placement.graceful_shutdown_timeout_s,
+        **({"num_replicas": scaling.min_replicas} if fixed else {"autoscaling_config": autoscaling}),
+        **placement.model_dump(include=SAME),
     }
 
 
@@ -66,6 +94,5 @@ def called_options(placement: Placement) -> dict[str, Any]:
 
 
 def _threads(model: ModelArgs) -> int:
-    """Inference threads of one replica. By default the node's CPUs are shared by the replicas of one model: two models
-    are seldom at their peak together, and an idle one should cost nothing."""
-    return model.inference_threads or max(1, (os.cpu_count() or 1) // model.autoscaling.max_replicas)
+    """Inference threads of one replica; 0: a part of the CPUs of the node that it comes to."""
+    return model.inference_threads or int(model.num_cpus)

@@ -7,6 +7,8 @@ from typing import Literal
 from embeddings_client.types import *  # noqa: F403
 
 Modality = Literal["text", "image"]
+Kind = Literal["text", "image", "rerank"]
+"""What a model reads and makes: the vector of a text or of an image, or the scores of a pair of texts."""
 Cut = Literal["end", "start"]
 KeyScope = Literal["embed", "read", "admin"]
 """What an API key may do: embed, read status, or change shared state."""
@@ -15,13 +17,14 @@ KeyScope = Literal["embed", "read", "admin"]
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """Describes a loaded model. `fingerprint` identifies its vectors (weights, revision, preprocessing, dtype): models
-    with the same one return the same vectors. Cache keys contain it."""
+    with the same one return the same vectors. Cache keys contain it. `routes`: those of the tasks (`input_type`) whose
+    texts have a way of their own through the model."""
 
     id: str
     fingerprint: str
     dimensions: int
     max_tokens: int
-    kinds: tuple[Modality, ...]
+    kinds: tuple[Kind, ...]
     backend: str
     precision: str
     device: str = "cpu"
@@ -30,6 +33,10 @@ class ModelInfo:
     normalized: bool = False
     note: str | None = None
     pooling: tuple[str, ...] = ()
+    # Of a reranker, whose `dimensions` are its labels: their names, and what makes scores of the logits that are kept.
+    labels: tuple[str, ...] = ()
+    activation: str = ""
+    routes: dict[str, str] = field(default_factory=dict)
 
     @property
     def space(self) -> str:
@@ -58,11 +65,13 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """A text, its prompt (None: the model's default) and the side that is truncated if it is too long."""
+    """A text, its prompt (None: the model's default), the side that is truncated if it is too long, and its task where
+    that is one of the model's `routes`."""
 
     text: str
     prompt: str | None = None
     cut: Cut = "end"
+    task: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,16 @@ class TokenIds:
     ids: tuple[int, ...]
 
 
-TextInput = str | Prompted | TokenIds
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two texts that a reranker reads as one, and the side at which the longer one is truncated."""
+
+    query: str
+    text: str
+    cut: Cut = "end"
+
+
+TextInput = str | Prompted | TokenIds | Pair
 """The input of a text encoder. A plain string gets the model's default prompt and is truncated at its end."""
 
 

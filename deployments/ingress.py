@@ -27,7 +27,7 @@ from app.images.reader import ImageReader
 from app.local.resources import reserves
 from app.service.embedding_service import EmbeddingService
 from app.service.encoder import Encoder
-from app.types import Modality
+from app.types import Kind
 from deployments.cache import CacheTransport
 from deployments.ingress_metrics import record_ingress
 from deployments.remote_encoder import RemoteEncoder
@@ -45,24 +45,23 @@ class Ingress:
     def __init__(
         self,
         args: AppArgs,
-        text: dict[str, DeploymentHandle],
-        images: dict[str, DeploymentHandle],
+        handles: dict[Kind, dict[str, DeploymentHandle]],
         similarity: DeploymentHandle,
     ) -> None:
         budget = RetryBudget(args.retries)
-        models = {model.name: model for model in (*args.text_models, *args.image_models)}
-
-        def encoder(id_: str, handle: DeploymentHandle, *kinds: Modality) -> RemoteEncoder:
-            return RemoteEncoder(models[id_], kinds, handle, args.limits, budget)
-
         reserved = {"Similarity": reserves(args.similarity)}
-        reserved |= {handle.deployment_name: reserves(models[id_]) for id_, handle in (text | images).items()}
-        encoders = [encoder(id_, handle, "text") for id_, handle in text.items()]
-        encoders += [encoder(id_, handle, "text", "image") for id_, handle in images.items()]
+        by_id: dict[str, Encoder] = {}
+        encoders: list[RemoteEncoder] = []
+        for kind, by_name in handles.items():
+            for model in args.models(kind):
+                handle = by_name[model.name]
+                reserved[handle.deployment_name] = reserves(model)
+                kinds: tuple[Kind, ...] = ("text", "image") if kind == "image" else (kind,)
+                encoders.append(RemoteEncoder(model, kinds, handle, args.limits, budget))
+                by_id[model.name] = encoders[-1]
         caches = _caches(serve.get_replica_context().app_name, args.cache)
         # With one shard nothing stands before its client.
         cache = caches[0] if len(caches) == 1 else CacheShards(caches)
-        by_id: dict[str, Encoder] = dict(zip([*text, *images], encoders, strict=True))
         self._reporter = reporter(args.tracing)
         self._bypass = probe.decide(args.serve_bypass)
         record_ingress(self._reporter.registry, caches, encoders)

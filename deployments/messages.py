@@ -14,7 +14,7 @@ from app.errors import ServiceError, Unavailable
 from app.images.preprocessing import Preprocessing
 from app.rpc.errors import error_fields, error_from
 from app.telemetry.tracing import Origins
-from app.types import ModelInfo, Prompted, TextInput, TokenIds
+from app.types import ModelInfo, Pair, Prompted, TextInput, TokenIds
 
 VERSION: Final = 1
 METADATA: Final = "rpc"  # under which a replica's metadata says how to reach its RPC server
@@ -131,4 +131,6 @@ def _text(fields: dict[str, Any]) -> TextInput:
     if "ids" in fields:
         return TokenIds(tuple(fields["ids"]))
     require("A text", fields, ("text",))
-    return Prompted(fields["text"], fields.get("prompt"), fields.get("cut", "end"))
+    if "query" in fields:
+        return Pair(fields["query"], fields["text"], fields.get("cut", "end"))
+    return Prompted(fields["text"], fields.get("prompt"), fields.get("cut", "end"), fields.get("task"))

@@ -22,9 +22,10 @@ from app.images.preprocessing import Preprocessing
 from app.service.encoder import Encoded, ModelState, Stages
 from app.telemetry import tracing
 from app.telemetry.tracing import Origins, Traced
-from app.types import Modality, ModelInfo, TextInput, Token
+from app.types import Kind, Modality, ModelInfo, TextInput, Token
 from deployments.messages import EncodeReply, EncoderStatus
 from deployments.remote_call import again, alone, once
+from deployments.serve_internals.running_config import most_replicas
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class RemoteEncoder:
     def __init__(
         self,
         model: ModelArgs,
-        kinds: tuple[Modality, ...],
+        kinds: tuple[Kind, ...],
         handle: DeploymentHandle,
         limits: Limits,
         budget: RetryBudget,
@@ -58,7 +59,7 @@ class RemoteEncoder:
         self._status = handle.options(method_name="status")
         self._limits = limits
         self._budget = budget
-        self._max_width = CALLS_PER_REPLICA * model.autoscaling.max_replicas
+        self._configured = model.autoscaling.max_replicas
         self.state = ModelState(self._id, "loading")
         self._answers = True
         self._used = asyncio.Event()
@@ -82,8 +83,8 @@ class RemoteEncoder:
     def retried(self) -> int:
         return sum(retrier.retried for retrier in self._retriers)
 
-    def refusal(self, kind: Modality) -> Overloaded | None:
-        return (self._texts if kind == "text" else self._images).refusal()
+    def refusal(self, kind: Kind) -> Overloaded | None:
+        return (self._images if kind == "image" else self._texts).refusal()
 
     def encode_texts(self, texts: Sequence[TextInput]) -> Sequence["asyncio.Future[Encoded]"]:
         self._used.set()
@@ -140,11 +141,15 @@ class RemoteEncoder:
     def _width(self) -> int:
         return CALLS_PER_REPLICA * max(1, len(self._replicas))
 
+    def _max_width(self) -> int:
+        """By what runs: an operator's `deployments` may say other than the arguments."""
+        return CALLS_PER_REPLICA * (most_replicas(self._handle) or self._configured)
+
     def _coalescer(
-        self, kind: Modality, cost: Callable[[Sequence[Any]], int], full: int, full_units: int, max_items: int
+        self, reads: Modality, cost: Callable[[Sequence[Any]], int], full: int, full_units: int, max_items: int
     ) -> Coalescer[Any, Encoded]:
-        method = self._handle.options(method_name=f"encode_{kind}s", **PICKLED)
-        alone = self._handle.options(method_name=f"encode_{kind}_alone", stream=True)
+        method = self._handle.options(method_name=f"encode_{reads}s", **PICKLED)
+        alone = self._handle.options(method_name=f"encode_{reads}_alone", stream=True)
 
         def cost_plain(items: Sequence[Any]) -> int:
             return cost(tracing.carried(items)[0])

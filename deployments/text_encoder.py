@@ -12,6 +12,7 @@ from app.encoders.text import TextModel, load_text_model
 from app.errors import ModelUnavailable, without_paths
 from app.images.preprocessing import Preprocessing
 from app.inference.model_threads import ModelThreads
+from app.system.cpus import usable_cpus
 from app.telemetry.start_steps import tell, telling
 from app.telemetry.tracing import OFF, Origins
 from app.types import ModelInfo, TextInput, Token
@@ -29,7 +30,7 @@ M = TypeVar("M")
 
 class TextEncoder:
     """Loads its model before it takes traffic. Without its model it answers every call with the reason, and other
-    models are not affected; after any other failure it ends, and Serve starts another."""
+    models are not affected; without a required one, and after any other failure, it ends, and Serve starts another."""
 
     rpc_methods: ClassVar[tuple[str, ...]] = ("encode_texts",)
 
@@ -52,12 +53,16 @@ class TextEncoder:
         self._preprocessing: Preprocessing | None = None
         self._calls: RpcEndpoint | None = None
         self._suspects = asyncio.Lock()
+        # Two models are seldom at their peak together, and an idle one should cost nothing: each has all CPUs.
+        threads = threads or max(1, usable_cpus() // args.autoscaling.max_replicas)
         load = partial(self._load, threads=threads, offline=offline)
         loading = self._threads.exclusive.submit(load_with_backup, load, args, backup)
         with telling(args.name):
             model, note, self._reason = loading.result()
         if model is None:
             tell(f"{args.name} is NOT AVAILABLE: {self._reason}")
+            if args.required:
+                raise ModelUnavailable(f"{args.name} is required: {self._reason}", "model")
             return
         if note is not None:
             # What was configured as a fallback, or came with the product, is no alarm; the log has the reason.

@@ -51,7 +51,7 @@ MEANINGS: Final = {
     "health_check_timeout_s": "Seconds after which a health check has failed.",
     "graceful_shutdown_timeout_s": "Seconds that a stopped replica has to finish its calls.",
     "backend": "What runs the model. `auto`: OpenVINO on CPUs, torch on GPUs, static for models without a transformer.",
-    "precision": "`auto`: bf16 or f16 where the device has it and the model is good enough in it.",
+    "precision": "`auto`: bf16 or f16 where the device has it and the model is good enough in it; `int8`: faster, less exact.",
     "device": "`auto`: a GPU where the replica has one.",
     "allow_bin_weights": "Also load `.bin` weights, which are pickles: only from a source you trust.",
     "min_replicas": "At least 1: there is no scaling to zero.",

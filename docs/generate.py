@@ -19,6 +19,7 @@ from app.config.settings import AppArgs
 from app.errors import ServiceError
 from app.telemetry.metrics import METRICS
 from docs.explanations import ERRORS, MEANINGS
+from docs.mistakes import MISTAKES
 
 FOLDER: Final = Path(__file__).parent
 PART: Final = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -208,6 +209,14 @@ def command_line() -> str:
     return "\n".join(parts)
 
 
+def mistakes() -> str:
+    parts = []
+    for kind_, rows in MISTAKES.items():
+        shown = ((f"`{mistake}`", message) for mistake, message in rows.items())
+        parts.append(f"### {kind_}\n\n{table('mistake | message', shown)}")
+    return "\n".join(parts)
+
+
 def _argument(action: argparse.Action) -> str:
     names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.metavar or action.dest}`"
     choices = ", ".join(f"`{choice}`" for choice in action.choices or ())
@@ -224,6 +233,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "metrics": metrics,
     "http_api": http_api,
     "command_line": command_line,
+    "mistakes": mistakes,
 }
 
 

@@ -17,7 +17,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,16 +204,26 @@ def prepare(namespace: str, name: str, overlay: Path, folder: Path, serve_config
     yield f"{folder} makes: {effect(service, wanted)}"
 
 
-def watch(namespace: str, name: str, seconds: float) -> int:
-    last = ""
+def watch(
+    namespace: str,
+    name: str,
+    seconds: float,
+    limit: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """The exit status. Raises UpgradeError if the upgrade is not over within `limit` seconds."""
+    last, ends = "", clock() + limit
     while True:
         line, status = progress(json.loads(kubectl("-n", namespace, "get", "-o", "json", "rayservice", name)))
         if line != last:
             print(line, flush=True)
         if status is not None:
             return status
+        if clock() + seconds > ends:
+            raise UpgradeError(f"not over within {limit:g} s, and nothing is undone: watch again, or roll back; {line}")
         last = line
-        time.sleep(seconds)
+        sleep(seconds)
 
 
 def main(arguments: list[str]) -> int:
@@ -227,10 +237,11 @@ def main(arguments: list[str]) -> int:
     preparing.add_argument("--serve-config", type=Path, help="default: serve_config.yaml of the overlay")
     watching = commands.add_parser("watch", help="say how the upgrade goes, until it is over")
     watching.add_argument("--every", type=float, default=5.0, metavar="SECONDS")
+    watching.add_argument("--limit", type=float, default=3600.0, metavar="SECONDS", help="then it ends with 1")
     asked = parser.parse_args(arguments)
     try:
         if asked.command == "watch":
-            return watch(asked.namespace, asked.name, asked.every)
+            return watch(asked.namespace, asked.name, asked.every, asked.limit)
         config = asked.serve_config or asked.overlay / "serve_config.yaml"
         for line in prepare(asked.namespace, asked.name, asked.overlay, asked.folder, config):
             print(line)

@@ -38,6 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if (name := _folder(item)) in ("cluster", "slow"):
             item.add_marker(name)
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
     items.sort(key=_place)
 
 
@@ -64,6 +65,13 @@ def _collect() -> None:
 
 def _folder(item: pytest.Item) -> str:
     return item.path.relative_to(HERE).parts[0]
+
+
+def _group(item: pytest.Item) -> str:
+    """What one process runs, where several do (`pytest -n 2`): all that shares a service; else a module's tests."""
+    if (own := next((part for part in OWN if part in item.path.parts), None)) is not None:
+        return own
+    return "service" if "service" in getattr(item, "fixturenames", ()) else str(item.path)
 
 
 def _place(item: pytest.Item) -> tuple[int, int, str, bool]:

@@ -19,7 +19,7 @@ from app.api.middleware.security_headers import cross_origin
 from app.api.openapi import document
 from app.api.routes import ROUTES
 from app.api.wire.json_response import error_response
-from app.errors import InvalidRequest, MethodNotAllowed, NotFound, ServiceError
+from app.errors import InvalidRequest, MethodNotAllowed, NotFound, ServiceError, did_you_mean
 
 _PATHS = [(route, compile_path(route.path)[0]) for route in ROUTES]
 
@@ -60,7 +60,7 @@ async def _framework_error(request: Request, error: Exception) -> Response:
         failure = MethodNotAllowed(f"{path} allows {allowed}, not {request.method}.")
     elif error.status_code == 404:
         known = dict.fromkeys(r.template for r in ROUTES)
-        failure = NotFound(f"There is no route {path}. Routes: {', '.join(known)}.")
+        failure = NotFound(f"There is no route {path}. Routes: {', '.join(known)}.{did_you_mean(path, known)}")
     else:
         failure = InvalidRequest(str(error.detail))
     request.state.error_code = failure.code

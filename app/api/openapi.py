@@ -106,11 +106,15 @@ SECURITY: Json = {
 def document(routes: Sequence[Route], limits: Limits, version: str, *, keys: bool) -> Json:
     """Describe every route with its requests, responses and errors. `keys`: whether API keys are required."""
     requests = [route.request for route in routes if route.request]
-    answers = [model for route in routes for model in (route.response, route.short) if model]
+    answers = [route.response for route in routes if route.response]
     wanted: list[tuple[type[BaseModel], Any]] = [(model, "validation") for model in requests]
     wanted += [(model, "serialization") for model in (*answers, *ERROR_MODELS.values())]
     refs, schemas = models_json_schema(list(dict.fromkeys(wanted)), ref_template=REFS)
     named = {(model, mode): ref for (model, mode), ref in refs.items()}
+    for route in routes:
+        # One schema for both answers, since no field says which of two it is: what both have is required.
+        if route.response and route.short and keys:
+            schemas["$defs"][route.response.__name__]["required"] = list(route.short.model_fields)
     paths: dict[str, Json] = defaultdict(dict)
     for route in routes:
         paths[route.template][route.method.lower()] = _operation(route, named, keys)
@@ -190,8 +194,6 @@ def _body_parameters() -> list[Json]:
 
 def _responses(route: Route, named: dict[tuple[Any, Any], Json]) -> Json:
     schema = named[route.response, "serialization"] if route.response else {}
-    if route.short:
-        schema = {"anyOf": [schema, named[route.short, "serialization"]]}
     headers = ANSWER_HEADERS | ({} if route.scope == "open" else QUOTA)
     answer = {"content": {route.media: {"schema": schema}}, "headers": headers}
     responses: Json = {"200": {"description": "The answer.", **answer}}
@@ -205,17 +207,19 @@ def _responses(route: Route, named: dict[tuple[Any, Any], Json]) -> Json:
         responses["304"] = {"description": "`If-None-Match` matches the current version.", "headers": ANSWER_HEADERS}
     for status in route.statuses:
         responses[str(status)] = {"description": "Not yet; the body says why.", **answer}
-    grouped: dict[int, list[type[ServiceError]]] = defaultdict(list)
+    grouped: dict[int, list[tuple[ErrorFormat, str]]] = defaultdict(list)
     possible: tuple[type[ServiceError], ...] = (*route.refusals, *route.errors, InternalError)
     for error in dict.fromkeys(possible):
-        for status in statuses_of(error, route.errors_as):
-            grouped[status].append(error)
+        for format_ in route.error_formats:
+            for status in statuses_of(error, format_):
+                grouped[status].append((format_, error.code))
     for status, errors in sorted(grouped.items()):
+        forms = [named[ERROR_MODELS[form], "serialization"] for form in dict.fromkeys(form for form, _ in errors)]
         headers = ANSWER_HEADERS | ({"retry-after": RETRY_AFTER} if status in (429, 503) else {})
         headers |= CHALLENGE if status == 401 else QUOTA if status == 429 else {}
         responses[str(status)] = {
-            "description": ", ".join(dict.fromkeys(error.code for error in errors)),
-            "content": {"application/json": {"schema": named[ERROR_MODELS[route.errors_as], "serialization"]}},
+            "description": ", ".join(dict.fromkeys(code for _, code in errors)),
+            "content": {"application/json": {"schema": forms[0] if len(forms) == 1 else {"anyOf": forms}}},
             "headers": headers,
         }
     return responses

@@ -13,7 +13,7 @@ from app import errors
 from app.api.wire.json_response import ErrorFormat
 from app.errors import ServiceError
 from app.schemas.wire import Json, Wire
-from app.types import KeyScope, Modality
+from app.types import KeyScope, Kind
 
 Scope = KeyScope | Literal["open"]
 # Of a request and the replica's `Backend`.
@@ -41,6 +41,7 @@ class Route:
         matrix_answer: Whether it can return a binary matrix, according to `Accept`.
         body_limit: The field of `Limits` that limits the size of the body.
         is_file: Whether the response has an ETag and may be a 304.
+        errors_may_be: Other formats of errors, of clients that are known by the body of their request.
         needs: The kind of model that all its requests need; if all of these are overloaded, most are rejected unread.
         is_traced: False for routes that machines poll every few seconds; their traces would hide the others.
     """
@@ -64,14 +65,19 @@ class Route:
     matrix_body: bool = False
     body_limit: str = ""
     is_file: bool = False
-    needs: Modality | None = None
+    needs: Kind | None = None
     errors_as: ErrorFormat = "native"
+    errors_may_be: tuple[ErrorFormat, ...] = ()
     is_traced: bool = True
 
     @property
     def template(self) -> str:
         """The path in OpenAPI's syntax."""
         return re.sub(r":\w+}", "}", self.path)
+
+    @property
+    def error_formats(self) -> tuple[ErrorFormat, ...]:
+        return self.errors_as, *self.errors_may_be
 
     @property
     def refusals(self) -> tuple[type[ServiceError], ...]:

@@ -37,6 +37,10 @@ class KeyMaker:
         """16-byte key of a text, equal to that of its UTF-8 bytes. Texts are not normalised."""
         return self.content(_utf8(text))
 
+    def texts(self, *texts: str) -> bytes:
+        """16-byte key of texts that belong together. Each is preceded by its length, as the shared fields are."""
+        return self.content(b"".join(len(data).to_bytes(8, "big") + data for data in map(_utf8, texts)))
+
 
 def _utf8(text: str) -> bytes:
     # Lone surrogates are legal in JSON strings; a key must exist for them, and a different one for each.

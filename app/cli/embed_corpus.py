@@ -20,9 +20,10 @@ from app.config.settings import AppArgs, ClientSettings, process_environment, wi
 from app.corpus import cache_warming, search
 from app.corpus.model import load_model
 from app.corpus.run import CorpusOptions, embed_corpus
-from app.errors import InvalidRequest, ServiceError
+from app.errors import InvalidRequest, ServiceError, os_reason
 from app.local.service_folder import roots
 from app.system import processes
+from app.system.cpus import usable_cpus
 
 GRACE_S = 8.0
 PROGRESS_EVERY_S = 2.0
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace, args: AppArgs, argv: Sequence[str]) -> int:
     except ServiceError as error:
         return report(error)
     except OSError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{os_reason(error)}\n")
         return USAGE
 
 
@@ -70,7 +71,7 @@ def _embed_on_ray(options: argparse.Namespace, args: AppArgs, stdout: IO[str]) -
     # Imported here: Ray is slow to import, and `search` does not need it.
     from deployments.corpus import cluster, lacking, on_ray
 
-    cores = os.cpu_count() or 1
+    cores = usable_cpus()
     threads = options.num_cpus or max(1, cores // options.concurrency)
     cpus = options.num_cpus or (threads if options.concurrency <= cores else 0.1)
     corpus = CorpusOptions(
@@ -159,7 +160,7 @@ def _model(options: argparse.Namespace, args: AppArgs, *, image: bool) -> ModelA
 
 
 def _search(options: argparse.Namespace, args: AppArgs) -> int:
-    threads = os.cpu_count() or 1
+    threads = usable_cpus()
     corpus = search.open_corpus(options.destination)
     query = search.encode_query(corpus, options.query, args, threads, wanted=options.model)
     started = time.perf_counter()

@@ -1,13 +1,40 @@
 """The flags of `embed`, `embed-corpus` and `search`. Imports little, so that every `python -m app` starts fast."""
 
 import argparse
+import re
+from typing import Any, NoReturn
 
-from app.config.args import PART_ROWS
+from app.config import mistakes
+from app.config.args import PART_ROWS, VARIABLES
+from app.errors import did_you_mean
 
 EMBED, EMBED_CORPUS, SEARCH = "embed", "embed-corpus", "search"
 DTYPES = ("float32", "float16", "int8")
 FORMATS = ("text", "jsonl", "json", "csv", "tsv", "parquet")
 OUTPUTS = ("float32", "int8", "uint8", "binary", "ubinary")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what an unknown flag or command might mean. A parser of a command is one too."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}.{self._hint(unknown[0].partition('=')[0])}")
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        if wrong := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            if " | " in message:  # the commands stand there already
+                message = message.replace(f" (choose from {wrong[2]})", ".")
+            message += did_you_mean(wrong[1], re.findall(r"'([^']+)'", wrong[2]))
+        super().error(message)
+
+    def _hint(self, flag: str) -> str:
+        variable = flag.lstrip("-").replace("-", "_").upper()
+        if variable in mistakes.OTHERS or variable in VARIABLES.values():
+            return f" Set the variable {variable} instead."
+        return did_you_mean(flag, self._option_string_actions)
 
 
 def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

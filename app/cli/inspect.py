@@ -10,6 +10,7 @@ from app.encoders.backends.contract import Graph
 from app.encoders.clip import ClipLayout, clip_layout
 from app.encoders.files import loading, read_json, tensors
 from app.encoders.image_families import image_family
+from app.encoders.modules import routes
 from app.encoders.text import cache_folder
 from app.encoders.text_layout import TextLayout, text_layout
 from app.encoders.weights import Weights, check, resolve, weight_files
@@ -47,6 +48,8 @@ def described(args: ModelArgs, weights: Weights) -> dict[str, str]:
         elif backend == "openvino":
             backend = "torch" if registry.large_decoder(graph) else "openvino, or torch if a conversion is not exact"
         lines = _text(layout)
+        if tasks := routes(directory):
+            lines["routes"] = f"{' and '.join(tasks)} (input_type), and one for all else"
     return lines | {"weights": _weights(files), "backend": backend, "complete": "yes"}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from app.client import AsyncEmbeddingClient, Retry
 from app.config.settings import ClientSettings
-from app.errors import InvalidImage, InvalidItem, InvalidRequest, ServiceError
+from app.errors import InvalidImage, InvalidItem, InvalidRequest, ServiceError, os_reason
 
 RETRY = Retry(attempts=4)  # a person is waiting: report an unreachable service after a few seconds
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -26,7 +26,7 @@ def run_with_client(options: argparse.Namespace, settings: ClientSettings, comma
     except ServiceError as error:
         return report(error)
     except OSError as error:
-        return _fail(str(error), USAGE)
+        return _fail(os_reason(error), USAGE)
     except KeyboardInterrupt:
         return _fail("Interrupted; nothing was written.", INTERRUPTED)
     return 0

@@ -1,9 +1,18 @@
 """The fields of the configuration file's `args:`, part by part; `app.config.settings` puts them together. Unknown names
 are refused: a misspelt setting that silently does nothing is worse than a failed start."""
 
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from app.config.model_names import ModelName
 
@@ -12,6 +21,29 @@ DEFAULT_IMAGE_MODEL = "openai/clip-vit-base-patch32"
 SHAPES_CLIP = "shapes-clip"
 PART_ROWS = 2048  # of one file of an embedded corpus
 
+# The owner's variables, by the setting that each one overrides.
+VARIABLES: Final = {
+    "text_models": "TEXT_MODEL",
+    "image_models": "IMAGE_MODEL",
+    "rerank_models": "RERANK_MODEL",
+    "text_fallback": "TEXT_MODEL_FALLBACK",
+    "image_fallback": "IMAGE_MODEL_FALLBACK",
+    "model_aliases": "MODEL_ALIASES",
+    "encoder.batch_size": "BATCH_SIZE",
+    "encoder.workers": "MAX_WORKERS",
+    "cache.max_size": "CACHE_MAX_SIZE",
+    "cache.ttl_ms": "CACHE_TTL",
+    "auth": "AUTH",
+    "access.keys_file": "API_KEYS_FILE",
+    "cors_origins": "CORS_ORIGINS",
+    "image_folder": "IMAGE_FOLDER",
+    "image_urls.hosts": "IMAGE_URL_HOSTS",
+    "serve_bypass": "SERVE_BYPASS",
+    "tracing.endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "tracing.headers": "OTEL_EXPORTER_OTLP_HEADERS",
+    "tracing.sample": "OTEL_TRACES_SAMPLER_ARG",
+    "tracing.service_name": "OTEL_SERVICE_NAME",
+}
 LogRequests = Literal["off", "errors", "all"]
 
 
@@ -23,6 +55,7 @@ class Autoscaling(Settings):
     """Passed to Serve as `autoscaling_config`; every model scales on its own."""
 
     min_replicas: int = 1
+    initial_replicas: PositiveInt | None = Field(None, description="How many there are at first; unset: the fewest.")
     max_replicas: PositiveInt = 1
     # The ingress has two calls under way per replica, so a count near 2 means "always busy". Where more waits and
     # replicas may be added, it makes calls for these too.
@@ -32,6 +65,21 @@ class Autoscaling(Settings):
     metrics_interval_s: PositiveFloat = 1.0
     # Serve averages over it. Shorter than `upscale_delay_s`, or the time before a load would hide how large it is.
     look_back_period_s: PositiveFloat = 3.0
+    upscaling_factor: PositiveFloat | None = Field(None, description="Of each step up; below 1: smaller ones.")
+    downscaling_factor: PositiveFloat | None = Field(None, description="Of each step down; below 1: smaller ones.")
+
+    @property
+    def first(self) -> int:
+        """Replicas at the start."""
+        return self.initial_replicas or self.min_replicas
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.min_replicas <= self.first <= self.max_replicas:
+            names = ("min_replicas", "initial_replicas", "max_replicas")
+            given = (f"{name} ({getattr(self, name)})" for name in names if getattr(self, name) is not None)
+            raise ValueError(f"{', '.join(given)}: none may be more than the next")
+        return self
 
     @field_validator("min_replicas")
     @classmethod
@@ -55,18 +103,34 @@ class Placement(Settings):
     resources: dict[str, float] = {}
     memory: float | None = Field(None, description="Bytes a replica reserves on its node.")
     max_ongoing_requests: PositiveInt = 256
+    max_queued_requests: PositiveInt | Literal[-1] = Field(
+        -1, description="Most calls that wait at one caller for a replica; more: 429, of the ingress 503. -1: no limit."
+    )
+    max_surge_percent: int = Field(
+        0, ge=0, le=100, description="So many more replicas during an update; 0: an old one ends first."
+    )
+    max_replicas_per_node: int | None = Field(None, ge=1, le=100, description="Most on one node; unset: no limit.")
     health_check_period_s: PositiveFloat = 2.0
     health_check_timeout_s: PositiveFloat = 10.0
     graceful_shutdown_timeout_s: PositiveFloat = 20.0
 
+    @field_validator("num_gpus")
+    @classmethod
+    def _whole_gpus(cls, value: float) -> float:
+        if value > 1 and value % 1:
+            raise ValueError("must be whole above 1: Ray has no replica on parts of several GPUs")
+        return value
+
 
 class EncoderOptions(Placement):
-    """How a model is loaded and run; the defaults of every entry of `text_models` and `image_models`."""
+    """How a model is loaded and run; the defaults of every entry of `text_models`, `image_models` and so on."""
 
     backend: Literal["auto", "openvino", "torch", "static"] = "auto"
-    precision: Literal["auto", "f32", "bf16", "f16"] = "auto"
+    precision: Literal["auto", "f32", "bf16", "f16", "int8"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    inference_threads: int = Field(0, ge=0, description="0: the node's CPUs divided by max_replicas.")
+    inference_threads: int = Field(
+        0, ge=0, description="0: `num_cpus` where that is 1 or more, else the node's CPUs divided by max_replicas."
+    )
     workers: PositiveInt = Field(2, description="Threads that tokenise or decode, per replica (MAX_WORKERS).")
     batch_size: PositiveInt = Field(32, description="Most items of one run of the model (BATCH_SIZE).")
     batch_tokens: PositiveInt = Field(2048, description="Most padded tokens of one run; half of it in a stream.")
@@ -79,6 +143,7 @@ class ModelArgs(EncoderOptions):
     revision: str | None = None
     prompts: dict[str, str] = Field({}, description="Prompts by name, beside the model's own.")
     matryoshka: bool = Field(False, description="The model was trained for shortened vectors; some are known to be.")
+    required: bool = Field(False, description="No start, and no update, without this model or its fallback.")
 
     @property
     def name(self) -> str:

@@ -5,17 +5,25 @@ import os
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import unquote
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
-from app.config import args
+from app.config import args, mistakes, serve_names
 from app.config.args import DEFAULT_IMAGE_MODEL, Backup, ModelArgs, Placement, Settings
-from app.config.model_names import ModelName
+from app.config.model_names import ModelName, find
+from app.errors import did_you_mean
+from app.types import Kind
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# The field and the variable that name the models of a kind.
+MODELS: Final[dict[Kind, tuple[str, str]]] = {
+    "text": ("text_models", "TEXT_MODEL"),
+    "image": ("image_models", "IMAGE_MODEL"),
+    "rerank": ("rerank_models", "RERANK_MODEL"),
+}
 
 
 def _one_or_many(value: Any) -> Any:
@@ -34,6 +42,7 @@ class AppArgs(Settings):
 
     text_models: Models = (ModelArgs(id=args.DEFAULT_TEXT_MODEL),)
     image_models: Models = (ModelArgs(id=DEFAULT_IMAGE_MODEL),)
+    rerank_models: Models = Field((), description="Rerankers and classifiers, in the same form (RERANK_MODEL).")
     text_fallback: str | None = Field(None, description="Backup text model, opt-in (TEXT_MODEL_FALLBACK).")
     image_fallback: str | None = Field(None, description="Backup image model, opt-in (IMAGE_MODEL_FALLBACK).")
     model_aliases: dict[str, str] = Field({}, description="Other names of served models (MODEL_ALIASES).")
@@ -58,6 +67,17 @@ class AppArgs(Settings):
     offline: bool = Field(False, description="Never ask the model hub.")
     shapes_clip_may_serve: bool = Field(False, description="Set by the local launcher; see docs/reference/models.md.")
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_ours(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """A field of Serve's own name is refused with the name of ours."""
+        try:
+            return handler(data)
+        except ValidationError as error:
+            if said := serve_names.hint(error):
+                raise ValueError(said) from None
+            raise
+
     @property
     def asks_for_keys(self) -> bool:
         return self.auth == "required" or (self.auth is None and bool(self.access.keys or self.access.keys_file))
@@ -66,6 +86,14 @@ class AppArgs(Settings):
         """The entry of the model that is named so, among `models`; else a new one with the common options."""
         named = (model for model in models if ModelName(model.id).means(ModelName(id_)))
         return next(named, None) or ModelArgs(id=id_, **self.encoder.model_dump())
+
+    def models(self, *kinds: Kind) -> tuple[ModelArgs, ...]:
+        """The models of these kinds; of all kinds where none is named."""
+        return tuple(model for kind in kinds or MODELS for model in getattr(self, MODELS[kind][0]))
+
+    def backup(self, kind: Kind, model: ModelArgs) -> "Backup | None":
+        """What serves when `model` is not available; a reranker has none."""
+        return {"text": self.text_backup, "image": self.image_backup}.get(kind, lambda _: None)(model)
 
     def text_backup(self, model: ModelArgs) -> "Backup | None":
         """What serves when `model` is not available."""
@@ -85,7 +113,9 @@ class AppArgs(Settings):
         try:
             data = yaml.safe_load(path.read_text()) or {}
         except yaml.YAMLError as error:
-            raise ValueError(f"{path} is not valid YAML: {error}") from None
+            mark = getattr(error, "problem_mark", None)
+            where = f"{getattr(error, 'problem', error)} in line {mark.line + 1 if mark else '?'}"
+            raise ValueError(f"{path} is not valid YAML: {where}") from None
         try:
             given = data["applications"][0].get("args") or {}
         except (KeyError, IndexError, TypeError, AttributeError):
@@ -93,25 +123,34 @@ class AppArgs(Settings):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise ValueError(mistakes.of_yaml(error, cls, path)) from None
+
+    def checked(self) -> Self:
+        """`with_environment`, for a start. Raises ValueError in plain words, also for a name of two models or none."""
+        try:
+            args_ = self.with_environment()
+        except ValidationError as error:
+            raise ValueError(mistakes.of_variables(error)) from None
+        names = [model.name for model in args_.models()]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two models have the same name: {', '.join(names)}")
+        backups = [ModelName(id_).public for id_ in (args_.text_fallback, args_.image_fallback) if id_]
+        for alias, model in args_.model_aliases.items():
+            if find(model, known := [*names, *backups]) is None:
+                served = f"Served: {', '.join(known)}.{did_you_mean(model, known)}"
+                raise ValueError(f"MODEL_ALIASES: {alias!r} stands for {model!r}, which is not served. {served}")
+        return args_
 
     def with_environment(self, environ: Mapping[str, str] | None = None) -> Self:
         """The owner's variables over these values; an empty variable counts as unset."""
         env = {k: v for k, v in (os.environ if environ is None else environ).items() if v.strip()}
-        encoder = _given(env, batch_size="BATCH_SIZE", workers="MAX_WORKERS")
         data = self.model_dump()
-        data["encoder"] |= encoder
-        data["cache"] |= _given(env, max_size="CACHE_MAX_SIZE", ttl_ms="CACHE_TTL")
-        data["access"] |= _given(env, keys_file="API_KEYS_FILE")
-        data |= _given(
-            env,
-            text_fallback="TEXT_MODEL_FALLBACK",
-            image_fallback="IMAGE_MODEL_FALLBACK",
-            image_folder="IMAGE_FOLDER",
-            auth="AUTH",
-            serve_bypass="SERVE_BYPASS",
-        )
-        for field, variable in (("text_models", "TEXT_MODEL"), ("image_models", "IMAGE_MODEL")):
+        for path, variable in args.VARIABLES.items():
+            part, _, field = path.rpartition(".")
+            if variable in env and part != "tracing":
+                (data[part] if part else data)[field] = env[variable]
+        encoder = _given(env, batch_size="BATCH_SIZE", workers="MAX_WORKERS")
+        for field, variable in MODELS.values():
             if variable in env:
                 data[field] = [self.entry(id_, getattr(self, field)).model_dump() for id_ in _parts(env[variable])]
             data[field] = [model | encoder for model in data[field]]
@@ -169,6 +208,12 @@ def hub_cache() -> Path:
     """Where huggingface_hub keeps downloads; its own variables decide."""
     home = Path(os.environ.get("HF_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"))
     return Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
+
+
+def baked_models() -> Path | None:
+    """A folder of converted models that came with the image; read first, never written (CONVERTED_MODELS)."""
+    name = os.environ.get("CONVERTED_MODELS", "").strip()
+    return Path(name) if name else None
 
 
 def converted_models() -> Path:

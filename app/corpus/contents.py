@@ -5,7 +5,7 @@ from typing import Any
 from app.corpus.filesystem import Place
 from app.errors import InvalidRequest
 
-_LFS = b"version https://git-lfs.github.com/spec/"
+_LFS, _PDF = b"version https://git-lfs.github.com/spec/", b"%PDF-"
 # Text that begins like one of these has no NUL byte.
 _KINDS = {
     _LFS: "a Git LFS pointer and not the file itself: run `git lfs pull`",
@@ -15,7 +15,11 @@ _KINDS = {
     b"ARROW1": "an Arrow file",
     b"PK\x03\x04": "a ZIP archive, as .xlsx and .docx are: export it as CSV or text",
     b"\xd0\xcf\x11\xe0": "an old Office document, as .xls is: export it as CSV or text",
-    **dict.fromkeys((b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh"), "compressed: decompress it first"),
+    _PDF: "a PDF document: export it as text",
+    **dict.fromkeys((b"\x89PNG", b"\xff\xd8\xff"), "an image"),
+    **dict.fromkeys(
+        (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh", b"\x04\x22\x4d\x18"), "compressed: decompress it first"
+    ),
     **dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "UTF-16 text: convert it to UTF-8"),
 }
 
@@ -25,7 +29,7 @@ def kind(file: Place) -> str | None:
     with file.open() as stream:
         head = stream.read(4096)
     for magic, name in _KINDS.items():
-        if head.startswith(magic) and (b"\0" in head or magic == _LFS or not magic.isascii()):
+        if head.startswith(magic) and (b"\0" in head or magic in (_LFS, _PDF) or not magic.isascii()):
             return name
     return "binary, or text that is not UTF-8" if head.count(0) * 10 > len(head) else None
 

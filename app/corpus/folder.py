@@ -59,8 +59,8 @@ def _walk(folder: str, above: tuple[str, ...], found: Listing) -> Iterator[str]:
 def partition(root: Place, file: str) -> dict[str, str | None]:
     """The columns in the names of the folders between `root` and a file, as in `year=2024/part.parquet`."""
     folders = PurePosixPath(file).parts[len(PurePosixPath(root.path).parts) : -1]
-    pairs = (unquote(folder).partition("=") for folder in folders if "=" in folder[1:])
-    return {name: None if value == "__HIVE_DEFAULT_PARTITION__" else value for name, _, value in pairs}
+    pairs = [map(unquote, folder.split("=", 1)) for folder in folders if "=" in folder[1:]]
+    return {name: None if value == "__HIVE_DEFAULT_PARTITION__" else value for name, value in pairs}
 
 
 def partition_types(root: Place, files: list[Place]) -> dict[str, Any]:

@@ -46,6 +46,7 @@ def text_type(kind: Any) -> Any:
     """The type of a column's values: string, large_string, binary or large_binary; None if it holds no text."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     kind = _without_view(kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
+    kind = pa.string() if pa.types.is_null(kind) else kind
     return kind if kind in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary()) else None
 
 

@@ -57,6 +57,8 @@ def open_corpus(destination: str) -> WrittenCorpus:
     folder = locate(npy.parts_folder(destination))
     if folder.local is None:
         raise InvalidRequest("Search maps vectors into memory: copy the corpus to a local disk first.")
+    if not locate(destination).exists():
+        raise InvalidRequest(f"{destination}: not found.")
     manifest = read_manifest(folder)
     path = Path(destination) if npy.is_npy(destination) else folder.local / f"_vectors-{manifest.key()}.npy"
     if not npy.is_npy(destination) and not path.exists():
@@ -91,7 +93,7 @@ def encode_query(
 
 
 def model_of(manifest: Manifest, args: AppArgs, wanted: str | None) -> ModelArgs:
-    configured = (*args.text_models, *args.image_models)
+    configured = args.models("text", "image")
     directory = manifest.directory if manifest.directory and Path(manifest.directory).is_dir() else None
     id_ = wanted or directory or manifest.model
     names = ((model, ModelName(model.id).public, str(Path(model.id).expanduser().absolute())) for model in configured)

@@ -79,7 +79,7 @@ def plan(uri: str, column: str, part_rows: int, given: Format | None = None) -> 
     InvalidRequest if there is none, formats are mixed or unknown, a file is damaged or there is no such text column."""
     root = locate(uri)
     if not root.exists():
-        raise InvalidRequest(f"{uri} does not exist.")
+        raise InvalidRequest(f"{uri}: not found.")
     with reading(root):
         found = list_files(root)
     format_ = given if given and found.files else _format_of(found, root)
@@ -153,8 +153,11 @@ def _text_spans(file: Place, format_: Format, column: str, part_rows: int, types
         raise InvalidRequest(f"{file.path} is {kind}.")
     delimiter = DELIMITERS.get(format_)
     with file.open() as stream:
-        start = 3 if stream.read(3) == codecs.BOM_UTF8 else 0
+        head = stream.read(4096)
+        start = 3 if head.startswith(codecs.BOM_UTF8) else 0
         stream.seek(start)
+        if format_ == "jsonl" and head[start:].split(maxsplit=1)[:1] == [b"["]:
+            raise InvalidRequest(f"{file.path} is a JSON array: --format json reads it.")
         if format_ == "json":
             parts = text_records.element_ranges(stream.read().decode("latin-1"), part_rows, start)
         else:

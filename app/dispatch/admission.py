@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from app.errors import Overloaded
-from app.types import TextInput, TokenIds
+from app.types import Pair, TextInput, TokenIds
 
 T = TypeVar("T")
 
@@ -135,7 +135,8 @@ def text_units(texts: Sequence[TextInput]) -> int:
         elif isinstance(text, TokenIds):
             units += min(len(text.ids) * TOKEN_CHARACTERS, MOST_CHARACTERS)
         else:
-            units += min(len(text.text), MOST_CHARACTERS)
+            size = len(text.text) + (len(text.query) if isinstance(text, Pair) else 0)
+            units += min(size, MOST_CHARACTERS)
     return units
 
 

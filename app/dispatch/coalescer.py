@@ -70,7 +70,7 @@ class Coalescer(Generic[T, R]):
     max_items: int = 512
     full: int = 32
     full_units: int = 2**62
-    max_width: int = 1
+    max_width: Callable[[], int] = lambda: 1
     retry: "Callable[[Exception, list[Pending[T, R]]], bool]" = lambda error, lost: False
     _small: RequestQueue[T, R] = field(init=False)
     _large: RequestQueue[T, R] = field(init=False)
@@ -149,7 +149,7 @@ class Coalescer(Generic[T, R]):
     def _free(self, queue: RequestQueue[T, R], width: int) -> int:
         """Calls that may begin now."""
         calls = sum(call.large == (queue is self._large) for call in self._calls.values())
-        return max(width - calls, min(self.max_width - calls, queue.items // self.full), 0)
+        return max(width - calls, min(self.max_width() - calls, queue.items // self.full), 0)
 
     def _together(self, width: int) -> list[Pending[T, R]]:
         """Small requests for one call; more of them where so many wait, and for so long, that others lack nothing."""

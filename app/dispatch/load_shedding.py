@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.errors import Overloaded
-from app.types import Modality
+from app.types import Kind
 
 # So many a second are looked at while the queue is full, and so many at once.
 LOOKS_PER_S: Final = 20.0
@@ -23,8 +23,8 @@ class LoadShedder:
     """One per ingress replica. `refusal`: what a request that needs a model of this kind would hear now; None while one
     takes more. `needs`: by method and path, the kind of model that all of a route's requests need."""
 
-    refusal: Callable[[Modality], Overloaded | None]
-    needs: Mapping[tuple[str, str], Modality]
+    refusal: Callable[[Kind], Overloaded | None]
+    needs: Mapping[tuple[str, str], Kind]
     clock: Callable[[], float] = time.monotonic
     _looks: float = field(init=False, default=LOOKS_AT_ONCE)
     _at: float = field(init=False, default=0.0)

@@ -92,15 +92,8 @@ class ClipLayout:
 def clip_layout(directory: Path, cache: Path) -> ClipLayout:
     """How the model in a directory reads texts and pictures; loads no weights. Raises ModelUnavailable if it is of no
     family that is served, or a file is missing or damaged."""
-    kind = model_type(directory)
-    if kind not in FAMILIES:
-        raise ModelUnavailable(
-            f"The model is not a CLIP model or one of its kin ({NAMES}); its model_type is {kind!r}."
-        )
-    ((module, path), *rest), _ = modules(directory)
-    if module not in ("Transformer", "CLIPModel"):
-        raise ModelUnavailable(f"The model starts with a {module} module, not a transformer; it can't be served.")
-    folder, family = directory / path, FAMILIES[kind]
+    kind, folder = _start(directory)
+    _, *rest = modules(directory)
     own, shared = (read_json(folder / name) for name in ("preprocessor_config.json", "processor_config.json"))
     if own is None and "image_processor" not in (shared or {}):
         raise ModelUnavailable("The model has no preprocessor_config.json; fetch it again.")
@@ -115,7 +108,7 @@ def clip_layout(directory: Path, cache: Path) -> ClipLayout:
     _, steps, dimensions = read_steps(directory, rest, ("lasttoken",), first.images.dimensions)
     prompts, default, dimensions, _ = settings(directory, steps, dimensions)
     return ClipLayout(
-        family=family,
+        family=FAMILIES[kind],
         folder=folder,
         first=first,
         images=first.images,
@@ -128,12 +121,30 @@ def clip_layout(directory: Path, cache: Path) -> ClipLayout:
     )
 
 
+def check_clip_model(args: ModelArgs, directory: Path) -> None:
+    """Raises ModelUnavailable, as `check_text_model`."""
+    check(directory, args.allow_bin_weights)
+    _start(directory)
+
+
+def _start(directory: Path) -> tuple[str, Path]:
+    """The family of a model, as a key of `FAMILIES`, and the folder of its transformer."""
+    kind, (module, path) = model_type(directory), modules(directory)[0]
+    if kind not in FAMILIES:
+        raise ModelUnavailable(
+            f"The model is not a CLIP model or one of its kin ({NAMES}); its model_type is {kind!r}."
+        )
+    if module not in ("Transformer", "CLIPModel"):
+        raise ModelUnavailable(f"The model starts with a {module} module, not a transformer; it can't be served.")
+    return kind, directory / path
+
+
 def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipModel:
     """Load a CLIP or one of its kin, in the layouts of transformers and sentence-transformers. Raises ModelUnavailable
     if its weights are not available, it is none, or it fails its self-test."""
     with loading(args.id):
         weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
-        check(weights.directory, args.allow_bin_weights)
+        check_clip_model(args, weights.directory)
         cache = cache_folder(args)
         layout = clip_layout(weights.directory, cache)
         first, size = layout.first, layout.preprocessing.output_size

@@ -44,10 +44,28 @@ def cached(model_id: str, revision: str | None) -> Path | None:
 
 
 def download(model_id: str, revision: str | None, *, allow_bin: bool, progress: bool) -> Path:
-    """Fetch a model into the hub cache. Raises HubError if the hub can't be reached, or has no such model or revision
-    in a format that may be read."""
-    from huggingface_hub import HfApi, snapshot_download
+    """Fetch a model into the hub cache. Raises HubError, as `look_up`."""
+    from huggingface_hub import snapshot_download
     from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
+
+    revision, safe = look_up(model_id, revision, allow_bin)
+    (enable_progress_bars if progress else disable_progress_bars)()
+    with _named():
+        folder = snapshot_download(
+            model_id,
+            revision=revision or "main",
+            cache_dir=hub_cache(),
+            allow_patterns=[*WANTED, *(() if safe else BIN)],
+            ignore_patterns=list(UNWANTED),
+            etag_timeout=LOOKUP_S,
+        )
+    return Path(folder)
+
+
+def look_up(model_id: str, revision: str | None, allow_bin: bool) -> tuple[str | None, bool]:
+    """Where the hub has a model: its revision, and whether as safetensors. Raises HubError if the hub can't be reached,
+    or has no such model or revision in a format that may be read."""
+    from huggingface_hub import HfApi
 
     def files(at: str | None) -> list[str]:
         info = _within(LOOKUP_S + 1, lambda: HfApi().model_info(model_id, revision=at, timeout=LOOKUP_S))
@@ -64,17 +82,9 @@ def download(model_id: str, revision: str | None, *, allow_bin: bool, progress: 
     safe = _has(names, ".safetensors")
     if not safe and not (allow_bin and _has(names, ".bin")):
         raise HubError("the repository has no safetensors weights (allow_bin_weights reads pytorch_model.bin)")
-    (enable_progress_bars if progress else disable_progress_bars)()
-    with _named():
-        folder = snapshot_download(
-            model_id,
-            revision=revision or "main",
-            cache_dir=hub_cache(),
-            allow_patterns=[*WANTED, *(() if safe else BIN)],
-            ignore_patterns=list(UNWANTED),
-            etag_timeout=LOOKUP_S,
-        )
-    return Path(folder)
+    if not {"config.json", "modules.json"} & set(names):
+        raise HubError("the repository has no config.json")
+    return revision, safe
 
 
 def _has(names: list[str], suffix: str) -> bool:

@@ -11,32 +11,35 @@ Modules = list[tuple[str, str]]
 MODEL2VEC = {"normalize", "embedding_dtype", "vocabulary_quantization", "apply_zipf", "tokenizer_name"}
 
 
-def modules(directory: Path) -> tuple[Modules, str | None]:
-    """What a plain text passes, and a note where a router has other ways too."""
+def routes(directory: Path) -> list[str]:
+    """The tasks whose texts a router sends another way than those of no task."""
+    return [task for task in ("query", "document") if modules(directory, task) != modules(directory)]
+
+
+def modules(directory: Path, task: str | None = None) -> Modules:
+    """What a text of this task passes."""
     listed = read_json(directory / "modules.json", list)
     if listed is None:
         config = read_json(directory / "config.json") or {}
         static = config.get("model_type", "model2vec") == "model2vec" and MODEL2VEC & config.keys()
         ending = [("Normalize", "")] if static and config.get("normalize") else []
-        return [("StaticEmbedding" if static else "Transformer", ""), *ending], None
+        return [("StaticEmbedding" if static else "Transformer", ""), *ending]
     found: Modules = []
-    note = None
     with reading(directory / "modules.json"):
         for module in listed:
             kind, folder = class_name(module["type"]), _inside(module.get("path", ""))
             if kind in ("Router", "Asym"):
-                routed, note = _route(directory, folder)
-                found += routed
+                found += _route(directory, folder, task)
             else:
                 found.append((kind, folder))
         if not found:
             raise ValueError("it lists no module")
-    return found, note
+    return found
 
 
 def first_folder(directory: Path) -> Path:
     """Where the transformer, or the table of token vectors, is."""
-    return directory / modules(directory)[0][0][1]
+    return directory / modules(directory)[0][1]
 
 
 def model_type(directory: Path) -> str:
@@ -56,27 +59,18 @@ def _inside(path: str) -> str:
     return "" if str(folder) == "." else str(folder)
 
 
-def _route(directory: Path, folder: str) -> tuple[Modules, str | None]:
-    """The modules that sentence-transformers' `encode` sends a text through."""
+def _route(directory: Path, folder: str, task: str | None) -> Modules:
+    """The modules that sentence-transformers sends a text through: by `encode_query`, `encode_document` or `encode`."""
     files = [directory / folder / name for name in ("router_config.json", "config.json")]
     file = next(filter(Path.is_file, files), files[0])
     with reading(file):
         settings = read_json(file)
         ways, parameters = settings["structure"], settings.get("parameters", {})
         mapped = {ast.literal_eval(key): way for key, way in (parameters.get("route_mappings") or {}).items()}
+        keys = ((task, "text"), (task, None), (None, "text"), (None, None))
+        named = [mapped[key] for key in keys if key in mapped] + [name for name in (task, "text") if name in ways]
         first = next(iter(ways)) if parameters.get("allow_empty_key", True) else None
-
-        def way(task: str | None) -> str:
-            keys = ((task, "text"), (task, None), (None, "text"), (None, None))
-            named = [mapped[key] for key in keys if key in mapped] + [name for name in (task, "text") if name in ways]
-            return str(named[0] if named else parameters.get("default_route") or first)
-
-        chosen = way(None)
-        note = None
-        if others := sorted(task for task in ("query", "document") if ways[way(task)] != ways[chosen]):
-            own = " and ".join(others)
-            note = f"Its router has a way of its own for {own}; every text goes the way of {chosen}."
-        found = [
-            (class_name(settings["types"][name]), f"{folder}/{_inside(name)}".lstrip("/")) for name in ways[chosen]
-        ]
-    return found, note
+        chosen = next(iter(named), None) or parameters.get("default_route") or first
+        if chosen is None:
+            raise ValueError("a text of no task has no route; set its default_route")
+        return [(class_name(settings["types"][name]), f"{folder}/{_inside(name)}".lstrip("/")) for name in ways[chosen]]

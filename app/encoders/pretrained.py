@@ -44,7 +44,8 @@ class WithImages:
 @dataclass(frozen=True, slots=True)
 class Pretrained:
     """`max_tokens` is as sentence-transformers finds it; 2**20 and more: no end. `vocabulary`: how many tokens it has
-    vectors for; 0 for at least as many as the tokenizer knows."""
+    vectors for; 0 for at least as many as the tokenizer knows. `segments`: the types of the
+    tokens before a text, of its own, and of those behind it; empty where all are 0."""
 
     tokenizer: Path
     hidden: int
@@ -53,6 +54,7 @@ class Pretrained:
     vocabulary: int
     note: str | None
     images: WithImages | None = None
+    segments: tuple[tuple[int, ...], ...] = ()
 
 
 def sentence_config(folder: Path) -> tuple[dict[str, Any], Path]:
@@ -131,4 +133,5 @@ def _kept(folder: Path, cache: Path, name: str) -> Pretrained:
     file = cache / f"{name}.json" if written else folder / "tokenizer.json"
     if written and sha256(file) != written:
         raise ValueError(f"{file.name} is not as it was written")
+    facts["segments"] = tuple(map(tuple, facts["segments"]))
     return Pretrained(tokenizer=file, images=images and WithImages(**images), **facts)

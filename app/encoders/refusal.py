@@ -1,4 +1,4 @@
-"""Which models are not served, told by their JSON files: those whose output is not one vector for each input."""
+"""Which models are not served, told by their JSON files, and which of the others score texts and make no vectors."""
 
 from pathlib import Path
 from typing import Any
@@ -11,37 +11,49 @@ from app.encoders.pretrained import sentence_config
 SPARSE = {"SpladePooling", "SparseAutoEncoder", "CSRSparsity", "SparseStaticEmbedding", "MLMTransformer", "IDF"}
 # Settings that only ColBERT models have, PyLate's among them.
 COLBERT = {"query_length", "document_length", "skiplist_words", "query_expansion", "do_query_expansion"}
+SCORES = ("sequence-classification", "text-generation", "any-to-any")
+
+
+def is_cross_encoder(directory: Path) -> bool:
+    """Whether the model scores texts, or pairs of them, and makes no vectors."""
+    said = read_json(directory / "config_sentence_transformers.json") or {}
+    plain = "Pooling" not in map(class_name, _types(directory))
+    classifies = plain and architecture(first_folder(directory)).endswith("ForSequenceClassification")
+    return said.get("model_type") == "CrossEncoder" or _task(first_folder(directory)) in SCORES or classifies
+
+
+def architecture(folder: Path) -> str:
+    """The class of transformers that a folder's weights are of; empty if it does not say."""
+    config = read_json(folder / "config.json") or {}
+    with reading(folder / "config.json"):
+        return str((config.get("architectures") or [""])[0])
 
 
 def refusal(directory: Path) -> str | None:
     """Why a model of this kind is not served, as the end of a sentence; None if it may be."""
     said = read_json(directory / "config_sentence_transformers.json") or {}
-    types = [str(module.get("type")) for module in read_json(directory / "modules.json", list) or () if module]
-    folder = first_folder(directory)
+    types, folder = _types(directory), first_folder(directory)
     config, sentence = read_json(folder / "config.json") or {}, sentence_config(folder)[0]
-    with reading(folder / "config.json"):
-        architecture = str((config.get("architectures") or [""])[0])
     kinds, kind = {class_name(type_) for type_ in types}, said.get("model_type")
-    task, plain = sentence.get("transformer_task", "feature-extraction"), "Pooling" not in kinds
+    name, task, plain = architecture(folder), _task(folder), "Pooling" not in kinds
     if (
         kind in ("MultiVectorEncoder", "ColBERT")
         or COLBERT & {key for key, value in (*said.items(), *sentence.items()) if value}
-        or (task == "retrieval" or "ColBERT" in architecture or architecture.endswith("ForRetrieval"))
+        or (task == "retrieval" or "ColBERT" in name or name.endswith("ForRetrieval"))
         or any(type_.startswith("pylate") or "MultiVector" in type_ for type_ in types)
         or (directory / "artifact.metadata").is_file()
     ):
         return "is a ColBERT model, which makes one vector per token; this service makes one per text"
     if kind == "SparseEncoder" or task == "fill-mask" or kinds & SPARSE:
         return "is a sparse encoder (SPLADE), whose vectors this service does not make"
-    scores = ("sequence-classification", "text-generation", "any-to-any")
-    if kind == "CrossEncoder" or task in scores or (plain and architecture.endswith("ForSequenceClassification")):
-        return "is a cross-encoder or classifier: it scores texts and makes no vectors of them"
-    if plain and architecture.endswith(("ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")):
-        return f"is a {architecture}, which makes no vectors of texts"
+    if plain and name.endswith(("ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")):
+        return f"is a {name}, which makes no vectors of texts"
+    if config.get("model_type") == "funnel":
+        return "is a Funnel Transformer, whose vector of a text depends on how many tokens the texts beside it have"
     if any((here / "adapter_config.json").is_file() for here in (directory, folder)):
         return "is a LoRA adapter: merge it into its base model (merge_and_unload), save that, and serve it"
-    if architecture.endswith(("ForConditionalGeneration", "ForCausalLM")) and "vision_config" in config:
-        return f"is a generative vision-language model ({architecture}), which this service does not serve"
+    if name.endswith(("ForConditionalGeneration", "ForCausalLM")) and "vision_config" in config:
+        return f"is a generative vision-language model ({name}), which this service does not serve"
     if other := _other_images(folder, config):
         return other
     if code := [type_ for type_ in types if "." in type_ and not type_.startswith("sentence_transformers.")]:
@@ -70,3 +82,11 @@ def _other_images(folder: Path, config: dict[str, Any]) -> str | None:
             f"reads images and is of a family ({kind or 'unnamed'}) that this service does not serve; it serves {NAMES}"
         )
     return None
+
+
+def _types(directory: Path) -> list[str]:
+    return [str(module.get("type")) for module in read_json(directory / "modules.json", list) or () if module]
+
+
+def _task(folder: Path) -> str:
+    return str(sentence_config(folder)[0].get("transformer_task", "feature-extraction"))

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ from app.encoders.backends import registry
 from app.encoders.backends.contract import Graph, Inputs, Runner
 from app.encoders.files import loading, sha256
 from app.encoders.image_families import image_family
+from app.encoders.modules import routes
 from app.encoders.pretrained import WithImages
+from app.encoders.refusal import is_cross_encoder
 from app.encoders.steps import SKIP_PROMPT, Step
-from app.encoders.text_layout import text_layout
+from app.encoders.text_layout import first_module, text_layout
 from app.encoders.tokenizer import Tokenizer
-from app.encoders.weights import Weights, check, resolve
-from app.errors import ModelUnavailable, UnknownToken
-from app.types import ModelInfo, Vector
+from app.encoders.weights import Weights, check, digest, resolve, weight_files
+from app.errors import InvalidItem, ModelUnavailable, UnknownToken
+from app.types import ModelInfo, Prompted, TextInput, TokenizedText, Vector
 
 # Part of every fingerprint: raise it when a change here makes other vectors of the same files.
 VECTORS_VERSION = 1
@@ -36,61 +39,86 @@ def load_text_model(
     Raises ModelUnavailable if its weights are not available, it is no model of this kind, or it fails its self-test."""
     with loading(args.id):
         weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
-        check(weights.directory, args.allow_bin_weights)
-        if family := image_family(weights.directory):
-            raise ModelUnavailable(
-                f"{args.id} is a {family.name} model: configure it as an image model; it reads texts there."
-            )
-        cache = cache_folder(args)
-        layout = text_layout(weights.directory, cache)
-        first = layout.first
-        if args.backend == "static" and not layout.static:
-            raise ModelUnavailable(
-                f"backend: static is for tables of token vectors; {args.id} is none. Use backend: auto."
-            )
-        graph = Graph(
-            directory=str(weights.directory),
-            folder=str(layout.folder),
-            weights=weights.sha256,
-            encoder="text",
-            dimensions=layout.dimensions,
-            pooling=layout.pooling,
-            steps=layout.steps,
-            allow_bin=args.allow_bin_weights,
-            max_tokens=first.max_tokens,
+        check_text_model(args, weights.directory)
+        load = partial(_load, args, threads, streams, latency_profile)
+        model, ways = load(weights), {}
+        for task in routes(weights.directory):
+            check(weights.directory, args.allow_bin_weights, task)
+            files = weight_files(weights.directory, args.allow_bin_weights, task)
+            ways[task] = load(replace(weights, sha256=digest(files)), task)
+        return RoutedModel(model, ways) if ways else model
+
+
+def _load(
+    args: ModelArgs, threads: int, streams: int, latency_profile: bool, weights: Weights, task: str | None = None
+) -> "TextModel":
+    cache = cache_folder(args)
+    layout = text_layout(weights.directory, cache, task)
+    first = layout.first
+    if args.backend == "static" and not layout.static:
+        raise ModelUnavailable(f"backend: static is for tables of token vectors; {args.id} is none. Use backend: auto.")
+    graph = Graph(
+        directory=str(weights.directory),
+        folder=str(layout.folder),
+        weights=weights.sha256,
+        encoder="text",
+        dimensions=layout.dimensions,
+        pooling=layout.pooling,
+        steps=layout.steps,
+        allow_bin=args.allow_bin_weights,
+        max_tokens=first.max_tokens,
+        segments=first.segments,
+        calibrated=str(first.tokenizer) if args.precision == "int8" and not layout.static else "",
+    )
+    skips = SKIP_PROMPT in layout.steps
+    tokenizer = Tokenizer(
+        first.tokenizer, first.max_tokens, layout.default_prompt, special=not layout.static, mark_prompt=skips
+    )
+    options = registry.options_for(args, threads, cache, streams, latency_profile)
+    backend = "static" if layout.static else registry.choose(args.backend, args.device)
+    runner = registry.load(graph, options, backend)
+    info = ModelInfo(
+        id=ModelName(weights.id).public,
+        fingerprint=fingerprint(
+            weights,
+            runner.precision,
+            [file for file in (layout.folder / "config.json", first.tokenizer) if file.is_file()],
+            [layout.pooling, *map(asdict, layout.steps)],
+            [first.max_tokens, layout.lower_case, layout.default_prompt],
+            *filter(None, (first.segments,)),
+        ),
+        dimensions=layout.dimensions,
+        max_tokens=first.max_tokens,
+        kinds=("text",),
+        backend=runner.name,
+        precision=runner.precision,
+        device=runner.device,
+        revision=weights.revision,
+        prompts=layout.prompts | args.prompts,
+        normalized=layout.steps[-1:] == (Step("Normalize"),),
+        pooling=layout.pooling,
+        note=" ".join(filter(None, (layout.note, runner.note))) or None,
+    )
+    model = TextModel(info, tokenizer, runner, first.pad_id, first.vocabulary)
+    for exclusive in model.profiles:
+        self_test.check(self_test.SelfTest(model.self_test(exclusive=exclusive)), weights, info, cache)
+    return model
+
+
+def check_text_model(args: ModelArgs, directory: Path) -> None:
+    """Raises ModelUnavailable if a file is missing or damaged, or this is no text model that is served, as far as that
+    shows without loading it."""
+    check(directory, args.allow_bin_weights)
+    if family := image_family(directory):
+        raise ModelUnavailable(
+            f"{args.id} is a {family.name} model: configure it as an image model; it reads texts there."
         )
-        skips = SKIP_PROMPT in layout.steps
-        tokenizer = Tokenizer(
-            first.tokenizer, first.max_tokens, layout.default_prompt, special=not layout.static, mark_prompt=skips
+    if is_cross_encoder(directory):
+        raise ModelUnavailable(
+            f"{args.id} is a cross-encoder or classifier: it scores texts and makes no vectors of them. "
+            "Configure it in `rerank_models` (RERANK_MODEL)."
         )
-        options = registry.options_for(args, threads, cache, streams, latency_profile)
-        backend = "static" if layout.static else registry.choose(args.backend, args.device)
-        runner = registry.load(graph, options, backend)
-        info = ModelInfo(
-            id=ModelName(weights.id).public,
-            fingerprint=fingerprint(
-                weights,
-                runner.precision,
-                [file for file in (layout.folder / "config.json", first.tokenizer) if file.is_file()],
-                [layout.pooling, *map(asdict, layout.steps)],
-                [first.max_tokens, layout.lower_case, layout.default_prompt],
-            ),
-            dimensions=layout.dimensions,
-            max_tokens=first.max_tokens,
-            kinds=("text",),
-            backend=runner.name,
-            precision=runner.precision,
-            device=runner.device,
-            revision=weights.revision,
-            prompts=layout.prompts | args.prompts,
-            normalized=layout.steps[-1:] == (Step("Normalize"),),
-            pooling=layout.pooling,
-            note=" ".join(filter(None, (layout.note, runner.note))) or None,
-        )
-        model = TextModel(info, tokenizer, runner, first.pad_id, first.vocabulary)
-        for exclusive in model.profiles:
-            self_test.check(self_test.SelfTest(model.self_test(exclusive=exclusive)), weights, info, cache)
-        return model
+    first_module(directory)
 
 
 class TextModel:
@@ -157,6 +185,57 @@ class TextModel:
                 f"Token {ids.max()} of this item has no vector: {self.info.id} has {self._vocabulary} of them."
             )
         return ids, mask
+
+
+class RoutedIds(tuple[int, ...]):
+    """Token ids of a text whose task has a way of its own."""
+
+    task: str
+
+
+class RoutedModel(TextModel):
+    """A router: texts of some tasks go through a model of their own, all others through `model`."""
+
+    def __init__(self, model: TextModel, ways: Mapping[str, TextModel]) -> None:
+        every = (model, *ways.values())
+        if len({one.info.dimensions for one in every}) > 1:
+            raise ModelUnavailable(f"The ways of {model.info.id}'s router make vectors of different dimensions.")
+        self.info = replace(
+            model.info,
+            max_tokens=max(one.info.max_tokens for one in every),
+            normalized=all(one.info.normalized for one in every),
+            routes={task: way.info.fingerprint for task, way in ways.items()},
+        )
+        self.streams = min(one.streams for one in every)
+        self.profiles = max((one.profiles for one in every), key=len)
+        self.lengths = shapes.lengths(self.info.max_tokens)
+        self.tokenize, self.tokens = model.tokenize, model.tokens
+        self.read = self._read
+        self._model, self._ways = model, ways
+
+    def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Vector:
+        out = np.empty((len(batch), self.info.dimensions), np.float32)
+        tasks = [ids.task if isinstance(ids, RoutedIds) else "" for ids in batch]
+        for task in dict.fromkeys(tasks):
+            places = [place for place, own in enumerate(tasks) if own == task]
+            way = self._ways.get(task, self._model)
+            out[places] = way.run([batch[place] for place in places], exclusive=exclusive)
+        return out
+
+    def warm(self, shapes: Sequence[tuple[int, int]]) -> None:
+        for one in (self._model, *self._ways.values()):
+            one.warm([shape for shape in shapes if shape[1] <= one.info.max_tokens])
+
+    def _read(self, inputs: Sequence[TextInput]) -> list[TokenizedText | InvalidItem]:
+        return [self._read_one(one, one.task or "" if isinstance(one, Prompted) else "") for one in inputs]
+
+    def _read_one(self, one: TextInput, task: str) -> TokenizedText | InvalidItem:
+        (read,) = self._ways.get(task, self._model).read([one])
+        if task in self._ways and isinstance(read, TokenizedText):
+            ids = RoutedIds(read.ids)
+            ids.task = task
+            return replace(read, ids=ids)
+        return read
 
 
 def cache_folder(args: ModelArgs) -> Path:

@@ -40,37 +40,33 @@ class TextLayout:
     note: str | None
 
 
-def text_layout(directory: Path, cache: Path) -> TextLayout:
-    """Read a directory. `cache`: for what transformers makes of it. Raises ModelUnavailable if it needs a module that
-    this service does not have, or a file is missing or damaged."""
-    ((kind, path), *rest), way = modules(directory)
-    folder, listed = directory / path, (directory / "modules.json").is_file()
+def text_layout(directory: Path, cache: Path, task: str | None = None) -> TextLayout:
+    """Read a directory. `cache`: for what transformers makes of it. `task`: whose texts, for a router. Raises
+    ModelUnavailable if it needs a module that this service does not have, or a file is missing or damaged."""
+    static, folder, config = first_module(directory, task)
+    _, *rest = modules(directory, task)
+    listed = (directory / "modules.json").is_file()
     sentence, file = sentence_config(folder)
     pooling: tuple[str, ...] = ()
-    if kind == "StaticEmbedding":
+    if static:
         first, pooling = _table(folder, listed), ("mean",)
-    elif kind == "Transformer":
-        config = read_json(folder / "config.json")
-        if config is None:
-            raise ModelUnavailable("The model has no config.json; fetch it again.")
+    else:
         with reading(file):
             modalities = sentence.get("modality_config") or {"text": TEXT}
             if "message" in modalities or modalities["text"] != TEXT:
                 raise ModelUnavailable("The model reads chats, or gives another output than its last hidden state.")
             first = pretrained(folder, cache, sentence)
-        most = min(first.max_tokens, _positions(folder, config))
+        most = min(first.max_tokens, positions(folder, config))
         first = replace(first, max_tokens=most if most < 2**20 else NO_END)
         if not listed:  # what sentence-transformers puts behind such a transformer
             with reading(folder / "config.json"):
                 causal = str((config.get("architectures") or [""])[0]).endswith("ForCausalLM")
             pooling = ("lasttoken",) if causal and config.get("is_causal", True) else ("mean",)
-    else:
-        raise ModelUnavailable(f"The model starts with a {kind} module, not a transformer; it can't be served.")
     pooling, steps, dimensions = read_steps(directory, rest, pooling, first.hidden)
     prompts, default, dimensions, similarity = settings(directory, steps, dimensions)
     return TextLayout(
         folder=folder,
-        static=kind == "StaticEmbedding",
+        static=static,
         first=first,
         lower_case=bool(sentence.get("do_lower_case")),
         pooling=pooling,
@@ -79,11 +75,23 @@ def text_layout(directory: Path, cache: Path) -> TextLayout:
         prompts=prompts,
         default_prompt=default,
         similarity=similarity,
-        note=" ".join(filter(None, (first.note, way))) or None,
+        note=first.note,
     )
 
 
-def _positions(folder: Path, config: dict[str, Any]) -> int:
+def first_module(directory: Path, task: str | None = None) -> tuple[bool, Path, dict[str, Any]]:
+    """Whether a model starts with a table of token vectors, the folder of that or of its transformer, and what the
+    config.json there holds. Raises ModelUnavailable if it starts with something else, or the file is missing."""
+    kind, path = modules(directory, task)[0]
+    config = read_json(directory / path / "config.json")
+    if kind not in ("StaticEmbedding", "Transformer"):
+        raise ModelUnavailable(f"The model starts with a {kind} module, not a transformer; it can't be served.")
+    if config is None and kind == "Transformer":
+        raise ModelUnavailable("The model has no config.json; fetch it again.")
+    return kind == "StaticEmbedding", directory / path, config or {}
+
+
+def positions(folder: Path, config: dict[str, Any]) -> int:
     """How many tokens the table of positions has rows for; a model that counts them otherwise has none."""
     files = [*folder.glob("model*.safetensors")]
     tables = (t.shape[0] for file in files for name, t in tensors(file).items() if POSITION_TABLE.search(name))

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer as Backend
 from app.encoders.files import reading
 from app.encoders.long_texts import as_far_as_read
 from app.errors import InvalidItem
-from app.types import Prompted, TextInput, Token, TokenIds, TokenizedText
+from app.types import Pair, Prompted, TextInput, Token, TokenIds, TokenizedText
 
 # So few characters are tokenised faster one text after the other: the library's own threads cost more than they save,
 # and compete for CPUs with the model's.
@@ -89,6 +89,8 @@ class Tokenizer:
     def _read(self, one: TextInput) -> TokenizedText | InvalidItem:
         if isinstance(one, TokenIds):
             return self._checked(one.ids)
+        if isinstance(one, Pair):
+            return InvalidItem("This model reads one text at a time, no pairs: a reranker does.")
         plain = Prompted(one) if isinstance(one, str) else one
         encode = self._encode if plain.cut == "end" else self._encode_from_end
         return self._tokenized(encode, [plain.text], plain.prompt)[0]

@@ -4,13 +4,16 @@ Only safetensors count as weights, unless pytorch_model.bin is allowed; code fro
 import hashlib
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
+from app.config.args import ModelArgs
 from app.config.model_names import ModelName
 from app.encoders import hub
-from app.encoders.files import check_pointer, read_json, reading, sha256, tensors
+from app.encoders.files import check_pointer, loading, read_json, reading, sha256, tensors
 from app.encoders.modules import modules
 from app.encoders.refusal import refusal
 from app.errors import ModelUnavailable
@@ -29,6 +32,7 @@ BUNDLED = {"shapes-clip"}
 SAFE = ("model.safetensors", "model-*.safetensors")
 BIN = ("pytorch_model.bin", "pytorch_model-*.bin")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +57,31 @@ def resolve(
         revision: A hub revision; without one, whatever the cache has of the main branch.
         allow_bin_weights: Also take pytorch_model.bin, which torch reads with its `weights_only` loader.
     """
+    return _find(
+        model_id, revision, offline, allow_bin_weights, lambda id_: _download(id_, revision, allow_bin_weights, False)
+    )
+
+
+def look_up(args: ModelArgs, offline: bool, suits: Callable[[ModelArgs, Path], object]) -> bool:
+    """True if a model can be had, as far as that shows without loading it: on this machine it passes `suits`; one that
+    would be downloaded is on the hub. Otherwise raises ModelUnavailable, as `resolve`."""
+    revision, allow_bin = args.revision, args.allow_bin_weights
+    with loading(args.id):
+        found = _find(args.id, revision, offline, allow_bin, lambda id_: hub.look_up(id_, revision, allow_bin))
+        if isinstance(found, Weights):
+            suits(args, found.directory)
+    return True
+
+
+def _find(
+    model_id: str, revision: str | None, offline: bool, allow_bin: bool, ask_hub: Callable[[str], T]
+) -> Weights | T:
     id_ = ModelName(model_id).full
     tried: list[str] = []
     found = (
-        _local(id_, allow_bin_weights, tried)
-        or _bundled(id_, allow_bin_weights, tried)
-        or _cached(id_, revision, allow_bin_weights, tried)
+        _local(id_, allow_bin, tried)
+        or _bundled(id_, allow_bin, tried)
+        or _cached(id_, revision, allow_bin, tried)
         or _packaged(id_, revision, tried)
     )
     if found is not None:
@@ -71,7 +94,7 @@ def resolve(
     else:
         logger.info("not on this machine; asking the model hub")
         try:
-            return _download(id_, revision, allow_bin_weights, progress=False)
+            return ask_hub(id_)
         except hub.HubError as exc:
             tried.append(f"the hub: {exc}")
     raise ModelUnavailable(
@@ -91,10 +114,10 @@ def pull(model_id: str, revision: str | None = None, allow_bin_weights: bool = F
         raise ModelUnavailable(f"Model {id_!r} was not fetched: {exc}.") from exc
 
 
-def weight_files(directory: Path, allow_bin: bool) -> list[Path]:
-    """The weight files of every module; empty if the transformer has none."""
+def weight_files(directory: Path, allow_bin: bool, task: str | None = None) -> list[Path]:
+    """The weight files of every module that a text of this task passes; empty if the transformer has none."""
     files: list[Path] = []
-    for path in dict.fromkeys(path for _, path in modules(directory)[0]):
+    for path in dict.fromkeys(path for _, path in modules(directory, task)):
         kinds = (SAFE, BIN) if allow_bin else (SAFE,)
         found = (sorted(file for pattern in kind for file in (directory / path).glob(pattern)) for kind in kinds)
         files += next(filter(None, found), [])
@@ -103,9 +126,9 @@ def weight_files(directory: Path, allow_bin: bool) -> list[Path]:
     return files
 
 
-def check(directory: Path, allow_bin: bool) -> None:
+def check(directory: Path, allow_bin: bool, task: str | None = None) -> None:
     """Look at the weight files themselves. Raises ModelUnavailable if one is missing or damaged."""
-    files = weight_files(directory, allow_bin)
+    files = weight_files(directory, allow_bin, task)
     for file in files:
         if file.suffix == ".safetensors":
             tensors(file)

@@ -34,8 +34,6 @@ _FORMATS: dict[Format, tuple[Callable[[bytes], tuple[int, int]], Callable[[bytes
 }
 for _plugin in ("Avif", "Bmp", "Gif", "Jpeg", "Png", "Tiff", "WebP"):
     import_module(f"PIL.{_plugin}ImagePlugin")
-# Follow JPEG data without an end mark. A complete picture is the same with both; an incomplete one would take them in.
-_ENDS = (jpeg.END, bytes(range(0x95, 0xD5)) * 16 + jpeg.END)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -99,7 +97,9 @@ def decode(data: bytes, limits: Limits, *, param: str) -> Image.Image:
         essence = _FORMATS[header.format][1](data)
         if not essence.unended:
             return _decode(essence, header)
-        with_end, filled = (_decode(replace(essence, body=essence.body + end), header) for end in _ENDS)
+        with_end, filled = (
+            _decode(replace(essence, body=essence.body + end), header) for end in jpeg.ends(essence.body)
+        )
         if with_end.tobytes() != filled.tobytes():
             raise MalformedError("The JPEG is truncated.")
         return with_end

@@ -11,8 +11,8 @@ FEWER = {"CPU": "a lower `num_cpus`", "GPU": "`num_gpus: 0`", "memory": "a lower
 
 def shortage(args: AppArgs, has: Mapping[str, float]) -> str | None:
     """What is too little, and what to change; None if all fits. `has`: the node's resources, as Ray names them."""
-    placements = (*args.text_models, *args.image_models, args.ingress, args.similarity)
-    replicas = [_reserved(each) for each in placements for _ in range(each.autoscaling.min_replicas)]
+    placements = (*args.models(), args.ingress, args.similarity)
+    replicas = [_reserved(each) for each in placements for _ in range(each.autoscaling.first)]
     for name in dict.fromkeys(name for reserved in replicas for name in reserved):
         wanted = [reserved.get(name, 0.0) for reserved in replicas]
         there = has.get(name, 0.0)

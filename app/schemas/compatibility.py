@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic import ConfigDict, model_validator
 
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, did_you_mean
 from app.schemas.wire import SnakeWire
 
 IGNORED_HEADER: Final = "x-embedding-ignored-fields"
@@ -72,7 +72,9 @@ class CompatibleWire(SnakeWire):
         for name in given:
             if self._matters(name, known):
                 instead = _OURS.get(name)
-                hint = f"Use `{instead}`." if instead else f"Known fields: {', '.join(known)}."
+                hint = (
+                    f"Use `{instead}`." if instead else f"Known fields: {', '.join(known)}.{did_you_mean(name, known)}"
+                )
                 raise InvalidRequest(f"`{name}` is not supported and might change the response. {hint}", name)
         return ["user", *given] if "user" in known and "user" in self.model_fields_set else given
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from app.schemas import wire
 from app.schemas.compatibility import CompatibleWire
 from app.schemas.wire import ABOUT_INPUTS, TEXT, TEXTS_OR_IDS, Count, ModelName, Output, PromptName, Purpose, SnakeWire
-from app.types import OutputType
+from app.types import Kind, OutputType
 
 OBJECTS: Final[list[wire.Json]] = [
     wire.closed(
@@ -77,6 +77,7 @@ class OpenAiModel(SnakeWire):
     object: Literal["model"] = Field(description="Always this.")
     created: int = Field(description="Unix seconds of the service's start; the model's creation is not known.")
     owned_by: str = Field(description="The model's owner on the hub; for an alias: the model that it stands for.")
+    kind: Kind = Field(description="Extension: what it makes; image: vectors of texts too; rerank: scores of pairs.")
 
 
 class OpenAiModels(SnakeWire):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.schemas.wire import ModelName, Text, Wire
+from app.types import Kind
 
 
 class CacheClearRequest(Wire):
@@ -54,12 +55,14 @@ class CacheStatsResponse(Wire):
 
 class ModelHealth(Wire):
     id: str = Field(description="As configured.")
-    kind: Literal["text", "image"] = Field(description="image: a CLIP model, which embeds texts too.")
+    kind: Kind = Field(
+        description="image: a CLIP model, which embeds texts too. rerank: a cross-encoder, which scores pairs of texts."
+    )
     status: Literal["loading", "ready", "unavailable"] = Field(description="`reason` says why it is unavailable.")
-    dimensions: int | None = Field(None, description="Dimensions of its vectors.")
+    dimensions: int | None = Field(None, description="Dimensions of its vectors; of a reranker, its labels.")
     max_tokens: int | None = Field(None, description="Maximum tokens per text; longer texts are truncated.")
     backend: str | None = Field(None, description="openvino or torch.")
-    precision: str | None = Field(None, description="f32, bf16 or f16.")
+    precision: str | None = Field(None, description="f32, bf16, f16 or int8.")
     device: str | None = Field(None, description="cpu or cuda.")
     fingerprint: str | None = Field(None, description="Identifies the vectors: weights, preprocessing, precision.")
     items: int = Field(0, description="Items that the replica that reported last has encoded since its start.")
@@ -76,9 +79,13 @@ class CacheHealth(Wire):
 
 
 class HealthResponse(Wire):
-    status: Literal["healthy", "degraded", "starting"] = Field(description="`reasons` says why.")
+    status: Literal["healthy", "degraded", "starting"] = Field(
+        description="`reasons` says why. Where keys are asked for, what follows needs one with the `read` scope."
+    )
     uptime: float = Field(description="Seconds since this ingress replica started.")
-    models: dict[str, str | None] = Field(description="Default model of each kind: text, image.")
+    models: dict[str, str | None] = Field(
+        description="Default model of each kind: text, image; rerank where there is one."
+    )
     cache: CacheHealth = Field(description="The shared cache in short.")
     details: list[ModelHealth] = Field(description="Every configured model.")
     reasons: list[str] = Field(description="Why the status is not healthy.")
@@ -86,7 +93,9 @@ class HealthResponse(Wire):
 
 
 class HealthSummary(Wire):
-    status: Literal["healthy", "degraded", "starting"] = Field(description="Details need a key with the `read` scope.")
+    """What a caller without the `read` scope gets of `HealthResponse`."""
+
+    status: Literal["healthy", "degraded", "starting"]
 
 
 class LiveResponse(Wire):

@@ -1,11 +1,11 @@
 """`/search`: embeds a query and candidates and ranks the candidates in one call."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from app.schemas.similarity import Ranked, SimilarityOptions
-from app.schemas.wire import Float32, ImageEntry, ModelName, PromptName, Text, Wire
+from app.schemas.wire import Count, Float32, ImageEntry, ModelName, PromptName, Text, Wire
 from app.types import SimilarityMetric
 
 
@@ -38,6 +38,12 @@ class SearchRequestOptions(SimilarityOptions):
     space: str | None = Field(None, description="The space of the given vectors; 409 if it is not the model's.")
     return_candidates: bool = Field(False, description="Return each result's candidate.")
     prompt_name: PromptName = None
+    rerank: bool | Annotated[str, Field(min_length=1)] = Field(
+        False,
+        description="Score the best of the ranking once more, with a reranker: true for the first one configured, or a "
+        "model's name. Query and candidates must be texts. Scores are the reranker's; threshold is the ranking's.",
+    )
+    rerank_top: Count = Field(100, description="How many of the ranking's best are reranked and returned, at most.")
 
 
 class SearchRequest(SearchRequestOptions):
@@ -55,6 +61,7 @@ class SearchResponse(Wire):
     results: list[Found] = Field(description="Best first; ties by index.")
     metric: SimilarityMetric = Field(description="The metric used.")
     model: str | None = Field(description="Full name of the model; null if all items were vectors.")
+    reranker: str | None = Field(None, description="Full name of the reranker, if it was asked for.")
     space: str | None = Field(description="The vector space; null if it is not known.")
     embedded: int = Field(description="Texts and images that a model embedded for this answer.")
     cache_hits: int = Field(description="Texts and images whose vectors came from the cache.")

@@ -68,7 +68,7 @@ class TeiModelType(SnakeWire):
 class TeiInfo(SnakeWire):
     model_id: str = Field(description="Full name of the default text model.")
     model_sha: str | None = Field(description="Its revision, if it came from a hub.")
-    model_dtype: str = Field(description="The precision of inference: float32, bfloat16 or float16.")
+    model_dtype: str = Field(description="The precision of inference: float32, bfloat16, float16 or int8.")
     served_model_name: str = Field(description="The same as model_id.")
     model_type: TeiModelType = Field(description="Its kind.")
     max_concurrent_requests: int = Field(description="Maximum concurrent requests per ingress replica.")

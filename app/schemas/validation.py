@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, did_you_mean
 
 _NAMES = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object"}
 
@@ -50,10 +50,14 @@ def _message(error: Any, param: str | None, model: type[BaseModel]) -> str:
         case "model_type" | "model_attributes_type" | "dict_type":
             return f"{field} must be a JSON object."
         case "missing":
-            return f"{field} is missing."
+            names = {info.alias or name for name, info in model.model_fields.items()}
+            given = [name for name in value if name not in names] if isinstance(value, dict) else []
+            instead = next((name for name in given if did_you_mean(name, [str(error["loc"][-1])])), None)
+            return f"{field} is missing" + (f": rename `{instead}`." if instead else ".")
         case "extra_forbidden":
             known = sorted(info.alias or name for name, info in model.model_fields.items())
-            return f"{field} is not a field of this request. Known fields: {', '.join(known)}."
+            hint = did_you_mean(str(error["loc"][-1]), known)
+            return f"{field} is not a field of this request. Known fields: {', '.join(known)}.{hint}"
         case "list_type" if isinstance(value, str):
             return f"{field} must be a list: send [{_excerpt(value)}] instead of a bare string."
         case "list_type":

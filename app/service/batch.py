@@ -51,9 +51,9 @@ async def embed_mixed(
             else:
                 result = await service.embed_images(contents, model)
         except ServiceError as error:
-            return [_renamed(error, names(index)) for index in indices]
+            return [renamed(error, names(index)) for index in indices]
         return [
-            _renamed(entry, names(index)) if isinstance(entry, ServiceError) else Outcome(entry, hit, result)
+            renamed(entry, names(index)) if isinstance(entry, ServiceError) else Outcome(entry, hit, result)
             for index, entry, hit in zip(indices, result.entries, result.hits, strict=True)
         ]
 
@@ -98,7 +98,7 @@ def _cut(indices: list[int], size: int) -> list[list[int]]:
     return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
-def _renamed(error: ServiceError, param: str) -> ServiceError:
+def renamed(error: ServiceError, param: str) -> ServiceError:
     """The same error, naming the item instead of another route's field."""
     message = error.message
     if error.param and error.param.startswith(("texts", "images")):

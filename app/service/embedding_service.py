@@ -16,11 +16,13 @@ from app.config.settings import AppArgs
 from app.errors import (
     OF_ITEM,
     DeadlineExceeded,
+    InvalidRequest,
     ModelNotFound,
     ModelUnavailable,
     Overloaded,
     PayloadTooLarge,
     ServiceError,
+    did_you_mean,
 )
 from app.images.decoder import DecodedImage
 from app.images.reader import ImageReader
@@ -31,7 +33,7 @@ from app.service.single_flight import SingleFlight
 from app.telemetry import tracing
 from app.telemetry.metrics import ITEMS_ANSWERED, STAGE_SECONDS
 from app.telemetry.registry import Registry
-from app.types import Modality, ModelInfo, Prompted, ReadOptions, TextInput, TokenIds
+from app.types import Cut, Kind, ModelInfo, Pair, Prompted, ReadOptions, TextInput, TokenIds
 
 POLL_S = 0.02
 DEFAULT_READING = ReadOptions()
@@ -62,11 +64,11 @@ class EmbeddingService:
     def limits(self) -> Limits:
         return self.args.limits
 
-    def default_model(self, kind: Modality) -> str | None:
-        models = self.args.text_models if kind == "text" else self.args.image_models
+    def default_model(self, kind: Kind) -> str | None:
+        models = self.args.models(kind)
         return models[0].name if models else None
 
-    def encoder(self, name: str | None, kind: Modality) -> Encoder:
+    def encoder(self, name: str | None, kind: Kind) -> Encoder:
         """The encoder with this full or short name that can embed `kind`. Raises ModelNotFound."""
         wanted = self.args.model_aliases.get(name or "", name) or self.default_model(kind) or ""
         able = {id_: encoder for id_, encoder in self.encoders.items() if kind in encoder.kinds}
@@ -79,17 +81,22 @@ class EmbeddingService:
             return known[found]
         names = ", ".join(able) or "none"
         public = model_names.ModelName(wanted).public
-        raise ModelNotFound(f"No {kind} model named {public!r} is served here. Served: {names}.", "model")
+        named = f" named {public!r}" if wanted else ""
+        hint = did_you_mean(public, [*able, *self.args.model_aliases]) if wanted else ""
+        hint = hint or (" MODEL_ALIASES can give one of them this name." if wanted and able else "")
+        raise ModelNotFound(f"No {kind} model{named} is served here. Served: {names}.{hint}", "model")
 
-    def refusal(self, kind: Modality) -> Overloaded | None:
+    def refusal(self, kind: Kind) -> Overloaded | None:
         """The error for any request of this kind if all its encoders are overloaded; None if one accepts more."""
+        if kind == "rerank" and self.default_model(kind) is None:
+            kind = "text"
         all_refusals = [encoder.refusal(kind) for encoder in self.encoders.values() if kind in encoder.kinds]
         refusals = [refusal for refusal in all_refusals if refusal is not None]
         if not refusals or len(refusals) < len(all_refusals):
             return None
         return min(refusals, key=lambda refusal: refusal.retry_after or 0)
 
-    async def _ready(self, name: str | None, kind: Modality) -> tuple[Encoder, ModelInfo]:
+    async def _ready(self, name: str | None, kind: Kind) -> tuple[Encoder, ModelInfo]:
         """The encoder, once it is ready: a new ingress replica learns its models' states only after a moment."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self.loading_wait_s
@@ -117,11 +124,15 @@ class EmbeddingService:
         encoder, info = await self._ready(model, "text")
         prompt, cut = prompts.choose(info, reading), reading.cut
         inputs: Sequence[TextInput] = texts
-        kind = "text"
+        form = "text"
+        routes = getattr(info, "routes", {})  # a replica of an older build has none
+        task = reading.input_type if reading.input_type in routes else None
+        if prompt is not None or cut != "end" or task is not None:
+            inputs = [Prompted(text, prompt, cut, task) for text in texts]
         if prompt is not None or cut != "end":
-            inputs = [Prompted(text, prompt, cut) for text in texts]
-            kind = f"text, cut at its {cut}, behind {prompt!r}"
-        make_key = KeyMaker(request_context.current().cache_scope, info.fingerprint, kind).text
+            form = f"text, cut at its {cut}, behind {prompt!r}"
+        fingerprint = routes[task] if task is not None else info.fingerprint
+        make_key = KeyMaker(request_context.current().cache_scope, fingerprint, form).text
         keys = [make_key(text) for text in texts]
         result = await self._embed(encoder, info, "text", keys, inputs)
         return result.named(param, OF_ITEM)
@@ -133,10 +144,32 @@ class EmbeddingService:
         PayloadTooLarge if there are too many arrays."""
         self._check_texts([""] * len(arrays), param)
         encoder, info = await self._ready(model, "text")
+        if getattr(info, "routes", {}):
+            raise InvalidRequest(f"{info.id} reads texts of different tasks in different ways; send texts.", param)
         make_key = KeyMaker(request_context.current().cache_scope, info.fingerprint, "token ids").content
         keys = [make_key(np.array(ids, np.int64).tobytes()) for ids in arrays]
         inputs: Sequence[TextInput] = [TokenIds(tuple(ids)) for ids in arrays]
         return (await self._embed(encoder, info, "text", keys, inputs)).named(param)
+
+    async def score_pairs(
+        self,
+        pairs: Sequence[tuple[str, ...]],
+        model: str | None = None,
+        param: str = "documents",
+        cut: Cut = "end",
+    ) -> EmbeddingResult:
+        """One outcome per pair, or text alone, in order: the logits of a cross-encoder's labels. Raises PayloadTooLarge
+        if there are too many or one is too long."""
+        self._check_texts([pair[-1] for pair in pairs], param)
+        size, most = sum(len(text) for pair in pairs for text in pair), self.limits.text_body
+        if size > most:
+            message = f"Each text with its query, these are {size:,} characters; at most {most:,} in one request."
+            raise PayloadTooLarge(message, param)
+        encoder, info = await self._ready(model, "rerank")
+        make_key = KeyMaker(request_context.current().cache_scope, info.fingerprint, f"pair, cut at its {cut}").texts
+        keys = [make_key(*pair) for pair in pairs]
+        inputs = [Pair(pair[0], pair[1], cut) if len(pair) > 1 else Prompted(pair[0], cut=cut) for pair in pairs]
+        return (await self._embed(encoder, info, "rerank", keys, inputs)).named(param, OF_ITEM)
 
     async def embed_images(
         self, images: Sequence[object], model: str | None = None, param: str = "images"
@@ -159,7 +192,7 @@ class EmbeddingService:
         return result.with_errors(decoded, decode_ms).named(param, OF_ITEM)
 
     async def _embed(
-        self, encoder: Encoder, info: ModelInfo, kind: Modality, keys: Sequence[bytes], contents: Sequence[Any]
+        self, encoder: Encoder, info: ModelInfo, kind: Kind, keys: Sequence[bytes], contents: Sequence[Any]
     ) -> EmbeddingResult:
         span = tracing.child("cache")
         started = time.perf_counter()

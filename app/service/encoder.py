@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.images.preprocessing import Preprocessing
-from app.types import Modality, ModelInfo, TextInput, Token
+from app.types import Kind, ModelInfo, TextInput, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class ModelState:
 
 
 class Encoder(Protocol):
-    kinds: tuple[Modality, ...]
+    kinds: tuple[Kind, ...]
 
     @property
     def state(self) -> ModelState: ...
@@ -61,7 +61,7 @@ class Encoder(Protocol):
     def preprocessing(self) -> Preprocessing | None:
         """The model's image preprocessing; None until it is known, and for text models."""
 
-    def refusal(self, kind: Modality) -> Overloaded | None:
+    def refusal(self, kind: Kind) -> Overloaded | None:
         """The Overloaded that `encode_texts` or `encode_images` would raise for a single item. It must be cheap: under
         overload it is asked before any work is done for a request, and most are rejected."""
 

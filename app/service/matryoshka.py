@@ -16,5 +16,5 @@ KNOWN = frozenset(_NAMES.split())
 
 
 def is_trained_for_it(info: ModelInfo, args: AppArgs) -> bool:
-    told = any(model.matryoshka and model.name == info.id for model in (*args.text_models, *args.image_models))
+    told = any(model.matryoshka and model.name == info.id for model in args.models())
     return told or info.id.lower() in KNOWN

@@ -12,12 +12,14 @@ from pydantic import ValidationError
 
 from app.cache.entry import unpack
 from app.config.args import Limits
-from app.errors import InvalidRequest, PayloadTooLarge, SpaceMismatch
+from app.errors import InvalidRequest, PayloadTooLarge, ServiceError, SpaceMismatch
 from app.schemas.search import SearchRequest, SearchRequestOptions
 from app.schemas.validation import as_invalid_request, json_object
-from app.service.batch import Item, Outcome, embed_all
+from app.service.batch import Item, Outcome, embed_all, renamed
 from app.service.embedding_service import EmbeddingService
-from app.types import ReadOptions, Vector
+from app.service.encoder import ready
+from app.service.rerank import ScoreRequest, score
+from app.types import ModelInfo, ReadOptions, Vector
 from app.vectors.json_body import vector_of
 
 
@@ -55,6 +57,10 @@ def parse(body: bytes, limits: Limits) -> SearchQuery:
         limit = f"{limits.search_candidates:,}"
         raise PayloadTooLarge(f"{len(candidates):,} candidates; at most {limit} in one request.", "candidates")
     search = SearchQuery([_item(one, name_of(i)) for i, one in enumerate([query, *candidates])], candidates, options)
+    if options.rerank is not False:
+        for i, item in enumerate(search.items):
+            if not isinstance(item, Item) or item.kind != "text":
+                raise InvalidRequest(f"`{name_of(i)}` is no text: `rerank` scores texts only.", name_of(i))
     if search.images > limits.images:
         raise PayloadTooLarge(f"{search.images} images; at most {limits.images} in one request.", "candidates")
     return search
@@ -103,3 +109,20 @@ async def embed(service: EmbeddingService, search: SearchQuery) -> tuple[Vector,
                 name_of(i),
             )
     return np.stack([rows[i] for i in range(len(rows))]), outcomes
+
+
+async def rerank(
+    service: EmbeddingService, search: SearchQuery, best: Sequence[int]
+) -> tuple[ModelInfo, list[tuple[int, float]]]:
+    """A cross-encoder, and the best candidates by its scores. Raises ModelNotFound where none is served."""
+    options = search.options
+    name = options.rerank if isinstance(options.rerank, str) else None
+    info = ready(service.encoder(name, "rerank"))
+    query, *texts = [str(item.content) for item in search.items if isinstance(item, Item)]
+    try:
+        asked = ScoreRequest([query], [texts[index] for index in best], name, names=("query", "candidates"))
+        order = (await score(service, asked)).best(options.top_k) if best else []
+    except ServiceError as error:
+        field, _, place = (error.param or "").partition(".")
+        raise renamed(error, name_of(1 + best[int(place)])) if field == "candidates" and place else error from None
+    return info, [(best[place], value) for place, value in order]

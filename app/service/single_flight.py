@@ -13,7 +13,7 @@ from typing import Any
 
 from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.service.encoder import Encoded, Encoder, Stages
-from app.types import Modality
+from app.types import Kind
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class SingleFlight:
         return key in self._under_way
 
     def join(
-        self, encoder: Encoder, kind: Modality, misses: Sequence[tuple[bytes, Any]], epoch: str | None
+        self, encoder: Encoder, kind: Kind, misses: Sequence[tuple[bytes, Any]], epoch: str | None
     ) -> list[InFlight]:
         """One flight per miss; a miss that is already under way is joined. Raises the encoder's Overloaded."""
         loop = asyncio.get_running_loop()
@@ -62,7 +62,7 @@ class SingleFlight:
             flights.append(flight)
         if fresh:
             try:
-                sources = encoder.encode_texts(contents) if kind == "text" else encoder.encode_images(contents)
+                sources = encoder.encode_images(contents) if kind == "image" else encoder.encode_texts(contents)
                 for flight, source in zip(fresh, sources, strict=True):
                     flight.source = source
                     source.add_done_callback(partial(self._gather, flight, epoch), context=Context())

@@ -22,6 +22,23 @@ refused until then, and clients that retry, as `app.client` does, get their answ
 
 """
 
+# By scenario: where else what the row says holds. None of them ran on a cluster of several machines.
+EVERYWHERE = "replicas and calls between them are the same on Kubernetes"
+LAUNCHER = "times are those of `make serve`'s flags and its proxy on this machine"
+HOLDS = {
+    "soak": LAUNCHER,
+    "encoder": EVERYWHERE,
+    "cache_actor": EVERYWHERE,
+    "overload": f"refusals: {EVERYWHERE}; {LAUNCHER}",
+    "rollout": "in-place updates are the same on Kubernetes; a new cluster is KubeRay's work, and not in it",
+    "cache_model": "everywhere: it needs no Ray",
+    "proxy": f"here only: {LAUNCHER}; on Kubernetes each worker has one, and the Service skips what is not ready",
+    "ingress": f"{EVERYWHERE}; the retry is HAProxy's, by the same flags",
+    "raylet": "the loss of a node's processes; on Kubernetes KubeRay makes the next pod, and that takes longer",
+    "partition": "that Ray misses a silent node; on Kubernetes the pod's network and probes come first",
+    "head": "`ha` only; here Redis is one process that stays, and the next head starts at once",
+}
+
 
 def keep(folder: Path, rows: Mapping[str, Row], scale: float) -> None:
     """Over the same scenarios' earlier rows; the others stay."""
@@ -37,12 +54,13 @@ def keep(folder: Path, rows: Mapping[str, Row], scale: float) -> None:
 def markdown(known: Mapping[str, dict[str, object]]) -> str:
     rows: list[Row] = []
     lines: list[str] = []
-    for fields in known.values():
+    for name, fields in known.items():
         made: dict[str, object] = fields["made"]  # type: ignore[assignment]
-        rows.append(_row({name: value for name, value in fields.items() if name != "made"}))
+        rows.append(_row({key: value for key, value in fields.items() if key != "made"}))
         part = "" if made["scale"] == 1 else f", only {made['scale']} of the full length"
-        lines.append(f"- {rows[-1].fault}: {made['at']}, {made['cpus']} CPUs ({made['cpu']}){part}")
-    return HEADING + table(rows) + "\n\nWhen and where:\n\n" + "\n".join(lines) + "\n"
+        where = f"{made['at']}, {made['cpus']} CPUs ({made['cpu']}){part}"
+        lines.append(f"- {rows[-1].fault}: {where}. Holds: {HOLDS.get(name, '–')}.")
+    return HEADING + table(rows) + "\n\nWhen, where, and how far a row holds elsewhere:\n\n" + "\n".join(lines) + "\n"
 
 
 def _row(fields: dict[str, object]) -> Row:

@@ -13,7 +13,7 @@ from app.encoders import pretrained
 from app.encoders.backends import export, openvino_models, tokenizer_export
 from app.encoders.text import TextModel, load_text_model
 from app.errors import ModelUnavailable
-from app.types import Vector
+from app.types import Prompted, TokenizedText, Vector
 from tests.support.tiny import CORPUS, write_mpnet
 
 pytestmark = pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean")
@@ -169,30 +169,86 @@ def routed(base: Path, target: Path, ways: dict[str, str], **parameters: Any) ->
     return target
 
 
-ROUTERS: dict[str, tuple[dict[str, str], dict[str, Any], str | None]] = {
-    "one text route": ({"text": "cls"}, {"route_mappings": {(None, "text"): "text"}}, None),
-    "a default route": (
-        {"query": "cls", "document": "max"},
-        {"default_route": "document"},
-        "Its router has a way of its own for query; every text goes the way of document.",
-    ),
-    "the first": (
-        {"query": "cls", "document": "max"},
-        {},
-        "Its router has a way of its own for document; every text goes the way of query.",
-    ),
+TWO = {"query": "cls", "document": "max"}
+ROUTERS: dict[str, tuple[dict[str, str], dict[str, Any], set[str]]] = {
+    "one text route": ({"text": "cls"}, {"route_mappings": {(None, "text"): "text"}}, set()),
+    "a default route": (TWO, {"default_route": "document"}, {"query"}),
+    "the first": (TWO, {}, {"document"}),
+    "none of the two": (TWO | {"text": "mean"}, {}, {"query", "document"}),
     "mapped": (
         {"one": "mean", "two": "max"},
         {"route_mappings": {("query", None): "one", (None, "text"): "two", (None, "image"): "one"}},
-        "Its router has a way of its own for query; every text goes the way of two.",
+        {"query"},
     ),
+    "crossed": (TWO, {"route_mappings": {("query", "text"): "document", ("document", "text"): "query"}}, {"query"}),
 }
 
 
+def read(model: TextModel, texts: Sequence[str], task: str | None) -> Vector:
+    inputs = [Prompted(text, task=task) for text in texts]
+    return model.run([text.ids for text in model.read(inputs) if isinstance(text, TokenizedText)])
+
+
 @pytest.mark.parametrize("name", ROUTERS)
-def test_a_router_sends_texts_where_encode_sends_them(name: str, base: Path, tmp_path: Path) -> None:
-    ways, parameters, note = ROUTERS[name]
-    assert compare(routed(base, tmp_path / "m", ways, **parameters)).info.note == note
+def test_a_router_sends_texts_where_sentence_transformers_does(name: str, base: Path, tmp_path: Path) -> None:
+    ways, parameters, routes = ROUTERS[name]
+    model = compare(routed(base, tmp_path / "m", ways, **parameters))
+    oracle = reference(tmp_path / "m")
+    same(read(model, TEXTS, "query"), oracle.encode_query(TEXTS))
+    same(read(model, TEXTS, "document"), oracle.encode_document(TEXTS))
+    assert (set(model.info.routes), model.info.note) == (routes, None)
+    if routes:  # in one run, as the scheduler mixes them
+        mixed = [Prompted(text, task=task) for text in TEXTS for task in ("query", None, "document")]
+        ids = [text.ids for text in model.read(mixed) if isinstance(text, TokenizedText)]
+        rows = model.run(ids)
+        same(rows[0::3], oracle.encode_query(TEXTS))
+        same(rows[1::3], oracle.encode(TEXTS))
+        same(rows[2::3], oracle.encode_document(TEXTS))
+        model.warm([(1, 8), (2, 16)])
+
+
+def test_ways_with_weights_of_their_own(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table for queries and a transformer for documents, and two transformers that differ in their weights alone."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import modules as known
+    from tokenizers import Tokenizer
+
+    monkeypatch.setattr(openvino_models, "convert", export.write)
+    one, other = (known.Transformer(str(base), max_seq_length=40) for _ in range(2))
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.3 if parameter.ndim > 1 else 1)
+    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+    table = known.StaticEmbedding(tokenizer, embedding_weights=torch.randn(tokenizer.get_vocab_size(), 48))
+    document = [one, known.Pooling(48, "mean")]
+    for name, query in {"table": [table], "twin": [other, known.Pooling(48, "mean")]}.items():
+        router = known.Router.for_query_document(query, document, default_route="document")
+        SentenceTransformer(modules=[router, known.Normalize()], device="cpu").save(str(tmp_path / name))
+        oracle = reference(tmp_path / name)
+        for backend in ("auto", "torch"):
+            args = ModelArgs(
+                id=str(tmp_path / name), backend=backend, precision="f32", cache_dir=str(tmp_path / "cache")
+            )
+            model = load_text_model(args, threads=1, offline=True)
+            for texts in (TEXTS, TEXTS[:1]):
+                same(read(model, texts, "query"), oracle.encode_query(texts))
+                same(read(model, texts, "document"), oracle.encode_document(texts))
+            assert model.info.routes["query"] != model.info.fingerprint
+
+
+def test_routes_that_cannot_be_served_say_so(base: Path, tmp_path: Path) -> None:
+    routed(base, tmp_path / "m", TWO, allow_empty_key=False)
+    with pytest.raises(ModelUnavailable, match="a text of no task has no route; set its default_route"):
+        load(tmp_path / "m")
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import modules as known
+
+    transformer = known.Transformer(str(base), max_seq_length=40)
+    ways = {"query": [transformer, known.Pooling(48, ("mean", "max"))], "document": [transformer, known.Pooling(48)]}
+    SentenceTransformer(modules=[known.Router(ways)], device="cpu").save(str(tmp_path / "n"))
+    with pytest.raises(ModelUnavailable, match="router make vectors of different dimensions"):
+        load(tmp_path / "n")
 
 
 def test_openvino_keeps_the_modules_too(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

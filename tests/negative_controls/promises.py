@@ -7,13 +7,18 @@ from tests.negative_controls.mutation import Mutation
 M = Mutation
 
 BUILD: Final = "tests/unit/deployments/test_main.py"
+RERANK: Final = "tests/unit/api/test_rerank.py"
 PULL: Final = "tests/unit/cli/test_pull.py"
 RELOAD: Final = "tests/unit/local/test_reload.py"
 REFERENCE: Final = "tests/unit/docs/test_reference.py"
 
 PROMISES: Final = [
-    M("a backup of a text model", "app/main.py", "model, args.text_backup(model), args)", "model, None, args)", BUILD),
-    M("a backup of an image model", "app/main.py", "model, args.image_backup(model), args)", "model, None, args)", BUILD),
+    M("a backup of a text model", "app/config/settings.py", '"text": self.text_backup, ', "", BUILD),
+    M("a backup of an image model", "app/config/settings.py", ', "image": self.image_backup', "", BUILD),
+    M("errors in a rerank client's form", "app/api/endpoints/rerank.py", "told_by_body(body) or request", "request", RERANK),
+    M("cosines are named", "app/api/endpoints/rerank.py", "headers |= METHOD", "pass", RERANK),
+    M("a pair is all of its key", "app/cache/keys.py", 'len(data).to_bytes(8, "big") + data for', "data for", "tests/unit/cache/test_keys.py"),
+    M("a query is sent with each text", "app/service/embedding_service.py", "if size > most:\n            message = f\"Each", "if False:\n            message = f\"Each", RERANK),
     M("a backup is told of", "deployments/text_encoder.py", "replace(model.info, note=note) if note else model.info", "model.info", "tests/unit/deployments/test_text_encoder.py"),
     M("a backup has no path", "app/config/settings.py", 'note=f"the backup {name.public}', 'note=f"the backup {id_}', BUILD),
     M("shapes-clip under the launcher only", "app/config/settings.py", "self.shapes_clip_may_serve and ", "", BUILD),
@@ -23,7 +28,7 @@ PROMISES: Final = [
     M("dev watches settings", "app/local/launcher.py", '("app", "deployments", ".env")', '("app", "deployments")', RELOAD),
     M("dev reads .env anew", "app/local/launcher.py", "self.variables | environment(", "process_environment() | environment(", RELOAD),
     M("dev stays at its port", "app/local/launcher.py", ', "PORT": str(self.settings.port)}', "}", RELOAD),
-    M("the reference's settings", "app/config/settings.py", 'ttl_ms="CACHE_TTL"', 'ttl_ms="CACHE_LIFE"', REFERENCE),
+    M("the reference's settings", "app/config/args.py", '"cache.ttl_ms": "CACHE_TTL"', '"cache.ttl_ms": "CACHE_LIFE"', REFERENCE),
     M("the reference's defaults", "app/config/args.py", "max_size: PositiveInt = Field(10_000", "max_size: PositiveInt = Field(20_000", REFERENCE),
     M("the reference's errors", "clients/python/src/embeddings_client/errors.py", "    status = 413\n", "    status = 400\n", REFERENCE),
     M("the reference's limits", "app/config/args.py", "texts: PositiveInt = Field(2048", "texts: PositiveInt = Field(1024", REFERENCE),

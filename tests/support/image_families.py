@@ -191,6 +191,7 @@ def cosines(model: ClipModel, right: Expected) -> Vector:
     """The least of each text and image, beside the others and alone; -1 where norms differ by more than 1 %."""
     pixels = [model.image.preprocessing.normalize(model.image.preprocessing.fit(one)) for one in pictures()]
     least = []
+    run: Any
     for run, inputs, rows in ((model.text.run, right.ids, right.texts), (model.image.run, pixels, right.images)):
         of: Vector = np.ones(len(rows), np.float32)
         for made in (run(inputs), np.concatenate([run([one]) for one in inputs])):

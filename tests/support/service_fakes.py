@@ -11,13 +11,13 @@ import numpy as np
 from app.cache.client import CacheLookup
 from app.cache.entry import pack
 from app.config.args import Limits, ModelArgs
-from app.config.settings import AppArgs
+from app.config.settings import MODELS, AppArgs
 from app.errors import Overloaded, ServiceError
 from app.images.preprocessing import Preprocessing
 from app.images.reader import ImageReader
 from app.service.embedding_service import EmbeddingService
 from app.service.encoder import Encoded, Encoder, ModelState, Stages
-from app.types import Modality, ModelInfo, TextInput, Token, TokenIds
+from app.types import Kind, ModelInfo, Pair, TextInput, Token, TokenIds
 
 MODEL = "makers/small-model"
 
@@ -34,16 +34,18 @@ def entry_of(text: str) -> bytes:
 
 
 def as_read(one: TextInput) -> str:
-    """A prompt goes before its text; an id is a word."""
+    """A task and a prompt go before their text, a query and a bar likewise; an id is a word."""
     if isinstance(one, TokenIds):
         return " ".join(map(str, one.ids))
-    return one if isinstance(one, str) else f"{one.prompt or ''}{one.text}"
+    if isinstance(one, Pair):
+        return f"{one.query} | {one.text}"
+    return one if isinstance(one, str) else f"{one.task or ''}{one.prompt or ''}{one.text}"
 
 
 class FakeEncoder:
     """Answers at once, or, while `held`, with `answer`."""
 
-    def __init__(self, id_: str = MODEL, kinds: tuple[Modality, ...] = ("text",)) -> None:
+    def __init__(self, id_: str = MODEL, kinds: tuple[Kind, ...] = ("text",)) -> None:
         self.kinds = kinds
         self.state = ModelState(id_, "ready", info_of(id_, kinds=kinds))
         # Of an image it reads one pixel.
@@ -59,7 +61,7 @@ class FakeEncoder:
         self.faults: dict[str, BaseException] = {}
         self._open: list[tuple[str, asyncio.Future[Encoded]]] = []
 
-    def refusal(self, kind: Modality) -> Overloaded | None:
+    def refusal(self, kind: Kind) -> Overloaded | None:
         return self.overload
 
     def encode_texts(self, texts: Sequence[TextInput]) -> "Sequence[asyncio.Future[Encoded]]":
@@ -89,18 +91,40 @@ class FakeEncoder:
         self.answer()
         self._open = rest
 
+    def entry_of(self, text: str) -> bytes:
+        return entry_of(text)
+
     def answer(self) -> None:
         for text, future in self._open:
             if future.cancelled():
                 continue
             fault = self.faults.get(text)
             if fault is None or isinstance(fault, ServiceError):
-                future.set_result(Encoded(fault or entry_of(text), Stages(inference_ms=1.5), self.origin))
+                future.set_result(Encoded(fault or self.entry_of(text), Stages(inference_ms=1.5), self.origin))
             elif isinstance(fault, asyncio.CancelledError):
                 future.cancel()
             else:
                 future.set_exception(fault)
         self._open = []
+
+
+class FakeReranker(FakeEncoder):
+    """Of a pair, as many words as its texts share; of a text alone, its words; times the number of the label."""
+
+    def __init__(
+        self, id_: str = "makers/reranker", labels: tuple[str, ...] = ("relevance",), activation: str = "Sigmoid"
+    ) -> None:
+        super().__init__(id_, ("rerank",))
+        facts = {"kinds": ("rerank",), "dimensions": len(labels), "labels": labels, "activation": activation}
+        self.state = ModelState(id_, "ready", info_of(id_, **facts))
+
+    def entry_of(self, text: str) -> bytes:
+        query, _, other = text.partition(" | ")
+        words, labels = query.split() + other.split(), self.state.info.labels if self.state.info else ()
+        value = len({*query.split()} & {*other.split()}) if other else len(words)
+        return pack(
+            np.array([[value * n for n in range(1, 1 + len(labels))]], np.float32), [len(words)], [len(words) > 8]
+        )
 
 
 @dataclass
@@ -124,10 +148,11 @@ class FakeCache:
 
 
 def args_of(*encoders: FakeEncoder, **limits: Any) -> AppArgs:
-    """Who reads nothing but images is configured as an image model."""
-    texts = tuple(ModelArgs(id=encoder.state.id) for encoder in encoders if "text" in encoder.kinds)
-    images = tuple(ModelArgs(id=encoder.state.id) for encoder in encoders if "text" not in encoder.kinds)
-    return AppArgs(text_models=texts, image_models=images, limits=Limits(**limits))
+    """Each is configured as a model of its first kind."""
+    models: dict[str, Any] = {field: [] for field, _ in MODELS.values()}
+    for encoder in encoders:
+        models[MODELS[encoder.kinds[0]][0]].append(ModelArgs(id=encoder.state.id))
+    return AppArgs(**models, limits=Limits(**limits))
 
 
 def service_of(*encoders: FakeEncoder, cache: FakeCache | None = None, **limits: Any) -> EmbeddingService:

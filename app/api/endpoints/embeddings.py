@@ -13,7 +13,7 @@ from app.api.wire import bodies
 from app.api.wire.embeddings import VectorFormat, embeddings_response
 from app.api.wire.negotiation import negotiate
 from app.config.args import Limits
-from app.errors import InvalidRequest, PayloadTooLarge
+from app.errors import InvalidRequest, PayloadTooLarge, did_you_mean
 from app.schemas.embeddings import ImageRequest, TextRequest
 from app.types import OutputType, ReadOptions
 
@@ -84,9 +84,8 @@ async def _read_form(upload: FormData, limits: Limits) -> ImageInputs:
         elif name in OPTIONS:
             options[name] = value
         else:
-            raise InvalidRequest(
-                f"`{name}` is not a field of this request. Known fields: {FILES}, {', '.join(OPTIONS)}.", name
-            )
+            known = f"Known fields: {FILES}, {', '.join(OPTIONS)}.{did_you_mean(name, (FILES, *OPTIONS))}"
+            raise InvalidRequest(f"`{name}` is not a field of this request. {known}", name)
     if not images:
         raise InvalidRequest(f"`{FILES}` is missing: send at least one file in this field.", FILES)
     normalize, output = options.get("normalize", "true"), options.get("outputType", "float32")

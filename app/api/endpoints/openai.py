@@ -13,13 +13,13 @@ from app.api.wire import bodies, inputs
 from app.api.wire.embeddings import VectorFormat, record
 from app.api.wire.json_response import json_response
 from app.config import model_names
-from app.errors import InvalidRequest, ModelNotFound, PayloadTooLarge
+from app.errors import InvalidRequest, ModelNotFound, PayloadTooLarge, did_you_mean
 from app.schemas.openai import OpenAiEmbeddingRequest
 from app.schemas.wire import Json
 from app.service import matryoshka
 from app.service.batch import Item, embed_all
 from app.service.result import EmbeddingResult
-from app.types import ReadOptions
+from app.types import Kind, ReadOptions
 
 
 async def embed(request: Request, backend: Backend) -> Response:
@@ -80,7 +80,9 @@ async def model(request: Request, backend: Backend) -> Response:
     name = request.path_params["model"]
     known = _models(backend)
     if (found := model_names.find(name, known)) is None:
-        raise ModelNotFound(f"The model {name!r} is not served here. Served: {', '.join(known)}.", "model")
+        raise ModelNotFound(
+            f"The model {name!r} is not served here. Served: {', '.join(known)}.{did_you_mean(name, known)}", "model"
+        )
     return json_response(known[found])
 
 
@@ -88,14 +90,25 @@ def _models(backend: Backend) -> dict[str, Json]:
     """The models that are ready, and their aliases."""
     created = int(time.time() - (time.monotonic() - backend.started))
     served: dict[str, str] = {}
+    kinds: dict[str, Kind] = {}
     for encoder in backend.service.encoders.values():
         if encoder.state.status == "ready":
             # A backup is listed under its own name: a model is never replaced silently.
             id_ = encoder.state.info.id if encoder.state.info else encoder.state.id
             served[id_] = id_.split("/", 1)[0] if "/" in id_.strip("/") else "local"
+            kinds[id_] = encoder.kinds[-1]
     aliases = backend.args.model_aliases.items()
-    served |= {alias: target for alias, name in aliases if (target := model_names.find(name, served))}
-    return {id_: {"id": id_, "object": "model", "created": created, "owned_by": owner} for id_, owner in served.items()}
+    served |= {alias: target for alias, name in aliases if (target := model_names.find(name, kinds))}
+    return {
+        id_: {
+            "id": id_,
+            "object": "model",
+            "created": created,
+            "owned_by": owner,
+            "kind": kinds.get(id_) or kinds[owner],
+        }
+        for id_, owner in served.items()
+    }
 
 
 async def _embed_objects(

@@ -21,6 +21,7 @@ from app.api.middleware.auth import may_read
 from app.api.wire import bodies
 from app.api.wire.embeddings import elapsed_ms
 from app.api.wire.json_response import json_response, wire_response
+from app.config.settings import MODELS
 from app.errors import InvalidRequest
 from app.schemas import operations as schemas
 from app.service import cache_warming
@@ -62,7 +63,8 @@ async def health(request: Request, backend: Backend) -> Response:
     answer = schemas.HealthResponse(
         status=status,
         uptime=round(time.monotonic() - backend.started, 3),
-        models={"text": service.default_model("text"), "image": service.default_model("image")},
+        models={"text": None, "image": None}
+        | {kind: model for kind in MODELS if (model := service.default_model(kind))},
         cache=schemas.CacheHealth(
             size=stats.size, max_size=stats.max_size, hit_rate=round(stats.hit_rate, 4), available=stats.available
         ),
@@ -75,7 +77,7 @@ async def health(request: Request, backend: Backend) -> Response:
 
 def _is_ready(service: EmbeddingService) -> bool:
     states = [encoder.state.status for encoder in service.encoders.values()]
-    text = [e.state.status for e in service.encoders.values() if "text" in e.kinds and "image" not in e.kinds]
+    text = [e.state.status for e in service.encoders.values() if e.kinds == ("text",)]
     return "loading" not in states and (not text or "ready" in text)
 
 
@@ -83,7 +85,7 @@ def _detail(encoder: Encoder) -> schemas.ModelHealth:
     state = encoder.state
     return schemas.ModelHealth(
         id=state.id,
-        kind="image" if "image" in encoder.kinds else "text",
+        kind=encoder.kinds[-1],
         status=state.status,
         items=state.items,
         batches=state.batches,

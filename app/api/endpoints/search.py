@@ -10,7 +10,7 @@ from app.api.wire import bodies
 from app.api.wire.embeddings import elapsed_ms, record
 from app.api.wire.json_response import json_response
 from app.schemas.wire import Json
-from app.service.search import embed, parse
+from app.service.search import embed, parse, rerank
 
 
 async def search(request: Request, backend: Backend) -> Response:
@@ -24,9 +24,15 @@ async def search(request: Request, backend: Backend) -> Response:
         info = outcomes[0].result.info
     hits = sum(outcome.cached for outcome in outcomes)
     options = query.options
-    ranking = await backend.ranker.rank(rows[0], rows[1:], options.metric, options.top_k, options.threshold)
+    reranks = options.rerank is not False
+    most = options.rerank_top if reranks else options.top_k
+    ranking = await backend.ranker.rank(rows[0], rows[1:], options.metric, most, options.threshold)
+    best = [*zip(ranking.indices.tolist(), ranking.scores, strict=True)]
+    reranker = None
+    if reranks:
+        reranker, best = await rerank(backend.service, query, [index for index, _ in best])
     results: list[Json] = []
-    for index, score in zip(ranking.indices.tolist(), ranking.scores, strict=True):
+    for index, score in best:
         result: Json = {"index": index, "score": score}
         if options.return_candidates:
             result["candidate"] = query.given[index]
@@ -35,6 +41,7 @@ async def search(request: Request, backend: Backend) -> Response:
         {
             "results": results,
             "metric": ranking.metric,
+            **({"reranker": reranker.id} if reranker else {}),
             "model": info.id if info else None,
             "space": info.space if info else options.space,
             "embedded": len(outcomes) - hits,

@@ -38,7 +38,12 @@ class Authenticator:
 
     def admit(self, request: Request, scope: KeyScope) -> ApiKey:
         """The request's key. Raises Unauthorized or Forbidden."""
-        return self.keys.ring.admit(_secret(request), scope, self.keys.clock())
+        secret = _secret(request)
+        if secret is None and request.headers.get("authorization", "").strip():
+            raise Unauthorized(
+                "The `Authorization` header lacks `Bearer` before the key: send `Authorization: Bearer KEY`."
+            )
+        return self.keys.ring.admit(secret, scope, self.keys.clock())
 
     def limits(self, key: ApiKey) -> dict[str, int]:
         own = {"requests": key.requests, "tokens": key.tokens}

@@ -95,7 +95,7 @@ class RequestMiddleware:
             if started:
                 raise
             state["error_code"] = failure.code
-            await error_response(failure, request_id, dialect)(scope, body.receive, send_with_headers)
+            await error_response(failure, request_id, state["dialect"])(scope, body.receive, send_with_headers)
         finally:
             route = OTHER if facts is None else facts.template
             self.metrics.ended(scope, route, status, time.perf_counter() - began)

@@ -49,6 +49,17 @@ def texts_or_ids(value: Any, name: str, forms: str = FORMS) -> Inputs:
     raise InvalidRequest(f"`{name}.0` has an unsupported type. `{name}` must be {forms}.", f"{name}.0")
 
 
+def documents(value: Any, name: str) -> list[str]:
+    """Strings, or {text} objects, as rerank clients send them. Raises InvalidRequest naming the invalid one."""
+    if not isinstance(value, list) or not value:
+        error = EmptyInput if value == [] else InvalidRequest
+        raise error(f"`{name}` must be a list of strings or {{text}} objects; not empty.", name)
+    return [
+        _text(one["text"] if isinstance(one, dict) and one.keys() == {"text"} else one, f"{name}.{i}")
+        for i, one in enumerate(value)
+    ]
+
+
 def _text(value: Any, param: str) -> str:
     if not isinstance(value, str):
         raise InvalidRequest(f"`{param}` must be a string, like the other inputs.", param)

@@ -11,14 +11,16 @@ from app.encoders.steps import Step
 from app.errors import ModelUnavailable
 from app.types import Vector
 
-EncoderType = Literal["text", "clip_text", "clip_image"]
+EncoderType = Literal["text", "clip_text", "clip_image", "rerank"]
 Inputs = Sequence[NDArray[Any]]
-"""int32 ids and mask, both (n, length), or float32 pixels (n, 3, height, width)."""
+"""int32 ids and mask, both (n, length), or float32 pixels (n, 3, height, width). The mask is 2 at a
+prompt that the pooling leaves out, and at the second text of a pair."""
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One computation, from token ids and mask (or pixels) to vectors: what to load and what to do behind it."""
+    """One computation, from token ids and mask (or pixels) to vectors or logits: what to load, what to do behind it.
+    `calibrated`: the tokenizer of a text model whose conversion is quantised to int8."""
 
     directory: str
     folder: str
@@ -30,6 +32,8 @@ class Graph:
     image_size: tuple[int, int] = (0, 0)
     allow_bin: bool = False
     max_tokens: int = 0
+    calibrated: str = ""
+    segments: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,21 @@
 import json
 import os
 import warnings
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openvino as ov
 from pydantic import TypeAdapter
 
-from app.encoders.backends import openvino_models, proof, torch_runner
-from app.encoders.backends.contract import Graph
+from app.encoders.backends import int8, openvino_models, proof, torch_runner
+from app.encoders.backends.contract import Graph, Inputs
 from app.encoders.backends.torch_tracing import traceable
+from app.encoders.tokenizer import Tokenizer
 from app.system import child
+from app.types import Vector
 
 
 def main(graph: str, target: str) -> None:
@@ -22,8 +26,8 @@ def main(graph: str, target: str) -> None:
 
 
 def write(graph: Graph, target: Path) -> None:
-    """Convert the torch module of a graph and save it in float32, with its proofs beside it. If it can't be converted,
-    or makes other vectors than torch, `target` is not there, and the proofs say why."""
+    """Convert the torch module of a graph and save it in float32, or in int8 where it says so, with its proofs beside
+    it. If it can't be converted, or makes other vectors than torch, `target` is not there, and the proofs say why."""
     module = torch_runner.module(graph)
     inputs = list(proof.cases(graph))
     expected = [torch_runner.TorchRunner(module, "f32", "cpu")(*batch) for batch in inputs]
@@ -31,19 +35,42 @@ def write(graph: Graph, target: Path) -> None:
     try:
         _convert(module, graph, target)
         del module
-        core = ov.Core()
-        for precision in openvino_models.precisions():
-            compiled = openvino_models.compiled(core, core.read_model(target), precision, os.cpu_count() or 1, 1)
-            run = partial(openvino_models.infer, compiled.create_infer_request())
-            proofs[precision] = proof.compare(precision, run, inputs, expected)
+        scores = graph.encoder == "rerank"
+        for precision in ["f32"] if graph.calibrated else openvino_models.precisions():
+            proofs[precision] = proof.compare(precision, _run(target, precision), inputs, expected, scores=scores)
         reason = proofs["f32"]["wrong"]
     except Exception as exc:  # noqa: BLE001  whatever a compiler says of somebody else's model
         reason = f"{type(exc).__name__}: {(str(exc).strip().splitlines() or [''])[-1]}"
     if reason:
         proofs["refused"] = reason
+    elif graph.calibrated:
+        proofs = {"int8": _quantize(graph, target)}
+        reason = proofs["int8"]["wrong"]
+    if reason:
         for file in target.parent.iterdir():
             file.unlink()
     (target.parent / openvino_models.PROOFS).write_text(json.dumps(proofs))
+
+
+def _run(target: Path, precision: str) -> Callable[[Inputs], Vector]:
+    core = ov.Core()
+    compiled = openvino_models.compiled(core, core.read_model(target), precision, os.cpu_count() or 1, 1)
+    return partial(openvino_models.infer, compiled.create_infer_request())
+
+
+def _quantize(graph: Graph, target: Path) -> dict[str, Any]:
+    tokenizer = Tokenizer(Path(graph.calibrated), graph.max_tokens)
+    texts = int8.read("held_out", tokenizer)
+
+    def vectors(precision: str) -> Vector:
+        run = _run(target, precision)
+        return np.concatenate([run(one).copy() for one in texts])
+
+    right = vectors("f32")
+    core = ov.Core()
+    core.set_property({"ENABLE_MMAP": False})  # the file is written anew
+    ov.save_model(int8.quantize(core.read_model(target), tokenizer), target, compress_to_fp16=False)
+    return int8.compare(vectors("int8"), right)
 
 
 def _convert(module: Any, graph: Graph, target: Path) -> None:

@@ -10,12 +10,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
 import openvino as ov
 from numpy.typing import NDArray
 
+from app.config.settings import baked_models
 from app.encoders.backends.contract import Graph, Unconvertible
 from app.encoders.files import sha256
 from app.errors import ModelUnavailable
@@ -26,9 +28,11 @@ logger = logging.getLogger(__name__)
 
 # Part of the name of converted files: raise it when `export` or the torch modules behind it change.
 CONVERTER_VERSION = 2
+INT8_VERSION = 1  # beside it, of those in int8: of its texts, too
 MODEL, WEIGHTS, PROOFS, SUMS = "model.xml", "model.bin", "proofs.json", "sha256.json"
 TIMEOUT_S = 1800
 PRECISIONS = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
+NO_NNCF = "precision: int8 needs nncf to convert a model: pip install '.[int8]'."
 
 
 @contextlib.contextmanager
@@ -36,9 +40,12 @@ def converted(graph: Graph, cache: Path, precision: str) -> Iterator[Path]:
     """A folder with the converted graph, made where need be; it may be gone afterwards. Raises Unconvertible if it
     can't be converted, or the conversion is not the same as the original."""
     folder = cache / key(graph)
+    if (baked := baked_models()) and proved(baked / folder.name, precision):
+        folder = baked / folder.name
     with contextlib.ExitStack() as scratch:
-        # Another CPU may have proved it for other precisions.
-        if not intact(folder) or not proofs(folder).keys() & {precision, "refused"}:
+        if not proved(folder, precision):
+            if graph.calibrated and find_spec("nncf") is None:
+                raise ModelUnavailable(NO_NNCF)
             try:
                 make(graph, folder)
             except OSError as exc:
@@ -48,6 +55,11 @@ def converted(graph: Graph, cache: Path, precision: str) -> Iterator[Path]:
         if reason := proofs(folder).get("refused"):
             raise Unconvertible(f"OpenVINO does not make this model's vectors ({reason}).")
         yield folder
+
+
+def proved(folder: Path, precision: str) -> bool:
+    """Whether it holds a conversion for this precision; another CPU may have proved it for others."""
+    return intact(folder) and bool(proofs(folder).keys() & {precision, "refused"})
 
 
 def proofs(folder: Path) -> Any:
@@ -66,7 +78,8 @@ def compiled(core: Any, model: Any, precision: str, threads: int, streams: int) 
         "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
         "NUM_STREAMS": streams,
         "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": precision,
+        # What a graph in int8 keeps in float is the same on every CPU.
+        "INFERENCE_PRECISION_HINT": "f32" if precision == "int8" else precision,
         # Replicas on one node would all be pinned to its first cores.
         "ENABLE_CPU_PINNING": False,
     }
@@ -82,9 +95,13 @@ def infer(request: Any, inputs: Sequence[NDArray[Any]]) -> Vector:
 
 
 def key(graph: Graph) -> str:
-    """The folder name of a graph's conversion: all that it depends on, hashed; no precision, no path."""
+    """The folder name of a graph's conversion: all that it depends on, hashed; no precision but int8, no path."""
     parts = asdict(graph)
-    del parts["directory"], parts["folder"], parts["allow_bin"]
+    del parts["directory"], parts["folder"], parts["allow_bin"], parts["calibrated"]
+    if not graph.segments:
+        del parts["segments"]
+    if graph.calibrated:
+        parts["calibrated"] = [sha256(Path(graph.calibrated)), INT8_VERSION]
     parts["tower"] = parts.pop("encoder")  # its name when the first of these folders were made
     parts["config"] = hashlib.sha256(Path(graph.folder, "config.json").read_bytes()).hexdigest()
     parts["versions"] = [ov.__version__, CONVERTER_VERSION]
@@ -95,11 +112,11 @@ def intact(folder: Path) -> bool:
     """Whether the folder holds a conversion whose files are as they were written."""
     try:
         sums = json.loads((folder / SUMS).read_text())
-        return bool(sums) and all(sha256(folder / name) == sum_ for name, sum_ in sums.items())
+        return PROOFS in sums and all(sha256(folder / name) == sum_ for name, sum_ in sums.items())
     except FileNotFoundError:
         if folder.exists():
             logger.warning("The converted model %s is incomplete; it is made again", folder.name)
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError):
         pass
     return False
 

@@ -29,6 +29,10 @@ def load(graph: Graph, options: RunOptions) -> "OpenVinoRunner":
         raise ModelUnavailable("The openvino backend runs on CPUs; use backend: torch with device: cuda.")
     core = ov.Core()
     able = openvino_models.precisions()
+    if graph.calibrated:
+        able.append("int8")
+    elif graph.encoder == "text" and options.precision == "auto" and able == ["f32"]:
+        logger.info("it runs in f32, as this CPU has no bf16; precision: int8 is faster, and less exact")
     wanted = options.precision if options.precision != "auto" else "bf16" if "bf16" in able else "f32"
     if wanted not in able:
         raise ModelUnavailable(f"This CPU has no {wanted} arithmetic; use precision: auto or f32.")

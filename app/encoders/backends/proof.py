@@ -19,22 +19,34 @@ THREE_ROWS = 256
 LEAST_COSINE, LEAST_COSINE_IN_HALF = 0.9999, 0.999
 NORM_TOLERANCE = 0.005
 CLIP = FAMILIES["clip"]
+# A single number is rounded to 8 bits, where the errors of a vector's many even out.
+SCORE_TOLERANCE_IN_HALF = 0.03
 
 
 def compare(
-    precision: str, run: Callable[[Inputs], Vector], inputs: Sequence[Inputs], expected: Sequence[Vector]
+    precision: str,
+    run: Callable[[Inputs], Vector],
+    inputs: Sequence[Inputs],
+    expected: Sequence[Vector],
+    *,
+    scores: bool = False,
 ) -> dict[str, Any]:
-    """The worst `cosine` and `norms` of all inputs, and what is `wrong` at which lengths, None if nothing is."""
+    """The worst `cosine` and `norms` of all inputs, and what is `wrong` at which lengths, None if nothing is. `scores`:
+    the rows are logits."""
+    tolerance = SCORE_TOLERANCE_IN_HALF if scores and precision != "f32" else NORM_TOLERANCE
     least = LEAST_COSINE if precision == "f32" else LEAST_COSINE_IN_HALF
     worst_cosine, worst_norms = 1.0, 0.0
     lengths: dict[int, None] = {}
     for batch, right in zip(inputs, expected, strict=True):
-        made, right_norms = run(batch), np.linalg.norm(right, axis=1)
+        made = run(batch)
+        if scores:
+            made, right = comparable(made), comparable(right)
+        right_norms = np.linalg.norm(right, axis=1)
         with np.errstate(all="ignore"):
             made_norms = np.linalg.norm(made, axis=1)
             cosine = float((np.vecdot(made, right) / (made_norms * right_norms)).min())
             norms = float(np.abs(made_norms / right_norms - 1).max())
-        if not (cosine >= least and norms <= NORM_TOLERANCE):
+        if not (cosine >= least and norms <= tolerance):
             lengths[batch[0].shape[1] if batch[0].ndim == 2 else 0] = None  # pixels have no length
         # Not a number is the worst of all.
         worst_cosine = min(worst_cosine, cosine) if np.isfinite(cosine) else -1.0
@@ -42,6 +54,12 @@ def compare(
     at = f" at {', '.join(map(str, lengths))} tokens" if any(lengths) else ""
     wrong = f"cosine {worst_cosine:.4f} instead of {least:g}, norms off by {worst_norms:.1%}{at}"
     return {"cosine": worst_cosine, "norms": worst_norms, "wrong": wrong if lengths else None}
+
+
+def comparable(scores: Vector) -> Vector:
+    """Logits in the form in which vectors are compared, with a 1 behind them: its angle tells how far a small one is
+    off, its length how far a large one is."""
+    return np.column_stack([scores, np.ones(len(scores), np.float32)]).astype(np.float32)
 
 
 def cases(graph: Graph) -> Iterator[Inputs]:
@@ -57,11 +75,13 @@ def cases(graph: Graph) -> Iterator[Inputs]:
     for length in (graph.max_tokens,) if family and family.whole else LENGTHS:
         if length <= graph.max_tokens:
             few = (length, 1 + length // 2, 1) if length <= THREE_ROWS else (length, length // 3)
-            yield _rows(rng, config, family, (length,))
-            yield _rows(rng, config, family, few)
+            yield _rows(rng, config, family, (length,), graph.encoder == "rerank")
+            yield _rows(rng, config, family, few, graph.encoder == "rerank")
 
 
-def _rows(rng: np.random.Generator, config: dict[str, Any], family: Family | None, lengths: Sequence[int]) -> Inputs:
+def _rows(
+    rng: np.random.Generator, config: dict[str, Any], family: Family | None, lengths: Sequence[int], pairs: bool
+) -> Inputs:
     size, pad = int(config.get("vocab_size", 1000)), int(config.get("pad_token_id") or 0)
     end = int(config.get("eos_token_id") or 0)
     if family is CLIP and end <= 2:
@@ -73,6 +93,8 @@ def _rows(rng: np.random.Generator, config: dict[str, Any], family: Family | Non
         some = rng.integers(0, size - 1, length)
         ids[row, :length] = np.where(some == pad, size - 1, some)
         mask[row, :length] = 1
+        if pairs:
+            mask[row, length // 2 : length] = 2
         if family and family.pad is not None:
             ids[row, length - 1] = end  # whose vector it is
     return ids, mask

@@ -22,7 +22,11 @@ LARGE_DECODER = 550_000_000
 def load(graph: Graph, options: RunOptions, backend: str) -> Runner:
     """Load a graph with a named backend, or with torch where the backend was not named and can't run it well. Raises
     ModelUnavailable if the backend's library is missing, or the model is not one that it can load."""
-    if backend == "torch" or not options.may_choose:
+    if options.precision == "int8" and (backend != "openvino" or not graph.calibrated):
+        raise ModelUnavailable(
+            "precision: int8 is for text models with a transformer, on OpenVINO and a CPU; use auto."
+        )
+    if backend == "torch" or not options.may_choose or options.precision == "int8":
         return _load(graph, options, backend)
     if size := large_decoder(graph):
         reason = f"decoders of this size ({size / 1e9:.1f}B parameters) are faster there on a CPU"

@@ -12,15 +12,11 @@ from app.encoders.files import Tensor, reading, tensors
 from app.encoders.steps import Step
 from app.errors import ModelUnavailable
 from app.types import Vector
+from app.vectors.activation import ACTIVATIONS
 
 # bf16 is the upper half of a f32, and numpy has none.
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I8": "i1", "U8": "u1"}
 Transform = Callable[[Vector], Vector]
-ACTIVATIONS: dict[str, Transform] = {
-    "Identity": lambda rows: rows,
-    "Tanh": np.tanh,
-    "ReLU": lambda rows: np.maximum(rows, np.float32(0)),
-}
 
 
 def load(graph: Graph, options: RunOptions) -> "StaticRunner":

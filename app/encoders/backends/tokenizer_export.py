@@ -74,6 +74,7 @@ def _write(folder: Path, target: Path, options: dict[str, Any]) -> None:
     made = _faithful(tokenizer, call.get("add_special_tokens", True), options["lower_case"])
     most = 2**31 if call.get("truncation") in (False, "do_not_truncate") else min(call.get("max_length") or most, 2**31)
     made.enable_truncation(most, direction=tokenizer.truncation_side)
+    special = {key: call[key] for key in call if key == "add_special_tokens"}
     if unknown := call.keys() - HARMLESS - {"add_special_tokens"}:
         raise ModelUnavailable(f"its processing_kwargs name {', '.join(sorted(unknown))}, which this service ignores.")
     _prove(made, tokenizer, call, most)
@@ -86,6 +87,7 @@ def _write(folder: Path, target: Path, options: dict[str, Any]) -> None:
         "vocabulary": text.vocab_size,
         "note": note,
         "images": images,
+        "segments": _segments(tokenizer(PROBES[2], return_special_tokens_mask=True, **special)),
     }
     (target / "facts.json").write_text(json.dumps(facts))
 
@@ -128,6 +130,15 @@ def _with_images(config: Any, tokenizer: Any) -> dict[str, Any] | None:
         "left": tokenizer.padding_side == "left",
         "masked": "attention_mask" in tokenizer.model_input_names,
     }
+
+
+def _segments(encoding: Any) -> list[list[int]]:
+    """The `token_type_ids` before a text, of the text, and behind it; none where all are 0."""
+    types, mask = encoding.get("token_type_ids", ()), encoding["special_tokens_mask"]
+    if not any(types):
+        return []
+    first, last = mask.index(0), len(mask) - mask[::-1].index(0)
+    return [types[:first], types[first : first + 1], types[last:]]
 
 
 def _faithful(tokenizer: Any, special: bool, lower_case: bool) -> Tokenizer:

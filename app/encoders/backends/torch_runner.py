@@ -2,7 +2,8 @@
 `torch_tracing` import torch, only they and `tokenizer_export` transformers."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,14 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, AutoConfig, AutoModel, AutoModelForTextEncoding
+from transformers import (
+    MODEL_FOR_TEXT_ENCODING_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoModelForTextEncoding,
+    AutoTokenizer,
+)
 from transformers.utils import logging as transformers_logging
 
 from app.encoders.backends.contract import Graph, Inputs, Runner, RunOptions
@@ -80,7 +88,7 @@ def module(graph: Graph, dtype: torch.dtype = torch.float32) -> nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-            built = _text(graph, dtype) if graph.encoder == "text" else _with_images(graph, dtype)
+            built = {"text": _text, "rerank": _scores}.get(graph.encoder, _with_images)(graph, dtype)
     except Exception as exc:
         raise ModelUnavailable(f"The model's files can't be loaded: {described(exc)}") from exc
     return built.eval()
@@ -102,6 +110,8 @@ class TextModule(nn.Module):
         super().__init__()
         self.transformer = transformer
         self.pooling = graph.pooling
+        takes = "token_type_ids" in signature(transformer.forward).parameters
+        self.segments = graph.segments if takes else ()
         self.skips_prompt = SKIP_PROMPT in graph.steps
         self.of_tokens, self.steps = nn.Sequential(), nn.Sequential()
         for step in graph.steps:
@@ -112,11 +122,35 @@ class TextModule(nn.Module):
         kept = attention_mask
         if self.skips_prompt:
             attention_mask, kept = attention_mask.clamp(max=1), (attention_mask == 1).to(attention_mask.dtype)
-        hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        more = {"token_type_ids": segments(attention_mask, *self.segments)} if self.segments else {}
+        hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **more).last_hidden_state
         hidden = self.of_tokens(hidden)
         # Long sums lose too much in half precision.
         pooled = [pool(mode, hidden.float(), kept, attention_mask) for mode in self.pooling]
         return self.steps(torch.cat(pooled, dim=-1).to(hidden.dtype))
+
+
+class ScoreModule(nn.Module):
+    """A classifier: ids and mask, which is 2 at the second text of a pair -> logits."""
+
+    def __init__(self, classifier: nn.Module, *, typed: bool) -> None:
+        super().__init__()
+        self.classifier, self.typed = classifier, typed
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
+        types = {"token_type_ids": (attention_mask == 2).to(input_ids.dtype)} if self.typed else {}
+        return self.classifier(input_ids=input_ids, attention_mask=attention_mask.clamp(max=1), **types).logits
+
+
+def segments(mask: Tensor, before: Sequence[int], text: Sequence[int], behind: Sequence[int]) -> Tensor:
+    """The type of each token, by its place from the start or from the end."""
+    place = torch.arange(mask.shape[1])[None].to(mask.device)
+    from_end = mask.sum(dim=1, keepdim=True) - 1 - place
+    types = torch.zeros_like(mask) + text[0]
+    for places, known in ((place, before), (from_end, behind[::-1])):
+        for count, type_ in enumerate(known):
+            types = types.masked_fill(places == count, type_)
+    return types
 
 
 def pool(mode: str, hidden: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
@@ -203,6 +237,14 @@ def _text(graph: Graph, dtype: torch.dtype) -> nn.Module:
     return TextModule(transformer, graph, dtype)
 
 
+def _scores(graph: Graph, dtype: torch.dtype) -> nn.Module:
+    model = _pretrained(AutoModelForSequenceClassification, graph, dtype)
+    local = {"local_files_only": True, "trust_remote_code": False}
+    names = AutoTokenizer.from_pretrained(graph.folder, **local).model_input_names
+    typed = "token_type_ids" in names and "token_type_ids" in signature(model.forward).parameters
+    return ScoreModule(model, typed=typed)
+
+
 def _with_images(graph: Graph, dtype: torch.dtype) -> nn.Module:
     model, steps = _pretrained(AutoModel, graph, dtype), nn.Sequential(*(_step(graph, one) for one in graph.steps))
     # The other half takes as much memory.
@@ -225,7 +267,8 @@ def _pretrained(kind: Any, graph: Graph, dtype: torch.dtype) -> Any:
         output_loading_info=True,
     )
     # transformers fills gaps with random numbers; vectors made with them look fine and mean nothing.
-    missing = [key for key in report["missing_keys"] if "pooler." not in key and not key.endswith("position_ids")]
+    unused = "pooler." if graph.encoder != "rerank" else "position_ids"
+    missing = [key for key in report["missing_keys"] if unused not in key and not key.endswith("position_ids")]
     if missing or report["mismatched_keys"]:
         raise ValueError(f"weights are missing: {', '.join(sorted(map(str, missing))[:3]) or 'wrong sizes'}")
     return model

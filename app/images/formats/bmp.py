@@ -22,9 +22,10 @@ def size(data: bytes) -> tuple[int, int]:
 
 
 def essence(data: bytes) -> Essence:
-    """BI_ALPHABITFIELDS (Windows CE: four masks after the short header) becomes a V4 header with the same masks."""
+    """BI_ALPHABITFIELDS (Windows CE: four masks after the short header, where longer ones have them) becomes a V4
+    header with the same masks."""
     header_size, compression = struct.unpack_from("<I12xI", data, _FILE_HEADER)
-    if header_size != _INFO_HEADER or compression != _ALPHA_BITFIELDS:
+    if header_size < _INFO_HEADER or compression != _ALPHA_BITFIELDS:
         return Essence(data)
     (pixels,) = struct.unpack_from("<I", data, 10)
     end = _FILE_HEADER + _INFO_HEADER

@@ -13,6 +13,7 @@ _MAX_SEGMENTS = 4096
 _COEFFICIENTS = 64
 
 END = b"\xff\xd9"
+_PIXELS = bytes(range(0x95, 0xD5)) * 16
 
 _EOI, _SOS, _APP0, _APP1, _APP14, _APP15, _COM = 0xD9, 0xDA, 0xE0, 0xE1, 0xEE, 0xEF, 0xFE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -63,6 +64,14 @@ def essence(data: bytes) -> Essence:
             if _affects_pixels(marker, content):
                 kept.append(data[start:end])
     raise MalformedError("The JPEG contains no picture.")
+
+
+def ends(picture: bytes) -> tuple[bytes, bytes]:
+    """What may follow data without an end mark. A complete picture is the same with both; an incomplete one would take
+    the second's pixels in, right away or after the restart mark that is due."""
+    marks = re.findall(rb"\xff([\xd0-\xd7])", picture[picture.rindex(b"\xff\xda") :])
+    due = 0xD0 + (marks[-1][0] + 1) % 8 if marks else 0xD0
+    return END, _PIXELS + bytes([0xFF, due]) + _PIXELS + END
 
 
 def _note_scan(header: bytes, exact: dict[int, set[int]]) -> None:

@@ -34,6 +34,12 @@ def essence(data: bytes) -> Essence:
             # What is missing or damaged here does not concern the pixels. Pillow knows whether these are complete.
             kept.append(_END)
             break
+        if end > len(data) and name == b"IDAT":
+            # Perhaps all pixels came, and only their checksum is cut.
+            content = data[position + 4 : start + length]
+            kept += [struct.pack(">I", len(content) - 4), content, struct.pack(">I", zlib.crc32(content)), _END]
+            names.add(name)
+            break
         if end > len(data):
             raise MalformedError("The PNG is truncated.")
         if name in _NEEDED or name == b"tRNS":

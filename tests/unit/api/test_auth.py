@@ -14,7 +14,7 @@ from app.config.args import AccessArgs
 from app.config.settings import AppArgs
 from tests.support.calling import Service, error_of
 from tests.support.keys import ALL, EXPIRED, LINES, ONE, OTHER, SCOPES, SERVE_ROUTES, UNKNOWN, bearer, guard_of
-from tests.support.service_fakes import FakeEncoder
+from tests.support.service_fakes import FakeEncoder, FakeReranker
 
 SECURITY = Path(__file__).parents[3] / "SECURITY.md"
 GUARDED = [route for route in ROUTES if route.scope != "open"]
@@ -22,7 +22,8 @@ GUARDED = [route for route in ROUTES if route.scope != "open"]
 DECLARED = {
     "embed": {
         *("/embed/text", "/embed/image", "/embed/batch", "/similarity", "/search", "/v1/embeddings"),
-        *("POST /", "/embed", "/tokenize"),
+        *("POST /", "/embed", "/tokenize", "/rerank", "/elastic/rerank", "/v1/rerank", "/v2/rerank", "/v1/ranking"),
+        *("/score", "/predict"),
     },
     "read": {"/v1/models", "/v1/models/{model}", "/info", "/cache/stats", "/metrics"},
     "admin": {"/cache/clear", "/cache/warm"},
@@ -37,8 +38,9 @@ def guarded(**args: object) -> Service:
     return Service(*encoders(), authenticator=guard_of(**args))
 
 
-def encoders() -> tuple[FakeEncoder, FakeEncoder]:
-    return FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"), FakeEncoder("makers/pictures", ("image",))
+def encoders() -> tuple[FakeEncoder, ...]:
+    texts, images = FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"), FakeEncoder("makers/pictures", ("image",))
+    return texts, images, FakeReranker()
 
 
 def call(service: Service, route: Route, headers: dict[str, str], method: str | None = None) -> Any:
@@ -211,6 +213,13 @@ EMBEDS: dict[str, list[tuple[dict[str, Any], int]]] = {
     ],
     "/embed": [({"inputs": "a b"}, 2)],
     "/": [({"inputs": "a b"}, 2)],
+    "/rerank": [({"query": "a", "documents": ["b c"]}, 3), ({"query": "a", "texts": ["b c"]}, 3)],
+    "/elastic/rerank": [({"query": "a", "documents": ["b c"]}, 3)],
+    "/v1/rerank": [({"query": "a", "documents": ["b c"]}, 3)],
+    "/v2/rerank": [({"query": "a", "documents": ["b c"]}, 3)],
+    "/v1/ranking": [({"query": {"text": "a"}, "passages": [{"text": "b c"}]}, 3)],
+    "/score": [({"text_1": "a", "text_2": "b c"}, 3)],
+    "/predict": [({"inputs": "a b"}, 2), ({"inputs": [["a", "b"]]}, 2)],
 }
 NO_MODEL = {"/similarity", "/tokenize"}  # count no tokens and keep nothing
 

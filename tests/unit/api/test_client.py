@@ -70,7 +70,9 @@ def test_ranking() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "raised"), [(None, Unauthorized), (UNKNOWN, Unauthorized), (ONE["read"], Forbidden), (ONE["embed"], None)]
+    ("key", "raised"),
+    [(None, Unauthorized), (UNKNOWN, Unauthorized), (ONE["read"], Forbidden), (ONE["embed"], None)],
+    ids=["none", "unknown", "read", "embed"],
 )
 def test_keys(key: str | None, raised: type[Exception] | None) -> None:
     found, pauses = ask(Service(authenticator=guard_of()), "embed_texts", ["abc"], api_key=key)

@@ -10,7 +10,7 @@ from app.api.routes import ROUTES
 from app.config.args import ModelArgs
 from app.schemas.compatibility import IGNORED_HEADER
 from tests.support.calling import Service
-from tests.support.service_fakes import MODEL, FakeEncoder
+from tests.support.service_fakes import MODEL, FakeEncoder, FakeReranker
 
 OPENAI, TEI, TOKENIZE = "/v1/embeddings", "/embed", "/tokenize"
 BODIES: dict[str, dict[str, Any]] = {
@@ -28,7 +28,11 @@ def post(path: str, **fields: Any) -> httpx.Response:
 
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.request and r.example], ids=lambda route: route.path)
 def test_a_byte_order_mark_is_accepted(route: Any) -> None:
-    service = Service(FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"), FakeEncoder("makers/pictures", ("image",)))
+    service = Service(
+        FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"),
+        FakeEncoder("makers/pictures", ("image",)),
+        FakeReranker(),
+    )
     body = json.dumps(route.example).encode()
     plain, marked = (
         service.post(route.path, content=mark + body, headers={"content-type": "application/json"})

@@ -13,7 +13,7 @@ import pytest
 from app.api.route import Route
 from app.api.routes import ROUTES
 from tests.support.calling import Service
-from tests.support.service_fakes import FakeEncoder
+from tests.support.service_fakes import FakeEncoder, FakeReranker
 
 JSON = {"content-type": "application/json"}
 TAKERS = [route for route in ROUTES if route.request is not None]
@@ -46,7 +46,11 @@ CODINGS = ["gzip", "deflate", "br", "zstd", "identity, gzip", "x"]
 
 @pytest.fixture(scope="module")
 def service() -> Service:
-    return Service(FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"), FakeEncoder("makers/pictures", ("image",)))
+    return Service(
+        FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"),
+        FakeEncoder("makers/pictures", ("image",)),
+        FakeReranker(),
+    )
 
 
 def first(path: str) -> tuple[str, Any]:

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from app.api.openapi import document
 from app.api.routes import ROUTES
 from app.api.wire.json_response import statuses_of
 from app.config.args import Limits
@@ -33,7 +34,7 @@ def test_every_route_is_there_with_its_errors(doc: Any) -> None:
         operation = doc["paths"][route.template][route.method.lower()]
         statuses = set(operation["responses"])
         errors = (*route.errors, *route.refusals)
-        told = {status for error in errors for status in statuses_of(error, route.errors_as)}
+        told = {status for error in errors for form in route.error_formats for status in statuses_of(error, form)}
         assert statuses == {
             "200",
             "500",
@@ -89,6 +90,22 @@ def test_items_and_numbers_are_as_narrow_as_what_is_taken(doc: Any) -> None:
     assert number == {"type": "number", "minimum": -3.4028234663852886e38, "maximum": 3.4028234663852886e38}
     assert schemas["SimilarityRequest"]["properties"]["topK"]["anyOf"][0] == {"type": "integer", "minimum": 1}
     assert schemas["BatchRequest"]["properties"]["batchSize"]["maximum"] == 2048
+
+
+@pytest.mark.parametrize("keys", [False, True])
+def test_no_answer_is_one_of_two_objects_that_nothing_tells_apart(keys: bool) -> None:
+    doc = document(ROUTES, Limits(), "", keys=keys)
+    schemas = [
+        content["schema"]
+        for path in doc["paths"].values()
+        for operation in path.values()
+        for code, answer in operation["responses"].items()
+        if code.startswith("2")  # an error's form is told by its `error`
+        for content in answer.get("content", {}).values()
+    ]
+    assert [schema for schema in schemas if "anyOf" in schema or "oneOf" in schema] == []
+    health = doc["components"]["schemas"]["HealthResponse"]
+    assert set(health["required"]) == ({"status"} if keys else set(health["properties"]))
 
 
 def test_limits_are_the_running_services() -> None:
@@ -170,8 +187,8 @@ def test_matrices_are_described(doc: Any) -> None:
     assert all(parameter["description"] for parameter in similarity["parameters"])
 
 
-# They need a model's own vectors, or a model that reads images.
-NEED_MORE = {"/embed/image", "/cache/warm"}
+# They need a model's own vectors, or a model that reads images or classifies.
+NEED_MORE = {"/embed/image", "/cache/warm", "/predict"}
 
 
 @pytest.mark.parametrize(

@@ -57,3 +57,23 @@ def test_no_split_of_the_same_bytes_collides() -> None:
 def test_texts_that_differ_have_keys_that_differ(one: str, other: str) -> None:
     maker = KeyMaker("t", "f", "text")
     assert maker.text(one) != maker.text(other)
+
+
+def test_texts_that_belong_together_have_the_key_of_their_division_and_order() -> None:
+    maker = KeyMaker("t", "f", "pair")
+    divided = [
+        ("ab", "c"),
+        ("a", "bc"),
+        ("abc", ""),
+        ("", "abc"),
+        ("abc",),
+        ("c", "ab"),
+        ("a", "b", "c"),
+        ("\ud800", "c"),
+    ]
+    assert len({maker.texts(*texts) for texts in divided}) == len(divided)
+    assert (
+        maker.texts("ab", "c")
+        == KeyMaker("t", "f", "pair").texts("ab", "c")
+        != KeyMaker("u", "f", "pair").texts("ab", "c")
+    )

@@ -231,7 +231,7 @@ def test_what_the_service_refuses_is_placed(world: World, lines: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "script", "code", "words"),
     [
-        (["embed", "none.txt", "--out", "v.npy"], [], 2, "none.txt does not exist"),
+        (["embed", "none.txt", "--out", "v.npy"], [], 2, "none.txt: not found"),
         (["embed", "in.txt", "--out", "v.csv"], [], 2, "must end in .parquet, .jsonl, .npy"),
         (["embed", "in.txt", "--out", "none/v.npy"], [], 2, "no folder none"),
         (["embed", "in.jsonl", "--out", "v.npy", "--column", "t"], [], 2, "There is no column 't'"),

@@ -65,7 +65,7 @@ def test_a_pipe_with_a_name_is_read_once(tmp_path: Path) -> None:
     [
         ("", "-", "standard input is empty"),
         ("\n \n", "-", "standard input is empty"),
-        (None, "none.txt", "none.txt does not exist"),
+        (None, "none.txt", "none.txt: not found"),
     ],
 )
 def test_missing_and_empty_files(content: str | None, name: str, words: str, stdin: Any) -> None:

@@ -43,11 +43,58 @@ def test_broken_yaml_is_named_with_its_place(config: Path) -> None:
 
 
 def test_unknown_and_wrong_args_are_named(config: Path) -> None:
-    config.write_text("applications: [{args: {cache: {ttl: 5}, limits: {texts: none}}}]")
-    with pytest.raises(ValueError, match=f"^{re.escape(str(config))}: 2 validation errors") as error:
+    config.write_text("applications:\n  - args:\n      cache:\n        ttl: 5\n      limits: {texts: none}\n")
+    with pytest.raises(ValueError, match="not a setting") as error:
         AppArgs.from_file(config)
-    assert "cache.ttl\n" in str(error.value)
-    assert "limits.texts\n" in str(error.value)
+    assert str(error.value).splitlines() == [
+        f"{config}, line 4: `cache.ttl` is not a setting. Did you mean `ttl_ms`?",
+        f"{config}, line 5: `limits.texts` must be a whole number, not 'none'",
+    ]
+
+
+NUMBER = "`autoscaling: {min_replicas: N, max_replicas: N}`"
+
+
+@pytest.mark.parametrize(
+    ("given", "place", "ours"),
+    [
+        ("text_models: {id: m, autoscaling_config: {}}", "text_models.0", "`autoscaling`"),
+        ("image_models: [{id: m, num_replicas: 2}]", "image_models.0", NUMBER),
+        ("encoder: {upscale_smoothing_factor: 2}", "encoder", "`autoscaling: {upscaling_factor: …}`"),
+        ("ingress: {max_concurrent_queries: 2}", "ingress", "`max_ongoing_requests`"),
+        # Ours, in another place.
+        ("similarity: {initial_replicas: 2}", "similarity", "`autoscaling: {initial_replicas: …}`"),
+        ("similarity: {autoscaling: {max_surge_percent: 2}}", "similarity.autoscaling", "`max_surge_percent`"),
+        ("max_ongoing_requests: 2", "", "`max_ongoing_requests`"),
+    ],
+)  # fmt: skip
+def test_serves_names_are_refused_in_a_line_with_ours_and_the_place(
+    config: Path, given: str, place: str, ours: str
+) -> None:
+    config.write_text(f"applications: [{{args: {{{given}}}}}]")
+    with pytest.raises(ValueError, match="Serve's") as error:
+        AppArgs.from_file(config)
+    found = re.fullmatch(
+        r"(.*): (.*?)\.?(\w+): Serve's `(\w+)` is (.+) here, of a model, .*`similarity`", str(error.value)
+    )
+    assert found is not None
+    assert (found[1], found[2], found[4], found[5]) == (str(config), place, found[3], ours)
+
+
+def test_several_of_serves_names_are_one_line(config: Path) -> None:
+    config.write_text("applications: [{args: {deployments: [], ingress: {user_config: {}}, cach: {}}}]")
+    with pytest.raises(ValueError, match="Serve's") as error:
+        AppArgs.from_file(config)
+    assert str(error.value).split(": ", 1)[1].split("; ") == [
+        f"{place}: Serve's `{place.split('.')[-1]}` stands beside `args`, an option of a deployment in `deployments`"
+        for place in ("ingress.user_config", "deployments")
+    ]
+
+
+def test_what_users_name_themselves_is_not_looked_at(config: Path) -> None:
+    names = "text_models: {id: m, prompts: {num_replicas: x}, resources: {num_cpus: 1}}, model_aliases: {policy: m}"
+    config.write_text(f"applications: [{{args: {{{names}}}}}]")
+    assert AppArgs.from_file(config).text_models[0].prompts == {"num_replicas": "x"}
 
 
 def test_yaml_makes_no_objects(config: Path) -> None:

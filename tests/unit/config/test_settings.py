@@ -188,6 +188,34 @@ def test_scaling_to_zero_is_refused_with_the_reason() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"min_replicas": 3}, r"min_replicas \(3\), max_replicas \(1\): none may be more than the next"),
+        ({"min_replicas": 2, "initial_replicas": 1, "max_replicas": 4}, r"\(2\), initial_replicas \(1\), "),
+        ({"initial_replicas": 5, "max_replicas": 4}, r"min_replicas \(1\), initial_replicas \(5\), max_replicas \(4\)"),
+        ({"initial_replicas": 0}, "greater than 0"),
+    ],
+)  # fmt: skip
+def test_numbers_of_replicas_that_serve_would_refuse(given: dict[str, int], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        AppArgs.model_validate({"similarity": {"autoscaling": given}})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("max_surge_percent", value) for value in (-1, 101, 12.5)),
+        *(("max_replicas_per_node", value) for value in (0, 101)),
+        *(("max_queued_requests", value) for value in (0, -2)),
+        *(("num_gpus", value) for value in (-1, 1.5)),
+    ],
+)
+def test_values_that_serve_would_refuse(name: str, value: float) -> None:
+    assert {where.split(".")[1] for where, _ in refused({"ingress": {name: value}})} == {name}
+    assert AppArgs.model_validate({"ingress": {"num_gpus": 2, "max_queued_requests": -1, "max_surge_percent": 0}})
+
+
+@pytest.mark.parametrize(
     ("name", "value", "where"),
     [
         ("CACHE_TTL", "1h", ("cache", "ttl_ms")),

@@ -40,6 +40,17 @@ def test_text_in_every_type(kind: Any, embed: Embed, tmp_path: Path) -> None:
     assert (summary["embedded"], summary["parts_written"]) == (0, 0)
 
 
+def test_a_column_without_a_type_has_no_texts(embed: Embed, tmp_path: Path) -> None:
+    """What pandas writes of a part whose texts are all missing."""
+    (tmp_path / "in").mkdir()
+    pq.write_table(pa.table({"text": ["one"]}), tmp_path / "in/a.parquet")
+    pq.write_table(pa.table({"text": pa.nulls(2)}), tmp_path / "in/b.parquet")
+    for _ in range(2):
+        summary = embed(tmp_path / "in", tmp_path / "out")
+        assert [row["text"] for row in written(tmp_path / "out")] == ["one"]
+        assert (summary["rows"], summary["rejects"]) == (1, 2)
+
+
 def test_json_of_arrow_is_text(embed: Embed, tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": pa.array(['{"a": 1}', None], pa.json_())}), tmp_path / "in.parquet")
     embed(tmp_path / "in.parquet", tmp_path / "out")

@@ -108,6 +108,19 @@ def test_values_that_are_no_numbers_stay_as_they_are_written(embed: Embed, tmp_p
     assert [row["day"] for row in written(tmp_path / "out")] == [8, 7, 7]
 
 
+def test_names_of_columns_are_decoded_after_they_are_split(embed: Embed, tmp_path: Path) -> None:
+    for folder, text in (("a%3Db=1%2F2", "a"), ("a%3Db=x=y", "b"), ("c d=%20e%25", "c")):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        pq.write_table(pa.table({"text": [text]}), tmp_path / "in" / folder / "p.parquet")
+    embed(tmp_path / "in", tmp_path / "out")
+    found = [{name: row[name] for name in ("text", "a=b", "c d")} for row in written(tmp_path / "out")]
+    assert found == [
+        {"text": "a", "a=b": "1/2", "c d": None},
+        {"text": "b", "a=b": "x=y", "c d": None},
+        {"text": "c", "a=b": None, "c d": " e%"},
+    ]
+
+
 def test_a_folder_named_as_the_vectors(embed: Embed, tmp_path: Path) -> None:
     (tmp_path / "in/embedding=1").mkdir(parents=True)
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "in/embedding=1/p.parquet")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import InternalError, InvalidItem, ModelUnavailable, Unavailable
-from app.types import Prompted, TextInput, TokenIds
+from app.types import Pair, Prompted, TextInput, TokenIds
 from deployments.messages import VERSION, EncodeReply, EncoderStatus, pack_call, pack_reply, unpack_call, unpack_reply
 
 REPLY = EncodeReply(
@@ -118,7 +118,14 @@ def test_images_come_as_they_were() -> None:
 
 texts = (
     st.text()
-    | st.builds(Prompted, st.text(), st.none() | st.text(max_size=5), st.sampled_from(["end", "start"]))
+    | st.builds(
+        Prompted,
+        st.text(),
+        st.none() | st.text(max_size=5),
+        st.sampled_from(["end", "start"]),
+        st.none() | st.text(max_size=5),
+    )
+    | st.builds(Pair, st.text(), st.text(), st.sampled_from(["end", "start"]))
     | st.builds(TokenIds, st.lists(st.integers(0, 2**31)).map(tuple))
 )
 

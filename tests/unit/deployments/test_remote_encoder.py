@@ -1,10 +1,12 @@
 """`RemoteEncoder` over a handle of this test's own. The imports of Ray warn, and warnings are errors here."""
 
 import asyncio
+import inspect
 import logging
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,14 @@ from tests.support.aio import Clock, turns, until
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from ray.exceptions import ActorDiedError
+    from ray.serve._private import router
+    from ray.serve._private.config import DeploymentConfig
+    from ray.serve.handle import DeploymentHandle
 
     from deployments import remote_encoder
     from deployments.messages import EncodeReply
     from deployments.remote_encoder import RemoteEncoder
+    from deployments.serve_internals.running_config import most_replicas
 
 LOST, HANGS = "lost", "hangs"
 
@@ -41,6 +47,7 @@ class Handle:
         self.calls: list[tuple[list[str], float]] = []
         self.alone: list[str] = []
         self.kinds: list[tuple[bool, ...]] = []
+        self._router: Any = None
 
     def options(self, method_name: str, stream: bool = False, **_: Any) -> "Handle | Alone":
         return Alone(self) if stream else self
@@ -55,6 +62,13 @@ class Handle:
         if end == LOST:
             raise ActorDiedError
         return reply(len(items))
+
+
+def router_of(max_replicas: int, fixed: bool = False) -> Any:
+    """As Serve's, of a deployment that has, or may have, so many replicas."""
+    scaling = None if fixed else SimpleNamespace(max_replicas=max_replicas)
+    config = SimpleNamespace(num_replicas=max_replicas if fixed else 1, autoscaling_config=scaling)
+    return SimpleNamespace(_asyncio_router=SimpleNamespace(_metrics_manager=SimpleNamespace(_deployment_config=config)))
 
 
 class Alone:
@@ -128,8 +142,10 @@ async def test_what_was_not_answered_goes_in_micro_batches() -> None:
 
 
 async def test_where_replicas_may_be_added_calls_for_them_are_made_so_that_serve_sees_a_queue() -> None:
-    for max_replicas, calls in ((1, 2), (3, 6)):
+    # By the arguments, until Serve says what runs: `deployments` may have more, or fewer, than they say.
+    for max_replicas, running, calls in ((1, None, 2), (3, None, 6), (1, 4, 8), (3, 2, 4)):
         handle = Handle(Clock(), *[HANGS] * 10)
+        handle._router = running and router_of(running)  # noqa: SLF001
         encoder = encoder_of(handle, batch_size=4, max_replicas=max_replicas)
         futures = [encoder.encode_texts([str(i)])[0] for i in range(100)]
         await turns()
@@ -138,6 +154,30 @@ async def test_where_replicas_may_be_added_calls_for_them_are_made_so_that_serve
             future.cancel()
         encoder.trim()
         await turns()
+
+
+def test_serve_says_how_many_replicas_there_may_be() -> None:
+    handle = Handle(Clock())
+    assert most_replicas(handle) is None
+    for fixed in (False, True):
+        handle._router = router_of(5, fixed)  # noqa: SLF001
+        assert most_replicas(handle) == 5
+    handle._router._asyncio_router._metrics_manager._deployment_config = None  # noqa: SLF001 - it has not said so yet
+    assert most_replicas(handle) is None
+
+
+def test_this_ray_keeps_it_there() -> None:
+    places = {
+        DeploymentHandle: "_router: ",
+        router.CurrentLoopRouter: "_asyncio_router = ",
+        router.SingletonThreadRouter: "_asyncio_router = ",
+        router.AsyncioRouter: "_metrics_manager = RouterMetricsManager(",
+        router.RouterMetricsManager: "_deployment_config = deployment_config",
+    }
+    for cls, place in places.items():
+        owner = getattr(cls, "__mro__", (cls, cls))
+        assert any(f"self.{place}" in inspect.getsource(each) for each in owner if each is not object), place
+    assert {"num_replicas", "autoscaling_config"} <= DeploymentConfig.model_fields.keys()
 
 
 async def test_a_model_that_does_not_answer_is_logged_once(

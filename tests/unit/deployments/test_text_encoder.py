@@ -136,3 +136,13 @@ async def test_a_replica_without_its_model_says_why_or_serves_the_backup() -> No
     status = await Replica(ModelArgs(id="missing"), 1, True, backup).status()
     assert status.info is not None
     assert (status.info.note, status.reason) == ("missing is not available; the backup serves.", "No weights.")
+
+
+@pytest.mark.usefixtures("_without_serve")
+async def test_a_replica_does_not_start_without_a_required_model_unless_its_backup_loads() -> None:
+    missing, backup = ModelArgs(id="missing", required=True), Backup(model=ModelArgs(id="fake"), note="n")
+    for other in (None, Backup(model=ModelArgs(id="missing"), note="n")):
+        with pytest.raises(ModelUnavailable, match=r"^missing is required: No weights\."):
+            Replica(missing, 1, True, other)
+    for args, other in ((ModelArgs(id="fake", required=True), None), (missing, backup)):
+        assert (await Replica(args, 1, True, other).status()).info is not None

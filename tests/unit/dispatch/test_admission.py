@@ -16,7 +16,7 @@ from app.dispatch.admission import (
     text_units,
 )
 from app.errors import Overloaded
-from app.types import Prompted, TextInput, TokenIds
+from app.types import Pair, Prompted, TextInput, TokenIds
 from tests.support.aio import Clock
 
 CALL = 1000 - CALL_UNITS  # units of a call that counts as 1,000
@@ -219,8 +219,10 @@ def test_units_of_texts_and_images() -> None:
         long,
         Prompted(long),
         TokenIds((1,) * 4096),
+        Pair("abc", "de"),
+        Pair(long, long),
     ]
-    assert text_units(texts) == 3 + 4 + 8 + 3 * MOST_CHARACTERS + 6 * ITEM_UNITS
+    assert text_units(texts) == 3 + 4 + 8 + 5 + 4 * MOST_CHARACTERS + 8 * ITEM_UNITS
     assert image_units([b"", b"abc"]) == 2 * IMAGE_UNITS
 
 

@@ -206,7 +206,7 @@ async def test_small_requests_share_a_call_of_a_micro_batch_also_by_their_cost()
 
 async def test_calls_beyond_the_width_are_made_where_they_are_full_and_no_more_than_that() -> None:
     line = Line()
-    coalescer = Coalescer(line.send, lambda: 1, admission(), full=2, max_width=4)
+    coalescer = Coalescer(line.send, lambda: 1, admission(), full=2, max_width=lambda: 4)
     for item in range(2):
         await submit(coalescer, [item])
     assert line.calls == [[0]]

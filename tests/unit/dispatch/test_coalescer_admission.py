@@ -70,7 +70,7 @@ async def test_what_waits_beyond_the_width_counts_as_waiting() -> None:
     line, clock = Line(), Clock()
     account: AdmissionControl[int] = AdmissionControl("model", len, 4.0, 30.0, clock)
     account.rate = 0.2
-    coalescer = Coalescer(line.send, lambda: 1, account, full=1, max_width=2)
+    coalescer = Coalescer(line.send, lambda: 1, account, full=1, max_width=lambda: 2)
     await submit(coalescer, [1])
     clock.now += 1
     assert coalescer.refusal() is None

@@ -5,17 +5,17 @@ import pytest
 from app.api.routes import NEEDS, ROUTES
 from app.dispatch.load_shedding import LOOKS_AT_ONCE, LOOKS_PER_S, LoadShedder
 from app.errors import Overloaded
-from app.types import Modality
+from app.types import Kind
 from tests.support.aio import Clock
 
 FULL = Overloaded("small-model has 5.0 s of work waiting.", retry_after=5)
 
 
 class Queues:
-    def __init__(self, *full: Modality) -> None:
+    def __init__(self, *full: Kind) -> None:
         self.full = full
 
-    def __call__(self, kind: Modality) -> Overloaded | None:
+    def __call__(self, kind: Kind) -> Overloaded | None:
         return FULL if kind in self.full else None
 
 
@@ -63,9 +63,13 @@ def test_what_may_need_no_model_is_always_looked_at(method: str, path: str) -> N
 
 @pytest.mark.parametrize(
     ("full", "shed"),
-    [("image", {"/embed/image"}), ("text", {"/embed/text", "/v1/embeddings", "/embed", "/"})],
+    [
+        ("image", {"/embed/image"}),
+        ("text", {"/embed/text", "/v1/embeddings", "/embed", "/"}),
+        ("rerank", {"/rerank", "/elastic/rerank", "/v1/rerank", "/v2/rerank", "/v1/ranking", "/score"}),
+    ],
 )
-def test_each_route_asks_for_its_own_kind_of_model(full: Modality, shed: set[str]) -> None:
+def test_each_route_asks_for_its_own_kind_of_model(full: Kind, shed: set[str]) -> None:
     posts = {route.path for route in ROUTES if route.method == "POST"}
     assert {path for path in posts if looked_at(LoadShedder(Queues(full), NEEDS, Clock()), 30, path) < 30} == shed
 

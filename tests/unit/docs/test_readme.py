@@ -56,6 +56,15 @@ def test_it_leads_to_every_page_of_the_documentation() -> None:
     assert {"SECURITY.md", "k8s/README.md", "clients/python/README.md"} <= linked
 
 
+def test_every_make_command_of_the_documents_is_one() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    pages = [*PAGES, *ROOT.glob("docs/**/*.md")]
+    command = re.compile(r"(?:`|^)(?:\w+=\S+ )*make ([a-z-]*[a-z])\b(?![-*])")
+    named = {name for page in pages for name in command.findall(page.read_text("utf-8"))}
+    assert {"serve", "test", "docs"} <= named
+    assert named - targets == set()
+
+
 def test_its_figures_are_those_of_the_benchmarks() -> None:
     table = README.partition("| work |")[2].partition("\n\n")[0]
     assert table.count("\n") == 13

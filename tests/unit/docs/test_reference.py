@@ -14,10 +14,11 @@ from docs import explanations, generate
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "docs/reference"
 SETTINGS_PAGE = (REFERENCE / "settings.md").read_text("utf-8")
-SETTINGS = (ROOT / "app" / "config" / "settings.py").read_text("utf-8")
+SETTINGS = "".join((ROOT / f"app/config/{name}.py").read_text("utf-8") for name in ("settings", "args"))
 # The launcher's word to its child, and variables of Ray and of the libraries that find models.
 NOT_THE_OWNERS = {"EMBEDDING_RUN_FOLDER", "EMBEDDING_STEPS", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "NO_PROXY"}
-NOT_THE_OWNERS |= {"XDG_CACHE_HOME", "RAY_USE_TLS"}
+# CONVERTED_MODELS is the image's: the Dockerfile sets it.
+NOT_THE_OWNERS |= {"CONVERTED_MODELS", "XDG_CACHE_HOME", "RAY_USE_TLS"}
 # OpenTelemetry's own, of which the table has the one that turns traces on.
 OTEL = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER_ARG"}
 
@@ -29,6 +30,7 @@ ARRIVES: dict[str, tuple[str, str, Any]] = {
     "LOG_FORMAT": ("json", "launch.log_format", "json"),
     "TEXT_MODEL": ("a/b", "args.text_models.0.id", "a/b"),
     "IMAGE_MODEL": ("a/c", "args.image_models.0.id", "a/c"),
+    "RERANK_MODEL": ("a/d", "args.rerank_models.0.id", "a/d"),
     "TEXT_MODEL_FALLBACK": ("a/d", "args.text_fallback", "a/d"),
     "IMAGE_MODEL_FALLBACK": ("a/e", "args.image_fallback", "a/e"),
     "IMAGE_FOLDER": ("/pictures", "args.image_folder", "/pictures"),
@@ -76,6 +78,8 @@ def at(path: str, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> A
     }
     found: Any = whole
     for part in path.split("."):
+        if found == ():  # no such model by default
+            return None
         found = found[int(part)] if part.isdigit() else found[part] if isinstance(found, dict) else getattr(found, part)
     return found
 

@@ -78,3 +78,28 @@ def test_texts_of_clip_end_with_its_end_token(tmp_path: Path) -> None:
 
 def test_pictures_are_one_and_several(tmp_path: Path) -> None:
     assert [pixels.shape for (pixels,) in proof.cases(graph(tmp_path, 0, "clip_image"))] == [(1, 3, 8, 8), (3, 3, 8, 8)]
+
+
+@pytest.mark.parametrize(
+    ("precision", "made", "wrong"),
+    [
+        ("f32", [[8.001], [0.001]], False),
+        ("f32", [[8.1], [0.0]], True),  # a large score by its size
+        ("f32", [[8.0], [0.05]], True),  # a small one by its angle
+        ("f32", [[-8.0], [0.0]], True),
+        ("bf16", [[8.1], [0.02]], False),
+        ("bf16", [[8.5], [0.0]], True),
+        ("bf16", [[8.0], [0.1]], True),
+        ("f32", [[np.nan], [0.0]], True),
+    ],
+)
+def test_scores_are_compared_by_size_and_difference(precision: str, made: list[list[float]], wrong: bool) -> None:
+    inputs, right = [(np.zeros((2, 64), np.int32),)], np.array([[8], [0]], np.float32)
+    found = proof.compare(precision, lambda _: np.array(made, np.float32), inputs, [right], scores=True)
+    assert (found["wrong"] is not None) is wrong
+
+
+def test_pairs_are_among_the_cases(tmp_path: Path) -> None:
+    masks = [mask for _, mask in proof.cases(graph(tmp_path / "pairs", 64, "rerank"))]
+    assert [mask.shape for mask in masks] == [(n, length) for length in (1, 8, 32, 64) for n in (1, 3)]
+    assert masks[2].tolist() == [[1] * 4 + [2] * 4]

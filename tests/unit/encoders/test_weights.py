@@ -9,9 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from app.config.args import ModelArgs
 from app.config.model_names import SHORT_NAMES
 from app.encoders import hub, weights
-from app.encoders.weights import pull, resolve
+from app.encoders.weights import look_up, pull, resolve
 from app.errors import ModelUnavailable
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -209,6 +210,32 @@ def test_a_download_takes_the_conversion_where_main_has_no_safetensors(
     fetched.clear()
     pull(id_)
     assert fetched == ["main"]
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        (["config.json", "pytorch_model.bin"], "no safetensors weights"),
+        (["model.safetensors", "tokenizer.json"], "no config.json"),
+        (["config.json", "README.md"], "no safetensors weights"),
+        (["config.json", "model.safetensors"], None),
+        (["modules.json", "0_StaticEmbedding/model.safetensors"], None),
+    ],
+)
+def test_the_hub_is_asked_for_configuration_and_weights(
+    empty_hub_cache: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], why: str | None
+) -> None:
+    info = SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in files])
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: info)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: pytest.fail("downloads"))
+    args = ModelArgs(id="makers/model")
+    if why is None:
+        assert look_up(args, False, lambda *_: pytest.fail("nothing is here"))
+        return
+    with pytest.raises(ModelUnavailable, match=f"the hub: the repository has {why}"):
+        look_up(args, False, lambda *_: None)
+    with pytest.raises(ModelUnavailable, match=f"the repository has {why}"):
+        pull("makers/model")
 
 
 def test_a_missing_bundled_model_is_named(empty_hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

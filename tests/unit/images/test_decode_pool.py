@@ -67,7 +67,7 @@ def test_workers_decode_as_this_process_does() -> None:
     [worker] = children()
     error = of(pool, PICTURE[:80])
     assert isinstance(error, InvalidImage)
-    assert error.message == "The PNG is truncated."
+    assert error.message == "The PNG image is damaged or cut short."
     assert isinstance(of(pool, PICTURE, limits(image_pixels=10)), PayloadTooLarge)
     assert children() == [worker]
     pool.close()

@@ -103,11 +103,26 @@ def test_a_progressive_jpeg_cut_between_two_scans_is_refused() -> None:
             decode(data[:start])
 
 
+def test_a_jpeg_cut_where_a_restart_mark_is_due_is_refused() -> None:
+    pixels = noise(64, 48)
+    for options in ({}, {"subsampling": 0}, {"quality": 30}):
+        data = encode(pixels, "JPEG", restart_marker_blocks=1, **options)
+        assert np.array_equal(decode(data[:-2]), decode(data))
+        marks = [at for at in range(len(data)) if data[at] == 0xFF and data[at + 1] in range(0xD0, 0xD8)]
+        for at in marks[:3] + marks[-9:]:  # each of the eight marks comes last once
+            for cut in (data[:at], data[: at + 1], data[: at + 2]):
+                with pytest.raises(InvalidImage, match="truncated"):
+                    decode(cut)
+
+
 def test_a_png_without_its_end_or_with_a_wrong_one_is_whole() -> None:
     data = encode(noise(), "PNG")
     whole = decode(data)
     wrong_checksum = data[:-1] + bytes([data[-1] ^ 1])
     for damaged in (
+        data[:-14],  # half of the pixels' own checksum
+        data[:-16],
+        data[:-18],  # and of that of their compression
         data[:-12],
         data[:-1],
         wrong_checksum,
@@ -148,6 +163,10 @@ def test_a_bmp_with_alpha_masks_after_a_short_header() -> None:
     info = info[:16] + struct.pack("<I", 6) + info[20:]
     short = v4[:10] + struct.pack("<I", 70) + info + v4[54:70] + v4[122:]
     assert np.array_equal(decode(short), decode(v4))
+    for size in (56, 108, 124):
+        longer = (struct.pack("<I", size) + info[4:] + v4[54:70]).ljust(size, b"\0")
+        data = v4[:10] + struct.pack("<I", 14 + size) + longer + v4[122:]
+        assert np.array_equal(decode(data), decode(v4))
 
 
 def test_a_tiff_is_its_first_page_upright() -> None:

@@ -32,7 +32,12 @@ DRAINING_S = max(
 
 def deployments_of(args: AppArgs) -> set[str]:
     """Names of the deployments that the builder makes."""
-    open_to_all = args.model_copy(update={"auth": "off"})
+    # Neither keys nor weights are here.
+    optional = {
+        kind: tuple(model.model_copy(update={"required": False}) for model in getattr(args, kind))
+        for kind in ("text_models", "image_models")
+    }
+    open_to_all = args.model_copy(update={"auth": "off", **optional})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         built = build_app(build(open_to_all), name="embedding-service", make_deployment_handle=lambda *_: None)

@@ -56,6 +56,8 @@ ONE, TWO = (
 WAITS = f"kube_pod_container_status_waiting_reason{{{POD},reason="
 OOM = f'container_oom_events_total{{{POD},container="ray-worker"}}'
 ENDED = f"kube_pod_container_status_terminated_reason{{{POD},reason="
+LAST = f'kube_pod_container_status_last_terminated_reason{{{POD},container="ray-worker",reason='
+RESTARTS = f'kube_pod_container_status_restarts_total{{{POD},container="ray-worker"}}'
 REDIS = 'kube_statefulset_status_replicas_ready{namespace="embeddings",statefulset="redis"}'
 SCRAPE = 'job="embeddings-edge",envoy_http_conn_manager_prefix'
 EDGE = f'envoy_http_downstream_rq_xx{{{SCRAPE}="https-10443",envoy_response_code_class='
@@ -97,6 +99,9 @@ CASES: list[tuple[str, dict[str, str], int, bool]] = [
     ("EmbeddingOutOfMemory", {ENDED + '"OOMKilled"}': "1x20"}, 10, True),
     ("EmbeddingOutOfMemory", {OOM: "0x10 1x20"}, 14, True),
     ("EmbeddingOutOfMemory", {OOM: "1x40", ENDED + '"Completed"}': "1x40"}, 30, False),
+    ("EmbeddingOutOfMemory", {LAST + '"OOMKilled"}': "_x10 1x30", RESTARTS: "0x10 1x30"}, 14, True),
+    ("EmbeddingOutOfMemory", {LAST + '"OOMKilled"}': "1x40", RESTARTS: "1x40"}, 30, False),
+    ("EmbeddingOutOfMemory", {LAST + '"Error"}': "_x10 1x30", RESTARTS: "0x10 1x30"}, 14, False),
     ("EmbeddingRedisBelowThree", {REDIS: "2x30"}, 15, True),
     ("EmbeddingRedisBelowThree", {REDIS: "3x5 2x3 3x30"}, 15, False),
     ("EmbeddingRedisNoMajority", {REDIS: "1x30"}, 5, True),

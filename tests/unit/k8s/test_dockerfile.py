@@ -10,6 +10,7 @@ import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -55,7 +56,10 @@ def test_bases_are_pinned_and_the_same_for_both_targets() -> None:
     (outside,) = {base for base in bases if base not in names}
     # A build argument, so that it can be named by its digest.
     assert outside == "${PYTHON_IMAGE}"
-    assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm", pins.base_image((ROOT / "Dockerfile").read_text()))
+    image = pins.base_image((ROOT / "Dockerfile").read_text())
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm", image)
+    # Hashes are looked up in it.
+    assert f"-w /src {image} python k8s/pins.py --hashes" in (ROOT / "k8s/README.md").read_text()
 
 
 @pytest.mark.parametrize("target", ["cpu", "cuda"])
@@ -70,8 +74,9 @@ def test_image_runs_as_nobody_in_particular_under_tini(target: str) -> None:
     assert not any("NVIDIA_VISIBLE_DEVICES" in rest for _, rest in _stages()[target])
     # What changes most comes last: packages and weights are the same layers in an image with other code.
     steps = [rest for name, rest in _stages()[target] if name in ("COPY", "RUN")]
-    order = ["/opt/models /opt/models", "/opt/venv /opt/venv", "/wheels/*.whl"]
-    assert [next(text for text in order if text in rest) for rest in steps[-4:] if "serve_config" not in rest] == order
+    converted = ["/opt/converted /opt/converted"] if target == "cpu" else []
+    order = ["/opt/models /opt/models", "serve_config.yaml", "/opt/venv /opt/venv", *converted, "/wheels/*.whl"]
+    assert [next(text for text in order if text in rest) for rest in steps[-len(order) :]] == order
 
 
 def test_users_are_those_of_the_manifests() -> None:
@@ -86,8 +91,9 @@ def test_nothing_is_fetched_past_the_lock() -> None:
     for name, rest in _instructions():
         assert name != "ADD", "ADD fetches addresses and unpacks archives; COPY does neither"
         assert not re.search(r"https?://", rest)
-        for command in re.findall(r"pip install[^&]*", rest):
-            assert "--constraint constraints.txt" in command or "--no-index" in command
+        for command in re.findall(r"pip install[^&;]*", rest):
+            checked = ("--constraint constraints.txt", "--no-index", "--no-deps --require-hashes")
+            assert any(flag in command for flag in checked)
         for command in re.findall(r"pip wheel[^&]*", rest):
             # Without isolation: setuptools is the lock's, and nothing else is fetched.
             assert "--no-deps --no-build-isolation" in command
@@ -109,14 +115,15 @@ def test_what_is_copied_exists_and_is_sent_to_the_engine() -> None:
     assert rules[0] == "*"
     sent = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     copied = {
-        source
+        # A pattern, since a build may do without the file.
+        source.replace("hashes.tx[t]", "hashes.txt")
         for name, rest in _instructions()
         if name == "COPY" and not rest.startswith("--from")
         for source in shlex.split(rest)[:-1]
     }
     assert {source for source in copied if "/" not in source or source in sent} == sent
     assert all(any(source == rule or source.startswith(f"{rule}/") for rule in sent) for source in copied)
-    assert all((ROOT / source).exists() for source in copied)
+    assert all((ROOT / source).exists() for source in copied - {"hashes.txt"})
     assert not any(fnmatch.fnmatch(".env", rule) for rule in sent)
 
 
@@ -126,17 +133,37 @@ def _weights_command() -> str:
     return command
 
 
-def test_weights_are_fetched_with_the_code_for_that_only(tmp_path: Path) -> None:
-    for name, rest in _stages()["weights"]:
-        if name == "COPY" and rest.startswith("app"):
+@pytest.mark.parametrize(
+    ("stage", "modules"),
+    [
+        ("weights", ["encoders.weights"]),
+        (
+            "converted",
+            ["encoders.text", "encoders.clip", "encoders.backends.export", "encoders.backends.openvino_runner"],
+        ),
+    ],
+)
+def test_weights_and_conversions_are_made_with_the_code_for_that_only(
+    stage: str, modules: list[str], tmp_path: Path
+) -> None:
+    for name, rest in _stages()[stage]:
+        if name == "COPY" and rest.startswith(("app", "clients/python/src ")):
             *sources, target = shlex.split(rest)
-            for source in sources:
-                path = tmp_path / target / (Path(source).name if target.endswith("/") else "")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                (shutil.copytree if (ROOT / source).is_dir() else shutil.copy)(ROOT / source, path)
-    look = "import app.encoders.weights as w; print(w.__file__)"
+            for source in map(ROOT.joinpath, sources):
+                path = tmp_path / target
+                if source.is_dir():
+                    shutil.copytree(source, path, dirs_exist_ok=True)
+                else:
+                    path.mkdir(exist_ok=True)
+                    shutil.copy(source, path)
+    look = f"import sys, {', '.join(f'app.{module}' for module in modules)}\n"
+    look += "ours = [m for n, m in sys.modules.items() if n.partition('.')[0] in ('app', 'embeddings_client')]\n"
+    look += "print(*(m.__file__ or m.__path__[0] for m in ours), sep='\\n')"
     done = subprocess.run([sys.executable, "-c", look], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(tmp_path / "app/encoders/weights.py")
+    files = [Path(line) for line in done.stdout.splitlines()]
+    assert tmp_path / "app/encoders/weights.py" in files
+    # The packages of this repository are not among what is installed there.
+    assert [file for file in files if not file.is_relative_to(tmp_path)] == []
 
 
 def test_a_commit_that_was_asked_for_is_what_pods_find(tmp_path: Path) -> None:
@@ -157,14 +184,110 @@ def test_a_commit_that_was_asked_for_is_what_pods_find(tmp_path: Path) -> None:
     assert (tmp_path / "hub/c--d/refs/main").read_text() == "newest"
 
 
+def test_each_model_is_converted_into_the_place_that_is_read_first(tmp_path: Path) -> None:
+    """The Dockerfile's own command, with loaders that say what they are asked for."""
+    for name in ("config", "encoders"):
+        (tmp_path / "app" / name).mkdir(parents=True)
+    (tmp_path / "app/config/args.py").write_text(
+        "from types import SimpleNamespace as ModelArgs\nDEFAULT_TEXT_MODEL = 'the/default'\n"
+    )
+    folder = tmp_path / "app/encoders"
+    (folder / "weights.py").write_text(
+        "from types import SimpleNamespace\n"
+        "def resolve(id, *, offline):\n    assert offline\n    return SimpleNamespace(directory=id)\n"
+    )
+    (folder / "modules.py").write_text("def model_type(directory):\n    return directory.partition('/')[2]\n")
+    for name in ("text", "clip"):
+        (folder / f"{name}.py").write_text(
+            f"def load_{name}_model(args, *, threads, offline):\n"
+            f"    assert offline and threads\n"
+            f"    print('{name}', args.id, args.device, args.cache_dir)\n"
+        )
+    [command] = [rest for name, rest in _stages()["converted"] if name == "RUN" and "load_text_model" in rest]
+    flag, _, command = command.partition(" ")
+    assert flag == "--network=none"
+    models = {"MODELS": "any/clip@0123 a/bert", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=tmp_path,
+        env=models,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    place = dict(rest.split("=") for name, rest in _stages()["cpu"] if name == "ENV" and "CONVERTED" in rest)
+    assert place == {"CONVERTED_MODELS": "/opt/converted"}
+    assert done.stdout.splitlines() == [
+        f"{kind} {model} cpu /opt/converted"
+        for kind, model in (("text", "the/default"), ("clip", "any/clip"), ("text", "a/bert"))
+    ]
+
+
 def test_pins_are_looked_up_and_checked() -> None:
     digest, commit = "sha256:" + "a" * 64, "b" * 40
     found = pins.arguments("python:3", ["m/one", f"m/two@{'c' * 40}"], lambda _: digest, lambda _: commit)
+    assert shlex.split(shlex.join(found)) == found
     assert found[1::2] == [f"PYTHON_IMAGE=python:3@{digest}", f"MODELS=m/one@{commit} m/two@{'c' * 40}"]
     with pytest.raises(ValueError, match="no digest"):
         pins.arguments("python:3", [], lambda _: "", lambda _: commit)
     with pytest.raises(ValueError, match="m/one: 'main' is no commit"):
         pins.arguments("python:3", ["m/one"], lambda _: digest, lambda _: "main")
+
+
+def _report(**versions: str) -> dict[str, Any]:
+    """As pip has it."""
+    hashes = {name: {"hashes": {"sha256": f"{at:064x}"}} for at, name in enumerate(versions)}
+    return {
+        "install": [
+            {"metadata": {"name": name, "version": version}, "download_info": {"archive_info": hashes[name]}}
+            for name, version in versions.items()
+        ]
+    }
+
+
+def test_hashes_are_of_the_lock_and_none_is_made_up() -> None:
+    lock = "# of the lock\nhttp_x==1\ntorch==2\n"
+    found = pins.hashes(_report(torch="2", **{"HTTP.x": "1", "nvidia_y": "3"}), lock)
+    assert found == [
+        f"http-x==1 --hash=sha256:{1:064x}",
+        f"nvidia-y==3 --hash=sha256:{2:064x}",
+        f"torch==2 --hash=sha256:{0:064x}",
+    ]
+    with pytest.raises(ValueError, match="torch: 3, and 2 in the lock"):
+        pins.hashes(_report(torch="3"), lock)
+    wrong: tuple[dict[str, Any], ...] = ({}, {"archive_info": {"hashes": {"sha256": "12"}}}, {"vcs_info": {}})
+    for info in wrong:
+        report = {"install": [{"metadata": {"name": "a", "version": "1"}, "download_info": info}]}
+        with pytest.raises(ValueError, match=r"a: '.*' is no hash"):
+            pins.hashes(report, lock)
+
+
+@pytest.mark.parametrize("stage", ["cpu-packages", "cuda-packages"])
+@pytest.mark.parametrize("there", [True, False])
+def test_packages_are_held_to_hashes_where_there_are_some(stage: str, there: bool, tmp_path: Path) -> None:
+    """The Dockerfile's own command, with a pip that says what it is asked for."""
+    names = ["cuda-x", "nvidia-y", "nvidiaz", "torch", "torchy", "triton"]
+    if there:
+        (tmp_path / "hashes.txt").write_text("".join(f"{name}==1 --hash=sha256:0\n" for name in names))
+    (tmp_path / "requirements.txt").write_text("one\n")
+    pip = tmp_path / "pip"
+    pip.write_text(
+        '#!/bin/bash\nfile="${@: -1}"; echo "$@: $([ -f "$file" ] && grep -Eo "^[a-z-]+" "$file" | xargs)"\n'
+    )
+    pip.chmod(0o755)
+    [command] = [rest for name, rest in _stages()[stage] if name == "RUN" and "--mount=type=cache" in rest]
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    script = ["bash", "-euo", "pipefail", "-c", command.partition(" ")[2]]
+    done = subprocess.run(script, cwd=tmp_path, env=path, capture_output=True, text=True, check=True)
+    *torch, last = done.stdout.splitlines()
+    assert [line.split(":")[0] for line in torch] == ["install --no-deps --constraint constraints.txt torch"] * (
+        stage == "cpu-packages"
+    )
+    if not there:
+        assert last == "install --constraint constraints.txt --requirement requirements.txt: one"
+        return
+    file, kept = ("others.txt", ["nvidiaz", "torchy"]) if torch else ("hashes.txt", names)
+    assert last == f"install --no-deps --require-hashes --requirement {file}: {' '.join(kept)}"
 
 
 def test_lock_covers_everything_that_the_image_installs() -> None:

@@ -38,7 +38,8 @@ def test_weights_on_a_volume_are_written_by_the_job_only() -> None:
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert pod["automountServiceAccountToken"] is False
     patch = yaml.safe_load((ROOT / "k8s/components/models-volume/rayservice-patch.yaml").read_text())
-    volume, mount = (each["value"] for each in patch)
+    volume, mount, *on_head = (each["value"] for each in patch)
+    assert on_head == [volume, mount]  # there Serve builds the application, and looks for what is required
     claim = found["PersistentVolumeClaim"]["metadata"]["name"]
     assert volume["persistentVolumeClaim"] == {"claimName": claim, "readOnly": True}
     # Where the image has them too, and HF_HOME says.

@@ -28,6 +28,8 @@ CPU = {"num_cpus": 2, "inference_threads": 2}
 GPU = {"num_cpus": 1.5, "num_gpus": 1, "backend": "torch", "device": "cuda", "precision": "f16"}
 CPU_NODE = {"resources": {"cpu_node": 1}}
 
+# Everywhere: no model that can't be had counts as healthy.
+REQUIRED = {"required": True}
 # By overlay: what every text model, every image model and the application's arguments have beside the file's own.
 TEXT: dict[str, dict[str, Any]] = {
     "cpu": CPU | _scale(1, 8),
@@ -88,7 +90,9 @@ def _autoscaling(overlay: str) -> dict[str, dict[str, Any]]:
     args = _args(overlay)
     [text], [image] = args.text_models, args.image_models
     placements: tuple[Placement, ...] = (text, image, args.ingress, args.similarity)
-    return {name: each.autoscaling.model_dump() for name, each in zip(DEPLOYMENTS, placements, strict=True)}
+    return {
+        name: each.autoscaling.model_dump(exclude_none=True) for name, each in zip(DEPLOYMENTS, placements, strict=True)
+    }
 
 
 def test_deployments_are_those_of_the_builder() -> None:
@@ -108,9 +112,9 @@ def test_equals_the_file_with_the_stated_differences(overlay: str) -> None:
         expected[section] |= values
     (application,) = expected["applications"]
     for model in application["args"]["text_models"]:
-        model |= TEXT[overlay]
+        model |= REQUIRED | TEXT[overlay]
     for model in application["args"]["image_models"]:
-        model |= IMAGE[overlay]
+        model |= REQUIRED | IMAGE[overlay]
     application["args"] |= ARGS[overlay] | ACCESS
     if overlay in PUBLIC:
         application["deployments"] = [

@@ -27,3 +27,8 @@ def test_only_args_are_code() -> None:
     moved["args"]["text_models"][0]["autoscaling"]["max_replicas"] = 9
     assert code_version(scaled) == code_version(application)
     assert code_version(moved) != code_version(application)
+    # Serve hashes one null for each entry that has such a block, so the first one of a deployment restarts everything.
+    fewer, none = deepcopy(application), deepcopy(application)
+    del fewer["deployments"][0]
+    del none["deployments"][0]["autoscaling_config"]
+    assert code_version(fewer) == code_version(none) != code_version(application)

@@ -236,3 +236,40 @@ def test_prepare_asks_reads_writes_and_says(monkeypatch: pytest.MonkeyPatch, tmp
     assert said[-1].endswith("makes: new cluster")
     assert json.loads((folder / "kustomization.yaml").read_text())["resources"][0].endswith("k8s/overlays/cpu")
     assert serve_config("cpu")["applications"][0]["deployments"][0]["name"] == TEXT
+
+
+@pytest.mark.parametrize(("limit", "asked"), [(0, 1), (4, 1), (5, 2), (60, 13)])
+def test_watching_ends_with_the_time_that_it_has(
+    limit: float, asked: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now, calls = 0.0, 0
+
+    def kubectl(*_: str) -> str:
+        nonlocal calls
+        calls += 1
+        return json.dumps(service(pendingServiceStatus=pending("DEPLOYING")))
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(upgrade, "kubectl", kubectl)
+    with pytest.raises(upgrade.UpgradeError, match=f"^not over within {limit:g} s, .*{PENDING}: 3 of 8 workers ready"):
+        upgrade.watch("n", "s", 5.0, limit, lambda: now, sleep)
+    assert (calls, now <= limit) == (asked, True)
+    # What does not change is said once.
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_watching_ends_with_the_upgrade(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = [service(pendingServiceStatus=pending("DEPLOYING")), service()]
+    monkeypatch.setattr(upgrade, "kubectl", lambda *_: json.dumps(states.pop(0)))
+    assert upgrade.watch("n", "s", 5.0, 60.0, lambda: 0.0, lambda _: None) == 0
+
+
+def test_the_limit_is_an_argument_and_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(upgrade, "kubectl", lambda *_: json.dumps(service(pendingServiceStatus=pending(None))))
+    assert upgrade.main(["watch", "--limit", "0"]) == 1
+    assert capsys.readouterr().err.startswith("not over within 0 s")

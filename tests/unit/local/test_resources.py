@@ -28,6 +28,7 @@ def test_what_fits_is_not_refused(args: AppArgs) -> None:
     [
         (AppArgs(text_models=tuple({"id": f"m{n}"} for n in range(5))), TWO, "needs 2.2 CPUs, there are 2. "),
         (six(), TWO, "needs 2.5 CPUs, there are 2. "),
+        (of(autoscaling={"initial_replicas": 6, "max_replicas": 6}), TWO, "needs 2.5 CPUs, there are 2. "),
         (AppArgs(), {"CPU": 0.5}, "needs 1 CPU, there are 0.5. "),
         (of(num_gpus=1), TWO, "needs 1 GPU, there are 0. "),
         (of(num_gpus=2), TWO | {"GPU": 1.0}, "needs 2 GPUs, there is 1. "),

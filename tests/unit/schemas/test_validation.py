@@ -53,7 +53,10 @@ def complaint(body: str) -> tuple[str, str | None]:
         ),
         (
             '{"texts": ["a"], "batchSiez": 5}',
-            "`batchSiez` is not a field of this request. Known fields: batchSize, inner, name, texts.",
+            (
+                "`batchSiez` is not a field of this request. Known fields: batchSize, inner, name, texts. "
+                "Did you mean `batchSize`?"
+            ),
             "batchSiez",
         ),
         (

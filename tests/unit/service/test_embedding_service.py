@@ -4,12 +4,21 @@ from collections.abc import Callable
 
 import pytest
 
-from app.errors import DeadlineExceeded, InvalidItem, ModelNotFound, ModelUnavailable, Overloaded, PayloadTooLarge
+from app.errors import (
+    DeadlineExceeded,
+    InvalidItem,
+    InvalidRequest,
+    ModelNotFound,
+    ModelUnavailable,
+    Overloaded,
+    PayloadTooLarge,
+)
 from app.service.batch import Item, Outcome, embed_mixed
 from app.service.embedding_service import EmbeddingService
 from app.service.encoder import ModelState
 from app.service.request_context import RequestContext, use
 from app.service.result import EmbeddingResult
+from app.types import InputType, ReadOptions
 from tests.support.aio import turns
 from tests.support.service_fakes import MODEL, FakeCache, FakeEncoder, entry_of, info_of, service_of
 
@@ -337,3 +346,25 @@ async def test_a_mixed_batch_is_cut_only_where_a_request_could_not_have_more() -
     service = service_of(encoder, texts=3)
     outcomes, batches = await embed_mixed(service, [Item("text", text * 2, None) for text in "abcdefg"], 100)
     assert ([len(call) for call in encoder.calls], batches, len(outcomes)) == ([3, 3, 1], 1, 7)
+
+
+async def test_a_task_with_a_way_of_its_own_is_told_and_kept_apart() -> None:
+    encoder = FakeEncoder()
+    encoder.state = ModelState(MODEL, "ready", info_of(routes={"query": "of queries"}))
+    service = service_of(encoder)
+    tasks: tuple[InputType | None, ...] = (None, "document", "query", "query")
+    found = [await service.embed_texts(["a"], reading=ReadOptions(input_type=task)) for task in tasks]
+    assert [lengths(one) for one in found] == [[1], [1], [6], [6]]
+    assert [one.hits for one in found] == [[False], [True], [False], [True]]
+    assert encoder.calls == [["a"], ["querya"]]
+    with pytest.raises(InvalidRequest, match="different ways; send texts"):
+        await service.embed_ids([[1, 2]])
+    assert len(encoder.calls) == 2
+
+
+async def test_a_replica_of_an_older_build_has_no_routes() -> None:
+    encoder, info = FakeEncoder(), info_of()
+    object.__delattr__(info, "routes")
+    encoder.state = ModelState(MODEL, "ready", info)
+    assert lengths(await service_of(encoder).embed_texts(["a"], reading=ReadOptions(input_type="query"))) == [1]
+    assert lengths(await service_of(encoder).embed_ids([[1, 2]])) == [3]

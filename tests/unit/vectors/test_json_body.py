@@ -131,7 +131,7 @@ def test_an_unknown_field_is_told_all_known_ones() -> None:
     assert complaint(top_n=5) == (
         (
             "`top_n` is not a field of this request. Known fields: "
-            "candidateSpace, candidates, metric, query, querySpace, threshold, topK."
+            "candidateSpace, candidates, metric, query, querySpace, threshold, topK. Did you mean `topK`?"
         ),
         "top_n",
     )

@@ -1,0 +1,234 @@
+"""Reranking and scores of pairs. A client's dialect is a schema and two functions, request in and answer out."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Generic, TypeVar
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app import errors
+from app.api.backend import Backend
+from app.api.route import ENCODES, Route
+from app.api.wire import bodies, inputs
+from app.api.wire.embeddings import record
+from app.api.wire.json_response import ErrorFormat, json_response
+from app.errors import InvalidRequest
+from app.schemas import rerank as schemas
+from app.schemas.compatibility import CompatibleWire
+from app.schemas.wire import Json
+from app.service.rerank import ScoreRequest, Scores, score
+from app.types import Cut
+
+QUERY: Final = "Where do pandas live?"
+DOCUMENTS: Final = ["The giant panda is a bear of China's mountains.", "Rome was not built in a day."]
+METHOD: Final = {"x-embedding-method": "bi-encoder"}
+B = TypeVar("B", bound=CompatibleWire)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored(Generic[B]):
+    """A request that was answered; `id`: the request's."""
+
+    body: B
+    asked: ScoreRequest
+    scores: Scores
+    id: str
+
+    @property
+    def usage(self) -> Json:
+        return {"prompt_tokens": self.scores.tokens, "total_tokens": self.scores.tokens}
+
+    def ranked(self, score: str, text: str | None, form: Callable[[str], Any] = str) -> list[Json]:
+        """The best, with the names of the fields; `text`: None where none is returned."""
+        texts = self.asked.texts
+        return [
+            {"index": index, score: value} | ({text: form(texts[index])} if text else {})
+            for index, value in self.scores.best(self.asked.top)
+        ]
+
+    def relevance(self, *, documents: bool) -> list[Json]:
+        return self.ranked("relevance_score", "document" if documents else None, lambda text: {"text": text})
+
+
+def dialect(
+    path: str,
+    summary: str,
+    response: type[BaseModel],
+    schema: type[B],
+    read: Callable[[B], ScoreRequest],
+    write: Callable[[Scored[B]], Any],
+    *,
+    told_by_body: Callable[[B], ErrorFormat | None] = lambda _: None,
+    **more: Any,
+) -> Route:
+    """A route. `told_by_body`: the format of errors, where the body tells whose client it is. `more`: as of `Route`."""
+
+    async def answer(request: Request, backend: Backend) -> Response:
+        body = bodies.parse(await bodies.read_json(request, backend.args.limits.text_body), schema)
+        request.state.dialect = told_by_body(body) or request.state.dialect
+        headers = body.ignored_header()
+        asked = read(body)
+        scores = await score(backend.service, asked)
+        record(request, scores.result)
+        written = write(Scored(body, asked, scores, request.state.request_id))
+        if scores.by_cosine:
+            headers |= METHOD
+            written = written | {"method": "bi-encoder"} if isinstance(written, dict) else written
+        return json_response(written, headers=headers)
+
+    possible = (*ENCODES, errors.EmptyInput, errors.InvalidItem)
+    known = partial(Route, "POST", path, answer, summary, response, schema, possible, scope="embed", needs="rerank")
+    return known(body_limit="text_body", **more)
+
+
+def cut_of(direction: str) -> Cut:
+    return "end" if direction.lower() in ("right", "end") else "start"
+
+
+def _read(body: schemas.RerankRequest) -> ScoreRequest:
+    if (body.texts is None) == (body.documents is None):
+        raise InvalidRequest("Send one of `texts` and `documents`.", "documents")
+    name = "documents" if body.texts is None else "texts"
+    return ScoreRequest(
+        [body.query],
+        inputs.documents(getattr(body, name), name),
+        body.model,
+        body.top_n,
+        body.truncate is not False,
+        cut_of(body.truncation_direction),
+        body.raw_scores,
+        ("query", name),
+    )
+
+
+def _array(scored: Scored[schemas.RerankRequest]) -> list[Json]:
+    body = scored.body
+    return scored.ranked("score", "text" if body.return_text or body.return_documents else None)
+
+
+def _write(scored: Scored[schemas.RerankRequest]) -> Json | list[Json]:
+    if scored.body.texts is not None:
+        return _array(scored)
+    pairs = zip(scored.asked.texts, scored.scores.values, strict=True)
+    return {
+        "id": scored.id,
+        "query": scored.body.query,
+        "model": scored.scores.info.id,
+        "results": scored.relevance(documents=scored.body.return_documents or scored.body.return_text),
+        "scores": [{"document": document, "score": value} for document, value in pairs],
+        "usage": scored.usage,
+    }
+
+
+def _read_jina(body: schemas.JinaRerankRequest) -> ScoreRequest:
+    if None not in (body.top_n, body.top_k) and body.top_n != body.top_k:
+        raise InvalidRequest("`top_n` and `top_k` differ: send one of them.", "top_k")
+    texts = inputs.documents(body.documents, "documents")
+    return ScoreRequest([body.query], texts, body.model, body.top_n or body.top_k, body.truncation is not False)
+
+
+def _write_jina(scored: Scored[schemas.JinaRerankRequest]) -> Json:
+    results = scored.relevance(documents=scored.body.return_documents)
+    return {
+        "id": scored.id,
+        "object": "list",
+        "model": scored.scores.info.id,
+        "results": results,
+        "data": results,
+        "usage": scored.usage,
+        "meta": {"tokens": {"input_tokens": scored.scores.tokens}},
+    }
+
+
+def _read_nim(body: schemas.NimRankingRequest) -> ScoreRequest:
+    texts, whole = [passage.text for passage in body.passages], body.truncate == "NONE"
+    cut = "end" if whole else cut_of(body.truncate)
+    names = ("query", "passages")
+    return ScoreRequest([body.query.text], texts, body.model, truncate=not whole, cut=cut, raw=True, names=names)
+
+
+def _write_nim(scored: Scored[schemas.NimRankingRequest]) -> Json:
+    return {"rankings": scored.ranked("logit", None)}
+
+
+def _read_pairs(body: schemas.PairScoreRequest) -> ScoreRequest:
+    first, second = (
+        inputs.documents([text] if isinstance(text, str) else text, name)
+        for text, name in ((body.text_1, "text_1"), (body.text_2, "text_2"))
+    )
+    return ScoreRequest(first, second, body.model, names=("text_1", "text_2"))
+
+
+def _write_pairs(scored: Scored[schemas.PairScoreRequest]) -> Json:
+    values = enumerate(scored.scores.values)
+    return {
+        "id": scored.id,
+        "object": "list",
+        "created": int(time.time()),
+        "model": scored.scores.info.id,
+        "data": [{"index": index, "object": "score", "score": value} for index, value in values],
+        "usage": scored.usage,
+    }
+
+
+ROUTES: Final = (
+    dialect(
+        *(
+            "/rerank",
+            "Rank texts by a query, as text-embeddings-inference (`texts`), Infinity and Weaviate (`documents`).",
+        ),
+        schemas.RankedResponse,
+        schemas.RerankRequest,
+        _read,
+        _write,
+        example={"query": QUERY, "documents": DOCUMENTS, "top_n": 1},
+        told_by_body=lambda body: None if body.texts is None else "tei",
+        errors_may_be=("tei",),
+    ),
+    dialect(
+        "/elastic/rerank",
+        "The same, always answered with a list, as Elastic's `hugging_face` service reads it.",
+        schemas.RankedTexts,
+        schemas.RerankRequest,
+        _read,
+        _array,
+        example={"query": QUERY, "texts": DOCUMENTS, "return_text": True},
+    ),
+    *(
+        dialect(
+            path,
+            f"Rank documents by a query, as in {whose} API.",
+            schemas.JinaRerankResponse,
+            schemas.JinaRerankRequest,
+            _read_jina,
+            _write_jina,
+            example={"query": QUERY, "documents": DOCUMENTS, "top_n": 1, "return_documents": True},
+            errors_as="openai",
+        )
+        for path, whose in (("/v1/rerank", "Jina's, Voyage's and vLLM's"), ("/v2/rerank", "Cohere's"))
+    ),
+    dialect(
+        "/v1/ranking",
+        "Rank passages by a query, as in NVIDIA NIM's API.",
+        schemas.NimRankingResponse,
+        schemas.NimRankingRequest,
+        _read_nim,
+        _write_nim,
+        example={"query": {"text": QUERY}, "passages": [{"text": text} for text in DOCUMENTS], "truncate": "END"},
+        errors_as="openai",
+    ),
+    dialect(
+        "/score",
+        "Scores of pairs of texts, as in vLLM's API.",
+        schemas.PairScoreResponse,
+        schemas.PairScoreRequest,
+        _read_pairs,
+        _write_pairs,
+        example={"text_1": QUERY, "text_2": DOCUMENTS},
+        errors_as="openai",
+    ),
+)

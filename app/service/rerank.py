@@ -1,0 +1,131 @@
+"""Scores pairs of texts: by a cross-encoder, or where none is served by the cosine of a text model's vectors."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from app.errors import InvalidItem, InvalidRequest, ModelNotFound
+from app.service.embedding_service import EmbeddingService
+from app.service.result import EmbeddingResult
+from app.types import Cut, ModelInfo, ReadOptions, Vector
+from app.vectors.activation import ACTIVATIONS
+from app.vectors.similarity import normalize
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """Pairs of `queries` and `texts`, or of the one query and each text. `names`: of their request fields, for errors.
+
+    Args:
+        top: Of a ranking, at most so many; None for all.
+        truncate: Whether a pair that is too long is cut, at the side `cut` of its longer text; else it is an error.
+        raw: The logits are asked for.
+    """
+
+    queries: Sequence[str]
+    texts: Sequence[str]
+    model: str | None = None
+    top: int | None = None
+    truncate: bool = True
+    cut: Cut = "end"
+    raw: bool = False
+    names: tuple[str, str] = ("query", "documents")
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        queries = self.queries if len(self.queries) > 1 else [*self.queries] * len(self.texts)
+        if len(queries) != len(self.texts):
+            message = f"{len(queries)} `{self.names[0]}` and {len(self.texts)} `{self.names[1]}`: send one or as many."
+            raise InvalidRequest(message, self.names[1])
+        return list(zip(queries, self.texts, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One score per pair, in order. `result`: of all that was looked up and run for them."""
+
+    result: EmbeddingResult
+    values: Sequence[float]
+    tokens: int
+    by_cosine: bool = False
+
+    @property
+    def info(self) -> ModelInfo:
+        return self.result.info
+
+    def best(self, top: int | None) -> list[tuple[int, float]]:
+        """Indices and scores, the best first; ties by index."""
+        order = sorted(range(len(self.values)), key=lambda index: -self.values[index])
+        return [(index, self.values[index]) for index in order[:top]]
+
+
+def activated(info: ModelInfo, logits: Vector) -> Vector:
+    """What sentence-transformers' `predict` returns."""
+    return ACTIVATIONS[info.activation](logits)
+
+
+async def score(service: EmbeddingService, asked: ScoreRequest) -> Scores:
+    """Raises the error of the first pair that can't be scored, InvalidRequest if the model has more labels than one."""
+    pairs = asked.pairs
+    for i, query in enumerate(asked.queries):
+        service.check_text(query, asked.names[0] if len(asked.queries) == 1 else f"{asked.names[0]}.{i}")
+    if _is_text_model(service, asked.model):
+        return await _by_cosine(service, asked, pairs)
+    result = await service.score_pairs(pairs, asked.model, asked.names[1], asked.cut)
+    logits, tokens, truncated = result.table()
+    if logits.shape[1] > 1:
+        labels = ", ".join(result.info.labels[:8])
+        raise InvalidRequest(f"{result.info.id} is a classifier ({labels}): ask /predict for its labels.", "model")
+    _require_whole(asked, result.info, truncated)
+    values = logits if asked.raw else activated(result.info, logits)
+    return Scores(result, values[:, 0].tolist(), sum(tokens))
+
+
+def _is_text_model(service: EmbeddingService, model: str | None) -> bool:
+    """Whether a text model answers: the one that is named, or the default one where there is no cross-encoder."""
+    if model is None:
+        return service.default_model("rerank") is None
+    try:
+        service.encoder(model, "rerank")
+    except ModelNotFound:
+        with suppress(ModelNotFound):
+            service.encoder(model, "text")
+            return True
+        if service.default_model("rerank") is not None:
+            raise
+        return True
+    return False
+
+
+async def _by_cosine(service: EmbeddingService, asked: ScoreRequest, pairs: Sequence[tuple[str, str]]) -> Scores:
+    model, (query, text) = asked.model, asked.names
+    one_by_one = len(asked.queries) > 1
+    found = await asyncio.gather(
+        service.embed_texts(asked.queries, model, query, ReadOptions(input_type="query", cut=asked.cut)),
+        service.embed_texts(asked.texts, model, text, ReadOptions(input_type="document", cut=asked.cut)),
+    )
+    (rows, tokens, cut), (others, more, cut_too) = (each.table() for each in found)
+    _require_whole(replace(asked, names=(text, query)), found[0].info, cut if one_by_one else [])
+    _require_whole(asked, found[1].info, cut_too)
+    values = np.vecdot(normalize(rows), normalize(others))
+    first, second = found
+    result = EmbeddingResult(
+        second.info,
+        [*first.entries, *second.entries],
+        [*first.hits, *second.hits],
+        second.stages,
+        max(first.cache_ms, second.cache_ms),
+    )
+    return Scores(result, values.tolist(), sum(tokens) + sum(more), by_cosine=True)
+
+
+def _require_whole(asked: ScoreRequest, info: ModelInfo, truncated: Sequence[int]) -> None:
+    if truncated and not asked.truncate:
+        which = f"{asked.names[1]}.{truncated[0]}"
+        message = (
+            f"`{which}` must have at most {info.max_tokens} tokens with its query; set `truncate` to true to cut it."
+        )
+        raise InvalidItem(message, which)
