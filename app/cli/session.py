@@ -20,7 +20,6 @@ Command = Callable[[AsyncEmbeddingClient], Coroutine[Any, Any, None]]
 
 def run_with_client(options: argparse.Namespace, settings: ClientSettings, command: Command) -> int:
     """Run a command. The exit code is 0; 1 for bad data or a failing service; 2 for usage errors; 130 for Ctrl-C."""
-    signal.signal(signal.SIGTERM, exit_on_signal)
     try:
         asyncio.run(_run(options, settings, command))
     except ServiceError as error:
@@ -29,10 +28,15 @@ def run_with_client(options: argparse.Namespace, settings: ClientSettings, comma
         return _fail(os_reason(error), USAGE)
     except KeyboardInterrupt:
         return _fail("Interrupted; nothing was written.", INTERRUPTED)
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
     return 0
 
 
 async def _run(options: argparse.Namespace, settings: ClientSettings, command: Command) -> None:
+    # As `asyncio.run` does it for Ctrl-C: what was begun ends in order, wherever it is.
+    if task := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         url, key = options.url or settings.url, options.api_key or settings.api_key
         client = AsyncEmbeddingClient(url, api_key=key, retry=RETRY)

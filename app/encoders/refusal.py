@@ -77,7 +77,7 @@ def _other_images(folder: Path, config: dict[str, Any]) -> str | None:
         return None
     if not kind and (folder / "open_clip_config.json").is_file():
         return "is in OpenCLIP's own layout (open_clip_config.json); this service reads transformers', of " + NAMES
-    if vision or ("patch_size" in config and "vocab_size" not in config):
+    if "vision_config" in config or ("patch_size" in config and "vocab_size" not in config):
         return (
             f"reads images and is of a family ({kind or 'unnamed'}) that this service does not serve; it serves {NAMES}"
         )

@@ -75,6 +75,7 @@ class FakeModel:
     streams = 1
     profiles: tuple[bool, ...] = (False,)
     info = ModelInfo("fake", "f" * 32, 2, 8, ("text",), "fake", "f32")
+    lengths = (8,)
 
     def tokenize(self, texts: Sequence[str], prompt: str | None = None) -> list[TokenizedText]:
         return [TokenizedText([1] * len(text), False) for text in texts]

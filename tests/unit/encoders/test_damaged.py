@@ -238,6 +238,21 @@ KINDS: dict[str, tuple[dict[str, Any], str]] = {
         {"config.json": {"architectures": ["Qwen2VLForConditionalGeneration"], "vision_config": {}}},
         r"is a generative vision-language model \(Qwen2VLForConditionalGeneration\)",
     ),
+    "SigLIP 2 NaFlex": (
+        {"config.json": {"architectures": ["Siglip2Model"], "model_type": "siglip2", "vision_config": {}}},
+        "is a SigLIP 2 of the NaFlex kind",
+    ),
+    "MobileCLIP": (
+        {"config.json": {"model_type": "clip", "vision_config": {"model_type": "timm_wrapper", "architecture": "mci"}}},
+        r"has a timm model for its images \(mci\), as MobileCLIP does",
+    ),
+    "timm alone": (
+        {"config.json": {"architecture": "fastvit_mci0", "pretrained_cfg": {}}},
+        "has a timm model .*fastvit",
+    ),
+    "OpenCLIP's own layout": ({"open_clip_config.json": {"model_cfg": {}}}, "is in OpenCLIP's own layout"),
+    "BLIP": ({"config.json": {"model_type": "blip", "vision_config": {}}}, r"is of a family \(blip\)"),
+    "images alone": ({"config.json": {"model_type": "vit", "patch_size": 16}}, r"reads images .*\(vit\)"),
     "another module": ({"config.json": PLAIN} | modules(f"{ST}.BoW"), "starts with a BoW module, not a transformer"),
     "a path outside": (
         {"config.json": PLAIN, "modules.json": [{"path": "../m", "type": f"{ST}.Transformer"}]},
