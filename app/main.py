@@ -23,11 +23,11 @@ from deployments.reranker import Reranker
 from deployments.similarity import Similarity
 from deployments.text_encoder import TextEncoder, load_with_backup
 
-# Of each kind of model: the deployment's class, which gives it its name, and what a directory must pass.
-ENCODERS: Final[dict[Kind, tuple[type[Any], Callable[[ModelArgs, Path], object]]]] = {
-    "text": (TextEncoder, check_text_model),
-    "image": (Clip, check_clip_model),
-    "rerank": (Reranker, check_rerank_model),
+# Of each kind of model: how its deployments' names begin, their class, and what a directory must pass.
+ENCODERS: Final[dict[Kind, tuple[str, type[Any], Callable[[ModelArgs, Path], object]]]] = {
+    "text": ("TextEncoder", TextEncoder, check_text_model),
+    "image": ("Clip", Clip, check_clip_model),
+    "rerank": ("Reranker", Reranker, check_rerank_model),
 }
 ROUTER = "deployments.serve_internals.router.LeastOutstandingRouter"
 
@@ -48,8 +48,8 @@ def build(args: AppArgs) -> Application:
 
 
 def _encoder(kind: Kind, model: ModelArgs, backup: Backup | None, args: AppArgs) -> Application:
-    cls, check = ENCODERS[kind]
-    name = f"{cls.__name__}-{re.sub(r'[^A-Za-z0-9.-]+', '-', model.short_name)}"
+    prefix, cls, check = ENCODERS[kind]
+    name = f"{prefix}-{re.sub(r'[^A-Za-z0-9.-]+', '-', model.short_name)}"
     if model.required:
         found, _, reason = load_with_backup(lambda one: look_up(one, args.offline, check), model, backup)
         if not found:

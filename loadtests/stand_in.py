@@ -18,6 +18,7 @@ from ray.serve import Application
 
 from app.config.args import Autoscaling, CacheArgs, Limits, ModelArgs, Placement
 from app.config.settings import AppArgs, LaunchSettings
+from app.encoders import shapes
 from app.main import called_options, options
 from app.types import ModelInfo, TextInput, Token, TokenizedText, Vector
 from deployments import local
@@ -38,6 +39,7 @@ class SleepingModel:
     """In a `TextModel`'s place."""
 
     streams = 1
+    lengths = shapes.lengths(256)
     profiles = (False,)
 
     info = ModelInfo(
@@ -104,7 +106,9 @@ def build(
     args = AppArgs(text_models=(model,), image_models=(), ingress=ingress, similarity=similar, **settings)
     encoder = serve.deployment(StandIn, name=f"TextEncoder-{NAME}", **called_options(model)).bind(model, 1, True)
     similarity = serve.deployment(Similarity, name="Similarity", **called_options(args.similarity)).bind(args.limits)
-    return serve.deployment(Ingress, name="Ingress", **options(ingress)).bind(args, {NAME: encoder}, {}, similarity)
+    return serve.deployment(Ingress, name="Ingress", **options(ingress)).bind(
+        args, {"text": {NAME: encoder}}, similarity
+    )
 
 
 def _between(least: int, most: int | None, delay_s: float, busy: float = 1.5) -> Autoscaling:

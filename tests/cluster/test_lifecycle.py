@@ -99,8 +99,8 @@ def test_port_in_use_names_the_holder_and_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"PORT": "http"}, "PORT: "),
-        ({"CACHE_MAX_SIZE": "0"}, "cache.max_size"),
+        ({"PORT": "http"}, "PORT must be"),
+        ({"CACHE_MAX_SIZE": "0"}, "CACHE_MAX_SIZE must be"),
         ({"BATCH_SIZE": "many"}, "batch_size"),
     ],
 )

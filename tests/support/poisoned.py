@@ -53,5 +53,6 @@ if __name__ == "__main__":
 
     _popen = subprocess.Popen
     setattr(subprocess, "Popen", _child)  # noqa: B010
-    setattr(app.main, "TextEncoder", Poisoned)  # noqa: B010
+    prefix, _, check = app.main.ENCODERS["text"]
+    app.main.ENCODERS["text"] = prefix, Poisoned, check
     sys.exit(command.main())
