@@ -36,6 +36,8 @@ PROMISES: Final = [
     M("initial replicas within Serve's bounds", "k8s/upgrade.py", "min(max(left.pop(name), low), high)", "left.pop(name)", "tests/unit/k8s/test_upgrade.py"),
     M("no key crosses KubeRay's plain listener", "k8s/overlays/incremental/edge.yaml", "type: ClusterIP", "type: LoadBalancer", "tests/unit/k8s/test_incremental.py"),
     M("Redis is the head's only", "k8s/components/redis-sentinel/networkpolicies.yaml", "embeddings, ray.io/node-type: head}", "embeddings}", "tests/unit/k8s/test_reach.py"),
+    M("GPU workers read the models' volume", "k8s/components/gpu-workers/gpu-workers.yaml", "path: /metadata/labels/gpu-workers", "path: /metadata/labels/gpus", "tests/unit/k8s/test_components.py"),
+    M("components keep their namespace", "k8s/overlays/incremental/kustomization.yaml", "transformers:\n  - namespace.yaml\n", "", "tests/unit/k8s/test_components.py"),
     M("kustomizations name their files", "k8s/components/monitoring/kustomization.yaml", "  - scrapeconfig.yaml\n", "  # scrapeconfig.yaml\n", "tests/unit/k8s/test_policy.py"),
     M("TEI's vectors have length one", "app/api/endpoints/tei.py", "VectorFormat(body.normalize, ", "VectorFormat(False, ", "tests/unit/api/test_tei_api.py"),
 ]  # fmt: skip

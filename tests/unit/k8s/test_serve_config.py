@@ -224,6 +224,7 @@ def test_flags_are_those_of_a_local_service(overlay: str) -> None:
         "HOME",
         "XDG_CACHE_HOME",
         "grpc_proxy",
+        *(["HF_HOME"] if overlay == "dev" else []),
     }
 
 
