@@ -137,8 +137,8 @@ negative-controls: $(VENV)/.dev ## Each guard off, one by one, in a copy: a test
 faults: $(VENV)/.dev ## Kill encoders and the cache, overload, redeploy, all under load; writes docs/faults.md; half an hour
 	@exec $(BIN)/python -m loadtests.faults --scale $${SCALE:-1} --folder $${FOLDER:-docs}
 
-faults-nodes: $(VENV)/.dev ## The same for proxy, ingress, worker nodes, a partition and the head (needs redis-server), on three nodes
-	@exec $(BIN)/python -m loadtests.faults proxy ingress raylet partition head --scale $${SCALE:-1} --folder $${FOLDER:-docs}
+faults-nodes: $(VENV)/.dev ## The same for proxy, ingress, worker nodes, a partition, the head and its Redis (needs redis-server), on three nodes
+	@exec $(BIN)/python -m loadtests.faults proxy ingress raylet partition head redis --scale $${SCALE:-1} --folder $${FOLDER:-docs}
 
 soak: $(VENV)/.dev ## An hour at half load: memory and latency must stay flat; writes docs/soak.png
 	@exec $(BIN)/python -m loadtests.faults soak --scale $${SCALE:-1} --folder $${FOLDER:-docs}
