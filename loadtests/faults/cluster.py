@@ -21,6 +21,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from app.local import haproxy
 from app.local.serve_environment import LocalPorts, environment, haproxy_binary
 from app.system import ports, processes
@@ -195,11 +197,14 @@ class Nodes:
             self._cluster.head_node = None
         # On Kubernetes one that finds no Redis ends, and is made anew until it does.
         if self._cluster.head_node is None and redis.answers():
+            before = set(psutil.Process().children())
             try:
                 with _behind():
                     self._cluster.add_node(wait=False, **self._head_args)
             except Exception as error:  # noqa: BLE001 - as of a worker
                 print(f"a head did not start, the next look adds another: {error}", flush=True)
+                for part in set(psutil.Process().children()) - before:
+                    part.kill()
 
     def forget(self) -> None:
         """Else whoever starts a Ray on this machine next would look for this one."""
