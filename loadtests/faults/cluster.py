@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,8 @@ def main() -> None:
                 nodes.mend()
     finally:
         processes.end_descendants(10.0)
+        if redis is not None:
+            redis.end()
         if nodes is not None:
             nodes.forget()
 
@@ -86,7 +88,7 @@ def deploy(config: Path, dashboard: int) -> None:
 class Redis:
     """One that lives as long as this process, and keeps what it is told in a file. Raises SystemExit without one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         binary = shutil.which("redis-server")
         if binary is None:
             sys.exit("redis-server is needed: apt-get install redis-server")
@@ -96,6 +98,7 @@ class Redis:
         here = ["--bind", "127.0.0.1", "--port", str(self._port), "--set-proc-title", "no"]
         self._argv = [binary, *here, *on_disk]
         self._log = Path(folder, "redis.log")
+        self._clock = clock
         self._died_at = 0.0
         self._start()
         give_up = time.monotonic() + REDIS_START_S
@@ -126,10 +129,14 @@ class Redis:
         """Started anew when it has been away for long enough."""
         if self._process.poll() is None:
             return
-        self._died_at = self._died_at or time.monotonic()
-        if time.monotonic() - self._died_at >= REDIS_AWAY_S:
+        self._died_at = self._died_at or self._clock()
+        if self._clock() - self._died_at >= REDIS_AWAY_S:
             self._died_at = 0.0
             self._start()
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
     def _start(self) -> None:
         with self._log.open("a") as log:
