@@ -37,9 +37,7 @@ def _has(overlay: str) -> set[str]:
 
 def _combinations() -> Iterator[tuple[str, tuple[str, ...]]]:
     for overlay in OVERLAYS:
-        # Whoever has a Redis has the one.
-        other = REDIS if _has(overlay) & REDIS else set()
-        left = [name for name in COMPONENTS if name not in _has(overlay) | other]
+        left = [name for name in COMPONENTS if name not in _has(overlay)]
         yield from ((overlay, (name,)) for name in ALONE if name in left)
         yield overlay, tuple(name for name in left if name != "redis-managed")
     yield "cpu", ("gpu-workers", "logs", "models-volume")
@@ -55,7 +53,11 @@ def _rendered(overlay: str, components: tuple[str, ...]) -> tuple[Manifest, ...]
         k8s = Path(shutil.copytree(ROOT / "k8s", Path(name, "k8s")))
         file = k8s / "overlays" / overlay / "kustomization.yaml"
         written = yaml.safe_load(file.read_text())
-        written["components"] = [*written.get("components", []), *(f"../../components/{each}" for each in components)]
+        # One kind of Redis is in place of the other.
+        kept = [
+            each for each in written.get("components", []) if not (REDIS & {*components} and Path(each).name in REDIS)
+        ]
+        written["components"] = [*kept, *(f"../../components/{each}" for each in components)]
         file.write_text(yaml.safe_dump(written))
         return render_folder(file.parent)
 
@@ -141,6 +143,14 @@ def test_what_a_component_adds_is_in_the_namespace(overlay: str, components: tup
             assert space == "envoy-gateway-system"
         else:
             assert space == "embeddings", (manifest["kind"], name)
+
+
+def test_a_managed_redis_is_in_place_of_the_three() -> None:
+    for overlay in OVERLAYS:
+        manifests = _rendered(overlay, ("redis-managed",))
+        options = _one(manifests, "RayService", "")["spec"]["rayClusterConfig"]["gcsFaultToleranceOptions"]
+        assert options["redisAddress"].startswith("rediss://")
+        assert not any(m["kind"] == "StatefulSet" or m["metadata"]["name"].startswith("redis") for m in manifests)
 
 
 def test_combinations_are_many_and_no_component_is_left_out() -> None:
