@@ -240,7 +240,7 @@ KINDS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "SigLIP 2 NaFlex": (
         {"config.json": {"architectures": ["Siglip2Model"], "model_type": "siglip2", "vision_config": {}}},
-        "is a SigLIP 2 of the NaFlex kind",
+        "is a SigLIP 2 NaFlex model: configure it as an image model",
     ),
     "MobileCLIP": (
         {"config.json": {"model_type": "clip", "vision_config": {"model_type": "timm_wrapper", "architecture": "mci"}}},
