@@ -46,8 +46,10 @@ transformers' `get_text_features` and `get_image_features`; pixels are equal to 
 |---|---|---|---|---|---|---|---|
 """
 IMAGES_END = """
-Images of SigLIP 2 NaFlex keep their proportions: at most 256 patches of each are read, and those of any shapes run
-together. SigLIP's and SigLIP 2's texts are filled up to 64 tokens, as they were trained. SigLIP's tokenizer is Python code around
+SigLIP 2 NaFlex reads an image in its own proportions, as at most as many patches as its files say (256); images of any
+shapes run together.
+
+SigLIP's and SigLIP 2's texts are filled up to 64 tokens, as they were trained. SigLIP's tokenizer is Python code around
 sentencepiece: the fast form of its `tokenizer.json` is used, behind the same clean-up (lower case, no punctuation);
 a directory with `spiece.model` alone needs `pip install sentencepiece`. Modules behind a CLIP in sentence-transformers'
 layout (Dense, LayerNorm, Normalize) and `truncate_dim` are followed.
