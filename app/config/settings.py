@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -244,8 +245,11 @@ class LaunchSettings(Settings):
 
     @property
     def url(self) -> str:
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - a comparison
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        """Where this machine reaches it."""
+        with suppress(ValueError):
+            if ip_address(self.host).is_unspecified:
+                return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.listens_at}"
 
     @classmethod
     def from_environment(cls) -> Self:
