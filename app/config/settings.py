@@ -286,7 +286,8 @@ def without_proxies(env: Mapping[str, str]) -> dict[str, str]:
     """Variables that lead loopback past any proxy, and gRPC, whose calls stay in the cluster, past all of them."""
     # As Python's own reading: the lower case goes first.
     names = [name.strip() for name in (env.get("no_proxy") or env.get("NO_PROXY") or "").split(",") if name.strip()]
-    listed = ",".join([*names, *(name for name in LOOPBACK if name not in names)])
+    # `*` means every host only where it stands alone.
+    listed = "*" if names == ["*"] else ",".join([*names, *(name for name in LOOPBACK if name not in names)])
     return {"no_proxy": listed, "NO_PROXY": listed, "grpc_proxy": ""}
 
 
