@@ -75,10 +75,14 @@ OF_HA = {"Ingress": {"max_replicas_per_node": 1}}
 
 # What only a local service sets: its ports, files and loopback, its quick stop, and the token mode, which KubeRay sets.
 LOCAL_ONLY = {
+    "LOG_NAME_UPDATE_INTERVAL_S",
     "RAY_AUTH_MODE",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER",
+    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S",
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S",
+    "RAY_gcs_pull_resource_loads_period_milliseconds",
+    "REPORTER_UPDATE_INTERVAL_MS",
 }
 
 

@@ -122,7 +122,8 @@ def is_loopback(url: str) -> bool:
     """Whether `url` names this machine itself, which is reached without the environment's proxies."""
     host = httpx.URL(url).host
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
+        return address.is_loopback or address.is_unspecified  # 0.0.0.0 and :: reach whoever listens there
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
 
