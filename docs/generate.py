@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.__main__ import _parser
-from app.api.openapi import document
+from app.api.openapi import MATRIX_HEADERS, document
 from app.api.route import Route
 from app.api.routes import ROUTES
 from app.config import args
@@ -145,6 +145,17 @@ def http_api() -> str:
     return "\n".join(parts)
 
 
+def binary_headers() -> str:
+    rows = (
+        (f"`{name}`", f"`{about['example']}`", _plain(about["description"])) for name, about in MATRIX_HEADERS.items()
+    )
+    return table("header | for example | what it says", rows)
+
+
+def _plain(description: str) -> str:
+    return description.removeprefix("Binary responses only: ")
+
+
 def _anchor(route: Route) -> str:
     return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", f"{route.method} {route.template}").strip().lower())
 
@@ -232,6 +243,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "errors": errors,
     "metrics": metrics,
     "http_api": http_api,
+    "binary_headers": binary_headers,
     "command_line": command_line,
     "mistakes": mistakes,
 }

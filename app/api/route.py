@@ -38,6 +38,7 @@ class Route:
         statuses: Other statuses that return `response`.
         upload: The schema of the multipart form that it accepts as well.
         short: The reduced response of an open route for callers without the `read` scope, if keys are required.
+        truncates: Whether inputs that are longer than the model reads are truncated.
         matrix_answer: Whether it can return a binary matrix, according to `Accept`.
         body_limit: The field of `Limits` that limits the size of the body.
         is_file: Whether the response has an ETag and may be a 304.
@@ -61,6 +62,7 @@ class Route:
     short: type[Wire] | None = None
     _: KW_ONLY
     scope: Scope
+    truncates: bool = False
     matrix_answer: bool = False
     matrix_body: bool = False
     body_limit: str = ""
