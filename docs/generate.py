@@ -117,19 +117,12 @@ def metrics() -> str:
     return table("metric | kind | labels | what it says", rows)
 
 
-def _group(route: Route) -> str:
-    if route.scope == "open":
-        return "Health, pages and documents"
-    foreign = {"openai": "OpenAI's API", "tei": "The API of text-embeddings-inference"}.get(route.errors_as)
-    return foreign or ("Embed, rank and search" if route.scope == "embed" else "Cache and metrics")
-
-
 def http_api() -> str:
     whole = document(ROUTES, args.Limits(), "", keys=True)
     schemas = whole["components"]["schemas"]
     groups: dict[str, list[Route]] = {}
     for route in ROUTES:
-        groups.setdefault(_group(route), []).append(route)
+        groups.setdefault(route.group, []).append(route)
     rows = (
         (f"[`{route.method} {route.template}`](#{_anchor(route)})", f"`{route.scope}`", route.summary)
         for routes in groups.values()

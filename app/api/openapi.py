@@ -131,6 +131,7 @@ def document(routes: Sequence[Route], limits: Limits, version: str, *, keys: boo
             "description": ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
+        "tags": [{"name": group} for group in dict.fromkeys(route.group for route in routes)],
         "servers": [{"url": "/", "description": "Where this document came from."}],
         "paths": dict(paths),
         "components": {"schemas": schemas.get("$defs", {}), "securitySchemes": SECURITY},
@@ -142,6 +143,7 @@ def _operation(route: Route, named: dict[tuple[Any, Any], Json], keys: bool) -> 
     operation: Json = {
         "operationId": f"{route.method.lower()}{re.sub(r'[^A-Za-z0-9]+', '_', route.template).rstrip('_')}",
         "summary": route.summary,
+        "tags": [route.group],
         "responses": _responses(route, named),
         "x-scope": route.scope,
     }

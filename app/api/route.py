@@ -78,6 +78,16 @@ class Route:
         return re.sub(r":\w+}", "}", self.path)
 
     @property
+    def group(self) -> str:
+        """The heading of the documents under which it stands."""
+        if self.scope == "open":
+            return "Health, pages and documents"
+        if self.needs == "rerank":
+            return "Rerank"
+        foreign = {"openai": "OpenAI's API", "tei": "The API of text-embeddings-inference"}.get(self.errors_as)
+        return foreign or ("Embed and search" if self.scope == "embed" else "Cache and metrics")
+
+    @property
     def error_formats(self) -> tuple[ErrorFormat, ...]:
         return self.errors_as, *self.errors_may_be
 
