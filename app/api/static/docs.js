@@ -10,7 +10,7 @@ const DOCUMENT = new URL("../openapi.json", import.meta.url);
 const list = document.getElementById("routes");
 
 function section(title, routes) {
-  return el("section", { className: "group", ariaLabel: title }, el("h2", {}, title), ...routes.map(({ box }) => box));
+  return el("section", { className: "group", "aria-label": title }, el("h2", {}, title), ...routes.map(({ box }) => box));
 }
 
 function search(routes) {
@@ -41,13 +41,12 @@ function openNamed() {
 theme.setUp();
 key.setUp();
 try {
-  const { paths, components } = await (await fetch(DOCUMENT)).json();
+  const { paths, components, tags } = await (await fetch(DOCUMENT)).json();
   const schemas = new Schemas(components.schemas);
   const routes = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, it]) => new Route(method, path, it, schemas)),
   );
-  const groups = [...new Set(routes.map(({ group }) => group))];
-  list.replaceChildren(...groups.map((title) => section(title, routes.filter(({ group }) => group === title))));
+  list.replaceChildren(...tags.map(({ name }) => section(name, routes.filter(({ group }) => group === name))));
   search(routes);
   openNamed();
   addEventListener("hashchange", openNamed);

@@ -16,8 +16,9 @@ export function exampleOf(schema, schemas, name = "") {
   if (it.enum) return it.enum[0];
   if (it.anyOf) return exampleOf(it.anyOf.find(({ type }) => type !== "null"), schemas, name);
   if (it.properties) return fields(it, schemas);
-  if (name in VALUES) return VALUES[name];
-  if (it.type === "array") return isNumber(it.items) ? [-0.0341, 0.0307, 0.0066] : it.items ? [exampleOf(it.items, schemas)] : [];
+  if (name in VALUES && kindOf(VALUES[name]) === (it.type === "integer" ? "number" : it.type)) return VALUES[name];
+  if (isNumber(it.items)) return [-0.0341, 0.0307, 0.0066];
+  if (it.type === "array") return (it.prefixItems ?? [it.items ?? {}]).map((one) => exampleOf(one, schemas));
   return { integer: 1, number: 0.5, boolean: true, string: "…", object: {} }[it.type] ?? null;
 }
 
@@ -27,6 +28,7 @@ function fields({ properties, required = [] }, schemas) {
   return Object.fromEntries(names.map((name) => [name, exampleOf(properties[name], schemas, name)]));
 }
 
+const kindOf = (value) => (Array.isArray(value) ? "array" : typeof value);
 const isNumber = (items) => items?.type === "number";
 
 const MOST = 4;

@@ -3,7 +3,7 @@
 import { copyButton } from "../parts/copy.js";
 import { el } from "../parts/dom.js";
 import { exampleOf, shown } from "./example.js";
-import { table } from "./schemas.js";
+import { prose, table } from "./schemas.js";
 import { Trial } from "./trial.js";
 
 const READABLE = ["application/json", "text/plain"];
@@ -13,13 +13,14 @@ export class Route {
   constructor(method, path, it, schemas) {
     this.group = it.tags[0];
     const name = el("code", {}, el("span", { className: `method ${method}` }, method.toUpperCase()), ` ${path}`);
-    this.box = el("details", { id: it.operationId, className: "route" }, el("summary", {}, name, el("span", { className: "about" }, it.summary)));
+    this.box = el("details", { id: it.operationId, className: "route" }, el("summary", {}, name, el("span", { className: "about" }, ...prose(it.summary))));
     // The address names the route that was opened last, for who wants to pass it on.
     this.box.addEventListener("toggle", () => this.box.open && history.replaceState(null, "", `#${it.operationId}`));
     const { content: answer } = it.responses["200"];
     const sent = it.requestBody?.content["application/json"];
     this.words = [method, path, it.summary, this.group, ...[sent, answer["application/json"]].flatMap((one) => names(one?.schema, schemas))].join(" ").toLowerCase();
-    this.box.append(this.#head(it), ...request(it, sent, schemas), ...responses(it, answer, schemas));
+    const inside = el("div", { className: "inside" }, el("div", {}, this.#head(it), ...request(it, sent, schemas), ...responses(it, answer, schemas)));
+    this.box.append(inside);
     const media = READABLE.find((one) => one in answer);
     if (!media) return;
     // An empty alternative means that no key is needed.
@@ -27,7 +28,7 @@ export class Route {
     const parameters = (it.parameters ?? []).filter((one) => one.in === "path");
     const example = sent && (sent.example ?? exampleOf(sent.schema, schemas));
     const trial = new Trial({ id: it.operationId, method: method.toUpperCase(), path, example, parameters, locked, isText: media === "text/plain" });
-    this.box.append(el("h3", {}, "Try it"), trial.node);
+    inside.append(trial.node);
   }
 
   #head({ security, "x-scope": scope }) {
@@ -40,9 +41,9 @@ export class Route {
 const names = (schema, schemas) => (schema ? Object.keys(schemas.resolve(schema).properties ?? {}) : []);
 
 function request({ requestBody, parameters }, sent, schemas) {
-  const rows = (parameters ?? []).map(({ name, in: place, description, schema }) => [el("code", {}, name), `${place}, ${schemas.kind(schema)}`, description ?? ""]);
+  const rows = (parameters ?? []).map(({ name, in: place, description, schema }) => [el("code", {}, name), `${place}, ${schemas.kind(schema)}`, prose(description)]);
   return [
-    ...(sent ? [el("h3", {}, "Request"), el("p", { className: "note" }, `${Object.keys(requestBody.content).join(", ")}. ${requestBody.description}`), ...schemas.describe(sent.schema)] : []),
+    ...(sent ? [el("h3", {}, "Request"), el("p", { className: "note" }, `${Object.keys(requestBody.content).join(", ")}. ${requestBody.description}`), ...schemas.describe(sent.schema, "request")] : []),
     ...(rows.length ? [el("h3", {}, "Parameters"), table(["parameter", "place and type", "meaning"], rows)] : []),
   ];
 }
@@ -53,7 +54,7 @@ function responses({ responses }, answer, schemas) {
   const described = schema && Object.keys(schema).length > 0;
   const example = described && el("pre", { tabIndex: 0, "aria-label": "Example answer" }, shown(exampleOf(schema, schemas)));
   return [
-    ...(described ? [el("h3", {}, "Answer"), el("p", { className: "note" }, Object.keys(answer).join(", ")), ...schemas.describe(schema), example] : []),
+    ...(described ? [el("h3", {}, "Answer"), el("p", { className: "note" }, Object.keys(answer).join(", ")), ...schemas.describe(schema, "answer"), example] : []),
     el("h3", {}, "Statuses"),
     table(["status", "meaning"], rows),
   ];

@@ -8,6 +8,11 @@ export function table(heads, rows) {
   return el("div", { className: "frame", tabIndex: 0, role: "group", "aria-label": heads.join(", ") }, el("table", {}, el("thead", {}, head), el("tbody", {}, ...body)));
 }
 
+/** Text with `code` in it. */
+export function prose(text = "") {
+  return text.split("`").map((part, i) => (i % 2 ? el("code", {}, part) : part));
+}
+
 const nameOf = ({ $ref }) => $ref.split("/").pop();
 
 export class Schemas {
@@ -35,27 +40,31 @@ export class Schemas {
     return [...new Set([...(schema.anyOf ?? []), ...(schema.items ? [schema.items] : [])].flatMap((one) => this.parts(one)))];
   }
 
-  /** The fields of an object, required ones first; of anything else its type. */
-  describe(schema) {
+  /**
+   * The fields of an object, required ones first; of anything else its type.
+   * @param {"request" | "answer"} role an answer's fields are there but for those that are named
+   */
+  describe(schema, role) {
     const { properties, required = [], ...other } = this.resolve(schema);
-    if (!properties) return [el("p", { className: "note" }, `${this.kind(other)}. `, other.description ?? ""), ...this.#nested(other)];
+    if (!properties) return [el("p", { className: "note" }, `${this.kind(other)}. `, ...prose(other.description)), ...this.#nested(other, role)];
     const rows = Object.entries(properties).map(([name, field]) => [name, field, required.includes(name)]);
     if (rows.length === 0) return [el("p", { className: "note" }, "No fields.")];
     rows.sort(([, , a], [, , b]) => b - a);
-    return [table(["field", "type", "meaning"], rows.map((row) => this.#row(...row)))];
+    return [table(["field", "type", "meaning"], rows.map((row) => this.#row(...row, role)))];
   }
 
-  #row(name, field, required) {
-    const label = required ? el("span", { className: "required" }, "required") : "";
-    const preset = !required && field.default != null ? ` Default: ${JSON.stringify(field.default)}.` : "";
-    return [[el("code", {}, name), " ", label], this.kind(field), [`${field.description ?? ""}${preset}`, ...this.#nested(field)]];
+  #row(name, field, required, role) {
+    const word = role === "request" ? required && "required" : !required && "not always";
+    const label = word ? [" ", el("span", { className: "label" }, word)] : [];
+    const preset = !required && field.default != null ? [" Default: ", el("code", {}, JSON.stringify(field.default)), "."] : [];
+    return [[el("code", {}, name), ...label], this.kind(field), [...prose(field.description), ...preset, ...this.#nested(field, role)]];
   }
 
-  #nested(schema) {
+  #nested(schema, role) {
     return this.parts(schema).map((name) => {
       const box = el("details", { className: "nested" }, el("summary", {}, name));
       // Once, and not before: types may hold themselves.
-      box.addEventListener("toggle", () => box.append(...this.describe(this.all[name])), { once: true });
+      box.addEventListener("toggle", () => box.append(...this.describe(this.all[name], role)), { once: true });
       return box;
     });
   }

@@ -35,7 +35,7 @@ export class Trial {
       this.#send();
     });
     const copy = copyButton("Copy", () => this.code.textContent);
-    this.node = el("div", {}, this.form, this.answer, el("div", { className: "languages" }, this.#languages(), copy), this.code);
+    this.node = el("div", { className: "beside" }, el("h3", {}, "Try it"), this.form, this.answer, el("div", { className: "languages" }, this.#languages(), copy), this.code);
     trials.add(this);
     this.show();
   }
@@ -120,7 +120,7 @@ export class Trial {
         throw new Refused("The service can't be reached. Is it still running?", 0);
       });
       if (answer.status !== 401) return answer;
-      await key.ask(messageOf(await answer.json()));
+      await key.ask(messageOf(await answer.json().catch(() => ({}))));
       this.form.scrollIntoView({ block: "center" });
     }
   }
@@ -147,5 +147,5 @@ function readable(text) {
 
 /** Of an error in any of the service's formats. */
 function messageOf({ error }) {
-  return error?.message ?? String(error);
+  return error?.message ?? error ?? "This request needs an API key.";
 }
