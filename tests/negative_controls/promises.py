@@ -16,6 +16,7 @@ PROMISES: Final = [
     M("a backup of a text model", "app/config/settings.py", '"text": self.text_backup, ', "", BUILD),
     M("a backup of an image model", "app/config/settings.py", ', "image": self.image_backup', "", BUILD),
     M("errors in a rerank client's form", "app/api/endpoints/rerank.py", "told_by_body(body) or request", "request", RERANK),
+    M("truncated inputs are counted", "app/api/wire/embeddings.py", "request.state.truncated = truncated_in(result.entries)", "pass", "tests/unit/api/test_truncated.py"),
     M("cosines are named", "app/api/endpoints/rerank.py", "headers |= METHOD", "pass", RERANK),
     M("a pair is all of its key", "app/cache/keys.py", 'len(data).to_bytes(8, "big") + data for', "data for", "tests/unit/cache/test_keys.py"),
     M("a query is sent with each text", "app/service/embedding_service.py", "if size > most:\n            message = f\"Each", "if False:\n            message = f\"Each", RERANK),
