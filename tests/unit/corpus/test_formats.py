@@ -77,6 +77,18 @@ def test_folder_of_images(embed: Embed, tmp_path: Path) -> None:
     np.testing.assert_allclose(rows[3]["embedding"], vector(encode(noise(7, 5), "PNG")), atol=1e-6)
 
 
+def test_pictures_of_every_suffix_are_read_or_rejected_by_name(embed: Embed, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    names = {"a.JFIF": "JPEG", "b.jpe": "JPEG", "c.tif": "TIFF", "d.avif": "AVIF", "e.heic": None, "f.heif": None}
+    for name, format_ in names.items():
+        (tmp_path / "in" / name).write_bytes(encode(noise(8, 5), format_) if format_ else b"no picture")
+    embed(tmp_path / "in", tmp_path / "out")
+    embedded = [row["path"] for row in written(tmp_path / "out") if row["embedding"] is not None]
+    assert embedded == ["a.JFIF", "b.jpe", "c.tif", "d.avif"]
+    rejects = (tmp_path / "out/_rejects.jsonl").read_text().splitlines()
+    assert [json.loads(line)["source"].rsplit("/", 1)[-1] for line in rejects] == ["e.heic", "f.heif"]
+
+
 def test_several_files_in_order(embed: Embed, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("b", "a"):
