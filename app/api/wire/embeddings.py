@@ -23,12 +23,14 @@ from app.vectors.similarity import normalize as to_length_one
 
 @dataclass(frozen=True, slots=True)
 class VectorFormat:
-    """The vector format that a client asks for. `dimensions`: shorten vectors to this many."""
+    """The vector format that a client asks for. `dimensions`: shorten vectors to this many. `param` and `size`: the
+    fields that hold type and dimensions, for error messages."""
 
     normalize: bool = True
     output: OutputType = "float32"
     dimensions: int | None = None
     param: str = "outputType"
+    size: str = "dimensions"
 
     def of(self, rows: Vector, info: ModelInfo) -> NDArray[Any]:
         """The model's output in this format. Raises InvalidRequest if the model does not support it."""
@@ -36,8 +38,8 @@ class VectorFormat:
             raise InvalidRequest(f"{self.output} needs vectors of length 1: leave `normalize` true.", self.param)
         size = self.dimensions or info.dimensions
         if size > info.dimensions:
-            message = f"`dimensions` is {size}, but vectors of {info.id} have {info.dimensions}: ask for at most that."
-            raise InvalidRequest(message, "dimensions")
+            message = f"`{self.size}` is {size}, but vectors of {info.id} have {info.dimensions}: ask for at most that."
+            raise InvalidRequest(message, self.size)
         if size < info.dimensions:
             rows = np.ascontiguousarray(rows[:, :size])
         if self.normalize and not (info.normalized and size == info.dimensions):
