@@ -32,8 +32,8 @@ export class Pen {
     this.canvas.style.height = `${height}px`;
   }
 
-  begin(colours) {
-    this.colours = colours;
+  begin(colours, radius) {
+    [this.colours, this.radius] = [colours, radius];
     const pen = this.context;
     pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     pen.globalAlpha = 1;
@@ -50,14 +50,14 @@ export class Pen {
     pen.globalAlpha = faint ? 0.3 : 1;
     pen.fillStyle = colour;
     pen.strokeStyle = this.colours.ground;
-    pen.lineWidth = 1.5;
+    pen.lineWidth = this.radius < 5 ? 0.75 : 1.5;
     pen.beginPath();
     if (picture) return this.#picture(picture, x, y, colour);
     if (kind === "query") {
       pen.moveTo(x, y - 9);
       for (const [u, v] of [[9, 0], [0, 9], [-9, 0]]) pen.lineTo(x + u, y + v);
       pen.closePath();
-    } else pen.arc(x, y, 6.5, 0, 2 * Math.PI);
+    } else pen.arc(x, y, this.radius, 0, 2 * Math.PI);
     pen.fill();
     pen.stroke();
     return undefined;

@@ -10,7 +10,8 @@ const ACROSS = { ArrowUp: -1, ArrowDown: 1 };
 const ZOOM = { "+": 1.5, "=": 1.5, "-": 1 / 1.5 };
 // A fingertip covers more than a mouse's arrow does.
 const [REACH, TOUCH, STACK] = [14, 24, 8];
-const MOST_LABELS = 40;
+// All of a few points are labelled; of many some, and more the nearer one looks.
+const [FEW, MOST_LABELS] = [40, 10];
 
 export class Scatter {
   #frame = 0;
@@ -91,14 +92,14 @@ export class Scatter {
     this.colours ??= colours(this.canvas);
     const { pen, places, points } = this;
     const near = new Set([this.selected, ...this.links]);
-    pen.begin(this.colours);
+    pen.begin(this.colours, points.length <= 4 * FEW ? 6.5 : Math.min(3.5 * Math.sqrt(this.view.zoom), 6.5));
     for (const i of this.links) pen.line(places[this.selected], places[i]);
     points.forEach((point, i) => pen.point(point, places[i], this.selected >= 0 && !near.has(i)));
     for (const i of new Set([this.selected, this.hovered])) if (i >= 0) pen.ring(places[i], points[i]);
     const order = this.selected >= 0 ? [this.selected, ...this.links] : this.order;
     const label = (i) => shortened(points[i].text, 28);
     const seen = order.filter((i) => places[i][0] > 0 && places[i][0] < this.view.width && places[i][1] > 0 && places[i][1] < this.view.height);
-    const found = labelled(seen.slice(0, 400), places, (i) => pen.width(label(i)), this.view.width, this.view.height, MOST_LABELS);
+    const found = labelled(seen.slice(0, 400), places, (i) => pen.width(label(i)), this.view.width, this.view.height, points.length <= FEW ? FEW : Math.min(MOST_LABELS * this.view.zoom, FEW));
     for (const { index, x, y } of found) pen.label(label(index), x, y);
   }
 
