@@ -62,9 +62,7 @@ def test_a_panel_says_that_it_waits_for_a_key(troubled: Visit, locked: Locked) -
     page.goto(locked.service.url)
     expect(page.get_by_label("API key", exact=True)).to_be_visible()
     page.locator("#search-form").get_by_role("button", name="Search").click()
-    expect(page.locator("#search-status")).to_have_text(
-        "Enter an API key at the top of the page; this continues then."
-    )
+    expect(page.locator("#search-status")).to_have_text("Enter an API key at the top of the page; this continues then.")
     give(troubled, locked.keys["page"])
     expect(page.locator("#search-status")).to_contain_text("12 passages searched in")
 

@@ -10,8 +10,6 @@ from tests.support.visit import Visit
 
 PLOT = "#map-plot"
 TIP = "#map-tip"
-# As the user would see them, from left to right: the tip says what lies under the keyboard's mark.
-WALK = ("Home", "ArrowRight")
 
 
 def items(visit: Visit, count: int) -> None:
@@ -80,7 +78,8 @@ def test_items_that_lie_upon_each_other_are_reached_in_turn(visit: Visit) -> Non
     visit.open()
     visit.compare("Rain again today.", "rain again today.", "RAIN AGAIN TODAY.", "A violin concerto.")
     items(visit, 4)
-    upon = [text for text in walk(visit, 4) if text.lower() == "rain again today."]
+    order = walk(visit, 4)
+    upon = [text for text in order if text.lower() == "rain again today."]
     assert len(upon) == 3
     plot = visit.page.locator(PLOT)
     while visit.page.locator(TIP).inner_text().startswith("A violin"):
@@ -89,7 +88,7 @@ def test_items_that_lie_upon_each_other_are_reached_in_turn(visit: Visit) -> Non
     size = plot.bounding_box()
     assert size is not None
     # This model reads no case, so the three lie together at one end, and the fourth at the other.
-    at = {"x": 34 if walk(visit, 1)[0] != "A violin concerto." else size["width"] - 34, "y": size["height"] / 2}
+    at = {"x": 34 if order[0] in upon else size["width"] - 34, "y": size["height"] / 2}
     found = []
     for _ in range(3):
         plot.click(position=at)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from base64 import b64decode
 from pathlib import Path
 
 import httpx
@@ -17,7 +18,11 @@ from loadtests.running import ROOT
 from tests.support.visit import Visit
 
 QUERY = 'What\'s "free" for $HOME?'
-PASSAGES = ["It's \"free\" \\ for $HOME", "`date` costs $5", "Käse — 😀", "'; rm nothing #"]
+PASSAGES = ['It\'s "free" \\ for $HOME', "`date` costs $5", "Käse — 😀", "'; rm nothing #"]
+# A shown image as a PNG, in base64.
+PIXELS = """image => { const canvas = document.createElement("canvas"); canvas.width = canvas.height = 160;
+    canvas.getContext("2d").drawImage(image, 0, 0); return canvas.toDataURL().split(",")[1] }"""
+FILES = ("json", "csv", "npy")
 CELLS = "#heatmap td[data-level]"
 
 
@@ -61,21 +66,13 @@ def test_code_of_each_panel_runs(visit: Visit, tmp_path: Path) -> None:
     assert "import { EmbeddingClient }" in code(visit, "search", "TypeScript")
 
 
-def test_code_of_images_runs_where_the_images_are(visit: Visit, client: httpx.Client, tmp_path: Path) -> None:
-    names = ["it's; \"a\" red.png", "blue, square.png"]
+def test_code_of_images_runs_where_the_images_are(visit: Visit, tmp_path: Path) -> None:
+    names = ['it\'s; "a" red.png', "blue, square.png"]
     visit.open()
     visit.draw_samples()
     for button, name in zip(("red circle on white", "blue square on grey"), names, strict=True):
-        source = visit.page.get_by_role("button", name=f"More like {button}").locator("img").get_attribute("src")
-        script = "async (url) => [...new Uint8Array(await (await fetch(url)).arrayBuffer())]"
-        pixels = visit.page.locator(f'img[src="{source}"]').evaluate(
-            "image => { const c = document.createElement('canvas'); c.width = c.height = 160;"
-            " c.getContext('2d').drawImage(image, 0, 0); return c.toDataURL().split(',')[1] }"
-        )
-        assert script
-        import base64
-
-        (tmp_path / name).write_bytes(base64.b64decode(pixels))
+        image = visit.page.get_by_role("button", name=f"More like {button}").locator("img")
+        (tmp_path / name).write_bytes(b64decode(image.evaluate(PIXELS)))
     visit.page.get_by_role("button", name="Remove all").click()
     visit.page.locator("#images-file").set_input_files([tmp_path / name for name in names])
     expect(visit.page.locator("#images-status")).to_have_text("2 images here.")
@@ -109,9 +106,6 @@ def test_vectors_are_seen_and_downloaded(visit: Visit, client: httpx.Client) -> 
     ):
         assert (rows.dtype, rows.shape) == (np.float32, (3, 384))
         np.testing.assert_array_equal(rows, expected)
-
-
-FILES = ("json", "csv", "npy")
 
 
 def test_tokens_and_cache_hits_are_told(visit: Visit, client: httpx.Client) -> None:

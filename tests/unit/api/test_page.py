@@ -78,7 +78,7 @@ def test_modules_are_small_say_what_they_are_and_import_what_is_there(name: str)
     source = (FOLDER / name).read_text()
     assert source.startswith("// ")
     assert len(source.splitlines()) < 250
-    imported = re.findall(r'^import .* from "([^"]+)"', source, re.M)
+    imported = re.findall(r'^import .* from "([^"]+)"', source, re.MULTILINE)
     assert [path for path in imported if not (FOLDER / name).parent.joinpath(path).is_file()] == []
     # Text from people and from the service is never read as markup.
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", source)
