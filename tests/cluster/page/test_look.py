@@ -193,9 +193,10 @@ def test_nothing_moves_for_those_who_asked_for_calm(visit: Visit) -> None:
 
 
 SMALL = """() => [...document.querySelectorAll("a, button, select, summary, input, label.pick, .choices label")]
-    .filter((node) => node.checkVisibility() && !node.closest(".skip") && !(node.matches("input") && node.closest("label label, .choices, .pick")))
+    .filter((node) => node.checkVisibility() && !node.closest(".skip") && !node.matches(".choices input, .pick input"))
     .map((node) => [node.outerHTML.slice(0, 100), node.getBoundingClientRect()])
-    .filter(([, box]) => box.width && (box.height < 43.5 || box.width < 43.5)).map(([html, { width, height }]) => [html, width, height])"""
+    .filter(([, { width, height }]) => width && (height < 43.5 || width < 43.5))
+    .map(([html, { width, height }]) => [html, width, height])"""
 
 
 @pytest.mark.parametrize("troubled", [PHONE], indirect=True)
