@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import grpc
 from ray.exceptions import ActorUnavailableError
 from ray.serve._private.common import ReplicaQueueLengthInfo
 from ray.serve._private.replica_result import ReplicaResult
@@ -25,7 +26,7 @@ MAX_RETRY_S: Final = 30.0
 
 
 class RpcReplica(RunningReplica):  # type: ignore[misc]
-    """Connects when one of its RPC methods is first called."""
+    """Connects when one of its RPC methods is first called. `is_silent`: its last call was given up unanswered."""
 
     def __init__(self, replica_info: Any, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(replica_info)
@@ -38,6 +39,7 @@ class RpcReplica(RunningReplica):  # type: ignore[misc]
         self._clock = clock
         self._retry_s = RETRY_S
         self._not_before = clock()
+        self.is_silent = False
 
     def try_send_request(self, pr: PendingRequest, with_rejection: bool) -> ReplicaResult:
         metadata = pr.metadata
@@ -47,7 +49,9 @@ class RpcReplica(RunningReplica):  # type: ignore[misc]
                 self._reconnect()
             elif (call := self._call(self._connection, pr)) is not None:
                 return call
-        return super().try_send_request(pr, with_rejection)
+        result = super().try_send_request(pr, with_rejection)
+        result.add_done_callback(self._ended)
+        return result
 
     @property
     def is_connected(self) -> bool:
@@ -68,7 +72,11 @@ class RpcReplica(RunningReplica):  # type: ignore[misc]
             answer = connection.call(*pack_call(pr.metadata.call_method, pr.args))
         except (TypeError, ValueError):
             return None
+        answer.add_done_callback(self._ended)
         return RpcResult(answer, self.actor_id, connection, self.max_ongoing_requests)
+
+    def _ended(self, call: Any) -> None:
+        self.is_silent = isinstance(call, asyncio.Future | grpc.aio.RpcContext) and call.cancelled()
 
     def _reconnect(self) -> None:
         is_free = self._connecting is None or self._connecting.done()

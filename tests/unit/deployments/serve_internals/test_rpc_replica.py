@@ -1,5 +1,6 @@
 """The router's end: `deployments.serve_internals.rpc_replica`."""
 
+import asyncio
 import logging
 import warnings
 from typing import Any
@@ -37,6 +38,27 @@ async def test_a_call_goes_by_grpc_until_there_is_a_connection_and_then_by_that(
         answer = await result.get_async()
         assert answer == reply(repr((["a", Prompted("b", "p", "start")], 1.5, None)).encode())
         assert (pair.accounting.under_way, pair.accounting.places, pair.accounting.errors) == (0, 0, [False])
+
+
+async def test_a_replica_is_silent_from_a_call_that_was_given_up_to_the_next_answer() -> None:
+    async with paired() as pair:
+        await pair.connected()
+        result = pair.send("hangs")
+        await until(lambda: len(pair.target.open) == 1)
+        assert not pair.replica.is_silent
+        result.cancel()
+        await turns()
+        assert pair.replica.is_silent
+        await pair.send("a").get_async()
+        assert not pair.replica.is_silent
+        pair.send("a", method="tokens")
+        for given_up in (True, False):
+            call: asyncio.Future[None] = asyncio.Future()
+            call.cancel() if given_up else call.set_result(None)
+            GRPC.ended(call)
+            assert pair.replica.is_silent is given_up
+        GRPC.ended("what an actor returned")
+        assert not pair.replica.is_silent
 
 
 async def test_images_go_as_bytes() -> None:
