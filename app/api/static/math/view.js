@@ -15,7 +15,9 @@ export class View {
     const [[left, right], [low, high]] = [range(of(0)), range(of(1))];
     [this.points, this.width, this.height] = [points, width, height];
     this.middle = [(left + right) / 2, (low + high) / 2];
-    this.scale = Math.min((width - 2 * MARGIN) / (right - left || 1), (height - 2 * MARGIN) / (high - low || 1));
+    // Points on one line need no height; of points on one spot any scale is right.
+    const scale = Math.min((width - 2 * MARGIN) / (right - left), (height - 2 * MARGIN) / (high - low));
+    this.scale = Number.isFinite(scale) ? scale : 1;
     this.move(0, 0);
   }
 

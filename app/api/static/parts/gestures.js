@@ -53,5 +53,4 @@ export function listen(canvas, on) {
     },
     { passive: false },
   );
-  canvas.addEventListener("dblclick", (event) => on.zoom(2, ...at(event)));
 }
