@@ -16,7 +16,7 @@ export function shown(name, lot) {
   const size = items[0].vector.length;
   const about = el("p", { className: "note" }, `${counted(items.length, "vector")} of ${size} numbers in the space ${space}.`);
   const buttons = Object.keys(FORMATS).map((suffix) => {
-    const button = el("button", { type: "button", className: "quiet", "aria-label": `Download as ${suffix}` }, suffix);
+    const button = el("button", { type: "button", className: "quiet", "aria-label": `Download as ${suffix}` }, suffix === "npy" ? suffix : suffix.toUpperCase());
     button.addEventListener("click", () => save(`${name}.${suffix}`, FORMATS[suffix](lot), TYPES[suffix]));
     return button;
   });
@@ -44,7 +44,7 @@ function save(name, content, type) {
 }
 
 function row({ text, vector }) {
-  const first = Array.from(vector.subarray(0, NUMBERS), (value) => value.toFixed(3).replace("-", "−")).join("  ");
+  const first = Array.from(vector.subarray(0, NUMBERS), (value) => value.toFixed(3).replace("-", "−").padStart(6)).join(" ");
   return el("li", {}, el("span", { className: "name", title: text }, text), strip(vector), el("code", {}, `${first} …`));
 }
 
