@@ -77,6 +77,20 @@ class OpenVinoRunner(Runner):
             request = of_thread.request = compiled.create_infer_request()
         return openvino_models.infer(request, inputs)
 
+    def pool_spans(self, *inputs: NDArray[Any]) -> Vector:
+        if (pooler := self._pooler) is None:
+            return super().pool_spans(*inputs)
+        return openvino_models.infer(pooler, inputs)
+
+    # Compiled when first asked for: it has the weights in memory once more.
+    @cached_property
+    def _pooler(self) -> Any:
+        core = ov.Core()
+        model = core.read_model(self._weights.with_name(openvino_models.MODEL))
+        if not pools_spans(model):
+            return None
+        return openvino_models.compiled(core, model, self.precision, self._threads, 1).create_infer_request()
+
     def warm(self, batches: Iterable[Inputs]) -> None:
         """Every stream has kernels of its own. The latency profile gets those of one item: it is given no more."""
         together = threading.Barrier(self.streams)
