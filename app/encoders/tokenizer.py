@@ -84,7 +84,9 @@ class Tokenizer:
         prefix = self._prompt if prompt is None else prompt
         around = len(self._uncut.encode(prefix).ids)
         if (size or 1) > (room := self._max_tokens - around):
-            raise InvalidRequest(f"`size` must be at most {room}: with {around} around a text, more would be cut.", "size")
+            raise InvalidRequest(
+                f"`size` must be at most {room}: with {around} around a text, more would be cut.", "size"
+            )
         size = size or min(room, DEFAULT_SIZE)
         if overlap >= size:
             raise InvalidRequest(f"`overlap` must be less than `size`, which is {size}.", "overlap")
@@ -110,10 +112,11 @@ class Tokenizer:
         return [
             Window(
                 [*before, *ids[start:end], *self._end],
-                [tuple(len(before) - start + place for place in of_tokens[i]) for i in chosen],
+                [(of_tokens[i][0] + moved, of_tokens[i][1] + moved) for i in chosen],
                 chosen,
             )
             for (start, end), chosen in windows(of_tokens, len(ids), room)
+            for moved in [len(before) - start]
         ]
 
     # Made when first asked for: most replicas never are.

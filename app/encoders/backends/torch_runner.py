@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -72,7 +72,7 @@ class TorchRunner(Runner):
         return self._run(self._module, inputs)
 
     def pool_spans(self, *inputs: NDArray[Any]) -> Vector:
-        return self._run(self._module.pool_spans, inputs)
+        return self._run(cast(Any, self._module).pool_spans, inputs)
 
     def _run(self, module: Callable[..., Tensor], inputs: Inputs) -> Vector:
         with torch.inference_mode():

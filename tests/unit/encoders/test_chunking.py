@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from app.encoders.chunking import chunks
 from app.types import Span
 
-ALPHABET = st.sampled_from([*"abc ab.!? \n\té", "e\u0301", "漢", "。", "กำ", "👩‍👩‍👧", "👍🏽", "\u200b", "…", "\r\n", "  "])
+ALPHABET = st.sampled_from(
+    [*"abc ab.!? \n\té", "e\u0301", "漢", "。", "กำ", "👩‍👩‍👧", "👍🏽", "\u200b", "…", "\r\n", "  "]
+)
 TEXTS = st.lists(ALPHABET, max_size=60).map("".join)
 
 
