@@ -44,6 +44,11 @@ class OpenAiEmbeddingRequest(CompatibleWire):
         wire.Whole,
     ] = None
     output_dtype: Output = Field("float32", description="Extension. As outputType of TextRequest.")
+    late_chunking: bool = Field(
+        False,
+        description="As in Jina's API: the texts are one document, joined by spaces and read at once; each vector is "
+        "the mean of one text's token vectors. For mean-pooled models.",
+    )
     prompt_name: PromptName = None
     input_type: Purpose = None
 

@@ -34,6 +34,14 @@ class Chunked:
     spans: Sequence[Sequence[Span]]
     windows: Sequence[int]
 
+    def warning(self) -> dict[str, str]:
+        """That a document was not read at once, for responses that have no other place for it."""
+        most = max(self.windows)
+        words = (
+            f"A document is longer than {self.result.info.id} reads at once: it was read in {most} overlapping parts."
+        )
+        return {"warning": words} if most > 1 else {}
+
 
 async def embed_chunks(
     service: EmbeddingService,
@@ -45,8 +53,8 @@ async def embed_chunks(
     *,
     late: bool = False,
 ) -> Chunked:
-    """`names`: of the texts in errors. Raises PayloadTooLarge if there are more chunks than texts may be in a request, InvalidRequest if the model
-    reads fewer tokens than a chunk has, or can't pool late."""
+    """`names`: of the texts in errors. Raises PayloadTooLarge if there are more chunks than texts may be in a request,
+    InvalidRequest if the model reads fewer tokens than a chunk has, or can't pool late."""
     most = service.limits.texts
     if len(texts) > most:
         raise PayloadTooLarge(f"{len(texts)} texts; at most {most:,} in one request.", "texts")

@@ -1,16 +1,14 @@
 """`POST /v1/embeddings`, `GET /v1/models` and `/v1/models/{model}`, for OpenAI's clients."""
 
-import base64
 import time
 from collections.abc import Sequence
 
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.backend import Backend
 from app.api.wire import bodies, inputs
-from app.api.wire.embeddings import VectorFormat, record
+from app.api.wire.embeddings import VectorFormat, openai_rows, record
 from app.api.wire.json_response import json_response
 from app.config import model_names
 from app.errors import InvalidRequest, ModelNotFound, PayloadTooLarge, did_you_mean
@@ -18,6 +16,7 @@ from app.schemas.openai import OpenAiEmbeddingRequest
 from app.schemas.wire import Json
 from app.service import matryoshka
 from app.service.batch import Item, embed_all
+from app.service.chunks import embed_documents
 from app.service.result import EmbeddingResult
 from app.types import Kind, ReadOptions
 
@@ -27,7 +26,14 @@ async def embed(request: Request, backend: Backend) -> Response:
     headers = body.ignored_header()
     reading = ReadOptions(body.prompt_name, body.input_type, param="prompt_name")
     asked = inputs.parse(body.input)
-    if asked.texts:
+    warning: Json = {}
+    if body.late_chunking:
+        if not asked.texts or body.truncate_prompt_tokens is not None:
+            raise InvalidRequest("`late_chunking` needs texts, none of them cut: one document.", "late_chunking")
+        service, name = backend.service, "input.{1}".format
+        done = await embed_documents(service, [asked.texts], "input", name, body.model, reading, "late_chunking")
+        result, warning = done.result, done.warning()
+    elif asked.texts:
         result = await backend.service.embed_texts(asked.texts, body.model, param="input", reading=reading)
     elif asked.objects:
         result = await _embed_objects(backend, asked.objects, body.model, reading)
@@ -38,24 +44,17 @@ async def embed(request: Request, backend: Backend) -> Response:
     _require_uncut(tokens, body)
     info = result.info
     form = VectorFormat(True, body.output_dtype, body.dimensions, "output_dtype")
-    vectors = form.of(rows, info)
-    encoded = body.encoding_format == "base64"
-    if encoded:
-        vectors = np.ascontiguousarray(vectors, vectors.dtype.newbyteorder("<"))
     count = sum(tokens)
-    answer: Json = {
+    answer: Json = warning | {
         "object": "list",
-        "data": [
-            {"object": "embedding", "index": i, "embedding": base64.b64encode(row.data).decode() if encoded else row}
-            for i, row in enumerate(vectors)
-        ],
+        "data": openai_rows(form.of(rows, info), encoded=body.encoding_format == "base64"),
         "model": info.id,
         "usage": {"prompt_tokens": count, "total_tokens": count},
     }
     if body.model in backend.args.model_aliases:
         answer["alias"] = body.model
     if body.dimensions and body.dimensions < info.dimensions and not matryoshka.is_trained_for_it(info, backend.args):
-        answer["warning"] = (
+        answer["warning"] = " ".join([*warning.values(), ""]) + (
             f"{info.id} was not trained for shortened vectors: with {body.dimensions} of {info.dimensions} dimensions "
             "search results will be worse."
         )
