@@ -25,7 +25,9 @@ MODEL = "makers/small-model"
 
 def info_of(id_: str = MODEL, **changes: Any) -> ModelInfo:
     known: dict[str, Any] = {"id": id_, "fingerprint": f"print of {id_}", "dimensions": 3, "max_tokens": 8}
-    return ModelInfo(**(known | {"kinds": ("text",), "backend": "fake", "precision": "f32"} | changes))
+    return ModelInfo(
+        **(known | {"kinds": ("text",), "backend": "fake", "precision": "f32", "pooling": ("mean",)} | changes)
+    )
 
 
 def entry_of(text: str) -> bytes:

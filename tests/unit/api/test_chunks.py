@@ -19,7 +19,7 @@ TEXT = "one two three  four five"
 def pooled(**about: Any) -> FakeEncoder:
     encoder = FakeEncoder()
     assert encoder.state.info is not None
-    info = replace(encoder.state.info, **({"pooling": ("mean",)} | about))
+    info = replace(encoder.state.info, **about)
     encoder.state = replace(encoder.state, info=info)
     return encoder
 
@@ -165,11 +165,19 @@ def test_what_an_encoder_or_its_load_refuses() -> None:
     assert refused(ask(service, texts=["a b"], late=True)) == (400, "no token vectors", "late")
 
 
-@pytest.mark.parametrize("flag", [False, True])
-def test_chunks_count_against_a_quota(flag: bool) -> None:
+@pytest.mark.parametrize(
+    ("path", "body", "left"),
+    [
+        ("/embed/chunks", {"text": TEXT}, "95"),
+        ("/embed/chunks", {"text": TEXT, "late": True}, "95"),
+        ("/v1/contextualizedembeddings", {"inputs": [["one two", "three"]]}, "97"),
+        ("/v1/embeddings", {"input": ["one two", "three"], "late_chunking": True}, "97"),
+    ],
+)
+def test_chunks_count_against_a_quota(path: str, body: dict[str, Any], left: str) -> None:
     service = Service(pooled(), authenticator=guard_of(tokens_per_minute=100))
-    answer = service.post("/embed/chunks", json={"text": TEXT, "late": flag}, headers=bearer(ALL))
-    assert (answer.status_code, answer.headers["x-ratelimit-remaining-tokens"]) == (200, "95")
+    answer = service.post(path, json=body, headers=bearer(ALL))
+    assert (answer.status_code, answer.headers["x-ratelimit-remaining-tokens"]) == (200, left)
 
 
 def test_jinas_late_chunking() -> None:

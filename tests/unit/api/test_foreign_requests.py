@@ -149,7 +149,7 @@ def test_twenty_are_named() -> None:
         {"instruction": "Represent"},
         {"prompt": "query: "},
         {"promptName": "query"},
-        {"late_chunking": True},
+        {"return_multivector": True},
         {"truncation": False},
         {"truncation_side": "left"},
         {"truncateDirection": "Left"},
@@ -176,7 +176,7 @@ def test_fields_that_would_change_vectors_are_refused(path: str, fields: dict[st
 
 @each_route
 def test_fields_that_ask_for_the_default_are_ignored(path: str) -> None:
-    fields = {"embed_normalize": True, "truncation": True, "late_chunking": False, "embedding_type": "float"}
+    fields = {"embed_normalize": True, "truncation": True, "return_multivector": False, "embedding_type": "float"}
     answer = post(path, **fields)
     assert (answer.status_code, answer.headers[IGNORED_HEADER]) == (200, ", ".join(fields))
 
