@@ -40,6 +40,11 @@ def unpack(entries: Sequence[bytes]) -> tuple[Vector, NDArray[np.uint32], NDArra
     return np.ascontiguousarray(table[:, HEADER_FLOATS:]), header[:, 0], header[:, 1].astype(np.bool_)
 
 
+def truncated_in(entries: Sequence[bytes | ServiceError]) -> int:
+    """How many of the items were truncated, without unpacking their vectors."""
+    return sum(any(entry[4:8]) for entry in entries if isinstance(entry, bytes))
+
+
 def tokens_of(entries: Sequence[bytes | ServiceError]) -> int:
     """Tokens of all entries together, without unpacking their vectors."""
     return sum(int.from_bytes(entry[:4], sys.byteorder) for entry in entries if isinstance(entry, bytes))
