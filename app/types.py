@@ -10,6 +10,9 @@ Modality = Literal["text", "image"]
 Kind = Literal["text", "image", "rerank"]
 """What a model reads and makes: the vector of a text or of an image, or the scores of a pair of texts."""
 Cut = Literal["end", "start"]
+Span = tuple[int, int]
+"""Where something begins and ends in a text."""
+ChunkBy = Literal["tokens", "sentences"]
 KeyScope = Literal["embed", "read", "admin"]
 """What an API key may do: embed, read status, or change shared state."""
 

@@ -54,7 +54,7 @@ class Engine:
         self._watch = watch
         self._spans = EncoderSpans(info.id)
         self._threads = threads
-        self._replica = replica
+        self.replica = replica
         self._slots = [self._batched() for _ in range(threads.streams + 1)]
 
     async def encode(
@@ -85,7 +85,7 @@ class Engine:
             packed=pack(job.rows, tokens, truncated),
             errors=job.errors,
             fingerprint=self.info.fingerprint,
-            replica=self._replica,
+            replica=self.replica,
             prepare_ms=prepare_ms,
             queue_ms=queue_s * 1e3,
             inference_ms=job.inference_s * 1e3,

@@ -22,7 +22,7 @@ from app.images.preprocessing import Preprocessing
 from app.service.encoder import Encoded, ModelState, Stages
 from app.telemetry import tracing
 from app.telemetry.tracing import Origins, Traced
-from app.types import Kind, Modality, ModelInfo, TextInput, Token
+from app.types import Kind, Modality, ModelInfo, Span, TextInput, Token
 from deployments.messages import EncodeReply, EncoderStatus
 from deployments.remote_call import again, alone, once
 from deployments.serve_internals.running_config import most_replicas
@@ -103,6 +103,17 @@ class RemoteEncoder:
             self._tokens, self._id, self._limits.deadline_s, self._budget, texts, prompt, special
         )
         return tokens
+
+    async def chunks(self, *args: Any) -> list[list[Span]]:
+        spans: list[list[Span]] = await self._again("chunks", *args)
+        return spans
+
+    async def pool_spans(self, text: str, spans: Sequence[Span], prompt: str | None) -> list[Encoded]:
+        return self._outcomes(await self._again("pool_spans", text, spans, prompt), len(spans), None)
+
+    async def _again(self, method: str, *args: Any) -> Any:
+        called = self._handle.options(method_name=method)
+        return await again(called, self._id, self._limits.deadline_s, self._budget, *args)
 
     async def watch(self) -> None:
         """Keep `state` true until cancelled."""

@@ -6,17 +6,23 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
+import numpy as np
+
+from app.cache.entry import pack
 from app.config.args import ModelArgs
 from app.encoders import shapes
+from app.encoders.late import Window
 from app.encoders.text import TextModel
-from app.errors import InvalidItem, ServiceError
+from app.errors import InvalidItem, NotFinite, ServiceError
 from app.inference.batch_queue import BatchQueue
 from app.inference.health_probe import HealthProbe
 from app.inference.model_threads import ModelThreads
+from app.telemetry.metrics import TOKENS
 from app.telemetry.registry import Registry
 from app.telemetry.tracing import Origins
-from app.types import ModelInfo, TextInput, Token
+from app.types import ModelInfo, Span, TextInput, Token, Vector
 from deployments.engine import Engine
 from deployments.messages import EncodeReply
 
@@ -46,10 +52,45 @@ class TextEngine:
         self.engine = Engine(info, model, queue, threads, replica, registry, "tokenize", self.probe.watch)
         self._model = model
         self._workers = ThreadPoolExecutor(args.workers, "tokenize")
+        self._threads, self._registry = threads.exclusive, registry
 
     async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._workers, self._model.tokens, texts, prompt, special)
+
+    async def chunks(self, *args: Any) -> list[list[Span]]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._workers, self._model.chunks, *args)
+
+    async def pool_spans(self, text: str, spans: Sequence[Span], prompt: str | None) -> EncodeReply:
+        """A vector of each span of one text, by the tokens that it has in all of it; `batches` counts its windows."""
+        loop, arrived = asyncio.get_running_loop(), time.monotonic()
+        windows = await loop.run_in_executor(self._workers, self._model.windows, text, spans, prompt)
+        began = time.monotonic()
+        info = self.engine.info
+        rows = np.empty((len(spans), info.dimensions), np.float32)
+        tokens = np.empty(len(spans), np.int64)
+        for window in windows:
+            # One at a time: what else came meanwhile is run between them.
+            rows[window.chunks] = await loop.run_in_executor(self._threads, self._pool, window)
+            tokens[window.chunks] = [end - first for first, end in window.spans]
+        for i in np.flatnonzero(~np.isfinite(rows).all(axis=1)):
+            raise NotFinite(f"{info.id} makes no finite vector of this item.", str(i))
+        self._registry.count(TOKENS, info.id, by=sum(len(window.ids) for window in windows))
+        return EncodeReply(
+            packed=pack(rows, tokens.tolist(), [False] * len(spans)),
+            errors={},
+            fingerprint=info.fingerprint,
+            replica=self.engine.replica,
+            prepare_ms=(began - arrived) * 1e3,
+            queue_ms=0.0,
+            inference_ms=(time.monotonic() - began) * 1e3,
+            batches=len(windows),
+        )
+
+    def _pool(self, window: Window) -> Vector:
+        with self.probe.watch():
+            return self._model.pool(window).copy()
 
     async def encode(
         self, texts: Sequence[TextInput], timeout_s: float, origins: Origins | None = None, **kind: bool

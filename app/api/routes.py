@@ -6,6 +6,7 @@ from typing import Final, get_args
 from app import errors
 from app.api.endpoints import (
     batch,
+    chunks,
     cohere,
     embeddings,
     ollama,
@@ -122,6 +123,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         truncates=True,
         body_limit="vector_body",
     ),
+    *chunks.ROUTES,
     *rerank.ROUTES,
     *predict.ROUTES,
     *openai.ROUTES,

@@ -18,6 +18,7 @@ from app.encoders.backends import registry
 from app.encoders.backends.contract import Graph, Inputs, Runner
 from app.encoders.files import loading, sha256
 from app.encoders.image_families import image_family
+from app.encoders.late import Window, membership
 from app.encoders.modules import routes
 from app.encoders.pretrained import WithImages
 from app.encoders.refusal import is_cross_encoder
@@ -141,6 +142,7 @@ class TextModel:
         self.profiles = runner.profiles
         self.lengths = (info.max_tokens,) if filled else shapes.lengths(info.max_tokens)
         self.tokenize, self.read, self.tokens = tokenizer, tokenizer.read, tokenizer.tokens
+        self.chunks, self.windows = tokenizer.chunks, tokenizer.windows
         self._runner = runner
         self._pad_id = filled.pad_id if filled else pad_id
         self._filled = filled
@@ -158,6 +160,11 @@ class TextModel:
             out[start : start + rows] = self._runner(ids, mask, exclusive=exclusive)[:rows]
             start += rows
         return out
+
+    def pool(self, window: Window) -> Vector:
+        """The vectors of a window's chunks, by the mean of their tokens; never in two threads at once."""
+        ids, mask = self._padded([window.ids], 1, shapes.bucket(len(window.ids), self.lengths))
+        return self._runner.pool_spans(ids, mask, membership(window.spans, ids.shape[1]))[: len(window.spans)]
 
     def self_test(self, *, exclusive: bool = False) -> Vector:
         return self.run([text.ids for text in self.tokenize(self_test.TEXTS, "")], exclusive=exclusive)
@@ -210,6 +217,7 @@ class RoutedModel(TextModel):
         self.profiles = max((one.profiles for one in every), key=len)
         self.lengths = shapes.lengths(self.info.max_tokens)
         self.tokenize, self.tokens = model.tokenize, model.tokens
+        self.chunks, self.windows, self.pool = model.chunks, model.windows, model.pool  # type: ignore[method-assign]
         self.read = self._read
         self._model, self._ways = model, ways
 

@@ -5,20 +5,23 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer as Backend
 
+from app.encoders.chunking import chunks
 from app.encoders.files import reading
+from app.encoders.late import Window, token_spans, windows
 from app.encoders.long_texts import as_far_as_read
-from app.errors import InvalidItem
-from app.types import Pair, Prompted, TextInput, Token, TokenIds, TokenizedText
+from app.errors import InvalidItem, InvalidRequest
+from app.types import ChunkBy, Pair, Prompted, Span, TextInput, Token, TokenIds, TokenizedText
 
 # So few characters are tokenised faster one text after the other: the library's own threads cost more than they save,
 # and compete for CPUs with the model's.
 FEW_CHARACTERS = 4096
+DEFAULT_SIZE = 512  # of a chunk
 
 FOREIGN = (
     "Send texts, or ids made by this model's own tokenizer with its special tokens. "
@@ -72,6 +75,49 @@ class Tokenizer:
         whole = [prefix + text for text in texts]
         encodings = self._uncut.encode_batch(whole, add_special_tokens=special)
         return [_tokens(encoding, text) for encoding, text in zip(encodings, whole, strict=True)]
+
+    def chunks(
+        self, texts: Sequence[str], size: int | None, overlap: int, by: ChunkBy, prompt: str | None, most: int
+    ) -> list[list[Span]]:
+        """Spans of each text's chunks, at most `most` and one more of all. `size` does not count special tokens and the
+        prompt; None: as many as the model reads, at most 512. Raises InvalidRequest where the model reads fewer."""
+        prefix = self._prompt if prompt is None else prompt
+        around = len(self._uncut.encode(prefix).ids)
+        if (size or 1) > (room := self._max_tokens - around):
+            raise InvalidRequest(
+                f"`size` must be at most {room}: with {around} around a text, more would be cut.", "size"
+            )
+        size = size or min(room, DEFAULT_SIZE)
+        if overlap >= size:
+            raise InvalidRequest(f"`overlap` must be less than `size`, which is {size}.", "overlap")
+
+        def fits(piece: str) -> bool:
+            return len(self._uncut.encode(prefix + piece).ids) <= size + around
+
+        found: list[list[Span]] = []
+        for text in texts:
+            spans = chunks(text, self._uncut.encode(text, add_special_tokens=False).offsets, size, overlap, by, fits)
+            found.append([*islice(spans, max(0, most + 1 - sum(map(len, found))))])
+        return found
+
+    def windows(self, text: str, spans: Sequence[Span], prompt: str | None) -> list[Window]:
+        """The parts of a text in which its chunks are read. Raises InvalidItem naming the chunk that can't be."""
+        prefix = self._prompt if prompt is None else prompt
+        encoding = self._uncut.encode(prefix + text, add_special_tokens=False)
+        skipped = sum(stop <= len(prefix) for _, stop in encoding.offsets) if prefix else 0
+        before, ids = [*self._begin, *encoding.ids[:skipped]], encoding.ids[skipped:]
+        places = [(start - len(prefix), stop - len(prefix)) for start, stop in encoding.offsets[skipped:]]
+        of_tokens = token_spans(spans, places)
+        room = self._max_tokens - len(before) - len(self._end)
+        return [
+            Window(
+                [*before, *ids[start:end], *self._end],
+                [(of_tokens[i][0] + moved, of_tokens[i][1] + moved) for i in chosen],
+                chosen,
+            )
+            for (start, end), chosen in windows(of_tokens, len(ids), room)
+            for moved in [len(before) - start]
+        ]
 
     # Made when first asked for: most replicas never are.
     @cached_property

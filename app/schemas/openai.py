@@ -46,6 +46,11 @@ class OpenAiEmbeddingRequest(CompatibleWire):
     output_dtype: OutputType | Literal["float"] | None = Field(
         None, description="Extension. As outputType of TextRequest; float is float32."
     )
+    late_chunking: bool = Field(
+        False,
+        description="As in Jina's API: the texts are one document, joined by spaces and read at once; each vector is "
+        "the mean of one text's token vectors. For mean-pooled models.",
+    )
     prompt_name: PromptName = None
     input_type: Task = None
     task: Task = Field(None, description="The same, as Jina's clients call it.")

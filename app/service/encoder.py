@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.images.preprocessing import Preprocessing
-from app.types import Kind, ModelInfo, TextInput, Token
+from app.types import ChunkBy, Kind, ModelInfo, Span, TextInput, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,14 @@ class Encoder(Protocol):
 
     async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
         """The tokens of each text; see `app.encoders.tokenizer`."""
+
+    async def chunks(
+        self, texts: Sequence[str], size: int | None, overlap: int, by: ChunkBy, prompt: str | None, most: int
+    ) -> list[list[Span]]:
+        """Where each text's chunks are; see `app.encoders.tokenizer`."""
+
+    async def pool_spans(self, text: str, spans: Sequence[Span], prompt: str | None) -> list[Encoded]:
+        """A vector of each span, by the mean of the token vectors that it has in the whole text."""
 
     def encode_images(self, crops: Sequence[bytes]) -> "Sequence[asyncio.Future[Encoded]]": ...
     def trim(self) -> None:

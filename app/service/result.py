@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+import numpy as np
+
 from app.cache.entry import tokens_of, unpack
 from app.errors import DeadlineExceeded, ServiceError
 from app.images.decoder import DecodedImage
@@ -35,6 +37,8 @@ class EmbeddingResult:
 
     def table(self) -> tuple[Vector, list[int], list[int]]:
         """(n, d) float32 rows, token counts, indices of truncated inputs. Raises the error of the first failed item."""
+        if not self.entries:
+            return np.empty((0, self.info.dimensions), np.float32), [], []
         rows, tokens, truncated = unpack(successes(self.entries))
         return rows, tokens.tolist(), truncated.nonzero()[0].tolist()
 

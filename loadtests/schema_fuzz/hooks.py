@@ -14,6 +14,7 @@ import schemathesis
 from app.api.routes import PNG
 from app.api.wire.negotiation import NPY, OCTETS
 from app.config.args import Limits
+from app.schemas.chunks import ContextualizedRequest
 from app.schemas.cohere import CohereEmbedRequest
 from app.schemas.compatibility import CompatibleWire
 from app.schemas.ollama import OllamaEmbeddingsRequest, OllamaEmbedRequest
@@ -63,6 +64,29 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
 
 def _texts(body: dict[str, Any]) -> dict[str, Any]:
     return _with_levels(_without_unknown_prompt(body, "promptName"))
+
+
+def _chunks(body: dict[str, Any]) -> dict[str, Any]:
+    """One of `text` and `texts`; chunks overlap by less than they have; shapes-clip is not mean-pooled."""
+    if body.get("text") is None and body.get("texts") is None:
+        body["text"] = "a"
+    elif body.get("text") is not None:
+        body.pop("texts", None)
+    body["size"] = 1 + (body.get("size") or 1) % 64
+    body["overlap"] = body.get("overlap", 0) % body["size"]
+    body.pop("late", None)
+    return _texts(body)
+
+
+def _contextualized(body: dict[str, Any]) -> dict[str, Any]:
+    """Vectors are cut to what there is, in whole bytes; white space alone has no tokens."""
+    fields = ContextualizedRequest.model_fields
+    body = {name: value for name, value in body.items() if name in fields}
+    body.pop("model", None)
+    body["inputs"] = [[f"{text} a" for text in document] for document in body["inputs"]]
+    if body.get("output_dimension") is not None:
+        body["output_dimension"] = max(8, body["output_dimension"] % (DIMENSIONS["image"] + 1) // 8 * 8)
+    return body
 
 
 def _images(body: dict[str, Any]) -> dict[str, Any]:
@@ -151,6 +175,7 @@ def _openai(body: dict[str, Any]) -> dict[str, Any]:
     bytes."""
     # What is not known here may look like something that would change vectors, and be refused.
     body = _known(body)
+    body.pop("late_chunking", None)
     given = body["input"]
     if isinstance(given, list):
         given = given[:MOST_IMAGES]
@@ -220,6 +245,8 @@ def _without_unknown_prompt(body: dict[str, Any], name: str) -> dict[str, Any]:
 RULES = {
     "/embed/text": _texts,
     "/embed/image": _images,
+    "/embed/chunks": _chunks,
+    "/v1/contextualizedembeddings": _contextualized,
     "/embed/batch": _batch,
     "/similarity": _similarity,
     "/search": _search,

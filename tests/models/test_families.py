@@ -8,6 +8,7 @@ import pytest
 from transformers.masking_utils import sdpa_mask
 
 from app.encoders.backends import export, openvino_models
+from app.encoders.late import Window
 from app.errors import ModelUnavailable, UnknownToken
 from tests.support.families import FAMILIES, VOCABULARY, cosines, load, reference, texts, write
 
@@ -50,6 +51,17 @@ def test_a_family_is_served_as_sentence_transformers_does(name: str, twin: Twin,
         right = reference(twin(name), ids)
         assert float(right[0] @ right[1] / np.linalg.norm(right[0]) / np.linalg.norm(right[1])) < 0.99
         assert cosines(model, ids, right).min() > 0.9999
+
+
+@pytest.mark.parametrize("name", ["DeBERTa-v2/v3", "BigBird", "T5", "Gemma 3"])
+def test_spans_are_pooled_alike_on_each_backend(name: str, twin: Twin, folder: Path) -> None:
+    found = []
+    for backend in ("auto", "torch"):
+        model = load(twin(name), folder / "cache", backend)
+        ids = model.tokenize(texts(MOST))[4].ids
+        found.append(model.pool(Window(ids, [(0, len(ids)), (1, 6), (5, 12)], [0, 1, 2])).copy())
+        assert np.abs(found[-1][0] - model.run([ids])[0]).max() <= 1e-5
+    assert np.abs(found[0] - found[1]).max() <= 1e-5
 
 
 def test_a_conversion_that_is_wrong_is_named_and_not_kept(

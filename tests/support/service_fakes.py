@@ -1,6 +1,7 @@
 """An encoder and a cache that one can read, for the service and the routes above it."""
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from app.cache.client import CacheLookup
-from app.cache.entry import pack
+from app.cache.entry import pack, split
 from app.config.args import Limits, ModelArgs
 from app.config.settings import MODELS, AppArgs
 from app.errors import Overloaded, ServiceError
@@ -17,14 +18,16 @@ from app.images.preprocessing import Preprocessing
 from app.images.reader import ImageReader
 from app.service.embedding_service import EmbeddingService
 from app.service.encoder import Encoded, Encoder, ModelState, Stages
-from app.types import Kind, ModelInfo, Pair, TextInput, Token, TokenIds
+from app.types import ChunkBy, Kind, ModelInfo, Pair, Span, TextInput, Token, TokenIds
 
 MODEL = "makers/small-model"
 
 
 def info_of(id_: str = MODEL, **changes: Any) -> ModelInfo:
     known: dict[str, Any] = {"id": id_, "fingerprint": f"print of {id_}", "dimensions": 3, "max_tokens": 8}
-    return ModelInfo(**(known | {"kinds": ("text",), "backend": "fake", "precision": "f32"} | changes))
+    return ModelInfo(
+        **(known | {"kinds": ("text",), "backend": "fake", "precision": "f32", "pooling": ("mean",)} | changes)
+    )
 
 
 def entry_of(text: str) -> bytes:
@@ -57,6 +60,7 @@ class FakeEncoder:
         self.trims = 0
         self.origin: str | None = None
         self.calls: list[list[str]] = []
+        self.chunked: list[tuple[Any, ...]] = []
         self.overload: Overloaded | None = None
         self.faults: dict[str, BaseException] = {}
         self._open: list[tuple[str, asyncio.Future[Encoded]]] = []
@@ -79,6 +83,28 @@ class FakeEncoder:
         """A word is a token; in front of them, if asked for, one for the prompt."""
         first = [Token(0, prompt or "", True, None, None)] if special else []
         return [first + [Token(len(word), word, False, 0, len(word)) for word in text.split()] for text in texts]
+
+    async def chunks(
+        self, texts: Sequence[str], size: int | None, overlap: int, by: ChunkBy, prompt: str | None, most: int
+    ) -> list[list[Span]]:
+        """As many words as `size`, 4 if it says nothing."""
+        self.chunked.append((size, overlap, by, prompt, most))
+        words = [[match.span() for match in re.finditer(r"\S+", text)] for text in texts]
+        size = size or 4
+        return [
+            [(own[i][0], own[i : i + size][-1][1]) for i in range(0, len(own), size - overlap)][: most + 1]
+            for own in words
+        ]
+
+    async def pool_spans(self, text: str, spans: Sequence[Span], prompt: str | None) -> list[Encoded]:
+        """[start, end, length of the prompt and the text]; windows of 100 characters."""
+        if isinstance(fault := self.faults.get(text), ServiceError):
+            raise fault
+        rows = np.array([[start, end, len(prompt or "") + len(text)] for start, end in spans], np.float32)
+        packed = split(
+            pack(rows, [len(text[start:end].split()) for start, end in spans], [False] * len(spans)), len(spans)
+        )
+        return [Encoded(entry, Stages(batches=-(-len(text) // 100))) for entry in packed]
 
     def encode_images(self, crops: Sequence[bytes]) -> "Sequence[asyncio.Future[Encoded]]":
         return self._encode([crop.hex() for crop in crops])

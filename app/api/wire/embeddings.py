@@ -1,6 +1,8 @@
 """Writes responses with embeddings; shared by the embedding routes."""
 
+import base64
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,13 +60,23 @@ def embeddings_response(request: Request, result: EmbeddingResult, form: VectorF
     """An `EmbeddingsResponse`, or a binary matrix if `media` is not JSON."""
     record(request, result)
     rows, tokens, truncated = result.table()
-    hits = sum(result.hits)
     vectors = form.of(rows, result.info)
+    answer = about(request, result, form, tokens, truncated)
+    if media != JSON:
+        return matrix_response(vectors, media, answer)
+    return json_response({"embeddings": vectors} | answer)
+
+
+def about(
+    request: Request, result: EmbeddingResult, form: VectorFormat, tokens: Sequence[int], truncated: Sequence[int]
+) -> Json:
+    """The fields beside the vectors."""
+    hits = sum(result.hits)
     answer: Json = {
         "model": result.info.id,
         "dimensions": result.info.dimensions,
         "processingTime": elapsed_ms(request),
-        "cached": hits == len(rows),
+        "cached": hits == len(tokens),
         "cacheHits": hits,
         "usage": {"tokens": sum(tokens)},
         "truncated": truncated,
@@ -74,9 +86,17 @@ def embeddings_response(request: Request, result: EmbeddingResult, form: VectorF
         answer |= {"outputType": form.output} | form.range_field(result.info)
     if result.info.note:
         answer["note"] = result.info.note
-    if media != JSON:
-        return matrix_response(vectors, media, answer)
-    return json_response({"embeddings": vectors} | answer)
+    return answer
+
+
+def openai_rows(vectors: NDArray[Any], *, encoded: bool) -> list[Json]:
+    """OpenAI's embedding objects; `encoded`: in base64."""
+    if encoded:
+        vectors = np.ascontiguousarray(vectors, vectors.dtype.newbyteorder("<"))
+    return [
+        {"object": "embedding", "index": i, "embedding": base64.b64encode(row.data).decode() if encoded else row}
+        for i, row in enumerate(vectors)
+    ]
 
 
 def record(request: Request, result: EmbeddingResult) -> None:

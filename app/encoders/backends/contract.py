@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from app.encoders.steps import Step
-from app.errors import ModelUnavailable
+from app.errors import InvalidRequest, ModelUnavailable
 from app.types import Vector
 
 EncoderType = Literal["text", "clip_text", "clip_image", "image_patches", "rerank"]
@@ -81,6 +82,11 @@ class Runner(Protocol):
     def __call__(self, *inputs: NDArray[Any], exclusive: bool = False) -> Vector:
         """`Inputs` -> (n, dimensions), valid until the same thread's next call. `exclusive`: nothing else runs now, so
         the latency profile is the better one."""
+
+    def pool_spans(self, ids: NDArray[Any], mask: NDArray[Any], spans: NDArray[np.float32]) -> Vector:
+        """(1, length) ids and mask, (n, length) ones at the tokens of each span -> (n, dimensions): their means, and
+        what follows the pooling. Called by one thread at a time. Raises InvalidRequest where a backend can't."""
+        raise InvalidRequest(f"`late` needs token vectors, which backend {self.name} does not give here.", "late")
 
     def warm(self, batches: Iterable[Inputs]) -> None:
         """Run each batch wherever its shape will run later, then free what only this needed. Nothing else runs."""

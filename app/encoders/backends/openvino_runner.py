@@ -4,13 +4,14 @@ import logging
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import openvino as ov
 from numpy.typing import NDArray
 
-from app.encoders.backends import openvino_models
+from app.encoders.backends import openvino_models, openvino_spans
 from app.encoders.backends.contract import Graph, Inputs, Runner, RunOptions, Unconvertible
 from app.errors import ModelUnavailable
 from app.system import memory
@@ -49,7 +50,7 @@ def load(graph: Graph, options: RunOptions) -> "OpenVinoRunner":
             profiles = [options.streams, 1] if weights.stat().st_size <= MOST_IN_TWO_PROFILES else [1]
         model = core.read_model(folder / openvino_models.MODEL)
         compiled = [openvino_models.compiled(core, model, precision, options.threads, n) for n in profiles]
-        return OpenVinoRunner(compiled, precision, weights, profiles[0], note)
+        return OpenVinoRunner(compiled, precision, weights, profiles[0], note, options.threads)
 
 
 class OpenVinoRunner(Runner):
@@ -60,13 +61,20 @@ class OpenVinoRunner(Runner):
     fixed_shapes = True
 
     def __init__(
-        self, compiled: Sequence[Any], precision: str, weights: Path, streams: int, note: str | None = None
+        self,
+        compiled: Sequence[Any],
+        precision: str,
+        weights: Path,
+        streams: int,
+        note: str | None = None,
+        threads: int = 1,
     ) -> None:
         self.precision = precision
         self.note = note
         self.streams = streams
         self.profiles = (False, True)[: len(compiled)]
         self._weights = weights
+        self._threads = threads
         # A request holds one run's tensors: each thread has its own, of each profile.
         self._compiled = [(model, threading.local()) for model in compiled]
 
@@ -76,6 +84,20 @@ class OpenVinoRunner(Runner):
         if request is None:
             request = of_thread.request = compiled.create_infer_request()
         return openvino_models.infer(request, inputs)
+
+    def pool_spans(self, *inputs: NDArray[Any]) -> Vector:
+        if (pooler := self._pooler) is None:
+            return super().pool_spans(*inputs)
+        return openvino_models.infer(pooler, inputs)
+
+    # Compiled when first asked for: it has the weights in memory once more.
+    @cached_property
+    def _pooler(self) -> Any:
+        core, file = ov.Core(), self._weights.with_name(openvino_models.MODEL)
+        if not file.exists() or not openvino_spans.pool_spans(model := core.read_model(file)):
+            return None
+        compiled = openvino_models.compiled(core, model, self.precision, self._threads, 1)
+        return compiled.create_infer_request()
 
     def warm(self, batches: Iterable[Inputs]) -> None:
         """Every stream has kernels of its own. The latency profile gets those of one item: it is given no more."""

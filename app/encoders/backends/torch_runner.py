@@ -2,10 +2,10 @@
 `torch_tracing` import torch, only they and `tokenizer_export` transformers."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -69,9 +69,15 @@ class TorchRunner(Runner):
         self._dtype = DTYPES[precision]
 
     def __call__(self, *inputs: NDArray[Any], exclusive: bool = False) -> Vector:
+        return self._run(self._module, inputs)
+
+    def pool_spans(self, *inputs: NDArray[Any]) -> Vector:
+        return self._run(cast(Any, self._module).pool_spans, inputs)
+
+    def _run(self, module: Callable[..., Tensor], inputs: Inputs) -> Vector:
         with torch.inference_mode():
             tensors = [torch.from_numpy(array).to(self.device) for array in inputs]
-            out = self._module(*(one.to(self._dtype) if one.is_floating_point() else one for one in tensors))
+            out = module(*(one.to(self._dtype) if one.is_floating_point() else one for one in tensors))
         return np.ascontiguousarray(out.float().cpu().numpy())
 
     def warm(self, batches: Iterable[Inputs]) -> None:
@@ -125,12 +131,19 @@ class TextModule(nn.Module):
         kept = attention_mask
         if self.skips_prompt:
             attention_mask, kept = attention_mask.clamp(max=1), (attention_mask == 1).to(attention_mask.dtype)
-        more = {"token_type_ids": segments(attention_mask, *self.segments)} if self.segments else {}
-        hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **more).last_hidden_state
-        hidden = self.of_tokens(hidden)
+        hidden = self.token_vectors(input_ids, attention_mask)
         # Long sums lose too much in half precision.
         pooled = [pool(mode, hidden.float(), kept, attention_mask) for mode in self.pooling]
         return self.steps(torch.cat(pooled, dim=-1).to(hidden.dtype))
+
+    def token_vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
+        more = {"token_type_ids": segments(attention_mask, *self.segments)} if self.segments else {}
+        hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **more).last_hidden_state
+        return self.of_tokens(hidden)
+
+    def pool_spans(self, input_ids: Tensor, attention_mask: Tensor, spans: Tensor) -> Any:
+        hidden, spans = self.token_vectors(input_ids, attention_mask)[0], spans.float()
+        return self.steps((spans @ hidden.float() / spans.sum(dim=1, keepdim=True)).to(hidden.dtype))
 
 
 class ScoreModule(nn.Module):

@@ -146,7 +146,7 @@ def test_twenty_are_named() -> None:
         {"instruction": "Represent"},
         {"prompt": "query: "},
         {"promptName": "query"},
-        {"late_chunking": True},
+        {"return_multivector": True},
         {"truncation_side": "left"},
         {"truncateDirection": "Left"},
         {"max_length": 5},
@@ -183,7 +183,7 @@ def test_what_the_clients_of_another_route_send_is_refused_here(path: str, field
 
 @each_route
 def test_fields_that_ask_for_the_default_are_ignored(path: str) -> None:
-    fields = {"embed_normalize": True, "truncation": True, "late_chunking": False, "embedding_type": "float"}
+    fields = {"embed_normalize": True, "truncation": True, "return_multivector": False, "embedding_type": "float"}
     answer = post(path, **fields)
     known = {"truncation", "embedding_type"} if path == OPENAI else set()
     assert (answer.status_code, answer.headers[IGNORED_HEADER]) == (200, ", ".join(f for f in fields if f not in known))

@@ -128,6 +128,7 @@ SMALL: dict[str, Any] = {
     "vector_body": 230,
     "tokenize_body": 240,
     "clear_body": 250,
+    "chunk_body": 260,
 }
 
 

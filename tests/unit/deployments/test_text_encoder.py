@@ -2,15 +2,17 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from app.cache.entry import split, unpack
 from app.config.args import Backup, ModelArgs
-from app.errors import InvalidItem, ModelUnavailable, without_paths
+from app.encoders.late import Window
+from app.errors import InvalidItem, ModelUnavailable, NotFinite, without_paths
 from app.telemetry.registry import Registry
-from app.types import ModelInfo, TextInput, TokenIds, TokenizedText, Vector
+from app.types import ModelInfo, Span, TextInput, TokenIds, TokenizedText, Vector
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -89,6 +91,17 @@ class FakeModel:
     def warm(self, shapes: Sequence[tuple[int, int]]) -> None:
         pass
 
+    def chunks(self, texts: Sequence[str], *rule: Any) -> list[list[Span]]:
+        return [[(0, len(text))] for text in texts]
+
+    def windows(self, text: str, spans: Sequence[Span], prompt: str | None) -> list[Window]:
+        """One for each chunk, the last first."""
+        return [Window([1] * 4, [span], [i]) for i, span in reversed([*enumerate(spans)])]
+
+    def pool(self, window: Window) -> Vector:
+        [(start, end)] = window.spans
+        return np.array([[start, end if end < 9 else np.nan]], np.float32)
+
 
 class Replica(TextEncoder):
     def _load(self, args: ModelArgs, threads: int, offline: bool) -> FakeModel:
@@ -147,3 +160,16 @@ async def test_a_replica_does_not_start_without_a_required_model_unless_its_back
             Replica(missing, 1, True, other)
     for args, other in ((ModelArgs(id="fake", required=True), None), (missing, backup)):
         assert (await Replica(args, 1, True, other).status()).info is not None
+
+
+@pytest.mark.usefixtures("_without_serve")
+async def test_a_replica_cuts_texts_and_pools_their_chunks() -> None:
+    replica = Replica(ModelArgs(id="fake"), 1, True)
+    assert await replica.chunks(["abc"], 4, 0, "tokens", None, 9) == [[(0, 3)]]
+    reply = await replica.pool_spans("abcdefg", [(0, 2), (2, 7)], None)
+    rows, tokens, truncated = unpack(split(reply.packed, 2))
+    assert (rows.tolist(), tokens.tolist(), truncated.tolist()) == ([[0, 2], [2, 7]], [2, 5], [False, False])
+    assert (reply.batches, reply.fingerprint, reply.replica, reply.errors) == (2, "f" * 32, "r1", {})
+    with pytest.raises(NotFinite) as caught:
+        await replica.pool_spans("abc", [(0, 2), (0, 9)], None)
+    assert caught.value.param == "1"

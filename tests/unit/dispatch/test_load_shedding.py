@@ -65,7 +65,7 @@ def test_what_may_need_no_model_is_always_looked_at(method: str, path: str) -> N
     ("full", "shed"),
     [
         ("image", {"/embed/image"}),
-        ("text", {"/embed/text", "/v1/embeddings", "/embed", "/"}),
+        ("text", {"/embed/text", "/embed/chunks", "/v1/contextualizedembeddings", "/v1/embeddings", "/embed", "/"}),
         ("rerank", {"/rerank", "/elastic/rerank", "/v1/rerank", "/v2/rerank", "/v1/ranking", "/score"}),
     ],
 )
