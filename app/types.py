@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from numpy.typing import NDArray
 
 from embeddings_client.types import *  # noqa: F403
 
 Modality = Literal["text", "image"]
-Kind = Literal["text", "image", "rerank"]
-"""What a model reads and makes: the vector of a text or of an image, or the scores of a pair of texts."""
+Kind = Literal["text", "image", "rerank", "sparse"]
+"""What a model makes: the vector of a text or an image, the scores of a pair of texts, the sparse vector of a text."""
+Rows = NDArray[Any]
+"""What a model makes of n items: (n, dimensions) float32, or n objects where they differ in size: the bytes of each."""
 Cut = Literal["end", "start"]
 KeyScope = Literal["embed", "read", "admin"]
 """What an API key may do: embed, read status, or change shared state."""

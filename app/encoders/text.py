@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -20,13 +20,13 @@ from app.encoders.files import loading, sha256
 from app.encoders.image_families import image_family
 from app.encoders.modules import routes
 from app.encoders.pretrained import WithImages
-from app.encoders.refusal import is_cross_encoder
+from app.encoders.refusal import is_cross_encoder, is_sparse
 from app.encoders.steps import SKIP_PROMPT, Step
 from app.encoders.text_layout import first_module, text_layout
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import Weights, check, digest, resolve, weight_files
 from app.errors import InvalidItem, ModelUnavailable, UnknownToken
-from app.types import ModelInfo, Prompted, TextInput, TokenizedText, Vector
+from app.types import ModelInfo, Prompted, Rows, TextInput, TokenizedText, Vector
 
 # Part of every fingerprint: raise it when a change here makes other vectors of the same files.
 VECTORS_VERSION = 1
@@ -40,13 +40,17 @@ def load_text_model(
     with loading(args.id):
         weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
         check_text_model(args, weights.directory)
-        load = partial(_load, args, threads, streams, latency_profile)
-        model, ways = load(weights), {}
-        for task in routes(weights.directory):
-            check(weights.directory, args.allow_bin_weights, task)
-            files = weight_files(weights.directory, args.allow_bin_weights, task)
-            ways[task] = load(replace(weights, sha256=digest(files)), task)
-        return RoutedModel(model, ways) if ways else model
+        return load_routed(partial(_load, args, threads, streams, latency_profile), weights, args.allow_bin_weights)
+
+
+def load_routed(load: Callable[..., "TextModel"], weights: Weights, allow_bin: bool) -> "TextModel":
+    """The model that `load` makes of weights, with those of the tasks that have a way of their own."""
+    model, ways = load(weights), {}
+    for task in routes(weights.directory):
+        check(weights.directory, allow_bin, task)
+        files = weight_files(weights.directory, allow_bin, task)
+        ways[task] = load(replace(weights, sha256=digest(files)), task)
+    return RoutedModel(model, ways) if ways else model
 
 
 def _load(
@@ -118,6 +122,11 @@ def check_text_model(args: ModelArgs, directory: Path) -> None:
             f"{args.id} is a cross-encoder or classifier: it scores texts and makes no vectors of them. "
             "Configure it in `rerank_models` (RERANK_MODEL)."
         )
+    if is_sparse(directory):
+        raise ModelUnavailable(
+            f"{args.id} is a sparse encoder (SPLADE): its vectors are weights of tokens. "
+            "Configure it in `sparse_models` (SPARSE_MODEL)."
+        )
     first_module(directory)
 
 
@@ -146,7 +155,7 @@ class TextModel:
         self._filled = filled
         self._vocabulary = vocabulary
 
-    def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Vector:
+    def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Rows:
         """Token ids, one sequence per text -> (n, dimensions), rows in the order given."""
         out = np.empty((len(batch), self.info.dimensions), np.float32)
         length = max((1, *map(len, batch)))
@@ -213,13 +222,16 @@ class RoutedModel(TextModel):
         self.read = self._read
         self._model, self._ways = model, ways
 
-    def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Vector:
-        out = np.empty((len(batch), self.info.dimensions), np.float32)
+    def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Rows:
         tasks = [ids.task if isinstance(ids, RoutedIds) else "" for ids in batch]
+        made: list[tuple[list[int], Rows]] = []
         for task in dict.fromkeys(tasks):
             places = [place for place, own in enumerate(tasks) if own == task]
             way = self._ways.get(task, self._model)
-            out[places] = way.run([batch[place] for place in places], exclusive=exclusive)
+            made.append((places, way.run([batch[place] for place in places], exclusive=exclusive)))
+        out: Rows = np.empty((len(batch), *made[0][1].shape[1:]), made[0][1].dtype)
+        for places, rows in made:
+            out[places] = rows
         return out
 
     def warm(self, shapes: Sequence[tuple[int, int]]) -> None:

@@ -11,7 +11,7 @@ from app.encoders.steps import Step
 from app.errors import ModelUnavailable
 from app.types import Vector
 
-EncoderType = Literal["text", "clip_text", "clip_image", "rerank"]
+EncoderType = Literal["text", "clip_text", "clip_image", "rerank", "sparse"]
 Inputs = Sequence[NDArray[Any]]
 """int32 ids and mask, both (n, length), or float32 pixels (n, 3, height, width). The mask is 2 at a
 prompt that the pooling leaves out, and at the second text of a pair."""
@@ -20,6 +20,7 @@ prompt that the pooling leaves out, and at the second text of a pair."""
 @dataclass(frozen=True, slots=True)
 class Graph:
     """One computation, from token ids and mask (or pixels) to vectors or logits: what to load, what to do behind it.
+    `pooling` of a sparse encoder: SPLADE's strategy and activation; empty for a table of weights.
     `calibrated`: the tokenizer of a text model whose conversion is quantised to int8."""
 
     directory: str

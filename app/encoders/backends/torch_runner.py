@@ -16,6 +16,7 @@ from transformers import (
     MODEL_FOR_TEXT_ENCODING_MAPPING,
     AutoConfig,
     AutoModel,
+    AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     AutoModelForTextEncoding,
     AutoTokenizer,
@@ -88,7 +89,7 @@ def module(graph: Graph, dtype: torch.dtype = torch.float32) -> nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-            built = {"text": _text, "rerank": _scores}.get(graph.encoder, _with_images)(graph, dtype)
+            built = {"text": _text, "rerank": _scores, "sparse": _splade}.get(graph.encoder, _with_images)(graph, dtype)
     except Exception as exc:
         raise ModelUnavailable(f"The model's files can't be loaded: {described(exc)}") from exc
     return built.eval()
@@ -140,6 +141,28 @@ class ScoreModule(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
         types = {"token_type_ids": (attention_mask == 2).to(input_ids.dtype)} if self.typed else {}
         return self.classifier(input_ids=input_ids, attention_mask=attention_mask.clamp(max=1), **types).logits
+
+
+class SpladeModule(nn.Module):
+    """A masked language model whose logits are pooled over a text: ids and mask -> a weight of each token there is."""
+
+    def __init__(self, model: nn.Module, graph: Graph) -> None:
+        super().__init__()
+        self.model = model
+        self.strategy, self.activation = graph.pooling
+        takes = "token_type_ids" in signature(model.forward).parameters
+        self.segments = graph.segments if takes else ()
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
+        more = {"token_type_ids": segments(attention_mask, *self.segments)} if self.segments else {}
+        logits = self.model(input_ids=input_ids, attention_mask=attention_mask, **more).logits
+        kept = logits * attention_mask.unsqueeze(-1).to(logits.dtype)
+        # No activation changes which token has the most.
+        return self._active(kept.max(dim=1).values) if self.strategy == "max" else self._active(kept).sum(dim=1)
+
+    def _active(self, logits: Tensor) -> Tensor:
+        weights = logits.float().relu().log1p()
+        return weights.log1p() if self.activation == "log1p_relu" else weights
 
 
 def segments(mask: Tensor, before: Sequence[int], text: Sequence[int], behind: Sequence[int]) -> Tensor:
@@ -243,6 +266,10 @@ def _scores(graph: Graph, dtype: torch.dtype) -> nn.Module:
     names = AutoTokenizer.from_pretrained(graph.folder, **local).model_input_names
     typed = "token_type_ids" in names and "token_type_ids" in signature(model.forward).parameters
     return ScoreModule(model, typed=typed)
+
+
+def _splade(graph: Graph, dtype: torch.dtype) -> nn.Module:
+    return SpladeModule(_pretrained(AutoModelForMaskedLM, graph, dtype), graph)
 
 
 def _with_images(graph: Graph, dtype: torch.dtype) -> nn.Module:
