@@ -14,6 +14,7 @@ from app.config.args import Backup, ModelArgs, Placement
 from app.config.settings import AppArgs
 from app.encoders.clip import check_clip_model
 from app.encoders.rerank import check_rerank_model
+from app.encoders.sparse import check_sparse_model
 from app.encoders.text import check_text_model
 from app.encoders.weights import look_up
 from app.types import Kind
@@ -21,6 +22,7 @@ from deployments.clip import Clip
 from deployments.ingress import Ingress
 from deployments.reranker import Reranker
 from deployments.similarity import Similarity
+from deployments.sparse_encoder import SparseEncoder
 from deployments.text_encoder import TextEncoder, load_with_backup
 
 # Of each kind of model: how its deployments' names begin, their class, and what a directory must pass.
@@ -28,6 +30,7 @@ ENCODERS: Final[dict[Kind, tuple[str, type[Any], Callable[[ModelArgs, Path], obj
     "text": ("TextEncoder", TextEncoder, check_text_model),
     "image": ("Clip", Clip, check_clip_model),
     "rerank": ("Reranker", Reranker, check_rerank_model),
+    "sparse": ("SparseEncoder", SparseEncoder, check_sparse_model),
 }
 ROUTER = "deployments.serve_internals.router.LeastOutstandingRouter"
 

@@ -43,6 +43,11 @@ class ModelInfo:
     routes: dict[str, str] = field(default_factory=dict)
 
     @property
+    def is_ragged(self) -> bool:
+        """Whether what it makes of items differs in size."""
+        return self.kinds == ("sparse",)
+
+    @property
     def space(self) -> str:
         """Names the vector space. Only vectors of the same space can be compared."""
         return f"{self.id}@{self.fingerprint[:16]}"

@@ -4,7 +4,19 @@ from functools import partial
 from typing import Final, get_args
 
 from app import errors
-from app.api.endpoints import batch, embeddings, openai, operations, pages, predict, rerank, search, similarity, tei
+from app.api.endpoints import (
+    batch,
+    embeddings,
+    openai,
+    operations,
+    pages,
+    predict,
+    rerank,
+    search,
+    similarity,
+    sparse,
+    tei,
+)
 from app.api.route import BODY, CALLS, ENCODES, MODEL, Route
 from app.schemas import operations as answers
 from app.schemas.batch import BatchRequest, BatchResponse
@@ -106,6 +118,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     *rerank.ROUTES,
     *predict.ROUTES,
+    *sparse.ROUTES,
     _EMBED(
         "/v1/embeddings",
         openai.embed,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from app.cache.entry import tokens_of, unpack
+from app.cache.entry import tokens_of, unpack, unpack_each
 from app.errors import DeadlineExceeded, ServiceError
 from app.images.decoder import DecodedImage
 from app.service.encoder import Stages
@@ -36,6 +36,11 @@ class EmbeddingResult:
     def table(self) -> tuple[Vector, list[int], list[int]]:
         """(n, d) float32 rows, token counts, indices of truncated inputs. Raises the error of the first failed item."""
         rows, tokens, truncated = unpack(successes(self.entries))
+        return rows, tokens.tolist(), truncated.nonzero()[0].tolist()
+
+    def rows(self) -> tuple[list[bytes], list[int], list[int]]:
+        """As `table`, of a model whose rows differ in size: the bytes of each."""
+        rows, tokens, truncated = unpack_each(successes(self.entries))
         return rows, tokens.tolist(), truncated.nonzero()[0].tolist()
 
     def counts(self) -> dict[str, object]:

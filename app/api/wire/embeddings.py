@@ -1,6 +1,7 @@
 """Writes responses with embeddings; shared by the embedding routes."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,25 +56,29 @@ def embeddings_response(request: Request, result: EmbeddingResult, form: VectorF
     """An `EmbeddingsResponse`, or a binary matrix if `media` is not JSON."""
     record(request, result)
     rows, tokens, truncated = result.table()
-    hits = sum(result.hits)
     vectors = form.of(rows, result.info)
+    answer = about(request, result, tokens, truncated)
+    if form.output != "float32":
+        answer |= {"outputType": form.output} | form.range_field(result.info)
+    if media != JSON:
+        return matrix_response(vectors, media, answer)
+    return json_response({"embeddings": vectors} | answer)
+
+
+def about(request: Request, result: EmbeddingResult, tokens: Sequence[int], truncated: Sequence[int]) -> Json:
+    """What an `EmbeddingsResponse` says beside the vectors."""
+    hits = sum(result.hits)
     answer: Json = {
         "model": result.info.id,
         "dimensions": result.info.dimensions,
         "processingTime": elapsed_ms(request),
-        "cached": hits == len(rows),
+        "cached": hits == len(tokens),
         "cacheHits": hits,
         "usage": {"tokens": sum(tokens)},
         "truncated": truncated,
         "space": result.info.space,
     }
-    if form.output != "float32":
-        answer |= {"outputType": form.output} | form.range_field(result.info)
-    if result.info.note:
-        answer["note"] = result.info.note
-    if media != JSON:
-        return matrix_response(vectors, media, answer)
-    return json_response({"embeddings": vectors} | answer)
+    return answer | ({"note": result.info.note} if result.info.note else {})
 
 
 def record(request: Request, result: EmbeddingResult) -> None:

@@ -14,7 +14,7 @@ from app.config.args import AccessArgs
 from app.config.settings import AppArgs
 from tests.support.calling import Service, error_of
 from tests.support.keys import ALL, EXPIRED, LINES, ONE, OTHER, SCOPES, SERVE_ROUTES, UNKNOWN, bearer, guard_of
-from tests.support.service_fakes import FakeEncoder, FakeReranker
+from tests.support.service_fakes import FakeEncoder, FakeReranker, FakeSparseEncoder
 
 SECURITY = Path(__file__).parents[3] / "SECURITY.md"
 GUARDED = [route for route in ROUTES if route.scope != "open"]
@@ -23,7 +23,7 @@ DECLARED = {
     "embed": {
         *("/embed/text", "/embed/image", "/embed/batch", "/similarity", "/search", "/v1/embeddings"),
         *("POST /", "/embed", "/tokenize", "/rerank", "/elastic/rerank", "/v1/rerank", "/v2/rerank", "/v1/ranking"),
-        *("/score", "/predict"),
+        *("/score", "/predict", "/embed_sparse"),
     },
     "read": {"/v1/models", "/v1/models/{model}", "/info", "/cache/stats", "/metrics"},
     "admin": {"/cache/clear", "/cache/warm"},
@@ -40,7 +40,7 @@ def guarded(**args: object) -> Service:
 
 def encoders() -> tuple[FakeEncoder, ...]:
     texts, images = FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"), FakeEncoder("makers/pictures", ("image",))
-    return texts, images, FakeReranker()
+    return texts, images, FakeReranker(), FakeSparseEncoder()
 
 
 def call(service: Service, route: Route, headers: dict[str, str], method: str | None = None) -> Any:
@@ -199,7 +199,7 @@ def test_a_hit_is_the_tenants_own_and_so_is_what_is_under_way() -> None:
 
 # What each route embeds, with the tokens that it counts; the fake model has one for an image.
 EMBEDS: dict[str, list[tuple[dict[str, Any], int]]] = {
-    "/embed/text": [({"texts": ["a b"]}, 2)],
+    "/embed/text": [({"texts": ["a b"]}, 2), ({"texts": ["a b"], "model": "sparse"}, 2)],
     "/embed/image": [({"images": [PNG]}, 1)],
     "/embed/batch": [({"items": [{"text": "a b"}]}, 2), ({"items": [{"image": PNG}]}, 1)],
     "/v1/embeddings": [
@@ -221,6 +221,7 @@ EMBEDS: dict[str, list[tuple[dict[str, Any], int]]] = {
     "/score": [({"text_1": "a", "text_2": "b c"}, 3)],
     "/predict": [({"inputs": "a b"}, 2), ({"inputs": [["a", "b"]]}, 2)],
 }
+EMBEDS["/embed_sparse"] = [({"inputs": "a b"}, 2)]
 NO_MODEL = {"/similarity", "/tokenize"}  # count no tokens and keep nothing
 
 
