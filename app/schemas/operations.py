@@ -56,7 +56,8 @@ class CacheStatsResponse(Wire):
 class ModelHealth(Wire):
     id: str = Field(description="As configured.")
     kind: Kind = Field(
-        description="image: a CLIP model, which embeds texts too. rerank: a cross-encoder, which scores pairs of texts. sparse: SPLADE."
+        description="image: a CLIP model, which embeds texts too. rerank: a cross-encoder, which scores pairs. "
+        "sparse: a sparse encoder (SPLADE)."
     )
     status: Literal["loading", "ready", "unavailable"] = Field(description="`reason` says why it is unavailable.")
     dimensions: int | None = Field(None, description="Dimensions of its vectors; of a reranker, its labels.")

@@ -13,13 +13,14 @@ _OBJECT: Final[Json] = {
     "type": "object",
     "properties": {"text": TEXT | {"description": "The text."}},
     "required": ["text"],
+    "additionalProperties": False,
 }
 # Parsed in `app.api.wire.inputs`.
 Documents = Annotated[
     Any,
     any_of(
-        [{"type": "array", "minItems": 1, "items": {"anyOf": [TEXT, _OBJECT]}}],
-        "1 to <texts> texts, or objects whose `text` it is, of at most <text_bytes> bytes each.",
+        [{"type": "array", "minItems": 1, "items": items} for items in (TEXT, _OBJECT)],
+        "1 to <texts> texts of at most <text_bytes> bytes each, or as many {text} objects.",
     ),
 ]
 _STRINGS: Final[Json] = {"type": "array", "minItems": 1, "items": TEXT}

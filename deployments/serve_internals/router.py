@@ -59,6 +59,9 @@ class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRo
     def on_request_completed(self, replica_id: ReplicaID, internal_request_id: str) -> None:
         super().on_request_completed(replica_id, internal_request_id)
         self.calls.ended(replica_id)
+        if getattr(self._replicas.get(replica_id), "is_silent", False):
+            # It may hang, and then it has the fewest calls of all: it is asked before it gets another.
+            self.replica_queue_len_cache.invalidate_key(replica_id)
 
     def _accepts(self, replica_id: ReplicaID) -> bool:
         queued = self.replica_queue_len_cache.get(replica_id)

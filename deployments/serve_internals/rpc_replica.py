@@ -25,7 +25,7 @@ MAX_RETRY_S: Final = 30.0
 
 
 class RpcReplica(RunningReplica):  # type: ignore[misc]
-    """Connects when one of its RPC methods is first called."""
+    """Connects when one of its RPC methods is first called. `is_silent`: its last call was given up unanswered."""
 
     def __init__(self, replica_info: Any, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(replica_info)
@@ -38,6 +38,7 @@ class RpcReplica(RunningReplica):  # type: ignore[misc]
         self._clock = clock
         self._retry_s = RETRY_S
         self._not_before = clock()
+        self.is_silent = False
 
     def try_send_request(self, pr: PendingRequest, with_rejection: bool) -> ReplicaResult:
         metadata = pr.metadata
@@ -68,7 +69,11 @@ class RpcReplica(RunningReplica):  # type: ignore[misc]
             answer = connection.call(*pack_call(pr.metadata.call_method, pr.args))
         except (TypeError, ValueError):
             return None
+        answer.add_done_callback(self._ended)
         return RpcResult(answer, self.actor_id, connection, self.max_ongoing_requests)
+
+    def _ended(self, answer: "asyncio.Future[Answer]") -> None:
+        self.is_silent = answer.cancelled()
 
     def _reconnect(self) -> None:
         is_free = self._connecting is None or self._connecting.done()

@@ -86,7 +86,24 @@ def _search(body: dict[str, Any]) -> dict[str, Any]:
     body["query"], body["candidates"] = items[0], items[1:]
     if kinds == {"vector"}:
         body.pop("model", None)
+    body.pop("rerank", None)
     return _without_unknown_prompt(body, "promptName")
+
+
+def _rerank(body: dict[str, Any]) -> dict[str, Any]:
+    """Either texts or documents."""
+    if body.get("texts") is not None:
+        body.pop("documents", None)
+    elif body.get("documents") is None:
+        body["documents"] = ["a", "b"]
+    return body
+
+
+def _one_number(body: dict[str, Any]) -> dict[str, Any]:
+    """Either `top_n` or `top_k`."""
+    if body.get("top_n") is not None:
+        body.pop("top_k", None)
+    return body
 
 
 def _matrix(media: str) -> bytes:
@@ -160,6 +177,10 @@ RULES = {
     "/embed/batch": _batch,
     "/similarity": _similarity,
     "/search": _search,
+    "/rerank": _rerank,
+    "/elastic/rerank": _rerank,
+    "/v1/rerank": _one_number,
+    "/v2/rerank": _one_number,
     "/v1/embeddings": _openai,
     "/embed": _tei,
     "/": _tei,

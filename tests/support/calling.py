@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -83,7 +84,7 @@ def _schemas(wanted: tuple[Any, ...], ref_template: str) -> Any:
 
 def _known_schemas(wanted: Sequence[Any], ref_template: str) -> Any:
     """Each application makes them, of the same models, in a tenth of a second."""
-    return _schemas(tuple(wanted), ref_template)
+    return deepcopy(_schemas(tuple(wanted), ref_template))
 
 
 vars(openapi)["models_json_schema"] = _known_schemas

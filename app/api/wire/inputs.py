@@ -54,10 +54,11 @@ def documents(value: Any, name: str) -> list[str]:
     if not isinstance(value, list) or not value:
         error = EmptyInput if value == [] else InvalidRequest
         raise error(f"`{name}` must be a list of strings or {{text}} objects; not empty.", name)
-    return [
-        _text(one["text"] if isinstance(one, dict) and one.keys() == {"text"} else one, f"{name}.{i}")
-        for i, one in enumerate(value)
-    ]
+    texts = [one["text"] if isinstance(one, dict) and one.keys() == {"text"} else one for one in value]
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InvalidRequest(f"`{name}.{i}` must be a string, or an object of a `text` alone.", f"{name}.{i}")
+    return [_text(text, f"{name}.{i}") for i, text in enumerate(texts)]
 
 
 def _text(value: Any, param: str) -> str:

@@ -123,7 +123,7 @@ class TextModule(nn.Module):
         kept = attention_mask
         if self.skips_prompt:
             attention_mask, kept = attention_mask.clamp(max=1), (attention_mask == 1).to(attention_mask.dtype)
-        more = {"token_type_ids": segments(attention_mask, *self.segments)} if self.segments else {}
+        more = typed(attention_mask, self.segments)
         hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **more).last_hidden_state
         hidden = self.of_tokens(hidden)
         # Long sums lose too much in half precision.
@@ -150,12 +150,12 @@ class SpladeModule(nn.Module):
         super().__init__()
         self.model = model
         self.strategy, self.activation = graph.pooling
-        takes = "token_type_ids" in signature(model.forward).parameters
-        self.segments = graph.segments if takes else ()
+        self.types = graph.segments if "token_type_ids" in signature(model.forward).parameters else ()
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
-        more = {"token_type_ids": segments(attention_mask, *self.segments)} if self.segments else {}
-        logits = self.model(input_ids=input_ids, attention_mask=attention_mask, **more).logits
+        logits = self.model(
+            input_ids=input_ids, attention_mask=attention_mask, **typed(attention_mask, self.types)
+        ).logits
         kept = logits * attention_mask.unsqueeze(-1).to(logits.dtype)
         # No activation changes which token has the most.
         return self._active(kept.max(dim=1).values) if self.strategy == "max" else self._active(kept).sum(dim=1)
@@ -163,6 +163,11 @@ class SpladeModule(nn.Module):
     def _active(self, logits: Tensor) -> Tensor:
         weights = logits.float().relu().log1p()
         return weights.log1p() if self.activation == "log1p_relu" else weights
+
+
+def typed(mask: Tensor, known: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+    """The argument for the types of tokens, where there is more than one."""
+    return {"token_type_ids": segments(mask, *known)} if known else {}
 
 
 def segments(mask: Tensor, before: Sequence[int], text: Sequence[int], behind: Sequence[int]) -> Tensor:

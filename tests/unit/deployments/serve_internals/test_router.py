@@ -17,6 +17,12 @@ FULL = 4
 
 class Replica:
     max_ongoing_requests = FULL
+    is_silent = False
+
+
+class Queued(dict[str, int | None]):
+    def invalidate_key(self, name: str) -> None:
+        self[name] = None
 
 
 class Router(LeastOutstandingRouter):
@@ -24,7 +30,7 @@ class Router(LeastOutstandingRouter):
 
     def __init__(self, queued: dict[str, int | None]) -> None:
         self._replicas: Any = {name: Replica() for name in queued}
-        self.queued = queued
+        self.queued = Queued(queued)
         self.initialize_state()
 
     def apply_locality_routing(self, pending_request: Any = None) -> set[Any]:
@@ -48,6 +54,17 @@ def test_the_replica_with_the_fewest_calls_whatever_serve_counts(monkeypatch: An
         router.on_send_request(name)
     router.on_request_completed("b", "request")
     assert router.offered() == [["b"]]
+
+
+def test_who_did_not_answer_is_asked_before_it_gets_another_call(monkeypatch: Any) -> None:
+    monkeypatch.setattr(RequestRouter, "on_request_completed", lambda *_: None)
+    router = Router({"hangs": 0, "works": 3})
+    router.on_request_completed("hangs", "answered")
+    assert router.queued["hangs"] == 0
+    router._replicas["hangs"].is_silent = True  # noqa: SLF001
+    router.on_request_completed("hangs", "given up")
+    assert router.offered() == [["works", "hangs"]]
+    router.on_request_completed("gone", "of a replica that Serve dropped")
 
 
 def test_who_serve_does_not_know_of_or_is_full_is_asked_beside_it() -> None:

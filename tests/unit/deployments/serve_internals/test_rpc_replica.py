@@ -39,6 +39,19 @@ async def test_a_call_goes_by_grpc_until_there_is_a_connection_and_then_by_that(
         assert (pair.accounting.under_way, pair.accounting.places, pair.accounting.errors) == (0, 0, [False])
 
 
+async def test_a_replica_is_silent_from_a_call_that_was_given_up_to_the_next_answer() -> None:
+    async with paired() as pair:
+        await pair.connected()
+        result = pair.send("hangs")
+        await until(lambda: len(pair.target.open) == 1)
+        assert not pair.replica.is_silent
+        result.cancel()
+        await turns()
+        assert pair.replica.is_silent
+        await pair.send("a").get_async()
+        assert not pair.replica.is_silent
+
+
 async def test_images_go_as_bytes() -> None:
     async with paired() as pair:
         await pair.connected()
