@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from embeddings_client.types import *  # noqa: F403
 
 Modality = Literal["text", "image"]
-Kind = Literal["text", "image", "rerank", "sparse"]
-"""What a model makes: the vector of a text or an image, the scores of a pair of texts, the sparse vector of a text."""
+Kind = Literal["text", "image", "rerank", "sparse", "token"]
+"""What a model makes: the vector of a text or an image, scores of a pair, a text's sparse or token vectors."""
 Rows = NDArray[Any]
 """What a model makes of n items: (n, dimensions) float32, or n objects where they differ in size: the bytes of each."""
 Cut = Literal["end", "start"]
@@ -45,7 +45,7 @@ class ModelInfo:
     @property
     def is_ragged(self) -> bool:
         """Whether what it makes of items differs in size."""
-        return self.kinds == ("sparse",)
+        return self.kinds in (("sparse",), ("token",))
 
     @property
     def space(self) -> str:

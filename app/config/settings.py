@@ -24,6 +24,7 @@ MODELS: Final[dict[Kind, tuple[str, str]]] = {
     "image": ("image_models", "IMAGE_MODEL"),
     "rerank": ("rerank_models", "RERANK_MODEL"),
     "sparse": ("sparse_models", "SPARSE_MODEL"),
+    "token": ("token_models", "TOKEN_MODEL"),
 }
 
 
@@ -45,6 +46,7 @@ class AppArgs(Settings):
     image_models: Models = (ModelArgs(id=DEFAULT_IMAGE_MODEL),)
     rerank_models: Models = Field((), description="Rerankers and classifiers, in the same form (RERANK_MODEL).")
     sparse_models: Models = Field((), description="Sparse encoders, in the same form (SPARSE_MODEL).")
+    token_models: Models = Field((), description="Text models served for their token vectors (TOKEN_MODEL).")
     text_fallback: str | None = Field(None, description="Backup text model, opt-in (TEXT_MODEL_FALLBACK).")
     image_fallback: str | None = Field(None, description="Backup image model, opt-in (IMAGE_MODEL_FALLBACK).")
     model_aliases: dict[str, str] = Field({}, description="Other names of served models (MODEL_ALIASES).")

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from app.config.args import ModelArgs
-from app.config.model_names import ModelName
 from app.encoders import self_test
 from app.encoders.backends import registry
 from app.encoders.backends.contract import Graph
@@ -17,13 +16,13 @@ from app.encoders.files import loading, read_json, reading, tensors
 from app.encoders.modules import modules
 from app.encoders.pretrained import Pretrained, pretrained, sentence_config
 from app.encoders.refusal import architecture
-from app.encoders.text import TextModel, cache_folder, fingerprint, load_routed
+from app.encoders.text import TextModel, assembled, cache_folder, load_routed
 from app.encoders.text_layout import positions, settings
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import Weights, check, resolve
 from app.errors import ModelUnavailable
-from app.types import ModelInfo, Rows, Vector
-from app.vectors.sparse import pack_sparse, unpack_sparse
+from app.types import Rows, Vector
+from app.vectors.ragged import pack_sparse, unpack_sparse
 
 POOLINGS = {"max", "sum"}
 ACTIVATIONS = {"relu", "log1p_relu"}
@@ -93,28 +92,13 @@ def _load(
     )
     tokenizer = Tokenizer(first.tokenizer, first.max_tokens, layout.default_prompt, special=bool(layout.pooling))
     options = registry.options_for(args, threads, cache, streams, latency_profile)
-    runner = registry.load(graph, options, registry.choose(args.backend, args.device) if layout.pooling else "static")
-    info = ModelInfo(
-        id=ModelName(weights.id).public,
-        fingerprint=fingerprint(
-            *(weights, runner.precision, [layout.folder / "config.json", first.tokenizer]),
-            ["sparse", *layout.pooling, layout.most, first.max_tokens, layout.default_prompt, first.segments],
-        ),
-        dimensions=first.vocabulary,
-        max_tokens=first.max_tokens,
-        kinds=("sparse",),
-        backend=runner.name,
-        precision=runner.precision,
-        device=runner.device,
-        revision=weights.revision,
+    model = assembled(
+        *(SparseModel, "sparse", weights, graph, tokenizer, first, options),
+        *(registry.choose(args.backend, args.device) if layout.pooling else "static",),
+        [["sparse", *layout.pooling, layout.most, first.max_tokens, layout.default_prompt, first.segments]],
         prompts=layout.prompts | args.prompts,
-        pooling=layout.pooling,
-        note=" ".join(filter(None, (first.note, runner.note))) or None,
     )
-    model = SparseModel(info, tokenizer, runner, first.pad_id, first.vocabulary)
     model.most = layout.most
-    for exclusive in model.profiles:
-        self_test.check(self_test.SelfTest(model.self_test(exclusive=exclusive)), weights, info, cache)
     return model
 
 

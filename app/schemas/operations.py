@@ -57,7 +57,7 @@ class ModelHealth(Wire):
     id: str = Field(description="As configured.")
     kind: Kind = Field(
         description="image: a CLIP model, which embeds texts too. rerank: a cross-encoder, which scores pairs. "
-        "sparse: a sparse encoder (SPLADE)."
+        "sparse: a sparse encoder (SPLADE). token: a text model, for the vectors of its tokens."
     )
     status: Literal["loading", "ready", "unavailable"] = Field(description="`reason` says why it is unavailable.")
     dimensions: int | None = Field(None, description="Dimensions of its vectors; of a reranker, its labels.")

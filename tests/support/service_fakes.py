@@ -18,7 +18,7 @@ from app.images.reader import ImageReader
 from app.service.embedding_service import EmbeddingService
 from app.service.encoder import Encoded, Encoder, ModelState, Stages
 from app.types import Kind, ModelInfo, Pair, TextInput, Token, TokenIds
-from app.vectors.sparse import pack_sparse
+from app.vectors.ragged import pack_sparse
 
 MODEL = "makers/small-model"
 
@@ -142,6 +142,20 @@ class FakeSparseEncoder(FakeEncoder):
                 row[ord(word[0].lower()) - ord("a")] = len(word) + 0.5
         rows = np.full(1, b"", object)
         rows[0] = pack_sparse(row)
+        return pack(rows, [min(len(words), 8)], [len(words) > 8])
+
+
+class FakeTokenEncoder(FakeEncoder):
+    """Of each word of a text (its length, 0.5)."""
+
+    def __init__(self, id_: str = "makers/tokens") -> None:
+        super().__init__(id_, ("token",))
+        self.state = ModelState(id_, "ready", info_of(id_, kinds=("token",), dimensions=2))
+
+    def entry_of(self, text: str) -> bytes:
+        words = text.split()
+        rows = np.full(1, b"", object)
+        rows[0] = np.array([[len(word), 0.5] for word in words[:8]], np.float32).tobytes()
         return pack(rows, [min(len(words), 8)], [len(words) > 8])
 
 

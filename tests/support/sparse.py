@@ -17,7 +17,7 @@ from app.encoders.sparse import load_sparse_model
 from app.encoders.text import TextModel
 from app.errors import InvalidItem
 from app.types import TextInput
-from app.vectors.sparse import unpack_sparse
+from app.vectors.ragged import unpack_sparse
 from tests.support.families import FAMILIES, VOCABULARY, WORDS
 from tests.support.rerankers import TYPED, tokenizer
 

@@ -1,5 +1,7 @@
-"""`POST /embed_sparse`, for clients of text-embeddings-inference, and `/embed/text` where a sparse encoder is named."""
+"""`POST /embed_sparse` and `/embed_all`, for clients of text-embeddings-inference, and `/embed/text` where a sparse
+encoder is named."""
 
+from functools import partial
 from typing import Final
 
 from starlette.requests import Request
@@ -12,16 +14,16 @@ from app.api.wire import bodies, inputs
 from app.api.wire.embeddings import about, record
 from app.api.wire.json_response import json_response
 from app.api.wire.negotiation import JSON
-from app.errors import EmptyInput, InvalidItem, InvalidRequest, NotAcceptable
+from app.errors import EmptyInput, InvalidItem, InvalidRequest, NotAcceptable, PayloadTooLarge
 from app.schemas.embeddings import TextRequest
-from app.schemas.sparse import TeiSparseResponse, TeiTextsRequest
+from app.schemas.ragged import TeiSparseResponse, TeiTextsRequest, TeiTokenVectorsResponse
 from app.service.result import EmbeddingResult
-from app.types import Kind, ReadOptions
-from app.vectors.sparse import unpack_sparse
+from app.types import Kind, ModelInfo, ReadOptions
+from app.vectors.ragged import unpack_rows, unpack_sparse
 
 
 async def embed_sparse(request: Request, backend: Backend) -> Response:
-    rows, headers = await tei_rows(request, backend, "sparse")
+    rows, _, headers = await _rows(request, backend, "sparse")
     vectors = [zip(*unpack_sparse(row), strict=True) for row in rows]
     return json_response([[{"index": i, "value": x} for i, x in row] for row in vectors], headers=headers)
 
@@ -42,7 +44,16 @@ async def embed_text(
     return json_response({"embeddings": [], "sparseEmbeddings": vectors} | about(request, result, tokens, truncated))
 
 
-async def tei_rows(request: Request, backend: Backend, kind: Kind) -> tuple[list[bytes], dict[str, str]]:
+async def embed_all(request: Request, backend: Backend) -> Response:
+    rows, info, headers = await _rows(request, backend, "token")
+    size, most = sum(map(len, rows)), backend.args.limits.vector_body
+    if size > most:
+        message = f"The vectors of all tokens have {size:,} bytes; at most {most:,} in one request: send fewer texts."
+        raise PayloadTooLarge(message, "inputs")
+    return json_response([unpack_rows(row, info.dimensions) for row in rows], headers=headers)
+
+
+async def _rows(request: Request, backend: Backend, kind: Kind) -> tuple[list[bytes], ModelInfo, dict[str, str]]:
     """What a model of this kind makes of a request's texts, and the headers of the answer."""
     body = bodies.parse(await bodies.read_json(request, backend.args.limits.text_body), TeiTextsRequest)
     headers = body.ignored_header()
@@ -57,22 +68,24 @@ async def tei_rows(request: Request, backend: Backend, kind: Kind) -> tuple[list
         which = "inputs" if isinstance(body.inputs, str) else f"inputs.{truncated[0]}"
         most = result.info.max_tokens
         raise InvalidItem(f"`{which}` must have at most {most} tokens; set `truncate` to true to truncate it.", which)
-    return rows, headers
+    return rows, result.info, headers
 
 
+_TEI = partial(Route, "POST", request=TeiTextsRequest, errors=(*ENCODES, EmptyInput, InvalidItem), scope="embed")
+_ROUTE = partial(_TEI, example={"inputs": "Hello world"}, body_limit="text_body", errors_as="tei")
 ROUTES: Final = (
-    Route(
-        "POST",
-        "/embed_sparse",
-        embed_sparse,
-        "The sparse vectors of texts, as in text-embeddings-inference.",
-        TeiSparseResponse,
-        TeiTextsRequest,
-        (*ENCODES, EmptyInput, InvalidItem),
-        example={"inputs": "Hello world"},
-        scope="embed",
-        body_limit="text_body",
+    _ROUTE(
+        path="/embed_sparse",
+        handler=embed_sparse,
+        summary="The sparse vectors of texts, as in text-embeddings-inference.",
+        response=TeiSparseResponse,
         needs="sparse",
-        errors_as="tei",
+    ),
+    _ROUTE(
+        path="/embed_all",
+        handler=embed_all,
+        summary="The vectors of all tokens of texts, as in text-embeddings-inference.",
+        response=TeiTokenVectorsResponse,
+        needs="token",
     ),
 )

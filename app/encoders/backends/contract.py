@@ -11,7 +11,7 @@ from app.encoders.steps import Step
 from app.errors import ModelUnavailable
 from app.types import Vector
 
-EncoderType = Literal["text", "clip_text", "clip_image", "rerank", "sparse"]
+EncoderType = Literal["text", "clip_text", "clip_image", "rerank", "sparse", "token"]
 Inputs = Sequence[NDArray[Any]]
 """int32 ids and mask, both (n, length), or float32 pixels (n, 3, height, width). The mask is 2 at a
 prompt that the pooling leaves out, and at the second text of a pair."""

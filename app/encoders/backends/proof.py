@@ -38,7 +38,7 @@ def compare(
     worst_cosine, worst_norms = 1.0, 0.0
     lengths: dict[int, None] = {}
     for batch, right in zip(inputs, expected, strict=True):
-        made = run(batch)
+        made, right = (rows.reshape(len(rows), -1) for rows in (run(batch), right))  # of tokens, all that a text has
         if scores:
             made, right = comparable(made), comparable(right)
         right_norms = np.linalg.norm(right, axis=1)

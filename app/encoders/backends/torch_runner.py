@@ -89,7 +89,7 @@ def module(graph: Graph, dtype: torch.dtype = torch.float32) -> nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-            built = {"text": _text, "rerank": _scores, "sparse": _splade}.get(graph.encoder, _with_images)(graph, dtype)
+            built = LOADERS.get(graph.encoder, _with_images)(graph, dtype)
     except Exception as exc:
         raise ModelUnavailable(f"The model's files can't be loaded: {described(exc)}") from exc
     return built.eval()
@@ -129,6 +129,15 @@ class TextModule(nn.Module):
         # Long sums lose too much in half precision.
         pooled = [pool(mode, hidden.float(), kept, attention_mask) for mode in self.pooling]
         return self.steps(torch.cat(pooled, dim=-1).to(hidden.dtype))
+
+
+class TokenModule(TextModule):
+    """As far as the pooling: ids and mask -> vectors of the tokens, those of padding 0."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
+        more = typed(attention_mask, self.segments)
+        hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **more).last_hidden_state
+        return self.of_tokens(hidden) * attention_mask.unsqueeze(-1).to(hidden.dtype)
 
 
 class ScoreModule(nn.Module):
@@ -262,7 +271,7 @@ def _text(graph: Graph, dtype: torch.dtype) -> nn.Module:
     # Its output is not used; where it exists it would only cost time.
     if getattr(transformer, "pooler", None) is not None:
         transformer.pooler = None
-    return TextModule(transformer, graph, dtype)
+    return {"token": TokenModule}.get(graph.encoder, TextModule)(transformer, graph, dtype)
 
 
 def _scores(graph: Graph, dtype: torch.dtype) -> nn.Module:
@@ -327,3 +336,6 @@ def _step(graph: Graph, step: Step) -> nn.Module:
         raise ValueError(f"{step.folder} has no model.safetensors")
     built.load_state_dict({key.removeprefix("norm."): value.float() for key, value in state.items()})
     return built
+
+
+LOADERS = {"text": _text, "token": _text, "rerank": _scores, "sparse": _splade}

@@ -14,7 +14,7 @@ from app.config.args import AccessArgs
 from app.config.settings import AppArgs
 from tests.support.calling import Service, error_of
 from tests.support.keys import ALL, EXPIRED, LINES, ONE, OTHER, SCOPES, SERVE_ROUTES, UNKNOWN, bearer, guard_of
-from tests.support.service_fakes import FakeEncoder, FakeReranker, FakeSparseEncoder
+from tests.support.service_fakes import FakeEncoder, FakeReranker, FakeSparseEncoder, FakeTokenEncoder
 
 SECURITY = Path(__file__).parents[3] / "SECURITY.md"
 GUARDED = [route for route in ROUTES if route.scope != "open"]
@@ -23,7 +23,7 @@ DECLARED = {
     "embed": {
         *("/embed/text", "/embed/image", "/embed/batch", "/similarity", "/search", "/v1/embeddings"),
         *("POST /", "/embed", "/tokenize", "/rerank", "/elastic/rerank", "/v1/rerank", "/v2/rerank", "/v1/ranking"),
-        *("/score", "/predict", "/embed_sparse"),
+        *("/score", "/predict", "/embed_sparse", "/embed_all"),
     },
     "read": {"/v1/models", "/v1/models/{model}", "/info", "/cache/stats", "/metrics"},
     "admin": {"/cache/clear", "/cache/warm"},
@@ -40,7 +40,7 @@ def guarded(**args: object) -> Service:
 
 def encoders() -> tuple[FakeEncoder, ...]:
     texts, images = FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"), FakeEncoder("makers/pictures", ("image",))
-    return texts, images, FakeReranker(), FakeSparseEncoder()
+    return texts, images, FakeReranker(), FakeSparseEncoder(), FakeTokenEncoder()
 
 
 def call(service: Service, route: Route, headers: dict[str, str], method: str | None = None) -> Any:
@@ -221,7 +221,7 @@ EMBEDS: dict[str, list[tuple[dict[str, Any], int]]] = {
     "/score": [({"text_1": "a", "text_2": "b c"}, 3)],
     "/predict": [({"inputs": "a b"}, 2), ({"inputs": [["a", "b"]]}, 2)],
 }
-EMBEDS["/embed_sparse"] = [({"inputs": "a b"}, 2)]
+EMBEDS["/embed_sparse"] = EMBEDS["/embed_all"] = [({"inputs": "a b"}, 2)]
 NO_MODEL = {"/similarity", "/tokenize"}  # count no tokens and keep nothing
 
 

@@ -1,4 +1,4 @@
-"""Sparse vectors, as text-embeddings-inference and `/embed/text` answer them."""
+"""Sparse and token vectors, as text-embeddings-inference and `/embed/text` answer them."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 from app.errors import NotFinite, Overloaded
 from tests.support.calling import Service, error_of
 from tests.support.keys import ALL, bearer, guard_of
-from tests.support.service_fakes import MODEL, FakeEncoder, FakeSparseEncoder
+from tests.support.service_fakes import MODEL, FakeEncoder, FakeSparseEncoder, FakeTokenEncoder
 
 LONG = "a b c d e f g h i"
 
@@ -145,3 +145,21 @@ def test_kinds_are_named() -> None:
     assert health["models"] == {"text": MODEL, "image": None, "sparse": "makers/sparse"}
     assert [one["kind"] for one in health["details"]] == ["text", "sparse"]
     assert [one["kind"] for one in both().get("/v1/models").json()["data"]] == ["text", "sparse"]
+
+
+def test_the_vectors_of_tokens_are_answered_as_by_text_embeddings_inference() -> None:
+    tokens = FakeTokenEncoder()
+    service = Service(FakeEncoder(), tokens)
+    assert good(service.post("/embed_all", json={"inputs": "a bcd"})) == [[[1, 0.5], [3, 0.5]]]
+    body = {"inputs": ["a bcd", LONG], "truncate": True}
+    assert good(service.post("/embed_all", json=body)) == [[[1, 0.5], [3, 0.5]], [[1, 0.5]] * 8]
+    assert tokens.calls == [["a bcd"], [LONG]]
+    answer = service.post("/embed_all", json=body | {"truncate": False})
+    assert (answer.status_code, "`inputs.1` must have at most 8 tokens" in answer.text) == (422, True)
+    answer = service.post("/embed_all", json={"inputs": "a", "model": MODEL})
+    assert (answer.status_code, f"No token model named '{MODEL}'" in answer.text) == (404, True)
+    answer = Service(FakeEncoder()).post("/embed_all", json={"inputs": "a"})
+    assert (answer.status_code, "`token_models` (TOKEN_MODEL) can name one" in answer.text) == (404, True)
+    answer = Service(FakeEncoder(), tokens, vector_body=60).post("/embed_all", json={"inputs": ["a bcd", LONG]})
+    assert (answer.status_code, "have 80 bytes; at most 60" in answer.text) == (422, True)
+    assert [one["kind"] for one in service.get("/v1/models").json()["data"]] == ["text", "token"]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from app.vectors.sparse import pack_sparse, unpack_sparse
+from app.vectors.ragged import pack_sparse, unpack_sparse
 
 ROW = np.array([0, 2.5, 0, -3, 1, 2.5], np.float32)
 

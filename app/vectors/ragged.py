@@ -1,4 +1,5 @@
-"""Sparse vectors as bytes: the indices of what is not zero, ascending, as uint32, then their values as float32."""
+"""What differs in size, as bytes. A sparse vector: the indices of what is not zero, ascending, as uint32, then their
+values as float32. The vectors of a text's tokens: one after the other, as float32."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,3 +19,8 @@ def unpack_sparse(packed: bytes) -> tuple[NDArray[np.uint32], Vector]:
     """The indices and the values."""
     half = len(packed) // 2
     return np.frombuffer(packed[:half], np.uint32), np.frombuffer(packed[half:], np.float32)
+
+
+def unpack_rows(packed: bytes, dimensions: int) -> Vector:
+    """The vectors of tokens."""
+    return np.frombuffer(packed, np.float32).reshape(-1, dimensions)

@@ -1,4 +1,4 @@
-"""`/embed_sparse`, in text-embeddings-inference's form."""
+"""`/embed_sparse` and `/embed_all`, in text-embeddings-inference's form."""
 
 from typing import Annotated, Any
 
@@ -29,3 +29,7 @@ class TeiSparseValue(SnakeWire):
 
 class TeiSparseResponse(RootModel[list[list[TeiSparseValue]]]):
     """The sparse vector of each input, in order; its values by index."""
+
+
+class TeiTokenVectorsResponse(RootModel[list[list[list[float]]]]):
+    """Of each input, in order, the vectors of its tokens, special ones included, before any pooling."""
