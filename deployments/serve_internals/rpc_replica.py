@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import grpc
 from ray.exceptions import ActorUnavailableError
 from ray.serve._private.common import ReplicaQueueLengthInfo
 from ray.serve._private.replica_result import ReplicaResult
@@ -48,7 +49,9 @@ class RpcReplica(RunningReplica):  # type: ignore[misc]
                 self._reconnect()
             elif (call := self._call(self._connection, pr)) is not None:
                 return call
-        return super().try_send_request(pr, with_rejection)
+        result = super().try_send_request(pr, with_rejection)
+        result.add_done_callback(self._ended)
+        return result
 
     @property
     def is_connected(self) -> bool:
@@ -72,8 +75,8 @@ class RpcReplica(RunningReplica):  # type: ignore[misc]
         answer.add_done_callback(self._ended)
         return RpcResult(answer, self.actor_id, connection, self.max_ongoing_requests)
 
-    def _ended(self, answer: "asyncio.Future[Answer]") -> None:
-        self.is_silent = answer.cancelled()
+    def _ended(self, call: Any) -> None:
+        self.is_silent = isinstance(call, asyncio.Future | grpc.aio.RpcContext) and call.cancelled()
 
     def _reconnect(self) -> None:
         is_free = self._connecting is None or self._connecting.done()

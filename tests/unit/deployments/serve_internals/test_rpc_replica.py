@@ -1,5 +1,6 @@
 """The router's end: `deployments.serve_internals.rpc_replica`."""
 
+import asyncio
 import logging
 import warnings
 from typing import Any
@@ -49,6 +50,14 @@ async def test_a_replica_is_silent_from_a_call_that_was_given_up_to_the_next_ans
         await turns()
         assert pair.replica.is_silent
         await pair.send("a").get_async()
+        assert not pair.replica.is_silent
+        pair.send("a", method="tokens")
+        for given_up in (True, False):
+            call: asyncio.Future[None] = asyncio.Future()
+            call.cancel() if given_up else call.set_result(None)
+            GRPC.ended(call)
+            assert pair.replica.is_silent is given_up
+        GRPC.ended("what an actor returned")
         assert not pair.replica.is_silent
 
 
