@@ -1,12 +1,15 @@
-"""Published weights of a sparse encoder, on both backends, against sentence-transformers."""
+"""Sparse encoders: published weights against sentence-transformers, and beside a token encoder in the real service."""
 
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
+from sentence_transformers import SentenceTransformer
 
-from tests.support import real_weights
-from tests.support.sparse import dense, load, right
+from loadtests.running import running, write_config
+from tests.support import families, real_weights
+from tests.support.sparse import MOST, dense, load, right, routed, texts, write, write_plain
 from tests.support.texts import FIXED
 
 
@@ -24,3 +27,40 @@ def test_published_weights_equal_sentence_transformers(tmp_path: Path) -> None:
         np.testing.assert_allclose(made, wanted, atol=1e-4)
         words = model.tokens(["panda"], None, False)[0]
         assert made[-2].argsort()[-5:].tolist().count(words[0].id) == 1, "the weights mean something"
+
+
+def test_a_sparse_and_a_token_encoder_serve_beside_the_text_model(tmp_path: Path) -> None:
+    sparse = write([routed(write_plain("BERT", tmp_path / "plain", MOST), MOST)], tmp_path / "sparse")
+    token = families.write(families.FAMILIES["BERT"], tmp_path / "tokens", MOST)
+    options = {"precision": "f32", "backend": "torch", "cache_dir": str(tmp_path / "cache")}
+    models = {"sparse_models": [{"id": str(sparse)} | options], "token_models": [{"id": str(token)} | options]}
+    given = texts()
+    with (
+        running(write_config(tmp_path, image_models=[], **models)) as service,
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
+        health = client.get("/health").json()
+        assert [(one["kind"], one["status"]) for one in health["details"]] == [
+            ("text", "ready"),
+            ("sparse", "ready"),
+            ("token", "ready"),
+        ]
+        for task in ("query", "document"):
+            wanted = right(sparse, given, task)
+            for _ in range(2):  # the second time from the cache
+                found = client.post("/embed_sparse", json={"inputs": given, "input_type": task}).json()
+                made = np.zeros_like(wanted)
+                for row, values in zip(made, found, strict=True):
+                    row[[one["index"] for one in values]] = [one["value"] for one in values]
+                np.testing.assert_allclose(made, wanted, atol=1e-4)
+        answer = client.post("/embed/text", json={"texts": given, "model": "sparse", "inputType": "document"}).json()
+        assert (answer["cacheHits"], answer["embeddings"], len(answer["sparseEmbeddings"])) == (
+            len(given),
+            [],
+            len(given),
+        )
+        oracle = SentenceTransformer(str(token), device="cpu").encode(given, output_value="token_embeddings")
+        for _ in range(2):
+            found = client.post("/embed_all", json={"inputs": given}).json()
+            for made_, right_ in zip(found, oracle, strict=True):
+                np.testing.assert_allclose(made_, right_.numpy(), atol=1e-4)
