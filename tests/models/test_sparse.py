@@ -18,7 +18,7 @@ def _convert_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_models, "convert", export.write)
 
 
-@pytest.mark.parametrize("name", ["BERT", "DistilBERT", "XLM-R", "MPNet", "ModernBERT", "ELECTRA"])
+@pytest.mark.parametrize("name", ["BERT", "DistilBERT", "XLM-R", "MPNet", "ModernBERT"])
 def test_a_family_makes_what_sentence_transformers_makes(name: str, tmp_path: Path) -> None:
     folder = write_plain(name, tmp_path / "model", MOST)
     wanted = right(folder, texts())
