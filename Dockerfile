@@ -78,12 +78,15 @@ FROM weights AS converted
 COPY app/types.py app/
 COPY app/assets app/assets
 COPY app/images app/images
+COPY app/vectors app/vectors
 RUN --network=none for model in "" $MODELS; do \
     python -c "import os, sys; from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs; \
-    from app.encoders import clip, modules, text, weights; \
+    from app.encoders import clip, image_families, refusal, rerank, text, weights; \
     args = ModelArgs(id=sys.argv[1].partition('@')[0] or DEFAULT_TEXT_MODEL, device='cpu', cache_dir='/opt/converted'); \
-    is_clip = modules.model_type(weights.resolve(args.id, offline=True).directory) == 'clip'; \
-    (clip.load_clip_model if is_clip else text.load_text_model)(args, threads=os.cpu_count(), offline=True)" "$model"; done
+    folder = weights.resolve(args.id, offline=True).directory; \
+    load = clip.load_clip_model if image_families.image_family(folder) else \
+    rerank.load_rerank_model if refusal.is_cross_encoder(folder) else text.load_text_model; \
+    load(args, threads=os.cpu_count(), offline=True)" "$model"; done
 
 
 # The code as two wheels, made with the lock's setuptools.

@@ -137,8 +137,8 @@ negative-controls: $(VENV)/.dev ## Each guard off, one by one, in a copy: a test
 faults: $(VENV)/.dev ## Kill encoders and the cache, overload, redeploy, all under load; writes docs/faults.md; half an hour
 	@exec $(BIN)/python -m loadtests.faults --scale $${SCALE:-1} --folder $${FOLDER:-docs}
 
-faults-nodes: $(VENV)/.dev ## The same for proxy, ingress, worker nodes, a partition and the head (needs redis-server), on three nodes
-	@exec $(BIN)/python -m loadtests.faults proxy ingress raylet partition head --scale $${SCALE:-1} --folder $${FOLDER:-docs}
+faults-nodes: $(VENV)/.dev ## The same for proxy, ingress, worker nodes, a partition, the head and its Redis (needs redis-server), on three nodes
+	@exec $(BIN)/python -m loadtests.faults proxy ingress raylet partition head redis --scale $${SCALE:-1} --folder $${FOLDER:-docs}
 
 soak: $(VENV)/.dev ## An hour at half load: memory and latency must stay flat; writes docs/soak.png
 	@exec $(BIN)/python -m loadtests.faults soak --scale $${SCALE:-1} --folder $${FOLDER:-docs}
@@ -158,27 +158,29 @@ bench-corpus-workers: $(VENV)/.dev ## Bulk: 1, 2 and 4 workers, with a stand-in 
 bench-corpus-search: $(VENV)/.dev ## Milliseconds to search 1,000,000 written vectors (1.5 GB of scratch space)
 	@exec $(BIN)/python -m loadtests.bench_corpus_search
 
-example-corpus: $(VENV)/.dev ## Embed a page of Alice in bulk, search it, load it into FAISS; needs no service
+example-corpus: $(VENV)/.serve ## Embed a page of Alice in bulk, search it, load it into FAISS; needs no service
+	@$(BIN)/python -c "import faiss" 2>/dev/null || $(INSTALL) faiss-cpu
 	@$(BIN)/python -m examples.corpus
 	@exec $(BIN)/python -m examples.corpus_faiss
 
-example-text: $(VENV)/.dev ## Examples, against the service on localhost:3000 (or URL=...): compare texts
+example-text: $(VENV)/.serve ## Examples, against the service at PORT, EMBEDDING_URL or URL: compare texts
 	@exec $(BIN)/python -m examples.text $(URL)
 
-example-search: $(VENV)/.dev ## ... find passages by meaning
+example-search: $(VENV)/.serve ## ... find passages by meaning
 	@exec $(BIN)/python -m examples.search $(URL)
 
-example-clustering: $(VENV)/.dev ## ... group texts by topic
+example-clustering: $(VENV)/.serve ## ... group texts by topic
+	@$(BIN)/python -c "import sklearn" 2>/dev/null || $(INSTALL) scikit-learn
 	@exec $(BIN)/python -m examples.clustering $(URL)
 
-example-recommendation: $(VENV)/.dev ## ... recommend from what was liked
+example-recommendation: $(VENV)/.serve ## ... recommend from what was liked
 	@exec $(BIN)/python -m examples.recommendation $(URL)
 
-example-images: $(VENV)/.dev ## ... find images with words
+example-images: $(VENV)/.serve ## ... find images with words
 	@exec $(BIN)/python -m examples.image_search $(URL)
 
 example-pictures: $(VENV)/.dev ## ... pictures of groups of texts and of images found, into docs
-	@URL=$${URL:-http://localhost:3000} exec $(BIN)/python -m examples.pictures
+	@exec $(BIN)/python -m examples.pictures
 
 schemathesis: $(VENV)/.dev ## 5,000 and more requests made of the OpenAPI document, to localhost:3000 (or URL=...)
 	@exec $(BIN)/python -m loadtests.schema_fuzz.running $(URL)

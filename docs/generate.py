@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.__main__ import _parser
-from app.api.openapi import document
+from app.api.openapi import MATRIX_HEADERS, document
 from app.api.route import Route
 from app.api.routes import ROUTES
 from app.config import args
@@ -117,19 +117,12 @@ def metrics() -> str:
     return table("metric | kind | labels | what it says", rows)
 
 
-def _group(route: Route) -> str:
-    if route.scope == "open":
-        return "Health, pages and documents"
-    foreign = {"openai": "OpenAI's API", "tei": "The API of text-embeddings-inference"}.get(route.errors_as)
-    return foreign or ("Embed, rank and search" if route.scope == "embed" else "Cache and metrics")
-
-
 def http_api() -> str:
     whole = document(ROUTES, args.Limits(), "", keys=True)
     schemas = whole["components"]["schemas"]
     groups: dict[str, list[Route]] = {}
     for route in ROUTES:
-        groups.setdefault(_group(route), []).append(route)
+        groups.setdefault(route.group, []).append(route)
     rows = (
         (f"[`{route.method} {route.template}`](#{_anchor(route)})", f"`{route.scope}`", route.summary)
         for routes in groups.values()
@@ -143,6 +136,17 @@ def http_api() -> str:
     parts.append("## Objects\n")
     parts += [f"### {name}\n\n{_answer(schemas[name])}" for name in sorted(schemas.keys() - requests)]
     return "\n".join(parts)
+
+
+def binary_headers() -> str:
+    rows = (
+        (f"`{name}`", f"`{about['example']}`", _plain(about["description"])) for name, about in MATRIX_HEADERS.items()
+    )
+    return table("header | for example | what it says", rows)
+
+
+def _plain(description: str) -> str:
+    return description.removeprefix("Binary responses only: ")
 
 
 def _anchor(route: Route) -> str:
@@ -232,6 +236,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "errors": errors,
     "metrics": metrics,
     "http_api": http_api,
+    "binary_headers": binary_headers,
     "command_line": command_line,
     "mistakes": mistakes,
 }

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import sys
 import urllib.request
 from collections.abc import Sequence
@@ -13,13 +14,24 @@ from typing import Any
 from embeddings_client import EmbeddingClient, Texts, average_embeddings, find_similar
 from embeddings_client.types import Vector
 
-__all__ = ["average_embeddings", "encode_images", "encode_text", "find_similar", "post", "url_from_command_line"]
+__all__ = [
+    "average_embeddings",
+    "encode_images",
+    "encode_text",
+    "find_similar",
+    "post",
+    "service_url",
+    "url_from_command_line",
+]
 
-URL = "http://localhost:3000"
+
+def service_url() -> str:
+    """Where the service is: EMBEDDING_URL, or this machine at PORT."""
+    return os.environ.get("EMBEDDING_URL") or f"http://localhost:{os.environ.get('PORT') or 3000}"
 
 
 def url_from_command_line() -> str:
-    return sys.argv[1] if len(sys.argv) > 1 else URL
+    return sys.argv[1] if len(sys.argv) > 1 else service_url()
 
 
 def post(url: str, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Pictures of embeddings, cell by cell (`# %%`) in an editor that knows cells, or whole: `make example-pictures`.
 
-URL says where the service is (default: http://localhost:3000), PICTURES into which folder the pictures go (default:
+EMBEDDING_URL or PORT says where the service is, PICTURES into which folder the pictures go (default:
 docs).
 """
 
@@ -18,14 +18,14 @@ from PIL import Image
 from sklearn.cluster import KMeans
 from sklearn.manifold import TSNE
 
-from examples.helpers import URL, encode_text, post
+from examples.helpers import encode_text, post, service_url
 from examples.shapes import draw, random_scene
 from examples.works import WORKS, passages
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-url = os.environ.get("URL", URL)
+url = os.environ.get("URL") or service_url()
 folder = Path(os.environ.get("PICTURES", "docs"))
 folder.mkdir(parents=True, exist_ok=True)
 COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#9c6b4e")

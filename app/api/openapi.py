@@ -49,6 +49,9 @@ ANSWER_HEADERS: Json = {
     "traceparent": header("Yours, if you sent a valid one."),
     "x-served-by": header("The replica that answered."),
 }
+TRUNCATED: Json = {
+    "x-embedding-truncated": header("How many inputs were truncated; absent if none were.", "integer") | {"example": 2}
+}
 MATRIX_ANSWER = _matrix("One row per input in the outputType asked for,")
 MATRIX_BODY = _matrix(
     "(1 + n, d) float32, the query's row first, then n · d at most <vector_elements> numbers,",
@@ -65,9 +68,11 @@ MATRIX_HEADERS: Json = {
     "x-embedding-space": _of_binary("the vector space: only vectors of the same space can be compared.", "model@print"),
     "x-embedding-tokens": _of_binary("tokens of all inputs, including special tokens.", 412, "integer"),
     "x-embedding-cache-hits": _of_binary("how many of the vectors came from the cache.", 17, "integer"),
-    "x-embedding-truncated": _of_binary(
-        "indices of inputs that were truncated, in one or more header lines; absent if none were.", "3,17"
-    ),
+    "x-embedding-truncated": header(
+        "JSON responses: how many inputs were truncated. Binary responses: their indices, in one or more header lines. "
+        "Absent if none were."
+    )
+    | {"example": "3,17"},
     "x-embedding-range": _of_binary("int8, uint8: the range of values that the levels cover.", "-0.255,0.255"),
     "x-embedding-note": _of_binary("a remark on the model, e.g. that it is a backup.", "A backup."),
 }
@@ -126,6 +131,7 @@ def document(routes: Sequence[Route], limits: Limits, version: str, *, keys: boo
             "description": ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
+        "tags": [{"name": group} for group in dict.fromkeys(route.group for route in routes)],
         "servers": [{"url": "/", "description": "Where this document came from."}],
         "paths": dict(paths),
         "components": {"schemas": schemas.get("$defs", {}), "securitySchemes": SECURITY},
@@ -137,6 +143,7 @@ def _operation(route: Route, named: dict[tuple[Any, Any], Json], keys: bool) -> 
     operation: Json = {
         "operationId": f"{route.method.lower()}{re.sub(r'[^A-Za-z0-9]+', '_', route.template).rstrip('_')}",
         "summary": route.summary,
+        "tags": [route.group],
         "responses": _responses(route, named),
         "x-scope": route.scope,
     }
@@ -194,7 +201,7 @@ def _body_parameters() -> list[Json]:
 
 def _responses(route: Route, named: dict[tuple[Any, Any], Json]) -> Json:
     schema = named[route.response, "serialization"] if route.response else {}
-    headers = ANSWER_HEADERS | ({} if route.scope == "open" else QUOTA)
+    headers = ANSWER_HEADERS | ({} if route.scope == "open" else QUOTA) | (TRUNCATED if route.truncates else {})
     answer = {"content": {route.media: {"schema": schema}}, "headers": headers}
     responses: Json = {"200": {"description": "The answer.", **answer}}
     if route.matrix_answer:

@@ -38,6 +38,7 @@ class Route:
         statuses: Other statuses that return `response`.
         upload: The schema of the multipart form that it accepts as well.
         short: The reduced response of an open route for callers without the `read` scope, if keys are required.
+        truncates: Whether inputs that are longer than the model reads are truncated.
         matrix_answer: Whether it can return a binary matrix, according to `Accept`.
         body_limit: The field of `Limits` that limits the size of the body.
         is_file: Whether the response has an ETag and may be a 304.
@@ -61,6 +62,7 @@ class Route:
     short: type[Wire] | None = None
     _: KW_ONLY
     scope: Scope
+    truncates: bool = False
     matrix_answer: bool = False
     matrix_body: bool = False
     body_limit: str = ""
@@ -74,6 +76,16 @@ class Route:
     def template(self) -> str:
         """The path in OpenAPI's syntax."""
         return re.sub(r":\w+}", "}", self.path)
+
+    @property
+    def group(self) -> str:
+        """The heading of the documents under which it stands."""
+        if self.scope == "open":
+            return "Health, pages and documents"
+        if self.needs == "rerank":
+            return "Rerank"
+        foreign = {"openai": "OpenAI's API", "tei": "The API of text-embeddings-inference"}.get(self.errors_as)
+        return foreign or ("Embed and search" if self.scope == "embed" else "Cache and metrics")
 
     @property
     def error_formats(self) -> tuple[ErrorFormat, ...]:

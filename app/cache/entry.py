@@ -59,6 +59,11 @@ def unpack_each(entries: Sequence[bytes]) -> tuple[list[bytes], NDArray[np.uint3
     return [entry[HEADER_BYTES:] for entry in entries], heads[:, 0], heads[:, 1].astype(np.bool_)
 
 
+def truncated_in(entries: Sequence[bytes | ServiceError]) -> int:
+    """How many of the items were truncated, without unpacking their vectors."""
+    return sum(any(entry[4:8]) for entry in entries if isinstance(entry, bytes))
+
+
 def tokens_of(entries: Sequence[bytes | ServiceError]) -> int:
     """Tokens of all entries together, without unpacking their vectors."""
     return sum(int.from_bytes(entry[:4], sys.byteorder) for entry in entries if isinstance(entry, bytes))

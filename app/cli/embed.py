@@ -39,10 +39,15 @@ def run(options: argparse.Namespace, settings: ClientSettings) -> int:
             more = [f"{len(skipped) - SHOWN:,} more"] if len(skipped) > SHOWN else []
             sys.stderr.writelines(f"Skipped {location}\n" for location in [*skipped[:SHOWN], *more])
         seconds = time.perf_counter() - started
-        sys.stderr.write(f"{summary['rows']:,} rows in {seconds:.1f} s\n")
+        sys.stderr.write(f"{summary['rows']:,} rows in {seconds:.1f} s\n{truncated_line(summary['truncated'])}")
         sys.stdout.write(json.dumps(summary | {"out": options.out}, indent=2) + "\n")
 
     return run_with_client(options, settings, embed)
+
+
+def truncated_line(count: int) -> str:
+    """What people are told of texts of which the model has read a part."""
+    return f"{count:,} texts were longer than the model reads and were truncated\n" if count else ""
 
 
 async def _embed(

@@ -15,6 +15,7 @@ from app.encoders.text import cache_folder, check_text_model
 from app.encoders.text_layout import TextLayout, text_layout
 from app.encoders.weights import Weights, check, resolve, weight_files
 from app.errors import ServiceError
+from app.images.preprocessing import Patches
 
 
 def run(model: str, revision: str | None, say: Callable[[str], None], complain: Callable[[str], int]) -> int:
@@ -72,10 +73,13 @@ def _text(layout: TextLayout) -> dict[str, str]:
 
 
 def _images(layout: ClipLayout) -> dict[str, str]:
-    height, width = layout.images.image_size
+    (height, width), reads = layout.images.image_size, layout.preprocessing
+    size = f"{height} x {width} pixels"
+    if isinstance(reads, Patches):
+        size = f"at most {reads.most} patches of {size}, in their own proportions"
     lines = {
         "kind": f"images and texts ({layout.family.name})",
-        "images": f"{height} x {width} pixels",
+        "images": size,
         "dimensions": str(layout.dimensions),
         "tokens": f"at most {layout.first.max_tokens:,}" + (", filled up to them" if layout.family.whole else ""),
         "prompts": _prompts(layout.prompts),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from app.cli.embed import truncated_line
 from app.cli.rows import STDIN, Rows, open_rows
 from app.cli.session import run_with_client
 from app.client import AsyncEmbeddingClient, Texts
@@ -75,7 +76,7 @@ async def _search_lines(
 ) -> Best:
     query = await client.run(Texts([options.query], model=options.model, input_type="query"))
     best = Best(query.vectors[0], options.top_k)
-    skipped = len(rejected_files(rows.source))
+    skipped, truncated = len(rejected_files(rows.source)), len(query.truncated)
     for piece in rows.pieces():
         skipped += len(piece.rejects)
         on_progress(len(piece.rejects))
@@ -86,9 +87,10 @@ async def _search_lines(
         except ServiceError as error:
             raise rows.with_location(error, piece) from error
         check_space(query.space, found.space)
+        truncated += len(found.truncated)
         best.add(piece.table, found.vectors)
-    if skipped:
-        sys.stderr.write(f"{skipped:,} rows could not be read and were skipped\n")
+    skips = f"{skipped:,} rows could not be read and were skipped\n" if skipped else ""
+    sys.stderr.write(skips + truncated_line(truncated))
     return best
 
 

@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -248,8 +249,11 @@ class LaunchSettings(Settings):
 
     @property
     def url(self) -> str:
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - a comparison
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        """Where this machine reaches it."""
+        with suppress(ValueError):
+            if ip_address(self.host).is_unspecified:
+                return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.listens_at}"
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -286,7 +290,8 @@ def without_proxies(env: Mapping[str, str]) -> dict[str, str]:
     """Variables that lead loopback past any proxy, and gRPC, whose calls stay in the cluster, past all of them."""
     # As Python's own reading: the lower case goes first.
     names = [name.strip() for name in (env.get("no_proxy") or env.get("NO_PROXY") or "").split(",") if name.strip()]
-    listed = ",".join([*names, *(name for name in LOOPBACK if name not in names)])
+    # `*` means every host only where it stands alone.
+    listed = "*" if names == ["*"] else ",".join([*names, *(name for name in LOOPBACK if name not in names)])
     return {"no_proxy": listed, "NO_PROXY": listed, "grpc_proxy": ""}
 
 

@@ -23,11 +23,13 @@ WARM_TOKENS = 64
 
 @dataclass(frozen=True, slots=True)
 class EncodedRows:
-    """(n, d) rows of model output, the token count of each item, and the reason for each item that failed."""
+    """(n, d) rows of model output, the token count of each item, the reason for each item that failed, and how many
+    texts were truncated."""
 
     rows: Vector
     tokens: list[int]
     failed: dict[int, str]
+    truncated: int = 0
 
 
 class CorpusModel(Protocol):
@@ -85,13 +87,13 @@ class ServingModel:
         return self._text.tokenize(texts)
 
     def texts(self, texts: Sequence[str]) -> EncodedRows:
-        tokenized = [text.ids for text in self.tokenize(texts)]
-        lengths = [len(ids) for ids in tokenized]
+        tokenized = self.tokenize(texts)
+        lengths = [len(text.ids) for text in tokenized]
         bucket = partial(shapes.bucket, grid=self._text.lengths)
         queue = BatchQueue(self._args.batch_size, self._args.batch_tokens, bucket)
-        run: RunItems = lambda items: self._text.run([tokenized[i] for i in items])  # noqa: E731
+        run: RunItems = lambda items: self._text.run([tokenized[i].ids for i in items])  # noqa: E731
         rows, failed = run_planned(queue, lengths, self.info.dimensions, run, self._streams, self._text.streams)
-        return EncodedRows(rows, lengths, failed)
+        return EncodedRows(rows, lengths, failed, sum(text.truncated for text in tokenized))
 
     def images(self, files: Sequence[bytes]) -> EncodedRows:
         assert self._clip is not None  # noqa: S101 - loaded for images

@@ -32,6 +32,7 @@ class Progress:
     rejects: int = 0
     tokens: int = 0
     embedded: int = 0
+    truncated: int = 0
     done_before: int = 0
     first: float | None = None
     last: float = 0.0
@@ -48,6 +49,7 @@ class Progress:
             return
         self.tokens += receipt.stats.tokens
         self.embedded += receipt.embedded
+        self.truncated += receipt.truncated
         self.first = receipt.started if self.first is None else min(self.first, receipt.started)
         self.last = max(self.last, receipt.ended)
 
@@ -155,7 +157,8 @@ def _manifest(job: CorpusJob, receipts: Iterable[Receipt]) -> Manifest:
 
 
 def _summary(manifest: Manifest, progress: Progress, seconds: float, total: int) -> dict[str, Any]:
-    """`rows` counts the whole output; `embedded`, `tokens`, `working_seconds` and the rates are of this run only."""
+    """`rows` counts the whole output; `embedded`, `tokens`, `truncated`, `working_seconds` and the rates are of this
+    run only."""
     working = progress.working_s
     return {
         "model": manifest.model,
@@ -168,6 +171,7 @@ def _summary(manifest: Manifest, progress: Progress, seconds: float, total: int)
         "parts": len(manifest.parts),
         "parts_written": sum(receipt.written for receipt in progress.receipts.values()),
         "tokens": progress.tokens,
+        "truncated": progress.truncated,
         "seconds": round(seconds, 3),
         "working_seconds": round(working, 3),
         "vectors_per_s": round(progress.embedded / working, 1) if working else 0.0,

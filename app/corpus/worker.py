@@ -12,7 +12,7 @@ from app.config.args import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, PART_ROWS, 
 from app.corpus import parts
 from app.corpus.filesystem import locate
 from app.corpus.known_vectors import KnownVectors
-from app.corpus.model import CorpusModel
+from app.corpus.model import CorpusModel, EncodedRows
 from app.corpus.parts import PartStats
 from app.corpus.rows import Piece, Reject, pieces
 from app.corpus.source import Format, RowSpan, Source
@@ -74,14 +74,16 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Confirms that a part exists. `embedded`: items that the model has run; `written`: False if it existed before.
-    `started` and `ended` are wall-clock seconds. In a strict run, `reject` is set and nothing is written."""
+    """Confirms that a part exists. `embedded`: items that the model has run; `truncated`: how many of them were;
+    `written`: False if it existed before. `started` and `ended` are wall-clock seconds. In a strict run, `reject` is
+    set and nothing is written."""
 
     part: str
     stats: PartStats
     output: Output
     started: float
     embedded: int = 0
+    truncated: int = 0
     written: bool = False
     reject: str | None = None
     ended: float = field(default_factory=time.time)
@@ -119,19 +121,19 @@ class CorpusEncoder:
         place = self._folder / parts.part_name(span.number, piece, self._output.settings)
         if place.exists():
             return Receipt(place.name, parts.read_stats(place), self._output, started)
-        piece, vectors, tokens, embedded = self._vectors(piece)
+        piece, vectors, encoded, embedded = self._vectors(piece)
         if self._options.strict and piece.rejects:
             return self._stopped(piece.rejects[0], started, embedded)
-        stats = PartStats(len(piece.table), len(piece.rejects), tokens)
+        stats = PartStats(len(piece.table), len(piece.rejects), sum(encoded.tokens))
         parts.write_part(place, piece, vectors, stats, self._output.range)
-        return Receipt(place.name, stats, self._output, started, embedded, written=True)
+        return Receipt(place.name, stats, self._output, started, embedded, encoded.truncated, written=True)
 
     def _stopped(self, reject: Reject, started: float, embedded: int = 0) -> Receipt:
         reason = f"{reject.source}, row {reject.row}: {reject.reason}"
         return Receipt("", PartStats(0, 1, 0), self._output, started, embedded, reject=reason)
 
-    def _vectors(self, piece: Piece) -> tuple[Piece, Any, int, int]:
-        """The piece without the items that failed, its vectors, and the number of tokens and items run."""
+    def _vectors(self, piece: Piece) -> tuple[Piece, Any, EncodedRows, int]:
+        """The piece without the items that failed, its vectors, what the model made, and the number of items run."""
         contents: list[str] = piece.table[self._job.content_column].to_pylist()
         first = {content: i for i, content in reversed(list(enumerate(contents)))}
         unique = sorted(first.values())
@@ -158,4 +160,4 @@ class CorpusEncoder:
             more = [Reject(*piece.origins[i], reasons[contents[i]]) for i in np.flatnonzero(~keep)]
             piece = replace(piece, table=piece.table.filter(pa.array(keep)), rejects=[*piece.rejects, *more])
             vectors = vectors[keep]
-        return piece, vectors, sum(encoded.tokens), len(new) - len(failed)
+        return piece, vectors, encoded, len(new) - len(failed)

@@ -23,7 +23,7 @@ from app.encoders.text_layout import settings
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import check, resolve
 from app.errors import ModelUnavailable
-from app.images.preprocessing import Preprocessing
+from app.images.preprocessing import Patches, Preprocessing
 from app.types import ModelInfo, Vector
 
 
@@ -38,19 +38,19 @@ class ImageModel:
         self._plan = partial(shapes.plan, length=tokens, fixed=runner.fixed_shapes)
 
     def run(self, pixels: Sequence[Vector], *, exclusive: bool = False) -> Vector:
-        """(3, height, width) each -> (n, dimensions), rows in the order given."""
+        """Images as `preprocessing` makes them -> (n, dimensions), rows in the order given."""
         out = np.empty((len(pixels), self.info.dimensions), np.float32)
         start = 0
         for rows, padded in self._plan(len(pixels)):
-            batch = np.zeros((padded, 3, *self.preprocessing.output_size), np.float32)
+            batch = np.zeros((padded, *self.preprocessing.shape), np.float32)
             for row, image in enumerate(pixels[start : start + rows]):
                 batch[row] = image
-            out[start : start + rows] = self._runner(batch, exclusive=exclusive)[:rows]
+            out[start : start + rows] = self._runner(*self.preprocessing.inputs(batch), exclusive=exclusive)[:rows]
             start += rows
         return out
 
     def self_test(self) -> Vector:
-        crops = self_test.images(self.preprocessing.output_size)
+        crops = self.preprocessing.samples(self_test.images)
         return self.run([self.preprocessing.normalize(crop) for crop in crops])
 
     def warm(self, max_batch: int) -> None:
@@ -58,7 +58,8 @@ class ImageModel:
         # A backend without fixed shapes needs no more than to have run once.
         most = max_batch if self._runner.fixed_shapes else 1
         sizes = sorted({padded for n in range(1, most + 1) for _, padded in self._plan(n)})
-        self._runner.warm((np.zeros((size, 3, *self.preprocessing.output_size), np.float32),) for size in sizes)
+        reads = self.preprocessing
+        self._runner.warm(reads.inputs(np.zeros((size, *reads.shape), np.float32)) for size in sizes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +99,14 @@ def clip_layout(directory: Path, cache: Path) -> ClipLayout:
     if own is None and "image_processor" not in (shared or {}):
         raise ModelUnavailable("The model has no preprocessor_config.json; fetch it again.")
     with reading(folder / ("processor_config.json" if own is None else "preprocessor_config.json")):
-        preprocessing = Preprocessing.read(own, shared, "Siglip" if kind == "siglip" else "CLIP")
+        preprocessing = Preprocessing.read(own, shared, {"siglip": "Siglip", "siglip2": "Siglip2"}.get(kind, "CLIP"))
         made = [*preprocessing.output_size]
     # sentence-transformers has no say in how the texts of such a model are read.
     first = pretrained(folder, cache, {})
-    if first.images is None or made != first.images.image_size:
-        size = first.images and first.images.image_size
-        raise ModelUnavailable(f"The model reads images of {size} (height, width), its files make {made}.")
+    size, reads, makes = first.images and first.images.image_size, kind == "siglip2", isinstance(preprocessing, Patches)
+    if first.images is None or (reads, size) != (makes, made):
+        read, given = ("patches" if patches else "images" for patches in (reads, makes))
+        raise ModelUnavailable(f"The model reads {read} of {size} (height, width), its files make {given} of {made}.")
     _, steps, dimensions = read_steps(directory, rest, ("lasttoken",), first.images.dimensions)
     prompts, default, dimensions, _ = settings(directory, steps, dimensions)
     return ClipLayout(
@@ -147,7 +149,7 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
         check_clip_model(args, weights.directory)
         cache = cache_folder(args)
         layout = clip_layout(weights.directory, cache)
-        first, size = layout.first, layout.preprocessing.output_size
+        first, reads = layout.first, layout.preprocessing
         options = registry.options_for(args, threads, cache)
         name = registry.choose(args.backend, args.device)
 
@@ -161,7 +163,11 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
             allow_bin=args.allow_bin_weights,
             max_tokens=first.max_tokens,
         )
-        graphs = graph, replace(graph, encoder="clip_image", image_size=size)
+        graphs = graph, replace(graph, encoder="clip_image", image_size=reads.output_size)
+        patches = layout.images.patches
+        if isinstance(reads, Patches):
+            patches = reads.most
+            graphs = graph, replace(graph, encoder="image_patches", image_size=(patches, reads.shape[1]))
         texts, images = (registry.load(graph, options, name) for graph in graphs)
         if (texts.name, texts.precision) != (images.name, images.precision):
             # They share `info`: what one of them can't do, neither does.
@@ -198,6 +204,6 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
             first.vocabulary,
             layout.images if layout.family.whole else None,
         )
-        image = ImageModel(info, layout.preprocessing, images, layout.images.patches)
+        image = ImageModel(info, reads, images, patches)
         self_test.check(self_test.SelfTest(text.self_test(), image.self_test()), weights, info, cache)
         return ClipModel(text, image)

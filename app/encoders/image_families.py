@@ -24,6 +24,7 @@ FAMILIES = {
     "chinese_clip": Family("Chinese-CLIP"),
     "altclip": Family("AltCLIP"),
     "siglip": Family("SigLIP", whole=True),
+    "siglip2": Family("SigLIP 2 NaFlex", whole=True),
 }
 NAMES = ", ".join(family.name for family in FAMILIES.values())
 

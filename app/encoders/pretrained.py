@@ -29,7 +29,8 @@ TIMEOUT_S = 600
 
 @dataclass(frozen=True, slots=True)
 class WithImages:
-    """What a model of texts and images has beside. `dimensions`: of the vectors of both. `image_size`: height, width.
+    """What a model of texts and images has beside. `dimensions`: of the vectors of both. `image_size`: height,
+    width; of one patch where any number of `patches` is read.
     `pad_id`, `left`, `masked`: with what, on which side its tokenizer fills up a text, and whether attention leaves
     that out."""
 

@@ -82,8 +82,6 @@ def _other_images(folder: Path, config: dict[str, Any]) -> str | None:
     if timm is not None:
         name = timm.get("architecture") or timm.get("backbone") or "unnamed"
         return f"has a timm model for its images ({name}), as MobileCLIP does; this service serves {NAMES}"
-    if kind == "siglip2":
-        return "is a SigLIP 2 of the NaFlex kind, which this service does not serve; one of a fixed resolution it does"
     if kind in FAMILIES:
         return None
     if not kind and (folder / "open_clip_config.json").is_file():

@@ -136,12 +136,23 @@ def check(directory: Path, allow_bin: bool, task: str | None = None) -> None:
             with reading(file), file.open("rb") as stream:
                 check_pointer(file, stream.read(64))
     for folder, suffix in sorted({(file.parent, file.suffix) for file in files if "-of-" in file.name}):
-        for index in folder.glob(f"*{suffix}.index.json"):
-            content = read_json(index)
-            with reading(index):
-                missing = sorted(name for name in {*content["weight_map"].values()} if not (folder / name).is_file())
-            if missing:
-                raise ModelUnavailable(f"The model's {missing[0]} is missing: {index.name} lists it. Fetch it again.")
+        _check_shards(folder / ("model.safetensors" if suffix == ".safetensors" else "pytorch_model.bin"))
+
+
+def _check_shards(whole: Path) -> None:
+    index = whole.with_name(f"{whole.name}.index.json")
+    content = read_json(index)
+    if content is None:
+        raise ModelUnavailable(f"The model's {index.name} is missing, which says what its files hold. Fetch it again.")
+    with reading(index):
+        files: dict[str, set[str]] = {}
+        for tensor, name in content["weight_map"].items():
+            files.setdefault(name, set()).add(tensor)
+    for name, listed in sorted(files.items()):
+        if not (file := whole.with_name(name)).is_file():
+            raise ModelUnavailable(f"The model's {name} is missing: {index.name} lists it. Fetch it again.")
+        if file.suffix == ".safetensors" and (lacking := sorted(listed - tensors(file).keys())):
+            raise ModelUnavailable(f"The model's {name} lacks {lacking[0]}, which {index.name} lists. Fetch it again.")
 
 
 def digest(files: list[Path]) -> str:
@@ -162,13 +173,24 @@ def _found(id_: str, directory: Path, revision: str | None, allow_bin: bool, sou
 def _local(id_: str, allow_bin: bool, tried: list[str]) -> Weights | None:
     directory = Path(id_).expanduser() if id_.startswith("~/") else Path(id_)
     known = ("modules.json", "config.json", "adapter_config.json", "open_clip_config.json")
-    if not any((directory / name).is_file() for name in known):
+    if not any((directory / name).is_file() for name in known) and not _unread(directory):
         tried.append("a local directory: no such model directory")
         return None
     found = _found(id_, directory, None, allow_bin, "directory")
     if found is None:
-        raise ModelUnavailable(f"The directory of model {id_!r} has no {_wanted(allow_bin)}.")
+        raise ModelUnavailable(f"The directory of model {id_!r} has no {_wanted(allow_bin)}{_unread(directory)}.")
     return found
+
+
+def _unread(directory: Path) -> str:
+    """Which weights there are of a kind that is not read, as the end of a sentence."""
+    suffixes = {".bin", ".safetensors", ".gguf", ".onnx", ".h5", ".msgpack", ".xml"}
+    files = (file for pattern in ("*", "*/*") for file in sorted(directory.glob(pattern)) if file.suffix in suffixes)
+    file = next(files, None)
+    if file is None:
+        return ""
+    how = "read with allow_bin_weights: true" if any(map(file.match, BIN)) else "not read"
+    return f"; its {file.relative_to(directory)} is {how}"
 
 
 def _bundled(id_: str, allow_bin: bool, tried: list[str]) -> Weights | None:

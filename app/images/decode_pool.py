@@ -2,6 +2,7 @@
 pool with one image each; a worker (`decode_worker`) serves one thread at a time."""
 
 import logging
+import math
 import queue
 import socket
 import subprocess
@@ -105,11 +106,10 @@ class _Worker:
 
     def decode(self, data: bytes, request: Request) -> DecodedImage:
         self.socket.settimeout(request.limits.deadline_s)
-        height, width = request.preprocessing.output_size
         with suppress(BrokenPipeError, ConnectionResetError):
             # The worker may have crashed or rejected the image before reading all of it; its response tells.
             decode_worker.send_request(self.socket, request, data)
-        return decode_worker.receive_response(self.socket, height * width * 3)
+        return decode_worker.receive_response(self.socket, math.prod(request.preprocessing.shape))
 
     def end(self) -> None:
         self.socket.close()

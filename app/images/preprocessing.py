@@ -1,10 +1,13 @@
 """Pixels as CLIP and its kin read them; numpy and Pillow only. Opening image files is not done here."""
 
+import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from app.errors import ModelUnavailable
@@ -17,8 +20,10 @@ MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 # What each kind of transformers' image processors does where its file is silent.
 CLIP = {"size": {"shortest_edge": 224}, "do_center_crop": True, "image_mean": MEAN, "image_std": STD}
-SIGLIP = {"size": {"height": 224, "width": 224}, "do_center_crop": False, "image_mean": (0.5,) * 3}
-KINDS = {"CLIP": CLIP, "ChineseCLIP": CLIP, "Siglip": SIGLIP | {"image_std": (0.5,) * 3}}
+SIGLIP = {"size": {"height": 224, "width": 224}, "do_center_crop": False}
+HALF = {"image_mean": (0.5,) * 3, "image_std": (0.5,) * 3}
+NAFLEX = {"patch_size": 16, "max_num_patches": 256, "resample": Image.Resampling.BILINEAR, **HALF}
+KINDS = {"CLIP": CLIP, "ChineseCLIP": CLIP, "Siglip": SIGLIP | HALF, "Siglip2": NAFLEX}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +49,6 @@ class Preprocessing:
         if defaults is None:
             raise ModelUnavailable(f"The model's pictures are prepared by a {named}, which this service does not have.")
         said = defaults | {key: value for key, value in said.items() if value is not None}
-        shortest, exact = _size(said["size"]) if said.get("do_resize", True) else (None, None)
-        crop = None
-        if said["do_center_crop"]:
-            edge, crop = _size(said.get("crop_size", 224))
-            crop = crop or (edge or 224, edge or 224)
         # The arithmetic of transformers, step by step in its types, once for every value that a byte can have.
         scale = said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1
         levels = np.stack([(np.arange(256).astype(np.float64) * scale).astype(np.float32)] * 3)
@@ -56,10 +56,18 @@ class Preprocessing:
             mean = np.asarray(said["image_mean"], np.float32)[:, None]
             std = np.asarray(said["image_std"], np.float32)[:, None]
             levels = (levels - mean) / std
-        return cls(shortest, exact, crop, int(said.get("resample", Image.Resampling.BICUBIC)), levels)
+        resample = int(said.get("resample", Image.Resampling.BICUBIC))
+        if "max_num_patches" in defaults:
+            return Patches.of(said, resample, levels)
+        shortest, exact = _size(said["size"]) if said.get("do_resize", True) else (None, None)
+        crop = None
+        if said["do_center_crop"]:
+            edge, crop = _size(said.get("crop_size", 224))
+            crop = crop or (edge or 224, edge or 224)
+        return cls(shortest, exact, crop, resample, levels)
 
     def fit(self, image: Image.Image) -> bytes:
-        """An RGB image -> the RGB bytes of what the model sees of it: height × width × 3."""
+        """An RGB image -> what the model sees of it, a byte for each number in `shape`: height × width × 3."""
         image = self._resize(image.convert("RGB"))
         if self.crop is not None:
             height, width = self.crop
@@ -69,9 +77,22 @@ class Preprocessing:
         return image.tobytes()
 
     def normalize(self, crop: bytes) -> Vector:
-        """The bytes of `fit` -> (3, height, width) float32."""
+        """The bytes of `fit` -> float32 of `shape`."""
         pixels = np.frombuffer(crop, np.uint8).reshape(*self.output_size, 3)
         return np.stack([np.take(self.levels[channel], pixels[..., channel]) for channel in range(3)])
+
+    def inputs(self, batch: Vector) -> tuple[NDArray[Any], ...]:
+        """What the graph is given for images, stacked as `normalize` made them."""
+        return (batch,)
+
+    def samples(self, draw: Callable[[tuple[int, int]], list[bytes]]) -> list[bytes]:
+        """Crops as `fit` makes them of the pictures that `draw` draws in a (height, width)."""
+        return draw(self.output_size)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image, as `normalize` makes it."""
+        return (3, *self.output_size)
 
     @property
     def output_size(self) -> tuple[int, int]:
@@ -91,6 +112,78 @@ class Preprocessing:
         if self.crop and max(width, height) > MOST_EXCESS * max(self.crop):
             return _resize_kept(image, (width, height), self.crop, resample)
         return image.resize((width, height), resample)
+
+
+@dataclass(frozen=True, slots=True)
+class Patches(Preprocessing):
+    """Images in their own proportions, as NaFlex reads them: at most `most` square patches of `patch` pixels a side,
+    row by row. A crop has them one after the other, zeros behind them, and in its last line how many rows and columns
+    there are, two bytes each."""
+
+    patch: int
+    most: int
+
+    @classmethod
+    def of(cls, said: dict[str, Any], resample: int, levels: Vector) -> "Patches":
+        patch, most = int(said["patch_size"]), int(said["max_num_patches"])
+        if min(patch - 1, most) < 1 or not said.get("do_resize", True):
+            raise ModelUnavailable("The model's preprocessor_config.json leaves the number of its patches open.")
+        return cls(None, None, None, resample, levels, patch, most)
+
+    def fit(self, image: Image.Image) -> bytes:
+        rows, columns = self._grid(image.width, image.height)
+        size = (columns * self.patch, rows * self.patch)
+        pixels = np.asarray(image.convert("RGB").resize(size, Image.Resampling(self.resample)))
+        pixels = pixels.reshape(rows, self.patch, columns, self.patch, 3).swapaxes(1, 2)
+        crop = np.zeros(self.shape, np.uint8)
+        crop[: rows * columns] = pixels.reshape(rows * columns, -1)
+        crop[-1, :4].view("<u2")[:] = rows, columns
+        return crop.tobytes()
+
+    def normalize(self, crop: bytes) -> Vector:
+        cells = np.frombuffer(crop, np.uint8).reshape(self.shape)
+        rows, columns = map(int, cells[-1, :4].view("<u2"))
+        if not 0 < rows * columns <= self.most:
+            raise ValueError(f"{rows} × {columns} patches of at most {self.most}")
+        out = np.zeros(self.shape, np.float32)
+        for channel, levels in enumerate(self.levels):
+            out[: rows * columns, channel::3] = levels[cells[: rows * columns, channel::3]]
+        out[-1, :2] = rows, columns
+        return out
+
+    def inputs(self, batch: Vector) -> tuple[NDArray[Any], ...]:
+        """The patches, and how many rows and columns of them; one of each in a row that only fills the batch."""
+        return np.ascontiguousarray(batch[:, :-1]), np.maximum(batch[:, -1, :2], 1).astype(np.int32)
+
+    def samples(self, draw: Callable[[tuple[int, int]], list[bytes]]) -> list[bytes]:
+        (wide, _), (_, tall) = draw((240, 400)), draw((400, 240))
+        pictures = (("RGB", (400, 240), wide), ("RGB", (240, 400), tall))
+        return [self.fit(Image.frombytes(*picture)) for picture in pictures]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.most + 1, 3 * self.patch**2)
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """Of one patch."""
+        return (self.patch, self.patch)
+
+    def _grid(self, width: int, height: int) -> tuple[int, int]:
+        """The rows and columns of patches: transformers' own search for the scale, in its arithmetic."""
+
+        def at(scale: float) -> tuple[int, int]:
+            rows, columns = (max(1, math.ceil(edge * scale / self.patch)) for edge in (height, width))
+            return rows, columns
+
+        low, high = 1e-5 / 10, 100.0
+        while high - low >= 1e-5:
+            middle = (low + high) / 2
+            if math.prod(at(middle)) <= self.most:
+                low = middle
+            else:
+                high = middle
+        return at(low)
 
 
 def _size(said: Any) -> tuple[int | None, tuple[int, int] | None]:

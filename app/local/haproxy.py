@@ -60,4 +60,7 @@ def _addresses(host: str, port: int) -> str:
     if not found:
         raise OSError(f"{host} is no address of this machine")
     every = ",".join(f"{'ipv6' if family == socket.AF_INET6 else 'ipv4'}@{address}:{port}" for family, address in found)
-    return f"{every} v4v6" if host == "::" else every
+    if (socket.AF_INET6, "::") in found:
+        return f"{every} v4v6"
+    # Of 127.0.0.1 and ::1 at one port a reload would lose the first, unless each is of its own family alone.
+    return f"{every} v6only" if "ipv6@" in every else every

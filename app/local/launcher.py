@@ -155,9 +155,10 @@ class Launcher:
         return f"Port {port} is taken by {name}. Choose another port: {another}"
 
     def _start(self, folder: Path, open_files: int) -> "subprocess.Popen[bytes]":
-        host, script = self.settings.host, None
+        # Serve's own proxy binds one address: of two, IPv4's.
+        host, script = min(ports.addresses(self.settings.host))[1], None
         if self._haproxy is not None:
-            script = haproxy.write(folder, self._haproxy, host, self.settings.port)
+            script = haproxy.write(folder, self._haproxy, self.settings.host, self.settings.port)
             # HAProxy alone listens where the user said: what stands behind it stays on loopback.
             host = "127.0.0.1"
         variables = self.variables | environment(LocalPorts.choose(), folder, script)

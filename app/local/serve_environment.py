@@ -62,6 +62,13 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
         "RAY_USAGE_STATS_ENABLED": "0",
         # The controller looks at everything that often; ten times a second is Serve's own pace.
         "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
+        # Nobody reads Ray's own copies of the logs, or its node's figures: without watched files and with rare figures
+        # its log monitor and its agent sleep.
+        "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
+        "LOG_NAME_UPDATE_INTERVAL_S": "1e9",
+        "REPORTER_UPDATE_INTERVAL_MS": "60000",
+        # What an autoscaler of nodes would want to know.
+        "RAY_gcs_pull_resource_loads_period_milliseconds": "10000",
         # Ray's own ports ask for a token, which Ray makes and keeps in the user's home.
         "RAY_AUTH_MODE": "token",
         # As on macOS: this node's address is 127.0.0.1, and Ray's servers listen there and not on every interface.

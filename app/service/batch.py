@@ -84,14 +84,16 @@ async def embed_all(
     model: str | None,
     reading: ReadOptions,
     names: Callable[[int], str],
-) -> list[Outcome]:
+) -> EmbeddingResult:
     """As `embed_mixed`, all with one model. Raises the error of the first item that can't be embedded."""
     for kind in {item.kind for item in items}:
         # Checked once, so that the error names the field and not an item.
         prompts.choose(ready(service.encoder(model, kind)), reading)
     named = [Item(item.kind, item.content, model) for item in items]
     outcomes, _ = await embed_mixed(service, named, service.limits.texts, reading=reading, names=names)
-    return successes(outcomes)
+    done = successes(outcomes)
+    last = done[-1].result
+    return EmbeddingResult(last.info, [o.entry for o in done], [o.cached for o in done], last.stages, last.cache_ms)
 
 
 def _cut(indices: list[int], size: int) -> list[list[int]]:

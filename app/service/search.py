@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from app.cache.entry import unpack
 from app.config.args import Limits
 from app.errors import InvalidRequest, PayloadTooLarge, ServiceError, SpaceMismatch
 from app.schemas.search import SearchRequest, SearchRequestOptions
 from app.schemas.validation import as_invalid_request, json_object
-from app.service.batch import Item, Outcome, embed_all, renamed
+from app.service.batch import Item, embed_all, renamed
 from app.service.embedding_service import EmbeddingService
 from app.service.encoder import ready
 from app.service.rerank import ScoreRequest, score
+from app.service.result import EmbeddingResult
 from app.types import ModelInfo, ReadOptions, Vector
 from app.vectors.json_body import vector_of
 
@@ -82,25 +82,25 @@ def _item(given: Any, param: str) -> Item | Vector:
     raise InvalidRequest(f"`{param}` must be an object with one of `text`, `image` and `vector`.", param)
 
 
-async def embed(service: EmbeddingService, search: SearchQuery) -> tuple[Vector, list[Outcome]]:
-    """(1 + n, d) rows, the query first, and the outcomes of what was embedded, by one model.
+async def embed(service: EmbeddingService, search: SearchQuery) -> tuple[Vector, EmbeddingResult | None]:
+    """(1 + n, d) rows, the query first, and the result of what was embedded, by one model.
 
     Raises SpaceMismatch, and the error of the first item that can't be embedded.
     """
     options = search.options
     items = {i: item for i, item in enumerate(search.items) if isinstance(item, Item)}
     rows: dict[int, Vector] = {i: item for i, item in enumerate(search.items) if not isinstance(item, Item)}
-    outcomes: list[Outcome] = []
+    result = None
     if items:
         model = options.model or service.default_model("image" if search.images else "text")
         names = [name_of(i) for i in items]
         reading = ReadOptions(options.prompt_name)
-        outcomes = await embed_all(service, [*items.values()], model, reading, names.__getitem__)
-        space = outcomes[0].result.info.space
+        result = await embed_all(service, [*items.values()], model, reading, names.__getitem__)
+        space = result.info.space
         if rows and options.space not in (None, space):
             message = f"The given vectors are in space {options.space!r}, but the model's are in {space!r}."
             raise SpaceMismatch(message, "space")
-        rows |= zip(items, unpack([outcome.entry for outcome in outcomes])[0], strict=True)
+        rows |= zip(items, result.table()[0], strict=True)
     dimensions = len(rows[0])
     for i in range(len(rows)):
         if len(rows[i]) != dimensions:
@@ -108,21 +108,25 @@ async def embed(service: EmbeddingService, search: SearchQuery) -> tuple[Vector,
                 f"`{name_of(i)}` has {len(rows[i])} dimensions, but the query has {dimensions}: they must be equal.",
                 name_of(i),
             )
-    return np.stack([rows[i] for i in range(len(rows))]), outcomes
+    return np.stack([rows[i] for i in range(len(rows))]), result
 
 
 async def rerank(
     service: EmbeddingService, search: SearchQuery, best: Sequence[int]
-) -> tuple[ModelInfo, list[tuple[int, float]]]:
-    """A cross-encoder, and the best candidates by its scores. Raises ModelNotFound where none is served."""
+) -> tuple[ModelInfo, list[tuple[int, float]], set[int]]:
+    """A cross-encoder, the best candidates by its scores, and the items whose pairs were truncated. Raises
+    ModelNotFound where none is served."""
     options = search.options
     name = options.rerank if isinstance(options.rerank, str) else None
     info = ready(service.encoder(name, "rerank"))
     query, *texts = [str(item.content) for item in search.items if isinstance(item, Item)]
     try:
         asked = ScoreRequest([query], [texts[index] for index in best], name, names=("query", "candidates"))
-        order = (await score(service, asked)).best(options.top_k) if best else []
+        scores = await score(service, asked) if best else None
     except ServiceError as error:
         field, _, place = (error.param or "").partition(".")
         raise renamed(error, name_of(1 + best[int(place)])) if field == "candidates" and place else error from None
-    return info, [(best[place], value) for place, value in order]
+    if scores is None:
+        return info, [], set()
+    truncated = {1 + best[place] for place in scores.result.table()[2]}
+    return info, [(best[place], value) for place, value in scores.best(options.top_k)], truncated

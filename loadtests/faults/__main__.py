@@ -17,7 +17,7 @@ from loadtests.faults.row import Row, passed, table
 
 # In the order in which they run; a module of each name is beside this one.
 SHORT = ("encoder", "cache_actor", "overload", "rollout", "cache_model")
-NODES = ("proxy", "ingress", "raylet", "partition", "head")
+NODES = ("proxy", "ingress", "raylet", "partition", "head", "redis")
 SOAK = ("soak",)
 
 

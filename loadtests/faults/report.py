@@ -37,6 +37,7 @@ HOLDS = {
     "raylet": "the loss of a node's processes; on Kubernetes KubeRay makes the next pod, and that takes longer",
     "partition": "that Ray misses a silent node; on Kubernetes the pod's network and probes come first",
     "head": "`ha` only; here Redis is one process that stays, and the next head starts at once",
+    "redis": "`ha` only, as the worst of it: with Sentinels or a managed Redis another answers sooner",
 }
 
 

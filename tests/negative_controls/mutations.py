@@ -58,6 +58,7 @@ WHO_MAY: Final = [
     M("what does not fit is refused", "app/local/resources.py", "if sum(wanted) > there + STEP or", "if", "tests/unit/local/test_resources.py"),
     M("sockets of a short path", "app/local/service_folder.py", " and PLAIN.fullmatch(name)", "", "tests/unit/local/test_service_folder.py"),
     M("gRPC of replicas on loopback", "deployments/serve_internals/loopback.py", "if address.startswith(EVERYWHERE) and ip_address(node).is_loopback:", "if False:", "tests/unit/deployments/serve_internals/test_loopback.py"),
+    M("both addresses of localhost after a reload", "app/local/haproxy.py", ' v6only" if "ipv6@" in every else every', '"', "tests/unit/local/test_haproxy_running.py"),
     M("HAProxy's statistics on loopback", "app/local/haproxy.sh", "\\1127.0.0.1:\\2", "\\1*:\\2", "tests/unit/local/test_haproxy.py"),
     M("a request that HAProxy has whole", "app/local/haproxy.py", 'wait-for-body time {BODY_S}s', 'set-var(txn.a) int(1)', "tests/unit/local/test_haproxy_running.py"),
     M("an alias of no model", "app/config/settings.py", "if find(model, known := [*names, *backups]) is None:", "if not (known := [*names, *backups]):", "tests/unit/docs/test_mistakes.py"),

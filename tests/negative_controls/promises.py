@@ -16,6 +16,7 @@ PROMISES: Final = [
     M("a backup of a text model", "app/config/settings.py", '"text": self.text_backup, ', "", BUILD),
     M("a backup of an image model", "app/config/settings.py", ', "image": self.image_backup', "", BUILD),
     M("errors in a rerank client's form", "app/api/endpoints/rerank.py", "told_by_body(body) or request", "request", RERANK),
+    M("truncated inputs are counted", "app/api/wire/embeddings.py", "request.state.truncated = truncated_in(result.entries)", "pass", "tests/unit/api/test_truncated.py"),
     M("cosines are named", "app/api/endpoints/rerank.py", "headers |= METHOD", "pass", RERANK),
     M("a pair is all of its key", "app/cache/keys.py", 'len(data).to_bytes(8, "big") + data for', "data for", "tests/unit/cache/test_keys.py"),
     M("a query is sent with each text", "app/service/embedding_service.py", "if size > most:\n            message = f\"Each", "if False:\n            message = f\"Each", RERANK),
@@ -36,6 +37,8 @@ PROMISES: Final = [
     M("initial replicas within Serve's bounds", "k8s/upgrade.py", "min(max(left.pop(name), low), high)", "left.pop(name)", "tests/unit/k8s/test_upgrade.py"),
     M("no key crosses KubeRay's plain listener", "k8s/overlays/incremental/edge.yaml", "type: ClusterIP", "type: LoadBalancer", "tests/unit/k8s/test_incremental.py"),
     M("Redis is the head's only", "k8s/components/redis-sentinel/networkpolicies.yaml", "embeddings, ray.io/node-type: head}", "embeddings}", "tests/unit/k8s/test_reach.py"),
+    M("GPU workers read the models' volume", "k8s/components/gpu-workers/gpu-workers.yaml", "path: /metadata/labels/gpu-workers", "path: /metadata/labels/gpus", "tests/unit/k8s/test_components.py"),
+    M("components keep their namespace", "k8s/overlays/incremental/kustomization.yaml", "transformers:\n  - namespace.yaml\n", "", "tests/unit/k8s/test_components.py"),
     M("kustomizations name their files", "k8s/components/monitoring/kustomization.yaml", "  - scrapeconfig.yaml\n", "  # scrapeconfig.yaml\n", "tests/unit/k8s/test_policy.py"),
     M("TEI's vectors have length one", "app/api/endpoints/tei.py", "VectorFormat(body.normalize, ", "VectorFormat(False, ", "tests/unit/api/test_tei_api.py"),
 ]  # fmt: skip

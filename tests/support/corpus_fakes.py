@@ -60,7 +60,12 @@ class CountingModel:
             if b"odd" in content:
                 rows[i, 3] = self.odd
         failed = {i: "the model failed on it" for i, content in enumerate(contents) if b"poison" in content}
-        return EncodedRows(rows, [len(content.split()) for content in contents], failed)
+        return EncodedRows(
+            rows,
+            [len(content.split()) for content in contents],
+            failed,
+            sum(b"long" in content for content in contents),
+        )
 
     def load(self, args: ModelArgs, kind: Modality, threads: int, offline: bool) -> "CountingModel":
         return self

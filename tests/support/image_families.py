@@ -60,6 +60,7 @@ class Twin:
     more: dict[str, Any]
     layout: str = ""
     filled: bool = False
+    vision: tuple[tuple[str, int], ...] = (("image_size", 32),)
 
 
 def _siglip() -> Any:
@@ -92,6 +93,12 @@ def _bert() -> Any:
 
 CLIP_TEXT = {"max_position_embeddings": 77}
 PROJECTED = {"projection_dim": 40}
+NAFLEX = HALF | {
+    "image_processor_type": "Siglip2ImageProcessor",
+    "resample": 2,
+    "patch_size": 16,
+    "max_num_patches": 20,
+}
 SIGLIP = {"image_processor_type": "SiglipImageProcessor", **EXACT, **HALF, "resample": 3}
 TWINS = {
     "CLIP": Twin(
@@ -115,6 +122,9 @@ TWINS = {
     ),
     "SigLIP": Twin("siglip", "siglip-*", _siglip, {"pad_token_id": 1, "eos_token_id": 1}, SIGLIP, {}, filled=True),
     "SigLIP 2": Twin("siglip", "siglip2-* but naflex", _gemma, {}, SIGLIP | {"resample": 2}, {}, filled=True),
+    "SigLIP 2 NaFlex": Twin(
+        *("siglip2", "siglip2-*-naflex", _gemma, {"pad_token_id": 0}, NAFLEX, {}, "", True, (("num_patches", 9),))
+    ),
 }
 
 
@@ -124,7 +134,7 @@ def write(twin: Twin, place: Path) -> Path:
     text = SIZE | {"vocab_size": len(tokenizer)} | twin.text
     if twin.model_type == "clip" and "eos_token_id" not in text:
         text["eos_token_id"] = tokenizer.eos_token_id
-    vision = SIZE | {"image_size": 32, "patch_size": 16}
+    vision = SIZE | {"patch_size": 16} | dict(twin.vision)
     torch.manual_seed(11)
     model = AutoModel.from_config(
         AutoConfig.for_model(twin.model_type, text_config=text, vision_config=vision, **twin.more)
@@ -148,7 +158,7 @@ def write(twin: Twin, place: Path) -> Path:
 
 def pictures() -> list[Image.Image]:
     rng = np.random.default_rng(5)
-    sizes = ((32, 32), (64, 40), (41, 97), (8, 8), (300, 200))
+    sizes = ((32, 32), (64, 40), (41, 97), (8, 8), (300, 200), (3, 400), (200, 9))
     return [Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)) for width, height in sizes]
 
 
@@ -163,7 +173,7 @@ class Expected:
 
     ids: list[list[int]]
     texts: Vector
-    pixels: Any
+    pixels: Sequence[Any]
     images: Vector
 
 
@@ -179,12 +189,13 @@ def expected(twin: Twin, place: Path) -> Expected:
     tokens = made(
         texts, padding="max_length" if twin.filled else True, truncation=True, max_length=most, return_tensors="pt"
     )
-    pixels = AutoImageProcessor.from_pretrained(folder)(pictures(), return_tensors="pt")["pixel_values"]
+    pixels = AutoImageProcessor.from_pretrained(folder)(pictures(), return_tensors="pt")
     with torch.inference_mode():
         rows = model.get_text_features(**tokens).pooler_output.numpy()
-        images = model.get_image_features(pixels).pooler_output.numpy()
+        images = model.get_image_features(**pixels).pooler_output.numpy()
     ids = [one["input_ids"] for one in (made(text, truncation=True, max_length=most) for text in texts)]
-    return Expected(ids, rows, pixels.numpy(), images)
+    shown = [pixels[name].numpy() for name in ("pixel_values", "spatial_shapes") if name in pixels]
+    return Expected(ids, rows, shown, images)
 
 
 def cosines(model: ClipModel, right: Expected) -> Vector:
@@ -208,6 +219,7 @@ def canonical(text: str) -> str:
     return re.sub(r"\s+", " ", plain).strip()
 
 
-def pixels_of(model: ClipModel, images: Sequence[Image.Image]) -> Any:
+def pixels_of(model: ClipModel, images: Sequence[Image.Image]) -> Sequence[Any]:
+    """What the graph is given."""
     preprocessing = model.image.preprocessing
-    return np.stack([preprocessing.normalize(preprocessing.fit(image)) for image in images])
+    return preprocessing.inputs(np.stack([preprocessing.normalize(preprocessing.fit(image)) for image in images]))

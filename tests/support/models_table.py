@@ -46,6 +46,9 @@ transformers' `get_text_features` and `get_image_features`; pixels are equal to 
 |---|---|---|---|---|---|---|---|
 """
 IMAGES_END = """
+SigLIP 2 NaFlex reads an image in its own proportions, as at most as many patches as its files say (256); images of any
+shapes run together.
+
 SigLIP's and SigLIP 2's texts are filled up to 64 tokens, as they were trained. SigLIP's tokenizer is Python code around
 sentencepiece: the fast form of its `tokenizer.json` is used, behind the same clean-up (lower case, no punctuation);
 a directory with `spiece.model` alone needs `pip install sentencepiece`. Modules behind a CLIP in sentence-transformers'
@@ -55,7 +58,7 @@ A multilingual text model beside a CLIP, such as clip-ViT-B-32-multilingual-v1, 
 Dense): configure it as one, embed pictures with clip-ViT-B-32 and texts with it. Their vectors compare, but the service
 can't know that two models share a space: leave `query_space` and `candidate_space` out of `/similarity`.
 
-Refused by their names: SigLIP 2 NaFlex, MobileCLIP and others whose images are read by a timm model, OpenCLIP's own
+Refused by their names: MobileCLIP and others whose images are read by a timm model, OpenCLIP's own
 layout (`open_clip_config.json`), and every other family that reads images.
 """
 REAL = {

@@ -95,15 +95,19 @@ class FakeService:
                 )
             else:
                 rows.append(vector_of(item.get("text") or item["image"]))
+                cut = {"truncated": True} if len(item.get("text", "")) > 50 else {}
                 told.append(
-                    {"model": item.get("model", "small"), "dimensions": 3, "cached": i == 0, "space": self.space}
+                    {"model": item.get("model", "small"), "dimensions": 3, "cached": i == 0, "space": self.space} | cut
                 )
         return httpx.Response(200, json={"embeddings": rows, "items": told, "model": "small"})
 
     def _search(self, body: dict[str, Any]) -> httpx.Response:
         rows = [row_of(item) for item in [body["query"], *body["candidates"]]]
         given: dict[str, Any] = {name: body[name] for name in ("topK", "threshold", "metric") if name in body}
-        return ranked(rows[0], np.array(rows[1:]), model="small", space=self.space, **options_of(given))
+        found = ranked(rows[0], np.array(rows[1:]), model="small", space=self.space, **options_of(given))
+        cut = sum(len(item.get("text", "")) > 50 for item in [body["query"], *body["candidates"]])
+        found.headers.update({"x-embedding-truncated": str(cut)} if cut else {})
+        return found
 
 
 def row_of(item: dict[str, Any]) -> list[float]:

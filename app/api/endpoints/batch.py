@@ -36,6 +36,7 @@ async def embed_batch(request: Request, backend: Backend) -> Response:
     request.state.counts = lambda: _counts(outcomes)
     results = [_result(outcome, form) for outcome in outcomes]
     models = [metadata["model"] for _, metadata in results if "model" in metadata]
+    request.state.truncated = sum("truncated" in metadata for _, metadata in results)
     total = elapsed_ms(request)
     return json_response(
         {

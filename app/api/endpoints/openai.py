@@ -124,6 +124,4 @@ async def _embed_objects(
         )
     if model is None:
         model = backend.service.encoder(None, "image" if images else "text").state.id
-    done = await embed_all(backend.service, items, model, reading, "input.{}".format)
-    last = done[-1].result
-    return EmbeddingResult(last.info, [o.entry for o in done], [o.cached for o in done], last.stages, last.cache_ms)
+    return await embed_all(backend.service, items, model, reading, "input.{}".format)

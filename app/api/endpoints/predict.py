@@ -66,6 +66,7 @@ ROUTES: Final = (
         (*ENCODES, EmptyInput, InvalidItem),
         example={"inputs": "I am very happy."},
         scope="embed",
+        truncates=True,
         body_limit="text_body",
         errors_as="tei",
     ),

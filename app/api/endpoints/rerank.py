@@ -82,7 +82,7 @@ def dialect(
 
     possible = (*ENCODES, errors.EmptyInput, errors.InvalidItem)
     known = partial(Route, "POST", path, answer, summary, response, schema, possible, scope="embed", needs="rerank")
-    return known(body_limit="text_body", **more)
+    return known(body_limit="text_body", truncates=True, **more)
 
 
 def cut_of(direction: str) -> Cut:

@@ -17,20 +17,21 @@ async def search(request: Request, backend: Backend) -> Response:
     limits = backend.args.limits
     body = await bodies.read_json(request, limits.vector_body)
     query = await asyncio.to_thread(parse, body, limits)
-    rows, outcomes = await embed(backend.service, query)
+    rows, embedded = await embed(backend.service, query)
     info = None
-    if outcomes:
-        record(request, outcomes[0].result)
-        info = outcomes[0].result.info
-    hits = sum(outcome.cached for outcome in outcomes)
+    if embedded:
+        record(request, embedded)
+        info = embedded.info
+    hits = embedded.hits if embedded else []
     options = query.options
     reranks = options.rerank is not False
     most = options.rerank_top if reranks else options.top_k
     ranking = await backend.ranker.rank(rows[0], rows[1:], options.metric, most, options.threshold)
     best = [*zip(ranking.indices.tolist(), ranking.scores, strict=True)]
     reranker = None
-    if reranks:
-        reranker, best = await rerank(backend.service, query, [index for index, _ in best])
+    if reranks and embedded:
+        reranker, best, truncated = await rerank(backend.service, query, [index for index, _ in best])
+        request.state.truncated = len(truncated.union(embedded.table()[2]))
     results: list[Json] = []
     for index, score in best:
         result: Json = {"index": index, "score": score}
@@ -44,8 +45,8 @@ async def search(request: Request, backend: Backend) -> Response:
             **({"reranker": reranker.id} if reranker else {}),
             "model": info.id if info else None,
             "space": info.space if info else options.space,
-            "embedded": len(outcomes) - hits,
-            "cacheHits": hits,
+            "embedded": len(hits) - sum(hits),
+            "cacheHits": sum(hits),
             "processingTime": elapsed_ms(request),
         }
     )

@@ -7,6 +7,7 @@ import logging
 import time
 import uuid
 from contextlib import nullcontext
+from http import HTTPStatus
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,6 +24,8 @@ from app.telemetry.metrics import CLIENT_LEFT, OTHER
 from app.telemetry.request_log import VALID_ID
 from app.telemetry.tracing import TRACEPARENT, Span
 
+# How many inputs were truncated. A binary response lists their indices in a header of this name.
+TRUNCATED = b"x-embedding-truncated"
 logger = logging.getLogger(__name__)
 
 
@@ -63,6 +66,9 @@ class RequestMiddleware:
                 times = ", ".join(f"{name};dur={spent:.3f}" for name, spent in stages.items())
                 headers = [*message["headers"], (b"x-served-by", self.replica), *state.get("quota_headers", ())]
                 headers.append((b"server-timing", times.encode()))
+                truncated = state.get("truncated")
+                if truncated and status == HTTPStatus.OK and not any(name == TRUNCATED for name, _ in headers):
+                    headers.append((TRUNCATED, str(truncated).encode()))
                 if trace is not None:
                     headers.append((b"traceparent", trace))
                 # What the bypass answers never goes through Serve, which names the rest.

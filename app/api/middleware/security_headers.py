@@ -29,7 +29,7 @@ SHOWN: Final = [
     "traceparent",
     "x-request-id",
     *(f"x-embedding-{name}" for name in ("shape", "dtype", "model", "dimensions", "space", "tokens", "cache-hits")),
-    *(f"x-embedding-{name}" for name in ("truncated", "range", "note", "ignored-fields")),
+    *(f"x-embedding-{name}" for name in ("truncated", "range", "note", "ignored-fields", "max-items", "method")),
     *(f"x-ratelimit-{name}-{unit}" for name in ("limit", "remaining", "reset") for unit in ("requests", "tokens")),
 ]
 

@@ -1,70 +1,55 @@
 // The page of the routes, generated from openapi.json.
 
-import { el } from "./parts/dom.js";
+import { counted, el } from "./parts/dom.js";
+import * as key from "./parts/key.js";
 import * as theme from "./parts/theme.js";
+import { Route } from "./routes/route.js";
+import { Schemas } from "./routes/schemas.js";
 
 const DOCUMENT = new URL("../openapi.json", import.meta.url);
+const list = document.getElementById("routes");
 
-function kind(schema) {
-  if (schema.$ref) return schema.$ref.split("/").pop();
-  if (schema.anyOf) return schema.anyOf.map(kind).join(" | ");
-  if (schema.enum) return schema.enum.join(" | ");
-  if (schema.const) return JSON.stringify(schema.const);
-  if (schema.type === "array") return `list of ${kind(schema.items ?? {})}`;
-  return schema.type ?? "any";
+function section(title, routes) {
+  return el("section", { className: "group", "aria-label": title }, el("h2", {}, title), ...routes.map(({ box }) => box));
 }
 
-function table(heads, rows) {
-  const head = el("tr", {}, ...heads.map((name) => el("th", { scope: "col" }, name)));
-  const body = rows.map((cells) => el("tr", {}, ...cells.map((cell) => el("td", {}, cell))));
-  return el("div", { className: "frame", tabIndex: 0, role: "group", "aria-label": heads.join(", ") }, el("table", {}, el("thead", {}, head), el("tbody", {}, ...body)));
+function search(routes) {
+  const field = document.getElementById("find");
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const route of routes) route.box.hidden = !words.every((word) => route.words.includes(word));
+    for (const group of list.children) group.hidden = !group.querySelector(".route:not([hidden])");
+    const left = routes.filter(({ box }) => !box.hidden).length;
+    document.getElementById("found").textContent = words.length ? `${counted(left, "route")} of ${routes.length}.` : "";
+  });
+  document.getElementById("find-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const first = routes.find(({ box }) => !box.hidden);
+    if (field.value.trim() && first) location.hash = first.box.id;
+  });
 }
 
-function fields(schema, all) {
-  const resolved = schema?.$ref ? all[schema.$ref.split("/").pop()] : schema;
-  if (!resolved?.properties) return [];
-  const must = resolved.required ?? [];
-  const rows = Object.entries(resolved.properties).map(([name, field]) => [
-    el("code", {}, name),
-    kind(field),
-    `${field.description ?? ""}${must.includes(name) ? "" : " (optional)"}`,
-  ]);
-  return [table(["field", "type", "meaning"], rows)];
-}
-
-function command(path, example, needsKey) {
-  const key = needsKey ? ' -H "Authorization: Bearer $API_KEY"' : "";
-  const body = JSON.stringify(example).replaceAll("'", "'\\''");
-  const url = new URL(path.slice(1), DOCUMENT);
-  return el("pre", { tabIndex: 0, "aria-label": "Example" }, `curl -s ${url}${key} -H 'content-type: application/json' -d '${body}'`);
-}
-
-function route(method, path, it, all) {
-  const name = el("code", {}, el("span", { className: `method ${method}` }, method.toUpperCase()), ` ${path}`);
-  const box = el("details", {}, el("summary", {}, name, el("span", { className: "about" }, it.summary)));
-  if (it.security) box.append(el("p", { className: "note" }, `If keys are required, yours needs the scope ${it["x-scope"]}.`));
-  const sent = it.requestBody?.content["application/json"];
-  if (sent) {
-    box.append(el("h2", {}, "Request"), ...fields(sent.schema, all));
-    // An empty alternative means that no key is needed.
-    const needsKey = it.security?.every((one) => Object.keys(one).length > 0) ?? false;
-    if (sent.example) box.append(command(path, sent.example, needsKey));
-  }
-  const answer = it.responses["200"].content["application/json"];
-  if (answer?.schema.$ref) box.append(el("h2", {}, "Answer"), ...fields(answer.schema, all));
-  const statuses = Object.entries(it.responses).map(([status, { description }]) => [status, description]);
-  box.append(el("h2", {}, "Statuses"), table(["status", "meaning"], statuses));
-  return box;
+/** Opens the route that the address names. */
+function openNamed() {
+  const box = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!box?.matches(".route")) return;
+  box.hidden = box.parentElement.hidden = false;
+  box.open = true;
+  box.scrollIntoView();
 }
 
 theme.setUp();
-const list = document.getElementById("routes");
+key.setUp();
 try {
-  const { paths, components } = await (await fetch(DOCUMENT)).json();
+  const { paths, components, tags } = await (await fetch(DOCUMENT)).json();
+  const schemas = new Schemas(components.schemas);
   const routes = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, it]) => route(method, path, it, components.schemas)),
+    Object.entries(methods).map(([method, it]) => new Route(method, path, it, schemas)),
   );
-  list.replaceChildren(...routes);
+  list.replaceChildren(...tags.map(({ name }) => section(name, routes.filter(({ group }) => group === name))));
+  search(routes);
+  openNamed();
+  addEventListener("hashchange", openNamed);
 } catch (error) {
   list.textContent = `openapi.json can't be read: ${error.message}`;
 }

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from app.api.wire.binary import matrix_response
 from app.api.wire.json_response import json_response
 from app.api.wire.negotiation import JSON
+from app.cache.entry import truncated_in
 from app.errors import InvalidRequest
 from app.schemas.wire import Json
 from app.service.result import EmbeddingResult
@@ -82,8 +83,9 @@ def about(request: Request, result: EmbeddingResult, tokens: Sequence[int], trun
 
 
 def record(request: Request, result: EmbeddingResult) -> None:
-    """Pass the result's counts and times to the middleware, for the `Server-Timing` header and the request log."""
+    """Pass the result's counts and times to the middleware, for response headers and the request log."""
     request.state.counts = result.counts
+    request.state.truncated = truncated_in(result.entries)
     stages = result.stages
     request.state.stages = {
         "decode": stages.decode_ms,

@@ -1,5 +1,6 @@
 """The proof of a conversion: what it makes of many shapes is compared with what torch makes of them."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,12 @@ def cases(graph: Graph) -> Iterator[Inputs]:
     if graph.encoder == "clip_image":
         for rows in (1, 3):
             yield (rng.standard_normal((rows, 3, *graph.image_size), np.float32),)
+        return
+    if graph.encoder == "image_patches":
+        most, side = graph.image_size[0], math.isqrt(graph.image_size[0])
+        for shapes in ([(side, side)], [(1, most), (most // 2 or 1, 1), (side, side), (1, 1)]):
+            patches = rng.standard_normal((len(shapes), *graph.image_size), np.float32)
+            yield patches, np.array(shapes, np.int32)
         return
     config = read_json(Path(graph.folder, "config.json")) or {}
     family = FAMILIES.get(str(config.get("model_type")), CLIP) if graph.encoder == "clip_text" else None

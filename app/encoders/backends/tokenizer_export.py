@@ -121,7 +121,8 @@ def _with_images(config: Any, tokenizer: Any) -> dict[str, Any] | None:
     if config.model_type not in FAMILIES:
         return None
     vision = config.vision_config
-    size, patch = ([n, n] if isinstance(n, int) else [*n] for n in (vision.image_size, vision.patch_size))
+    patch = vision.patch_size
+    size, patch = ([n, n] if isinstance(n, int) else [*n] for n in (getattr(vision, "image_size", patch), patch))
     return {
         "dimensions": getattr(config, "projection_dim", None) or config.text_config.projection_size,
         "image_size": size,

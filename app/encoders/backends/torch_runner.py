@@ -99,6 +99,9 @@ def example(graph: Graph) -> dict[str, Tensor]:
     """Inputs of the graph by name, to trace it with; one row is shorter than the other."""
     if graph.encoder == "clip_image":
         return {"pixel_values": torch.zeros((2, 3, *graph.image_size))}
+    if graph.encoder == "image_patches":
+        shapes = torch.tensor([[1, graph.image_size[0]], [1, 1]], dtype=torch.int32)
+        return {"pixel_values": torch.zeros((2, *graph.image_size)), "spatial_shapes": shapes}
     mask = torch.ones((2, 8), dtype=torch.int32)
     mask[1, 5:] = 0
     return {"input_ids": torch.ones_like(mask), "attention_mask": mask}
@@ -255,6 +258,13 @@ class TextFeatures(Features):
         return self.steps(self.model.get_text_features(input_ids, attention_mask=attention_mask).pooler_output)
 
 
+class PatchFeatures(Features):
+    def forward(self, pixel_values: Tensor, spatial_shapes: Tensor) -> Any:
+        place = torch.arange(pixel_values.shape[1])[None].to(pixel_values.device)
+        mask = (place < spatial_shapes[:, :1] * spatial_shapes[:, 1:]).to(spatial_shapes.dtype)
+        return self.steps(self.model.get_image_features(pixel_values, mask, spatial_shapes).pooler_output)
+
+
 class ImageFeatures(Features):
     def forward(self, pixel_values: Tensor) -> Any:
         return self.steps(self.model.get_image_features(pixel_values).pooler_output)
@@ -292,8 +302,10 @@ def _with_images(graph: Graph, dtype: torch.dtype) -> nn.Module:
     if graph.encoder == "clip_text":
         model.vision_model = None
         return TextFeatures(model, steps.to(dtype))
+    if not getattr(model.config.vision_config, "vision_use_head", True):
+        raise ValueError("its images have no vector, as it has no pooling head (vision_use_head: false)")
     model.text_model = None
-    return ImageFeatures(model, steps.to(dtype))
+    return (PatchFeatures if graph.encoder == "image_patches" else ImageFeatures)(model, steps.to(dtype))
 
 
 def _pretrained(kind: Any, graph: Graph, dtype: torch.dtype) -> Any:

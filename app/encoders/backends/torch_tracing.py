@@ -20,6 +20,8 @@ def traceable(module: nn.Module, max_tokens: int) -> Iterator[None]:
         config: Any = getattr(part, "config", None)
         if hasattr(config, "use_cache"):
             config.use_cache = False
+        if hasattr(part, "resize_positional_embeddings"):
+            vars(part)["resize_positional_embeddings"] = resized_positions
         for name, child in list(part.named_children()):
             if _rope_types(child) & STATIC_ROPE and _rope_types(child) <= STATIC_ROPE:
                 setattr(part, name, RotaryTable(child, max_tokens))
@@ -54,6 +56,23 @@ class RotaryTable(nn.Module):
 
     def forward(self, like: Tensor, position_ids: Tensor, layer_type: str | None = None) -> tuple[Tensor, ...]:
         return tuple(table[0][position_ids.long()].to(like.dtype) for table in self.tables[layer_type])
+
+
+def resized_positions(positions: Tensor, shapes: Tensor, max_length: int) -> Tensor:
+    """A square of positions, scaled to each image's rows and columns of patches (antialiased, linear) by one product
+    for all shapes: transformers does it image by image. Behind an image's patches stands whatever."""
+    edge, most = positions.shape[0], int(max_length)
+    one = torch.eye(edge)[None, :, None]
+    # For each number of lines, how much of each position there is in each line.
+    scaled = [nn.functional.interpolate(one, size=(1, n), mode="bilinear", antialias=True) for n in range(1, most + 1)]
+    shares = torch.cat([of[0, :, 0].T for of in scaled])
+    rows, columns = shapes[:, :1].long(), shapes[:, 1:].long()
+    place = torch.arange(most)[None]
+    # What torch makes of an image of one column is the first row's everywhere; were that mended, the proof would tell.
+    row, column = (place // columns).minimum(rows - 1) * (columns > 1), place % columns
+    of_rows, of_columns = (shares[n * (n - 1) // 2 + at] for n, at in ((rows, row), (columns, column)))
+    together = (of_rows[..., :, None] * of_columns[..., None, :]).flatten(2).to(positions.dtype)
+    return together @ positions.reshape(edge * edge, -1)
 
 
 def _rope_types(module: nn.Module) -> set[str]:

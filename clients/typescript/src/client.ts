@@ -120,13 +120,8 @@ export class EmbeddingClient {
     { signal, ...options }: EmbedTextsOptions<T> = {},
   ): Promise<Embeddings<T>> {
     const found = await this.#embed<T>("text", "texts", texts, TEXTS, options, signal);
-    if (found.truncated.length > 0 && !this.#warned) {
-      this.#warned = true;
-      console.warn(
-        `${found.truncated.length} of ${texts.length} texts, the first at index ${found.truncated[0]}, are longer than ` +
-          `${found.model} reads: each vector is of a part. \`truncated\` lists them; this client does not warn again.`,
-      );
-    }
+    const which = `${texts.length} texts, the first at index ${found.truncated[0]},`;
+    this.#warn(found.truncated.length, which, found.model, "`truncated` lists them");
     return found;
   }
 
@@ -145,7 +140,13 @@ export class EmbeddingClient {
     { signal, ...options }: SearchOptions = {},
   ): Promise<Schemas["SearchResponse"]> {
     const body = { query: await itemOf(query), candidates: await Promise.all(candidates.map(itemOf)), ...options };
-    return this.#post("/search", json(body), answerOf<Schemas["SearchResponse"]>, signal);
+    const read = async (response: Response) => {
+      const found = await answerOf<Schemas["SearchResponse"]>(response);
+      const count = Number(response.headers.get("x-embedding-truncated") ?? 0);
+      this.#warn(count, "the texts of this search", found.model, "`embedTexts` tells which");
+      return found;
+    };
+    return this.#post("/search", json(body), read, signal);
   }
 
   /** Rank vectors against a vector at the service; best first. `findSimilar` does it here. */
@@ -170,6 +171,14 @@ export class EmbeddingClient {
     };
     const path = `/similarity?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`;
     return this.#post(path, request, answerOf<Schemas["SimilarityResponse"]>, signal);
+  }
+
+  /** Warns of the first texts that were truncated. */
+  #warn(count: number, which: string, model: string | null | undefined, teller: string): void {
+    if (count === 0 || this.#warned) return;
+    this.#warned = true;
+    const words = `${count} of ${which} are longer than ${model} reads: each vector is of a part.`;
+    console.warn(`${words} ${teller}; this client does not warn again.`);
   }
 
   async #embed<T extends OutputType>(

@@ -140,6 +140,19 @@ test("images are cut by their bytes too", async (t) => {
   assert.deepEqual(server.asked.map((asked) => JSON.parse(asked.body.toString()).images.length).sort(), [1, 2]);
 });
 
+test("a search warns of truncated texts too, once", async (t) => {
+  const answer = { results: [], metric: "cosine", model: "a-model", space: "s" };
+  const counts: Record<string, string>[] = [{}, { "x-embedding-truncated": "2" }, { "x-embedding-truncated": "2" }];
+  const server = await serve(t, () => ({ body: JSON.stringify(answer), headers: counts.shift()! }));
+  const { mock } = t.mock.method(console, "warn", () => {});
+  const client = new EmbeddingClient({ url: server.url });
+  for (const calls of [0, 1, 1]) {
+    await client.search("q", ["a", "b"]);
+    assert.equal(mock.callCount(), calls);
+  }
+  assert.match(String(mock.calls[0]!.arguments[0]), /^2 of the texts of this search are longer than a-model reads/);
+});
+
 test("search takes texts, images, vectors and the API's own objects", async (t) => {
   const answer = { results: [{ index: 1, score: 0.5 }], metric: "cosine", model: null, space: null };
   const server = await serve(t, () => ({ body: JSON.stringify(answer) }));

@@ -57,6 +57,24 @@ def test_the_key_stays_in_the_tab_and_nowhere_else(troubled: Visit, locked: Lock
     expect(other.get_by_label("API key", exact=True)).to_be_visible()
 
 
+def test_a_request_from_the_routes_page_has_the_key_of_the_tab(troubled: Visit, locked: Locked) -> None:
+    page = troubled.page
+    page.goto(f"{locked.service.url}/docs#post_embed_text")
+    route = page.locator("#post_embed_text")
+    expect(route.locator("pre", has_text="curl")).to_contain_text("authorization: Bearer $EMBEDDING_API_KEY")
+    route.get_by_role("button", name="Send").click()
+    give(troubled, locked.keys["page"])
+    expect(route.locator(".status")).to_contain_text("200 OK in ")
+    route.get_by_role("button", name="Send").click()
+    expect(route.locator(".status")).to_contain_text("200 OK in ")
+    expect(page.locator("#key")).to_be_hidden()
+    assert locked.keys["page"] not in page.content()
+    assert ["401" in error for error in troubled.errors] == [True]
+    # On the other page it is the same tab.
+    troubled.open()
+    expect(page.locator("#key")).to_be_hidden()
+
+
 def test_a_panel_says_that_it_waits_for_a_key(troubled: Visit, locked: Locked) -> None:
     page = troubled.page
     page.goto(locked.service.url)

@@ -1,6 +1,10 @@
+import re
+from pathlib import Path
+
 import pytest
 
-from app.api.middleware.security_headers import POLICY, security_headers
+import app
+from app.api.middleware.security_headers import POLICY, SHOWN, security_headers
 from tests.support.calling import Service, error_of
 
 PAGE = "https://page.example"
@@ -25,6 +29,13 @@ def test_origins_of_the_settings_may_call_and_read_errors_too() -> None:
         assert "x-request-id" in answer.headers["access-control-expose-headers"]
     other = service.post("/embed/text", json={"texts": ["a"]}, headers={"origin": "https://other.example"})
     assert "access-control-allow-origin" not in other.headers
+
+
+def test_pages_may_read_every_header_that_the_service_gives_of_its_own() -> None:
+    source = "".join(file.read_text() for file in Path(app.__file__).parent.rglob("*.py"))
+    own = set(re.findall(r"x-embedding-[a-z]+(?:-[a-z]+)*", source))
+    assert own >= {"x-embedding-max-items", "x-embedding-method", "x-embedding-ignored-fields"}
+    assert own <= set(SHOWN)
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])

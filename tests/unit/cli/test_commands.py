@@ -72,6 +72,15 @@ def test_lines_to_a_matrix(world: World, lines: Path) -> None:
     assert world.service.sizes("texts") == [256, 256, 188]
 
 
+def test_truncated_texts_are_counted(world: World, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("\n".join(["a", "b" * 60, "c" * 70]))
+    code, out, err = world("embed", "in.txt", "--out", "v.npy")
+    assert (code, json.loads(out)["truncated"]) == (0, 2)
+    told = "2 texts were longer than the model reads and were truncated"
+    assert err.splitlines()[-1] == told
+    assert told in world("search", "a", "in.txt")[2].splitlines()
+
+
 def test_lines_to_parquet(world: World, lines: Path) -> None:
     assert world("embed", lines, "--out", "v.parquet")[0] == 0
     table = pq.read_table("v.parquet")

@@ -16,6 +16,7 @@ from embeddings_client import (
     Chunking,
     EmbeddingClient,
     Retry,
+    Search,
     Texts,
     TimedOut,
     TruncationWarning,
@@ -312,6 +313,37 @@ def test_truncation_is_warned_of_once_by_each_client() -> None:
         [warning] = caught
         assert (warning.category, warning.filename) == (TruncationWarning, __file__)
         assert str(warning.message).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "words"),
+    [
+        ("embed_batch", [["a", "b" * 60, "c" * 70]], "2 of 3 items are longer than small reads"),
+        ("search", ["a", ["b" * 60, "c"]], "1 of the texts of this search are longer than small reads"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.anyio
+async def test_every_method_that_embeds_texts_warns(kind: str, method: str, given: list[Any], words: str) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if kind == "sync":
+            with EmbeddingClient(transport=httpx.MockTransport(FakeService())) as client:
+                for _ in range(2):
+                    getattr(client, method)(*given)
+        else:
+            async with AsyncEmbeddingClient(transport=httpx.MockTransport(FakeService())) as other:
+                for _ in range(2):
+                    await getattr(other, method)(*given)
+    [warning] = caught
+    assert (warning.category, warning.filename) == (TruncationWarning, __file__)
+    assert str(warning.message).startswith(words)
+
+
+def test_a_search_in_chunks_adds_up_what_was_truncated() -> None:
+    with EmbeddingClient(transport=httpx.MockTransport(FakeService()), chunking=Chunking(candidates=2)) as client:
+        assert client.run(Search("a", ["b" * 60, "c", "d" * 70, "e"])).truncated == 2
+        assert client.run(Search("a", ["c"])).truncated == 0
 
 
 @pytest.mark.anyio

@@ -45,6 +45,8 @@ async def test_neither_does_an_asynchronous_one(proxies: str) -> None:
         ("https://localhost/x", True),
         ("http://[::1]:3000", True),
         ("http://a.localhost", True),
+        ("http://0.0.0.0:3000", True),
+        ("http://[::]:3100", True),
         ("http://10.0.0.1", False),
         ("http://localhost.example.org", False),
         ("https://example.org", False),

@@ -242,6 +242,7 @@ def test_settings_do_not_change() -> None:
         ("127.0.0.1", "http://127.0.0.1:81"),
         ("0.0.0.0", "http://127.0.0.1:81"),  # noqa: S104 - never bound
         ("::", "http://127.0.0.1:81"),
+        ("0:0:0:0:0:0:0:0", "http://127.0.0.1:81"),
         ("::1", "http://[::1]:81"),
         ("box", "http://box:81"),
     ],
@@ -307,7 +308,8 @@ def test_image_urls_are_off_until_hosts_are_named() -> None:
         ({"no_proxy": "a", "NO_PROXY": "b"}, "a,localhost,127.0.0.1,::1"),  # as urllib and httpx read the two
         ({"no_proxy": "", "NO_PROXY": "b"}, "b,localhost,127.0.0.1,::1"),
         ({"no_proxy": "127.0.0.1,,"}, "127.0.0.1,localhost,::1"),
-        ({"NO_PROXY": "*"}, "*,localhost,127.0.0.1,::1"),
+        ({"NO_PROXY": "*"}, "*"),  # alone, or urllib, requests and curl don't take it for all hosts
+        ({"no_proxy": " *,"}, "*"),
         ({"NO_PROXY": "http://wrong:1/"}, "http://wrong:1/,localhost,127.0.0.1,::1"),
     ],
 )

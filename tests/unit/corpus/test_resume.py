@@ -77,6 +77,16 @@ def test_another_model_or_type_starts_anew(embed: Embed, model: CountingModel, t
     assert len(written(tmp_path / "out")) == 57
 
 
+def test_the_summary_counts_the_truncated_texts_that_were_embedded(
+    embed: Embed, model: CountingModel, tmp_path: Path
+) -> None:
+    source = write(tmp_path / "in.jsonl", ["a long text", "b", "a long text", "another long one"])
+    assert embed(source, tmp_path / "out")["truncated"] == 2
+    assert embed(source, tmp_path / "out")["truncated"] == 0  # nothing is embedded
+    write(source, ["b", "c"])
+    assert embed(source, tmp_path / "other")["truncated"] == 0
+
+
 def test_equal_texts_of_a_part_are_embedded_once(embed: Embed, model: CountingModel, tmp_path: Path) -> None:
     summary = embed(write(tmp_path / "in.jsonl", ["same", "other"] * 5), tmp_path / "out")
     assert sorted(model.seen) == ["other", "same"]

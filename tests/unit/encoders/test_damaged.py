@@ -169,6 +169,15 @@ def test_shards_and_bin_weights(whole: Path, tmp_path: Path) -> None:
     shards = sorted(sharded.glob("model-*.safetensors"))
     assert len(shards) > 2
     np.testing.assert_allclose(vectors(load(sharded)), good, atol=1e-6)
+    index = sharded / "model.safetensors.index.json"
+    listed = index.read_text()
+    index.write_text(listed.replace('"weight_map": {', f'"weight_map": {{"another.weight": "{shards[0].name}",'))
+    with pytest.raises(ModelUnavailable, match=rf"{shards[0].name} lacks another.weight, which {index.name} lists"):
+        load(sharded)
+    index.unlink()
+    with pytest.raises(ModelUnavailable, match=rf"The model's {index.name} is missing"):
+        load(sharded)
+    index.write_text(listed)
     shards[1].unlink()
     with pytest.raises(ModelUnavailable, match=rf"{shards[1].name} is missing: model.safetensors.index.json lists it"):
         load(sharded)
@@ -178,13 +187,34 @@ def test_shards_and_bin_weights(whole: Path, tmp_path: Path) -> None:
     for folder in (pickled, pickled / "3_Dense"):
         torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
         (folder / "model.safetensors").unlink()
-    with pytest.raises(ModelUnavailable, match=r"has no model\.safetensors"):
+    with pytest.raises(
+        ModelUnavailable, match=r"no model\.safetensors; its pytorch_model\.bin is read with allow_bin_"
+    ):
         load(pickled)
     np.testing.assert_allclose(vectors(load(pickled, allow_bin_weights=True)), good, atol=1e-6)
     for data in (b"", b"junk", POINTER, (pickled / "pytorch_model.bin").read_bytes()[:500]):
         (pickled / "pytorch_model.bin").write_bytes(data)
         with pytest.raises(ModelUnavailable):
             load(pickled, allow_bin_weights=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        *(("m-q4_k_m.gguf", False), ("model.gguf", True), ("model.onnx", False), ("onnx/model.onnx", True)),
+        *(("tf_model.h5", True), ("openvino/openvino_model.xml", True), ("consolidated.safetensors", True)),
+    ],
+)
+def test_weights_that_are_not_read_are_named(name: str, config: bool, tmp_path: Path) -> None:
+    file = tmp_path / "m" / name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"weights")
+    if config:
+        (tmp_path / "m" / "config.json").write_text(json.dumps(PLAIN))
+    with pytest.raises(ModelUnavailable) as caught:
+        load(tmp_path / "m")
+    words = f"has no model.safetensors; its {name} is not read."
+    assert caught.value.message == f"The directory of model '{tmp_path / 'm'}' {words}"
 
 
 def modules(*types: str) -> dict[str, Any]:
@@ -240,7 +270,7 @@ KINDS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "SigLIP 2 NaFlex": (
         {"config.json": {"architectures": ["Siglip2Model"], "model_type": "siglip2", "vision_config": {}}},
-        "is a SigLIP 2 of the NaFlex kind",
+        "is a SigLIP 2 NaFlex model: configure it as an image model",
     ),
     "MobileCLIP": (
         {"config.json": {"model_type": "clip", "vision_config": {"model_type": "timm_wrapper", "architecture": "mci"}}},

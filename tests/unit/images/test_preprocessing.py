@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from app.errors import ModelUnavailable
-from app.images.preprocessing import Preprocessing
+from app.images.preprocessing import Patches, Preprocessing
 from app.types import Vector
 
 
@@ -55,3 +55,35 @@ def test_extreme_proportions_cost_no_memory_and_one_level_at_most(size: tuple[in
 
 def test_a_line_of_pixels_is_not_scaled_to_gigabytes() -> None:
     assert pixels_of(Preprocessing.read(None), Image.new("RGB", (1, 10_000_000))).shape == (3, 224, 224)
+
+
+NAFLEX = {"image_processor_type": "Siglip2ImageProcessorFast", "patch_size": 2, "max_num_patches": 6}
+
+
+def test_patches_keep_an_images_proportions() -> None:
+    preprocessing = Preprocessing.read(NAFLEX)
+    assert isinstance(preprocessing, Patches)
+    grids = []
+    for size in ((30, 20), (20, 30), (1, 90), (90, 1), (1, 1), (4, 4)):
+        crop = preprocessing.fit(Image.new("RGB", size, (255, 0, 51)))
+        assert len(crop) == 7 * 12
+        patches, shapes = preprocessing.inputs(preprocessing.normalize(crop)[None])
+        grids.append(tuple(shapes[0]))
+        count = shapes[0].prod()
+        np.testing.assert_allclose(patches[0, :count], [[1, -1, -0.6] * 4] * count, atol=1e-6)
+        assert not patches[0, count:].any()
+    assert grids == [(2, 3), (3, 2), (6, 1), (1, 6), (2, 2), (2, 2)]
+    _, shapes = preprocessing.inputs(np.zeros((1, *preprocessing.shape), np.float32))
+    assert shapes.tolist() == [[1, 1]]  # a row that only fills the batch
+
+
+def test_patches_are_whole_and_no_more_than_the_model_reads() -> None:
+    preprocessing = Preprocessing.read(NAFLEX)
+    crop = bytearray(preprocessing.fit(Image.new("RGB", (3, 2))))
+    for rows, columns in ((7, 1), (0, 1), (3, 3)):
+        crop[-12:-8] = rows, 0, columns, 0
+        with pytest.raises(ValueError, match=f"{rows} × {columns} patches of at most 6"):
+            preprocessing.normalize(bytes(crop))
+    for field in ({"max_num_patches": 0}, {"patch_size": 1}, {"do_resize": False}):
+        with pytest.raises(ModelUnavailable, match="leaves the number of its patches open"):
+            Preprocessing.read(NAFLEX | field)

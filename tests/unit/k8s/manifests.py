@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 OVERLAYS = ("cpu", "dev", "gpu", "ha")
 PUBLIC = ("cpu", "gpu", "ha")
 # Those that add objects; the others only change one.
-CHANGING = {"gpu-workers", "logs-gpu"}
+CHANGING = {"gpu-workers"}
 COMPONENTS = tuple(sorted(p.name for p in (ROOT / "k8s/components").iterdir() if p.name not in CHANGING))
 
 Manifest = dict[str, Any]

@@ -1,6 +1,7 @@
 """The Dockerfile, without an engine: a linter, its instructions, and whether its lock covers what it installs."""
 
 import fnmatch
+import json
 import os
 import re
 import shlex
@@ -16,6 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from app.config.args import DEFAULT_TEXT_MODEL
 from k8s import pins
 from tests.unit.k8s.manifests import OVERLAYS, ROOT, pods
 
@@ -139,7 +141,10 @@ def _weights_command() -> str:
         ("weights", ["encoders.weights"]),
         (
             "converted",
-            ["encoders.text", "encoders.clip", "encoders.backends.export", "encoders.backends.openvino_runner"],
+            [
+                *("encoders.text", "encoders.clip", "encoders.rerank", "encoders.refusal", "encoders.image_families"),
+                *("encoders.backends.export", "encoders.backends.openvino_runner"),
+            ],
         ),
     ],
 )
@@ -184,43 +189,45 @@ def test_a_commit_that_was_asked_for_is_what_pods_find(tmp_path: Path) -> None:
     assert (tmp_path / "hub/c--d/refs/main").read_text() == "newest"
 
 
+LOADERS = """
+from app.encoders import clip, rerank, text
+for kind, module in (("text", text), ("image", clip), ("rerank", rerank)):
+    def load(args, *, threads, offline, kind=kind):
+        assert offline and threads
+        print(kind, args.id, args.device, args.cache_dir)
+    name = next(name for name in vars(module) if name.startswith("load_") and name.endswith("_model"))
+    setattr(module, name, load)
+"""
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "clip": ("image", {"model_type": "clip", "architectures": ["CLIPModel"]}),
+    "siglip": ("image", {"model_type": "siglip", "architectures": ["SiglipModel"]}),
+    "bert": ("text", {"model_type": "bert", "architectures": ["BertModel"]}),
+    "cross": ("rerank", {"model_type": "bert", "architectures": ["BertForSequenceClassification"]}),
+}
+
+
 def test_each_model_is_converted_into_the_place_that_is_read_first(tmp_path: Path) -> None:
-    """The Dockerfile's own command, with loaders that say what they are asked for."""
-    for name in ("config", "encoders"):
-        (tmp_path / "app" / name).mkdir(parents=True)
-    (tmp_path / "app/config/args.py").write_text(
-        "from types import SimpleNamespace as ModelArgs\nDEFAULT_TEXT_MODEL = 'the/default'\n"
-    )
-    folder = tmp_path / "app/encoders"
-    (folder / "weights.py").write_text(
-        "from types import SimpleNamespace\n"
-        "def resolve(id, *, offline):\n    assert offline\n    return SimpleNamespace(directory=id)\n"
-    )
-    (folder / "modules.py").write_text("def model_type(directory):\n    return directory.partition('/')[2]\n")
-    for name in ("text", "clip"):
-        (folder / f"{name}.py").write_text(
-            f"def load_{name}_model(args, *, threads, offline):\n"
-            f"    assert offline and threads\n"
-            f"    print('{name}', args.id, args.device, args.cache_dir)\n"
-        )
+    """The Dockerfile's own command on directories of models, with loaders that say what they are asked for."""
+    (tmp_path / "sitecustomize.py").write_text(LOADERS)
+    for name, (_, config) in KINDS.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+        (tmp_path / name / "model.safetensors").touch()
     [command] = [rest for name, rest in _stages()["converted"] if name == "RUN" and "load_text_model" in rest]
     flag, _, command = command.partition(" ")
     assert flag == "--network=none"
-    models = {"MODELS": "any/clip@0123 a/bert", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command],
-        cwd=tmp_path,
-        env=models,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    variables = {
+        "MODELS": " ".join(["clip@0123", *list(KINDS)[1:]]),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(map(str, (tmp_path, ROOT, ROOT / "clients/python/src"))),
+    }
+    shell = ["bash", "-euo", "pipefail", "-c", command]
+    done = subprocess.run(shell, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     place = dict(rest.split("=") for name, rest in _stages()["cpu"] if name == "ENV" and "CONVERTED" in rest)
     assert place == {"CONVERTED_MODELS": "/opt/converted"}
-    assert done.stdout.splitlines() == [
-        f"{kind} {model} cpu /opt/converted"
-        for kind, model in (("text", "the/default"), ("clip", "any/clip"), ("text", "a/bert"))
-    ]
+    asked = [("text", DEFAULT_TEXT_MODEL), *((kind, name) for name, (kind, _) in KINDS.items())]
+    assert done.stdout.splitlines() == [f"{kind} {model} cpu /opt/converted" for kind, model in asked]
 
 
 def test_pins_are_looked_up_and_checked() -> None:

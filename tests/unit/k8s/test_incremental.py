@@ -28,6 +28,8 @@ def test_only_the_stated_objects_differ_from_cpu() -> None:
     assert theirs.keys() <= ours.keys()
     differing = {key for key, manifest in theirs.items() if ours[key] != manifest}
     assert differing == {("RayService", "embeddings"), ("HTTPRoute", "embeddings")}
+    service, same = ours["RayService", "embeddings"]["spec"], theirs["RayService", "embeddings"]["spec"]
+    assert service | {"upgradeStrategy": same["upgradeStrategy"]} == same
     assert {kind for kind, _ in ours.keys() - theirs.keys()} == {
         "GatewayClass",
         "EnvoyProxy",

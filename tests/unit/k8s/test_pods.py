@@ -65,8 +65,7 @@ def test_workers_have_cpus_beside_what_ray_gives_away_and_are_not_throttled(over
             assert "cpu" not in resources["limits"], name
             # Stated: Ray would count the CPUs of the whole machine.
             assert "num-cpus" in group["rayStartParams"], name
-            # `dev`'s two are for Ray's accounts on a laptop.
-            assert overlay == "dev" or float(group["rayStartParams"]["num-cpus"]) < _cpus(resources["requests"]["cpu"])
+            assert float(group["rayStartParams"]["num-cpus"]) < _cpus(resources["requests"]["cpu"]), name
             # A node of 4 or 8 CPUs has some for its system.
             assert _cpus(resources["requests"]["cpu"]) not in (4, 8), name
 

@@ -1,6 +1,8 @@
 """What a platform engineer would ask of the manifests before merging them: keys, flags, files, namespaces."""
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,13 +39,27 @@ def test_weights_on_a_volume_are_written_by_the_job_only() -> None:
     assert {m["mountPath"]: m.get("readOnly", False) for m in container["volumeMounts"]}["/opt/models"] is False
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert pod["automountServiceAccountToken"] is False
-    patch = yaml.safe_load((ROOT / "k8s/components/models-volume/rayservice-patch.yaml").read_text())
-    volume, mount, *on_head = (each["value"] for each in patch)
-    assert on_head == [volume, mount]  # there Serve builds the application, and looks for what is required
-    claim = found["PersistentVolumeClaim"]["metadata"]["name"]
-    assert volume["persistentVolumeClaim"] == {"claimName": claim, "readOnly": True}
-    # Where the image has them too, and HF_HOME says.
-    assert mount == {"name": volume["name"], "mountPath": "/opt/models", "readOnly": True}
+
+
+@pytest.mark.parametrize(
+    ("listed", "pulled", "code"),
+    [
+        ("a/one\nb/two\n", ["a/one", "b/two"], 0),
+        ("a/one\n\n# another\nb/two", ["a/one", "b/two"], 0),  # the last line is one without its end too
+        ("a/one\ngone\nb/two\n", ["a/one", "gone"], 3),
+    ],
+)
+def test_the_job_fetches_every_line(listed: str, pulled: list[str], code: int, tmp_path: Path) -> None:
+    [job] = [each for each in render_component("models-volume") if each["kind"] == "Job"]
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    (tmp_path / "models.txt").write_text(listed)
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$*"; test "$4" != gone || exit 3\n')
+    python.chmod(0o755)
+    [script] = [each.replace("/models/models.txt", str(tmp_path / "models.txt")) for each in container["args"]]
+    path = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    done = subprocess.run([*container["command"], script], capture_output=True, text=True, check=False, env=path)
+    assert (done.stdout.splitlines(), done.returncode) == ([f"-m app pull {name}" for name in pulled], code)
 
 
 def test_no_secret_is_in_the_repository() -> None:

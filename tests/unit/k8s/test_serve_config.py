@@ -26,6 +26,7 @@ def _scale(low: int, high: int, **more: int) -> dict[str, Any]:
 
 CPU = {"num_cpus": 2, "inference_threads": 2}
 GPU = {"num_cpus": 1.5, "num_gpus": 1, "backend": "torch", "device": "cuda", "precision": "f16"}
+DEV = {"num_cpus": 0.2, "inference_threads": 1}
 CPU_NODE = {"resources": {"cpu_node": 1}}
 
 # Everywhere: no model that can't be had counts as healthy.
@@ -33,13 +34,13 @@ REQUIRED = {"required": True}
 # By overlay: what every text model, every image model and the application's arguments have beside the file's own.
 TEXT: dict[str, dict[str, Any]] = {
     "cpu": CPU | _scale(1, 8),
-    "dev": {"inference_threads": 2},
+    "dev": DEV,
     "gpu": GPU | {"batch_size": 128, "batch_tokens": 16384} | _scale(1, 4),
     "ha": CPU | _scale(2, 12),
 }
 IMAGE: dict[str, dict[str, Any]] = {
     "cpu": CPU | _scale(1, 4),
-    "dev": {"inference_threads": 2},
+    "dev": DEV,
     "gpu": GPU | {"batch_size": 64, "batch_tokens": 16384, "workers": 4} | _scale(1, 4),
     "ha": CPU | _scale(2, 6),
 }
@@ -50,7 +51,7 @@ ARGS: dict[str, dict[str, Any]] = {
         "ingress": INGRESS | {"num_cpus": 0.5} | _scale(2, 4, target_ongoing_requests=64),
         "similarity": SIMILARITY | _scale(1, 4),
     },
-    "dev": {},
+    "dev": {"ingress": {"num_cpus": 0.2}, "similarity": {"num_cpus": 0.2}},
     "gpu": {
         "ingress": INGRESS | CPU_NODE | _scale(2, 8, target_ongoing_requests=64),
         "similarity": SIMILARITY | CPU_NODE | _scale(1, 4),
@@ -74,10 +75,14 @@ OF_HA = {"Ingress": {"max_replicas_per_node": 1}}
 
 # What only a local service sets: its ports, files and loopback, its quick stop, and the token mode, which KubeRay sets.
 LOCAL_ONLY = {
+    "LOG_NAME_UPDATE_INTERVAL_S",
     "RAY_AUTH_MODE",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER",
+    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S",
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S",
+    "RAY_gcs_pull_resource_loads_period_milliseconds",
+    "REPORTER_UPDATE_INTERVAL_MS",
 }
 
 
@@ -224,6 +229,7 @@ def test_flags_are_those_of_a_local_service(overlay: str) -> None:
         "HOME",
         "XDG_CACHE_HOME",
         "grpc_proxy",
+        *(["HF_HOME"] if overlay == "dev" else []),
     }
 
 

@@ -69,8 +69,9 @@ def test_shellcheck_has_nothing_to_say() -> None:
     [
         ("127.0.0.1", "ipv4@127.0.0.1:3000"),
         ("0.0.0.0", "ipv4@0.0.0.0:3000"),  # noqa: S104
-        ("::1", "ipv6@::1:3000"),
+        ("::1", "ipv6@::1:3000 v6only"),
         ("::", "ipv6@:::3000 v4v6"),
+        ("0::0", "ipv6@:::3000 v4v6"),
     ],
 )
 def test_only_the_services_port_listens_where_the_user_said(tmp_path: Path, host: str, address: str) -> None:
@@ -92,9 +93,9 @@ def test_a_name_of_two_addresses_is_served_at_both(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(ports, "addresses", lambda host: both)
     code, _, config = start(tmp_path, host="localhost")
     assert code == 0
-    assert "    bind ipv4@127.0.0.1:3000,ipv6@::1:3000\n" in config
+    assert "    bind ipv4@127.0.0.1:3000,ipv6@::1:3000 v6only\n" in config
     (tmp_path / "real.cfg").write_text(
-        LISTENS.replace("127.0.0.1:3000", "ipv4@127.0.0.1:3000,ipv6@::1:3000") + "backend default_backend\n"
+        LISTENS.replace("127.0.0.1:3000", "ipv4@127.0.0.1:3000,ipv6@::1:3000 v6only") + "backend default_backend\n"
     )
     assert checked(tmp_path / "real.cfg") == ""
 

@@ -63,13 +63,13 @@ class Replica(BaseHTTPRequestHandler):
 class Serve:
     """Starts the script as Serve does: one HAProxy after the other, each this process's child."""
 
-    def __init__(self, folder: Path, replica: int) -> None:
+    def __init__(self, folder: Path, replica: int, host: str = "127.0.0.1") -> None:
         binary = serve_environment.haproxy_binary()
         assert binary is not None
         [self.port, self._stats] = ports.free(2)
         self.folder = folder
         self._replica = replica
-        self._script = haproxy.write(folder, binary, "127.0.0.1", self.port)
+        self._script = haproxy.write(folder, binary, host, self.port)
         self.children: list[subprocess.Popen[bytes]] = []
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
@@ -90,10 +90,10 @@ class Serve:
             except OSError:
                 return ""
 
-    def answer(self) -> str:
+    def answer(self, address: str = "127.0.0.1") -> str:
         """On a connection of its own; empty where nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/livez", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{address}:{self.port}/livez", timeout=5) as answer:
                 return str(answer.read(), "ascii")
         except OSError:
             return ""
@@ -105,11 +105,11 @@ class Serve:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
+def serve(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Serve]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Replica) as replica:
         thread = threading.Thread(target=replica.serve_forever, daemon=True)
         thread.start()
-        serving = Serve(tmp_path, replica.server_address[1])
+        serving = Serve(tmp_path, replica.server_address[1], getattr(request, "param", "127.0.0.1"))
         try:
             yield serving
         finally:
@@ -129,6 +129,35 @@ def test_the_next_one_answers_at_the_same_address(serve: Serve) -> None:
     assert serve.answer() == ""
     serve.start()
     assert serve.answer() == "the service"
+
+
+@pytest.fixture
+def localhost_is_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not ports.addresses("::1"):
+        pytest.skip("no IPv6 here")
+    known = ports.addresses
+    two = [(socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.1")]
+    monkeypatch.setattr(ports, "addresses", lambda host: two if host == "localhost" else known(host))
+
+
+@pytest.mark.usefixtures("localhost_is_two")
+@pytest.mark.parametrize(
+    ("serve", "answers"),
+    [
+        ("localhost", ["the service", "the service"]),
+        ("::", ["the service", "the service"]),
+        ("::1", ["", "the service"]),
+        ("127.0.0.1", ["the service", ""]),
+    ],
+    indirect=["serve"],
+)
+def test_both_families_are_served_where_the_host_is_both(serve: Serve, answers: list[str]) -> None:
+    first = serve.start()
+    assert [serve.answer("127.0.0.1"), serve.answer("[::1]")] == answers
+    serve.start("-sf", str(first.pid), "-x", str(serve.folder / "admin.sock"))  # a reload
+    first.wait(10)
+    assert [serve.answer("127.0.0.1"), serve.answer("[::1]")] == answers
+    assert [ports.is_free(serve.port, host) for host in ("localhost", "::")] == [False, False]
 
 
 def in_pieces(port: int, *pieces: bytes) -> bytes:

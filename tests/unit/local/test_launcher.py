@@ -216,7 +216,7 @@ def test_each_step_of_a_start_is_shown_and_a_failed_model_with_its_reason(
     child.chmod(0o700)
     [port] = ports.free(1)
     done = subprocess.run(
-        [sys.executable, "-c", LAUNCHER, child, str(port)],
+        [sys.executable, "-c", LAUNCHER, child, str(port), "0.0.0.0"],  # noqa: S104
         cwd=ROOT, env=clean_environment(PORT=str(port)), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     lines = [re.sub(r"\d+\.\d s", "N s", line).replace(str(port), "PORT") for line in done.stdout.splitlines() if line]
@@ -241,19 +241,25 @@ import sys
 from app.config.settings import LaunchSettings
 from app.local import launcher
 port, launcher.sys.executable = int(sys.argv[2]), sys.argv[1]
-settings = LaunchSettings(host="0.0.0.0", port=port)
+settings = LaunchSettings(host=sys.argv[3], port=port)
+launcher.ports.addresses = lambda host: {"localhost": [(10, "::1"), (2, "127.0.0.1")]}.get(host) or [(2, host)]
 sys.exit(launcher.Launcher(settings, "serve_config.yaml", print, _haproxy="/bin/false").run())
 """
 
 
+@pytest.mark.parametrize(
+    ("host", "plain"),
+    [("0.0.0.0", "0.0.0.0"), ("localhost", "127.0.0.1")],  # noqa: S104
+)
 @pytest.mark.skipif(sys.platform != "linux", reason="Serve's HAProxy is Linux's")
-def test_a_configuration_of_another_kind_is_served_without_haproxy(tmp_path: Path) -> None:
+def test_a_configuration_of_another_kind_is_served_without_haproxy(host: str, plain: str, tmp_path: Path) -> None:
+    """Serve's own proxy binds one address: of two, IPv4's."""
     child = tmp_path / "python"
     child.write_text(CHILD)
     child.chmod(0o700)
     [port] = ports.free(1)
     done = subprocess.run(
-        [sys.executable, "-c", LAUNCHER, child, str(port)],
+        [sys.executable, "-c", LAUNCHER, child, str(port), host],
         cwd=ROOT,
         env=clean_environment(PORT=str(port)),
         capture_output=True,
@@ -262,7 +268,7 @@ def test_a_configuration_of_another_kind_is_served_without_haproxy(tmp_path: Pat
         check=False,
     )
     starts = [line for line in done.stderr.splitlines() if " at " in line and "configuration" not in line]
-    assert starts == ["HAProxy at 127.0.0.1", "plain proxy at 0.0.0.0"]
+    assert starts == ["HAProxy at 127.0.0.1", f"plain proxy at {plain}"]
     left_out = "HAProxy is left out, as Serve configures it in an unknown way (it would listen at *:81 ssl too): "
     assert [line for line in done.stdout.splitlines() if not line.endswith("Python packages: loading")] == [
         f"{left_out}{PLAIN_PROXY}",

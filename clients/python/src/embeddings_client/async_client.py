@@ -39,10 +39,10 @@ class AsyncEmbeddingClient(BaseClient[httpx.AsyncBaseTransport]):
         return (await self.run(Images(await _read(images), **options))).vectors
 
     async def embed_batch(self, items: Items[Item], **options: Unpack[BatchOptions]) -> list[ItemResult]:
-        return await self.run(Batch(await _read(items), **options))
+        return self._items(await self.run(Batch(await _read(items), **options)))
 
     async def search(self, query: Item, candidates: Items[Item], **options: Unpack[SearchOptions]) -> list[Found]:
-        return (await self.run(Search(query, await _read(candidates), **options))).results
+        return self._found(await self.run(Search(query, await _read(candidates), **options)))
 
     async def similarity(self, query: ArrayLike, candidates: Vectors, **options: Unpack[RankOptions]) -> list[Found]:
         return (await self.run(Similarity(query, candidates, **options))).results

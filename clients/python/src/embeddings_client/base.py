@@ -12,10 +12,12 @@ from typing import Any, Generic, TypeVar
 import httpx
 from numpy.typing import NDArray
 
+from embeddings_client.batch import ItemResult
 from embeddings_client.chunks import Chunking
 from embeddings_client.embeddings import Embeddings, TruncationWarning
 from embeddings_client.operation import Call, Operation
 from embeddings_client.progress import OnProgress, bar
+from embeddings_client.ranking import Found, Ranked
 from embeddings_client.retry import Attempts, Retry
 from embeddings_client.vectors import average_embeddings, find_similar
 
@@ -80,17 +82,30 @@ class BaseClient(ABC, Generic[Transport]):
         self._open({"authorization": f"Bearer {api_key}"} if api_key else {}, transport)
 
     def _vectors(self, found: Embeddings) -> NDArray[Any]:
-        """The vectors without their metadata. The first truncated texts are warned of."""
-        if found.truncated and not self._warned:
+        """The vectors without their metadata."""
+        which = f"{len(found.vectors)} texts, the first at index {found.truncated[0]}," if found.truncated else ""
+        self._warn_truncated(len(found.truncated), which, found.model, "`run(Texts(...))`")
+        return found.vectors
+
+    def _items(self, found: list[ItemResult]) -> list[ItemResult]:
+        cut = [item for item in found if item.truncated]
+        self._warn_truncated(len(cut), f"{len(found)} items", cut[0].model if cut else None, "`truncated`")
+        return found
+
+    def _found(self, ranked: Ranked) -> list[Found]:
+        self._warn_truncated(ranked.truncated, "the texts of this search", ranked.model, "`run(Texts(...))`")
+        return ranked.results
+
+    def _warn_truncated(self, count: int, which: str, model: str | None, teller: str) -> None:
+        """Warn of the first texts that were truncated, at the caller's line."""
+        if count and not self._warned:
             self._warned = True
             warnings.warn(
-                f"{len(found.truncated)} of {len(found.vectors)} texts, the first at index {found.truncated[0]}, are "
-                f"longer than {found.model} reads: each vector is of a part. `run(Texts(...))` lists such texts; this "
-                "client does not warn again.",
+                f"{count} of {which} are longer than {model} reads: each vector is of a part. {teller} tells which; "
+                "this client does not warn again.",
                 TruncationWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
-        return found.vectors
 
     @abstractmethod
     def _open(self, headers: dict[str, str], transport: Transport | None) -> None: ...
@@ -122,7 +137,8 @@ def is_loopback(url: str) -> bool:
     """Whether `url` names this machine itself, which is reached without the environment's proxies."""
     host = httpx.URL(url).host
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
+        return address.is_loopback or address.is_unspecified  # 0.0.0.0 and :: reach whoever listens there
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
 

@@ -50,11 +50,13 @@ class SearchOptions(RankOptions, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Results, best first, ties by index; `model` and `space` if they are known."""
+    """Results, best first, ties by index; `model` and `space` if they are known. `truncated`: how many texts were
+    longer than the model reads; each request counts its query."""
 
     results: list[Found]
     model: str | None = None
     space: str | None = None
+    truncated: int = 0
 
 
 class _Rank(Operation[Any, Ranked]):
@@ -71,7 +73,8 @@ class _Rank(Operation[Any, Ranked]):
             found = [Found(chunk.start + one["index"], one["score"]) for one in data["results"]]
         except (KeyError, TypeError) as error:
             raise unreadable(response, f"results without {error}") from None
-        return Ranked(found, data.get("model"), data.get("space"))
+        truncated = response.headers.get("x-embedding-truncated", "")
+        return Ranked(found, data.get("model"), data.get("space"), int(truncated) if truncated.isdecimal() else 0)
 
     def join(self, results: Sequence[Ranked]) -> Ranked:
         if len(results) == 1:
@@ -84,7 +87,8 @@ class _Rank(Operation[Any, Ranked]):
         sign = 1 if self.metric == "euclidean" else -1
         found = [one for result in results for one in result.results]
         found.sort(key=lambda one: (sign * one.score, one.index))
-        return Ranked(found[: self.top_k], first.model, first.space)
+        truncated = sum(result.truncated for result in results)
+        return Ranked(found[: self.top_k], first.model, first.space, truncated)
 
 
 @dataclass(frozen=True)

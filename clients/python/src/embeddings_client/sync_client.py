@@ -44,11 +44,11 @@ class EmbeddingClient(BaseClient[httpx.BaseTransport]):
     def embed_batch(self, items: Iterable[Item], **options: Unpack[BatchOptions]) -> list[ItemResult]:
         """Embed texts (str) and images (Path, bytes, PIL) together; a dict {"text"|"image": …, "model": …} is either.
         An invalid item has an error in its result and does not fail the others."""
-        return self.run(Batch(items, **options))
+        return self._items(self.run(Batch(items, **options)))
 
     def search(self, query: Item, candidates: Iterable[Item], **options: Unpack[SearchOptions]) -> list[Found]:
         """Rank texts, images and vectors against a text, an image or a vector; best first."""
-        return self.run(Search(query, candidates, **options)).results
+        return self._found(self.run(Search(query, candidates, **options)))
 
     def similarity(self, query: ArrayLike, candidates: Vectors, **options: Unpack[RankOptions]) -> list[Found]:
         """Rank (n, d) vectors against a vector (d,) on the server; best first. `find_similar` does it locally."""
