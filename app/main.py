@@ -14,20 +14,26 @@ from app.config.args import Backup, ModelArgs, Placement
 from app.config.settings import AppArgs
 from app.encoders.clip import check_clip_model
 from app.encoders.rerank import check_rerank_model
+from app.encoders.sparse import check_sparse_model
 from app.encoders.text import check_text_model
+from app.encoders.tokens import check_token_model
 from app.encoders.weights import look_up
 from app.types import Kind
 from deployments.clip import Clip
 from deployments.ingress import Ingress
 from deployments.reranker import Reranker
 from deployments.similarity import Similarity
+from deployments.sparse_encoder import SparseEncoder
 from deployments.text_encoder import TextEncoder, load_with_backup
+from deployments.token_encoder import TokenEncoder
 
 # Of each kind of model: how its deployments' names begin, their class, and what a directory must pass.
 ENCODERS: Final[dict[Kind, tuple[str, type[Any], Callable[[ModelArgs, Path], object]]]] = {
     "text": ("TextEncoder", TextEncoder, check_text_model),
     "image": ("Clip", Clip, check_clip_model),
     "rerank": ("Reranker", Reranker, check_rerank_model),
+    "sparse": ("SparseEncoder", SparseEncoder, check_sparse_model),
+    "token": ("TokenEncoder", TokenEncoder, check_token_model),
 }
 ROUTER = "deployments.serve_internals.router.LeastOutstandingRouter"
 

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from numpy.typing import NDArray
 
 from embeddings_client.types import *  # noqa: F403
 
 Modality = Literal["text", "image"]
-Kind = Literal["text", "image", "rerank"]
-"""What a model reads and makes: the vector of a text or of an image, or the scores of a pair of texts."""
+Kind = Literal["text", "image", "rerank", "sparse", "token"]
+"""What a model makes: the vector of a text or an image, scores of a pair, a text's sparse or token vectors."""
+Rows = NDArray[Any]
+"""What a model makes of n items: (n, dimensions) float32, or n objects where they differ in size: the bytes of each."""
 Cut = Literal["end", "start"]
 Span = tuple[int, int]
 """Where something begins and ends in a text."""
@@ -40,6 +44,11 @@ class ModelInfo:
     labels: tuple[str, ...] = ()
     activation: str = ""
     routes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether what it makes of items differs in size."""
+        return self.kinds in (("sparse",), ("token",))
 
     @property
     def space(self) -> str:

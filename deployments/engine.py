@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from ray import serve
 
-from app.cache.entry import pack
+from app.cache.entry import pack, sizes
 from app.errors import NotFinite
 from app.inference.batch_queue import BatchQueue, Slice
 from app.inference.model_threads import ModelThreads
@@ -17,7 +17,7 @@ from app.inference.spans import EncoderSpans
 from app.telemetry.metrics import BATCH_SIZE, QUEUED, STAGE_SECONDS, TOKENS
 from app.telemetry.registry import Registry
 from app.telemetry.tracing import Origins
-from app.types import ModelInfo, Vector
+from app.types import ModelInfo, Rows
 from deployments.messages import EncodeReply
 
 
@@ -26,8 +26,8 @@ class Model(Protocol):
 
     profiles: tuple[bool, ...]
 
-    def run(self, batch: Sequence[Any], /, *, exclusive: bool = False) -> Vector:
-        """Items -> (n, dimensions)."""
+    def run(self, batch: Sequence[Any], /, *, exclusive: bool = False) -> Rows:
+        """Items -> their rows."""
 
 
 class Engine:
@@ -73,7 +73,8 @@ class Engine:
         """One outcome per input, in order. `lengths`: what each costs, in the queue's units. `deadline`: on the
         monotonic clock. `tokens`: what usage counts. `origins`: whose the inputs are. `large` is as in `Job`,
         `exclusive` as in `Scheduler.submit`."""
-        job = EncodeJob(lengths=lengths, deadline=deadline, large=large, inputs=inputs, dimensions=self.info.dimensions)
+        dimensions = None if self.info.is_ragged else self.info.dimensions
+        job = EncodeJob(lengths=lengths, deadline=deadline, large=large, inputs=inputs, dimensions=dimensions)
         with self._spans.call(job, origins, prepare_ms):
             await self.scheduler.submit(job, exclusive=exclusive)
         queue_s = job.started_at - job.queued_at
@@ -83,6 +84,7 @@ class Engine:
         registry.count(TOKENS, model, by=sum(tokens))
         return EncodeReply(
             packed=pack(job.rows, tokens, truncated),
+            sizes=sizes(job.rows),
             errors=job.errors,
             fingerprint=self.info.fingerprint,
             replica=self.replica,
@@ -92,14 +94,16 @@ class Engine:
             batches=job.batches,
         )
 
-    def run(self, inputs: Sequence[Any], *, exclusive: bool = False) -> Vector:
+    def run(self, inputs: Sequence[Any], *, exclusive: bool = False) -> Rows:
         """On one of the model's threads. Raises NotFinite if the vector of the one item is not finite, RuntimeError if
         the model gives something else than finite rows for several."""
         with self._watch():
             rows = self._model.run(inputs, exclusive=exclusive)
-            if len(rows) == len(inputs) == 1 and not np.isfinite(rows).all():
+            numbers = np.frombuffer(b"".join(rows), np.float32) if rows.dtype == object else rows
+            finite = np.isfinite(numbers).all()
+            if len(rows) == len(inputs) == 1 and not finite:
                 raise NotFinite(f"{self.info.id} makes no finite vector of this item.")
-            if len(rows) != len(inputs) or not np.isfinite(rows).all():
+            if len(rows) != len(inputs) or not finite:
                 wrong = f"the model gave {rows.shape} for {len(inputs)} items, or numbers that are not finite"
                 raise RuntimeError(wrong)
         return rows
@@ -113,14 +117,14 @@ class Engine:
         self._registry.observe(BATCH_SIZE, items, self.info.id)
         self._registry.observe(STAGE_SECONDS, seconds, self.info.id, "inference")
 
-    async def _run_slice(self, part: Slice, slot: int = 0, *, exclusive: bool = False) -> Vector:
+    async def _run_slice(self, part: Slice, slot: int = 0, *, exclusive: bool = False) -> Rows:
         if not exclusive:
-            rows: Vector = await self._slots[slot](part)
+            rows: Rows = await self._slots[slot](part)
             return rows
         # Past `@serve.batch`, which would add whatever else comes in this turn of the event loop.
         return (await self._run_slices([part], exclusive=True))[0]
 
-    def _batched(self) -> Callable[[Slice], Awaitable[Vector]]:
+    def _batched(self) -> Callable[[Slice], Awaitable[Rows]]:
         # Made for each slot of each engine: a decorated method would have one queue for all, and with it texts in the
         # batches of images. The scheduler decides what is in a batch and releases all of it in one turn of the event
         # loop, hence no waiting time. Serve counts the items of a batch, not the slices that they come in.
@@ -129,16 +133,16 @@ class Engine:
             batch_wait_timeout_s=0,
             batch_size_fn=lambda slices: sum(len(part.indices) for part in slices),
         )
-        async def run_batch(slices: list[Slice]) -> list[Vector]:
+        async def run_batch(slices: list[Slice]) -> list[Rows]:
             return await self._run_slices(slices)
 
         return run_batch  # type: ignore[no-any-return]
 
-    async def _run_slices(self, slices: Sequence[Slice], *, exclusive: bool = False) -> list[Vector]:
+    async def _run_slices(self, slices: Sequence[Slice], *, exclusive: bool = False) -> list[Rows]:
         inputs = [part.job.inputs[index] for part in slices for index in part.indices]  # type: ignore[attr-defined]
         threads = self._threads.exclusive if exclusive else self._threads.slots
 
-        def run() -> list[Vector]:
+        def run() -> list[Rows]:
             rows = self.run(inputs, exclusive=exclusive)
             return np.split(rows, np.cumsum([len(part.indices) for part in slices])[:-1])
 

@@ -68,6 +68,7 @@ class EncodeReply(Message):
     queue_ms: float
     inference_ms: float
     batches: int
+    sizes: Sequence[int] = ()  # of the entries, where they differ
     took_ms: float = 0.0  # read by an ingress of an older build
 
 
@@ -123,7 +124,7 @@ def unpack_reply(head: bytes, body: bytes) -> EncodeReply:
     fields = orjson.loads(head)
     require("EncodeReply", fields, ("errors",))
     fields["errors"] = {index: error_from(error) for index, error in fields["errors"]}
-    fields["packed"] = body
+    fields["packed"], fields["sizes"] = body, tuple(fields.get("sizes", ()))
     return EncodeReply.from_fields(fields)
 
 

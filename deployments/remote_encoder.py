@@ -211,7 +211,7 @@ class RemoteEncoder:
         self._replicas.answered(reply.replica)
         self._check_fingerprint(reply)
         stages = Stages(0.0, reply.prepare_ms, reply.queue_ms, reply.inference_ms, reply.batches)
-        entries: list[bytes | ServiceError] = [*split(reply.packed, count)]
+        entries: list[bytes | ServiceError] = [*split(reply.packed, count, reply.sizes)]
         for index, error in reply.errors.items():
             entries[index] = error
         if origins is not None:

@@ -11,7 +11,7 @@ from app.encoders.clip import ClipLayout, clip_layout
 from app.encoders.files import loading, read_json, tensors
 from app.encoders.image_families import image_family
 from app.encoders.modules import routes
-from app.encoders.text import cache_folder
+from app.encoders.text import cache_folder, check_text_model
 from app.encoders.text_layout import TextLayout, text_layout
 from app.encoders.weights import Weights, check, resolve, weight_files
 from app.errors import ServiceError
@@ -42,6 +42,7 @@ def described(args: ModelArgs, weights: Weights) -> dict[str, str]:
         lines = _images(clip_layout(directory, cache_folder(args)))
         backend = backend.replace("openvino", "openvino, or torch if a conversion is not exact")
     else:
+        check_text_model(args, directory)
         layout = text_layout(directory, cache_folder(args))
         graph = Graph(str(directory), str(layout.folder), weights.sha256, "text", layout.dimensions)
         if layout.static:

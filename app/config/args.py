@@ -26,6 +26,8 @@ VARIABLES: Final = {
     "text_models": "TEXT_MODEL",
     "image_models": "IMAGE_MODEL",
     "rerank_models": "RERANK_MODEL",
+    "sparse_models": "SPARSE_MODEL",
+    "token_models": "TOKEN_MODEL",
     "text_fallback": "TEXT_MODEL_FALLBACK",
     "image_fallback": "IMAGE_MODEL_FALLBACK",
     "model_aliases": "MODEL_ALIASES",

@@ -24,6 +24,8 @@ MODELS: Final[dict[Kind, tuple[str, str]]] = {
     "text": ("text_models", "TEXT_MODEL"),
     "image": ("image_models", "IMAGE_MODEL"),
     "rerank": ("rerank_models", "RERANK_MODEL"),
+    "sparse": ("sparse_models", "SPARSE_MODEL"),
+    "token": ("token_models", "TOKEN_MODEL"),
 }
 
 
@@ -44,6 +46,8 @@ class AppArgs(Settings):
     text_models: Models = (ModelArgs(id=args.DEFAULT_TEXT_MODEL),)
     image_models: Models = (ModelArgs(id=DEFAULT_IMAGE_MODEL),)
     rerank_models: Models = Field((), description="Rerankers and classifiers, in the same form (RERANK_MODEL).")
+    sparse_models: Models = Field((), description="Sparse encoders, in the same form (SPARSE_MODEL).")
+    token_models: Models = Field((), description="Text models served for their token vectors (TOKEN_MODEL).")
     text_fallback: str | None = Field(None, description="Backup text model, opt-in (TEXT_MODEL_FALLBACK).")
     image_fallback: str | None = Field(None, description="Backup image model, opt-in (IMAGE_MODEL_FALLBACK).")
     model_aliases: dict[str, str] = Field({}, description="Other names of served models (MODEL_ALIASES).")
@@ -93,7 +97,7 @@ class AppArgs(Settings):
         return tuple(model for kind in kinds or MODELS for model in getattr(self, MODELS[kind][0]))
 
     def backup(self, kind: Kind, model: ModelArgs) -> "Backup | None":
-        """What serves when `model` is not available; a reranker has none."""
+        """What serves when `model` is not available; the other kinds have none."""
         return {"text": self.text_backup, "image": self.image_backup}.get(kind, lambda _: None)(model)
 
     def text_backup(self, model: ModelArgs) -> "Backup | None":

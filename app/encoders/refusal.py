@@ -8,7 +8,7 @@ from app.encoders.image_families import FAMILIES, NAMES
 from app.encoders.modules import class_name, first_folder
 from app.encoders.pretrained import sentence_config
 
-SPARSE = {"SpladePooling", "SparseAutoEncoder", "CSRSparsity", "SparseStaticEmbedding", "MLMTransformer", "IDF"}
+SPARSE = {"SpladePooling", "SparseStaticEmbedding", "MLMTransformer", "IDF"}
 # Settings that only ColBERT models have, PyLate's among them.
 COLBERT = {"query_length", "document_length", "skiplist_words", "query_expansion", "do_query_expansion"}
 SCORES = ("sequence-classification", "text-generation", "any-to-any")
@@ -20,6 +20,17 @@ def is_cross_encoder(directory: Path) -> bool:
     plain = "Pooling" not in map(class_name, _types(directory))
     classifies = plain and architecture(first_folder(directory)).endswith("ForSequenceClassification")
     return said.get("model_type") == "CrossEncoder" or _task(first_folder(directory)) in SCORES or classifies
+
+
+def is_sparse(directory: Path) -> bool:
+    """Whether the model was saved as one that makes sparse vectors."""
+    said = read_json(directory / "config_sentence_transformers.json") or {}
+    kinds = {*map(class_name, _types(directory))}
+    return (
+        said.get("model_type") == "SparseEncoder"
+        or _task(first_folder(directory)) == "fill-mask"
+        or bool(kinds & SPARSE)
+    )
 
 
 def architecture(folder: Path) -> str:
@@ -44,8 +55,8 @@ def refusal(directory: Path) -> str | None:
         or (directory / "artifact.metadata").is_file()
     ):
         return "is a ColBERT model, which makes one vector per token; this service makes one per text"
-    if kind == "SparseEncoder" or task == "fill-mask" or kinds & SPARSE:
-        return "is a sparse encoder (SPLADE), whose vectors this service does not make"
+    if kinds & {"SparseAutoEncoder", "CSRSparsity"}:
+        return "is a sparse encoder of a kind (CSR) that this service does not serve; SPLADE it does"
     if plain and name.endswith(("ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")):
         return f"is a {name}, which makes no vectors of texts"
     if config.get("model_type") == "funnel":

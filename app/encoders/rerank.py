@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.config.args import ModelArgs
-from app.config.model_names import ModelName
 from app.encoders import self_test
 from app.encoders.backends import registry
 from app.encoders.backends.contract import Graph
@@ -15,11 +14,11 @@ from app.encoders.modules import modules
 from app.encoders.pairs import PairTokenizer
 from app.encoders.pretrained import Pretrained, pretrained, sentence_config
 from app.encoders.refusal import architecture, is_cross_encoder
-from app.encoders.text import TextModel, cache_folder, fingerprint
+from app.encoders.text import TextModel, assembled, cache_folder
 from app.encoders.text_layout import positions
 from app.encoders.weights import check, resolve
 from app.errors import ModelUnavailable
-from app.types import ModelInfo, Pair, TokenizedText, Vector
+from app.types import Pair, TokenizedText, Vector
 from app.vectors.activation import ACTIVATIONS
 
 PAIRS = [Pair(query, text) for query in self_test.TEXTS[:2] for text in self_test.TEXTS[1:]]
@@ -65,29 +64,13 @@ def load_rerank_model(
         )
         tokenizer = PairTokenizer(first.tokenizer, first.max_tokens, layout.default_prompt)
         options = registry.options_for(args, threads, cache, streams, latency_profile)
-        runner = registry.load(graph, options, registry.choose(args.backend, args.device))
-        info = ModelInfo(
-            id=ModelName(weights.id).public,
-            fingerprint=fingerprint(
-                *(weights, runner.precision, [layout.folder / "config.json", first.tokenizer]),
-                ["rerank", first.max_tokens, layout.default_prompt],
-            ),
-            dimensions=len(layout.labels),
-            max_tokens=first.max_tokens,
-            kinds=("rerank",),
-            backend=runner.name,
-            precision=runner.precision,
-            device=runner.device,
-            revision=weights.revision,
+        return assembled(
+            *(RerankModel, "rerank", weights, graph, tokenizer, first, options),
+            *(registry.choose(args.backend, args.device), [["rerank", first.max_tokens, layout.default_prompt]]),
             prompts=layout.prompts | args.prompts,
-            note=" ".join(filter(None, (first.note, runner.note))) or None,
             labels=layout.labels,
             activation=layout.activation,
         )
-        model = RerankModel(info, tokenizer, runner, first.pad_id, first.vocabulary)
-        for exclusive in model.profiles:
-            self_test.check(self_test.SelfTest(model.self_test(exclusive=exclusive)), weights, info, cache)
-        return model
 
 
 def check_rerank_model(args: ModelArgs, directory: Path) -> None:

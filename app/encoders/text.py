@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,22 +15,23 @@ from app.config.model_names import ModelName
 from app.config.settings import converted_models
 from app.encoders import self_test, shapes
 from app.encoders.backends import registry
-from app.encoders.backends.contract import Graph, Inputs, Runner
+from app.encoders.backends.contract import Graph, Inputs, Runner, RunOptions
 from app.encoders.files import loading, sha256
 from app.encoders.image_families import image_family
 from app.encoders.late import Window, membership
 from app.encoders.modules import routes
-from app.encoders.pretrained import WithImages
-from app.encoders.refusal import is_cross_encoder
+from app.encoders.pretrained import Pretrained, WithImages
+from app.encoders.refusal import is_cross_encoder, is_sparse
 from app.encoders.steps import SKIP_PROMPT, Step
 from app.encoders.text_layout import first_module, text_layout
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import Weights, check, digest, resolve, weight_files
 from app.errors import InvalidItem, ModelUnavailable, UnknownToken
-from app.types import ModelInfo, Prompted, TextInput, TokenizedText, Vector
+from app.types import Kind, ModelInfo, Prompted, Rows, TextInput, TokenizedText, Vector
 
 # Part of every fingerprint: raise it when a change here makes other vectors of the same files.
 VECTORS_VERSION = 1
+T = TypeVar("T", bound="TextModel")
 
 
 def load_text_model(
@@ -41,13 +42,17 @@ def load_text_model(
     with loading(args.id):
         weights = resolve(args.id, args.revision, offline, args.allow_bin_weights)
         check_text_model(args, weights.directory)
-        load = partial(_load, args, threads, streams, latency_profile)
-        model, ways = load(weights), {}
-        for task in routes(weights.directory):
-            check(weights.directory, args.allow_bin_weights, task)
-            files = weight_files(weights.directory, args.allow_bin_weights, task)
-            ways[task] = load(replace(weights, sha256=digest(files)), task)
-        return RoutedModel(model, ways) if ways else model
+        return load_routed(partial(_load, args, threads, streams, latency_profile), weights, args.allow_bin_weights)
+
+
+def load_routed(load: Callable[..., "TextModel"], weights: Weights, allow_bin: bool) -> "TextModel":
+    """The model that `load` makes of weights, with those of the tasks that have a way of their own."""
+    model, ways = load(weights), {}
+    for task in routes(weights.directory):
+        check(weights.directory, allow_bin, task)
+        files = weight_files(weights.directory, allow_bin, task)
+        ways[task] = load(replace(weights, sha256=digest(files)), task)
+    return RoutedModel(model, ways) if ways else model
 
 
 def _load(
@@ -76,33 +81,52 @@ def _load(
         first.tokenizer, first.max_tokens, layout.default_prompt, special=not layout.static, mark_prompt=skips
     )
     options = registry.options_for(args, threads, cache, streams, latency_profile)
-    backend = "static" if layout.static else registry.choose(args.backend, args.device)
-    runner = registry.load(graph, options, backend)
-    info = ModelInfo(
-        id=ModelName(weights.id).public,
-        fingerprint=fingerprint(
-            weights,
-            runner.precision,
-            [file for file in (layout.folder / "config.json", first.tokenizer) if file.is_file()],
+    return assembled(
+        *(TextModel, "text", weights, graph, tokenizer, first, options),
+        *("static" if layout.static else registry.choose(args.backend, args.device),),
+        [
             [layout.pooling, *map(asdict, layout.steps)],
             [first.max_tokens, layout.lower_case, layout.default_prompt],
             *filter(None, (first.segments,)),
-        ),
-        dimensions=layout.dimensions,
+        ],
+        prompts=layout.prompts | args.prompts,
+        normalized=layout.steps[-1:] == (Step("Normalize"),),
+    )
+
+
+def assembled(
+    cls: type[T],
+    kind: Kind,
+    weights: Weights,
+    graph: Graph,
+    tokenizer: Tokenizer,
+    first: Pretrained,
+    options: RunOptions,
+    backend: str,
+    settings: Sequence[Any],
+    **about: Any,
+) -> T:
+    """A model that has passed its self-test. `settings`: say, with the files, how inputs are read; `about`: more of its
+    `ModelInfo`. Raises ModelUnavailable."""
+    runner = registry.load(graph, options, backend)
+    files = [file for file in (Path(graph.folder, "config.json"), first.tokenizer) if file.is_file()]
+    info = ModelInfo(
+        id=ModelName(weights.id).public,
+        fingerprint=fingerprint(weights, runner.precision, files, *settings),
+        dimensions=graph.dimensions,
         max_tokens=first.max_tokens,
-        kinds=("text",),
+        kinds=(kind,),
         backend=runner.name,
         precision=runner.precision,
         device=runner.device,
         revision=weights.revision,
-        prompts=layout.prompts | args.prompts,
-        normalized=layout.steps[-1:] == (Step("Normalize"),),
-        pooling=layout.pooling,
-        note=" ".join(filter(None, (layout.note, runner.note))) or None,
+        pooling=graph.pooling,
+        note=" ".join(filter(None, (first.note, runner.note))) or None,
+        **about,
     )
-    model = TextModel(info, tokenizer, runner, first.pad_id, first.vocabulary)
+    model = cls(info, tokenizer, runner, first.pad_id, first.vocabulary)
     for exclusive in model.profiles:
-        self_test.check(self_test.SelfTest(model.self_test(exclusive=exclusive)), weights, info, cache)
+        self_test.check(self_test.SelfTest(model.self_test(exclusive=exclusive)), weights, info, options.cache)
     return model
 
 
@@ -118,6 +142,11 @@ def check_text_model(args: ModelArgs, directory: Path) -> None:
         raise ModelUnavailable(
             f"{args.id} is a cross-encoder or classifier: it scores texts and makes no vectors of them. "
             "Configure it in `rerank_models` (RERANK_MODEL)."
+        )
+    if is_sparse(directory):
+        raise ModelUnavailable(
+            f"{args.id} is a sparse encoder (SPLADE): its vectors are weights of tokens. "
+            "Configure it in `sparse_models` (SPARSE_MODEL)."
         )
     first_module(directory)
 
@@ -148,18 +177,23 @@ class TextModel:
         self._filled = filled
         self._vocabulary = vocabulary
 
-    def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Vector:
+    def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Rows:
         """Token ids, one sequence per text -> (n, dimensions), rows in the order given."""
         out = np.empty((len(batch), self.info.dimensions), np.float32)
+        for start, rows in self.runs(batch, exclusive=exclusive):
+            out[start : start + len(rows)] = rows
+        return out
+
+    def runs(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Iterator[tuple[int, Rows]]:
+        """What the graph makes of a batch, in parts: where each starts, and its rows until the next is asked for."""
         length = max((1, *map(len, batch)))
         if self._runner.fixed_shapes or self._filled:
             length = shapes.bucket(length, self.lengths)
         start = 0
         for rows, padded in shapes.plan(len(batch), length, self._runner.fixed_shapes):
             ids, mask = self._padded(batch[start : start + rows], padded, length)
-            out[start : start + rows] = self._runner(ids, mask, exclusive=exclusive)[:rows]
+            yield start, self._runner(ids, mask, exclusive=exclusive)[:rows]
             start += rows
-        return out
 
     def pool(self, window: Window) -> Vector:
         """The vectors of a window's chunks, by the mean of their tokens; never in two threads at once."""
@@ -221,13 +255,16 @@ class RoutedModel(TextModel):
         self.read = self._read
         self._model, self._ways = model, ways
 
-    def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Vector:
-        out = np.empty((len(batch), self.info.dimensions), np.float32)
+    def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Rows:
         tasks = [ids.task if isinstance(ids, RoutedIds) else "" for ids in batch]
+        made: list[tuple[list[int], Rows]] = []
         for task in dict.fromkeys(tasks):
             places = [place for place, own in enumerate(tasks) if own == task]
             way = self._ways.get(task, self._model)
-            out[places] = way.run([batch[place] for place in places], exclusive=exclusive)
+            made.append((places, way.run([batch[place] for place in places], exclusive=exclusive)))
+        out: Rows = np.empty((len(batch), *made[0][1].shape[1:]), made[0][1].dtype)
+        for places, rows in made:
+            out[places] = rows
         return out
 
     def warm(self, shapes: Sequence[tuple[int, int]]) -> None:

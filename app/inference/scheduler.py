@@ -15,19 +15,20 @@ import numpy as np
 
 from app.errors import DeadlineExceeded, InternalError, ServiceError, without_paths
 from app.inference.batch_queue import BatchQueue, Job, Slice
-from app.types import Vector
+from app.types import Rows
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
 class EncodeJob(Job):
-    """A job with its inputs and results: `rows` is (n, dimensions), filled as micro-batches finish; `errors` are by the
-    index of a failed item; `inference_s` is how long at least one of its micro-batches was running."""
+    """A job with its inputs and results: `rows` is (n, dimensions), or n objects where that is None, filled as
+    micro-batches finish; `errors` are by the index of a failed item; `inference_s` is how long at least one of its
+    micro-batches was running."""
 
     inputs: Sequence[object] = ()
-    dimensions: int = 0
-    rows: Vector = field(init=False)
+    dimensions: int | None = 0
+    rows: Rows = field(init=False)
     errors: dict[int, ServiceError] = field(default_factory=dict)
     batches: int = 0
     queued_at: float = 0.0
@@ -40,7 +41,9 @@ class EncodeJob(Job):
 
     def __post_init__(self) -> None:
         self.open = len(self.lengths)
-        self.rows = np.zeros((len(self.lengths), self.dimensions), np.float32)
+        items = len(self.lengths)
+        ragged = self.dimensions is None
+        self.rows = np.full(items, b"", object) if ragged else np.zeros((items, self.dimensions or 0), np.float32)
         self.done = asyncio.get_running_loop().create_future()
 
     def begin(self, now: float) -> None:
@@ -64,7 +67,7 @@ class RunSlice(Protocol):
     """Runs one slice, on slot 0 .. streams. What one slot is given in one turn of the event loop runs as one batch.
     `exclusive`: one item in a batch of its own; unless it is run again after a failure, nothing else runs now."""
 
-    def __call__(self, part: Slice, slot: int = 0, *, exclusive: bool = False) -> Awaitable[Vector]: ...
+    def __call__(self, part: Slice, slot: int = 0, *, exclusive: bool = False) -> Awaitable[Rows]: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -151,7 +154,7 @@ class Scheduler:
             self.queue.observe(len(lengths) * self.queue.bucket(max(lengths)), seconds / (beside + 1))
         # The model is free: the next batch starts before this one's callers are served.
         self._pump()
-        failed: list[tuple[EncodeJob, Slice, Vector | BaseException]] = []
+        failed: list[tuple[EncodeJob, Slice, Rows | BaseException]] = []
         for job, part, result in zip(jobs, slices, results, strict=True):
             job.started_at = job.started_at or started
             job.batches += 1
@@ -163,7 +166,7 @@ class Scheduler:
             await self._isolate(job, part, result)
             job.settle(len(part.indices))
 
-    async def _isolate(self, job: EncodeJob, part: Slice, failure: Vector | BaseException) -> None:
+    async def _isolate(self, job: EncodeJob, part: Slice, failure: Rows | BaseException) -> None:
         """A failed batch is run again item by item: one bad item costs its own caller only."""
         if len(part.indices) == 1 and isinstance(failure, ServiceError):
             job.errors[part.indices[0]] = failure
@@ -194,9 +197,9 @@ def _reason(cause: BaseException | None) -> str:
     return f"{type(cause).__name__}: {words[:200]}".removesuffix(": ")
 
 
-def _placed(job: EncodeJob, indices: list[int], result: Vector | BaseException) -> bool:
+def _placed(job: EncodeJob, indices: list[int], result: Rows | BaseException) -> bool:
     """Put rows in their places; False if they are not one row of the right length per item."""
-    if not isinstance(result, np.ndarray) or result.shape != (len(indices), job.dimensions):
+    if not isinstance(result, np.ndarray) or result.shape != (len(indices), *job.rows.shape[1:]):
         return False
     job.rows[indices] = result
     return True

@@ -30,8 +30,18 @@ class Usage(Wire):
     tokens: int = Field(description="Tokens of all inputs, including special tokens.")
 
 
+class SparseVector(Wire):
+    indices: list[int] = Field(description="Ascending: of the tokens whose weights are not zero.")
+    values: list[float] = Field(description="Their weights, as the model makes them.")
+
+
 class EmbeddingsResponse(Wire):
-    embeddings: list[list[float]] = Field(description="One vector of `dimensions` numbers per input, in order.")
+    embeddings: list[list[float]] = Field(
+        description="One vector of `dimensions` numbers per input, in order; none if the model is a sparse encoder."
+    )
+    sparse_embeddings: list[SparseVector] | None = Field(
+        None, description="One per input, in order, if the model is a sparse encoder."
+    )
     model: str = Field(description="Full name of the model.")
     dimensions: int = Field(description="Dimensions of the model.")
     processing_time: float = Field(description="Milliseconds from receiving the whole request to the response.")

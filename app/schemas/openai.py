@@ -96,7 +96,7 @@ class OpenAiModel(SnakeWire):
     object: Literal["model"] = Field(description="Always this.")
     created: int = Field(description="Unix seconds of the service's start; the model's creation is not known.")
     owned_by: str = Field(description="The model's owner on the hub; for an alias: the model that it stands for.")
-    kind: Kind = Field(description="Extension: what it makes; image: vectors of texts too; rerank: scores of pairs.")
+    kind: Kind = Field(description="Extension: what it makes. image: vectors of texts too; rerank: scores of pairs.")
 
 
 class OpenAiModels(SnakeWire):

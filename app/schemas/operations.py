@@ -56,7 +56,8 @@ class CacheStatsResponse(Wire):
 class ModelHealth(Wire):
     id: str = Field(description="As configured.")
     kind: Kind = Field(
-        description="image: a CLIP model, which embeds texts too. rerank: a cross-encoder, which scores pairs of texts."
+        description="image: a CLIP model, which embeds texts too. rerank: a cross-encoder, which scores pairs. "
+        "sparse: a sparse encoder (SPLADE). token: a text model, for the vectors of its tokens."
     )
     status: Literal["loading", "ready", "unavailable"] = Field(description="`reason` says why it is unavailable.")
     dimensions: int | None = Field(None, description="Dimensions of its vectors; of a reranker, its labels.")
@@ -84,7 +85,7 @@ class HealthResponse(Wire):
     )
     uptime: float = Field(description="Seconds since this ingress replica started.")
     models: dict[str, str | None] = Field(
-        description="Default model of each kind: text, image; rerank where there is one."
+        description="Default model of each kind: text, image; others where there is one."
     )
     cache: CacheHealth = Field(description="The shared cache in short.")
     details: list[ModelHealth] = Field(description="Every configured model.")

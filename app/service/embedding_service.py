@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from app.cache.client import CacheLookup
 from app.cache.keys import KeyMaker
 from app.config import model_names
 from app.config.args import Limits
-from app.config.settings import AppArgs
+from app.config.settings import MODELS, AppArgs
 from app.errors import (
     OF_ITEM,
     DeadlineExceeded,
@@ -83,8 +84,20 @@ class EmbeddingService:
         public = model_names.ModelName(wanted).public
         named = f" named {public!r}" if wanted else ""
         hint = did_you_mean(public, [*able, *self.args.model_aliases]) if wanted else ""
+        if kind not in ("text", "image") and not able:
+            hint = " `{}` ({}) can name one.".format(*MODELS[kind])
         hint = hint or (" MODEL_ALIASES can give one of them this name." if wanted and able else "")
         raise ModelNotFound(f"No {kind} model{named} is served here. Served: {names}.{hint}", "model")
+
+    def is_other_kind(self, name: str | None, kind: Kind) -> bool:
+        """Whether a model is named that is of this kind and reads no texts as a text model does."""
+        if name is None:
+            return False
+        for each in ("text", kind):
+            with suppress(ModelNotFound):
+                self.encoder(name, each)
+                return each == kind
+        return False
 
     def refusal(self, kind: Kind) -> Overloaded | None:
         """The error for any request of this kind if all its encoders are overloaded; None if one accepts more."""
@@ -117,11 +130,13 @@ class EmbeddingService:
         model: str | None = None,
         param: str = "texts",
         reading: ReadOptions = DEFAULT_READING,
+        kind: Kind = "text",
     ) -> EmbeddingResult:
-        """One outcome per text, in order; equal texts are encoded once. `param`: the request field of the texts. Raises
-        PayloadTooLarge if there are too many or one is too long, InvalidRequest if the model has no such prompt."""
+        """One outcome per text, in order; equal texts are encoded once. `param`: the request field of the texts;
+        `kind`: the model's. Raises PayloadTooLarge if there are too many or one is too long, InvalidRequest if the
+        model has no such prompt."""
         self._check_texts(texts, param)
-        encoder, info = await self._ready(model, "text")
+        encoder, info = await self._ready(model, kind)
         prompt, cut = prompts.choose(info, reading), reading.cut
         inputs: Sequence[TextInput] = texts
         form = "text"
@@ -134,7 +149,7 @@ class EmbeddingService:
         fingerprint = routes[task] if task is not None else info.fingerprint
         make_key = KeyMaker(request_context.current().cache_scope, fingerprint, form).text
         keys = [make_key(text) for text in texts]
-        result = await self._embed(encoder, info, "text", keys, inputs)
+        result = await self._embed(encoder, info, kind, keys, inputs)
         return result.named(param, OF_ITEM)
 
     async def embed_ids(

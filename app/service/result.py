@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from app.cache.entry import tokens_of, unpack
+from app.cache.entry import tokens_of, unpack, unpack_each
 from app.errors import DeadlineExceeded, ServiceError
 from app.images.decoder import DecodedImage
 from app.service.encoder import Stages
@@ -40,6 +40,11 @@ class EmbeddingResult:
         if not self.entries:
             return np.empty((0, self.info.dimensions), np.float32), [], []
         rows, tokens, truncated = unpack(successes(self.entries))
+        return rows, tokens.tolist(), truncated.nonzero()[0].tolist()
+
+    def rows(self) -> tuple[list[bytes], list[int], list[int]]:
+        """As `table`, of a model whose rows differ in size: the bytes of each."""
+        rows, tokens, truncated = unpack_each(successes(self.entries))
         return rows, tokens.tolist(), truncated.nonzero()[0].tolist()
 
     def counts(self) -> dict[str, object]:

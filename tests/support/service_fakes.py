@@ -19,6 +19,7 @@ from app.images.reader import ImageReader
 from app.service.embedding_service import EmbeddingService
 from app.service.encoder import Encoded, Encoder, ModelState, Stages
 from app.types import ChunkBy, Kind, ModelInfo, Pair, Span, TextInput, Token, TokenIds
+from app.vectors.ragged import pack_sparse
 
 MODEL = "makers/small-model"
 
@@ -165,6 +166,37 @@ class FakeReranker(FakeEncoder):
         return pack(
             np.array([[value * n for n in range(1, 1 + len(labels))]], np.float32), [len(words)], [len(words) > 8]
         )
+
+
+class FakeSparseEncoder(FakeEncoder):
+    """Of a text its words' lengths, each at the place of its first letter; 0 for words that begin with a digit."""
+
+    def __init__(self, id_: str = "makers/sparse", **facts: Any) -> None:
+        super().__init__(id_, ("sparse",))
+        self.state = ModelState(id_, "ready", info_of(id_, kinds=("sparse",), dimensions=26, **facts))
+
+    def entry_of(self, text: str) -> bytes:
+        words, row = text.split(), np.zeros(26, np.float32)
+        for word in words:
+            if word[0].isalpha():
+                row[ord(word[0].lower()) - ord("a")] = len(word) + 0.5
+        rows = np.full(1, b"", object)
+        rows[0] = pack_sparse(row)
+        return pack(rows, [min(len(words), 8)], [len(words) > 8])
+
+
+class FakeTokenEncoder(FakeEncoder):
+    """Of each word of a text (its length, 0.5)."""
+
+    def __init__(self, id_: str = "makers/tokens") -> None:
+        super().__init__(id_, ("token",))
+        self.state = ModelState(id_, "ready", info_of(id_, kinds=("token",), dimensions=2))
+
+    def entry_of(self, text: str) -> bytes:
+        words = text.split()
+        rows = np.full(1, b"", object)
+        rows[0] = np.array([[len(word), 0.5] for word in words[:8]], np.float32).tobytes()
+        return pack(rows, [min(len(words), 8)], [len(words) > 8])
 
 
 @dataclass

@@ -38,7 +38,7 @@ async def embed(request: Request, backend: Backend) -> Response:
     for text, spans, windows in zip(texts, done.spans, done.windows, strict=True):
         chunks = [{"text": text[a:b], "start": a, "end": b, "embedding": next(vectors)} for a, b in spans]
         results.append({"chunks": chunks} | ({"windows": windows} if body.late else {}))
-    return json_response({"results": results} | about(request, done.result, form, tokens, truncated))
+    return json_response({"results": results} | about(request, done.result, tokens, truncated, form))
 
 
 async def contextualized(request: Request, backend: Backend) -> Response:

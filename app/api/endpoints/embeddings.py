@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.backend import Backend
+from app.api.endpoints import sparse
 from app.api.wire import bodies
 from app.api.wire.embeddings import VectorFormat, embeddings_response
 from app.api.wire.negotiation import negotiate
@@ -31,6 +32,8 @@ async def embed_text(request: Request, backend: Backend) -> Response:
     media = negotiate(request)
     body = bodies.parse(await bodies.read_json(request, backend.args.limits.text_body), TextRequest)
     reading = ReadOptions(body.prompt_name, body.input_type)
+    if backend.service.is_other_kind(body.model, "sparse"):
+        return await sparse.embed_text(request, backend, body, reading, media)
     result = await backend.service.embed_texts(body.texts, body.model, reading=reading)
     return embeddings_response(request, result, VectorFormat(body.normalize, body.output_type), media)
 

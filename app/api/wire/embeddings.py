@@ -61,16 +61,20 @@ def embeddings_response(request: Request, result: EmbeddingResult, form: VectorF
     record(request, result)
     rows, tokens, truncated = result.table()
     vectors = form.of(rows, result.info)
-    answer = about(request, result, form, tokens, truncated)
+    answer = about(request, result, tokens, truncated, form)
     if media != JSON:
         return matrix_response(vectors, media, answer)
     return json_response({"embeddings": vectors} | answer)
 
 
 def about(
-    request: Request, result: EmbeddingResult, form: VectorFormat, tokens: Sequence[int], truncated: Sequence[int]
+    request: Request,
+    result: EmbeddingResult,
+    tokens: Sequence[int],
+    truncated: Sequence[int],
+    form: VectorFormat = VectorFormat(),
 ) -> Json:
-    """The fields beside the vectors."""
+    """What an `EmbeddingsResponse` says beside the vectors."""
     hits = sum(result.hits)
     answer: Json = {
         "model": result.info.id,

@@ -12,7 +12,7 @@ from app.encoders.steps import Step
 from app.errors import InvalidRequest, ModelUnavailable
 from app.types import Vector
 
-EncoderType = Literal["text", "clip_text", "clip_image", "image_patches", "rerank"]
+EncoderType = Literal["text", "clip_text", "clip_image", "image_patches", "rerank", "sparse", "token"]
 Inputs = Sequence[NDArray[Any]]
 """int32 ids and mask, both (n, length), or float32 pixels (n, 3, height, width), or float32 patches (n, patches,
 numbers of each) and int32 rows and columns (n, 2). The mask is 2 at a prompt that the pooling leaves out, and at the
@@ -22,6 +22,7 @@ second text of a pair."""
 @dataclass(frozen=True, slots=True)
 class Graph:
     """One computation, from token ids and mask (or pixels) to vectors or logits: what to load, what to do behind it.
+    `pooling` of a sparse encoder: SPLADE's strategy and activation; empty for a table of weights.
     `image_size`: the last dimensions of its pixels or patches. `calibrated`: the tokenizer of a text model whose
     conversion is quantised to int8."""
 

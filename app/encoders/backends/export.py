@@ -35,7 +35,7 @@ def write(graph: Graph, target: Path) -> None:
     try:
         _convert(module, graph, target)
         del module
-        scores = graph.encoder == "rerank"
+        scores = graph.encoder in ("rerank", "sparse")
         for precision in ["f32"] if graph.calibrated else openvino_models.precisions():
             proofs[precision] = proof.compare(precision, _run(target, precision), inputs, expected, scores=scores)
         reason = proofs["f32"]["wrong"]

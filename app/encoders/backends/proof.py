@@ -33,13 +33,13 @@ def compare(
     scores: bool = False,
 ) -> dict[str, Any]:
     """The worst `cosine` and `norms` of all inputs, and what is `wrong` at which lengths, None if nothing is. `scores`:
-    the rows are logits."""
+    the rows are logits, or weights, which may all be 0."""
     tolerance = SCORE_TOLERANCE_IN_HALF if scores and precision != "f32" else NORM_TOLERANCE
     least = LEAST_COSINE if precision == "f32" else LEAST_COSINE_IN_HALF
     worst_cosine, worst_norms = 1.0, 0.0
     lengths: dict[int, None] = {}
     for batch, right in zip(inputs, expected, strict=True):
-        made = run(batch)
+        made, right = (rows.reshape(len(rows), -1) for rows in (run(batch), right))  # of tokens, all that a text has
         if scores:
             made, right = comparable(made), comparable(right)
         right_norms = np.linalg.norm(right, axis=1)

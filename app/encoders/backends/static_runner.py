@@ -1,4 +1,4 @@
-"""The static backend: a table of token vectors, whose mean is a text's. No transformer, no torch."""
+"""The static backend: a table of token vectors, whose mean is a text's, or of token weights. No torch."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,10 +19,12 @@ DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8",
 Transform = Callable[[Vector], Vector]
 
 
-def load(graph: Graph, options: RunOptions) -> "StaticRunner":
+def load(graph: Graph, options: RunOptions) -> Runner:
     file = Path(graph.folder, "model.safetensors")
     found = _arrays(file)
     with reading(file):
+        if graph.encoder == "sparse":
+            return WeightRunner(found["weight"])
         table = found["embedding.weight"] if "embedding.weight" in found else found["embeddings"]
         rows, weights = found.get("mapping"), found.get("weights")
         if table.ndim != 2 or (rows is not None and not 0 <= rows.min() <= rows.max() < len(table)):
@@ -60,6 +62,20 @@ class StaticRunner(Runner):
     def _vectors(self, ids: NDArray[Any]) -> NDArray[Any]:
         vectors: NDArray[Any] = self._table[ids if self._rows is None else self._rows[ids]]
         return vectors if self._weights is None else vectors * self._weights[ids, None]
+
+
+class WeightRunner(StaticRunner):
+    """Each token of a text has its weight, however often it is there."""
+
+    def __init__(self, weights: NDArray[Any]) -> None:
+        self._of = weights
+
+    def __call__(self, *inputs: NDArray[Any], exclusive: bool = False) -> Vector:
+        ids, mask = inputs
+        out = np.zeros((len(ids), len(self._of)), np.float32)
+        for row, tokens, count in zip(out, ids, np.count_nonzero(mask, axis=1), strict=True):
+            row[tokens[:count]] = self._of[tokens[:count]]
+        return out
 
 
 def _step(graph: Graph, step: Step) -> Transform:

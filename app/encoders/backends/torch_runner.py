@@ -16,6 +16,7 @@ from transformers import (
     MODEL_FOR_TEXT_ENCODING_MAPPING,
     AutoConfig,
     AutoModel,
+    AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     AutoModelForTextEncoding,
     AutoTokenizer,
@@ -94,7 +95,7 @@ def module(graph: Graph, dtype: torch.dtype = torch.float32) -> nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-            built = {"text": _text, "rerank": _scores}.get(graph.encoder, _with_images)(graph, dtype)
+            built = LOADERS.get(graph.encoder, _with_images)(graph, dtype)
     except Exception as exc:
         raise ModelUnavailable(f"The model's files can't be loaded: {described(exc)}") from exc
     return built.eval()
@@ -137,13 +138,21 @@ class TextModule(nn.Module):
         return self.steps(torch.cat(pooled, dim=-1).to(hidden.dtype))
 
     def token_vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
-        more = {"token_type_ids": segments(attention_mask, *self.segments)} if self.segments else {}
+        more = typed(attention_mask, self.segments)
         hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **more).last_hidden_state
         return self.of_tokens(hidden)
 
     def pool_spans(self, input_ids: Tensor, attention_mask: Tensor, spans: Tensor) -> Any:
         hidden, spans = self.token_vectors(input_ids, attention_mask)[0], spans.float()
         return self.steps((spans @ hidden.float() / spans.sum(dim=1, keepdim=True)).to(hidden.dtype))
+
+
+class TokenModule(TextModule):
+    """As far as the pooling: ids and mask -> vectors of the tokens, those of padding 0."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
+        hidden = self.token_vectors(input_ids, attention_mask)
+        return hidden * attention_mask.unsqueeze(-1).to(hidden.dtype)
 
 
 class ScoreModule(nn.Module):
@@ -156,6 +165,33 @@ class ScoreModule(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
         types = {"token_type_ids": (attention_mask == 2).to(input_ids.dtype)} if self.typed else {}
         return self.classifier(input_ids=input_ids, attention_mask=attention_mask.clamp(max=1), **types).logits
+
+
+class SpladeModule(nn.Module):
+    """A masked language model whose logits are pooled over a text: ids and mask -> a weight of each token there is."""
+
+    def __init__(self, model: nn.Module, graph: Graph) -> None:
+        super().__init__()
+        self.model = model
+        self.strategy, self.activation = graph.pooling
+        self.types = graph.segments if "token_type_ids" in signature(model.forward).parameters else ()
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
+        logits = self.model(
+            input_ids=input_ids, attention_mask=attention_mask, **typed(attention_mask, self.types)
+        ).logits
+        kept = logits * attention_mask.unsqueeze(-1).to(logits.dtype)
+        # No activation changes which token has the most.
+        return self._active(kept.max(dim=1).values) if self.strategy == "max" else self._active(kept).sum(dim=1)
+
+    def _active(self, logits: Tensor) -> Tensor:
+        weights = logits.float().relu().log1p()
+        return weights.log1p() if self.activation == "log1p_relu" else weights
+
+
+def typed(mask: Tensor, known: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+    """The argument for the types of tokens, where there is more than one."""
+    return {"token_type_ids": segments(mask, *known)} if known else {}
 
 
 def segments(mask: Tensor, before: Sequence[int], text: Sequence[int], behind: Sequence[int]) -> Tensor:
@@ -257,7 +293,7 @@ def _text(graph: Graph, dtype: torch.dtype) -> nn.Module:
     # Its output is not used; where it exists it would only cost time.
     if getattr(transformer, "pooler", None) is not None:
         transformer.pooler = None
-    return TextModule(transformer, graph, dtype)
+    return {"token": TokenModule}.get(graph.encoder, TextModule)(transformer, graph, dtype)
 
 
 def _scores(graph: Graph, dtype: torch.dtype) -> nn.Module:
@@ -266,6 +302,10 @@ def _scores(graph: Graph, dtype: torch.dtype) -> nn.Module:
     names = AutoTokenizer.from_pretrained(graph.folder, **local).model_input_names
     typed = "token_type_ids" in names and "token_type_ids" in signature(model.forward).parameters
     return ScoreModule(model, typed=typed)
+
+
+def _splade(graph: Graph, dtype: torch.dtype) -> nn.Module:
+    return SpladeModule(_pretrained(AutoModelForMaskedLM, graph, dtype), graph)
 
 
 def _with_images(graph: Graph, dtype: torch.dtype) -> nn.Module:
@@ -320,3 +360,6 @@ def _step(graph: Graph, step: Step) -> nn.Module:
         raise ValueError(f"{step.folder} has no model.safetensors")
     built.load_state_dict({key.removeprefix("norm."): value.float() for key, value in state.items()})
     return built
+
+
+LOADERS = {"text": _text, "token": _text, "rerank": _scores, "sparse": _splade}

@@ -131,6 +131,7 @@ def test_texts_become_vectors() -> None:
         "outputType": None,
         "range": None,
         "note": None,
+        "sparseEmbeddings": None,
     }
     again = service.post("/embed/text", json={"texts": ["abc", "x"], "model": "small-model"}).json()
     assert (again["cached"], again["cacheHits"]) == (False, 1)

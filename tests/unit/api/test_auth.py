@@ -14,7 +14,7 @@ from app.config.args import AccessArgs
 from app.config.settings import AppArgs
 from tests.support.calling import Service, error_of
 from tests.support.keys import ALL, EXPIRED, LINES, ONE, OTHER, SCOPES, SERVE_ROUTES, UNKNOWN, bearer, guard_of
-from tests.support.service_fakes import FakeEncoder, FakeReranker
+from tests.support.service_fakes import FakeEncoder, FakeReranker, FakeSparseEncoder, FakeTokenEncoder
 
 SECURITY = Path(__file__).parents[3] / "SECURITY.md"
 GUARDED = [route for route in ROUTES if route.scope != "open"]
@@ -24,7 +24,7 @@ DECLARED = {
         *("/embed/text", "/embed/image", "/embed/batch", "/similarity", "/search", "/v1/embeddings"),
         *("POST /", "/embed", "/tokenize", "/rerank", "/elastic/rerank", "/v1/rerank", "/v2/rerank", "/v1/ranking"),
         *("/score", "/predict", "/embeddings", "/v1/embed", "/v2/embed", "/api/embed", "/api/embeddings"),
-        *("/v1/multimodalembeddings", "/vectors", "/vectorize", "/classify"),
+        *("/v1/multimodalembeddings", "/vectors", "/vectorize", "/classify", "/embed_sparse", "/embed_all"),
         *("/embed/chunks", "/v1/contextualizedembeddings"),
     },
     "read": {
@@ -46,7 +46,7 @@ def guarded(**args: object) -> Service:
 
 def encoders() -> tuple[FakeEncoder, ...]:
     texts, images = FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"), FakeEncoder("makers/pictures", ("image",))
-    return texts, images, FakeReranker()
+    return texts, images, FakeReranker(), FakeSparseEncoder(), FakeTokenEncoder()
 
 
 def call(service: Service, route: Route, headers: dict[str, str], method: str | None = None) -> Any:
@@ -205,7 +205,7 @@ def test_a_hit_is_the_tenants_own_and_so_is_what_is_under_way() -> None:
 
 # What each route embeds, with the tokens that it counts; the fake model has one for an image.
 EMBEDS: dict[str, list[tuple[dict[str, Any], int]]] = {
-    "/embed/text": [({"texts": ["a b"]}, 2)],
+    "/embed/text": [({"texts": ["a b"]}, 2), ({"texts": ["a b"], "model": "sparse"}, 2)],
     "/embed/image": [({"images": [PNG]}, 1)],
     "/embed/chunks": [({"text": "a b"}, 2)],
     "/embed/batch": [({"items": [{"text": "a b"}]}, 2), ({"items": [{"image": PNG}]}, 1)],
@@ -237,6 +237,7 @@ EMBEDS: dict[str, list[tuple[dict[str, Any], int]]] = {
     "/score": [({"text_1": "a", "text_2": "b c"}, 3)],
     "/predict": [({"inputs": "a b"}, 2), ({"inputs": [["a", "b"]]}, 2)],
 }
+EMBEDS["/embed_sparse"] = EMBEDS["/embed_all"] = [({"inputs": "a b"}, 2)]
 NO_MODEL = {"/similarity", "/tokenize"}  # count no tokens and keep nothing
 NOT_KEPT = {"/v1/contextualizedembeddings"}  # what it counts stands in test_chunks
 

@@ -10,7 +10,7 @@ from app.api.routes import ROUTES
 from app.config.args import ModelArgs
 from app.schemas.compatibility import IGNORED_HEADER
 from tests.support.calling import Service
-from tests.support.service_fakes import MODEL, FakeEncoder, FakeReranker
+from tests.support.service_fakes import MODEL, FakeEncoder, FakeReranker, FakeSparseEncoder, FakeTokenEncoder
 
 OPENAI, TEI, TOKENIZE = "/v1/embeddings", "/embed", "/tokenize"
 BODIES: dict[str, dict[str, Any]] = {
@@ -32,6 +32,8 @@ def test_a_byte_order_mark_is_accepted(route: Any) -> None:
         FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"),
         FakeEncoder("makers/pictures", ("image",)),
         FakeReranker(),
+        FakeSparseEncoder(),
+        FakeTokenEncoder(),
     )
     body = json.dumps(route.example).encode()
     plain, marked = (

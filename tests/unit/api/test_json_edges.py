@@ -13,7 +13,7 @@ import pytest
 from app.api.route import Route
 from app.api.routes import ROUTES
 from tests.support.calling import Service
-from tests.support.service_fakes import FakeEncoder, FakeReranker
+from tests.support.service_fakes import FakeEncoder, FakeReranker, FakeSparseEncoder, FakeTokenEncoder
 
 JSON = {"content-type": "application/json"}
 TAKERS = [route for route in ROUTES if route.request is not None]
@@ -50,6 +50,8 @@ def service() -> Service:
         FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"),
         FakeEncoder("makers/pictures", ("image",)),
         FakeReranker(),
+        FakeSparseEncoder(),
+        FakeTokenEncoder(),
     )
 
 

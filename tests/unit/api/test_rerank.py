@@ -17,6 +17,7 @@ QUERY = "red green blue"
 TEXTS = ["yellow", "blue green", "red", "green red blue", "grey red"]
 # Words that each shares with the query.
 LOGITS = [0, 2, 1, 3, 1]
+NONE = "No rerank model is served here. Served: none. `rerank_models` (RERANK_MODEL) can name one."
 BEST = [3, 1, 2, 4, 0]  # ties by index
 
 
@@ -293,7 +294,7 @@ def test_a_search_is_reranked() -> None:
     mixed = body | {"candidates": [{"text": "a"}, {"vector": [1, 0, 0]}], "rerank": True}
     assert error_of(both().post("/search", json=mixed))["param"] == "candidates.1"
     answer = Service(FakeEncoder()).post("/search", json=body | {"rerank": True})
-    assert (answer.status_code, error_of(answer)["message"]) == (404, "No rerank model is served here. Served: none.")
+    assert (answer.status_code, error_of(answer)["message"]) == (404, NONE)
     reranker = FakeReranker()
     reranker.faults[f"{QUERY} | red"] = NotFinite("no finite score")
     answer = Service(FakeEncoder(), reranker).post("/search", json=body | {"rerank": True})

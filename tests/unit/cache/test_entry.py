@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from app.cache.entry import pack, split, unpack
+from app.cache.entry import pack, sizes, split, tokens_of, unpack, unpack_each
 
 
 def test_what_was_packed_comes_back() -> None:
@@ -13,6 +13,21 @@ def test_what_was_packed_comes_back() -> None:
     assert back.tobytes() == rows.tobytes()
     assert (tokens.tolist(), truncated.tolist()) == ([7, 2**31 + 5], [False, True])
     assert back.flags.c_contiguous
+
+
+def test_rows_that_differ_in_size_come_back() -> None:
+    rows = np.full(3, b"", object)
+    rows[0], rows[2] = b"12345678", b"abcd"
+    packed = pack(rows, [7, 0, 2**31 + 5], [False, False, True])
+    assert sizes(rows) == (16, 8, 12)
+    entries = split(packed, 3, sizes(rows))
+    back, tokens, truncated = unpack_each(entries)
+    assert back == [b"12345678", b"", b"abcd"]
+    assert (tokens.tolist(), truncated.tolist()) == ([7, 0, 2**31 + 5], [False, False, True])
+    assert tokens_of(entries) == 2**31 + 12
+    alike = np.ones((2, 2), np.float32)
+    assert sizes(alike) == ()
+    assert unpack_each(split(pack(alike, [1, 1], [True, False]), 2))[0] == [alike[0].tobytes()] * 2
 
 
 def test_entries_may_be_put_together_anew() -> None:

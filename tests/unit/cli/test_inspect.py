@@ -57,6 +57,9 @@ def test_what_can_not_be_served_says_why(directory: Path, capsys: pytest.Capture
     assert capsys.readouterr().err == (
         "The model's tokenizer.json is a Git LFS pointer, not the file; run git lfs pull.\n"
     )
+    (directory / "config_sentence_transformers.json").write_text('{"model_type": "SparseEncoder"}')
+    assert command.main(["inspect", str(directory)]) == 2
+    assert "Configure it in `sparse_models` (SPARSE_MODEL)." in capsys.readouterr().err
     shutil.rmtree(directory)
     assert command.main(["inspect", str(directory)]) == 2
     assert "python -m app pull" in capsys.readouterr().err

@@ -7,17 +7,18 @@ import asyncio
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from app.cache.entry import unpack
-from app.errors import UnknownToken
+from app.cache.entry import split, unpack, unpack_each
+from app.errors import NotFinite, UnknownToken
 from app.inference.batch_queue import BatchQueue
 from app.inference.model_threads import ModelThreads
 from app.telemetry.registry import Registry
-from app.types import ModelInfo, Vector
+from app.types import ModelInfo, Rows, Vector
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -61,9 +62,31 @@ def no_replica_around(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"ray.serve.batching.{check}", lambda self: None)
 
 
-def engine_of(model: FakeModel, threads: ModelThreads | None = None) -> Engine:
+def engine_of(model: FakeModel, threads: ModelThreads | None = None, info: ModelInfo = INFO) -> Engine:
     queue = BatchQueue(4, 4, int)
-    return Engine(INFO, model, queue, threads or ModelThreads(), "r1", Registry(), "tokenize", nullcontext)
+    return Engine(info, model, queue, threads or ModelThreads(), "r1", Registry(), "tokenize", nullcontext)
+
+
+class RaggedModel(FakeModel):
+    """Makes as many fours as an item says; of 9, what is no number."""
+
+    def run(self, items: Sequence[int], /, *, exclusive: bool = False) -> Rows:
+        out = np.full(len(items), b"", object)
+        for place, item in enumerate(items):
+            out[place] = np.full(item, np.nan if item == 9 else 4, np.float32).tobytes()
+        return out
+
+
+async def test_rows_that_differ_in_size_come_in_order_and_not_finite_ones_are_refused() -> None:
+    engine = engine_of(RaggedModel(1), info=replace(INFO, kinds=("sparse",)))
+    items, deadline = [2, 0, 9, 1, 3], asyncio.get_running_loop().time() + 10
+    counts = {"tokens": [*range(5)], "truncated": [False] * 5}
+    reply = await engine.encode(items, [1] * 5, deadline, prepare_ms=0.0, **counts)  # type: ignore[arg-type]
+    assert {index: type(error) for index, error in reply.errors.items()} == {2: NotFinite}
+    entries = split(reply.packed, 5, reply.sizes)
+    made, tokens, _ = unpack_each(entries)
+    assert [np.frombuffer(row, np.float32).tolist() for row in made] == [[4, 4], [], [], [4], [4, 4, 4]]
+    assert tokens.tolist() == [*range(5)]
 
 
 async def test_no_engine_runs_what_came_to_another_in_the_same_moment() -> None:

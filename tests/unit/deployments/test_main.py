@@ -44,6 +44,8 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         "TEXT_MODEL",
         "IMAGE_MODEL",
         "RERANK_MODEL",
+        "SPARSE_MODEL",
+        "TOKEN_MODEL",
         "TEXT_MODEL_FALLBACK",
         "IMAGE_MODEL_FALLBACK",
     ):
@@ -218,12 +220,18 @@ def deployments(args: AppArgs) -> dict[str, list[str]]:
     }
 
 
-def test_a_reranker_is_a_deployment_of_its_own_and_there_is_none_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    default = {"text": ["TextEncoder-all-MiniLM-L6-v2"], "image": ["Clip-clip-vit-base-patch32"], "rerank": []}
+def test_models_of_other_kinds_are_deployments_of_their_own_and_there_are_none_by_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    default = {"text": ["TextEncoder-all-MiniLM-L6-v2"], "image": ["Clip-clip-vit-base-patch32"]}
+    default |= {"rerank": [], "sparse": [], "token": []}
     assert deployments(AppArgs()) == default
     monkeypatch.setenv("RERANK_MODEL", "cross-encoder/ms-marco-MiniLM-L6-v2,makers/other reranker")
     named = ["Reranker-ms-marco-MiniLM-L6-v2", "Reranker-other-reranker"]
-    assert deployments(AppArgs()) == default | {"rerank": named}
+    monkeypatch.setenv("SPARSE_MODEL", "naver/splade-v3")
+    monkeypatch.setenv("TOKEN_MODEL", "all-mpnet-base-v2")
+    others = {"sparse": ["SparseEncoder-splade-v3"], "token": ["TokenEncoder-all-mpnet-base-v2"]}
+    assert deployments(AppArgs()) == default | {"rerank": named} | others
     two_of_a_name = AppArgs(text_models=(ModelArgs(id="makers/other reranker"),))
     with pytest.raises(ValueError, match="two models have the same name"):
         build(two_of_a_name)

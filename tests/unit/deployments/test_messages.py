@@ -1,6 +1,7 @@
 """What travels between versions."""
 
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -33,6 +34,14 @@ def plain(reply: EncodeReply) -> dict[str, Any]:
 def test_messages_come_back_from_a_pickle_as_they_were() -> None:
     assert plain(pickle.loads(pickle.dumps(REPLY))) == plain(REPLY)  # noqa: S301
     assert pickle.loads(pickle.dumps(STATUS)) == STATUS  # noqa: S301
+
+
+def test_sizes_of_entries_come_with_them_and_an_older_version_has_none() -> None:
+    head, body = pack_reply(replace(REPLY, sizes=(9, 12)))
+    assert unpack_reply(head, body).sizes == (9, 12)
+    fields = orjson.loads(head)
+    del fields["sizes"]
+    assert unpack_reply(orjson.dumps(fields), body).sizes == ()
 
 
 def test_fields_that_a_version_does_not_know_are_ignored() -> None:

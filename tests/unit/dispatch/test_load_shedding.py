@@ -67,6 +67,8 @@ def test_what_may_need_no_model_is_always_looked_at(method: str, path: str) -> N
         ("image", {"/embed/image"}),
         ("text", {"/embed/text", "/embed/chunks", "/v1/contextualizedembeddings", "/v1/embeddings", "/embed", "/"}),
         ("rerank", {"/rerank", "/elastic/rerank", "/v1/rerank", "/v2/rerank", "/v1/ranking", "/score"}),
+        ("sparse", {"/embed_sparse"}),
+        ("token", {"/embed_all"}),
     ],
 )
 def test_each_route_asks_for_its_own_kind_of_model(full: Kind, shed: set[str]) -> None:

