@@ -99,10 +99,10 @@ TextInput = str | Prompted | TokenIds | Pair
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How a request's texts are tokenized. `prompt_name` takes precedence over `input_type`; `param` is the request
-    field that holds it, for error messages."""
+    """How a request's texts are tokenized. `prompt_name` takes precedence over `input_type`, which may be any API's
+    name of a task; `param` is the request field that holds the prompt's name, for error messages."""
 
     prompt_name: str | None = None
-    input_type: InputType | None = None  # noqa: F405
+    input_type: str | None = None
     cut: Cut = "end"
     param: str = "promptName"

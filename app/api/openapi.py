@@ -13,6 +13,7 @@ from app.api.wire.json_response import ErrorFormat, statuses_of
 from app.api.wire.negotiation import NPY, OCTETS
 from app.config.args import Limits
 from app.errors import InternalError, ServiceError
+from app.schemas.compatibility import CohereErrorResponse, PlainErrorResponse, VoyageErrorResponse
 from app.schemas.openai import OpenAiErrorResponse
 from app.schemas.similarity import MatrixOptions
 from app.schemas.tei import TeiErrorResponse
@@ -42,6 +43,9 @@ ERROR_MODELS: dict[ErrorFormat, type[BaseModel]] = {
     "native": ErrorResponse,
     "openai": OpenAiErrorResponse,
     "tei": TeiErrorResponse,
+    "cohere": CohereErrorResponse,
+    "voyage": VoyageErrorResponse,
+    "plain": PlainErrorResponse,
 }
 ANSWER_HEADERS: Json = {
     "x-request-id": header("Yours, if you sent a valid one."),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -19,11 +19,23 @@ Scope = KeyScope | Literal["open"]
 # Of a request and the replica's `Backend`.
 Handler = Callable[[Request, Any], Awaitable[Response]]
 
+# A red square, 8 x 8.
+EXAMPLE_PNG: Final = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mP8z4AdMDEMKQkAzUEBD7t4NqoAAAAASUVORK5CYII="
+)
 # The errors of reading a body, of calling another deployment, and of embedding.
 BODY = (errors.InvalidRequest, errors.PayloadTooLarge, errors.UnsupportedMediaType)
 CALLS = (errors.Overloaded, errors.Unavailable, errors.DeadlineExceeded)
 MODEL = (errors.ModelNotFound, errors.ModelUnavailable)
 ENCODES = (*BODY, errors.UnknownToken, errors.NotFinite, *MODEL, errors.RequestRejected, *CALLS)
+
+_OF_OTHERS: Final[dict[ErrorFormat, str]] = {
+    "openai": "OpenAI's API",
+    "tei": "The API of text-embeddings-inference",
+    "cohere": "Cohere's API",
+    "voyage": "Voyage's API",
+    "plain": "Ollama's API and Weaviate's modules",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +96,7 @@ class Route:
             return "Health, pages and documents"
         if self.needs == "rerank":
             return "Rerank"
-        foreign = {"openai": "OpenAI's API", "tei": "The API of text-embeddings-inference"}.get(self.errors_as)
-        return foreign or ("Embed and search" if self.scope == "embed" else "Cache and metrics")
+        return _OF_OTHERS.get(self.errors_as) or ("Embed and search" if self.scope == "embed" else "Cache and metrics")
 
     @property
     def error_formats(self) -> tuple[ErrorFormat, ...]:

@@ -7,7 +7,9 @@ from app import errors
 from app.api.endpoints import (
     batch,
     chunks,
+    cohere,
     embeddings,
+    ollama,
     openai,
     operations,
     pages,
@@ -16,19 +18,20 @@ from app.api.endpoints import (
     search,
     similarity,
     tei,
+    voyage,
+    weaviate,
 )
-from app.api.route import BODY, CALLS, ENCODES, MODEL, Route
+from app.api.route import BODY, CALLS, ENCODES, EXAMPLE_PNG, MODEL, Route
 from app.schemas import operations as answers
 from app.schemas.batch import BatchRequest, BatchResponse
 from app.schemas.embeddings import EmbeddingsResponse, ImageRequest, TextRequest
-from app.schemas.openai import OpenAiEmbeddingRequest, OpenAiEmbeddingResponse, OpenAiModel, OpenAiModels
+from app.schemas.openai import OpenAiModel, OpenAiModels
 from app.schemas.search import SearchRequest, SearchResponse
 from app.schemas.similarity import SimilarityRequest, SimilarityResponse
-from app.schemas.tei import TeiEmbedRequest, TeiEmbedResponse, TeiInfo, TeiTokenizeRequest, TeiTokenizeResponse
+from app.schemas.tei import TeiInfo, TeiTokenizeRequest, TeiTokenizeResponse
 from app.types import OutputType
 
-# A red square, 8 x 8.
-PNG: Final = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mP8z4AdMDEMKQkAzUEBD7t4NqoAAAAASUVORK5CYII="
+PNG: Final = EXAMPLE_PNG
 UPLOAD: Final = {
     "type": "object",
     "description": "A form with the files in `images`.",
@@ -95,13 +98,14 @@ ROUTES: Final[tuple[Route, ...]] = (
     _EMBED(
         "/similarity",
         similarity.rank,
-        "Rank vectors against a vector.",
+        "Rank vectors, or texts as text-embeddings-inference does: {inputs: {source_sentence, sentences}}.",
         SimilarityResponse,
         SimilarityRequest,
-        errors=(*BODY, errors.SpaceMismatch, *CALLS),
+        errors=(*BODY, errors.SpaceMismatch, *ENCODES, errors.InvalidItem),
         example={"query": [1, 0], "candidates": [[0, 1], [1, 0], [0.6, 0.8]], "topK": 2},
         body_limit="vector_body",
         matrix_body=True,
+        errors_may_be=("tei",),
     ),
     _EMBED(
         "/search",
@@ -122,20 +126,15 @@ ROUTES: Final[tuple[Route, ...]] = (
     *chunks.ROUTES,
     *rerank.ROUTES,
     *predict.ROUTES,
-    _EMBED(
-        "/v1/embeddings",
-        openai.embed,
-        "Embed texts, as in OpenAI's API.",
-        OpenAiEmbeddingResponse,
-        OpenAiEmbeddingRequest,
-        errors=(*ENCODES, errors.InvalidItem, errors.InvalidImage),
-        example={"model": "all-MiniLM-L6-v2", "input": ["Hello world"], "encoding_format": "float"},
-        truncates=True,
-        body_limit="image_body",
-        needs="text",
-        errors_as="openai",
+    *openai.ROUTES,
+    *cohere.ROUTES,
+    *ollama.ROUTES,
+    *voyage.ROUTES,
+    *weaviate.ROUTES,
+    *(
+        _READ(path, openai.models, "The served models, as in OpenAI's API.", OpenAiModels, errors_as="openai")
+        for path in ("/v1/models", "/models")
     ),
-    _READ("/v1/models", openai.models, "The served models, as in OpenAI's API.", OpenAiModels, errors_as="openai"),
     _READ(
         "/v1/models/{model:path}",
         openai.model,
@@ -144,25 +143,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         errors=(errors.ModelNotFound,),
         errors_as="openai",
     ),
-    *(
-        _EMBED(
-            path,
-            tei.embed,
-            summary,
-            TeiEmbedResponse,
-            TeiEmbedRequest,
-            errors=(*ENCODES, errors.EmptyInput, errors.InvalidItem),
-            example={"inputs": ["Hello world"]},
-            truncates=True,
-            body_limit="text_body",
-            needs="text",
-            errors_as="tei",
-        )
-        for path, summary in (
-            ("/embed", "Embed texts, as in text-embeddings-inference."),
-            ("/", "The same as /embed, for clients that only know the base URL."),
-        )
-    ),
+    *tei.ROUTES,
     _READ(
         "/info",
         tei.info,
@@ -212,8 +193,14 @@ ROUTES: Final[tuple[Route, ...]] = (
         short=answers.HealthSummary,
         is_traced=False,
     ),
-    _OPEN("/livez", operations.livez, "The ingress is running.", answers.LiveResponse, is_traced=False),
-    _OPEN("/readyz", operations.readyz, "Models are loaded.", answers.ReadyResponse, statuses=(503,), is_traced=False),
+    *(
+        _OPEN(path, operations.livez, "The ingress is running.", answers.LiveResponse, is_traced=False)
+        for path in ("/livez", "/v1/health/live", "/.well-known/live")
+    ),
+    *(
+        _OPEN(path, operations.readyz, "Models are loaded.", answers.ReadyResponse, statuses=(503,), is_traced=False)
+        for path in ("/readyz", "/v1/health/ready", "/.well-known/ready")
+    ),
     _OPEN("/openapi.json", pages.openapi, "This description, OpenAPI 3.1."),
     _PAGE("/docs", partial(pages.static, name="docs.html"), "A page that lists the routes."),
     _PAGE("/", partial(pages.static, name="index.html"), "A page to try the service.", errors_as="tei"),

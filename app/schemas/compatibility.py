@@ -6,10 +6,10 @@ of these is treated as one. All others are ignored, and the response names them.
 
 import re
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Annotated, Any, ClassVar, Final, Literal
 from urllib.parse import quote
 
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from app.errors import InvalidRequest, did_you_mean
 from app.schemas.wire import SnakeWire
@@ -19,7 +19,9 @@ MAX_NAMED: Final = 20
 _MAX_NAME: Final = 64
 
 # Accepted by name, although they contain a part of `_MATTERS`.
-_HARMLESS: Final = frozenset({"user", "metadata", "model_info", "prompt_cache_key", "prompt_cache_retention"})
+_HARMLESS: Final = frozenset(
+    {"user", "metadata", "model_info", "prompt_cache_key", "prompt_cache_retention", "wait_for_model"}
+)
 _MATTERS: Final = re.compile(
     "adapter|chunk|dense|dim|document|encoding|format|image|input|instruct|lang|layer|length|lora|modal|model|normal"
     "|passage|pool|precision|prefix|prompt|quant|query|scale|side|sparse|special|suffix|task|template|text|title|token"
@@ -45,24 +47,56 @@ _OURS: Final = {
     "prompt": "prompt_name",
 }
 
+# What the clients of several APIs send; `app.service.prompts` knows the tasks, `app.api.endpoints.dialect` the rest.
+_COHERE = Literal["search_query", "search_document", "classification", "clustering", "image"]
+_JINA = Literal["retrieval.query", "retrieval.passage", "text-matching", "separation", "code.query", "code.passage"]
+Task = Annotated[
+    Literal["query", "document", "passage", _COHERE, _JINA] | None,
+    Field(
+        description="Use the model's prompt of this name, or the one for the same task in another API's words, if it "
+        "has one: query, passage (NIM), search_query (Cohere), retrieval.query (Jina) … A prompt name takes precedence."
+    ),
+]
+Truncate = Annotated[
+    Literal[True, False, "NONE", "START", "END", "none", "start", "end"] | None,
+    Field(description="END, true: the end of a text that is too long is cut off. NONE, false: it is an error."),
+]
+
 
 def _nullable(schema: dict[str, Any]) -> None:
     """Optional fields may be null."""
     for name, field in schema["properties"].items():
-        if name not in schema["required"] and {"type": "null"} not in field.get("anyOf", ()):
+        if name not in schema.get("required", ()) and {"type": "null"} not in field.get("anyOf", ()):
             about = {key: field.pop(key) for key in ("default", "description", "title") if key in field}
             schema["properties"][name] = {"anyOf": [field, {"type": "null"}], **about} if field else about
+
+
+def _merged(data: dict[str, Any], inner: dict[str, Any], name: str) -> dict[str, Any]:
+    """Raises InvalidRequest for a field that stands in both with different values."""
+    given = {key: value for key, value in inner.items() if value is not None}
+    for key, value in given.items():
+        if data.get(key) not in (None, value):
+            raise InvalidRequest(f"`{key}` and `{name}.{key}` differ: send one of them.", f"{name}.{key}")
+    return data | given
 
 
 class CompatibleWire(SnakeWire):
     """A request that may have fields which this service does not know."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra=_nullable)
+    # Fields whose own fields count as if they stood beside them.
+    NESTED: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, data: Any) -> Any:
-        return {name: value for name, value in data.items() if value is not None} if isinstance(data, dict) else data
+        if not isinstance(data, dict):
+            return data
+        for name in cls.NESTED:
+            inner = data.get(name)
+            if isinstance(inner, dict):
+                data = _merged({key: value for key, value in data.items() if key != name}, inner, name)
+        return {name: value for name, value in data.items() if value is not None}
 
     @property
     def ignored(self) -> list[str]:
@@ -88,3 +122,18 @@ class CompatibleWire(SnakeWire):
         """The response header that names the ignored fields, percent-encoded; empty if there are none."""
         names = ", ".join(quote(name[:_MAX_NAME], safe="") for name in self.ignored[:MAX_NAMED])
         return {IGNORED_HEADER: names} if names else {}
+
+
+class CohereErrorResponse(SnakeWire):
+    id: str = Field(description="The x-request-id.")
+    message: str = Field(description="What is wrong and how to fix it.")
+
+
+class VoyageErrorResponse(SnakeWire):
+    detail: str = Field(description="What is wrong and how to fix it.")
+
+
+class PlainErrorResponse(SnakeWire):
+    """As Ollama's and Weaviate's clients read it."""
+
+    error: str = Field(description="What is wrong and how to fix it.")

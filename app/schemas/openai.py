@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from app.schemas import wire
-from app.schemas.compatibility import CompatibleWire
-from app.schemas.wire import ABOUT_INPUTS, TEXT, TEXTS_OR_IDS, Count, ModelName, Output, PromptName, Purpose, SnakeWire
+from app.schemas.compatibility import CompatibleWire, Task, Truncate
+from app.schemas.wire import ABOUT_INPUTS, TEXT, TEXTS_OR_IDS, Count, ModelName, PromptName, SnakeWire
 from app.types import Kind, OutputType
 
 OBJECTS: Final[list[wire.Json]] = [
@@ -15,7 +15,7 @@ OBJECTS: Final[list[wire.Json]] = [
         kind,
         description="Extension: for CLIP models, images as in ImageRequest.",
     )
-    for kind in ("text", "image")
+    for kind in ("text", "image", "url", "bytes")
 ]
 
 # Parsed in `app.api.wire.inputs`.
@@ -23,7 +23,7 @@ Input = Annotated[
     Any,
     wire.any_of(
         [*TEXTS_OR_IDS, {"type": "array", "minItems": 1, "items": {"anyOf": [TEXT, *OBJECTS]}}],
-        f"{ABOUT_INPUTS} Extension: {{text}} and {{image}} objects.",
+        f"{ABOUT_INPUTS} Extension: {{text}} and {{image}} objects; {{url}} and {{bytes}} of images, as for Jina.",
     ),
 ]
 
@@ -43,14 +43,28 @@ class OpenAiEmbeddingRequest(CompatibleWire):
         Field(ge=-1, description="At least the tokens of each input, or -1: nothing may be cut by it."),
         wire.Whole,
     ] = None
-    output_dtype: Output = Field("float32", description="Extension. As outputType of TextRequest.")
+    output_dtype: OutputType | Literal["float"] | None = Field(
+        None, description="Extension. As outputType of TextRequest; float is float32."
+    )
     late_chunking: bool = Field(
         False,
         description="As in Jina's API: the texts are one document, joined by spaces and read at once; each vector is "
         "the mean of one text's token vectors. For mean-pooled models.",
     )
     prompt_name: PromptName = None
-    input_type: Purpose = None
+    input_type: Task = None
+    task: Task = Field(None, description="The same, as Jina's clients call it.")
+    output_dimension: Count | None = Field(None, description="`dimensions`, as Voyage's clients call it.")
+    embedding_type: Annotated[
+        Literal["float", "base64", "int8", "uint8", "binary", "ubinary"] | None,
+        BeforeValidator(lambda value: value[0] if isinstance(value, list) and len(value) == 1 else value),
+    ] = Field(None, description="`encoding_format` and `output_dtype` in one, as Jina's clients send it.")
+    normalized: bool = Field(True, description="As `normalize` of TextRequest.")
+    truncate: Truncate = None
+    truncation: bool | None = Field(None, description="`truncate`, as Voyage's clients call it.")
+    modality: Literal["text", "image"] = Field(
+        "text", description="image: the strings in `input` are images as in ImageRequest, as Infinity's clients send."
+    )
 
 
 class OpenAiEmbedding(SnakeWire):

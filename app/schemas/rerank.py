@@ -173,3 +173,15 @@ class TeiPrediction(SnakeWire):
 
 class TeiPredictResponse(RootModel[list[TeiPrediction] | list[list[TeiPrediction]]]):
     """The labels of one input, the most probable first; a list of such lists where several were sent."""
+
+
+class InfinityClassifyRequest(CompatibleWire):
+    input: OneOrMore
+    model: ModelName = None
+    raw_scores: Raw = False
+
+
+class InfinityClassifyResponse(ScoresResponse):
+    object: Literal["classify"] = Field(description="Always this.")
+    created: int = Field(description="Unix seconds of the answer.")
+    data: list[list[TeiPrediction]] = Field(description="The labels of each input, the most probable first.")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, RootModel
 
 from app.schemas.compatibility import CompatibleWire
-from app.schemas.wire import ABOUT_INPUTS, TEXTS_OR_IDS, Count, ModelName, PromptName, SnakeWire, any_of
+from app.schemas.wire import ABOUT_INPUTS, TEXTS_OR_IDS, Count, Json, ModelName, PromptName, SnakeWire, Text, any_of
 
 # Parsed in `app.api.wire.inputs`.
 Inputs = Annotated[Any, any_of(TEXTS_OR_IDS, ABOUT_INPUTS)]
@@ -13,27 +13,48 @@ Inputs = Annotated[Any, any_of(TEXTS_OR_IDS, ABOUT_INPUTS)]
 Direction = Literal["right", "left", "Right", "Left"]
 
 
-class TeiEmbedRequest(CompatibleWire):
-    inputs: Inputs
+class TeiRequest(CompatibleWire):
+    NESTED = ("options", "parameters")
+
+    options: Json | None = Field(None, description="Its fields count as if they stood beside it.")
+    parameters: Json | None = Field(None, description="The same.")
+    prompt_name: PromptName = None
+    model: ModelName = None
+
+
+class TeiTruncated(TeiRequest):
     truncate: bool | None = Field(
         None, description="Default true: texts that are too long are truncated. False: they are an error."
     )
     truncation_direction: Direction = Field(
         "right", description="right: the end of a text that is too long is cut off."
     )
-    prompt_name: PromptName = None
+
+
+class TeiEmbedRequest(TeiTruncated):
+    inputs: Inputs
     normalize: bool = Field(
         True, description="Scale each embedding to length 1. False: the model's own output as published."
     )
     dimensions: Count | None = Field(None, description="Shorten vectors to this many numbers.")
-    model: ModelName = None
 
 
 class TeiEmbedResponse(RootModel[list[list[float]]]):
     """One vector per input, in order."""
 
 
-class TeiTokenizeRequest(CompatibleWire):
+class TeiSentences(SnakeWire):
+    source_sentence: Text
+    sentences: list[Text] = Field(min_length=1, description="1 to <texts> texts, with the source sentence.")
+
+
+class TeiSimilarityRequest(TeiTruncated):
+    """As in text-embeddings-inference."""
+
+    inputs: TeiSentences = Field(description="The texts to compare.")
+
+
+class TeiTokenizeRequest(TeiRequest):
     inputs: Annotated[
         Any,
         any_of(
@@ -41,8 +62,6 @@ class TeiTokenizeRequest(CompatibleWire):
         ),
     ]
     add_special_tokens: bool = Field(True, description="Include the special tokens around a text.")
-    prompt_name: PromptName = None
-    model: ModelName = None
 
 
 class TeiToken(SnakeWire):

@@ -126,7 +126,7 @@ class EmbeddingService:
         inputs: Sequence[TextInput] = texts
         form = "text"
         routes = getattr(info, "routes", {})  # a replica of an older build has none
-        task = reading.input_type if reading.input_type in routes else None
+        task = task if (task := prompts.task_of(reading.input_type)) in routes else None
         if prompt is not None or cut != "end" or task is not None:
             inputs = [Prompted(text, prompt, cut, task) for text in texts]
         if prompt is not None or cut != "end":

@@ -15,14 +15,29 @@ from app.api.routes import PNG
 from app.api.wire.negotiation import NPY, OCTETS
 from app.config.args import Limits
 from app.schemas.chunks import ContextualizedRequest
+from app.schemas.cohere import CohereEmbedRequest
+from app.schemas.compatibility import CompatibleWire
+from app.schemas.ollama import OllamaEmbeddingsRequest, OllamaEmbedRequest
 from app.schemas.openai import OpenAiEmbeddingRequest
 from app.schemas.tei import TeiEmbedRequest, TeiTokenizeRequest
+from app.schemas.voyage import VoyageMultimodalRequest
+from app.schemas.weaviate import WeaviateClipRequest, WeaviateTextRequest
 from app.vectors.binary_body import SHAPE
 
 MOST_IMAGES = Limits().images
 # all-MiniLM-L6-v2 and shapes-clip.
 DIMENSIONS = {"text": 384, "image": 64}
-FOREIGN_FIELDS = {*OpenAiEmbeddingRequest.model_fields, *TeiEmbedRequest.model_fields, *TeiTokenizeRequest.model_fields}
+FOREIGN: tuple[type[CompatibleWire], ...] = (
+    *(OpenAiEmbeddingRequest, TeiEmbedRequest, TeiTokenizeRequest, CohereEmbedRequest, OllamaEmbedRequest),
+    *(OllamaEmbeddingsRequest, VoyageMultimodalRequest, WeaviateTextRequest, WeaviateClipRequest),
+)
+FOREIGN_FIELDS = {name for model in FOREIGN for name in model.model_fields}
+# Of these, several mean one thing or the sender chooses by another: a schema can't say that they agree.
+AT_ODDS = {
+    *("truncate", "truncation", "task", "input_type", "output_dimension", "embedding_type", "modality", "options"),
+    *("parameters", "config", "max_tokens", "num_ctx", "pooling_strategy", "output_encoding", "truncate_prompt_tokens"),
+    "late_chunking",
+}
 OWN_IDS = {"text": [101, 7592, 102], "image": [703, 5, 704]}
 
 
@@ -160,23 +175,54 @@ def _openai(body: dict[str, Any]) -> dict[str, Any]:
     """Token ids are the model's own; no more images than are allowed; vectors are cut to what there is, in whole
     bytes."""
     # What is not known here may look like something that would change vectors, and be refused.
-    body = {name: value for name, value in body.items() if name in FOREIGN_FIELDS}
-    body.pop("truncate_prompt_tokens", None)
-    body.pop("late_chunking", None)
+    body = _known(body)
     given = body["input"]
     if isinstance(given, list):
         given = given[:MOST_IMAGES]
         ids = OWN_IDS["image" if "clip" in str(body.get("model")) else "text"]
         body["input"] = ids if isinstance(given[0], (int, float)) else [_input(one, ids) for one in given]
+    return _without_unknown_prompt(body, "prompt_name")
+
+
+def _known(body: dict[str, Any]) -> dict[str, Any]:
+    """Levels of int8 need vectors of length 1; see `FOREIGN_FIELDS` and `AT_ODDS`."""
+    body = {name: value for name, value in body.items() if name in FOREIGN_FIELDS and name not in AT_ODDS}
+    if body.get("output_dtype") in ("int8", "uint8"):
+        body.pop("normalized", None)
     if body.get("dimensions") is not None:
         body["dimensions"] = max(8, body["dimensions"] % (DIMENSIONS["image"] + 1) // 8 * 8)
-    return _without_unknown_prompt(body, "prompt_name")
+    return body
+
+
+def _cohere(body: dict[str, Any]) -> dict[str, Any]:
+    """One of texts, images and inputs."""
+    body = _known(body)
+    texts = body.get("texts") or ["Hello world"]
+    return {name: value for name, value in body.items() if name not in ("images", "inputs", "model")} | {"texts": texts}
+
+
+def _one_model(body: dict[str, Any]) -> dict[str, Any]:
+    """Images are images, and the model is the default one for them."""
+    body = _known(body)
+    body.pop("model", None)
+    if "images" in body or "texts" in body:
+        body["images"] = [PNG for _ in (body.get("images") or [PNG])[:MOST_IMAGES]]
+    if "inputs" in body:
+        body["inputs"] = [_part(one) for one in body["inputs"][:MOST_IMAGES]]
+    return body
+
+
+def _part(one: Any) -> Any:
+    [part] = one["content"]
+    return one if "text" in part else {"content": [{"type": "image_base64", "image_base64": PNG}]}
 
 
 def _input(one: Any, ids: list[int]) -> Any:
     if isinstance(one, list):
         return ids
-    return {"image": PNG} if isinstance(one, dict) and "image" in one else one
+    if not isinstance(one, dict) or "text" in one:
+        return one
+    return {"url": f"data:image/png;base64,{PNG}"} if "url" in one else dict.fromkeys(one, PNG)
 
 
 def _long(vector: list[float], length: int) -> list[float]:
@@ -209,6 +255,14 @@ RULES = {
     "/v1/rerank": _one_number,
     "/v2/rerank": _one_number,
     "/v1/embeddings": _openai,
+    "/embeddings": _openai,
+    "/v1/embed": _cohere,
+    "/v2/embed": _cohere,
+    "/api/embed": _one_model,
+    "/api/embeddings": _one_model,
+    "/v1/multimodalembeddings": _one_model,
+    "/vectors": _one_model,
+    "/vectorize": _one_model,
     "/embed": _tei,
     "/": _tei,
     "/tokenize": _tei,

@@ -41,4 +41,9 @@ PROMISES: Final = [
     M("components keep their namespace", "k8s/overlays/incremental/kustomization.yaml", "transformers:\n  - namespace.yaml\n", "", "tests/unit/k8s/test_components.py"),
     M("kustomizations name their files", "k8s/components/monitoring/kustomization.yaml", "  - scrapeconfig.yaml\n", "  # scrapeconfig.yaml\n", "tests/unit/k8s/test_policy.py"),
     M("TEI's vectors have length one", "app/api/endpoints/tei.py", "VectorFormat(body.normalize, ", "VectorFormat(False, ", "tests/unit/api/test_tei_api.py"),
+    M("truncation can be forbidden", "app/api/endpoints/dialect.py", "if truncated and asked.whole:", "if False:", "tests/unit/api/test_openai_dialects.py"),
+    M("token ids have no prompts", "app/api/endpoints/dialect.py", "if reading.prompt_name is not None or prompts.choose(result.info, reading) is not None:", "if False:", "tests/unit/api/test_openai_dialects.py"),
+    M("what is not cut is an error", "app/api/endpoints/dialect.py", "if most is not None and 0 <= most < count:", "if False:", "tests/unit/api/test_ollama_api.py"),
+    M("fields of one meaning agree", "app/api/endpoints/dialect.py", "if value != given[0][1]:", "if False:", "tests/unit/api/test_openai_dialects.py"),
+    M("an input makes one vector", "app/api/wire/inputs.py", "or len(parts) != 1 or", "or", "tests/unit/api/test_cohere_api.py"),
 ]  # fmt: skip

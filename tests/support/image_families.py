@@ -158,7 +158,7 @@ def write(twin: Twin, place: Path) -> Path:
 
 def pictures() -> list[Image.Image]:
     rng = np.random.default_rng(5)
-    sizes = ((32, 32), (64, 40), (41, 97), (8, 8), (300, 200), (3, 400), (200, 9))
+    sizes = ((32, 32), (64, 40), (41, 97), (8, 8), (300, 200), (3, 20), (60, 9))
     return [Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)) for width, height in sizes]
 
 

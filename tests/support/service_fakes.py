@@ -134,6 +134,20 @@ class FakeEncoder:
         self._open = []
 
 
+def wide_encoder(id_: str = MODEL) -> FakeEncoder:
+    """Its vectors have eight dimensions, so that their signs fill a byte."""
+
+    class Wide(FakeEncoder):
+        def entry_of(self, text: str) -> bytes:
+            words = len(text.split())
+            row = [len(text), 4, -1, 0, 2, -3, 0, -2]
+            return pack(np.array([row], np.float32), [min(words, 8)], [words > 8])
+
+    encoder = Wide(id_)
+    encoder.state = ModelState(id_, "ready", info_of(id_, dimensions=8))
+    return encoder
+
+
 class FakeReranker(FakeEncoder):
     """Of a pair, as many words as its texts share; of a text alone, its words; times the number of the label."""
 

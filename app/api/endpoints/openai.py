@@ -1,74 +1,62 @@
 """`POST /v1/embeddings`, `GET /v1/models` and `/v1/models/{model}`, for OpenAI's clients."""
 
+import re
 import time
-from collections.abc import Sequence
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.backend import Backend
-from app.api.wire import bodies, inputs
-from app.api.wire.embeddings import VectorFormat, openai_rows, record
+from app.api.endpoints.dialect import Asked, Embedded, dialect, encoded, one_of, truncation
+from app.api.wire import inputs
+from app.api.wire.embeddings import VectorFormat
 from app.api.wire.json_response import json_response
 from app.config import model_names
-from app.errors import InvalidRequest, ModelNotFound, PayloadTooLarge, did_you_mean
-from app.schemas.openai import OpenAiEmbeddingRequest
+from app.errors import ModelNotFound, did_you_mean
+from app.schemas.openai import OpenAiEmbeddingRequest, OpenAiEmbeddingResponse
 from app.schemas.wire import Json
-from app.service import matryoshka
-from app.service.batch import Item, embed_all
-from app.service.chunks import embed_documents
-from app.service.result import EmbeddingResult
-from app.types import Kind, ReadOptions
+from app.types import Kind, OutputType, ReadOptions
+
+# Voyage's client always sends it, and no other does.
+VOYAGE: Final = re.compile(rb'"truncation"\s*:')
 
 
-async def embed(request: Request, backend: Backend) -> Response:
-    body = bodies.parse(await bodies.read_json(request, backend.args.limits.image_body), OpenAiEmbeddingRequest)
-    headers = body.ignored_header()
-    reading = ReadOptions(body.prompt_name, body.input_type, param="prompt_name")
-    asked = inputs.parse(body.input)
-    warning: Json = {}
-    if body.late_chunking:
-        if not asked.texts or body.truncate_prompt_tokens is not None:
-            raise InvalidRequest("`late_chunking` needs texts, none of them cut: one document.", "late_chunking")
-        service, name = backend.service, "input.{1}".format
-        done = await embed_documents(service, [asked.texts], "input", name, body.model, reading, "late_chunking")
-        result, warning = done.result, done.warning()
-    elif asked.texts:
-        result = await backend.service.embed_texts(asked.texts, body.model, param="input", reading=reading)
-    elif asked.objects:
-        result = await _embed_objects(backend, asked.objects, body.model, reading)
-    else:
-        result = await backend.service.embed_ids(asked.ids, body.model)
-    record(request, result)
-    rows, tokens, _ = result.table()
-    _require_uncut(tokens, body)
-    info = result.info
-    form = VectorFormat(True, body.output_dtype, body.dimensions, "output_dtype")
-    count = sum(tokens)
-    answer: Json = warning | {
+def read(body: OpenAiEmbeddingRequest) -> Asked:
+    whole, cut = truncation(one_of(body, "truncate", "truncation")[1])
+    _, task = one_of(body, "input_type", "task")
+    size, dimensions = one_of(body, "dimensions", "output_dimension")
+    param, dtype = one_of(body, "output_dtype", "embedding_type")
+    output: OutputType = "float32" if dtype in (None, "float", "base64") else dtype
+    return Asked(
+        inputs.parse(body.input, are_images=body.modality == "image"),
+        body.model,
+        ReadOptions(body.prompt_name, task, cut, "prompt_name"),
+        VectorFormat(body.normalized, output, dimensions, param, size),
+        whole="set `truncate` to END or START to truncate it" if whole else "",
+        names=(lambda _: "input") if isinstance(body.input, str) else None,
+        most=("truncate_prompt_tokens", body.truncate_prompt_tokens),
+        late="late_chunking" if body.late_chunking else "",
+    )
+
+
+def write(done: Embedded[OpenAiEmbeddingRequest]) -> Json:
+    body, form, info = done.body, done.asked.form, done.info
+    vectors = encoded(done.vectors()) if "base64" in (body.encoding_format, body.embedding_type) else done.vectors()
+    count = sum(done.tokens)
+    answer: Json = {
         "object": "list",
-        "data": openai_rows(form.of(rows, info), encoded=body.encoding_format == "base64"),
+        "data": [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(vectors)],
         "model": info.id,
         "usage": {"prompt_tokens": count, "total_tokens": count},
     }
-    if body.model in backend.args.model_aliases:
+    if body.model in done.backend.args.model_aliases:
         answer["alias"] = body.model
-    if body.dimensions and body.dimensions < info.dimensions and not matryoshka.is_trained_for_it(info, backend.args):
-        answer["warning"] = " ".join([*warning.values(), ""]) + (
-            f"{info.id} was not trained for shortened vectors: with {body.dimensions} of {info.dimensions} dimensions "
-            "search results will be worse."
-        )
+    if done.warning:
+        answer["warning"] = done.warning
     if form.output != "float32":
         answer |= {"output_dtype": form.output} | form.range_field(info)
-    return json_response(answer, headers=headers)
-
-
-def _require_uncut(tokens: Sequence[int], body: OpenAiEmbeddingRequest) -> None:
-    limit = body.truncate_prompt_tokens
-    for i, count in enumerate(tokens):
-        if limit is not None and 0 <= limit < count:
-            message = f"`input.{i}` has {count} tokens; shorten it: `truncate_prompt_tokens` is not supported."
-            raise InvalidRequest(message, "truncate_prompt_tokens")
+    return answer
 
 
 async def models(request: Request, backend: Backend) -> Response:
@@ -110,17 +98,22 @@ def _models(backend: Backend) -> dict[str, Json]:
     }
 
 
-async def _embed_objects(
-    backend: Backend, items: Sequence[Item], model: str | None, reading: ReadOptions
-) -> EmbeddingResult:
-    """Embed texts and images with one model."""
-    limits = backend.args.limits
-    images = sum(item.kind == "image" for item in items)
-    if len(items) > limits.texts or images > limits.images:
-        raise PayloadTooLarge(
-            f"{len(items)} inputs with {images} images; at most {limits.texts:,} inputs and {limits.images} images.",
-            "input",
-        )
-    if model is None:
-        model = backend.service.encoder(None, "image" if images else "text").state.id
-    return await embed_all(backend.service, items, model, reading, "input.{}".format)
+ROUTES: Final = tuple(
+    dialect(
+        path,
+        summary,
+        OpenAiEmbeddingResponse,
+        OpenAiEmbeddingRequest,
+        read,
+        write,
+        example={"model": "all-MiniLM-L6-v2", "input": ["Hello world"], "encoding_format": "float"},
+        needs="text",
+        errors_as="openai",
+        errors_may_be=("voyage",),
+        told_by=VOYAGE,
+    )
+    for path, summary in (
+        ("/v1/embeddings", "Embed texts, as in OpenAI's, Voyage's, Jina's and NIM's API."),
+        ("/embeddings", "The same, where Infinity has it."),
+    )
+)

@@ -1,5 +1,6 @@
-"""`POST /predict`: the labels of texts or pairs, for clients of text-embeddings-inference."""
+"""`POST /predict` and `/classify`: labels of texts or pairs, for clients of text-embeddings-inference and Infinity."""
 
+import time
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,12 @@ from app.api.wire import bodies, inputs
 from app.api.wire.embeddings import record
 from app.api.wire.json_response import json_response
 from app.errors import EmptyInput, InvalidItem, InvalidRequest
-from app.schemas.rerank import TeiPredictRequest, TeiPredictResponse
+from app.schemas.rerank import (
+    InfinityClassifyRequest,
+    InfinityClassifyResponse,
+    TeiPredictRequest,
+    TeiPredictResponse,
+)
 from app.schemas.wire import Json
 from app.service.rerank import activated
 from app.types import ModelInfo, Vector
@@ -26,8 +32,7 @@ async def predict(request: Request, backend: Backend) -> Response:
     several = isinstance(body.inputs, list) and not all(isinstance(one, str) for one in body.inputs)
     given = body.inputs if several else [body.inputs]
     pairs = [_texts(one, f"inputs.{i}" if several else "inputs") for i, one in enumerate(given)]
-    cut = cut_of(body.truncation_direction)
-    result = await backend.service.score_pairs(pairs, body.model, "inputs", cut)
+    result = await backend.service.score_pairs(pairs, body.model, "inputs", cut_of(body.truncation_direction))
     record(request, result)
     logits, _, truncated = result.table()
     if truncated and body.truncate is False:
@@ -36,6 +41,25 @@ async def predict(request: Request, backend: Backend) -> Response:
         raise InvalidItem(f"`{which}` must have at most {most} tokens; set `truncate` to true to truncate it.", which)
     answer = [_labels(row, result.info) for row in (logits if body.raw_scores else _probabilities(result.info, logits))]
     return json_response(answer if several else answer[0], headers=headers)
+
+
+async def classify(request: Request, backend: Backend) -> Response:
+    body = bodies.parse(await bodies.read_json(request, backend.args.limits.text_body), InfinityClassifyRequest)
+    headers = body.ignored_header()
+    texts = inputs.documents([body.input] if isinstance(body.input, str) else body.input, "input")
+    result = await backend.service.score_pairs([(text,) for text in texts], body.model, "input")
+    record(request, result)
+    logits, tokens, _ = result.table()
+    scores = logits if body.raw_scores else _probabilities(result.info, logits)
+    answer: Json = {
+        "object": "classify",
+        "id": request.state.request_id,
+        "created": int(time.time()),
+        "model": result.info.id,
+        "data": [_labels(row, result.info) for row in scores],
+        "usage": {"prompt_tokens": sum(tokens), "total_tokens": sum(tokens)},
+    }
+    return json_response(answer, headers=headers)
 
 
 def _texts(value: Any, param: str) -> tuple[str, ...]:
@@ -69,5 +93,19 @@ ROUTES: Final = (
         truncates=True,
         body_limit="text_body",
         errors_as="tei",
+    ),
+    Route(
+        "POST",
+        "/classify",
+        classify,
+        "The labels of texts by a classifier, as in Infinity's API.",
+        InfinityClassifyResponse,
+        InfinityClassifyRequest,
+        (*ENCODES, EmptyInput, InvalidItem),
+        example={"input": ["I am very happy."]},
+        scope="embed",
+        truncates=True,
+        body_limit="text_body",
+        errors_as="openai",
     ),
 )

@@ -207,9 +207,12 @@ ROUTES: Final = (
             _read_jina,
             _write_jina,
             example={"query": QUERY, "documents": DOCUMENTS, "top_n": 1, "return_documents": True},
-            errors_as="openai",
+            errors_as=form,
         )
-        for path, whose in (("/v1/rerank", "Jina's, Voyage's and vLLM's"), ("/v2/rerank", "Cohere's"))
+        for path, whose, form in (
+            ("/v1/rerank", "Jina's, Voyage's and vLLM's", "openai"),
+            ("/v2/rerank", "Cohere's", "cohere"),
+        )
     ),
     dialect(
         "/v1/ranking",

@@ -1,10 +1,14 @@
 """`POST /similarity`: forwards the body (JSON or binary) unparsed to the similarity deployment."""
 
+import re
+from typing import Final
+
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.backend import Backend
+from app.api.endpoints import tei
 from app.api.wire import bodies
 from app.api.wire.embeddings import elapsed_ms
 from app.api.wire.json_response import json_response
@@ -14,6 +18,9 @@ from app.schemas.similarity import MatrixOptions
 from app.schemas.validation import as_invalid_request
 from app.schemas.wire import Json
 from app.vectors.binary_body import SHAPE, parse_shape
+
+# In the body of a client of text-embeddings-inference, and in no other.
+SENTENCES: Final = re.compile(rb'"source_sentence"\s*:')
 
 
 async def rank(request: Request, backend: Backend) -> Response:
@@ -25,7 +32,10 @@ async def rank(request: Request, backend: Backend) -> Response:
         ranking = await backend.ranker.rank_matrix(await bodies.read_array(request, limit), shape, options)
     else:
         alternative = f"or a matrix as {OCTETS} or {NPY}"
-        ranking = await backend.ranker.rank_json(await bodies.read_json(request, limit, alternative))
+        body = await bodies.read_json(request, limit, alternative)
+        if len(body) <= backend.args.limits.text_body and SENTENCES.search(body):
+            return await tei.similarity(request, backend, body)
+        ranking = await backend.ranker.rank_json(body)
     answer: Json = {
         "results": [{"index": i, "score": score} for i, score in zip(ranking.indices, ranking.scores, strict=True)],
         "metric": ranking.metric,

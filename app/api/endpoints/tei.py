@@ -1,54 +1,58 @@
 """`POST /embed` (and `/`), `GET /info` and `POST /tokenize`, for clients of text-embeddings-inference."""
 
+from dataclasses import replace
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.backend import Backend
+from app.api.endpoints.dialect import Asked, dialect, embed
 from app.api.endpoints.operations import VERSION
+from app.api.endpoints.rerank import cut_of
+from app.api.route import ENCODES
 from app.api.wire import bodies, inputs
-from app.api.wire.embeddings import VectorFormat, record
+from app.api.wire.embeddings import VectorFormat
 from app.api.wire.json_response import json_response
-from app.errors import InvalidItem, InvalidRequest, PayloadTooLarge
-from app.schemas.tei import TeiEmbedRequest, TeiTokenizeRequest
+from app.errors import EmptyInput, InvalidItem, PayloadTooLarge
+from app.schemas.tei import TeiEmbedRequest, TeiEmbedResponse, TeiSimilarityRequest, TeiTokenizeRequest, TeiTruncated
 from app.service import prompts
 from app.service.encoder import ready
-from app.types import Cut, ReadOptions
+from app.types import ReadOptions
 
 DTYPES: Final = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 POOLINGS: Final = {"lasttoken": "last_token"}
 
 
-async def embed(request: Request, backend: Backend) -> Response:
-    body = bodies.parse(await bodies.read_json(request, backend.args.limits.text_body), TeiEmbedRequest)
-    headers = body.ignored_header()
+def read(body: TeiEmbedRequest) -> Asked:
     asked = inputs.texts_or_ids(body.inputs, "inputs")
-    if asked.texts:
-        cut: Cut = "end" if body.truncation_direction.lower() == "right" else "start"
-        reading = ReadOptions(body.prompt_name, None, cut, "prompt_name")
-        result = await backend.service.embed_texts(asked.texts, body.model, param="inputs", reading=reading)
-    elif body.prompt_name is not None:
-        raise InvalidRequest("`prompt_name` needs texts, not token ids.", "prompt_name")
-    else:
-        result = await backend.service.embed_ids(asked.ids, body.model, param="inputs")
-    record(request, result)
-    rows, _, truncated = result.table()
-    if truncated and body.truncate is False:
-        which = "inputs" if isinstance(body.inputs, str) else f"inputs.{truncated[0]}"
-        limit = result.info.max_tokens
-        raise InvalidItem(f"`{which}` must have at most {limit} tokens; set `truncate` to true to truncate it.", which)
-    vectors = VectorFormat(body.normalize, "float32", body.dimensions).of(rows, result.info)
-    return json_response(vectors, headers=headers)
+    form = VectorFormat(body.normalize, "float32", body.dimensions)
+    return replace(
+        _asked(body, asked, "inputs"), form=form, names=(lambda _: "inputs") if isinstance(body.inputs, str) else None
+    )
+
+
+def _asked(body: TeiTruncated, given: inputs.Inputs, param: str) -> Asked:
+    reading = ReadOptions(body.prompt_name, None, cut_of(body.truncation_direction), "prompt_name")
+    whole = "set `truncate` to true to truncate it" if body.truncate is False else ""
+    return Asked(given, body.model, reading, param=param, whole=whole)
+
+
+async def similarity(request: Request, backend: Backend, raw: bytes) -> Response:
+    """The cosines of a sentence with others, in order; `raw` is a body of `/similarity` that has them."""
+    request.state.dialect = "tei"
+    body = bodies.parse(raw, TeiSimilarityRequest)
+    headers = body.ignored_header()
+    texts = inputs.Inputs([*body.inputs.sentences, body.inputs.source_sentence])
+    vectors = (await embed(request, backend, body, _asked(body, texts, "inputs.sentences"))).vectors()
+    return json_response(vectors[:-1] @ vectors[-1], headers=headers)
 
 
 async def tokenize(request: Request, backend: Backend) -> Response:
     limits = backend.args.limits
     body = bodies.parse(await bodies.read_json(request, limits.tokenize_body), TeiTokenizeRequest)
     headers = body.ignored_header()
-    asked = inputs.texts_or_ids(body.inputs, "inputs", "a string or a list of strings")
-    if not asked.texts:
-        raise InvalidRequest("`inputs` must be a string or a list of strings.", "inputs")
+    asked = inputs.texts(body.inputs, "inputs")
     if len(asked.texts) > limits.texts:
         raise PayloadTooLarge(f"{len(asked.texts)} texts; at most {limits.texts:,} in one request.", "inputs")
     encoder = backend.service.encoder(body.model, "text")
@@ -80,3 +84,24 @@ async def info(request: Request, backend: Backend) -> Response:
             "docker_label": None,
         }
     )
+
+
+ROUTES: Final = tuple(
+    dialect(
+        path,
+        summary,
+        TeiEmbedResponse,
+        TeiEmbedRequest,
+        read,
+        lambda done: done.vectors(),
+        errors=(*ENCODES, EmptyInput, InvalidItem),
+        example={"inputs": ["Hello world"]},
+        body_limit="text_body",
+        needs="text",
+        errors_as="tei",
+    )
+    for path, summary in (
+        ("/embed", "Embed texts, as in text-embeddings-inference."),
+        ("/", "The same as /embed, for clients that only know the base URL."),
+    )
+)

@@ -1,6 +1,7 @@
 // The page: connects its panels.
 
 import { Items } from "./parts/items.js";
+import * as kept from "./parts/kept.js";
 import * as key from "./parts/key.js";
 import * as theme from "./parts/theme.js";
 import * as images from "./panels/images.js";
@@ -11,15 +12,18 @@ import * as sentences from "./panels/sentences.js";
 
 theme.setUp();
 key.setUp();
+const shared = await kept.setUp();
 const items = new Items();
 map.setUp(items);
 const panels = { images: images.setUp(items), search: search.setUp(items), sentences: sentences.setUp(items) };
 let begun = false;
-live.setUp((health) => {
-  panels.images.serve(health.details.find(({ kind }) => kind === "image"));
-  // Embed the samples as soon as a model is ready, to show the panel's purpose.
-  if (!begun && health.status !== "starting") {
-    begun = true;
-    panels.sentences.compare();
-  }
+live.setUp(({ status, details }) => {
+  for (const panel of Object.values(panels)) panel.serve(details);
+  // Embed the samples as soon as a model is ready, to show the panel's purpose; then what a link shares.
+  if (begun || status === "starting") return;
+  begun = true;
+  panels.sentences.run();
+  if (shared.panel === "search" && !shared.broken) panels.search.run();
 });
+if (shared.broken) panels[shared.panel]?.status.say("This link is not whole: the samples are shown instead.", "error");
+if (shared.panel) document.getElementById(shared.panel)?.scrollIntoView();

@@ -1,6 +1,5 @@
 """Writes responses with embeddings; shared by the embedding routes."""
 
-import base64
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,12 +24,14 @@ from app.vectors.similarity import normalize as to_length_one
 
 @dataclass(frozen=True, slots=True)
 class VectorFormat:
-    """The vector format that a client asks for. `dimensions`: shorten vectors to this many."""
+    """The vector format that a client asks for. `dimensions`: shorten vectors to this many. `param` and `size`: the
+    fields that hold type and dimensions, for error messages."""
 
     normalize: bool = True
     output: OutputType = "float32"
     dimensions: int | None = None
     param: str = "outputType"
+    size: str = "dimensions"
 
     def of(self, rows: Vector, info: ModelInfo) -> NDArray[Any]:
         """The model's output in this format. Raises InvalidRequest if the model does not support it."""
@@ -38,8 +39,8 @@ class VectorFormat:
             raise InvalidRequest(f"{self.output} needs vectors of length 1: leave `normalize` true.", self.param)
         size = self.dimensions or info.dimensions
         if size > info.dimensions:
-            message = f"`dimensions` is {size}, but vectors of {info.id} have {info.dimensions}: ask for at most that."
-            raise InvalidRequest(message, "dimensions")
+            message = f"`{self.size}` is {size}, but vectors of {info.id} have {info.dimensions}: ask for at most that."
+            raise InvalidRequest(message, self.size)
         if size < info.dimensions:
             rows = np.ascontiguousarray(rows[:, :size])
         if self.normalize and not (info.normalized and size == info.dimensions):
@@ -85,16 +86,6 @@ def about(
     if result.info.note:
         answer["note"] = result.info.note
     return answer
-
-
-def openai_rows(vectors: NDArray[Any], *, encoded: bool) -> list[Json]:
-    """OpenAI's embedding objects; `encoded`: in base64."""
-    if encoded:
-        vectors = np.ascontiguousarray(vectors, vectors.dtype.newbyteorder("<"))
-    return [
-        {"object": "embedding", "index": i, "embedding": base64.b64encode(row.data).decode() if encoded else row}
-        for i, row in enumerate(vectors)
-    ]
 
 
 def record(request: Request, result: EmbeddingResult) -> None:

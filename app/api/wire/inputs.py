@@ -11,6 +11,8 @@ from app.errors import EmptyInput, InvalidRequest
 from app.service.batch import Item
 
 FORMS = "a string, a list of strings, a list of token ids or a list of lists of token ids"
+TEXTS = "a string or a list of strings"
+IMAGES = "an image or a list of images, as strings"
 MAX_ID = 2**31 - 1
 
 
@@ -23,8 +25,11 @@ class Inputs:
     objects: Sequence[Item] = ()
 
 
-def parse(value: Any) -> Inputs:
-    """`input` of OpenAI's API. Raises InvalidRequest naming the invalid input."""
+def parse(value: Any, *, are_images: bool = False) -> Inputs:
+    """`input` of OpenAI's API. Raises InvalidRequest naming the invalid input. `are_images`: strings are images."""
+    if are_images:
+        listed = [value] if isinstance(value, str) else value
+        return Inputs(objects=[Item("image", one, None) for one in texts_or_ids(listed, "input", IMAGES).texts])
     mixed = isinstance(value, list) and not all(isinstance(one, str) for one in value)
     if mixed and isinstance(value[0], (dict, str)):
         return Inputs(objects=[_item(one, f"input.{i}") for i, one in enumerate(value)])
@@ -47,6 +52,30 @@ def texts_or_ids(value: Any, name: str, forms: str = FORMS) -> Inputs:
     if isinstance(first, list):
         return Inputs(ids=[_ids(one, f"{name}.{i}") for i, one in enumerate(value)])
     raise InvalidRequest(f"`{name}.0` has an unsupported type. `{name}` must be {forms}.", f"{name}.0")
+
+
+def texts(value: Any, name: str) -> Inputs:
+    """A text or texts. Raises InvalidRequest naming the invalid one."""
+    asked = texts_or_ids(value, name, TEXTS)
+    if not asked.texts:
+        raise InvalidRequest(f"`{name}` must be {TEXTS}.", name)
+    return asked
+
+
+def contents(value: Any, name: str) -> Inputs:
+    """Texts and images as {content: [part]}, as Cohere's and Voyage's clients send them. Raises InvalidRequest naming
+    the invalid one."""
+    if not isinstance(value, list) or not value:
+        raise InvalidRequest(f"`{name}` must be a list of {{content}} objects; not empty.", name)
+    found = []
+    for i, one in enumerate(value):
+        param = f"{name}.{i}.content"
+        parts = one["content"] if isinstance(one, dict) and one.keys() == {"content"} else None
+        if not isinstance(parts, list) or len(parts) != 1 or not isinstance(parts[0], dict):
+            message = f"`{param}` must be a list of one {{type, text}} or {{type, image_url}}: no model here makes one"
+            raise InvalidRequest(f"{message} vector of several parts.", param)
+        found.append(_item(parts[0], f"{param}.0"))
+    return Inputs(objects=found)
 
 
 def documents(value: Any, name: str) -> list[str]:
@@ -84,7 +113,7 @@ def _ids(value: Any, param: str) -> Sequence[int]:
 def _item(value: Any, param: str) -> Item:
     if isinstance(value, str):
         return Item("text", _text(value, param), None)
-    if isinstance(value, dict) and value.get("type") in ("text", "image_url"):
+    if isinstance(value, dict) and value.get("type") in ("text", "image_url", "image_base64"):
         # The parts of a chat message have a `type` field.
         value = {key: inner for key, inner in value.items() if key != "type"}
     if isinstance(value, dict) and len(value) == 1:
@@ -92,6 +121,8 @@ def _item(value: Any, param: str) -> Item:
             return Item("image", value, None)
         if isinstance(value.get("text"), str):
             return Item("text", _text(value["text"], f"{param}.text"), None)
-        if "image" in value:
-            return Item("image", value["image"], None)
+        if "url" in value:
+            return Item("image", value, None)
+        if found := value.keys() & {"image", "bytes", "image_base64"}:
+            return Item("image", value[found.pop()], None)
     raise InvalidRequest(f"`{param}` must be a string, {{text}} with a string, or {{image}}.", param)

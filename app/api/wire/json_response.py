@@ -1,8 +1,8 @@
-"""Writes JSON responses with orjson, which serializes numpy arrays directly, and errors in three formats: this API's
-own, OpenAI's and TEI's.
+"""Writes JSON responses with orjson, which serializes numpy arrays directly, and errors in the formats of several
+APIs: this one's own, OpenAI's, TEI's, Cohere's, Voyage's and a plain one.
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import orjson
 from starlette.responses import Response
@@ -11,18 +11,19 @@ from app import errors
 from app.errors import PayloadTooLarge, ServiceError, Unauthorized
 from app.schemas.wire import Json, Wire
 
-ErrorFormat = Literal["native", "openai", "tei"]
+ErrorFormat = Literal["native", "openai", "tei", "cohere", "voyage", "plain"]
+_PREFIXES: Final[dict[str, ErrorFormat]] = {"/v1/": "openai", "/api/": "plain"}
 
 
 def error_format_of_unknown(path: str) -> ErrorFormat:
-    """The format for a path without a route: below /v1/ the clients are OpenAI's."""
-    return "openai" if f"{path.lower()}/".startswith("/v1/") else "native"
+    """The format for a path without a route: below these, the clients are OpenAI's and Ollama's."""
+    return next((form for prefix, form in _PREFIXES.items() if f"{path.lower()}/".startswith(prefix)), "native")
 
 
 def status_of(error: ServiceError, format_: ErrorFormat) -> int:
-    # A body that is too large is a 413 in all formats. OpenAI and TEI treat too many or too long inputs as invalid.
+    # A body that is too large is a 413 in all formats. Others treat too many or too long inputs as invalid.
     if format_ != "native" and isinstance(error, PayloadTooLarge) and error.param:
-        return 400 if format_ == "openai" else 422
+        return 422 if format_ == "tei" else 400
     if format_ == "tei" and isinstance(error, errors.InvalidRequest) and not isinstance(error, errors.EmptyInput):
         return 422
     return error.status
@@ -38,6 +39,12 @@ def error_body(error: ServiceError, request_id: str, format_: ErrorFormat) -> Js
         return {"error": _as_openai(error)}
     if format_ == "tei":
         return {"error": error.message, "error_type": _tei_type(error)}
+    if format_ == "cohere":
+        return {"id": request_id, "message": error.message}
+    if format_ == "voyage":
+        return {"detail": error.message}
+    if format_ == "plain":
+        return {"error": error.message}
     return {"error": {"code": error.code, "message": error.message, "param": error.param, "requestId": request_id}}
 
 

@@ -80,7 +80,7 @@ def test_a_panel_says_that_it_waits_for_a_key(troubled: Visit, locked: Locked) -
     page.goto(locked.service.url)
     expect(page.get_by_label("API key", exact=True)).to_be_visible()
     page.locator("#search-form").get_by_role("button", name="Search").click()
-    expect(page.locator("#search-status")).to_have_text("Waiting for an API key.")
+    expect(page.locator("#search-status")).to_have_text("Enter an API key at the top of the page; this continues then.")
     give(troubled, locked.keys["page"])
     expect(page.locator("#search-status")).to_contain_text("12 passages searched in")
 
@@ -89,7 +89,11 @@ def test_a_key_that_may_not_embed_is_told_so(troubled: Visit, locked: Locked) ->
     page = troubled.page
     page.goto(locked.service.url)
     give(troubled, locked.keys["read"])
-    expect(page.locator("#sentences-status")).to_have_text(
+    expect(page.locator("#sentences-status")).to_contain_text(
         "This needs an API key with the scope `embed`; yours has read."
     )
     expect(page.locator("#key")).to_be_hidden()
+    page.get_by_role("button", name="Use another key").click()
+    give(troubled, locked.keys["page"])
+    # What was refused runs again.
+    expect(page.locator(CELLS)).to_have_count(36)

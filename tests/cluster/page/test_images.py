@@ -27,7 +27,7 @@ def scores(visit: Visit) -> list[float]:
 
 def test_the_page_says_which_model_reads_images(visit: Visit) -> None:
     visit.open()
-    expect(visit.page.locator("#images-model")).to_contain_text(
+    expect(visit.page.locator("#images-about")).to_contain_text(
         "shapes-clip, which only knows simple drawn shapes, serves"
     )
 
@@ -102,6 +102,16 @@ def test_a_damaged_image_is_named_and_the_others_stay(troubled: Visit, tmp_path:
     expect(status).to_contain_text("2 images here.")
     assert troubled.texts(NAMES) == ["good", "fine"]
     assert len(troubled.errors) == 1
+
+
+def test_what_is_no_image_is_said_to_be_skipped(troubled: Visit) -> None:
+    troubled.open()
+    status = troubled.page.locator("#images-status")
+    dropped(troubled, "#images-zone", "notes.txt", b"some words", "text/plain")
+    expect(status).to_have_text("notes.txt is no image and is skipped: search it above. 0 images here.")
+    for name, type_ in {"paper.pdf": "application/pdf", "all.zip": "application/zip"}.items():
+        dropped(troubled, "#images-zone", name, b"%PDF", type_)
+        expect(status).to_have_text(f"{name} is no image and is skipped. 0 images here.")
 
 
 def test_without_images_and_after_removing_them(visit: Visit) -> None:

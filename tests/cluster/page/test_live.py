@@ -51,10 +51,15 @@ def test_replicas_and_models_are_listed(visit: Visit) -> None:
     assert counts["Ingress"] == "2"
     assert counts["TextEncoder-all-MiniLM-L6-v2"] == "1"
     assert visit.texts("#live-models .name") == ["all-MiniLM-L6-v2", "clip-vit-base-patch32"]
-    assert visit.texts("#live-models .about") == ["text, 384 dimensions", "image, 64 dimensions, by a backup"]
-    expect(visit.page.locator("#health")).to_have_text("Degraded")
-    visit.page.get_by_text("Why degraded").click()
+    assert visit.texts("#live-models .about") == ["text, 384 dimensions", "image, 64 dimensions, built-in"]
+    # The built-in image model in place of one that nobody asked for is no alarm; the reason is one click away.
+    expect(visit.page.locator("#health")).to_have_text("Ready")
+    expect(visit.page.locator("#health-note")).to_have_text("Images by the built-in model.")
+    expect(visit.page.locator("#live-reasons")).to_be_hidden()
+    visit.page.locator("#health").click()
     expect(visit.page.locator("#live-reasons")).to_contain_text("shapes-clip")
+    visit.page.locator("#health").click()
+    expect(visit.page.locator("#live-reasons")).to_be_hidden()
 
 
 def test_the_panel_can_be_paused(visit: Visit) -> None:

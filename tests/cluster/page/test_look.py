@@ -131,7 +131,12 @@ def test_the_keyboard_is_enough(visit: Visit) -> None:
     press("Enter")
     expect(page.locator("#heatmap td[data-level]")).to_have_count(9)
     press("Tab")
+    expect(page.locator("#sentences-model")).to_be_focused()
+    press("Tab")
     expect(page.locator("#heatmap td[data-level]").first).to_be_focused()
+    for name in ("Code", "Vectors", "Copy link"):
+        press("Tab")
+        expect(page.locator("#sentences").get_by_role("button", name=name)).to_be_focused()
     press("Tab")
     expect(page.get_by_label("Passages, one per line")).to_be_focused()
     press("Tab")
@@ -140,8 +145,8 @@ def test_the_keyboard_is_enough(visit: Visit) -> None:
     expect(page.get_by_label("What are you looking for?")).to_be_focused()
     press("Enter")
     expect(page.locator("#search-results li")).to_have_count(5)
-    press("Tab")
-    press("Tab")
+    for _ in range(6):
+        press("Tab")
     expect(page.locator("#images-file")).to_be_focused()
     press("Tab")
     press("Enter")
@@ -185,3 +190,18 @@ def test_nothing_moves_for_those_who_asked_for_calm(visit: Visit) -> None:
     visit.search("How long do I have to send something back?")
     assert visit.page.evaluate("document.getAnimations().length") == 0
     assert visit.style("html", "scrollBehavior") == "auto"
+
+
+SMALL = """() => [...document.querySelectorAll("a, button, select, summary, input, label.pick, .choices label")]
+    .filter((node) => node.checkVisibility() && !node.closest(".skip") && !node.matches(".choices input, .pick input"))
+    .map((node) => [node.outerHTML.slice(0, 100), node.getBoundingClientRect()])
+    .filter(([, { width, height }]) => width && (height < 43.5 || width < 43.5))
+    .map(([html, { width, height }]) => [html, width, height])"""
+
+
+@pytest.mark.parametrize("troubled", [PHONE], indirect=True)
+def test_a_fingertip_finds_everything(visit: Visit) -> None:
+    use_everything(visit)
+    for panel, name in {"sentences": "Code", "search": "Vectors", "map": "Code", "live": "Code"}.items():
+        visit.page.locator(f"#{panel} .foot").get_by_role("button", name=name).click()
+    assert visit.page.evaluate(SMALL) == []

@@ -216,3 +216,52 @@ def test_passages_are_lines_and_long_lines_are_cut_where_sentences_end(at: Visit
     }
     for text, expected in cases.items():
         assert at.module("parts/passages.js", "(m, text) => m.passages(text, 12)", text) == expected
+
+
+def test_tables_are_read_as_spreadsheets_write_them(at: Visit) -> None:
+    script = "(m, [text, name]) => { const found = m.table(text, name); return found && [found.header, ...found.rows] }"
+    quoted = 'a,b\r\n"1,2","say ""hi""\nthere"\r\n,\r\n x ,"y"\n'
+    cases: dict[tuple[str, str], list[list[str]] | None] = {
+        (quoted, "t.csv"): [["a", "b"], ["1,2", 'say "hi"\nthere'], ["", ""], [" x ", "y"]],
+        ("\ufeffname;age\nAda;36", "T.CSV"): [["name", "age"], ["Ada", "36"]],
+        ("one\ttwo\n1\t", "t.tsv"): [["one", "two"], ["1", ""]],
+        # The first line is no header where it holds a number; short rows are filled up.
+        ("1,two\n3", "t.csv"): [["Column 1", "Column 2"], ["1", "two"], ["3", ""]],
+        ("only\none\ncolumn", "t.csv"): None,
+        ("", "t.csv"): None,
+        ("a,b\n1,2", "notes.txt"): None,
+        ('{"t": "x", "n": 1}\n\n{"t": "y", "tags": ["z"]}', "t.jsonl"): [
+            ["t", "n", "tags"],
+            ["x", "1", ""],
+            ["y", "", '["z"]'],
+        ],
+        ('{"t": 1}\nno json', "t.jsonl"): None,
+        ("[1, 2]", "t.jsonl"): None,
+    }
+    for (text, name), expected in cases.items():
+        assert at.module("math/csv.js", script, [text, name]) == expected, text
+
+
+def test_silhouette_is_its_definition(at: Visit) -> None:
+    points = np.asarray([[0.0, 0], [0, 1], [5, 0], [5, 1], [5, 2], [20, 20]])
+    labels = [0, 0, 1, 1, 1, 2]
+    gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
+    values = []
+    for i, own in enumerate(labels):
+        means = {k: np.mean([gaps[i, j] for j in range(6) if labels[j] == k and j != i] or [0]) for k in (0, 1, 2)}
+        outside = min(mean for k, mean in means.items() if k != own)
+        values.append(0 if labels.count(own) == 1 else (outside - means[own]) / max(outside, means[own]))
+    found = at.module("math/silhouette.js", "(m, [d, labels]) => m.silhouette(d, labels)", [gaps.tolist(), labels])
+    assert found == pytest.approx(np.mean(values))
+    pairs = [[0, 0], [0, 1], [9, 0], [9, 1], [4, 9], [4, 10]]
+    assert at.module("math/silhouette.js", "(m, rows) => m.suggest(rows, 8)", pairs) == 3
+
+
+def test_a_zoom_keeps_what_is_under_the_pointer(at: Visit) -> None:
+    script = """(m) => { const view = new m.View(); view.fit([[0, 0], [1, 0], [0.25, 0]], 400, 300);
+        const first = view.places()[2]; view.zoomBy(4, ...first); const zoomed = view.places()[2];
+        view.zoomBy(1 / 1000); return [first, zoomed, view.places(), view.zoom] }"""
+    first, zoomed, whole, zoom = at.module("math/view.js", script)
+    assert (first, zoomed) == (pytest.approx([117, 150]), pytest.approx([117, 150]))
+    assert whole == [pytest.approx(place) for place in ([34, 150], [366, 150], [117, 150])]
+    assert zoom == 1

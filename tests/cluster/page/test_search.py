@@ -80,10 +80,37 @@ def test_what_is_no_text_is_refused_in_words(visit: Visit) -> None:
 
 def test_nothing_to_search_or_to_search_for(visit: Visit) -> None:
     visit.open()
+    visit.search("insects")
     button = visit.page.locator("#search-form").get_by_role("button", name="Search")
     visit.page.get_by_label("What are you looking for?").fill("  ")
     button.click()
     expect(visit.page.locator("#search-status")).to_have_text("Write what you are looking for.")
+    expect(visit.page.locator("#search-results li")).to_have_count(0)
     visit.page.get_by_label("Passages, one per line").fill("\n \n")
     button.click()
     expect(visit.page.locator("#search-status")).to_have_text("Paste some lines to search, or open a text file.")
+
+
+BOOKS = """title;summary;year
+"Dune; a novel";"A desert planet, and the ""spice"" that
+everybody wants";1965
+Walden;Two years alone in a cabin by a pond;1854
+Ulysses;One day in Dublin;1922
+"""
+
+
+def test_a_column_of_a_table_is_searched_and_the_others_are_shown(visit: Visit) -> None:
+    visit.open()
+    dropped(visit, "#search-zone", "books.csv", BOOKS.encode(), "text/csv")
+    status = visit.page.locator("#search-status")
+    expect(status).to_have_text("books.csv: 3 passages.")
+    expect(visit.page.get_by_role("radio", name="summary")).to_be_checked()
+    visit.search("life in the woods")
+    assert visit.texts(FOUND)[0] == "Two years alone in a cabin by a pond\ntitle: Walden · year: 1854"
+    visit.page.get_by_role("radio", name="title").check()
+    expect(status).to_have_text("3 passages.")
+    assert visit.page.get_by_label("Passages, one per line").input_value() == "Dune; a novel\nWalden\nUlysses"
+    expect(visit.page.locator(FOUND)).to_have_count(0)
+    dropped(visit, "#search-zone", "plain.txt", b"one\ntwo", "text/plain")
+    expect(status).to_have_text("plain.txt: 2 passages.")
+    expect(visit.page.locator("#search-columns")).to_be_hidden()

@@ -11,18 +11,28 @@ UNREACHABLE = "The service can't be reached. Is it still running?"
 
 def test_a_service_that_is_gone_is_told_and_found_again(troubled: Visit) -> None:
     troubled.open()
+    troubled.search("insects")
     page = troubled.page
     page.context.set_offline(True)
     page.get_by_role("button", name="Compare").click()
     expect(page.locator("#sentences-status")).to_have_text(UNREACHABLE)
     expect(page.locator("#live-status")).to_have_text(UNREACHABLE)
     expect(page.locator("#health")).to_have_text("Not reachable")
-    # What was there stays.
-    expect(page.locator("#heatmap td[data-level]")).to_have_count(36)
+    # What no longer holds is gone: the answers and the figures.
+    expect(page.locator("#heatmap-box")).to_be_hidden()
+    expect(page.locator("#search-results li")).to_have_count(5)
+    page.locator("#search-form").get_by_role("button", name="Search").click()
+    expect(page.locator("#search-status")).to_have_text(UNREACHABLE)
+    expect(page.locator("#search-results li")).to_have_count(0)
+    expect(page.locator("#live-p50")).to_have_text("–")
+    expect(page.locator("#live-models li")).to_have_count(0)
+    page.locator("#health").click()
+    expect(page.locator("#live-reasons")).to_contain_text("No answer came from the service.")
     page.context.set_offline(False)
     page.get_by_role("button", name="Compare").click()
     expect(page.locator("#sentences-status")).to_contain_text("Closest: ")
-    expect(page.locator("#health")).to_have_text("Degraded")
+    expect(page.locator("#health")).to_have_text("Ready")
+    expect(page.locator("#live-models li")).to_have_count(2)
     assert all("ERR_INTERNET_DISCONNECTED" in error for error in troubled.errors)
 
 
@@ -89,5 +99,5 @@ def test_a_model_that_is_not_there_is_told_and_its_panel_waits(troubled: Visit) 
 
     page.route("**/health", without_images)
     troubled.open()
-    expect(page.locator("#images-model")).to_have_text("openai/clip-vit-base-patch32 is unavailable: No weights.")
+    expect(page.locator("#images-about")).to_have_text("openai/clip-vit-base-patch32 is unavailable: No weights.")
     expect(page.get_by_role("button", name="draw samples")).to_be_disabled()

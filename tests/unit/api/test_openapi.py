@@ -189,7 +189,7 @@ def test_matrices_are_described(doc: Any) -> None:
 
 
 # They need a model's own vectors, or a model that reads images or classifies.
-NEED_MORE = {"/embed/image", "/cache/warm", "/predict"}
+NEED_MORE = {"/embed/image", "/cache/warm", "/predict", "/classify", "/vectorize"}
 
 
 @pytest.mark.parametrize(

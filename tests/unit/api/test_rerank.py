@@ -208,7 +208,7 @@ def test_each_client_reads_errors_in_its_own_form() -> None:
         assert (answer.status_code in (400, 422), found["param"]) == (True, param), answer.text
     for path, body in (
         ("/v1/rerank", {"query": "a", "documents": ["a"], "top_n": 1, "top_k": 2}),
-        ("/v2/rerank", {"query": "a", "documents": [long], "truncation": False}),
+        ("/v1/rerank", {"query": "a", "documents": [long], "truncation": False}),
         ("/score", {"text_1": "a", "text_2": []}),
     ):
         answer = service.post(path, json=body)

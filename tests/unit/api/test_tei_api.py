@@ -195,3 +195,58 @@ def test_info_of_a_model_under_any_form_of_its_name(configured: str, served: str
     assert (answer.status_code, answer.json()["model_id"], answer.json()["max_batch_requests"]) == (200, served, 7)
     for name in (configured, served):
         assert embed("abc", path="/embed", model=name, service=service).status_code == 200, name
+
+
+def test_options_and_parameters_count_as_fields() -> None:
+    service = Service()
+    plain = service.post("/embed", json={"inputs": "abc", "normalize": False}).json()
+    fields: dict[str, Any]
+    for fields in (
+        {"options": {}, "normalize": False},  # Weaviate always sends them
+        {"parameters": {"normalize": False}},
+        {
+            "options": {"wait_for_model": True, "use_cache": False},
+            "parameters": {"normalize": False, "prompt_name": None},
+        },
+        {"parameters": {"normalize": False}, "normalize": False},
+    ):
+        answer = service.post("/embed", json={"inputs": "abc"} | fields)
+        assert (answer.status_code, answer.json()) == (200, plain), answer.text
+    named = service.post("/embed", json={"inputs": "a", "options": {"wait_for_model": True, "use_gpu": 1}})
+    assert named.headers["x-embedding-ignored-fields"] == "wait_for_model, use_gpu"
+    long = {"inputs": " ".join("a" * 9), "parameters": {"truncate": False}}
+    assert service.post("/embed", json=long).status_code == 422
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"parameters": {"truncation_side": "left"}}, "`truncation_side` is not supported"),
+        ({"parameters": {"normalize": True}, "normalize": False}, "`normalize` and `parameters.normalize` differ"),
+        ({"parameters": "a"}, "`parameters`"),
+        ({"options": {"dimensions": 9}}, "`dimensions` is 9"),
+    ]
+    for fields, said in wrong:
+        answer = service.post("/embed", json={"inputs": "abc"} | fields)
+        assert (answer.status_code, said in answer.json()["error"]) == (422, True), answer.text
+
+
+def test_similarity_of_sentences_is_answered_as_by_tei() -> None:
+    service = Service()
+    body: dict[str, Any] = {"inputs": {"source_sentence": "abc", "sentences": ["abcd", "abc"]}}
+    answer = service.post("/similarity", json=body)
+    assert (answer.status_code, answer.json()) == (200, pytest.approx([0.8 * 0.5**0.5 + 0.6 * 0.5**0.5, 1]))
+    assert service.ranker.bodies == []
+    long = {"source_sentence": "a", "sentences": [" ".join("a" * 9)]}
+    wrong = [
+        ({"inputs": {"source_sentence": "", "sentences": ["a"]}}, 422, "`inputs.source_sentence` must not be empty."),
+        ({"inputs": {"source_sentence": "a", "sentences": []}}, 422, "`inputs.sentences` must not be empty."),
+        ({"inputs": {"source_sentence": "a"}}, 422, "`inputs.sentences` is missing."),
+        (body | {"parameters": {"prompt_name": "no"}}, 422, "has no prompt 'no'"),
+        (body | {"model": "no"}, 404, "No text model named 'no'"),
+        (body | {"topK": 1, "dimensions": 2}, 422, "`dimensions` is not supported"),
+        ({"inputs": long, "truncate": False}, 422, "`inputs.sentences.0`"),
+    ]
+    for sent, status, said in wrong:
+        answer = service.post("/similarity", json=sent)
+        assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
+        assert answer.json()["error_type"] == "Validation"
+    # What has vectors is ranked as before, and its errors are this service's own.
+    assert service.post("/similarity", json={"query": [1], "candidates": [[1]]}).status_code == 200
+    assert service.post("/similarity", json={"query": [1]}).json()["error"]["code"] == "invalid_request"

@@ -77,6 +77,17 @@ def test_folder_of_images(embed: Embed, tmp_path: Path) -> None:
     np.testing.assert_allclose(rows[3]["embedding"], vector(encode(noise(7, 5), "PNG")), atol=1e-6)
 
 
+def test_pictures_of_every_suffix_are_taken_for_images(embed: Embed, tmp_path: Path) -> None:
+    """Whether Pillow can read them is each image's own question: nothing is dropped silently."""
+    (tmp_path / "in").mkdir()
+    names = ["a.JFIF", "b.jpe", "c.tif", "d.avif", "e.heic", "f.heif"]
+    for name in names:
+        (tmp_path / "in" / name).write_bytes(encode(noise(8, 5), "PNG"))
+    embed(tmp_path / "in", tmp_path / "out")
+    assert [row["path"] for row in written(tmp_path / "out")] == names
+    assert (tmp_path / "out/_rejects.jsonl").read_text() == ""
+
+
 def test_several_files_in_order(embed: Embed, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("b", "a"):

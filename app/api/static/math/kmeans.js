@@ -4,6 +4,8 @@ import { seeded } from "./random.js";
 
 const ROUNDS = 60;
 const STARTS = 6;
+// Of many vectors fewer starts are tried, so that a large map takes about a second.
+const MANY = 500;
 
 /**
  * A group's number for each vector, from 0, in order of first appearance; the same for the same input.
@@ -15,7 +17,7 @@ export function groups(vectors, k, seed = 1) {
   if (vectors.length === 0) return [];
   const random = seeded(seed);
   let best = null;
-  for (let start = 0; start < STARTS; start++) {
+  for (let start = 0; start < (vectors.length > MANY ? 2 : STARTS); start++) {
     const found = settle(vectors, spread(vectors, k, random));
     if (best === null || found.error < best.error) best = found;
   }

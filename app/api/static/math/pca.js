@@ -5,7 +5,7 @@ import { seeded } from "./random.js";
 
 const ROUNDS = 1000;
 // Maximum multiplications per axis, so that a large map takes about a second.
-const WORK = 2e8;
+const WORK = 1e8;
 const STILL = 1e-12;
 
 /**

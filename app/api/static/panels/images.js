@@ -4,7 +4,10 @@ import { ranked } from "../math/cosine.js";
 import { byId, counted, score } from "../parts/dom.js";
 import { drawn } from "../parts/drawing.js";
 import { takeFiles } from "../parts/drop.js";
+import { facts, Foot } from "../parts/foot.js";
 import { Gallery } from "../parts/gallery.js";
+import { keep } from "../parts/kept.js";
+import { Picker } from "../parts/picker.js";
 import { DRAWINGS, IMAGE_QUERY } from "../parts/samples.js";
 import { embedImages, embedTexts } from "../parts/service.js";
 import { Status } from "../parts/status.js";
@@ -12,16 +15,29 @@ import { Status } from "../parts/status.js";
 const BATCH = 16;
 
 export function setUp(items) {
-  const status = new Status(byId("images-status"));
+  const status = new Status(byId("images-status"), () => gallery.order(gallery.pictures.map((picture) => ({ picture }))));
   const gallery = new Gallery(byId("gallery"), alike);
-  let model = null;
+  // Vectors of two models can't be compared.
+  const picker = new Picker("images-model", ["image"], () => add(gallery.pictures.map(({ file }) => file)));
+  const foot = new Foot(byId("images"), request);
+  const query = () => byId("images-query").value.trim();
   let space = null;
 
-  /** Embeds the files in batches; what the service refuses is named and left out. */
-  function add(files) {
-    if (files.length === 0) return undefined;
+  function request() {
+    const images = gallery.pictures.map(({ file }) => file.name);
+    return images.length && query() ? { query: query(), images, model: picker.model } : null;
+  }
+
+  /** Embeds the files in batches; what is no image, or what the service refuses, is named and left out. */
+  function add(given, folders = []) {
+    if (given.length + folders.length === 0) return undefined;
+    const files = given.filter(({ type }) => type.startsWith("image/") || !type);
+    const others = given.filter((file) => !files.includes(file));
     return status.during("Embedding images …", async (current, progress) => {
-      const refused = [];
+      const refused = [
+        ...others.map(({ name, type }) => `${name} is no image and is skipped${type.startsWith("text/") ? ": search it above" : ""}.`),
+        ...folders.map((name) => `${name} is a folder and is skipped: drop its images.`),
+      ];
       const queue = [...files];
       while (queue.length > 0 && current()) {
         if (files.length > BATCH) progress(`Embedding images, ${files.length - queue.length} of ${files.length} …`);
@@ -37,11 +53,11 @@ export function setUp(items) {
   async function embedBatch(files, refused) {
     while (files.length > 0) {
       try {
-        const answer = await embedImages(files, model);
+        const answer = await embedImages(files, picker.model);
         if (space !== answer.space) gallery.clear();
         space = answer.space;
         gallery.add(files.map((file, i) => ({ file, vector: answer.vectors[i] })));
-        tell(answer.model);
+        tell(answer);
         return;
       } catch (error) {
         const bad = /^images\.(\d+)/.exec(error.param ?? "");
@@ -52,21 +68,25 @@ export function setUp(items) {
     }
   }
 
-  function tell(name) {
+  function tell(answer) {
     const shown = gallery.pictures.map(({ name: text, url, vector }) => ({ kind: "image", text, picture: url, vector }));
-    items.replace("images", space, name, shown);
+    items.replace("images", space, answer.model, shown);
+    foot.show({ model: answer.model, space, items: shown }, facts([answer]));
     byId("images-clear").hidden = gallery.pictures.length === 0;
   }
 
-  function search() {
-    const query = byId("images-query").value.trim();
-    if (gallery.pictures.length === 0) return status.during("", () => "Add some images first, or draw samples.");
-    if (!query) return status.during("", () => "Write what the image should show.");
+  function run() {
+    const text = query();
+    if (gallery.pictures.length === 0) return status.refuse("Add some images first, or draw samples.");
+    if (!text) return status.refuse("Write what the image should show.");
     return status.during("Searching …", async (current) => {
-      const answer = await embedTexts([query], { model });
+      const answer = await embedTexts([text], { model: picker.model });
       if (!current()) return "";
-      items.add("image queries", answer.space, answer.model, [{ kind: "query", text: query, vector: answer.vectors[0] }]);
-      return rank(answer.vectors[0], `“${query}”`);
+      const queries = [{ kind: "query", text, vector: answer.vectors[0] }];
+      items.add("image queries", answer.space, answer.model, queries);
+      const shown = gallery.pictures.map(({ name, vector }) => ({ text: name, vector }));
+      foot.show({ model: answer.model, space: answer.space, items: [...queries, ...shown] }, facts([answer]));
+      return rank(answer.vectors[0], `“${text}”`);
     });
   }
 
@@ -83,10 +103,10 @@ export function setUp(items) {
     return `Nearest to ${label}: ${pictures[order[0].index].name}, ${score(order[0].score)}.`;
   }
 
-  byId("images-query").value = IMAGE_QUERY;
+  keep("images-query", IMAGE_QUERY);
   byId("images-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    search();
+    run();
   });
   byId("images-samples").addEventListener("click", async () => add(await Promise.all(DRAWINGS.map((it) => drawn(...it)))));
   byId("images-clear").addEventListener("click", () => {
@@ -94,16 +114,21 @@ export function setUp(items) {
     items.replace("images", space, null, []);
     items.replace("image queries", space, null, []);
     byId("images-clear").hidden = true;
+    foot.show(null);
     status.say("");
     byId("images-samples").focus();
   });
-  takeFiles(byId("images-zone"), byId("images-file"), (files) => add(files.filter((file) => file.type.startsWith("image/") || !file.type)));
+  takeFiles(byId("images-zone"), byId("images-file"), add);
   return {
-    /** What `/health` says of the first image model. */
-    serve(detail) {
-      model = detail?.id ?? null;
-      byId("images-model").textContent = about(detail);
-      for (const control of byId("images").querySelectorAll("button, input")) control.disabled = detail?.status !== "ready";
+    run,
+    status,
+    /** @param {object[]} all that `/health` says of the models */
+    serve(all) {
+      picker.serve(all);
+      const details = all.filter(({ kind }) => kind === "image");
+      const detail = details.find(({ id }) => id === picker.model) ?? details[0];
+      byId("images-about").textContent = about(detail);
+      for (const control of byId("images").querySelectorAll(".zone :is(button, input), form :is(button, input)")) control.disabled = detail?.status !== "ready";
     },
   };
 }

@@ -3,6 +3,7 @@
 import { figures, replicas } from "../math/figures.js";
 import { parse } from "../math/exposition.js";
 import { byId, el } from "../parts/dom.js";
+import { Foot } from "../parts/foot.js";
 import { health, metrics } from "../parts/service.js";
 import { draw } from "../parts/sparkline.js";
 import { Status } from "../parts/status.js";
@@ -11,11 +12,12 @@ const EVERY_MS = 2000;
 const KEPT = 45;
 // Percentiles of a few requests fluctuate, so these cover the last half minute.
 const WINDOW = 15;
-const LABELS = { healthy: "Healthy", degraded: "Degraded", starting: "Starting", lost: "Not reachable" };
+const LABELS = { healthy: "Healthy", noted: "Ready", degraded: "Degraded", starting: "Starting", lost: "Not reachable" };
 
 /** @param {(health: object) => void} told gets every answer of `/health` */
 export function setUp(told) {
   const status = new Status(byId("live-status"));
+  new Foot(byId("live"), () => ({ paths: ["health", "metrics"] }));
   const button = byId("live-pause");
   const readings = [];
   const history = [];
@@ -26,7 +28,7 @@ export function setUp(told) {
     try {
       const state = await health();
       // Without a key, if keys are required, only the status is reported.
-      pill(state.status, state.reasons ?? []);
+      pill(isBuiltIn(state) ? "noted" : state.status, state.reasons ?? []);
       if (state.details) {
         models(state.details);
         told(state);
@@ -36,10 +38,21 @@ export function setUp(told) {
       trouble = "";
     } catch (error) {
       if (error.status === undefined) throw error;
-      if (error.status === 0) pill("lost", []);
+      if (error.status === 0) lose();
       if (trouble !== error.message) status.say(error.message, "error");
       trouble = error.message;
     }
+  }
+
+  /** What was measured before no longer holds. */
+  function lose() {
+    pill("lost", ["No answer came from the service. It may be stopped, starting again, or out of this network's reach."]);
+    readings.length = history.length = 0;
+    history.push({ requests: null, p50: null, p95: null, p99: null, hitRate: null, batch: null });
+    show();
+    history.length = 0;
+    models([]);
+    scaled([]);
   }
 
   function read(samples) {
@@ -56,8 +69,8 @@ export function setUp(told) {
   function show() {
     const last = history.at(-1);
     const series = (name) => history.map((entry) => entry[name]);
-    byId("live-requests").textContent = last.requests < 10 ? last.requests.toFixed(1) : Math.round(last.requests).toLocaleString("en");
-    for (const name of ["p50", "p95", "p99"]) byId(`live-${name}`).textContent = milliseconds(last[name]);
+    byId("live-requests").textContent = short(last.requests);
+    for (const name of ["p50", "p95", "p99"]) byId(`live-${name}`).textContent = short(last[name]);
     byId("live-hits").textContent = last.hitRate === null ? "–" : `${Math.round(last.hitRate * 100)}%`;
     byId("live-batch").textContent = last.batch === null ? "–" : last.batch.toFixed(1);
     draw(byId("chart-requests"), [series("requests")], KEPT, 1);
@@ -71,6 +84,7 @@ export function setUp(told) {
     setTimeout(loop, EVERY_MS);
   }
 
+  byId("health").addEventListener("click", () => toggle(byId("live-reasons").hidden));
   button.addEventListener("click", () => {
     paused = !paused;
     button.textContent = paused ? "Go on" : "Pause";
@@ -78,22 +92,40 @@ export function setUp(told) {
   loop();
 }
 
-function milliseconds(value) {
+function short(value) {
   if (value === null) return "–";
   return value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en");
 }
 
+/** The built-in image model in place of one that nobody asked for is no alarm. */
+function isBuiltIn({ status, details = [], cache }) {
+  const noted = details.filter(({ note }) => note);
+  const whole = cache?.available && details.every((model) => model.status === "ready");
+  return status === "degraded" && noted.length > 0 && whole && noted.every(({ note }) => note.includes("shapes-clip"));
+}
+
+/** The state is a button while there is a reason to show. */
 function pill(state, reasons) {
-  byId("health").dataset.state = state;
-  byId("health").textContent = LABELS[state];
-  byId("live-why").hidden = reasons.length === 0;
-  byId("live-reasons").replaceChildren(...reasons.map((reason) => el("li", {}, reason)));
+  const button = byId("health");
+  const box = byId("live-reasons");
+  button.dataset.state = state;
+  byId("health-label").textContent = LABELS[state];
+  byId("health-note").textContent = state === "noted" ? "Images by the built-in model." : "";
+  button.disabled = reasons.length === 0;
+  if (button.disabled) toggle(false);
+  const shown = [...box.children].map(({ textContent }) => textContent);
+  if (JSON.stringify(shown) !== JSON.stringify(reasons)) box.replaceChildren(...reasons.map((reason) => el("li", {}, reason)));
+}
+
+function toggle(open) {
+  byId("health").setAttribute("aria-expanded", String(open));
+  byId("live-reasons").hidden = !open;
 }
 
 function models(details) {
   byId("live-models").replaceChildren(
     ...details.map(({ id, kind, status, dimensions, note }) => {
-      const size = note ? `${dimensions} dimensions, by a backup` : `${dimensions} dimensions`;
+      const size = note ? `${dimensions} dimensions, ${note.includes("shapes-clip") ? "built-in" : "by a backup"}` : `${dimensions} dimensions`;
       const about = `${kind}, ${status === "ready" ? size : status}`;
       const dot = el("span", { className: "dot", "aria-hidden": "true" });
       dot.dataset.state = note ? "stand-in" : status;

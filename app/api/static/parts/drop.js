@@ -3,7 +3,7 @@
 /**
  * @param {HTMLElement} zone takes drops and shows that it does
  * @param {HTMLInputElement} input the file chooser, for those without a mouse
- * @param {(files: File[]) => void} take
+ * @param {(files: File[], folders: string[]) => void} take folders can't be read as files; their names are told
  */
 export function takeFiles(zone, input, take) {
   let depth = 0;
@@ -23,16 +23,18 @@ export function takeFiles(zone, input, take) {
     event.preventDefault();
     depth = 0;
     over(false);
-    take([...event.dataTransfer.files]);
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.());
+    const folders = entries.filter((entry) => entry?.isDirectory).map(({ name }) => name);
+    take([...event.dataTransfer.files].filter(({ name }) => !folders.includes(name)), folders);
   });
   zone.addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
     if (files.length === 0) return;
     event.preventDefault();
-    take(files);
+    take(files, []);
   });
   input.addEventListener("change", () => {
-    take([...input.files]);
+    take([...input.files], []);
     // So that choosing the same file again fires a change event.
     input.value = "";
   });

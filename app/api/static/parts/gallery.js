@@ -13,7 +13,7 @@ export class Gallery {
   /** @param {{file: File, vector: Float32Array}[]} entries an image of the same name takes the old one's place */
   add(entries) {
     for (const { file, vector } of entries) {
-      const picture = { name: file.name.replace(/\.\w+$/, ""), url: URL.createObjectURL(file), vector };
+      const picture = { name: file.name.replace(/\.\w+$/, ""), url: URL.createObjectURL(file), vector, file };
       const old = this.pictures.findIndex(({ name }) => name === picture.name);
       if (old < 0) this.pictures.push(picture);
       else {

@@ -14,14 +14,14 @@ export class Heatmap {
     for (const kind of ["focusin", "mouseover"]) table.addEventListener(kind, (event) => this.#read(event.target));
   }
 
-  /** @param {string[]} texts @param {ArrayLike<number>[]} rows as many rows and columns as texts */
-  show(texts, rows) {
+  /** @param {string[]} texts @param {ArrayLike<number>[]} rows as many rows and columns as texts @param {Set<number>} cut those that were read in part */
+  show(texts, rows, cut = new Set()) {
     this.texts = texts;
     this.rows = rows;
     this.table.dataset.size = texts.length <= 7 ? "few" : texts.length <= 14 ? "some" : "many";
     const numbers = texts.map((text, i) => el("th", { scope: "col", title: text }, String(i + 1)));
     this.cells = texts.map((_, i) => texts.map((_, j) => this.#cell(i, j)));
-    const body = this.cells.map((cells, i) => el("tr", {}, name(i + 1, texts[i]), ...cells));
+    const body = this.cells.map((cells, i) => el("tr", {}, name(i + 1, texts[i], cut.has(i)), ...cells));
     const corner = el("td", { className: "corner" });
     this.table.replaceChildren(el("thead", {}, el("tr", {}, corner, ...numbers)), el("tbody", {}, ...body));
     if (this.cells.length) this.cells[0][0].tabIndex = 0;
@@ -62,7 +62,8 @@ export class Heatmap {
   }
 }
 
-function name(number, text) {
+function name(number, text, cut) {
   const words = el("span", { className: "words" }, text);
-  return el("th", { scope: "row", title: text }, el("span", { className: "number" }, String(number)), words);
+  const mark = cut ? [el("span", { className: "cut" }, "end not read")] : [];
+  return el("th", { scope: "row", title: text }, el("span", { className: "number" }, String(number)), ...mark, words);
 }

@@ -11,6 +11,11 @@ export function headers() {
   return key ? { authorization: `Bearer ${key}` } : {};
 }
 
+/** Whether requests carry a key. */
+export function given() {
+  return sessionStorage.getItem(STORE) !== null;
+}
+
 /** Calls `watcher(true)` when a key is required and `watcher(false)` once there is one; returns a function to stop. */
 export function watch(watcher) {
   watchers.add(watcher);

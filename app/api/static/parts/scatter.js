@@ -1,124 +1,150 @@
-// A scatter plot that shows a point's text on hover and focus. Left and right visit all points in order; up and down
-// move to a near point.
+// The map's picture. Arrow keys: left and right visit all points in order, up and down move to a near point.
 
-import { svg } from "./dom.js";
+import { labelled, nearest, neighbour, View, within } from "../math/view.js";
+import { shortened } from "./dom.js";
+import { listen } from "./gestures.js";
+import { colours, Pen } from "./pen.js";
 
-const MARGIN = 34;
 const ALONG = { ArrowLeft: -1, ArrowRight: 1 };
 const ACROSS = { ArrowUp: -1, ArrowDown: 1 };
-const PICTURE = 34;
+const ZOOM = { "+": 1.5, "=": 1.5, "-": 1 / 1.5 };
+// A fingertip covers more than a mouse's arrow does.
+const [REACH, TOUCH, STACK] = [14, 24, 8];
+// All of a few points are labelled; of many some, and more the nearer one looks.
+const [FEW, MOST_LABELS] = [40, 10];
 
 export class Scatter {
-  /** @param {SVGElement} plot @param {HTMLElement} tip both children of one positioned box */
-  constructor(plot, tip) {
-    this.plot = plot;
-    this.tip = tip;
-    this.marks = [];
-    plot.addEventListener("keydown", (event) => this.#walk(event));
-    plot.addEventListener("focusin", (event) => this.#tell(event.target));
-    plot.addEventListener("focusout", () => this.#hide());
-    plot.addEventListener("pointerover", (event) => this.#tell(event.target));
-    plot.addEventListener("pointerout", () => this.#hide());
-    new ResizeObserver(() => this.#draw()).observe(plot.parentElement);
+  #frame = 0;
+
+  /** @param {HTMLCanvasElement} canvas @param {HTMLElement} tip both children of one positioned box @param {(index: number, stack: number[]) => void} chosen */
+  constructor(canvas, tip, chosen) {
+    [this.canvas, this.tip, this.chosen] = [canvas, tip, chosen];
+    this.view = new View();
+    this.pen = new Pen(canvas, () => this.#later());
+    this.points = [];
+    this.links = [];
+    [this.selected, this.current, this.hovered] = [-1, 0, -1];
+    canvas.addEventListener("keydown", (event) => this.#press(event));
+    canvas.addEventListener("focus", () => canvas.matches(":focus-visible") && this.#tell(this.current));
+    canvas.addEventListener("blur", () => this.#tell(-1));
+    listen(canvas, {
+      pan: (x, y) => this.#change(() => this.view.move(x, y)),
+      zoom: (factor, x, y) => this.#change(() => this.view.zoomBy(factor, x, y)),
+      choose: (x, y, touch) => this.#choose(within(this.places, x, y, touch ? TOUCH : REACH)),
+      point: (x, y) => this.#tell(within(this.places, x, y, REACH)[0] ?? -1),
+      leave: () => this.#tell(-1),
+    });
+    new ResizeObserver(() => this.#fit()).observe(canvas.parentElement);
+    const recolour = () => ((this.colours = null), this.#later());
+    new MutationObserver(recolour).observe(document.documentElement, { attributes: true });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
   }
 
-  /** @param {{x: number, y: number, group: number, kind: string, text: string, picture?: string}[]} points */
+  /** @param {{x: number, y: number, group: number, kind: string, text: string, picture?: string, first?: boolean}[]} points `first`: is labelled before others */
   show(points) {
     this.points = points;
-    this.#draw();
+    this.order = points.map((_, i) => i).sort((a, b) => rank(points[a]) - rank(points[b]) || a - b);
+    [this.selected, this.current, this.links] = [-1, Math.min(this.current, points.length - 1), []];
+    this.#fit();
+  }
+
+  /** Shows a point and its neighbours. */
+  select(index, links = []) {
+    [this.selected, this.links] = [index, links];
+    if (index >= 0) {
+      this.current = index;
+      this.view.reveal(this.places[index]);
+    }
+    this.#change(() => {});
+  }
+
+  zoom(factor) {
+    this.#change(() => (factor ? this.view.zoomBy(factor) : Object.assign(this.view, { zoom: 1, offset: [0, 0] })));
+  }
+
+  #fit() {
+    const width = this.canvas.parentElement.clientWidth;
+    if (!this.points.length || width === 0) return;
+    const height = Math.round(Math.min(Math.max(width * 0.6, 300), 480));
+    this.pen.size(width, height);
+    this.view.fit(this.points.map(({ x, y }) => [x, y]), width, height);
+    this.#change(() => {});
+  }
+
+  #change(change) {
+    if (!this.view.points) return;
+    change();
+    this.places = this.view.places();
+    this.canvas.dataset.zoom = this.view.zoom.toFixed(2);
+    // One finger scrolls the page while the whole map is seen.
+    this.canvas.style.touchAction = this.view.zoom > 1 ? "none" : "pan-y";
+    this.#tell(-1);
+    this.#later();
+  }
+
+  #later() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame(() => this.#draw());
   }
 
   #draw() {
-    const width = this.plot.parentElement.clientWidth;
-    if (!this.points || width === 0) return;
-    const height = Math.round(Math.min(Math.max(width * 0.6, 280), 460));
-    this.plot.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    const held = this.marks.indexOf(document.activeElement);
-    this.places = placed(this.points, width, height);
-    this.marks = this.points.map((point, i) => mark(point, this.places[i]));
-    this.plot.replaceChildren(...this.marks);
-    this.#hide();
-    const first = this.marks[Math.max(held, 0)];
-    first?.setAttribute("tabindex", "0");
-    if (held >= 0) first?.focus();
+    if (!this.places?.length) return;
+    this.colours ??= colours(this.canvas);
+    const { pen, places, points } = this;
+    const near = new Set([this.selected, ...this.links]);
+    pen.begin(this.colours, points.length <= 4 * FEW ? 6.5 : Math.min(3.5 * Math.sqrt(this.view.zoom), 6.5));
+    for (const i of this.links) pen.line(places[this.selected], places[i]);
+    points.forEach((point, i) => pen.point(point, places[i], this.selected >= 0 && !near.has(i)));
+    for (const i of new Set([this.selected, this.hovered])) if (i >= 0) pen.ring(places[i], points[i]);
+    const order = this.selected >= 0 ? [this.selected, ...this.links] : this.order;
+    const label = (i) => shortened(points[i].text, 28);
+    const seen = order.filter((i) => places[i][0] > 0 && places[i][0] < this.view.width && places[i][1] > 0 && places[i][1] < this.view.height);
+    const found = labelled(seen.slice(0, 400), places, (i) => pen.width(label(i)), this.view.width, this.view.height, points.length <= FEW ? FEW : Math.min(MOST_LABELS * this.view.zoom, FEW));
+    for (const { index, x, y } of found) pen.label(label(index), x, y);
   }
 
-  #tell(target) {
-    const at = this.marks.indexOf(target.closest?.(".point"));
-    if (at < 0) return;
-    const [x, y] = this.places[at];
-    this.tip.textContent = `${this.points[at].text} · group ${this.points[at].group + 1}`;
-    this.tip.hidden = false;
-    const room = this.plot.parentElement.clientWidth - this.tip.offsetWidth;
-    this.tip.style.setProperty("left", `${Math.min(Math.max(x - this.tip.offsetWidth / 2, 0), Math.max(room, 0))}px`);
+  /** A click where points lie upon each other goes from one to the next. */
+  #choose(stack) {
+    if (stack.length === 0) return this.chosen(-1, []);
+    const same = stack.filter((i) => Math.hypot(...this.places[i].map((at, axis) => at - this.places[stack[0]][axis])) <= STACK);
+    const now = same.indexOf(this.selected);
+    return this.chosen(same[(now + 1) % same.length], same);
+  }
+
+  #tell(index) {
+    const point = this.points[index];
+    if (this.hovered !== index) this.#later();
+    this.hovered = index;
+    this.tip.hidden = !point;
+    this.canvas.classList.toggle("is-over", Boolean(point));
+    if (!point) return;
+    const [x, y] = this.places[index];
+    const under = within(this.places, x, y, STACK).length - 1;
+    this.tip.textContent = `${point.text} · group ${point.group + 1}${under ? ` · ${under} more here` : ""}`;
+    const room = this.view.width - this.tip.offsetWidth;
+    this.tip.style.left = `${Math.min(Math.max(x - this.tip.offsetWidth / 2, 0), Math.max(room, 0))}px`;
     const above = y - this.tip.offsetHeight - 16;
-    this.tip.style.setProperty("top", `${above >= 0 ? above : y + 16}px`);
+    this.tip.style.top = `${above >= 0 ? above : y + 16}px`;
   }
 
-  #hide() {
-    this.tip.hidden = true;
-  }
-
-  #walk(event) {
-    const [along, across] = [ALONG[event.key], ACROSS[event.key]];
-    const from = this.marks.indexOf(event.target.closest?.(".point"));
-    if (!(along || across) || from < 0) return;
+  #press(event) {
+    const { key } = event;
+    if (event.ctrlKey || event.metaKey || event.altKey || !this.places) return;
+    let to = -2;
+    if (ALONG[key]) to = neighbour(this.places, this.current, ALONG[key]);
+    else if (ACROSS[key]) to = nearest(this.places, this.current, ACROSS[key]);
+    else if (ZOOM[key]) this.#change(() => this.view.zoomBy(ZOOM[key], ...this.places[this.current]));
+    else if (key === "0") this.zoom();
+    else if (key === "Enter" || key === " ") this.chosen(this.current, within(this.places, ...this.places[this.current], STACK));
+    else if (key === "Escape") this.chosen(-1, []);
+    else return;
     event.preventDefault();
-    const to = along ? neighbour(this.places, from, along) : nearest(this.places, from, across);
     if (to < 0) return;
-    this.marks[from].setAttribute("tabindex", "-1");
-    this.marks[to].setAttribute("tabindex", "0");
-    this.marks[to].focus();
+    this.current = to;
+    this.#change(() => this.view.reveal(this.places[to]));
+    this.#tell(to);
   }
 }
 
-/** Both axes on one scale, so that distances are what they seem. */
-function placed(points, width, height) {
-  const xs = points.map(({ x }) => x);
-  const ys = points.map(({ y }) => y);
-  const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-  const scale = Math.min((width - 2 * MARGIN) / (right - left || 1), (height - 2 * MARGIN) / (high - low || 1));
-  return points.map(({ x, y }) => [
-    width / 2 + (x - (left + right) / 2) * scale,
-    height / 2 - (y - (low + high) / 2) * scale,
-  ]);
-}
-
-function mark(point, [x, y]) {
-  const about = {
-    class: `point group-${point.group + 1}`,
-    role: "img",
-    tabindex: "-1",
-    "aria-label": `${point.text}, ${point.kind}, group ${point.group + 1}`,
-    transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`,
-  };
-  const reach = svg("circle", { class: "reach", r: point.picture ? 26 : 17 });
-  return svg("g", about, reach, ...shape(point));
-}
-
-function shape({ kind, picture }) {
-  const half = PICTURE / 2;
-  const square = { x: -half, y: -half, width: PICTURE, height: PICTURE };
-  if (picture)
-    return [svg("image", { ...square, href: picture, preserveAspectRatio: "xMidYMid slice" }), svg("rect", { ...square, rx: 3, class: "frame" })];
-  if (kind === "query") return [svg("path", { d: "M0-9 9 0 0 9-9 0Z", class: "dot" })];
-  return [svg("circle", { r: 7, class: "dot" })];
-}
-
-/** The next point to the right (1) or left (-1), so that none is out of reach; -1 where there is none. */
-function neighbour(places, from, step) {
-  const order = places.map((_, i) => i).sort((a, b) => places[a][0] - places[b][0] || a - b);
-  return order[order.indexOf(from) + step] ?? -1;
-}
-
-/** A point below (1) or above (-1) that is near and not far to the side; -1 where there is none. */
-function nearest(places, from, down) {
-  let best = -1;
-  let least = Infinity;
-  places.forEach(([x, y], i) => {
-    const along = (y - places[from][1]) * down;
-    const far = along + 2 * Math.abs(x - places[from][0]);
-    if (along > 0.5 && far < least) [best, least] = [i, far];
-  });
-  return best;
-}
+/** Queries and each group's most typical item are labelled first. */
+const rank = ({ kind, first }) => (kind === "query" ? 0 : first ? 1 : 2);

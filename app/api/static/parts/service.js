@@ -2,7 +2,7 @@
 
 import * as key from "./key.js";
 
-const ROOT = new URL("../../", import.meta.url);
+export const ROOT = new URL("../../", import.meta.url);
 // Vectors are requested as little-endian float32, a fifth of their size in JSON; errors are always JSON.
 const BINARY = { accept: "application/octet-stream" };
 const UNREACHABLE = "The service can't be reached. Is it still running?";
@@ -70,11 +70,17 @@ async function told(answer) {
   }
 }
 
-/** The rows of a binary answer; what is known about them stands in its headers. */
+/**
+ * The rows of a binary answer; what is known about them stands in its headers.
+ * @typedef {{vectors: Float32Array[], model: string, space: string, tokens: number, hits: number, truncated: Set<number>}} Embedded
+ * @returns {Promise<Embedded>} `hits`: items from the service's cache; `truncated`: indices of texts read in part
+ */
 async function vectors(answer) {
   const header = (name) => answer.headers.get(`x-embedding-${name}`);
-  const [rows, size] = header("shape").split(",").map(Number);
+  const numbers = (name) => (header(name) ?? "").split(",").filter(Boolean).map(Number);
+  const [rows, size] = numbers("shape");
   const all = new Float32Array(await answer.arrayBuffer());
   const vectors = Array.from({ length: rows }, (_, i) => all.subarray(i * size, (i + 1) * size));
-  return { vectors, model: header("model"), space: header("space") };
+  const [[tokens], [hits]] = [numbers("tokens"), numbers("cache-hits")];
+  return { vectors, model: header("model"), space: header("space"), tokens, hits, truncated: new Set(numbers("truncated")) };
 }
