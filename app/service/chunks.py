@@ -34,13 +34,14 @@ class Chunked:
     spans: Sequence[Sequence[Span]]
     windows: Sequence[int]
 
-    def warning(self) -> dict[str, str]:
+    @property
+    def notes(self) -> list[str]:
         """That a document was not read at once, for responses that have no other place for it."""
         most = max(self.windows)
         words = (
             f"A document is longer than {self.result.info.id} reads at once: it was read in {most} overlapping parts."
         )
-        return {"warning": words} if most > 1 else {}
+        return [words] if most > 1 else []
 
 
 async def embed_chunks(

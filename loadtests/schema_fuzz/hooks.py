@@ -36,6 +36,7 @@ FOREIGN_FIELDS = {name for model in FOREIGN for name in model.model_fields}
 AT_ODDS = {
     *("truncate", "truncation", "task", "input_type", "output_dimension", "embedding_type", "modality", "options"),
     *("parameters", "config", "max_tokens", "num_ctx", "pooling_strategy", "output_encoding", "truncate_prompt_tokens"),
+    "late_chunking",
 }
 OWN_IDS = {"text": [101, 7592, 102], "image": [703, 5, 704]}
 
@@ -175,7 +176,6 @@ def _openai(body: dict[str, Any]) -> dict[str, Any]:
     bytes."""
     # What is not known here may look like something that would change vectors, and be refused.
     body = _known(body)
-    body.pop("late_chunking", None)
     given = body["input"]
     if isinstance(given, list):
         given = given[:MOST_IMAGES]

@@ -1,7 +1,6 @@
 """`POST /embed/chunks`, and documents in chunks as Voyage's clients send them."""
 
 from functools import partial
-from itertools import islice
 from typing import Final
 
 from starlette.requests import Request
@@ -9,9 +8,10 @@ from starlette.responses import Response
 
 from app import errors
 from app.api.backend import Backend
+from app.api.endpoints.dialect import encoded
 from app.api.route import ENCODES, Route
 from app.api.wire import bodies
-from app.api.wire.embeddings import VectorFormat, about, openai_rows, record
+from app.api.wire.embeddings import VectorFormat, about, record
 from app.api.wire.json_response import json_response
 from app.errors import InvalidRequest
 from app.schemas.chunks import ChunksRequest, ChunksResponse, ContextualizedRequest, ContextualizedResponse
@@ -54,17 +54,21 @@ async def contextualized(request: Request, backend: Backend) -> Response:
     record(request, done.result)
     rows, tokens, _ = done.result.table()
     output = "float32" if body.output_dtype == "float" else body.output_dtype
-    form = VectorFormat(True, output, body.output_dimension, "output_dtype")
-    vectors = iter(openai_rows(form.of(rows, done.result.info), encoded=body.encoding_format == "base64"))
+    form = VectorFormat(True, output, body.output_dimension, "output_dtype", "output_dimension")
+    rows = form.of(rows, done.result.info)
+    vectors = iter(encoded(rows) if body.encoding_format == "base64" else rows)
     documents: list[Json] = []
     for index, spans in enumerate(done.spans):
-        data = [one | {"index": i} for i, one in enumerate(islice(vectors, len(spans)))]
+        data = [{"object": "embedding", "index": i, "embedding": next(vectors)} for i in range(len(spans))]
         documents.append({"object": "list", "data": data, "index": index})
     answer = {"object": "list", "data": documents, "model": done.result.info.id, "usage": {"total_tokens": sum(tokens)}}
-    return json_response(answer | done.warning() | form.range_field(done.result.info), headers=headers)
+    return json_response(
+        answer | ({"warning": done.notes[0]} if done.notes else {}) | form.range_field(done.result.info),
+        headers=headers,
+    )
 
 
-_POST: Final = partial(Route, "POST", scope="embed", body_limit="chunk_body", needs="text")
+_POST: Final = partial(Route, "POST", scope="embed", truncates=True, body_limit="chunk_body", needs="text")
 TEXT: Final = "The giant panda is a bear. It lives in China's mountains. It eats bamboo."
 ROUTES: Final = (
     _POST(
@@ -84,6 +88,6 @@ ROUTES: Final = (
         ContextualizedRequest,
         errors=(*ENCODES, errors.InvalidItem, errors.EmptyInput),
         example={"inputs": [["The giant panda is a bear.", "It eats bamboo."]]},
-        errors_as="openai",
+        errors_as="voyage",
     ),
 )

@@ -49,7 +49,7 @@ class Asked:
         param: The field that holds the inputs. `names`: those of its inputs by index, if not `param.index`.
         whole: How to allow a text that is too long to be truncated; empty: it is.
         most: A field, and the tokens that it allows each text; more are an error, since nothing is cut by it.
-        late: The field by which the inputs are one document, embedded late; empty: they are not.
+        late: The field that asks to read the texts as one document, whose chunks they are; empty: each on its own.
         kind: Of the default model, where that does not follow from the inputs.
     """
 
@@ -70,7 +70,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Embedded(Generic[B]):
-    """A request that was answered; `note`: of how its document was read; `id`: the request's."""
+    """A request that was answered; `id`: the request's."""
 
     body: B
     asked: Asked
@@ -79,7 +79,7 @@ class Embedded(Generic[B]):
     tokens: Sequence[int]
     backend: Backend
     request: Request
-    note: str = ""
+    notes: Sequence[str] = ()
 
     @property
     def id(self) -> str:
@@ -93,8 +93,8 @@ class Embedded(Generic[B]):
     def warning(self) -> str | None:
         size, info = self.asked.form.dimensions, self.info
         if not size or size >= info.dimensions or matryoshka.is_trained_for_it(info, self.backend.args):
-            return self.note or None
-        return f"{self.note} ".lstrip() + (
+            return " ".join(self.notes) or None
+        return " ".join([*self.notes, ""]) + (
             f"{info.id} was not trained for shortened vectors: with {size} of {info.dimensions} dimensions "
             "search results will be worse."
         )
@@ -104,14 +104,14 @@ async def embed(request: Request, backend: Backend, body: B, asked: Asked) -> Em
     """Raises InvalidRequest for what the model can't do, and InvalidItem for a text that may not be truncated."""
     service = backend.service
     asked = _without_suffix(service, asked)
-    given, reading, note = asked.inputs, asked.reading, ""
+    given, reading = asked.inputs, asked.reading
+    notes: Sequence[str] = ()
     if asked.late:
         if not given.texts or asked.most[1] is not None:
             raise InvalidRequest(f"`{asked.late}` needs texts, none of them cut: one document.", asked.late)
-        done = await embed_documents(
-            service, [given.texts], asked.param, lambda _, i: asked.name(i), asked.model, reading, asked.late
-        )
-        result, note = done.result, done.warning().get("warning", "")
+        documents, chunk = [given.texts], f"{asked.param}.{{1}}".format
+        done = await embed_documents(service, documents, asked.param, chunk, asked.model, reading, asked.late)
+        result, notes = done.result, done.notes
     elif given.texts:
         result = await service.embed_texts(given.texts, asked.model, param=asked.param, reading=reading)
     elif given.objects:
@@ -131,7 +131,7 @@ async def embed(request: Request, backend: Backend, body: B, asked: Asked) -> Em
         if most is not None and 0 <= most < count:
             message = f"`{asked.name(i)}` has {count} tokens; shorten it: `{field}` is not supported."
             raise InvalidRequest(message, field)
-    return Embedded(body, asked, result.info, rows, tokens, backend, request, note)
+    return Embedded(body, asked, result.info, rows, tokens, backend, request, notes)
 
 
 def dialect(

@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.backend import Backend
-from app.api.endpoints.dialect import Asked, Embedded, dialect, one_of, truncation
+from app.api.endpoints.dialect import Asked, Embedded, dialect, encoded, one_of, truncation
 from app.api.wire import inputs
-from app.api.wire.embeddings import VectorFormat, openai_rows
+from app.api.wire.embeddings import VectorFormat
 from app.api.wire.json_response import json_response
 from app.config import model_names
 from app.errors import ModelNotFound, did_you_mean
@@ -42,11 +42,11 @@ def read(body: OpenAiEmbeddingRequest) -> Asked:
 
 def write(done: Embedded[OpenAiEmbeddingRequest]) -> Json:
     body, form, info = done.body, done.asked.form, done.info
-    is_coded = "base64" in (body.encoding_format, body.embedding_type)
+    vectors = encoded(done.vectors()) if "base64" in (body.encoding_format, body.embedding_type) else done.vectors()
     count = sum(done.tokens)
     answer: Json = {
         "object": "list",
-        "data": openai_rows(done.vectors(), encoded=is_coded),
+        "data": [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(vectors)],
         "model": info.id,
         "usage": {"prompt_tokens": count, "total_tokens": count},
     }

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from app.api.endpoints.dialect import Asked, Embedded, dialect, one_of
+from app.api.endpoints.dialect import Asked, Embedded, dialect, encoded, one_of
 from app.api.wire import inputs
-from app.api.wire.embeddings import VectorFormat, openai_rows
+from app.api.wire.embeddings import VectorFormat
 from app.schemas.voyage import VoyageMultimodalRequest, VoyageMultimodalResponse
 from app.schemas.wire import Json
 from app.types import OutputType, ReadOptions
@@ -24,11 +24,12 @@ def read(body: VoyageMultimodalRequest) -> Asked:
 
 def write(done: Embedded[VoyageMultimodalRequest]) -> Json:
     is_coded = one_of(done.body, "encoding_format", "output_encoding")[1] == "base64"
+    vectors = encoded(done.vectors()) if is_coded else done.vectors()
     kinds = zip(done.asked.inputs.objects, done.tokens, strict=True)
     tokens = sum(count for item, count in kinds if item.kind == "text")
     return {
         "object": "list",
-        "data": openai_rows(done.vectors(), encoded=is_coded),
+        "data": [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(vectors)],
         "model": done.info.id,
         "usage": {"text_tokens": tokens, "image_pixels": 0, "video_pixels": 0, "total_tokens": tokens},
     }

@@ -1,6 +1,5 @@
 """Writes responses with embeddings; shared by the embedding routes."""
 
-import base64
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,16 +90,6 @@ def about(
     if result.info.note:
         answer["note"] = result.info.note
     return answer
-
-
-def openai_rows(vectors: NDArray[Any], *, encoded: bool) -> list[Json]:
-    """OpenAI's embedding objects; `encoded`: in base64."""
-    if encoded:
-        vectors = np.ascontiguousarray(vectors, vectors.dtype.newbyteorder("<"))
-    return [
-        {"object": "embedding", "index": i, "embedding": base64.b64encode(row.data).decode() if encoded else row}
-        for i, row in enumerate(vectors)
-    ]
 
 
 def record(request: Request, result: EmbeddingResult) -> None:

@@ -64,8 +64,14 @@ def test_what_may_need_no_model_is_always_looked_at(method: str, path: str) -> N
 @pytest.mark.parametrize(
     ("full", "shed"),
     [
-        ("image", {"/embed/image"}),
-        ("text", {"/embed/text", "/embed/chunks", "/v1/contextualizedembeddings", "/v1/embeddings", "/embed", "/"}),
+        ("image", {"/embed/image", "/vectorize"}),
+        (
+            "text",
+            {
+                *("/embed/text", "/embed/chunks", "/v1/contextualizedembeddings", "/v1/embeddings", "/embeddings"),
+                *("/embed", "/", "/api/embed", "/api/embeddings", "/vectors"),
+            },
+        ),
         ("rerank", {"/rerank", "/elastic/rerank", "/v1/rerank", "/v2/rerank", "/v1/ranking", "/score"}),
         ("sparse", {"/embed_sparse"}),
         ("token", {"/embed_all"}),
