@@ -106,6 +106,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         example={"query": [1, 0], "candidates": [[0, 1], [1, 0], [0.6, 0.8]], "topK": 2},
         body_limit="vector_body",
         matrix_body=True,
+        truncates=True,
         errors_may_be=("tei",),
     ),
     _EMBED(

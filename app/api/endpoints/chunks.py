@@ -68,7 +68,7 @@ async def contextualized(request: Request, backend: Backend) -> Response:
     )
 
 
-_POST: Final = partial(Route, "POST", scope="embed", truncates=True, body_limit="chunk_body", needs="text")
+_POST: Final = partial(Route, "POST", scope="embed", body_limit="chunk_body", needs="text")
 TEXT: Final = "The giant panda is a bear. It lives in China's mountains. It eats bamboo."
 ROUTES: Final = (
     _POST(

@@ -71,7 +71,9 @@ async def _rows(request: Request, backend: Backend, kind: Kind) -> tuple[list[by
     return rows, result.info, headers
 
 
-_TEI = partial(Route, "POST", request=TeiTextsRequest, errors=(*ENCODES, EmptyInput, InvalidItem), scope="embed")
+_TEI = partial(
+    Route, "POST", request=TeiTextsRequest, errors=(*ENCODES, EmptyInput, InvalidItem), scope="embed", truncates=True
+)
 _ROUTE = partial(_TEI, example={"inputs": "Hello world"}, body_limit="text_body", errors_as="tei")
 ROUTES: Final = (
     _ROUTE(

@@ -6,7 +6,7 @@ import pytest
 
 from app.api.routes import ROUTES
 from tests.support.calling import Service
-from tests.support.service_fakes import MODEL, FakeEncoder, FakeReranker
+from tests.support.service_fakes import MODEL, FakeEncoder, FakeReranker, FakeSparseEncoder, FakeTokenEncoder
 
 NAME = "x-embedding-truncated"
 SHORT, LONG, LONGER = "a b", "a b c d e f g h i", "one two three four five six seven eight nine ten"
@@ -28,16 +28,37 @@ BODIES: dict[str, Any] = {
     },
     "/score": lambda texts: {"text_1": texts[0], "text_2": texts[1:]},
     "/predict": lambda texts: {"inputs": [[text] for text in texts[1:]]},
+    "/classify": lambda texts: {"input": texts},
+    **dict.fromkeys(("/embeddings", "/api/embed"), lambda texts: {"input": texts}),
+    **dict.fromkeys(("/v1/embed", "/v2/embed"), lambda texts: {"texts": texts}),
+    "/v1/multimodalembeddings": lambda texts: {"inputs": [{"content": [{"text": text}]} for text in texts]},
+}
+# Of one text, or of a model for images.
+OTHERS: dict[str, Any] = {
+    "/api/embeddings": {"prompt": LONG},
+    "/vectors": {"text": LONG},
+    "/vectorize": {"texts": [LONG]},
+    "/embed_sparse": {"inputs": LONG},
+    "/embed_all": {"inputs": LONG},
+    "/similarity": {"inputs": {"source_sentence": "a", "sentences": [LONG]}},
 }
 
 
 def test_every_route_that_truncates_is_here() -> None:
-    assert set(BODIES) == {route.path for route in ROUTES if route.truncates}
+    assert {*BODIES, *OTHERS} == {route.path for route in ROUTES if route.truncates}
+
+
+@pytest.mark.parametrize("path", OTHERS)
+def test_routes_of_one_text_say_so_too(path: str) -> None:
+    pictures = FakeEncoder("makers/pictures", ("image", "text"))
+    service = Service(FakeEncoder(), pictures, FakeSparseEncoder(), FakeTokenEncoder())
+    answer = service.post(path, json=OTHERS[path])
+    assert (answer.status_code, answer.headers.get(NAME)) == (200, "1")
 
 
 @pytest.mark.parametrize("path", BODIES)
 def test_the_header_counts_what_was_truncated(path: str) -> None:
-    service = Service(FakeEncoder(), *([FakeReranker()] if path == "/predict" else []))
+    service = Service(FakeEncoder(), *([FakeReranker()] if path in ("/predict", "/classify") else []))
 
     def truncated(*texts: str) -> str | None:
         answer = service.post(path, json=BODIES[path]([*texts]))
@@ -98,6 +119,6 @@ def test_the_document_and_cross_origin_pages_know_it() -> None:
         for route in methods.values()
         if NAME in route["responses"]["200"]["headers"]
     }
-    assert documented == {*BODIES, "/embed/image"}
+    assert documented == {*BODIES, *OTHERS, "/embed/image"}
     answer = service.post("/embed", json={"inputs": LONG}, headers={"origin": "https://page.example"})
     assert NAME in answer.headers["access-control-expose-headers"].split(", ")

@@ -123,7 +123,7 @@ def test_sources_make_as_many_as_asked_for_the_same_for_a_seed(document: dict[st
 
 
 def test_hypothesis_reaches_every_route_and_says_what_heads_can_hold(document: dict[str, Any]) -> None:
-    sent = list(fuzz_hypothesis.requests(document, 900, 2))
+    sent = list(fuzz_hypothesis.requests(document, 1500, 2))
     assert {one.template for one in sent} == {route.template for route in ROUTES}
     for one in sent:
         assert one.raw("h").count(b"\r\n\r\n") >= 1
