@@ -121,6 +121,15 @@ def test_a_damaged_table_is_unavailable(name: str, static: Path, tmp_path: Path)
         assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize("content", [None, "{}"])
+def test_a_pooling_that_nothing_describes_is_not_guessed(whole: Path, tmp_path: Path, content: str | None) -> None:
+    shutil.copytree(whole, tmp_path / "m")
+    file = tmp_path / "m/1_Pooling/config.json"
+    file.unlink() if content is None else file.write_text(content)
+    with pytest.raises(ModelUnavailable, match="lists a Pooling module and has no 1_Pooling/config.json"):
+        load(tmp_path / "m")
+
+
 def test_each_field_of_another_type_is_refused_or_changes_nothing(whole: Path, tmp_path: Path) -> None:
     """One value after the other, in each file."""
     good = vectors(load(whole))
