@@ -48,7 +48,9 @@ def read_steps(
         file = directory / path / "config.json"
         settings = read_json(file) or {}
         if not settings and kind in ("Pooling", "Dense", "LayerNorm"):
-            raise ModelUnavailable(f"The model lists a {kind} module and has no {path}/config.json; fetch it again.")
+            raise ModelUnavailable(
+                f"The model lists a {kind} module, whose {path}/config.json is missing or empty; fetch it again."
+            )
         with reading(file):
             step = None
             if kind == "Pooling" and not pooling:
