@@ -30,6 +30,7 @@ def test_what_a_killed_redis_was_told_is_there_when_it_is_back(tmp_path: Path) -
         assert process.environ()["PATH"] == os.environ["PATH"]
         assert ask(redis, "SET gcs known") == "+OK\r\n"
         process.kill()
+        process.wait()
         wait_for(lambda: not redis.answers(), what="the end of Redis")
         redis.mend()
         now += cluster.REDIS_AWAY_S - 1
