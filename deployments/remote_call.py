@@ -62,13 +62,16 @@ async def alone(method: Any, name: str, timeout_s: float, item: Any) -> Any:
     return outcome
 
 
-async def again(method: Any, name: str, deadline_s: float, budget: RetryBudget, *args: Any) -> Any:
-    """Call a deployment, and where that was lost once more, within deadline and budget: all is idempotent."""
+async def again(
+    method: Any, name: str, deadline_s: float, budget: RetryBudget, *args: Any, share: float = ATTEMPT_SHARE
+) -> Any:
+    """Call a deployment, and where that was lost once more, within deadline and budget: all is idempotent. `share`: of
+    the deadline for the first call, if no answer comes; all of it for what may take as long, such as a document."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + deadline_s
     budget.earn(1)
     try:
-        return await once(method, name, AdaptiveTimeout(ATTEMPT_SHARE * deadline_s), *args)
+        return await once(method, name, AdaptiveTimeout(share * deadline_s), *args)
     except ReplicaLost:
         if not budget.spend():
             words = f"{name} lost its replica, and too much is being tried again already."

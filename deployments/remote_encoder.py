@@ -24,7 +24,7 @@ from app.telemetry import tracing
 from app.telemetry.tracing import Origins, Traced
 from app.types import Kind, Modality, ModelInfo, Span, TextInput, Token
 from deployments.messages import EncodeReply, EncoderStatus
-from deployments.remote_call import again, alone, once
+from deployments.remote_call import ATTEMPT_SHARE, again, alone, once
 from deployments.serve_internals.running_config import most_replicas
 
 logger = logging.getLogger(__name__)
@@ -105,15 +105,15 @@ class RemoteEncoder:
         return tokens
 
     async def chunks(self, *args: Any) -> list[list[Span]]:
-        spans: list[list[Span]] = await self._again("chunks", *args)
+        spans: list[list[Span]] = await self._again("chunks", ATTEMPT_SHARE, *args)
         return spans
 
     async def pool_spans(self, text: str, spans: Sequence[Span], prompt: str | None) -> list[Encoded]:
-        return self._outcomes(await self._again("pool_spans", text, spans, prompt), len(spans), None)
+        return self._outcomes(await self._again("pool_spans", 1.0, text, spans, prompt), len(spans), None)
 
-    async def _again(self, method: str, *args: Any) -> Any:
+    async def _again(self, method: str, share: float, *args: Any) -> Any:
         called = self._handle.options(method_name=method)
-        return await again(called, self._id, self._limits.deadline_s, self._budget, *args)
+        return await again(called, self._id, self._limits.deadline_s, self._budget, *args, share=share)
 
     async def watch(self) -> None:
         """Keep `state` true until cancelled."""

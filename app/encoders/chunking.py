@@ -9,7 +9,7 @@ from app.types import ChunkBy, Span
 
 # A sentence ends behind these, with closing quotes and brackets: where white space follows; anywhere; at a line's end.
 SENTENCE_END = re.compile(
-    r"[.!?…؟۔।]+[\"'”’»)\]]*(?=\s)|[。！？｡]+[」』”’）\"')]*|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+"
+    r"(?<![.!?…؟۔।])[.!?…؟۔।]++[\"'”’»)\]]*+(?=\s)|[。！？｡]+[」』”’）\"')]*|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+"
 )
 # Scripts that are written without spaces: Thai, Lao, Tibetan, Burmese, Khmer, Chinese, Japanese.
 UNSPACED = re.compile("[\u0e00-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]")

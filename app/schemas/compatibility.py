@@ -16,6 +16,8 @@ from app.schemas.wire import SnakeWire
 
 IGNORED_HEADER: Final = "x-embedding-ignored-fields"
 MAX_NAMED: Final = 20
+# Each is compared with all that are known.
+MAX_UNKNOWN: Final = 64
 _MAX_NAME: Final = 64
 
 # Accepted by name, although they contain a part of `_MATTERS`.
@@ -36,6 +38,9 @@ _DEFAULTS: Final[dict[str, tuple[Any, ...]]] = {
     **dict.fromkeys(("late_chunking", "return_multivector", "return_token_ids"), (False,)),
     "add_special_tokens": (True,),
     "modality": ("text",),
+    # Go's clients send every field that they have: Weaviate's those of its answers, Ollama's its templates.
+    "dims": (0,),
+    "template": ("",),
 }
 _OURS: Final = {
     "output_dimension": "dimensions",
@@ -95,6 +100,10 @@ class CompatibleWire(SnakeWire):
         for name in cls.NESTED:
             inner = data.get(name)
             if isinstance(inner, dict):
+                for one in cls.NESTED:
+                    if inner.get(one) is not None:
+                        where = f"{name}.{one}"
+                        raise InvalidRequest(f"`{where}` is not supported: send its fields in `{name}`.", where)
                 data = _merged({key: value for key, value in data.items() if key != name}, inner, name)
         return {name: value for name, value in data.items() if value is not None}
 
@@ -102,6 +111,9 @@ class CompatibleWire(SnakeWire):
     def ignored(self) -> list[str]:
         """The fields without effect, in order. Raises InvalidRequest for one that would change the response."""
         given = list(self.model_extra or ())
+        if len(given) > MAX_UNKNOWN:
+            message = f"The request has {len(given):,} unknown fields; at most {MAX_UNKNOWN} are ignored."
+            raise InvalidRequest(message, given[0][:_MAX_NAME])
         known = sorted(type(self).model_fields)
         for name in given:
             if self._matters(name, known):

@@ -51,7 +51,7 @@ def _message(error: Any, param: str | None, model: type[BaseModel]) -> str:
             return f"{field} must be a JSON object."
         case "missing":
             names = {info.alias or name for name, info in model.model_fields.items()}
-            given = [name for name in value if name not in names] if isinstance(value, dict) else []
+            given = [name for name in value if name not in names][:64] if isinstance(value, dict) else []
             instead = next((name for name in given if did_you_mean(name, [str(error["loc"][-1])])), None)
             return f"{field} is missing" + (f": rename `{instead}`." if instead else ".")
         case "extra_forbidden":

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.errors import InvalidRequest, PayloadTooLarge, ServiceError
+from app.errors import DeadlineExceeded, InvalidRequest, PayloadTooLarge, ServiceError
 from app.service import prompts, request_context
 from app.service.batch import renamed
 from app.service.embedding_service import DEFAULT_READING, EmbeddingService
@@ -152,10 +152,13 @@ async def _pooled(
                 raise type(error)(error.message, name(index, int(error.param))) from None
 
     try:
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.timeout(service.limits.deadline_s), asyncio.TaskGroup() as group:
             tasks = [group.create_task(pool(index)) for index in range(len(texts))]
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
+    except TimeoutError:
+        message = f"The documents were not read within {service.limits.deadline_s:g} s: send fewer in one request."
+        raise DeadlineExceeded(message) from None
     done = [task.result() for task in tasks]
     entries = [encoded.entry for own in done for encoded in own]
     request_context.current().count_tokens(entries)

@@ -21,7 +21,7 @@ from app.service.encoder import Encoder, ready
 from app.types import Kind
 
 ROOT: Final = "general.architecture"
-KINDS: Final[tuple[Kind, ...]] = ("image", "rerank")
+KINDS: Final[tuple[Kind, ...]] = ("image", "rerank", "text", "sparse", "token")
 
 
 def read(body: schemas.OllamaEmbedRequest) -> Asked:

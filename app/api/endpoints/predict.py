@@ -32,6 +32,9 @@ async def predict(request: Request, backend: Backend) -> Response:
     several = isinstance(body.inputs, list) and not all(isinstance(one, str) for one in body.inputs)
     given = body.inputs if several else [body.inputs]
     pairs = [_texts(one, f"inputs.{i}" if several else "inputs") for i, one in enumerate(given)]
+    for i, pair in enumerate(pairs):  # the last of each is checked as every text is
+        for text in pair[:-1]:
+            backend.service.check_text(text, f"inputs.{i}" if several else "inputs")
     result = await backend.service.score_pairs(pairs, body.model, "inputs", cut_of(body.truncation_direction))
     record(request, result)
     logits, _, truncated = result.table()

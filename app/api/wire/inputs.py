@@ -29,7 +29,10 @@ def parse(value: Any, *, are_images: bool = False) -> Inputs:
     """`input` of OpenAI's API. Raises InvalidRequest naming the invalid input. `are_images`: strings are images."""
     if are_images:
         listed = [value] if isinstance(value, str) else value
-        return Inputs(objects=[Item("image", one, None) for one in texts_or_ids(listed, "input", IMAGES).texts])
+        images = texts_or_ids(listed, "input", IMAGES).texts
+        if not images:
+            raise InvalidRequest(f"`input` must be {IMAGES}.", "input")
+        return Inputs(objects=[Item("image", one, None) for one in images])
     mixed = isinstance(value, list) and not all(isinstance(one, str) for one in value)
     if mixed and isinstance(value[0], (dict, str)):
         return Inputs(objects=[_item(one, f"input.{i}") for i, one in enumerate(value)])

@@ -1,5 +1,6 @@
 """Long texts in chunks: on their own, late, and as Jina's and Voyage's clients ask for them."""
 
+import asyncio
 import base64
 from dataclasses import replace
 from typing import Any
@@ -248,3 +249,14 @@ def test_voyages_contextualised_embeddings() -> None:
 def test_what_voyages_route_refuses(body: dict[str, Any], param: str) -> None:
     status, message, _ = refused(contextualized(Service(pooled(), texts=3), **body))
     assert (status, param in message) == (400, True), message
+
+
+def test_documents_together_have_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    encoder = FakeEncoder()
+    monkeypatch.setattr(encoder, "pool_spans", never)
+    answer = contextualized(Service(encoder, deadline_s=0.05), inputs=[["a"], ["b"]])
+    assert answer.status_code == 504
+    assert "send fewer" in refused(answer)[1]

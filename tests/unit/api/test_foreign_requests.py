@@ -206,3 +206,21 @@ def test_native_routes_stay_strict(path: str) -> None:
     assert example is not None
     answer = Service().post(path, json=example | {"user": "me"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "user")
+
+
+@each_route
+def test_there_is_an_end_to_unknown_fields(path: str) -> None:
+    """Each is compared with all known ones, while others wait."""
+    few, many = ({f"zq{i}": 1 for i in range(count)} for count in (64, 65))
+    assert post(path, **few).status_code == 200
+    answer = post(path, **many)
+    assert answer.status_code in (400, 422)
+    assert "65 unknown fields; at most 64" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner"), [("parameters", "options"), ("options", "parameters"), ("options", "options")]
+)
+def test_options_in_options_are_no_options(outer: str, inner: str) -> None:
+    answer = post(TEI, **{outer: {inner: {"normalize": False}}})
+    assert (answer.status_code, f"`{outer}.{inner}`" in answer.text) == (422, True)

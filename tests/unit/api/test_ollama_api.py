@@ -7,7 +7,7 @@ import pytest
 
 from app.schemas.compatibility import IGNORED_HEADER
 from tests.support.calling import Service
-from tests.support.service_fakes import MODEL, FakeEncoder, FakeReranker
+from tests.support.service_fakes import MODEL, FakeEncoder, FakeReranker, FakeSparseEncoder, FakeTokenEncoder
 
 LONG = " ".join("a" * 9)  # nine tokens, where eight are read
 UNIT = pytest.approx([0.6, 0.8, 0])  # of "abc"
@@ -115,3 +115,18 @@ def test_the_models_and_what_one_is() -> None:
     assert good(service.post("/api/show", json={"model": "pictures"}))["details"]["family"] == "image"
     assert good(service.post("/api/show", json={"model": "reranker"}))["capabilities"] == ["rerank"]
     assert refused(service.post("/api/show", json={"model": "no"}), 404).startswith("No text model named 'no'")
+
+
+def test_what_its_command_line_sends() -> None:
+    """Go writes fields that were not set."""
+    body = {"model": "", "system": "", "template": "", "verbose": False, "options": None, "name": MODEL}
+    assert good(Service().post("/api/show", json=body))["model_info"]
+    assert "`template`" in refused(Service().post("/api/show", json=body | {"template": "x"}))
+
+
+def test_what_is_listed_can_be_shown() -> None:
+    service = Service(FakeEncoder(), FakeSparseEncoder(), FakeTokenEncoder(), FakeReranker())
+    names = [one["name"] for one in good(service.get("/api/tags"))["models"]]
+    assert len(names) == 4
+    for name in names:
+        assert good(service.post("/api/show", json={"model": name}))["details"]

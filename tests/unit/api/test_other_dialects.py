@@ -90,6 +90,11 @@ def test_weaviate_s_vectors() -> None:
         assert (body["text"], len(body["vector"]), body["dim"]) == ("abc", 3, 3)
     assert encoder.calls == [["abc"], ["q: abc"], ["p: abc"]]
     assert good(service.post("/vectors", json={"text": "abc"}))["vector"] == UNIT
+    # As Weaviate sends it: with the fields of its answer.
+    config = {"pooling_strategy": "masked_mean", "task_type": "passage"}
+    own = {"text": "abc", "dims": 0, "vector": None, "error": "", "config": config}
+    assert good(service.post("/vectors", json=own))["dim"] == 3
+    assert service.post("/vectors", json=own | {"dims": 2}).status_code == 400
     short = good(service.post("/vectors", json={"text": "abc", "config": {"dimensions": 2}}))
     assert (short["vector"], short["dim"]) == (pytest.approx([0.6, 0.8]), 2)
     cls = {"text": "abc", "config": {"pooling_strategy": "cls"}}
@@ -169,3 +174,9 @@ def test_ready(path: str) -> None:
 def test_what_changes_nothing_is_ignored_and_named() -> None:
     answer = Service().post("/vectors", json={"text": "abc", "id": 5, "config": {"x": 1}})
     assert (answer.status_code, answer.headers[IGNORED_HEADER]) == (200, "id, x")
+
+
+@pytest.mark.parametrize("given", [[1, 2, 3], [[1, 2], [3]], 5])
+def test_images_are_strings(given: Any) -> None:
+    answer = pictures().post("/v1/embeddings", json={"input": given, "modality": "image"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "input")

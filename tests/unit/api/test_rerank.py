@@ -311,3 +311,11 @@ def test_kinds_are_named() -> None:
 
 def test_a_score_is_an_entry_as_a_vector_is() -> None:
     assert FakeReranker().entry_of("a | a") == pack(np.array([[1]], np.float32), [2], [False])
+
+
+def test_each_text_of_a_pair_has_the_limit_of_a_text() -> None:
+    service = Service(FakeReranker("makers/moods", ("calm", "glad"), "Identity"), text_bytes=10)
+    for pair in (["a" * 11, "b"], ["b", "a" * 11]):
+        answer = service.post("/predict", json={"inputs": [["a", "b"], pair]})
+        assert (answer.status_code, "inputs.1" in answer.text) == (422, True)
+    assert service.post("/predict", json={"inputs": [["a" * 10, "b"]]}).status_code == 200

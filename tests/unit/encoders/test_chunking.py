@@ -126,3 +126,9 @@ def test_a_chunk_that_has_more_tokens_on_its_own_is_shorter() -> None:
     found = [*chunks(text, tokens, 2, 0, "tokens", lambda piece: len(piece) <= 2)]
     assert [text[start:end] for start, end in found] == ["aa", "bb", "cc", "dd"]
     assert [*chunks(text, tokens, 3, 2, "tokens", lambda piece: len(piece) <= 5)] == [(0, 5), (3, 8), (6, 11)]
+
+
+def test_a_long_row_of_ends_is_read_once() -> None:
+    """From each of them anew it would take hours, and hold up everybody."""
+    text = "." * 300_000 + "…»" * 3 + "a"
+    assert cut(text, 10**6, by="sentences", tokens=lambda text: [(0, len(text))]) == [text]
