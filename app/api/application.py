@@ -60,7 +60,7 @@ async def _framework_error(request: Request, error: Exception) -> Response:
         failure = MethodNotAllowed(f"{path} allows {allowed}, not {request.method}.")
     elif error.status_code == 404:
         known = dict.fromkeys(r.template for r in ROUTES)
-        failure = NotFound(f"There is no route {path}.{did_you_mean(path, known)} /docs describes all of them.")
+        failure = NotFound(f"There is no route {path}. Routes: {', '.join(known)}.{did_you_mean(path, known)}")
     else:
         failure = InvalidRequest(str(error.detail))
     request.state.error_code = failure.code
