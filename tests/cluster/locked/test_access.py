@@ -19,6 +19,8 @@ from tests.support.keys import SERVE_ROUTES
 from tests.support.locked import SCOPES, Locked, bearer
 
 SECURITY = Path(__file__).parents[3] / "SECURITY.md"
+# No classifier, sparse encoder or encoder of tokens is served here.
+NO_MODEL = {"/predict", "/classify", "/embed_sparse", "/embed_all"}
 TEXT = {"texts": ["a key opens a door"]}
 
 
@@ -38,8 +40,7 @@ def test_no_route_answers_without_the_right_key(locked: Locked, route: Route) ->
         wrong += [(bearer(locked.keys[scope]), 403) for scope in SCOPES if scope != route.scope]
         assert [call(url, route, headers).status_code for headers, _ in wrong] == [status for _, status in wrong]
         inside = 400 if route.request and route.example is None else 200
-        # No classifier is served here.
-        inside = 404 if route.path == "/predict" else inside
+        inside = 404 if route.path in NO_MODEL else inside
         assert call(url, route, bearer(locked.keys[route.scope])).status_code == inside
 
 
