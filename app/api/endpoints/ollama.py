@@ -14,7 +14,7 @@ from app.api.route import BODY, MODEL, Route
 from app.api.wire import bodies, inputs
 from app.api.wire.embeddings import VectorFormat, elapsed_ms
 from app.api.wire.json_response import json_response
-from app.errors import ModelNotFound
+from app.errors import InvalidRequest, ModelNotFound
 from app.schemas import ollama as schemas
 from app.schemas.wire import Json
 from app.service.encoder import Encoder, ready
@@ -59,7 +59,9 @@ async def tags(request: Request, backend: Backend) -> Response:
 async def show(request: Request, backend: Backend) -> Response:
     raw = await bodies.read_json(request, backend.args.limits.clear_body)
     body = bodies.parse(raw, schemas.OllamaShowRequest)
-    encoder = _encoder(backend, _name(body.model or body.name))
+    if not (name := body.model or body.name):
+        raise InvalidRequest("`model` is missing.", "model")
+    encoder = _encoder(backend, _name(name))
     info, about = ready(encoder), _about(encoder, backend)
     family = about["details"]["family"]
     known = {ROOT: family, f"{family}.embedding_length": info.dimensions, f"{family}.context_length": info.max_tokens}

@@ -102,7 +102,10 @@ def test_the_models_and_what_one_is() -> None:
         "size": 0,
         "details": {"format": "fake", "family": "text", "quantization_level": "f32"},
     }
-    for body in ({"model": "small-model:latest"}, {"name": MODEL}, {}):
+    for body in (
+        {"model": "small-model:latest"},
+        {"name": MODEL},
+    ):
         shown = good(service.post("/api/show", json=body))
         assert shown["capabilities"] == ["embedding"]
         assert shown["model_info"] == {
@@ -130,3 +133,8 @@ def test_what_is_listed_can_be_shown() -> None:
     assert len(names) == 4
     for name in names:
         assert good(service.post("/api/show", json={"model": name}))["details"]
+
+
+def test_what_is_shown_is_named() -> None:
+    for body in ({}, {"model": ""}, {"nothing": "of it"}):
+        assert refused(Service().post("/api/show", json=body)) == "`model` is missing."
