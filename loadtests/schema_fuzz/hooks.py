@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import schemathesis
 
-from app.api.routes import PNG
+from app.api.routes import PNG, ROUTES
 from app.api.wire.negotiation import NPY, OCTETS
 from app.config.args import Limits
 from app.schemas.chunks import ContextualizedRequest
@@ -37,6 +37,12 @@ AT_ODDS = {
     *("truncate", "truncation", "task", "input_type", "output_dimension", "embedding_type", "modality", "options"),
     *("parameters", "config", "max_tokens", "num_ctx", "pooling_strategy", "output_encoding", "truncate_prompt_tokens"),
     "late_chunking",
+}
+RERANKS = {
+    name
+    for route in ROUTES
+    if route.path in ("/rerank", "/v1/rerank") and route.request
+    for name in route.request.model_fields
 }
 OWN_IDS = {"text": [101, 7592, 102], "image": [703, 5, 704]}
 
@@ -130,7 +136,8 @@ def _search(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rerank(body: dict[str, Any]) -> dict[str, Any]:
-    """Either texts or documents."""
+    """Either texts or documents; see `_openai` for what is not known."""
+    body = {name: value for name, value in body.items() if name in RERANKS}
     if body.get("texts") is not None:
         body.pop("documents", None)
     elif body.get("documents") is None:
@@ -138,8 +145,20 @@ def _rerank(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
+def _show(body: dict[str, Any]) -> dict[str, Any]:
+    """A model is named."""
+    body.clear()
+    return body | {"model": "all-MiniLM-L6-v2"}
+
+
+def _vectorize(body: dict[str, Any]) -> dict[str, Any]:
+    """Texts or images are there."""
+    return _one_model(body if body.get("texts") or body.get("images") else {**body, "texts": ["a"]})
+
+
 def _one_number(body: dict[str, Any]) -> dict[str, Any]:
     """Either `top_n` or `top_k`."""
+    body = {name: value for name, value in body.items() if name in RERANKS}
     if body.get("top_n") is not None:
         body.pop("top_k", None)
     return body
@@ -262,7 +281,8 @@ RULES = {
     "/api/embeddings": _one_model,
     "/v1/multimodalembeddings": _one_model,
     "/vectors": _one_model,
-    "/vectorize": _one_model,
+    "/vectorize": _vectorize,
+    "/api/show": _show,
     "/embed": _tei,
     "/": _tei,
     "/tokenize": _tei,
