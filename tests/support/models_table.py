@@ -23,10 +23,10 @@ good in bf16 runs in f32; what is not that good in f32 runs on torch where `back
 is `openvino`. `/health` says so in the model's `note`. Llama-like decoders of 0.6B parameters and more run on torch in
 bf16, which is faster for them on a CPU.
 
-`precision: int8` quantises a text model as it is converted (`pip install '.[int8]'`, only the conversion needs it).
-It is never chosen automatically, and accepted only if on 108 shipped texts that it was not calibrated on the mean cosine
-to f32 is at least 0.99 and Spearman's correlation between the scores of all pairs, in int8 and in f32, at least 0.995. Its
-price for MiniLM: there 0.9974 and 0.9964; over 500 odd texts a mean of 0.9949, 1 % below 0.972, and 0.937 for the
+`precision: int8` quantises a text model as it is converted (`pip install '.[int8]'`, only the conversion needs it). It
+is never chosen automatically, and accepted only if on 108 shipped texts that it was not calibrated on the mean cosine
+to f32 is at least 0.99 and Spearman's correlation between the scores of all pairs, in int8 and in f32, at least 0.995.
+Its price for MiniLM: there 0.9974 and 0.9964; over 500 odd texts a mean of 0.9949, 1 % below 0.972, and 0.937 for the
 worst, one character repeated 600 times. Its gain, on two cores of an AMD EPYC with bf16, by `make bench-models`: 100
 texts of 21 tokens take 184 ms (bf16: 312, f32: 583), one takes 3.7 ms (5.2, 6.7); it needs 481 MB (288, 367).
 
