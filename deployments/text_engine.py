@@ -74,8 +74,9 @@ class TextEngine:
             # One at a time: what else came meanwhile is run between them.
             rows[window.chunks] = await loop.run_in_executor(self._threads, self._pool, window)
             tokens[window.chunks] = [end - first for first, end in window.spans]
-        for i in np.flatnonzero(~np.isfinite(rows).all(axis=1)):
-            raise NotFinite(f"{info.id} makes no finite vector of this item.", str(i))
+        finite = np.isfinite(rows).all(axis=1)
+        if not finite.all():
+            raise NotFinite(f"{info.id} makes no finite vector of this item.", str(finite.argmin()))
         self._registry.count(TOKENS, info.id, by=sum(len(window.ids) for window in windows))
         return EncodeReply(
             packed=pack(rows, tokens.tolist(), [False] * len(spans)),

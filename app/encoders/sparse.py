@@ -51,8 +51,9 @@ class SparseModel(TextModel):
     def run(self, batch: Sequence[Sequence[int]], *, exclusive: bool = False) -> Rows:
         """Token ids, one sequence per text -> the sparse vector of each, packed."""
         out = np.full(len(batch), b"", object)
-        for place, row in enumerate(super().run(batch, exclusive=exclusive)):
-            out[place] = pack_sparse(row, self.most)
+        for start, rows in self.runs(batch, exclusive=exclusive):
+            for place, row in enumerate(rows, start):
+                out[place] = pack_sparse(row, self.most)
         return out
 
     def self_test(self, *, exclusive: bool = False) -> Vector:

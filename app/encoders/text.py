@@ -251,7 +251,7 @@ class RoutedModel(TextModel):
         self.profiles = max((one.profiles for one in every), key=len)
         self.lengths = shapes.lengths(self.info.max_tokens)
         self.tokenize, self.tokens = model.tokenize, model.tokens
-        self.chunks, self.windows, self.pool = model.chunks, model.windows, model.pool  # type: ignore[method-assign]
+        self.chunks = model.chunks
         self.read = self._read
         self._model, self._ways = model, ways
 
