@@ -7,7 +7,7 @@ INSTALL := sh install.sh $(BIN)/python
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 .DEFAULT_GOAL := help
-.PHONY: help serve dev test test-fast test-slow test-bypass check client-types format docs test-cache test-similarity test-corpus fuzz clean \
+.PHONY: help serve dev test test-fast test-slow test-models test-bypass check client-types format docs test-cache test-similarity test-corpus fuzz clean \
 	bench load bench-batch bench-cache bench-peers bench-rerank bench-fairness bench-scaling bench-capacity bench-shards bench-bypass bench-idle bench-models bench-plots dashboard-pictures bench-similarity \
 	bench-corpus bench-corpus-workers bench-corpus-search example-corpus \
 	example-text example-search example-clustering example-recommendation example-images \
@@ -50,6 +50,9 @@ test: test-fast ## The test suite: what is quick first, then what loads models o
 test-slow: $(VENV)/.dev ## What is long: other people's clients, examples, fuzzing, dashboards, a tenth of the controls
 	@$(BIN)/python -m pytest tests/slow
 	@exec $(BIN)/python -m tests.negative_controls --tenth "$$(git rev-parse HEAD 2>/dev/null)"
+
+test-models: $(VENV)/.dev ## Every family of models on every backend, as docs/models.md says, and published weights
+	@exec $(BIN)/python -m pytest tests/models tests/slow/test_families.py tests/slow/test_real_weights.py tests/slow/test_int8.py
 
 check: $(VENV)/.dev ## Format, lint, types, import rules, documentation
 	@$(BIN)/ruff format --check .

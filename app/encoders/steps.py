@@ -61,7 +61,8 @@ def read_steps(
             elif kind in ("Dense", "Normalize", "LayerNorm"):
                 step = _step(kind, path, settings)
             elif kind != "Dropout":
-                raise ModelUnavailable(f"The model has a {kind} module, which this service does not know.")
+                what = "a second" if kind == "Pooling" else "a"
+                raise ModelUnavailable(f"The model has {what} {kind} module, which this service does not serve.")
             if step is None or (step.kind.startswith("Token") and pooling):
                 continue
             if not pooling and not step.kind.startswith("Token"):

@@ -12,6 +12,7 @@ from typing import Any
 import transformers
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from transformers import AutoConfig, AutoTokenizer, T5Tokenizer
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from app.encoders.files import described, read_json
 from app.encoders.image_families import FAMILIES
@@ -58,19 +59,23 @@ def write(folder: Path, target: Path, options: dict[str, Any]) -> None:
 
 def _write(folder: Path, target: Path, options: dict[str, Any]) -> None:
     config = AutoConfig.from_pretrained(folder, **LOCAL)
+    text = config.get_text_config()
+    if not getattr(text, "vocab_size", None):
+        raise ModelUnavailable(f"its architecture ({config.model_type}) has no vocabulary, it reads no texts.")
     plain = _read(folder, config)
     if not getattr(plain, "is_fast", False):
         raise ModelUnavailable(f"its tokenizer, {type(plain).__name__}, is Python code without a fast form.")
     note = _differences(folder / "tokenizer.json", plain)
     loading, call = options["loading"], options["call"]
     tokenizer = _read(folder, config, **loading) if loading else plain
-    text, images = config.get_text_config(), _with_images(config, plain)
+    images = _with_images(config, plain)
     most = tokenizer.model_max_length
     if images:
         # As in XLM-R, AltCLIP's first position is behind that of the padding.
         most = min(most, text.max_position_embeddings - (config.model_type == "altclip") * (text.pad_token_id + 1))
     elif "model_max_length" not in loading and (getattr(config, "max_position_embeddings", None) or -1) != -1:
         most = min(most, config.max_position_embeddings)
+    _check_rotary(text, most)
     made = _faithful(tokenizer, call.get("add_special_tokens", True), options["lower_case"])
     most = 2**31 if call.get("truncation") in (False, "do_not_truncate") else min(call.get("max_length") or most, 2**31)
     made.enable_truncation(most, direction=tokenizer.truncation_side)
@@ -90,6 +95,20 @@ def _write(folder: Path, target: Path, options: dict[str, Any]) -> None:
         "segments": _segments(tokenizer(PROBES[2], return_special_tokens_mask=True, **special)),
     }
     (target / "facts.json").write_text(json.dumps(facts))
+
+
+def _check_rotary(config: Any, most: int) -> None:
+    """Raises ModelUnavailable for positions that nobody knows, or that change with the longest text of a run."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    for one in (rope, *(inner for inner in rope.values() if isinstance(inner, dict))):
+        kind, end = one.get("rope_type", "default"), one.get("original_max_position_embeddings")
+        if kind not in {"default", *ROPE_INIT_FUNCTIONS}:
+            raise ModelUnavailable(f"transformers {transformers.__version__} knows no rotary positions of type {kind}.")
+        if kind in ("dynamic", "longrope") and most > (end := end or config.max_position_embeddings):
+            raise ModelUnavailable(
+                f"beyond {end} tokens its rotary positions ({kind}) depend on the texts beside a text; with a "
+                f"max_seq_length of {end} it can be served."
+            )
 
 
 def _read(folder: Path, config: Any, **options: Any) -> Any:
