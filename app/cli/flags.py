@@ -25,8 +25,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if wrong := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
-            if " | " in message:  # the commands stand there already
-                message = message.replace(f" (choose from {wrong[2]})", ".")
+            if " | " in message:
+                commands = message.partition(":")[0].removeprefix("argument ")
+                message = f"there is no command {wrong[1]!r}. Commands: {commands}."
             message += did_you_mean(wrong[1], re.findall(r"'([^']+)'", wrong[2]))
         super().error(message)
 

@@ -220,10 +220,13 @@ class Launcher:
                 self.say(f"        {model['note']}")
         key = "" if "details" in health else " -H 'authorization: Bearer KEY'"
         json = f"{key} -H 'content-type: application/json'"
+        # As it can be pasted into another terminal.
+        python = sys.executable.removeprefix(f"{Path.cwd()}/")
+        port = "" if self.settings.port == LaunchSettings().port else f"PORT={self.settings.port} "
         self.say(
             f"  page  {url}/   documentation: {url}/docs\n"
             f'  try   curl -s {url}/embed/text{json} -d \'{{"texts": ["Hello"]}}\'\n'
-            "  logs  python -m app logs --follow\n"
+            f"  logs  {port}{python} -m app logs --follow\n"
             "  stop  Ctrl-C\n"
         )
 
