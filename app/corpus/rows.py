@@ -75,7 +75,7 @@ def _images(folder: Place, span: RowSpan, limits: Limits) -> Piece:
             with (folder / name).open() as file:
                 data = file.read(limits.image_bytes + 1)
         except OSError as error:
-            rejects.append(Reject(name, number, f"can't be read: {error}"))
+            rejects.append(Reject(name, number, f"can't be read: {error.strerror or error}"))
             continue
         if len(data) > limits.image_bytes:
             rejects.append(Reject(name, number, f"more than {limits.image_bytes} bytes"))

@@ -63,6 +63,7 @@ WHO_MAY: Final = [
     M("a request that HAProxy has whole", "app/local/haproxy.py", 'wait-for-body time {BODY_S}s', 'set-var(txn.a) int(1)', "tests/unit/local/test_haproxy_running.py"),
     M("an alias of no model", "app/config/settings.py", "if find(model, known := [*names, *backups]) is None:", "if not (known := [*names, *backups]):", "tests/unit/docs/test_mistakes.py"),
     M("a key without Bearer", "app/api/middleware/auth.py", 'if secret is None and request.headers.get("authorization", "").strip():', "if False:", "tests/unit/docs/test_mistakes.py"),
+    M("a foreign name is no typo", "app/config/mistakes.py", "if len(one) > 4 or abs(len(one) - len(bare)) < 2]", "]", "tests/unit/config/test_mistakes.py"),
     M("other forms of a model's name", "app/config/settings.py", "if ModelName(model.id).means(ModelName(id_)))", "if model.id == id_)", "tests/unit/config/test_settings.py"),
     M("the alias of /embed is shed", "app/api/routes.py", "if route.needs is not None}", "if route.needs is not None and route.path != '/'}", "tests/unit/dispatch/test_load_shedding.py"),
     M("a configuration of another kind", "app/local/launcher.py", "                self._haproxy = None\n", "                return 1\n", "tests/unit/local/test_launcher.py"),
