@@ -68,7 +68,8 @@ async def model(request: Request, backend: Backend) -> Response:
     known = _models(backend)
     if (found := model_names.find(name, known)) is None:
         raise ModelNotFound(
-            f"The model {name!r} is not served here. Served: {', '.join(known)}.{did_you_mean(name, known)}", "model"
+            f"The model {name!r} is not served here. Served: {', '.join(known) or 'none yet'}.{did_you_mean(name, known)}",
+            "model",
         )
     return json_response(known[found])
 

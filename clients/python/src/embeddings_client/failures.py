@@ -77,7 +77,7 @@ def error_class(code: object, status: int) -> type[ServiceError]:
 def failure_of(error: httpx.RequestError, url: str) -> ServiceError:
     """The error of a request without a response. `url`: the service's, for the message."""
     cause = re.sub(r"\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
-    hint = " Is the service running?" if "refused" in cause else ""
+    hint = " Is the service running?" if re.search("refused|attempts failed", cause) else ""
     if "WRONG_VERSION" in cause:
         cause, hint = "it does not speak TLS", " Does its URL begin with http://?"
     failure: ServiceError
