@@ -43,7 +43,7 @@ MISTAKES: Final[dict[str, dict[str, str]]] = {
         "LOG_FORMAT=xml": "LOG_FORMAT must be 'text' or 'json', not 'xml'",
         "MODEL_ALIASES=text-embedding-3-small": "MODEL_ALIASES: 'text-embedding-3-small' names no model; write NAME=MODEL.",
         "MODEL_ALIASES=small=all-minilm-l6-v3": "MODEL_ALIASES: 'small' stands for 'all-minilm-l6-v3', which is not served. Served: sentence-transformers/all-MiniLM-L6-v2, openai/clip-vit-base-patch32. Did you mean `sentence-transformers/all-MiniLM-L6-v2`?",
-        "TEXT_MODEL=all-MiniLM-L6-v2,all-MiniLM-L6-v2": "two models have the same name: all-MiniLM-L6-v2, all-MiniLM-L6-v2",
+        "TEXT_MODEL=all-MiniLM-L6-v2,all-MiniLM-L6-v2": "two models have the same name: sentence-transformers/all-MiniLM-L6-v2, sentence-transformers/all-MiniLM-L6-v2",
     },
     "`.env`": {
         "TEXT_MODL=all-mpnet-base-v2": ".env: TEXT_MODL is not a setting and has no effect. Did you mean `TEXT_MODEL`?",

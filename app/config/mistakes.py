@@ -48,7 +48,7 @@ def of_yaml_syntax(error: yaml.YAMLError) -> str:
     problem = str(getattr(error, "problem", error)).replace("the node content", "a value")
     problem = re.sub("'<stream end>'|unexpected end of stream", "the end of the file", problem)
     problem = re.sub("expected '?<(block end|document start)>'?, but found", "unexpected", problem)
-    return re.sub("unexpected '<.*>'", "wrong indentation", problem)
+    return re.sub(r"unexpected '(<.*>|\?)'", "wrong indentation", problem)
 
 
 def unknown_variables(names: Iterable[str]) -> Iterator[str]:

@@ -79,7 +79,7 @@ def test_retry_after_is_whole_seconds_and_at_least_one(seconds: float, header: s
         ("/v2//health", " Did you mean `/health`?"),
         ("/similarities", " Did you mean `/similarity`?"),
         ("/swagger", ""),
-        ("/v1/chat/completions", ""),
+        ("/chat/completions", ""),
     ],
 )
 def test_an_unknown_path_is_a_404_with_what_is_nearest_and_where_all_are(path: str, near: str) -> None:
