@@ -8,6 +8,7 @@ does not come back.
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -30,6 +31,8 @@ MOST_GROWTH = 100 * MB
 DEFAULTS = {"requests": 100_000, "hypothesis": 5_000, "schemathesis": 5_000, "images": 5_000, "wire": 4_000}
 # Of schemathesis's cases for one random request of each operation and mode.
 EXAMPLES = 10
+# Of kinds that no default is of: named in the environment, or their routes say that there is none.
+OTHER_MODELS = ("RERANK_MODEL", "SPARSE_MODEL", "TOKEN_MODEL")
 WARM_UP = {"requests": 1_000, "hypothesis": 100, "schemathesis": 0, "images": 64, "wire": 200}
 
 
@@ -112,7 +115,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the service ends too
     print(f"seed {asked.seed}", flush=True)
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as folder, running(write_config(Path(folder)), port=asked.port) as service:
+    models = {name: os.environ[name] for name in OTHER_MODELS if name in os.environ}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(write_config(Path(folder)), port=asked.port, **models) as service,
+    ):
         [direct] = direct_ports(service)
         ports = {"HAProxy": service.port, "replica": direct}
         for name, port in ports.items():  # what is made once: caches, decoding processes, kernels
