@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from app.config.settings import MODELS
 from loadtests import fuzz_hypothesis, fuzz_images, fuzz_requests, fuzz_wire, workloads
 from loadtests.fuzz_run import Report, run_requests, run_wire
 from loadtests.fuzz_table import Row, table
@@ -31,8 +32,6 @@ MOST_GROWTH = 100 * MB
 DEFAULTS = {"requests": 100_000, "hypothesis": 5_000, "schemathesis": 5_000, "images": 5_000, "wire": 4_000}
 # Of schemathesis's cases for one random request of each operation and mode.
 EXAMPLES = 10
-# Of kinds that no default is of: named in the environment, or their routes say that there is none.
-OTHER_MODELS = ("RERANK_MODEL", "SPARSE_MODEL", "TOKEN_MODEL")
 WARM_UP = {"requests": 1_000, "hypothesis": 100, "schemathesis": 0, "images": 64, "wire": 200}
 
 
@@ -115,10 +114,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the service ends too
     print(f"seed {asked.seed}", flush=True)
     rows: list[Row] = []
-    models = {name: os.environ[name] for name in OTHER_MODELS if name in os.environ}
+    # Of kinds that no default is of (RERANK_MODEL and others), unless the routes shall say that there is none.
+    models = {field: [{"id": os.environ[name]}] for field, name in MODELS.values() if name in os.environ}
     with (
         tempfile.TemporaryDirectory() as folder,
-        running(write_config(Path(folder)), port=asked.port, **models) as service,
+        running(write_config(Path(folder), **models), port=asked.port) as service,
     ):
         [direct] = direct_ports(service)
         ports = {"HAProxy": service.port, "replica": direct}

@@ -101,7 +101,7 @@ def _body(chance: random.Random, example: dict[str, Any], fields: list[str]) -> 
     for _ in range(chance.choice([0, 1, 1, 1, 2, 3])):
         value = _mutated(chance, value)
     if fields and isinstance(value, dict) and chance.random() < 0.3:
-        value |= {chance.choice(fields): chance.choice(STRANGE)}
+        value = value | {chance.choice(fields): chance.choice(STRANGE)}  # not in place: it may be one of STRANGE
     text = json.dumps(value)  # escapes: lone surrogates go out as \ud800
     body = text.encode()
     trick = chance.random()
