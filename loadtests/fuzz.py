@@ -91,6 +91,7 @@ def fuzz(through: str, port: int, counts: dict[str, int], seed: int, clients: in
             case _:
                 raise ValueError(f"there is no source of {what}")
         rows.append(Row(through, what, count, report))
+        print(f"{through}, {what}: {report}", *(fault[:500] for fault in rows[-1].faults[:3]), sep="\n  ", flush=True)
     return rows
 
 
