@@ -174,6 +174,9 @@ def _text_spans(file: Place, format_: Format, column: str, part_rows: int, types
 def _add_header(file: Place, data: bytes, column: str, delimiter: str, types: dict[str, Any]) -> None:
     reader = csv.reader(io.StringIO(data.decode(), newline=""), delimiter=delimiter)
     names = next(row for row in reader if row)
+    _, header = next(text_records.csv_records(data, 1, names, delimiter))
+    if isinstance(header, text_records.BadLine):
+        raise InvalidRequest(f"{file.path} is damaged: {header.reason}: {header.shown[:80]!r}.")
     _check_names(file, names)
     if types and list(types) != names:
         raise InvalidRequest(f"{file.path} has other columns than the previous file.")
