@@ -1,6 +1,7 @@
 """Sparse vectors as two list columns of a table: `indices`, ascending, and their `values`."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def packed(table: Any) -> Rows:
     """The vectors of a table, each packed."""
     indices, values, ends = _flat(table)
     out = np.full(len(table), b"", object)
-    for place, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True) if len(table) else ()):
+    for place, (start, end) in enumerate(pairwise([0, *ends])):
         out[place] = pack_pairs(indices[start:end], values[start:end])
     return out
 
