@@ -15,7 +15,7 @@ MISTAKES: Final[dict[str, dict[str, str]]] = {
         'POST /embed/text {"texts": ["a"], "promptName": "qeury"}': "sentence-transformers/all-MiniLM-L6-v2 has no prompt 'qeury'. Known prompts: none.",
         "POST /embed/text {texts: []}": "The body is not valid JSON: key must be a string at line 1 column 2.",
         'POST /embed/image {"image": ["data:,"]}': "`images` is missing: rename `image`.",
-        'POST /search {"query": {"text": "a"}, "candidates": [], "topk": 3}': "`topk` is not a field of this request. Known fields: candidates, metric, model, promptName, query, rerank, rerankTop, returnCandidates, space, threshold, topK. Did you mean `topK`?",
+        'POST /search {"query": {"text": "a"}, "candidates": [], "topk": 3}': "`topk` is not a field of this request. Known fields: candidates, metric, model, promptName, query, rerank, rerankTop, returnCandidates, space, sparse, threshold, topK. Did you mean `topK`?",
         'POST /search {"query": "a", "candidates": []}': "`query` must be an object with one of `text`, `image` and `vector`.",
         'POST /similarity {"query": [1], "candidates": [[1]], "top_n": 3}': "`top_n` is not a field of this request. Known fields: candidateSpace, candidates, metric, query, querySpace, threshold, topK. Did you mean `topK`?",
         'POST /embed/texts {"texts": ["a"]}': "There is no route /embed/texts. Did you mean `/embed/text`? All routes: /docs and /openapi.json.",
