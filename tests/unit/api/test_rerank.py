@@ -345,9 +345,6 @@ def test_a_model_of_token_vectors_that_is_named_answers_by_max_sim() -> None:
     assert [one["score"] for one in found] == [max_sim("red", "blue green"), max_sim("grey", "a")]
     whole = service.post("/rerank", json=body | {"documents": ["a b c d e f g h i"], "truncate": False})
     assert (whole.status_code, error_of(whole)["param"]) == (400, "documents.0")
-    # A name that a text model has too means that one.
-    both_kinds = Service(FakeEncoder("makers/tokens"), FakeTokenEncoder())
-    assert both_kinds.post("/rerank", json=body).headers["x-embedding-method"] == "bi-encoder"
 
 
 def test_a_search_is_reranked_by_a_model_of_token_vectors() -> None:
