@@ -69,6 +69,7 @@ def write_native(
 
 def write_pylate(plain: Path, said: dict[str, Any]) -> Path:
     """Into `plain` itself."""
+    (plain / "1_Dense").mkdir()
     dense().save(str(plain / "1_Dense"))
     config = json.loads((plain / "1_Dense" / "config.json").read_text())
     for name in ("module_input_name", "module_output_name"):
