@@ -200,8 +200,7 @@ def _reading(said: _Said, expansion: dict[str, Any], first: Pretrained, most: in
         raise ValueError("its tokenizer was not asked")
     if expansion:
         strategy, query = expansion.get("strategy"), filled if expansion.get("strategy") == "fixed" else query
-        query = max(query, filled) if said.knobs.get("query_length") else query
-        if strategy not in ("fixed", "min") or not 0 < filled <= most:
+        if strategy not in ("fixed", "min") or not 0 < filled <= min(most, said.knobs.get("query_length") or most):
             raise ModelUnavailable(
                 f"The model fills queries up in a way ({strategy}, {filled}) that it can't be read by."
             )

@@ -132,7 +132,7 @@ def test_multi_vector_encoders_equal_sentence_transformers(
         {"query_prefix": "[Q] ", "document_prefix": "[D] ", "query_length": 16, "document_length": 30},
         {"query_prefix": "[unused0]", "document_prefix": "[unused1]", "query_length": 60, "skiplist_words": ["."]},
         {"query_prefix": "", "prompts": {"query": "w3 ", "document": "w4 "}, "do_query_expansion": False},
-        {"query_length": 8, "query_expansion": {"strategy": "fixed", "length": 9}, "skiplist_words": []},
+        {"query_length": 12, "query_expansion": {"strategy": "min", "length": 9}, "skiplist_words": []},
         {"attend_to_expansion_tokens": True, "document_length": 12, "similarity_fn_name": "MaxSim"},
     ],
 )
@@ -168,6 +168,8 @@ def test_colberts_that_need_guessing_are_refused(tmp_path: Path) -> None:
     assert "has no artifact.metadata" in refused(stanford)
     pylate = colbert.write_pylate(colbert.write_plain(tmp_path / "pylate"), {"query_prefix": "[Q] "})
     assert "fills queries up" in refused(_said(pylate, "config_sentence_transformers.json", {"query_length": 9999}))
+    shorter = {"query_length": 8, "query_expansion": FIXED}
+    assert "fills queries up" in refused(_said(pylate, "config_sentence_transformers.json", shorter))
     listed = json.loads((pylate / "modules.json").read_text())
     (pylate / "modules.json").write_text(json.dumps(listed[:1]))
     assert "without its Dense layer" in refused(pylate)
