@@ -12,6 +12,7 @@ from app.encoders.pretrained import sentence_config
 SPARSE = {"SpladePooling", "SparseStaticEmbedding", "MLMTransformer", "IDF"}
 # Settings that only ColBERT models have, PyLate's among them.
 COLBERT = {"query_length", "document_length", "skiplist_words", "query_expansion", "do_query_expansion"}
+PYLATE_DENSE = "pylate.models.Dense.Dense"  # sentence-transformers' own Dense by another name
 SCORES = ("sequence-classification", "text-generation", "any-to-any")
 STARTS = {"Transformer", "MLMTransformer", "CLIPModel", "StaticEmbedding", "SparseStaticEmbedding"}
 # Architectures whose authors' own code transformers has taken over, as far as their settings are these.
@@ -45,6 +46,19 @@ def is_sparse(directory: Path) -> bool:
     )
 
 
+def is_colbert(directory: Path) -> bool:
+    """Whether the model was trained to make a vector of each token, and compares these."""
+    said = read_json(directory / "config_sentence_transformers.json") or {}
+    folder = first_folder(directory)
+    return (
+        said.get("model_type") in ("MultiVectorEncoder", "ColBERT")
+        or bool(COLBERT & {key for key, value in (*said.items(), *sentence_config(folder)[0].items()) if value})
+        or "ColBERT" in architecture(folder)
+        or any(type_.startswith("pylate") or "MultiVector" in type_ for type_ in _types(directory))
+        or (directory / "artifact.metadata").is_file()
+    )
+
+
 def architecture(folder: Path) -> str:
     """The class of transformers that a folder's weights are of; empty if it does not say."""
     config = read_json(folder / "config.json") or {}
@@ -54,25 +68,17 @@ def architecture(folder: Path) -> str:
 
 def refusal(directory: Path) -> str | None:
     """Why a model of this kind is not served, as the end of a sentence; None if it may be."""
-    said = read_json(directory / "config_sentence_transformers.json") or {}
     types, folder = _types(directory), first_folder(directory)
-    config, sentence = read_json(folder / "config.json") or {}, sentence_config(folder)[0]
-    kinds, kind = {class_name(type_) for type_ in types}, said.get("model_type")
-    name, task, plain = architecture(folder), _task(folder), "Pooling" not in kinds
+    config, kinds = read_json(folder / "config.json") or {}, {class_name(type_) for type_ in types}
+    name, plain = architecture(folder), "Pooling" not in kinds
     if pipeline := read_json(directory / "model_index.json"):
         return f"is a pipeline of diffusers ({pipeline.get('_class_name')}), which makes no vectors"
     if (directory / "config.cfg").is_file():
         return "is a spaCy pipeline (config.cfg), not a model of sentence-transformers or transformers"
     if method := _quantised(config):
         return f"has quantised weights ({method}), which this service does not read; serve what they were made from"
-    if (
-        kind in ("MultiVectorEncoder", "ColBERT")
-        or COLBERT & {key for key, value in (*said.items(), *sentence.items()) if value}
-        or (task == "retrieval" or "ColBERT" in name or name.endswith("ForRetrieval"))
-        or any(type_.startswith("pylate") or "MultiVector" in type_ for type_ in types)
-        or (directory / "artifact.metadata").is_file()
-    ):
-        return "is a ColBERT model, which makes one vector per token; this service makes one per text"
+    if _task(folder) == "retrieval" or name.endswith("ForRetrieval"):
+        return f"is a late-interaction model of pictures of pages ({name or 'retrieval'}), which is not served"
     if kinds & {"SparseAutoEncoder", "CSRSparsity"}:
         return "is a sparse encoder of a kind (CSR) that this service does not serve; SPLADE it does"
     if plain and name.endswith(("ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")):
@@ -88,7 +94,8 @@ def refusal(directory: Path) -> str | None:
         return f"is a generative vision-language model ({name}), which this service does not serve"
     if other := _other_images(folder, config):
         return other
-    code = [type_ for type_ in types if "." in type_ and not type_.startswith("sentence_transformers.")]
+    own = ("sentence_transformers.", PYLATE_DENSE)
+    code = [type_ for type_ in types if "." in type_ and not type_.startswith(own)]
     if code := [*code, *_own_code(folder, config)]:
         return f"needs code of its own ({code[0]}; trust_remote_code), which this service never runs"
     if (start := modules(directory)[0][0]) not in STARTS:

@@ -5,22 +5,17 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, RootModel
 
 from app.schemas.compatibility import CompatibleWire
-from app.schemas.openai import OpenAiUsage
-from app.schemas.tei import Direction
-from app.schemas.wire import TEXT, Count, Json, ModelName, SnakeWire, any_of
+from app.schemas.openai import OBJECTS, OpenAiUsage
+from app.schemas.tei import Side
+from app.schemas.wire import TEXT, Count, ImageEntry, Json, ModelName, SnakeWire, any_of
 
-_OBJECT: Final[Json] = {
-    "type": "object",
-    "properties": {"text": TEXT | {"description": "The text."}},
-    "required": ["text"],
-    "additionalProperties": False,
-}
 # Parsed in `app.api.wire.inputs`.
 Documents = Annotated[
     Any,
     any_of(
-        [{"type": "array", "minItems": 1, "items": items} for items in (TEXT, _OBJECT)],
-        "1 to <texts> texts of at most <text_bytes> bytes each, or as many {text} objects.",
+        [{"type": "array", "minItems": 1, "items": {"anyOf": [TEXT, *OBJECTS]}}],
+        "1 to <texts> texts of at most <text_bytes> bytes each, or {text} objects; for an image model also {image} "
+        "objects, at most <images>, never for a reranker.",
     ),
 ]
 _STRINGS: Final[Json] = {"type": "array", "minItems": 1, "items": TEXT}
@@ -34,10 +29,12 @@ Truncate = Annotated[
 Top = Annotated[Count | None, Field(description="Return at most so many, the best; may exceed their number.")]
 Raw = Annotated[bool, Field(description="The model's logits (or cosines), without its activation.")]
 Returned = Annotated[bool, Field(description="Return each result's text.")]
-Side = Annotated[Direction, Field(description="right: the end of a text that is too long is cut off.")]
 Method = Annotated[
-    Literal["bi-encoder"] | None,
-    Field(description="Present where no reranker is served: the scores are cosines of a text model's vectors."),
+    Literal["bi-encoder", "late-interaction"] | None,
+    Field(
+        description="Present where no reranker answers. bi-encoder: cosines of a text model's vectors; "
+        "late-interaction: MaxSim of the vectors of tokens."
+    ),
 ]
 
 
@@ -53,17 +50,21 @@ class RerankRequest(CompatibleWire):
     return_text: Returned = False
     return_documents: Returned = False
     truncate: Truncate = None
-    truncation_direction: Side = "right"
+    truncation_direction: Side = None
 
 
 class TextObject(SnakeWire):
     text: str = Field(min_length=1, description="A text; not empty, at most <text_bytes> UTF-8 bytes.")
 
 
+class ImageObject(SnakeWire):
+    image: ImageEntry
+
+
 class RankedText(SnakeWire):
     index: int = Field(description="Index of the text in the request.")
     score: float = Field(description="The model's score, as sentence-transformers' CrossEncoder.predict returns it.")
-    text: str | None = Field(None, description="The text, if it was asked for.")
+    text: str | None = Field(None, description="The text, if it was asked for; empty for an image.")
 
 
 class RankedTexts(RootModel[list[RankedText]]):
@@ -73,7 +74,7 @@ class RankedTexts(RootModel[list[RankedText]]):
 class Relevance(SnakeWire):
     index: int = Field(description="Index of the document in the request.")
     relevance_score: float = Field(description="The model's score, as in RankedText.")
-    document: TextObject | None = Field(None, description="The document, if it was asked for.")
+    document: TextObject | ImageObject | None = Field(None, description="The document, if it was asked for.")
 
 
 class ScoresResponse(SnakeWire):
@@ -84,7 +85,7 @@ class ScoresResponse(SnakeWire):
 
 
 class DocumentScore(SnakeWire):
-    document: str = Field(description="The document.")
+    document: str = Field(description="The document; empty for an image.")
     score: float = Field(description="The model's score, as in RankedText.")
 
 
@@ -162,7 +163,7 @@ class TeiPredictRequest(CompatibleWire):
     ]
     raw_scores: Raw = False
     truncate: Truncate = None
-    truncation_direction: Side = "right"
+    truncation_direction: Side = None
     model: ModelName = None
 
 

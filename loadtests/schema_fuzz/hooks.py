@@ -132,6 +132,7 @@ def _search(body: dict[str, Any]) -> dict[str, Any]:
     if kinds == {"vector"}:
         body.pop("model", None)
     body.pop("rerank", None)
+    body.pop("sparse", None)
     return _without_unknown_prompt(body, "promptName")
 
 
@@ -142,6 +143,15 @@ def _rerank(body: dict[str, Any]) -> dict[str, Any]:
         body.pop("documents", None)
     elif body.get("documents") is None:
         body["documents"] = ["a", "b"]
+    return _pictures(body, "texts" if body.get("texts") is not None else "documents")
+
+
+def _pictures(body: dict[str, Any], field: str) -> dict[str, Any]:
+    """Images are images, and the model reads them."""
+    body[field] = [_input(one, []) for one in body[field][:MOST_IMAGES]]
+    if any(isinstance(one, dict) and "text" not in one for one in body[field]):
+        for name in ("model", "truncate", "truncation"):
+            body.pop(name, None)
     return body
 
 
@@ -161,7 +171,7 @@ def _one_number(body: dict[str, Any]) -> dict[str, Any]:
     body = {name: value for name, value in body.items() if name in RERANKS}
     if body.get("top_n") is not None:
         body.pop("top_k", None)
-    return body
+    return _pictures(body, "documents")
 
 
 def _matrix(media: str) -> bytes:
@@ -188,6 +198,13 @@ def _tei(body: dict[str, Any]) -> dict[str, Any]:
     body = _openai(body)
     body["inputs"] = body.pop("input")
     return body
+
+
+def _decode(body: dict[str, Any]) -> dict[str, Any]:
+    """Token ids are the model's own."""
+    own = OWN_IDS["image" if "clip" in str(body.get("model")) else "text"]
+    ids = [own for _ in body["ids"]] if isinstance(body["ids"][0], list) else own
+    return {name: value for name, value in body.items() if name in ("model", "skip_special_tokens")} | {"ids": ids}
 
 
 def _openai(body: dict[str, Any]) -> dict[str, Any]:
@@ -286,5 +303,6 @@ RULES = {
     "/embed": _tei,
     "/": _tei,
     "/tokenize": _tei,
+    "/decode": _decode,
     "/cache/warm": _warm,
 }

@@ -65,6 +65,15 @@ def texts(value: Any, name: str) -> Inputs:
     return asked
 
 
+def ids(value: Any, name: str) -> Sequence[Sequence[int]]:
+    """Token ids, or lists of them. Raises InvalidRequest naming the invalid one."""
+    forms = "a list of token ids, or a list of such lists"
+    asked = texts_or_ids(value, name, forms)
+    if not asked.ids:
+        raise InvalidRequest(f"`{name}` must be {forms}.", name)
+    return asked.ids
+
+
 def contents(value: Any, name: str) -> Inputs:
     """Texts and images as {content: [part]}, as Cohere's and Voyage's clients send them. Raises InvalidRequest naming
     the invalid one."""
@@ -91,6 +100,17 @@ def documents(value: Any, name: str) -> list[str]:
         if not isinstance(text, str):
             raise InvalidRequest(f"`{name}.{i}` must be a string, or an object of a `text` alone.", f"{name}.{i}")
     return [_text(text, f"{name}.{i}") for i, text in enumerate(texts)]
+
+
+def documents_or_images(value: Any, name: str) -> tuple[list[str], dict[int, Item]]:
+    """As `documents`, or {image} objects, as Jina's clients send them: the texts, empty in place of an image, and the
+    images by index."""
+    given = value if isinstance(value, list) else []
+    images = {
+        i: _item(one, f"{name}.{i}") for i, one in enumerate(given) if isinstance(one, dict) and "text" not in one
+    }
+    texts = documents(["image" if i in images else one for i, one in enumerate(given)] if images else value, name)
+    return ["" if i in images else text for i, text in enumerate(texts)], images
 
 
 def _text(value: Any, param: str) -> str:

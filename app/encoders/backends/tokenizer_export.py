@@ -11,7 +11,7 @@ from typing import Any
 
 import transformers
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
-from transformers import AutoConfig, AutoTokenizer, T5Tokenizer
+from transformers import AddedToken, AutoConfig, AutoTokenizer, T5Tokenizer
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from app.encoders.files import described, read_json
@@ -40,7 +40,8 @@ def write(folder: Path, target: Path, options: dict[str, Any]) -> None:
     """Write `facts.json` into `target`, and `tokenizer.json` where the model's own file is not what transformers reads.
 
     Args:
-        options: `lower_case`, and what sentence-transformers gives the tokenizer in `loading` and in a `call`.
+        options: `lower_case`, what sentence-transformers gives the tokenizer in `loading` and in a `call`, and of a
+            ColBERT the `roles`.
     """
     transformers.logging.set_verbosity_error()
     try:
@@ -68,6 +69,8 @@ def _write(folder: Path, target: Path, options: dict[str, Any]) -> None:
     note = _differences(folder / "tokenizer.json", plain)
     loading, call = options["loading"], options["call"]
     tokenizer = _read(folder, config, **loading) if loading else plain
+    asked = options.get("roles")
+    roles = {"roles": _roles(tokenizer, **asked)} if asked else {}
     images = _with_images(config, plain)
     most = tokenizer.model_max_length
     if images:
@@ -93,6 +96,7 @@ def _write(folder: Path, target: Path, options: dict[str, Any]) -> None:
         "note": note,
         "images": images,
         "segments": _segments(tokenizer(PROBES[2], return_special_tokens_mask=True, **special)),
+        **roles,
     }
     (target / "facts.json").write_text(json.dumps(facts))
 
@@ -149,6 +153,24 @@ def _with_images(config: Any, tokenizer: Any) -> dict[str, Any] | None:
         "pad_id": tokenizer.pad_token_id or 0,
         "left": tokenizer.padding_side == "left",
         "masked": "attention_mask" in tokenizer.model_input_names,
+    }
+
+
+def _roles(tokenizer: Any, prefixes: list[str], words: list[str], filler: str | None) -> dict[str, Any]:
+    """What `Roles` says. A prefix that is a token becomes a special one: other libraries put its id before a text, and
+    this tokenizer would take it apart."""
+    known, own = tokenizer.get_vocab(), []
+    for prefix in filter(str.split, prefixes):
+        token = next((one for one in (prefix, prefix.split(None, 1)[0]) if one in known), None)
+        if token is not None and tokenizer.tokenize(token) != [token]:
+            own.append(AddedToken(token, normalized=False, special=True))
+    if own:
+        tokenizer.add_special_tokens({"additional_special_tokens": own})
+    usual = tokenizer.eos_token_id if tokenizer.mask_token_id is None else tokenizer.mask_token_id
+    return {
+        "skipped": sorted(known[word] for word in words if word in known),
+        "filler": usual if filler is None else known.get(filler),
+        "left": tokenizer.padding_side == "left",
     }
 
 

@@ -153,11 +153,12 @@ class TextModule(nn.Module):
 
 
 class TokenModule(TextModule):
-    """As far as the pooling: ids and mask -> vectors of the tokens, those of padding 0."""
+    """As far as the pooling: ids and mask -> vectors of the tokens, those of padding 0. The mask is 2 at tokens that
+    attend to others, and to which none attends."""
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
-        hidden = self.token_vectors(input_ids, attention_mask)
-        return hidden * attention_mask.unsqueeze(-1).to(hidden.dtype)
+        hidden = self.token_vectors(input_ids, (attention_mask == 1).to(attention_mask.dtype))
+        return hidden * attention_mask.clamp(max=1).unsqueeze(-1).to(hidden.dtype)
 
 
 class ScoreModule(nn.Module):
@@ -369,6 +370,8 @@ def _step(graph: Graph, step: Step) -> nn.Module:
         state = torch.load(folder / "pytorch_model.bin", weights_only=True, map_location="cpu")
     else:
         raise ValueError(f"{step.folder} has no model.safetensors")
+    if not step.folder:  # Stanford's ColBERT has it beside the transformer's weights
+        state = {"linear.weight": state["linear.weight"]}
     built.load_state_dict({key.removeprefix("norm."): value.float() for key, value in state.items()})
     return built
 
