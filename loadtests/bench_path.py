@@ -97,7 +97,7 @@ def probed(requests: int) -> tuple[dict[str, list[dict[str, float]]], dict[str, 
                 sent = asyncio.run(stamped(system, workloads.mid(requests), clients))
                 stamps, runs[str(clients)] = collected(system, Path(folder))
                 whole = [stamps[text] | own for text, own in sent.items() if text in stamps]
-                hops[str(clients)] = [durations(one) for one in whole if all(hop in one for hop, *_ in HOPS)]
+                hops[str(clients)] = [durations(one) for one in complete(whole)]
     return hops, runs
 
 
@@ -131,6 +131,15 @@ def collected(system: System, folder: Path) -> tuple[dict[str, Stamps], list[tup
         for text, own in noted["texts"].items():
             stamps.setdefault(text, {}).update(own)
     return stamps, runs
+
+
+def complete(texts: Sequence[Stamps]) -> list[Stamps]:
+    """Those that have every stamp; others were tried again, for one. Raises RuntimeError if none has."""
+    found = [one for one in texts if all(hop in one for hop, *_ in HOPS)]
+    if not found:
+        lacking = [hop for hop, *_ in HOPS if not any(hop in one for one in texts)]
+        raise RuntimeError(f"of {len(texts)} texts none has a stamp of {', '.join(lacking)}")
+    return found
 
 
 def durations(stamps: Mapping[str, int]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loadtests import bench_path, path_probe
-from loadtests.bench_path import SENT, Shape, by_hop, by_shape, cpu_table, durations, hop_table, model_table
+from loadtests.bench_path import SENT, Shape, by_hop, by_shape, complete, cpu_table, durations, hop_table, model_table
 from loadtests.path_probe import FOLDER, HOPS, MODEL
 
 NAMES = [hop for hop, *_ in HOPS]
@@ -17,6 +17,14 @@ NAMES = [hop for hop, *_ in HOPS]
 def test_a_hop_lasts_from_the_stamp_before_it() -> None:
     stamps = {SENT: 1_000_000} | {hop: 1_000_000 + (n + 1) * 500_000 for n, hop in enumerate(NAMES)}
     assert durations(stamps) == dict.fromkeys(NAMES, 0.5)
+
+
+def test_texts_without_a_stamp_are_left_out_and_a_stamp_that_none_has_is_named() -> None:
+    whole = dict.fromkeys(NAMES, 1)
+    lacking = {hop: 1 for hop in NAMES if hop != "reply"}
+    assert complete([whole, lacking]) == [whole]
+    with pytest.raises(RuntimeError, match="of 2 texts none has a stamp of reply"):
+        complete([lacking, lacking])
 
 
 def test_medians_are_of_each_hop() -> None:
