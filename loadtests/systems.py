@@ -157,12 +157,20 @@ def at(name: str, address: str, model: str) -> System:
     for path in DIALECTS:
         system = System(name, port, process, path, "", model, "", host)
         try:
-            answer = asyncio.run(Connection(host, port).post(path, system.texts(["dialect"])))
+            status = asyncio.run(_status(system))
         except OSError as error:
             raise SystemExit(f"{name}: nobody at {address}: {error}") from None
-        if answer.status == 200:
+        if status == 200:
             return system
     raise SystemExit(f"{name}: {address} answers none of {', '.join(DIALECTS)} with 200.")
+
+
+async def _status(system: System) -> int:
+    connection = Connection(system.host, system.port)
+    try:
+        return (await connection.post(system.text_path, system.texts(["dialect"]))).status
+    finally:
+        await connection.close()
 
 
 def peers(given: str, model: str) -> list[System]:

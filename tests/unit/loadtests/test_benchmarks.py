@@ -104,6 +104,7 @@ async def test_a_server_that_runs_is_asked_until_it_answers(path: str, asked: di
         status = b"200 OK" if seen[-1] == path.encode() else b"404 Not Found"
         writer.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 2\r\n\r\n{}")
         writer.close()
+        await writer.wait_closed()
 
     listening = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
