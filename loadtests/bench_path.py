@@ -181,11 +181,11 @@ def alone(orders: Sequence[Sequence[Shape]]) -> list[list[tuple[Shape, float]]]:
     # On the thread that a replica runs it on.
     thread, rng = ModelThreads().exclusive, np.random.default_rng(0)
     count, args = psutil.cpu_count() or 1, ModelArgs(id=TEXT_MODEL)
-    model = thread.submit(load_text_model, args, threads=count, offline=True, streams=STREAMS, latency_profile=True)
-    model = model.result()
+    loading = thread.submit(load_text_model, args, threads=count, offline=True, streams=STREAMS, latency_profile=True)
+    model = loading.result()
     thread.submit(model.warm, sorted({shape[:2] for order in orders for shape in order})).result()
     path_probe.wrap(openvino_models, "infer", timed)
-    return [thread.submit(lambda order=order: [(shape, run(shape)) for shape in order]).result() for order in orders]
+    return [[*zip(order, thread.submit(lambda o: [*map(run, o)], order).result(), strict=True)] for order in orders]
 
 
 def said(clients: str) -> str:

@@ -138,10 +138,14 @@ def rows(scale: float, *, pictures_too: bool = True, longest: int = 256) -> list
         return max(3, round(count * scale))
 
     short, mid = workloads.short, workloads.mid
-    paced = {"pause_s": PAUSE_S}
     found = [
         Row("1 mid text, 1 client, p50 ms", singles(1, n(200)), raw_texts(mid, 1, n(200)), "p50"),
-        Row("1 mid text every 50 ms, p50 ms", singles(1, n(100), **paced), raw_texts(mid, 1, n(100), **paced), "p50"),
+        Row(
+            "1 mid text every 50 ms, p50 ms",
+            singles(1, n(100), pause_s=PAUSE_S),
+            raw_texts(mid, 1, n(100), PAUSE_S),
+            "p50",
+        ),
         Row("cache hit, 1 client, p50 ms", hits(n(300)), None, "p50"),
         Row("100 short texts, p50 ms", batches(short, 100, n(20)), raw_texts(short, 100, n(20)), "p50"),
         Row("100 mid texts, p50 ms", batches(mid, 100, n(15)), raw_texts(mid, 100, n(15)), "p50"),
@@ -193,8 +197,8 @@ def main() -> None:
     args = arguments()
     # Peers that run have no such models.
     given = os.environ.get("PEERS", "")
-    table = rows(args.scale, pictures_too=not (given or args.random), longest=512 if args.random else 256)
-    table = [Result(row) for row in table if args.only in row.name]
+    wanted = rows(args.scale, pictures_too=not (given or args.random), longest=512 if args.random else 256)
+    table = [Result(row) for row in wanted if args.only in row.name]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         stack.enter_context(autogroup.off())
         text = str(bert_weights.write(Path(folder, args.random), args.random)) if args.random else TEXT_MODEL
@@ -202,17 +206,14 @@ def main() -> None:
         if any("JPEG" in result.row.name for result in table):
             clip = clip_weights.write(Path(folder, "clip-vit-base-patch32"))
         model = {"id": text, "precision": args.precision}
-        if args.random:
-            model["cache_dir"] = f"{folder}/converted"
-        models = {"text_models": [model]} | (
-            {"image_models": [{"id": str(clip), "precision": args.precision}]} if clip else {}
-        )
-        systems = [stack.enter_context(this_service(str(clip) if clip else None, **models))]
+        image = [{"id": str(clip), "precision": args.precision}] if clip else []
+        name = str(clip) if clip else None
+        systems = [stack.enter_context(this_service(name, text_models=[model], image_models=image))]
         if not args.no_peer:
             peer = prepared(Path(folder), text)
             systems.append(stack.enter_context(infinity(peer.python, peer.text_model, clip, args.engine)))
         systems += peers(given, text)
-        raw = RawModel(text, str(clip) if clip else None, args.precision)
+        raw = RawModel(text, name, args.precision)
         stack.callback(raw.close)
         for system in systems:
             warm(system)
@@ -225,8 +226,8 @@ def main() -> None:
                     result.runs.setdefault(system.name, []).append(result.row.measure(system))
     others = ["raw", *(system.name for system in systems[1:])]
     print(text_table(table, others))
-    name = "peers" if args.precision == "auto" and not args.random else f"peers {args.random or ''} {args.precision}"
-    write_results(args.out, " ".join(name.split()), figures(table, others))
+    kind = [args.random] * bool(args.random) + [args.precision] * (args.precision != "auto")
+    write_results(args.out, " ".join(["peers", *kind]), figures(table, others))
 
 
 def text_table(table: list[Result], others: list[str]) -> str:
