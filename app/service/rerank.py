@@ -1,13 +1,14 @@
 """Scores pairs of texts: by a cross-encoder, or where none is served by the cosine of a text model's vectors."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from app.errors import InvalidItem, InvalidRequest, ModelNotFound
+from app.service.batch import Item
 from app.service.embedding_service import EmbeddingService
 from app.service.result import EmbeddingResult
 from app.types import Cut, ModelInfo, ReadOptions, Vector
@@ -20,6 +21,7 @@ class ScoreRequest:
     """Pairs of `queries` and `texts`, or of the one query and each text. `names`: of their request fields, for errors.
 
     Args:
+        images: In place of some texts, which are empty then; for image models, see `app.service.image_rerank`.
         top: Of a ranking, at most so many; None for all.
         truncate: Whether a pair that is too long is cut, at the side `cut` of its longer text; else it is an error.
         raw: The logits are asked for.
@@ -33,6 +35,7 @@ class ScoreRequest:
     cut: Cut = "end"
     raw: bool = False
     names: tuple[str, str] = ("query", "documents")
+    images: Mapping[int, Item] = field(default_factory=dict)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -79,7 +82,7 @@ async def score(service: EmbeddingService, asked: ScoreRequest) -> Scores:
     if logits.shape[1] > 1:
         labels = ", ".join(result.info.labels[:8])
         raise InvalidRequest(f"{result.info.id} is a classifier ({labels}): ask /predict for its labels.", "model")
-    _require_whole(asked, result.info, truncated)
+    require_whole(asked, result.info, truncated)
     values = logits if asked.raw else activated(result.info, logits)
     return Scores(result, values[:, 0].tolist(), sum(tokens))
 
@@ -108,8 +111,8 @@ async def _by_cosine(service: EmbeddingService, asked: ScoreRequest, pairs: Sequ
         service.embed_texts(asked.texts, model, text, ReadOptions(input_type="document", cut=asked.cut)),
     )
     (rows, tokens, cut), (others, more, cut_too) = (each.table() for each in found)
-    _require_whole(replace(asked, names=(text, query)), found[0].info, cut if one_by_one else [])
-    _require_whole(asked, found[1].info, cut_too)
+    require_whole(replace(asked, names=(text, query)), found[0].info, cut if one_by_one else [])
+    require_whole(asked, found[1].info, cut_too)
     values = np.vecdot(normalize(rows), normalize(others))
     first, second = found
     result = EmbeddingResult(
@@ -122,7 +125,8 @@ async def _by_cosine(service: EmbeddingService, asked: ScoreRequest, pairs: Sequ
     return Scores(result, values.tolist(), sum(tokens) + sum(more), by_cosine=True)
 
 
-def _require_whole(asked: ScoreRequest, info: ModelInfo, truncated: Sequence[int]) -> None:
+def require_whole(asked: ScoreRequest, info: ModelInfo, truncated: Sequence[int]) -> None:
+    """Raises InvalidItem if a text was truncated that may not be."""
     if truncated and not asked.truncate:
         which = f"{asked.names[1]}.{truncated[0]}"
         message = (
