@@ -37,6 +37,8 @@ def test_steps_are_what_the_launcher_says() -> None:
         ("ray::ServeReplica:embedding-service:Ingress", "ingress"),
         ("ray::ServeReplica:embedding-service:TextEncoder-all-MiniLM-L6-v2", "text encoder"),
         ("ray::IDLE", "Ray: idle workers"),
+        ("ray::DashboardAgent", "Ray: dashboard and agents"),
+        ("python -c from app.images import decode_worker", "image decoders"),
         ("raylet --raylet_socket_name=x", "Ray: raylet"),
         ("python -m app serve-here", "Serve's start (our launcher's child)"),
         ("python -m app serve_config.yaml", "launcher"),
