@@ -1,7 +1,10 @@
 """Which replica a call goes to: the one that has the fewest calls from here. Made of Serve's public interface of
 request routers (alpha), and there with every `serve_bypass`; only the replicas that it hands out may be our own."""
 
-from typing import Any
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Any, Final
 
 from ray.serve.request_router import (
     FIFOMixin,
@@ -16,6 +19,10 @@ from ray.serve.request_router import (
 from app.dispatch.least_outstanding import LeastOutstanding
 from deployments.serve_internals import probe
 
+logger = logging.getLogger(__name__)
+
+RETRY_S: Final = 1.0  # after Ray's control store did not say where a new replica is
+
 
 class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc]
     """In place of Serve's "power of two choices": with two calls under way per replica, each a whole batch, of two
@@ -24,15 +31,44 @@ class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRo
 
     def initialize_state(self) -> None:
         self.calls: LeastOutstanding[ReplicaID] = LeastOutstanding()
+        self._running: list[Any] = []
+        self._meeting: asyncio.Task[None] | None = None
 
     def create_replica_wrapper(self, replica_info: Any) -> RunningReplica:
         if probe.why_not("rpc") is not None:
             return RunningReplica(replica_info)
         from deployments.serve_internals.rpc_replica import RpcReplica
 
-        replica = RpcReplica(replica_info)
-        probe.rpc_replicas.add(replica)
-        return replica
+        return RpcReplica(replica_info)
+
+    def _update_running_replicas(self, running_replicas: list[Any]) -> None:
+        """Those that left are dropped at once, and new ones are met beside the event loop: Serve asks Ray's control
+        store (GCS) for each by a blocking call, which takes as long as that is away."""
+        self._running = running_replicas
+        super()._update_running_replicas([info for info in running_replicas if info.replica_id in self._replicas])
+        if self._meeting is None or self._meeting.done():
+            self._meeting = self._event_loop.create_task(self._meet())
+
+    async def _meet(self) -> None:
+        gone: set[Any] = set()
+        while new := [info for info in self._running if info.replica_id not in {*self._replicas, *gone}]:
+            try:
+                met = await asyncio.to_thread(self._met, new)
+            except Exception as error:  # noqa: BLE001 - whatever Ray raises when it can't be asked
+                logger.warning("no way yet to %d new replicas: %r", len(new), error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            gone |= {info.replica_id for info in new} - {replica.replica_id for replica in met}
+            wanted = {info.replica_id for info in self._running}
+            self.update_replicas([*self._replicas.values(), *(one for one in met if one.replica_id in wanted)])
+
+    def _met(self, infos: list[Any]) -> list[RunningReplica]:
+        """Without those that have died: Serve will say so. Blocks."""
+        met = []
+        for info in infos:
+            with suppress(ValueError):
+                met.append(self.create_replica_wrapper(info))
+        return met
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
@@ -50,6 +86,7 @@ class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRo
             # Not by its class, of which Serve makes another in each process.
             if replica not in replicas and hasattr(replica, "close"):
                 replica.close()
+        probe.rpc_replicas.update(replica for replica in replicas if hasattr(replica, "close"))
         super().update_replicas(replicas)
 
     def on_send_request(self, replica_id: ReplicaID) -> None:

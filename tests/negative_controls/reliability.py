@@ -100,6 +100,7 @@ OVERLOAD: Final = [
     M("the fewest calls", "app/dispatch/least_outstanding.py", "if counts[receiver] == least", "if True", "tests/unit/dispatch/test_least_outstanding.py tests/unit/deployments/serve_internals/test_router.py"),
     M("promised calls", "app/dispatch/least_outstanding.py", "        self._promised.append((now, chosen))\n", "", "tests/unit/dispatch/test_least_outstanding.py"),
     M("who hangs is asked", "deployments/serve_internals/router.py", "            self.replica_queue_len_cache.invalidate_key(replica_id)\n", "            pass\n", "tests/unit/deployments/serve_internals/test_router.py"),
+    M("new replicas are met beside the loop", "deployments/serve_internals/router.py", "await asyncio.to_thread(self._met, new)", "self._met(new)", "tests/unit/deployments/serve_internals/test_router.py"),
     M("calls that ended", "deployments/serve_internals/router.py", "        self.calls.ended(replica_id)\n", "", "tests/unit/deployments/serve_internals/test_router.py"),
     M("a queue for each engine", "deployments/engine.py", "self._slots = [self", "self._slots = Engine.shared = getattr(Engine, 'shared', None) or [self", "tests/unit/deployments/test_engine.py"),
     M("a queue for each slot", "deployments/engine.py", "await self._slots[slot](part)", "await self._slots[0](part)", "tests/unit/deployments/test_engine.py"),

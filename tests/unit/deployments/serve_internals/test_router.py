@@ -1,8 +1,16 @@
 """What Serve's router is offered. The imports of Ray warn, and warnings are errors."""
 
 import asyncio
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
+
+from tests.support.aio import until
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -79,3 +87,93 @@ def test_whoever_is_called_is_called_this_way_and_the_ingress_is_not() -> None:
     chosen = called_options(Placement())["request_router_config"].request_router_class
     assert chosen == f"{LeastOutstandingRouter.__module__}.{LeastOutstandingRouter.__name__}"
     assert "request_router_config" not in options(Placement())
+
+
+class Meeting(LeastOutstandingRouter):
+    """Meets replicas beside the loop, while `open` is set. `fails`: so often first. `dead`: Ray knows no such actor."""
+
+    def __init__(self) -> None:
+        self._replicas: Any = {}
+        self.open = threading.Event()
+        self.fails = 0
+        self.dead: set[str] = set()
+        self.met_on: set[threading.Thread] = set()
+        self.initialize_state()
+
+    @property
+    def _event_loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    def create_replica_wrapper(self, replica_info: Any) -> Any:
+        self.met_on.add(threading.current_thread())
+        assert self.open.wait(5), "nobody let it in"
+        if self.fails:
+            self.fails -= 1
+            raise TimeoutError("the control store is away")
+        if replica_info.replica_id in self.dead:
+            raise ValueError("no such actor")
+        return SimpleNamespace(replica_id=replica_info.replica_id, update_replica_info=lambda info: None)
+
+    def told(self, *names: str) -> None:
+        self._update_running_replicas([SimpleNamespace(replica_id=name) for name in names])
+
+    @property
+    def known(self) -> list[str]:
+        return list(self._replicas)
+
+
+@pytest.fixture
+def _keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def keep(router: Any, replicas: list[Any]) -> None:
+        router._replicas = {replica.replica_id: replica for replica in replicas}  # noqa: SLF001
+
+    monkeypatch.setattr(RequestRouter, "update_replicas", keep)
+
+
+@contextmanager
+def closed(router: Meeting) -> Iterator[None]:
+    """What it meets now waits."""
+    router.open.clear()
+    try:
+        yield
+    finally:
+        router.open.set()
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("_keeps_them")
+async def test_a_new_replica_is_met_beside_the_loop_and_one_that_left_goes_at_once() -> None:
+    router = Meeting()
+    router.open.set()
+    router.told("a", "b")
+    await until(lambda: router.known == ["a", "b"])
+    with closed(router):
+        router.told("b", "c")
+        assert router.known == ["b"]
+        router.told("b", "c", "d")
+        router.told("b", "d")
+        await asyncio.sleep(0)
+        assert router.known == ["b"]
+    await until(lambda: router.known == ["b", "d"])
+    assert router._meeting is not None  # noqa: SLF001
+    await router._meeting  # noqa: SLF001
+    assert router.known == ["b", "d"]
+    assert threading.main_thread() not in router.met_on
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("_keeps_them")
+async def test_a_replica_that_has_died_is_passed_over_and_a_control_store_that_is_away_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(f"{LeastOutstandingRouter.__module__}.RETRY_S", 0)
+    router = Meeting()
+    router.open.set()
+    router.fails, router.dead = 2, {"gone"}
+    router.told("gone", "here")
+    await until(lambda: router.known == ["here"])
+    assert router.fails == 0
+    assert router._meeting is not None  # noqa: SLF001
+    await router._meeting  # noqa: SLF001
+    router.told("gone", "here", "next")
+    await until(lambda: router.known == ["here", "next"])

@@ -167,6 +167,10 @@ async def test_a_replica_that_is_dropped_while_it_connects_is_not_connected() ->
 
 def test_the_router_has_replicas_that_are_called_by_rpc_and_they_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "why_not", lambda part: None)
-    replica = object.__new__(LeastOutstandingRouter).create_replica_wrapper(info_of({}))
+    monkeypatch.setattr(RequestRouter, "update_replicas", lambda *_: None)
+    router = object.__new__(LeastOutstandingRouter)
+    router._replicas = {}
+    replica = router.create_replica_wrapper(info_of({}))
     assert isinstance(replica, RpcReplica)
+    router.update_replicas([replica])
     assert replica in probe.rpc_replicas
