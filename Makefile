@@ -42,10 +42,10 @@ dev: $(VENV)/.serve ## The same, restarted when a source file changes
 	@exec $(BIN)/python -m app dev
 
 test-fast: $(VENV)/.dev ## Only pure logic and the API in process: no Ray, no real model
-	@exec $(BIN)/python -m pytest tests/unit tests/negative_controls -n 2 --dist loadscope
+	@exec $(BIN)/python -m pytest tests/unit tests/negative_controls -n 2
 
 test: test-fast ## The test suite: what is quick first, then what loads models or starts Ray
-	@exec $(BIN)/python -m pytest tests/models tests/cluster
+	@exec $(BIN)/python -m pytest tests/models tests/cluster -n 2 --no-loadscope-reorder
 
 test-slow: $(VENV)/.dev ## What is long: other people's clients, examples, fuzzing, dashboards, a tenth of the controls
 	@$(BIN)/python -m pytest tests/slow
