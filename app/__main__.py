@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     given = process_environment()
     load_dotenv(".env")
-    if options.command != SERVE_HERE and not getattr(options, "here", None):  # which are children
+    if options.command in ("serve", "dev", flags.EMBED_CORPUS) and not getattr(options, "here", None):  # no child
         for line in mistakes.unknown_variables(dotenv_values(".env")):
             _complain(line)
     if options.command == "pull":

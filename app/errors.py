@@ -19,13 +19,14 @@ def without_paths(message: str) -> str:
     return _PATH.sub(lambda found: found[0].rstrip("/").rsplit("/", 1)[-1], message)
 
 
-def did_you_mean(wanted: str, known: Iterable[str]) -> str:
-    """ " Did you mean `topK`?" for `top_k`: the known name that is most like the wanted one; empty if none is.
-    Of a model, the part without its owner counts as well."""
+def did_you_mean(wanted: str, known: Iterable[str], most: int = 1) -> str:
+    """ " Did you mean `topK`?" for `top_k`: the known names that are most like the wanted one; empty if none is.
+    Of a model or a path, the last part counts as well."""
     names = list(known)
     plain = {_plain(name.rsplit("/", 1)[-1]): name for name in names} | {_plain(name): name for name in names}
-    near = get_close_matches(_plain(wanted[:100]), plain, 1, 0.75)
-    return f" Did you mean `{plain[near[0]]}`?" if near else ""
+    near = dict.fromkeys(plain[found] for found in get_close_matches(_plain(wanted[:100]), plain, 2 * most, 0.75))
+    listed = ", ".join(f"`{name}`" for name in [*near][:most])
+    return f" Did you mean {' or '.join(listed.rsplit(', ', 1))}?" if near else ""
 
 
 def _plain(name: str) -> str:

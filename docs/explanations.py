@@ -10,7 +10,7 @@ ERRORS: Final = {
     "invalid_image": "The image is damaged, too large, of an unknown format, or could not be fetched; `param` names it.",
     "unauthorized": "No API key, or one that is not known or has expired. Send `Authorization: Bearer KEY`.",
     "forbidden": "The key lacks the scope that the route needs.",
-    "not_found": "There is no such path.",
+    "not_found": "There is no such path; the message names the nearest ones. `/docs` has all.",
     "model_not_found": "No served model has this name; the message lists the names. `GET /v1/models` does too.",
     "method_not_allowed": "The path exists, the method does not; `Allow` lists those that do.",
     "not_acceptable": "None of the media types in `Accept` is offered.",

@@ -8,6 +8,7 @@ does not come back.
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from app.config.settings import MODELS
 from loadtests import fuzz_hypothesis, fuzz_images, fuzz_requests, fuzz_wire, workloads
 from loadtests.fuzz_run import Report, run_requests, run_wire
 from loadtests.fuzz_table import Row, table
@@ -89,6 +91,7 @@ def fuzz(through: str, port: int, counts: dict[str, int], seed: int, clients: in
             case _:
                 raise ValueError(f"there is no source of {what}")
         rows.append(Row(through, what, count, report))
+        print(f"{through}, {what}: {report}", *(fault[:500] for fault in rows[-1].faults[:3]), sep="\n  ", flush=True)
     return rows
 
 
@@ -112,7 +115,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the service ends too
     print(f"seed {asked.seed}", flush=True)
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as folder, running(write_config(Path(folder)), port=asked.port) as service:
+    # Of kinds that no default is of (RERANK_MODEL and others), unless the routes shall say that there is none.
+    models = {field: [{"id": os.environ[name]}] for field, name in MODELS.values() if name in os.environ}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(write_config(Path(folder), **models), port=asked.port) as service,
+    ):
         [direct] = direct_ports(service)
         ports = {"HAProxy": service.port, "replica": direct}
         for name, port in ports.items():  # what is made once: caches, decoding processes, kernels

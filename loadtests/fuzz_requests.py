@@ -40,10 +40,17 @@ def requests(document: dict[str, Any], count: int, seed: int) -> Iterator[Sent]:
     weights = [5 if "requestBody" in operation else 1 for _, _, operation in routes]
     for _ in range(count):
         path, method, operation = chance.choices(routes, weights)[0]
-        yield _request(chance, path, method, operation)
+        yield _request(chance, path, method, operation, _fields(document, operation))
 
 
-def _request(chance: random.Random, template: str, method: str, operation: dict[str, Any]) -> Sent:
+def _fields(document: dict[str, Any], operation: dict[str, Any]) -> list[str]:
+    """Of a JSON body, those that its example lacks too."""
+    schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    schemas = document.get("components", {}).get("schemas", {})
+    return [*schemas.get(schema.get("$ref", "").rpartition("/")[2], schema).get("properties", {})]
+
+
+def _request(chance: random.Random, template: str, method: str, operation: dict[str, Any], fields: list[str]) -> Sent:
     path, known = template, True
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path":
@@ -54,7 +61,7 @@ def _request(chance: random.Random, template: str, method: str, operation: dict[
     content = operation.get("requestBody", {}).get("content", {})
     example = content.get("application/json", {}).get("example", {})
     if content:
-        body = _body(chance, example)
+        body = _body(chance, example, fields)
         kind = "application/json" if chance.random() < 0.93 else chance.choice(TYPES)
         headers.append(f"content-type: {kind}")
         if kind.startswith("multipart"):
@@ -89,10 +96,12 @@ def _other_path(chance: random.Random, path: str) -> str:
     )
 
 
-def _body(chance: random.Random, example: dict[str, Any]) -> bytes:
+def _body(chance: random.Random, example: dict[str, Any], fields: list[str]) -> bytes:
     value = json.loads(json.dumps(example))
     for _ in range(chance.choice([0, 1, 1, 1, 2, 3])):
         value = _mutated(chance, value)
+    if fields and isinstance(value, dict) and chance.random() < 0.3:
+        value = value | {chance.choice(fields): chance.choice(STRANGE)}  # not in place: it may be one of STRANGE
     text = json.dumps(value)  # escapes: lone surrogates go out as \ud800
     body = text.encode()
     trick = chance.random()

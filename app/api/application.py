@@ -59,8 +59,8 @@ async def _framework_error(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         failure = MethodNotAllowed(f"{path} allows {allowed}, not {request.method}.")
     elif error.status_code == 404:
-        known = dict.fromkeys(r.template for r in ROUTES)
-        failure = NotFound(f"There is no route {path}. Routes: {', '.join(known)}.{did_you_mean(path, known)}")
+        near = did_you_mean(path, [r.template for r in ROUTES], 3)
+        failure = NotFound(f"There is no route {path}.{near} All routes: /docs and /openapi.json.")
     else:
         failure = InvalidRequest(str(error.detail))
     request.state.error_code = failure.code

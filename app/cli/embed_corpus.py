@@ -11,10 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 from app.cli.flags import EMBED_CORPUS, SEARCH
 from app.cli.session import USAGE, exit_on_signal, report
+from app.config import model_names
 from app.config.args import ModelArgs
 from app.config.settings import AppArgs, ClientSettings, process_environment, without_proxies
 from app.corpus import cache_warming, search
@@ -22,8 +24,10 @@ from app.corpus.model import load_model
 from app.corpus.run import CorpusOptions, embed_corpus
 from app.errors import InvalidRequest, ServiceError, os_reason
 from app.local.service_folder import roots
+from app.service.chunks import ChunkRule
 from app.system import processes
 from app.system.cpus import usable_cpus
+from app.vectors.fusion import Fused, fuse
 
 GRACE_S = 8.0
 PROGRESS_EVERY_S = 2.0
@@ -33,6 +37,7 @@ START_S = 240.0  # an idle machine takes 5 s; one with ten times the load that i
 CPU_BATCH_SIZE, CPU_TOKENS_PER_ITEM = 128, 32
 GPU_BATCH_SIZE = 256  # GPUs prefer large batches; this value has not been measured
 TOKENS_PER_ITEM = 64
+FUSED = 1000  # rows of each ranking: as many as the rankings that reciprocal rank fusion was tried on
 
 
 def run(options: argparse.Namespace, args: AppArgs, argv: Sequence[str]) -> int:
@@ -74,17 +79,22 @@ def _embed_on_ray(options: argparse.Namespace, args: AppArgs, stdout: IO[str]) -
     cores = usable_cpus()
     threads = options.num_cpus or max(1, cores // options.concurrency)
     cpus = options.num_cpus or (threads if options.concurrency <= cores else 0.1)
+    sparse = sparse_model(options, args)
+    if options.warm_cache and sparse:
+        raise InvalidRequest(f"--warm-cache fills in vectors of text models; {sparse.id} makes sparse ones.")
     corpus = CorpusOptions(
         column=options.column,
         format=options.format,
         id_column=options.id_column,
-        models=(_model(options, args, image=False), _model(options, args, image=True)),
+        models=(sparse or _model(options, args, image=False), _model(options, args, image=True)),
         dtype=options.dtype,
         dimensions=options.dimensions,
         part_rows=options.part_rows,
         threads=threads,
         offline=args.offline,
         strict=options.strict,
+        sparse=sparse is not None,
+        chunks=chunk_rule(options),
     )
     if options.warm_cache:
         cache_warming.check_options(options.dtype, options.dimensions)
@@ -159,16 +169,50 @@ def _model(options: argparse.Namespace, args: AppArgs, *, image: bool) -> ModelA
     return model.model_copy(update={"batch_size": size, "batch_tokens": size * tokens})
 
 
+def sparse_model(options: argparse.Namespace, args: AppArgs) -> ModelArgs | None:
+    """The sparse encoder that `--model` names, with the service's batches: its graph has a number for each token of
+    the vocabulary at each place."""
+    name, size = options.model or "", options.batch_size
+    folder = Path(name).expanduser()
+    if name and folder.is_dir():  # whose name alone may be another's
+        named = [each for each in args.sparse_models if Path(each.id).expanduser().absolute() == folder.absolute()]
+    else:
+        named = [each for each in args.sparse_models if model_names.find(name, [each.name])]
+    model = named[0] if named else None
+    return model.model_copy(update={"batch_size": size}) if model and size else model
+
+
+def chunk_rule(options: argparse.Namespace) -> ChunkRule | None:
+    """Raises InvalidRequest for a flag that says how to cut, without the one that asks for it."""
+    if options.chunks is None:
+        for flag in ("overlap", "by"):
+            if getattr(options, flag) is not None:
+                raise InvalidRequest(f"--{flag} needs --chunks.")
+        return None
+    return ChunkRule(options.chunks or None, options.overlap or 0, options.by or "tokens")
+
+
 def _search(options: argparse.Namespace, args: AppArgs) -> int:
     threads = usable_cpus()
     corpus = search.open_corpus(options.destination)
+    sparse = search.open_corpus(options.sparse) if options.sparse else None
+    if sparse:
+        search.check_same_rows(corpus, sparse, threads)
     query = search.encode_query(corpus, options.query, args, threads, wanted=options.model)
+    words = search.encode_query(sparse, options.query, args, threads) if sparse else None
     started = time.perf_counter()
-    ranking = search.nearest(query, corpus.vectors, options.top_k, threads, corpus.middle)
+    most = options.top_k if sparse is None else max(options.top_k, FUSED)
+    ranking = search.best(corpus, query, most, threads)
+    best = ranking.indices.tolist()
+    found: list[Fused] = [(index, float(score), {}) for index, score in zip(best, ranking.scores, strict=True)]
+    if sparse and words is not None:
+        other = search.best(sparse, words, most, threads).indices.tolist()
+        found = fuse(dense=best, sparse=other)[: options.top_k]
     seconds = time.perf_counter() - started
-    for score, row in zip(ranking.scores, corpus.rows(ranking.indices.tolist()), strict=True):
-        sys.stdout.write(json.dumps({"score": round(float(score), 6), **row}, ensure_ascii=False, default=str) + "\n")
-    sys.stderr.write(f"{len(corpus.vectors):,} vectors in {seconds * 1e3:.1f} ms\n")
+    for (_, score, ranks), row in zip(found, corpus.rows([index for index, *_ in found]), strict=True):
+        line = {"score": round(score, 6), **({"ranks": ranks} if ranks else {}), **row}
+        sys.stdout.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+    sys.stderr.write(f"{corpus.manifest.rows:,} vectors in {seconds * 1e3:.1f} ms\n")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from functools import partial
 from typing import Any, NoReturn
 
 from app.config import mistakes
@@ -11,6 +12,7 @@ from app.errors import did_you_mean
 EMBED, EMBED_CORPUS, SEARCH = "embed", "embed-corpus", "search"
 DTYPES = ("float32", "float16", "int8")
 FORMATS = ("text", "jsonl", "json", "csv", "tsv", "parquet")
+CHUNK_BY = ("tokens", "sentences")
 OUTPUTS = ("float32", "int8", "uint8", "binary", "ubinary")
 
 
@@ -25,8 +27,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if wrong := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
-            if " | " in message:  # the commands stand there already
-                message = message.replace(f" (choose from {wrong[2]})", ".")
+            if " | " in message:
+                commands = message.partition(":")[0].removeprefix("argument ")
+                message = f"there is no command {wrong[1]!r}. Commands: {commands}."
             message += did_you_mean(wrong[1], re.findall(r"'([^']+)'", wrong[2]))
         super().error(message)
 
@@ -57,9 +60,14 @@ def _add_embed_corpus(commands: "argparse._SubParsersAction[argparse.ArgumentPar
     embed.add_argument("--out", required=True, metavar="DST", help="folder for Parquet, or a file ending in .npy")
     _add_source(embed)
     embed.add_argument("--id", dest="id_column", metavar="COLUMN", help="column with the ids to write beside a .npy")
-    embed.add_argument("--model", help="default: the service's first model of the kind")
+    embed.add_argument("--model", help="default: the service's first model of the kind; or one of its sparse encoders")
     embed.add_argument("--dtype", choices=DTYPES, default="float32")
     embed.add_argument("--dimensions", type=_positive, help="keep only the first N numbers of each vector", metavar="N")
+    size = "cut texts into chunks of at most N tokens, a row each (default: what the model reads, at most 512)"
+    embed.add_argument("--chunks", type=_positive, nargs="?", const=0, metavar="N", help=size)
+    overlap = "tokens that a chunk shares with the one before it, at most (default: 0)"
+    embed.add_argument("--overlap", type=partial(_positive, least=0), metavar="N", help=overlap)
+    embed.add_argument("--by", choices=CHUNK_BY, help="whole words (default) or sentences make a chunk")
     embed.add_argument("--batch-size", type=_batch_size, default=None, metavar="N|auto", help="items per model run")
     rows = f"rows per output file (default: {PART_ROWS})"
     embed.add_argument("--part-rows", type=_positive, default=PART_ROWS, help=rows)
@@ -80,6 +88,8 @@ def _add_search(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     destination = "output of embed-corpus; or a file of texts, - for stdin, to embed through a running service"
     search.add_argument("destination", metavar="DST", help=destination)
     search.add_argument("--top-k", type=_positive, default=5)
+    beside = "output of embed-corpus by a sparse model, of the same rows: both rankings are fused"
+    search.add_argument("--sparse", metavar="DST", help=beside)
     search.add_argument("--json", action="store_true", help="print JSON lines also for lines of a file")
     _add_source(search)
     _add_service(search)
@@ -99,10 +109,10 @@ def _add_service(parser: argparse.ArgumentParser) -> None:
     service.add_argument("--progress", action=argparse.BooleanOptionalAction, help=progress)
 
 
-def _positive(text: str) -> int:
+def _positive(text: str, least: int = 1) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
+    if number < least:
+        raise argparse.ArgumentTypeError(f"must be {least} or more")
     return number
 
 

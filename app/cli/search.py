@@ -35,6 +35,8 @@ def run(options: argparse.Namespace, settings: ClientSettings) -> int:
 
     async def search(client: AsyncEmbeddingClient) -> None:
         started = time.perf_counter()
+        if options.sparse:
+            raise InvalidRequest("--sparse is for a corpus: run `embed-corpus` first.")
         file = open_embedded_file(options.destination)
         if file is not None:
             best, count = await _search_embedded(client, file, options), file.rows

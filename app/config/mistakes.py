@@ -18,6 +18,8 @@ OTHERS: Final = {
     "OTEL_SDK_DISABLED",
 }
 OURS: Final = ("TEXT_", "IMAGE_", "CACHE_", "BATCH_", "EMBEDDING_")
+# Words that people, and services like this one, put before the names.
+PREFIXES: Final = {"EMBED", "EMBEDDER", "EMBEDDING", "EMBEDDINGS", "INFINITY", "TEI"}
 MOST_SHOWN: Final = 80
 
 
@@ -41,13 +43,37 @@ def of_yaml(error: ValidationError, model: type[Settings], path: Path) -> str:
     return "\n".join(lines)
 
 
+def of_yaml_syntax(error: yaml.YAMLError) -> str:
+    """PyYAML's reason in words for those who know no parser."""
+    problem = str(getattr(error, "problem", error)).replace("the node content", "a value")
+    problem = re.sub("'<stream end>'|unexpected end of stream", "the end of the file", problem)
+    problem = re.sub("expected '?<(block end|document start)>'?, but found", "unexpected", problem)
+    return re.sub(r"unexpected '(<.*>|\?)'", "wrong indentation", problem)
+
+
 def unknown_variables(names: Iterable[str]) -> Iterator[str]:
     """A line for each name in `.env` that looks like a setting and is none."""
     known = {*VARIABLES.values(), *OTHERS}
     for name in names:
-        hint = did_you_mean(name, known)
-        if name not in known and not name.startswith(("OTEL_", "HF_", "RAY_")) and (hint or name.startswith(OURS)):
+        if name in known or name.startswith(("OTEL_", "HF_", "RAY_")):
+            continue
+        if (hint := _meant(name, known)) or name.startswith(OURS):
             yield f".env: {name} is not a setting and has no effect.{hint}"
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """ " Did you mean `TEXT_MODEL`?" for EMBEDDING_MODEL and TEXT_MODL; empty for names that look like others'."""
+    words = name.split("_")
+    if PREFIXES.intersection(words):
+        words = [word for word in words if word not in PREFIXES | {"SERVICE"}]
+    bare = "_".join(words)
+    if re.fullmatch("MODELS?(_ID|_NAME|_PATH)?", bare):
+        bare = "TEXT_MODEL"
+    elif bare == "API_KEY":
+        bare = "API_KEYS_FILE"
+    # PGPORT is no misspelt PORT, and RAG_MODEL no IMAGE_MODEL.
+    near = [one for one in known if len(one) > 4 or abs(len(one) - len(bare)) < 2]
+    return did_you_mean(bare, [one for one in near if one[0] == bare[:1] or one in bare])
 
 
 def _variable(loc: Loc) -> str:

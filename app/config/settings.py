@@ -119,7 +119,7 @@ class AppArgs(Settings):
             data = yaml.safe_load(path.read_text()) or {}
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
-            where = f"{getattr(error, 'problem', error)} in line {mark.line + 1 if mark else '?'}"
+            where = f"{mistakes.of_yaml_syntax(error)} in line {mark.line + 1 if mark else '?'}"
             raise ValueError(f"{path} is not valid YAML: {where}") from None
         try:
             given = data["applications"][0].get("args") or {}
@@ -137,8 +137,8 @@ class AppArgs(Settings):
         except ValidationError as error:
             raise ValueError(mistakes.of_variables(error)) from None
         names = [model.name for model in args_.models()]
-        if len(set(names)) < len(names):
-            raise ValueError(f"two models have the same name: {', '.join(names)}")
+        if twice := [model.id for model in args_.models() if names.count(model.name) > 1]:
+            raise ValueError(f"two models have the same name: {', '.join(twice)}")
         backups = [ModelName(id_).public for id_ in (args_.text_fallback, args_.image_fallback) if id_]
         for alias, model in args_.model_aliases.items():
             if find(model, known := [*names, *backups]) is None:

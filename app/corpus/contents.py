@@ -20,6 +20,7 @@ _KINDS = {
     **dict.fromkeys(
         (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh", b"\x04\x22\x4d\x18"), "compressed: decompress it first"
     ),
+    **dict.fromkeys((b"\xff\xfe\0\0", b"\0\0\xfe\xff"), "UTF-32 text: convert it to UTF-8"),
     **dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "UTF-16 text: convert it to UTF-8"),
 }
 

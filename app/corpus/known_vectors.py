@@ -10,14 +10,18 @@ import pyarrow as pa
 
 from app.corpus.filesystem import Place
 from app.corpus.source import VECTORS
+from app.corpus.sparse_columns import packed, with_sparse
 from app.errors import InvalidRequest
+from app.vectors.ragged import unpack_sparse
 
 
 class KnownVectors:
-    """An index of the vectors in parts with equal settings. `column`: the text, or the hash of the image file."""
+    """An index of the vectors in parts with equal settings. `column`: the text, or the hash of the image file;
+    `vectors`: the columns of the vectors."""
 
-    def __init__(self, parts: Sequence[Place], column: str) -> None:
+    def __init__(self, parts: Sequence[Place], column: str, vectors: Sequence[str] = (VECTORS,)) -> None:
         self._parts = list(parts)
+        self._vectors = vectors
         self._column = column
         keys: list[Any] = [np.empty(0, np.uint64)]
         places: list[Any] = [np.empty((0, 2), np.uint32)]
@@ -32,7 +36,7 @@ class KnownVectors:
         self._places = np.concatenate(places)[order]
 
     def find(self, contents: Sequence[str]) -> dict[int, Any]:
-        """Index -> vector (d,), as written, for the known ones among `contents`."""
+        """Index -> vector, (d,) as written or packed, for the known ones among `contents`."""
         if not len(self._keys) or not contents:
             return {}
         wanted = hashes(contents)
@@ -44,12 +48,14 @@ class KnownVectors:
             part = self._parts[int(number)]
             here = places[:, 0] == number
             try:
-                table = part.read_table([self._column, VECTORS])
+                table = part.read_table([self._column, *self._vectors])
             except InvalidRequest:
                 continue  # another run has deleted the part: embed these again
-            known, vectors = table[self._column].to_pylist(), matrix(table)
+            known = table[self._column].to_pylist()
+            vectors = matrix(table) if VECTORS in self._vectors else packed(table)
+            good = finite(vectors)
             for index, row in zip(hits[here], places[here, 1], strict=True):
-                if known[row] == contents[index] and np.isfinite(vectors[row]).all():
+                if known[row] == contents[index] and good[row]:
                     found[int(index)] = vectors[row]
         return found
 
@@ -61,9 +67,18 @@ def matrix(table: Any) -> Any:
 
 
 def with_vectors(table: Any, vectors: Any) -> Any:
-    """The table with (n, d) vectors as its last column."""
+    """The table with (n, d) vectors as its last column, or with n packed ones."""
+    if vectors.dtype == object:
+        return with_sparse(table, vectors)
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
     return table.append_column(VECTORS, column)
+
+
+def finite(vectors: Any) -> Any:
+    """(n,) bool: whether each vector, of (n, d) or n packed ones, is finite."""
+    if vectors.dtype == object:
+        return np.array([np.isfinite(unpack_sparse(row)[1]).all() for row in vectors], np.bool_)
+    return np.isfinite(vectors).all(axis=1)
 
 
 def hashes(contents: Sequence[str]) -> Any:

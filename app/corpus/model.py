@@ -12,21 +12,23 @@ import numpy as np
 from app.config.args import Limits, ModelArgs
 from app.encoders import shapes
 from app.encoders.clip import ClipModel, load_clip_model
+from app.encoders.sparse import load_sparse_model
 from app.encoders.text import TextModel, load_text_model
 from app.errors import ServiceError
 from app.images import decoder
 from app.inference.batch_queue import BatchQueue, Job, Slice
-from app.types import Modality, ModelInfo, TokenizedText, Vector
+from app.service import prompts
+from app.types import ChunkBy, Kind, ModelInfo, Prompted, ReadOptions, Rows, Span, TokenizedText, Vector
 
 WARM_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedRows:
-    """(n, d) rows of model output, the token count of each item, the reason for each item that failed, and how many
-    texts were truncated."""
+    """(n, d) rows of model output, or n packed ones, the token count of each item, the reason for each item that
+    failed, and how many texts were truncated."""
 
-    rows: Vector
+    rows: Rows
     tokens: list[int]
     failed: dict[int, str]
     truncated: int = 0
@@ -37,20 +39,26 @@ class CorpusModel(Protocol):
     def info(self) -> ModelInfo: ...
 
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]: ...
-    def texts(self, texts: Sequence[str]) -> EncodedRows: ...
+    def texts(self, texts: Sequence[str], task: str = "document") -> EncodedRows:
+        """`task`: how a sparse encoder reads them."""
+
+    def chunks(
+        self, texts: Sequence[str], size: int | None, overlap: int, by: ChunkBy, prompt: str | None, most: int
+    ) -> list[list[Span]]: ...
     def images(self, files: Sequence[bytes]) -> EncodedRows: ...
 
 
-LoadModel = Callable[[ModelArgs, Modality, int, bool], CorpusModel]
+LoadModel = Callable[[ModelArgs, Kind, int, bool], CorpusModel]
 
 
-def load_model(args: ModelArgs, kind: Modality, threads: int, offline: bool) -> CorpusModel:
-    """`kind`: what will be embedded; selects a text model or a CLIP model."""
+def load_model(args: ModelArgs, kind: Kind, threads: int, offline: bool) -> CorpusModel:
+    """`kind`: text, image or sparse; selects a text model, a CLIP model or a sparse encoder."""
     if kind == "image":
         clip = load_clip_model(args, threads=threads, offline=offline)
         return ServingModel(clip.info, clip.text, clip, args)
     # One stream per thread: threads that share a run wait for each other, and for other load on the machine.
-    text = load_text_model(args, threads=threads, offline=offline, streams=threads)
+    load = load_sparse_model if kind == "sparse" else load_text_model
+    text = load(args, threads=threads, offline=offline, streams=threads)
     text.lengths = shapes.fine_lengths(text.info.max_tokens)
     model = ServingModel(text.info, text, None, args)
     model.warm()
@@ -64,6 +72,7 @@ class ServingModel:
     def __init__(self, info: ModelInfo, text: TextModel, clip: ClipModel | None, args: ModelArgs) -> None:
         self.info = info
         self._text = text
+        self.chunks = text.chunks
         self._clip = clip
         self._args = args
         self._image_lock = threading.Lock()
@@ -86,14 +95,22 @@ class ServingModel:
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
         return self._text.tokenize(texts)
 
-    def texts(self, texts: Sequence[str]) -> EncodedRows:
-        tokenized = self.tokenize(texts)
+    def texts(self, texts: Sequence[str], task: str = "document") -> EncodedRows:
+        tokenized = self._as(texts, task) if self.info.is_ragged else self.tokenize(texts)
         lengths = [len(text.ids) for text in tokenized]
         bucket = partial(shapes.bucket, grid=self._text.lengths)
         queue = BatchQueue(self._args.batch_size, self._args.batch_tokens, bucket)
         run: RunItems = lambda items: self._text.run([tokenized[i].ids for i in items])  # noqa: E731
-        rows, failed = run_planned(queue, lengths, self.info.dimensions, run, self._streams, self._text.streams)
+        width = 0 if self.info.is_ragged else self.info.dimensions
+        rows, failed = run_planned(queue, lengths, width, run, self._streams, self._text.streams)
         return EncodedRows(rows, lengths, failed, sum(text.truncated for text in tokenized))
+
+    def _as(self, texts: Sequence[str], task: str) -> list[TokenizedText]:
+        """The texts as the service reads those of this `input_type`."""
+        prompt = prompts.choose(self.info, ReadOptions(input_type=task))
+        way = task if task in self.info.routes else None
+        read = self._text.read([Prompted(text, prompt, task=way) for text in texts])
+        return [one for one in read if isinstance(one, TokenizedText)]
 
     def images(self, files: Sequence[bytes]) -> EncodedRows:
         assert self._clip is not None  # noqa: S101 - loaded for images
@@ -115,14 +132,15 @@ class ServingModel:
         return EncodedRows(rows, [0] * len(files), failed)
 
 
-RunItems = Callable[[list[int]], Vector]
+RunItems = Callable[[list[int]], Rows]
 
 
 def run_planned(
     queue: BatchQueue, lengths: Sequence[int], dimensions: int, run: RunItems, threads: Executor, streams: int
-) -> tuple[Vector, dict[int, str]]:
-    """Run all items in the queue's micro-batches on `streams` threads. An item on which the model fails fails alone."""
-    rows = np.zeros((len(lengths), dimensions), np.float32)
+) -> tuple[Rows, dict[int, str]]:
+    """Run all items in the queue's micro-batches on `streams` threads. An item on which the model fails fails alone.
+    `dimensions`: of the rows; 0: they are packed."""
+    rows = np.zeros((len(lengths), dimensions), np.float32) if dimensions else np.full(len(lengths), b"", object)
     failed: dict[int, str] = {}
     queue.push(Job(lengths))
     queue_lock = threading.Lock()
@@ -144,7 +162,7 @@ def run_planned(
     return rows, failed
 
 
-def _one_by_one(indices: list[int], run: RunItems, rows: Vector, failed: dict[int, str]) -> None:
+def _one_by_one(indices: list[int], run: RunItems, rows: Rows, failed: dict[int, str]) -> None:
     for index in indices:
         try:
             rows[index] = run([index])[0]

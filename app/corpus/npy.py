@@ -7,6 +7,7 @@ import numpy as np
 import orjson
 from numpy.lib import format as npy
 
+from app.corpus.chunk_rows import NAMES as CHUNKS
 from app.corpus.filesystem import Place
 from app.corpus.known_vectors import matrix
 from app.corpus.parts import Manifest
@@ -27,7 +28,8 @@ def parts_folder(destination: str) -> str:
 
 
 def write(place: Place, folder: Place, manifest: Manifest, id_column: str | None) -> int:
-    """Write vectors and ids, each atomically; return the bytes. No `id_column`: images' paths, or rows' indices."""
+    """Write vectors and ids, each atomically; return the bytes. No `id_column`: images' paths, or rows' indices.
+    Of chunks: parent, number, start and end."""
     with place.writing(place.name) as file:
         write_matrix(file, folder, manifest)
         size: int = file.tell()
@@ -42,7 +44,9 @@ def write(place: Place, folder: Place, manifest: Manifest, id_column: str | None
     for name, rows in manifest.parts:
         column = id_column or ("path" if manifest.kind == "image" else None)
         values: list[Any] = list(range(len(ids), len(ids) + rows))
-        if column is not None:
+        if manifest.chunks:
+            values = (folder / name).read_table(list(CHUNKS)).to_pylist()
+        elif column is not None:
             if column not in (folder / name).read_schema().names:
                 raise InvalidRequest(f"There is no column {column!r} for the ids.")
             values = (folder / name).read_table([column])[column].to_pylist()

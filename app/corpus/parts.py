@@ -21,22 +21,26 @@ from app.errors import InvalidRequest
 
 MANIFEST, SUMMARY, REJECTS = "_manifest.json", "_summary.json", "_rejects.jsonl"
 _NAME = re.compile(r"part-\d{6,}-\d{4,}-(?P<settings>[0-9a-f]{12})-[0-9a-f]{24}\.parquet")
-RANGE = "embedding_range"  # in the metadata of Parquet
+RANGE, CHUNKS = "embedding_range", "embed_chunks"  # in the metadata of Parquet
 _REJECTS, _FACTS = b"embed_rejects", b"embed_facts"
+Chunks = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class PartStats:
-    """Rows in a part, rows left out of it, and tokens of its rows."""
+    """Rows in a part, rows left out of it, and tokens of its rows. `more`: rows of both beyond those of the source, of
+    texts that were cut into chunks."""
 
     rows: int
     rejects: int
     tokens: int
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Describes the output of a finished run. `range`: of int8. `directory`: of a model that was given as one."""
+    """Describes the output of a finished run. `kind`: what the model reads, or `sparse`. `range`: of int8. `directory`:
+    of a model that was given as one. `chunks`: how texts were cut, if they were."""
 
     model: str
     fingerprint: str
@@ -48,6 +52,7 @@ class Manifest:
     parts: list[tuple[str, int]]
     range: list[float] | None = None
     directory: str | None = None
+    chunks: Chunks | None = None
 
     @property
     def rows(self) -> int:
@@ -80,12 +85,11 @@ def settings_of(name: str) -> str | None:
     return match["settings"] if match else None
 
 
-def write_part(place: Place, piece: Piece, vectors: Any, stats: PartStats, range_: list[float] | None) -> None:
-    """`vectors` is (n, d), `range_` that of int8."""
+def write_part(place: Place, piece: Piece, vectors: Any, stats: PartStats, **facts: Any) -> None:
+    """`vectors` is (n, d) or n packed ones; `facts`: more for the metadata, if not None: `RANGE` of int8, `CHUNKS`."""
     table = with_vectors(piece.table, vectors)
     own = {_REJECTS: _as_json(piece.rejects), _FACTS: orjson.dumps(asdict(stats))}
-    if range_ is not None:
-        own[RANGE.encode()] = orjson.dumps(range_)
+    own |= {name.encode(): orjson.dumps(value) for name, value in facts.items() if value is not None}
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **own})
     with place.writing() as file:
         # Vectors do not compress, so a dictionary of them would only cost time.
@@ -111,14 +115,30 @@ def parts(folder: Place) -> list[Place]:
 
 def check_range(folder: Place, dimensions: int, range_: list[float]) -> None:
     """Raises InvalidRequest if a folder holds int8 vectors of another range: both would look alike to a reader."""
-    manifests = [read_manifest(folder)] if (folder / MANIFEST).exists() else []
-    one_of_each_run = {settings_of(part.name): part for part in parts(folder)}.values()
-    schemas = [part.read_schema() for part in one_of_each_run]
-    alike = [schema for schema in schemas if schema.field(VECTORS).type == pa.list_(pa.int8(), dimensions)]
+    manifests, schemas = _earlier(folder)
+    int8 = pa.list_(pa.int8(), dimensions)
+    alike = [schema for schema in schemas if VECTORS in schema.names and schema.field(VECTORS).type == int8]
     found = [m.range for m in manifests if (m.dtype, m.dimensions) == ("int8", dimensions)]
     found += [orjson.loads(schema.metadata.get(RANGE.encode(), b"null")) for schema in alike]
     if other := [each or "that earlier versions used" for each in found if each != range_]:
         raise InvalidRequest(f"{folder.path} holds int8 of the range {other[0]}, not {range_}: choose a new folder.")
+
+
+def check_chunks(folder: Place, chunks: Chunks | None) -> None:
+    """Raises InvalidRequest if a folder holds rows that were cut in another way: which row is whose would be lost."""
+    manifests, schemas = _earlier(folder)
+    found = [m.chunks for m in manifests]
+    found += [orjson.loads(schema.metadata.get(CHUNKS.encode(), b"null")) for schema in schemas]
+    if other := [each for each in found if each != chunks]:
+        holds, asked = (f"chunks of {each}" if each else "whole texts" for each in (other[0], chunks))
+        raise InvalidRequest(f"{folder.path} holds {holds}, not {asked}: choose a new folder.")
+
+
+def _earlier(folder: Place) -> tuple[list[Manifest], list[Any]]:
+    """The manifest of the last finished run, if there is one, and the schema of one part of each run."""
+    manifests = [read_manifest(folder)] if (folder / MANIFEST).exists() else []
+    one_of_each_run = {settings_of(part.name): part for part in parts(folder)}.values()
+    return manifests, [part.read_schema() for part in one_of_each_run]
 
 
 def write_rejects(folder: Place, files: Sequence[Reject], rejected: Iterable[str]) -> None:

@@ -156,7 +156,9 @@ def text_records(data: bytes, first_line: int, column: str) -> Iterator[tuple[in
 def csv_records(
     data: bytes, first_line: int, columns: Sequence[str], delimiter: str = ","
 ) -> Iterator[tuple[int, Record]]:
-    reader = csv.reader(io.StringIO(data.decode("utf-8", "surrogateescape"), newline=""), delimiter=delimiter)
+    # An open quote takes the empty line at the end too; else that is a record of nothing.
+    lines = [*io.StringIO(data.decode("utf-8", "surrogateescape"), newline=""), ""]
+    reader = csv.reader(lines, delimiter=delimiter)
     suspicious = _not_text(data)
     before = 0
     for fields in reader:
@@ -166,6 +168,8 @@ def csv_records(
         joined = delimiter.join(fields).encode("utf-8", "surrogateescape")
         if suspicious and (reason := _not_text(joined)):
             yield number, BadLine(reason if b"\0" in joined else "not UTF-8", _shown(joined))
+        elif before == len(lines):
+            yield number, BadLine("a quote is opened and never closed", _shown(joined))
         elif len(fields) != len(columns):
             yield number, BadLine(f"{len(fields)} fields, the header has {len(columns)}", _shown(joined))
         else:

@@ -75,7 +75,7 @@ def _images(folder: Place, span: RowSpan, limits: Limits) -> Piece:
             with (folder / name).open() as file:
                 data = file.read(limits.image_bytes + 1)
         except OSError as error:
-            rejects.append(Reject(name, number, f"can't be read: {error}"))
+            rejects.append(Reject(name, number, f"can't be read: {error.strerror or error}"))
             continue
         if len(data) > limits.image_bytes:
             rejects.append(Reject(name, number, f"more than {limits.image_bytes} bytes"))
@@ -133,7 +133,7 @@ def _checked(
     texts: list[str] = []
     keep = np.zeros(len(table), np.bool_)
     for i, text in enumerate(_values(table[column])):
-        if isinstance(text, str) and (reason := _rejection_reason(text, limits)) is None:
+        if isinstance(text, str) and (reason := rejection_reason(text, limits)) is None:
             keep[i] = True
             texts.append(text)
         else:
@@ -158,7 +158,7 @@ def _values(column: Any) -> Iterator[str | bytes | None]:
             yield value
 
 
-def _rejection_reason(text: str, limits: Limits) -> str | None:
+def rejection_reason(text: str, limits: Limits) -> str | None:
     """Why the service would reject this text; None if it would not."""
     if not text:
         return "is empty"

@@ -14,17 +14,18 @@ from app.corpus.filesystem import locate
 from app.corpus.model import LoadModel, load_model
 from app.corpus.parts import MANIFEST, REJECTS, SUMMARY, Manifest
 from app.corpus.rows import rejected_files
-from app.corpus.source import RowSpan, plan
+from app.corpus.source import RowSpan, Source, plan
 from app.corpus.worker import CorpusEncoder, CorpusJob, Output, Receipt
 from app.corpus.worker import CorpusOptions as CorpusOptions
-from app.errors import InvalidItem
+from app.errors import InvalidItem, InvalidRequest
 
 Execute = Callable[[CorpusJob, Sequence[RowSpan]], Generator[Receipt]]
 
 
 @dataclass(slots=True)
 class Progress:
-    """Counts parts by their receipts. A part counts once, however often it is reported. The caller owns the clock."""
+    """Counts parts by their receipts. A part counts once, however often it is reported. The caller owns the clock.
+    `total`, `seen` and `done_before` count rows of the source."""
 
     total: int
     now: float
@@ -33,6 +34,7 @@ class Progress:
     tokens: int = 0
     embedded: int = 0
     truncated: int = 0
+    seen: int = 0
     done_before: int = 0
     first: float | None = None
     last: float = 0.0
@@ -44,8 +46,10 @@ class Progress:
         self.receipts[receipt.part] = receipt
         self.rows += receipt.stats.rows
         self.rejects += receipt.stats.rejects
+        seen = receipt.stats.rows + receipt.stats.rejects - receipt.stats.more
+        self.seen += seen
         if not receipt.written:
-            self.done_before += receipt.stats.rows + receipt.stats.rejects
+            self.done_before += seen
             return
         self.tokens += receipt.stats.tokens
         self.embedded += receipt.embedded
@@ -60,7 +64,7 @@ class Progress:
 
     def line(self, now: float) -> str:
         """One line of progress. `now` is on the same clock as `self.now`."""
-        seen = self.rows + self.rejects
+        seen = self.seen
         fresh = seen - self.done_before
         seconds = max(self.working_s, 1e-9)
         rate = fresh / seconds if fresh else 0.0
@@ -108,15 +112,16 @@ def embed_corpus(
     written).
     """
     began = time.time()
-    planned = plan(source, options.column, options.part_rows, options.format)
+    planned = plan(source, options.column, options.part_rows, options.format, options.written)
+    _check(planned, destination, options)
     folder = locate(npy.parts_folder(destination))
     folder.make_folder()
-    parts.parts(folder)  # raises if the folder contains other files
     job = CorpusJob(planned, npy.parts_folder(destination), options)
+    parts.check_chunks(folder, job.chunks)  # raises as well if the folder contains other files
     files = rejected_files(planned)
     if files and options.strict:
         raise InvalidItem(f"Stopped at a file that can't be read (--strict): {files[0].source}: {files[0].reason}.")
-    progress = Progress(planned.rows, began, rejects=len(files), done_before=len(files))
+    progress = Progress(planned.rows, began, rejects=len(files), seen=len(files), done_before=len(files))
     # Closed here, so that a run that stops early ends before the Ray cluster that it runs on.
     with closing(execute(job, planned.spans)) if planned.spans else nullcontext(()) as receipts:
         for receipt in receipts:
@@ -142,6 +147,16 @@ def embed_corpus(
     return summary
 
 
+def _check(source: Source, destination: str, options: CorpusOptions) -> None:
+    """Raises InvalidRequest for what the options say that can't be done with this source."""
+    if source.format == "image" and (options.sparse or options.chunks):
+        raise InvalidRequest(f"{source.uri} holds images; chunks and sparse vectors are of texts.")
+    if options.sparse and (options.dtype != "float32" or options.dimensions is not None):
+        raise InvalidRequest("Sparse vectors are written whole, as float32: omit --dtype and --dimensions.")
+    if options.sparse and npy.is_npy(destination):
+        raise InvalidRequest("Sparse vectors are list columns of Parquet: give --out the name of a folder.")
+
+
 def _manifest(job: CorpusJob, receipts: Iterable[Receipt]) -> Manifest:
     ordered = sorted(receipts, key=lambda receipt: receipt.part)
     output = ordered[0].output if ordered else Output(job.model.id)
@@ -153,6 +168,7 @@ def _manifest(job: CorpusJob, receipts: Iterable[Receipt]) -> Manifest:
         dtype=job.options.dtype,
         parts=[(receipt.part, receipt.stats.rows) for receipt in ordered],
         directory=str(directory.absolute()) if directory.is_dir() else None,
+        chunks=job.chunks,
     )
 
 

@@ -1,4 +1,5 @@
-"""Exact nearest-neighbour search in a written corpus, block by block over memory-mapped vectors."""
+"""Exact nearest-neighbour search in a written corpus: dense vectors block by block as they are mapped into memory,
+sparse ones part by part as they are read."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,9 +18,12 @@ from app.corpus.filesystem import SCRATCH, Place, locate
 from app.corpus.model import LoadModel, load_model
 from app.corpus.parts import Manifest, read_manifest
 from app.corpus.source import VECTORS
+from app.corpus.sparse_columns import NAMES as SPARSE
+from app.corpus.sparse_columns import dot
 from app.errors import InvalidRequest, SpaceMismatch
 from app.system.atomic_file import replacing
-from app.types import Modality, SimilarityMetric, Vector
+from app.types import Kind, SimilarityMetric, Vector
+from app.vectors.ragged import ranked, unpack_sparse
 from app.vectors.similarity import Ranking, rank
 
 BLOCK_BYTES = 16 * 2**20
@@ -27,11 +31,15 @@ BLOCK_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WrittenCorpus:
-    """The memory-mapped vectors (n, d) of a corpus, and the parts with their rows."""
+    """The memory-mapped vectors (n, d) of a corpus, and the parts with their rows. Sparse vectors stay in the parts."""
 
     manifest: Manifest
     folder: Place
     vectors: Any
+
+    @property
+    def is_sparse(self) -> bool:
+        return self.manifest.kind == "sparse"
 
     @property
     def middle(self) -> float:
@@ -41,12 +49,13 @@ class WrittenCorpus:
     def rows(self, indices: list[int]) -> list[dict[str, Any]]:
         """The source columns of these rows, in the order of `indices`."""
         ends = list(accumulate(rows for _, rows in self.manifest.parts))
+        vectors = {VECTORS, *(SPARSE if self.is_sparse else ())}
         found = []
         for index in indices:
             part = int(np.searchsorted(ends, index, side="right"))
             name, rows = self.manifest.parts[part]
             part_file = self.folder / name
-            table = part_file.read_table([column for column in part_file.read_schema().names if column != VECTORS])
+            table = part_file.read_table([column for column in part_file.read_schema().names if column not in vectors])
             found.append(table.slice(index - (ends[part] - rows), 1).to_pylist()[0])
         return found
 
@@ -60,6 +69,8 @@ def open_corpus(destination: str) -> WrittenCorpus:
     if not locate(destination).exists():
         raise InvalidRequest(f"{destination}: not found.")
     manifest = read_manifest(folder)
+    if manifest.kind == "sparse":
+        return WrittenCorpus(manifest, folder, None)
     path = Path(destination) if npy.is_npy(destination) else folder.local / f"_vectors-{manifest.key()}.npy"
     if not npy.is_npy(destination) and not path.exists():
         with replacing(path, SCRATCH) as scratch:
@@ -78,26 +89,67 @@ def encode_query(
     load: LoadModel = load_model,
     wanted: str | None = None,
 ) -> Vector:
-    """The query's vector (d,), by the corpus' model. `wanted`: where that is; default: the directory it was loaded
-    from, or the model of its name. Raises SpaceMismatch if it has changed since the corpus was embedded."""
+    """The query's vector (d,), whole if it is sparse, by the corpus' model. `wanted`: where that is; default: the
+    directory it was loaded from, or the model of its name. Raises SpaceMismatch if it has changed since the corpus was
+    embedded."""
     manifest = corpus.manifest
-    kind: Modality = "image" if manifest.kind == "image" else "text"
+    kind: Kind = "image" if manifest.kind == "image" else "sparse" if corpus.is_sparse else "text"
     model = load(model_of(manifest, args, wanted), kind, threads, args.offline)
     if model.info.fingerprint != manifest.fingerprint:
         raise SpaceMismatch(
             f"{manifest.model} has changed since the corpus was embedded, so its vectors can't be compared. Embed it "
             "again."
         )
+    if corpus.is_sparse:
+        indices, values = unpack_sparse(model.texts([query], "query").rows[0])
+        return np.bincount(indices, values, manifest.dimensions).astype(np.float32)
     row: Vector = model.texts([query]).rows[0][: manifest.dimensions]
     return row
 
 
 def model_of(manifest: Manifest, args: AppArgs, wanted: str | None) -> ModelArgs:
-    configured = args.models("text", "image")
+    configured = args.models("text", "image", "sparse")
     directory = manifest.directory if manifest.directory and Path(manifest.directory).is_dir() else None
     id_ = wanted or directory or manifest.model
     names = ((model, ModelName(model.id).public, str(Path(model.id).expanduser().absolute())) for model in configured)
     return next((model for model, *ids in names if id_ in ids), None) or args.entry(id_, configured)
+
+
+def check_same_rows(dense: WrittenCorpus, sparse: WrittenCorpus, threads: int) -> None:
+    """Raises InvalidRequest unless the rows of both are of the same texts, in the same parts: a row of one is then that
+    of the other."""
+
+    def texts(corpus: WrittenCorpus, part: str) -> Any:
+        column = corpus.manifest.column
+        return (corpus.folder / part).read_table([column])[column]
+
+    def is_same(parts: tuple[tuple[str, int], tuple[str, int]]) -> bool:
+        (name, rows), (other, others) = parts
+        return rows == others and bool(texts(dense, name).equals(texts(sparse, other)))
+
+    if not sparse.is_sparse or dense.manifest.kind != "text":
+        raise InvalidRequest("--sparse names a corpus of a sparse model, beside one of a text model.")
+    pairs = list(zip(dense.manifest.parts, sparse.manifest.parts, strict=False))
+    with ThreadPoolExecutor(threads) as pool:
+        same = dense.manifest.rows == sparse.manifest.rows and all(pool.map(is_same, pairs))
+    if not same:
+        raise InvalidRequest(
+            f"The rows of {sparse.folder.path} are not those of {dense.folder.path}: embed the same source into both, "
+            "with the same --part-rows and --chunks."
+        )
+
+
+def best(corpus: WrittenCorpus, query: Vector, top_k: int, threads: int) -> Ranking:
+    """The `top_k` best rows: by cosine, or, of a sparse corpus, by dot product, without rows where that is 0. Best
+    first, ties by index."""
+    if not corpus.is_sparse:
+        return nearest(query, corpus.vectors, top_k, threads, corpus.middle)
+    with ThreadPoolExecutor(threads) as pool:
+        tables = ((corpus.folder / name) for name, _ in corpus.manifest.parts)
+        found = list(pool.map(lambda part: dot(part.read_table([*SPARSE]), query), tables))
+    scores = np.concatenate([np.empty(0, np.float32), *found])
+    indices = np.array(ranked(scores)[:top_k], np.int64)
+    return Ranking(indices, scores[indices], "dot")
 
 
 SPARE = 64  # lengths are 1 only as float32 goes: near duplicates of the best may pass it by that much

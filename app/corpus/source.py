@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -73,10 +73,13 @@ class Source:
         return sum(span.rows for span in self.spans) + len(self.unread)
 
 
-def plan(uri: str, column: str, part_rows: int, given: Format | None = None) -> Source:
+def plan(
+    uri: str, column: str, part_rows: int, given: Format | None = None, written: Sequence[str] = (VECTORS,)
+) -> Source:
     """Read through a corpus once, without keeping its rows in memory (except those of a `.json` file). A span of a text
-    format or image folder has `part_rows` rows, one of Parquet a multiple. `given`: the format of all files. Raises
-    InvalidRequest if there is none, formats are mixed or unknown, a file is damaged or there is no such text column."""
+    format or image folder has `part_rows` rows, one of Parquet a multiple. `given`: the format of all files; `written`:
+    columns that will be added. Raises InvalidRequest if there is none, formats are mixed or unknown, a file is damaged
+    or has such columns, or there is no such text column."""
     root = locate(uri)
     if not root.exists():
         raise InvalidRequest(f"{uri}: not found.")
@@ -90,14 +93,14 @@ def plan(uri: str, column: str, part_rows: int, given: Format | None = None) -> 
         with reading(file):
             if format_ == "parquet":
                 spans += _parquet_spans(file, column, part_rows)
+                _check_free(file.path, file.read_schema().names, written)
             else:
                 spans += _text_spans(file, format_, column, part_rows, types)
     # Without a record that can be parsed, all are rejected.
     types = arrow_schema.writable(types or {column: pa.string()})
     if format_ not in ("parquet", "image") and column not in types and spans:
         raise _no_column(column, list(types))
-    if VECTORS in types or VECTORS in partitions:
-        raise InvalidRequest(f"{uri} has a column named {VECTORS!r} already; rename it first.")
+    _check_free(uri, [*types, *partitions], written)
     numbered = tuple(replace(span, number=number) for number, span in enumerate(spans))
     return Source(uri, format_, column, numbered, types, partitions, tuple(found.unread), tuple(found.hidden))
 
@@ -174,6 +177,9 @@ def _text_spans(file: Place, format_: Format, column: str, part_rows: int, types
 def _add_header(file: Place, data: bytes, column: str, delimiter: str, types: dict[str, Any]) -> None:
     reader = csv.reader(io.StringIO(data.decode(), newline=""), delimiter=delimiter)
     names = next(row for row in reader if row)
+    _, header = next(text_records.csv_records(data, 1, names, delimiter))
+    if isinstance(header, text_records.BadLine):
+        raise InvalidRequest(f"{file.path} is damaged: {header.reason}: {header.shown[:80]!r}.")
     _check_names(file, names)
     if types and list(types) != names:
         raise InvalidRequest(f"{file.path} has other columns than the previous file.")
@@ -186,8 +192,11 @@ def _add_header(file: Place, data: bytes, column: str, delimiter: str, types: di
 def _check_names(file: Place, names: list[str]) -> None:
     if (name := text_records.twice(names)) is not None:
         raise InvalidRequest(f"{file.path} has two columns named {name!r}; rename one.")
-    if VECTORS in names:
-        raise InvalidRequest(f"{file.path} has a column named {VECTORS!r} already; rename it first.")
+
+
+def _check_free(path: str, names: Sequence[str], written: Sequence[str]) -> None:
+    if taken := [name for name in written if name in names]:
+        raise InvalidRequest(f"{path} has a column named {taken[0]!r} already; rename it first.")
 
 
 def _no_column(column: str, names: list[str]) -> InvalidRequest:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 # A run that ended this recently is proof enough.
-FRESH_S = 10.0
+FRESH_S = 30.0
 # No run takes this long: one that has not ended by then hangs.
 HUNG_S = 120.0
 

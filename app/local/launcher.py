@@ -21,6 +21,7 @@ import psutil
 import watchfiles
 
 from app.config.settings import AppArgs, LaunchSettings, process_environment, without_proxies
+from app.errors import os_reason
 from app.local import haproxy
 from app.local.serve_environment import LocalPorts, environment, haproxy_binary, private
 from app.local.service_folder import ServiceFolder
@@ -94,7 +95,7 @@ class Launcher:
             try:
                 child = self._start(folder.path, open_files)
             except OSError as error:
-                self.say(self._obstacle() or f"The service can't start: {error}")
+                self.say(self._obstacle() or f"The service can't start: {os_reason(error)}.")
                 return 1
             try:
                 code = self._wait(child, changed, folder.path)
@@ -220,10 +221,13 @@ class Launcher:
                 self.say(f"        {model['note']}")
         key = "" if "details" in health else " -H 'authorization: Bearer KEY'"
         json = f"{key} -H 'content-type: application/json'"
+        # As it can be pasted into another terminal.
+        python = sys.executable.removeprefix(f"{Path.cwd()}/")
+        port = "" if self.settings.port == LaunchSettings().port else f"PORT={self.settings.port} "
         self.say(
             f"  page  {url}/   documentation: {url}/docs\n"
             f'  try   curl -s {url}/embed/text{json} -d \'{{"texts": ["Hello"]}}\'\n'
-            "  logs  python -m app logs --follow\n"
+            f"  logs  {port}{python} -m app logs --follow\n"
             "  stop  Ctrl-C\n"
         )
 

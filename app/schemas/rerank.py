@@ -5,22 +5,17 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, RootModel
 
 from app.schemas.compatibility import CompatibleWire
-from app.schemas.openai import OpenAiUsage
+from app.schemas.openai import OBJECTS, OpenAiUsage
 from app.schemas.tei import Side
-from app.schemas.wire import TEXT, Count, Json, ModelName, SnakeWire, any_of
+from app.schemas.wire import TEXT, Count, ImageEntry, Json, ModelName, SnakeWire, any_of
 
-_OBJECT: Final[Json] = {
-    "type": "object",
-    "properties": {"text": TEXT | {"description": "The text."}},
-    "required": ["text"],
-    "additionalProperties": False,
-}
 # Parsed in `app.api.wire.inputs`.
 Documents = Annotated[
     Any,
     any_of(
-        [{"type": "array", "minItems": 1, "items": items} for items in (TEXT, _OBJECT)],
-        "1 to <texts> texts of at most <text_bytes> bytes each, or as many {text} objects.",
+        [{"type": "array", "minItems": 1, "items": {"anyOf": [TEXT, *OBJECTS]}}],
+        "1 to <texts> texts of at most <text_bytes> bytes each, or {text} objects; for an image model also {image} "
+        "objects, at most <images>, never for a reranker.",
     ),
 ]
 _STRINGS: Final[Json] = {"type": "array", "minItems": 1, "items": TEXT}
@@ -62,10 +57,14 @@ class TextObject(SnakeWire):
     text: str = Field(min_length=1, description="A text; not empty, at most <text_bytes> UTF-8 bytes.")
 
 
+class ImageObject(SnakeWire):
+    image: ImageEntry
+
+
 class RankedText(SnakeWire):
     index: int = Field(description="Index of the text in the request.")
     score: float = Field(description="The model's score, as sentence-transformers' CrossEncoder.predict returns it.")
-    text: str | None = Field(None, description="The text, if it was asked for.")
+    text: str | None = Field(None, description="The text, if it was asked for; empty for an image.")
 
 
 class RankedTexts(RootModel[list[RankedText]]):
@@ -75,7 +74,7 @@ class RankedTexts(RootModel[list[RankedText]]):
 class Relevance(SnakeWire):
     index: int = Field(description="Index of the document in the request.")
     relevance_score: float = Field(description="The model's score, as in RankedText.")
-    document: TextObject | None = Field(None, description="The document, if it was asked for.")
+    document: TextObject | ImageObject | None = Field(None, description="The document, if it was asked for.")
 
 
 class ScoresResponse(SnakeWire):
@@ -86,7 +85,7 @@ class ScoresResponse(SnakeWire):
 
 
 class DocumentScore(SnakeWire):
-    document: str = Field(description="The document.")
+    document: str = Field(description="The document; empty for an image.")
     score: float = Field(description="The model's score, as in RankedText.")
 
 

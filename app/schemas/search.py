@@ -1,6 +1,6 @@
 """`/search`: embeds a query and candidates and ranks the candidates in one call."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -38,6 +38,12 @@ class SearchRequestOptions(SimilarityOptions):
     space: str | None = Field(None, description="The space of the given vectors; 409 if it is not the model's.")
     return_candidates: bool = Field(False, description="Return each result's candidate.")
     prompt_name: PromptName = None
+    sparse: bool | Annotated[str, Field(min_length=1)] = Field(
+        False,
+        description="Rank by a sparse encoder as well, and fuse both rankings by reciprocal rank fusion: true for the "
+        "first one configured, or a model's name. Query and candidates must be texts. Scores are the sum of "
+        "1 / (60 + rank); metric and threshold are the dense ranking's.",
+    )
     rerank: bool | Annotated[str, Field(min_length=1)] = Field(
         False,
         description="Score the best of the ranking once more, with a reranker: true for the first one configured, or "
@@ -55,6 +61,11 @@ class SearchRequest(SearchRequestOptions):
 
 
 class Found(Ranked):
+    ranks: dict[Literal["dense", "sparse"], int] | None = Field(
+        None,
+        description="If sparse was asked for: the candidate's rank, from 1, in each ranking that has it. The sparse "
+        "one has candidates that share a token with the query.",
+    )
     candidate: Any = Field(None, description="The candidate as in the request, if returnCandidates is true.")
 
 
@@ -62,6 +73,7 @@ class SearchResponse(Wire):
     results: list[Found] = Field(description="Best first; ties by index.")
     metric: SimilarityMetric = Field(description="The metric used.")
     model: str | None = Field(description="Full name of the model; null if all items were vectors.")
+    sparse_model: str | None = Field(None, description="Full name of the sparse encoder, if it was asked for.")
     reranker: str | None = Field(None, description="Full name of the reranker, if it was asked for.")
     space: str | None = Field(description="The vector space; null if it is not known.")
     embedded: int = Field(description="Texts and images that a model embedded for this answer.")

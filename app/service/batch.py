@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.errors import ServiceError
+from app.config.args import Limits
+from app.errors import PayloadTooLarge, ServiceError
 from app.service import prompts
 from app.service.embedding_service import DEFAULT_READING, EmbeddingService
 from app.service.encoder import ready
@@ -94,6 +95,16 @@ async def embed_all(
     done = successes(outcomes)
     last = done[-1].result
     return EmbeddingResult(last.info, [o.entry for o in done], [o.cached for o in done], last.stages, last.cache_ms)
+
+
+def check_counts(limits: Limits, items: Sequence[Item], param: str) -> None:
+    """Raises PayloadTooLarge if there are too many texts or images for one request."""
+    images = sum(item.kind == "image" for item in items)
+    if len(items) > limits.texts or images > limits.images:
+        raise PayloadTooLarge(
+            f"{len(items)} inputs with {images} images; at most {limits.texts:,} inputs and {limits.images} images.",
+            param,
+        )
 
 
 def _cut(indices: list[int], size: int) -> list[list[int]]:

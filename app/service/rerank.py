@@ -1,14 +1,15 @@
 """Scores pairs of texts: by a cross-encoder, by MaxSim of token vectors, or by the cosine of a text model's vectors."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from app.errors import InvalidItem, InvalidRequest, ModelNotFound
+from app.service.batch import Item
 from app.service.embedding_service import EmbeddingService
 from app.service.result import EmbeddingResult
 from app.types import Cut, Kind, ModelInfo, ReadOptions, Vector
@@ -22,6 +23,7 @@ class ScoreRequest:
     """Pairs of `queries` and `texts`, or of the one query and each text. `names`: of their request fields, for errors.
 
     Args:
+        images: In place of some texts, which are empty then; for image models, see `app.service.image_rerank`.
         top: Of a ranking, at most so many; None for all.
         truncate: Whether a pair that is too long is cut, at the side `cut` of its longer text; else it is an error.
         raw: The logits are asked for.
@@ -35,6 +37,7 @@ class ScoreRequest:
     cut: Cut | None = None
     raw: bool = False
     names: tuple[str, str] = ("query", "documents")
+    images: Mapping[int, Item] = field(default_factory=dict)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -83,7 +86,7 @@ async def score(service: EmbeddingService, asked: ScoreRequest) -> Scores:
     if logits.shape[1] > 1:
         labels = ", ".join(result.info.labels[:8])
         raise InvalidRequest(f"{result.info.id} is a classifier ({labels}): ask /predict for its labels.", "model")
-    _require_whole(asked, result.info, truncated)
+    require_whole(asked, result.info, truncated)
     values = logits if asked.raw else activated(result.info, logits)
     return Scores(result, values[:, 0].tolist(), sum(tokens), truncated)
 
@@ -110,8 +113,8 @@ async def _by_vectors(
     )
     parts: list[Any] = [each.table() if kind == "text" else each.rows() for each in found]
     (rows, tokens, cut), (others, more, cut_too) = parts
-    _require_whole(replace(asked, names=(text, query)), found[0].info, cut if one_by_one else [])
-    _require_whole(asked, found[1].info, cut_too)
+    require_whole(replace(asked, names=(text, query)), found[0].info, cut if one_by_one else [])
+    require_whole(asked, found[1].info, cut_too)
     first, second = found
     if kind == "text":
         values, method = np.vecdot(normalize(rows), normalize(others)), "bi-encoder"
@@ -127,7 +130,8 @@ async def _by_vectors(
     return Scores(result, values.tolist(), sum(tokens) + sum(more), cut_too, method)
 
 
-def _require_whole(asked: ScoreRequest, info: ModelInfo, truncated: Sequence[int]) -> None:
+def require_whole(asked: ScoreRequest, info: ModelInfo, truncated: Sequence[int]) -> None:
+    """Raises InvalidItem if a text was truncated that may not be."""
     if truncated and not asked.truncate:
         which = f"{asked.names[1]}.{truncated[0]}"
         message = (

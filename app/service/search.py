@@ -57,10 +57,10 @@ def parse(body: bytes, limits: Limits) -> SearchQuery:
         limit = f"{limits.search_candidates:,}"
         raise PayloadTooLarge(f"{len(candidates):,} candidates; at most {limit} in one request.", "candidates")
     search = SearchQuery([_item(one, name_of(i)) for i, one in enumerate([query, *candidates])], candidates, options)
-    if options.rerank is not False:
-        for i, item in enumerate(search.items):
+    for option in ("sparse", "rerank"):
+        for i, item in enumerate(search.items if getattr(options, option) is not False else ()):
             if not isinstance(item, Item) or item.kind != "text":
-                raise InvalidRequest(f"`{name_of(i)}` is no text: `rerank` scores texts only.", name_of(i))
+                raise InvalidRequest(f"`{name_of(i)}` is no text: `{option}` scores texts only.", name_of(i))
     if search.images > limits.images:
         raise PayloadTooLarge(f"{search.images} images; at most {limits.images} in one request.", "candidates")
     return search

@@ -7,6 +7,7 @@ Metrics never fail a request: what can't be reached is left out, and said.
 """
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -18,8 +19,8 @@ from app.telemetry.registry import Registry, Series, Snapshot, add_to, merged
 
 RETRY_S = 1.0  # after a report that did not arrive
 PARK_S = 1.0
-IDLE_PARK_S = 8.0  # the same of a process that has counted nothing since its last report
-LIVE_S = 12.0  # the gauges of a process that was silent for so long expire, until it is heard again
+IDLE_PARK_S = 30.0  # the same of a process that has counted nothing since its last report
+LIVE_S = 12.0  # who has not come back for so long after a read or its parking has no gauges, until it is heard again
 SETTLE_S = 2.5  # so long after the start everybody has been heard
 MAX_SOURCES = 10_000  # sequence numbers are kept of so many processes, the last heard of all
 
@@ -48,6 +49,7 @@ class _Process:
     gauges: Snapshot
     seen: float
     round: int
+    woken: float = math.inf  # by the first read since
 
 
 @dataclass(slots=True, eq=False)
@@ -81,6 +83,8 @@ class SharedMetrics:
         self._wake.set()
         self._wake = asyncio.Event()
         give_up = self.clock() + patience_s
+        for process in self._live.values():
+            process.woken = min(process.woken, self.clock())
         self._expire()
         while any(process.round < target for process in self._live.values()):
             left = give_up - self.clock()
@@ -109,8 +113,9 @@ class SharedMetrics:
 
     def _expire(self) -> None:
         now = self.clock()
-        for source in [source for source, process in self._live.items() if now - process.seen > LIVE_S]:
-            del self._live[source]
+        for source, process in list(self._live.items()):
+            if now - min(process.woken, process.seen + IDLE_PARK_S) > LIVE_S:
+                del self._live[source]
 
 
 @dataclass(slots=True, eq=False)
@@ -120,7 +125,7 @@ class MetricsClient:
 
     call: Callable[..., Awaitable[Any]]
     registry: Registry
-    patience_s: float = 11.0
+    patience_s: float = IDLE_PARK_S + 3.0
     deadline_s: float = 1.0
     source: str = field(default_factory=lambda: uuid.uuid4().hex)
     _sequence: int = 0

@@ -1,5 +1,5 @@
-"""The request log: one line per request, without its content and keys. A request only appends a record to a list; twice
-a second a thread passes them to `logging`, whose configuration decides on the format and the file."""
+"""The request log: one line per request, without its content and keys. A request only appends a record to a list; at
+most twice a second a thread passes them to `logging`, whose configuration decides on the format and the file."""
 
 import asyncio
 import logging
@@ -66,6 +66,7 @@ class RequestLog:
     mode: LogRequests = "errors"
     _lines: list[LogRecord] = field(default_factory=list)
     _dropped: int = 0
+    _added: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wants(self, status: int) -> bool:
         return self.mode == "all" or (self.mode == "errors" and status >= 400)
@@ -75,13 +76,15 @@ class RequestLog:
             self._lines.append(line)
         else:
             self._dropped += 1
+        self._added.set()
 
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
+            await self._added.wait()
             await asyncio.sleep(WRITE_S)
-            if self._lines:
-                await asyncio.to_thread(self._write, *self._drain())
+            self._added.clear()
+            await asyncio.to_thread(self._write, *self._drain())
 
     def close(self) -> None:
         """Write all pending lines now."""

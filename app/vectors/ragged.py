@@ -1,8 +1,9 @@
 """What differs in size, as bytes. A sparse vector: the indices of what is not zero, ascending, as uint32, then their
 values as float32. The vectors of a text's tokens: one after the other, as float32."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,34 @@ def pack_sparse(row: Vector, most: int = 0) -> bytes:
     indices = np.flatnonzero(row)
     if 0 < most < len(indices):
         indices = np.sort(indices[np.argsort(-np.abs(row[indices]), kind="stable")[:most]])
-    return indices.astype(np.uint32).tobytes() + row[indices].astype(np.float32).tobytes()
+    return pack_pairs(indices, row[indices])
+
+
+def pack_pairs(indices: NDArray[Any], values: NDArray[Any]) -> bytes:
+    """Of its indices, ascending, and their values."""
+    return indices.astype(np.uint32).tobytes() + values.astype(np.float32).tobytes()
 
 
 def unpack_sparse(packed: bytes) -> tuple[NDArray[np.uint32], Vector]:
     """The indices and the values."""
     half = len(packed) // 2
     return np.frombuffer(packed[:half], np.uint32), np.frombuffer(packed[half:], np.float32)
+
+
+def matches(query: bytes, rows: Iterable[bytes], dimensions: int) -> list[int]:
+    """Indices of the rows whose dot product with the query is not 0, the largest first; ties by index."""
+    weights = np.zeros(dimensions, np.float32)
+    indices, values = unpack_sparse(query)
+    weights[indices] = values
+    scores = np.array([weights[indices] @ values for indices, values in map(unpack_sparse, rows)], np.float32)
+    return ranked(scores)
+
+
+def ranked(scores: Vector) -> list[int]:
+    """Indices of the scores that are not 0, the largest first; ties by index."""
+    order = np.argsort(-scores, kind="stable")
+    found: list[int] = order[scores[order] != 0].tolist()
+    return found
 
 
 def unpack_rows(packed: bytes, dimensions: int) -> Vector:

@@ -132,6 +132,7 @@ def _search(body: dict[str, Any]) -> dict[str, Any]:
     if kinds == {"vector"}:
         body.pop("model", None)
     body.pop("rerank", None)
+    body.pop("sparse", None)
     return _without_unknown_prompt(body, "promptName")
 
 
@@ -142,6 +143,15 @@ def _rerank(body: dict[str, Any]) -> dict[str, Any]:
         body.pop("documents", None)
     elif body.get("documents") is None:
         body["documents"] = ["a", "b"]
+    return _pictures(body, "texts" if body.get("texts") is not None else "documents")
+
+
+def _pictures(body: dict[str, Any], field: str) -> dict[str, Any]:
+    """Images are images, and the model reads them."""
+    body[field] = [_input(one, []) for one in body[field][:MOST_IMAGES]]
+    if any(isinstance(one, dict) and "text" not in one for one in body[field]):
+        for name in ("model", "truncate", "truncation"):
+            body.pop(name, None)
     return body
 
 
@@ -161,7 +171,7 @@ def _one_number(body: dict[str, Any]) -> dict[str, Any]:
     body = {name: value for name, value in body.items() if name in RERANKS}
     if body.get("top_n") is not None:
         body.pop("top_k", None)
-    return body
+    return _pictures(body, "documents")
 
 
 def _matrix(media: str) -> bytes:

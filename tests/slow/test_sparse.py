@@ -62,6 +62,13 @@ def test_a_sparse_and_a_token_encoder_serve_beside_the_text_model(tmp_path: Path
             [],
             len(given),
         )
+        scores = right(sparse, given[1:], "document") @ right(sparse, given[:1], "query")[0]
+        ranked = [i for i in np.argsort(-scores, kind="stable").tolist() if scores[i] > 0]
+        body = {"query": {"text": given[0]}, "candidates": [{"text": text} for text in given[1:]], "sparse": True}
+        found = client.post("/search", json=body).json()
+        ranks = {one["index"]: one["ranks"]["sparse"] for one in found["results"] if "sparse" in one["ranks"]}
+        assert (found["sparseModel"], sorted(ranks, key=ranks.__getitem__)) == ("sparse", ranked)
+        assert sorted(one["ranks"]["dense"] for one in found["results"]) == [*range(1, len(given))]
         for role in ("query", "document", None) * 2:
             body = {"inputs": colbert.TEXTS} | ({"input_type": role} if role else {})
             found = client.post("/embed_all", json=body).json()

@@ -21,7 +21,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 def test_there_are_those_of_every_database() -> None:
     named = {package for block in BLOCKS for package in block.packages}
-    assert {"qdrant-client", "pgvector", "chromadb", "lancedb", "milvus-lite"} <= named
+    assert {"faiss-cpu", "qdrant-client", "pgvector", "chromadb", "lancedb", "milvus-lite"} <= named
 
 
 def test_each_is_short() -> None:

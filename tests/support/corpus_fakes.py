@@ -1,6 +1,7 @@
 """A corpus model that counts what it is asked, and a driver that dies on the way."""
 
 import hashlib
+import re
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,9 @@ from app.corpus.model import EncodedRows, LoadModel
 from app.corpus.run import Execute, in_process
 from app.corpus.source import RowSpan
 from app.corpus.worker import CorpusJob, Receipt
-from app.types import Modality, ModelInfo, TokenizedText, Vector
+from app.errors import InvalidRequest
+from app.types import ChunkBy, Kind, ModelInfo, Span, TokenizedText, Vector
+from app.vectors.ragged import pack_sparse
 
 Embed = Callable[..., dict[str, Any]]
 DIMENSIONS = 8
@@ -45,7 +48,17 @@ class CountingModel:
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
         return [TokenizedText(range(len(text.split())), "long" in text) for text in texts]
 
-    def texts(self, texts: Sequence[str]) -> EncodedRows:
+    def chunks(
+        self, texts: Sequence[str], size: int | None, overlap: int, by: ChunkBy, prompt: str | None, most: int
+    ) -> list[list[Span]]:
+        """As many words as `size`, 4 if it says nothing; `by` and `most` are not looked at."""
+        size = size or 4
+        if size > 256:
+            raise InvalidRequest("`size` must be at most 256.", "size")
+        words = [[match.span() for match in re.finditer(r"\S+", text)] for text in texts]
+        return [[(own[i][0], own[i : i + size][-1][1]) for i in range(0, len(own), size - overlap)] for own in words]
+
+    def texts(self, texts: Sequence[str], task: str = "document") -> EncodedRows:
         self.seen.extend(texts)
         return self._encoded([text.encode() for text in texts])
 
@@ -67,7 +80,34 @@ class CountingModel:
             sum(b"long" in content for content in contents),
         )
 
-    def load(self, args: ModelArgs, kind: Modality, threads: int, offline: bool) -> "CountingModel":
+    def load(self, args: ModelArgs, kind: Kind, threads: int, offline: bool) -> "CountingModel":
+        return self
+
+
+@dataclass
+class CountingSparseModel(CountingModel):
+    """Of a text its words' lengths, each at the place of its first letter, as a query twice that; `odd` as there."""
+
+    kinds_loaded: list[Kind] = field(default_factory=list)
+
+    @property
+    def info(self) -> ModelInfo:
+        return ModelInfo("sparse", self.fingerprint, 26, 256, ("sparse",), "fake", "f32")
+
+    def texts(self, texts: Sequence[str], task: str = "document") -> EncodedRows:
+        self.seen.extend(texts)
+        rows = np.full(len(texts), b"", object)
+        for i, text in enumerate(texts):
+            row = np.zeros(26, np.float32)
+            for word in text.split():
+                if word[0].isalpha():
+                    row[ord(word[0]) - ord("a")] = self.odd if word == "odd" else len(word) * (1 + (task == "query"))
+            rows[i] = pack_sparse(row)
+        failed = {i: "the model failed on it" for i, text in enumerate(texts) if "poison" in text}
+        return EncodedRows(rows, [len(text.split()) for text in texts], failed)
+
+    def load(self, args: ModelArgs, kind: Kind, threads: int, offline: bool) -> "CountingModel":
+        self.kinds_loaded.append(kind)
         return self
 
 

@@ -26,12 +26,11 @@ from app.errors import (
     InvalidItem,
     InvalidRequest,
     ModelNotFound,
-    PayloadTooLarge,
     ServiceError,
 )
 from app.schemas.compatibility import CompatibleWire
 from app.service import matryoshka, prompts
-from app.service.batch import Item, embed_all
+from app.service.batch import check_counts, embed_all
 from app.service.chunks import embed_documents
 from app.service.embedding_service import EmbeddingService
 from app.service.result import EmbeddingResult
@@ -51,6 +50,7 @@ class Asked:
         most: A field, and the tokens that it allows each text; more are an error, since nothing is cut by it.
         late: The field that asks to read the texts as one document, whose chunks they are; empty: each on its own.
         kind: Of the default model, where that does not follow from the inputs.
+        one_space: Texts alone go to the default image model too, where one is served: they are compared with images.
     """
 
     inputs: Inputs
@@ -63,6 +63,7 @@ class Asked:
     most: tuple[str, int | None] = ("", None)
     late: str = ""
     kind: Kind | None = None
+    one_space: bool = False
 
     def name(self, index: int) -> str:
         return self.names(index) if self.names else f"{self.param}.{index}"
@@ -207,14 +208,11 @@ def _is_served(service: EmbeddingService, name: str | None) -> bool:
 
 async def _embed_objects(service: EmbeddingService, asked: Asked) -> EmbeddingResult:
     """Embed texts and images with one model."""
-    items: Sequence[Item] = asked.inputs.objects
-    limits, model = service.limits, asked.model
-    images = sum(item.kind == "image" for item in items)
-    if len(items) > limits.texts or images > limits.images:
-        raise PayloadTooLarge(
-            f"{len(items)} inputs with {images} images; at most {limits.texts:,} inputs and {limits.images} images.",
-            asked.param,
-        )
+    items, model = asked.inputs.objects, asked.model
+    check_counts(service.limits, items, asked.param)
     if model is None:
-        model = service.encoder(None, asked.kind or ("image" if images else "text")).state.id
+        reads_images = any(item.kind == "image" for item in items) or (
+            asked.one_space and service.default_model("image")
+        )
+        model = service.encoder(None, asked.kind or ("image" if reads_images else "text")).state.id
     return await embed_all(service, items, model, asked.reading, asked.name)

@@ -67,9 +67,8 @@ async def model(request: Request, backend: Backend) -> Response:
     name = request.path_params["model"]
     known = _models(backend)
     if (found := model_names.find(name, known)) is None:
-        raise ModelNotFound(
-            f"The model {name!r} is not served here. Served: {', '.join(known)}.{did_you_mean(name, known)}", "model"
-        )
+        served = f"Served: {', '.join(known) or 'none yet'}.{did_you_mean(name, known)}"
+        raise ModelNotFound(f"The model {name!r} is not served here. {served}", "model")
     return json_response(known[found])
 
 

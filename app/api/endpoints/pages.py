@@ -32,6 +32,8 @@ async def openapi(request: Request, _: Backend) -> Response:
 
 async def static(request: Request, _: Backend, name: str = "") -> Response:
     """A file, of the path's name by default, with an ETag, or a 304 if the client has the current version."""
+    if name == "docs.html" and request.scope.get("raw_path", b"").endswith(b"/"):
+        return Response(status_code=308, headers={"location": "../docs"})  # the page's links are relative
     name = name or request.path_params["file"]
     request.scope["headers"] = [header for header in request.scope["headers"] if header[0] != b"range"]
     response = await FILES.get_response(name, request.scope)

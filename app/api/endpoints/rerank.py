@@ -20,6 +20,7 @@ from app.errors import InvalidRequest
 from app.schemas import rerank as schemas
 from app.schemas.compatibility import CompatibleWire
 from app.schemas.wire import Json
+from app.service.image_rerank import score_images
 from app.service.rerank import ScoreRequest, Scores, score
 from app.types import Cut
 
@@ -41,16 +42,20 @@ class Scored(Generic[B]):
     def usage(self) -> Json:
         return {"prompt_tokens": self.scores.tokens, "total_tokens": self.scores.tokens}
 
-    def ranked(self, score: str, text: str | None, form: Callable[[str], Any] = str) -> list[Json]:
+    def ranked(self, score: str, text: str | None, form: Callable[[int], Any] | None = None) -> list[Json]:
         """The best, with the names of the fields; `text`: None where none is returned."""
-        texts = self.asked.texts
+        form = form or self.asked.texts.__getitem__
         return [
-            {"index": index, score: value} | ({text: form(texts[index])} if text else {})
+            {"index": index, score: value} | ({text: form(index)} if text else {})
             for index, value in self.scores.best(self.asked.top)
         ]
 
     def relevance(self, *, documents: bool) -> list[Json]:
-        return self.ranked("relevance_score", "document" if documents else None, lambda text: {"text": text})
+        return self.ranked("relevance_score", "document" if documents else None, self._document)
+
+    def _document(self, index: int) -> Json:
+        image = self.asked.images.get(index)
+        return {"text": self.asked.texts[index]} if image is None else {"image": image.content}
 
 
 def dialect(
@@ -62,16 +67,18 @@ def dialect(
     write: Callable[[Scored[B]], Any],
     *,
     told_by_body: Callable[[B], ErrorFormat | None] = lambda _: None,
+    reads_images: bool = False,
     **more: Any,
 ) -> Route:
-    """A route. `told_by_body`: the format of errors, where the body tells whose client it is. `more`: as of `Route`."""
+    """A route. `told_by_body`: the format of errors, where the body tells whose client it is; `reads_images`: documents
+    may be images. `more`: as of `Route`."""
 
     async def answer(request: Request, backend: Backend) -> Response:
-        body = bodies.parse(await bodies.read_json(request, backend.args.limits.text_body), schema)
+        body = bodies.parse(await bodies.read_json(request, getattr(backend.args.limits, limit)), schema)
         request.state.dialect = told_by_body(body) or request.state.dialect
         headers = body.ignored_header()
         asked = read(body)
-        scores = await score(backend.service, asked)
+        scores = await (score_images if asked.images else score)(backend.service, asked)
         record(request, scores.result)
         written = write(Scored(body, asked, scores, request.state.request_id))
         if scores.method:
@@ -79,9 +86,10 @@ def dialect(
             written = written | {"method": scores.method} if isinstance(written, dict) else written
         return json_response(written, headers=headers)
 
-    possible = (*ENCODES, errors.EmptyInput, errors.InvalidItem)
+    limit = "image_body" if reads_images else "text_body"
+    possible = (*ENCODES, errors.EmptyInput, errors.InvalidItem, *((errors.InvalidImage,) if reads_images else ()))
     known = partial(Route, "POST", path, answer, summary, response, schema, possible, scope="embed", needs="rerank")
-    return known(body_limit="text_body", truncates=True, **more)
+    return known(body_limit=limit, truncates=True, **more)
 
 
 def cut_of(direction: str | None) -> Cut | None:
@@ -93,15 +101,17 @@ def _read(body: schemas.RerankRequest) -> ScoreRequest:
     if (body.texts is None) == (body.documents is None):
         raise InvalidRequest("Send one of `texts` and `documents`.", "documents")
     name = "documents" if body.texts is None else "texts"
+    texts, images = inputs.documents_or_images(getattr(body, name), name)
     return ScoreRequest(
         [body.query],
-        inputs.documents(getattr(body, name), name),
+        texts,
         body.model,
         body.top_n,
         body.truncate is not False,
         cut_of(body.truncation_direction),
         body.raw_scores,
         ("query", name),
+        images,
     )
 
 
@@ -127,8 +137,9 @@ def _write(scored: Scored[schemas.RerankRequest]) -> Json | list[Json]:
 def _read_jina(body: schemas.JinaRerankRequest) -> ScoreRequest:
     if None not in (body.top_n, body.top_k) and body.top_n != body.top_k:
         raise InvalidRequest("`top_n` and `top_k` differ: send one of them.", "top_k")
-    texts = inputs.documents(body.documents, "documents")
-    return ScoreRequest([body.query], texts, body.model, body.top_n or body.top_k, body.truncation is not False)
+    texts, images = inputs.documents_or_images(body.documents, "documents")
+    top, whole = body.top_n or body.top_k, body.truncation is not False
+    return ScoreRequest([body.query], texts, body.model, top, whole, images=images)
 
 
 def _write_jina(scored: Scored[schemas.JinaRerankRequest]) -> Json:
@@ -187,6 +198,7 @@ ROUTES: Final = (
         _write,
         example={"query": QUERY, "documents": DOCUMENTS, "top_n": 1},
         told_by_body=lambda body: None if body.texts is None else "tei",
+        reads_images=True,
         errors_may_be=("tei",),
     ),
     dialect(
@@ -197,6 +209,7 @@ ROUTES: Final = (
         _read,
         _array,
         example={"query": QUERY, "texts": DOCUMENTS, "return_text": True},
+        reads_images=True,
     ),
     *(
         dialect(
@@ -208,6 +221,7 @@ ROUTES: Final = (
             _write_jina,
             example={"query": QUERY, "documents": DOCUMENTS, "top_n": 1, "return_documents": True},
             errors_as=form,
+            reads_images=True,
         )
         for path, whose, form in (
             ("/v1/rerank", "Jina's, Voyage's and vLLM's", "openai"),

@@ -18,6 +18,7 @@ def read(body: VoyageMultimodalRequest) -> Asked:
         ReadOptions(None, body.input_type),
         VectorFormat(True, output, body.output_dimension, "output_dtype", "output_dimension"),
         "inputs",
+        one_space=True,
         whole="set `truncation` to true to truncate it" if body.truncation is False else "",
     )
 

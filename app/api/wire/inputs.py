@@ -102,6 +102,17 @@ def documents(value: Any, name: str) -> list[str]:
     return [_text(text, f"{name}.{i}") for i, text in enumerate(texts)]
 
 
+def documents_or_images(value: Any, name: str) -> tuple[list[str], dict[int, Item]]:
+    """As `documents`, or {image} objects, as Jina's clients send them: the texts, empty in place of an image, and the
+    images by index."""
+    given = value if isinstance(value, list) else []
+    images = {
+        i: _item(one, f"{name}.{i}") for i, one in enumerate(given) if isinstance(one, dict) and "text" not in one
+    }
+    texts = documents(["image" if i in images else one for i, one in enumerate(given)] if images else value, name)
+    return ["" if i in images else text for i, text in enumerate(texts)], images
+
+
 def _text(value: Any, param: str) -> str:
     if not isinstance(value, str):
         raise InvalidRequest(f"`{param}` must be a string, like the other inputs.", param)

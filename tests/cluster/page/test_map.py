@@ -109,6 +109,19 @@ def test_text_is_told_on_hover_and_on_focus(visit: Visit) -> None:
     expect(tip).to_contain_text(re.compile(" · group [123]"))
 
 
+def test_the_most_typical_of_each_group_have_labels(visit: Visit) -> None:
+    visit.page.add_init_script("""const pen = CanvasRenderingContext2D.prototype, draw = pen.fillText;
+        window.labels = new Set();
+        pen.fillText = function (text, ...at) { labels.add(text); draw.call(this, text, ...at) }""")
+    visit.open()
+    items(visit, 6)
+    expect(visit.page.locator("#map-legend li")).to_have_count(3)
+    typical = [text.split("\n")[-1].lstrip("0123456789 ") for text in visit.texts("#map-legend li")]
+    visit.page.evaluate("new Promise(requestAnimationFrame)")
+    labels = visit.page.evaluate("[...labels]")
+    assert [text for text in typical if not any(text.startswith(label.rstrip("…")) for label in labels)] == []
+
+
 def test_the_map_is_zoomed_and_moved(visit: Visit) -> None:
     visit.open()
     items(visit, 6)

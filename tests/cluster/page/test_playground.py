@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, expect
 
+from examples.shapes import Scene, draw
 from loadtests.running import ROOT
-from tests.support.visit import Visit
+from tests.support.visit import Visit, dropped
 
 QUERY = 'What\'s "free" for $HOME?'
 PASSAGES = ['It\'s "free" \\ for $HOME', "`date` costs $5", "Käse — 😀", "'; rm nothing #"]
@@ -140,6 +141,52 @@ def test_input_stays_over_a_reload_and_only_in_this_tab(visit: Visit) -> None:
     other = visit.page.context.new_page()
     other.goto(visit.url)
     expect(other.locator(CELLS)).to_have_count(36)
+
+
+def test_images_stay_over_a_reload_in_their_tab_until_they_are_removed(visit: Visit, tmp_path: Path) -> None:
+    colours = ["red", "green", "blue"]
+    for colour in colours:
+        draw(Scene("circle", colour)).save(tmp_path / f"{colour}.png")
+    status, names, kept = visit.page.locator("#images-status"), "#gallery .name", "parts/pictures.js"
+    visit.open()
+    visit.page.locator("#images-file").set_input_files([tmp_path / "red.png", tmp_path / "green.png"])
+    expect(status).to_have_text("2 images here.")
+    dropped(visit, "#images-zone", "blue.png", (tmp_path / "blue.png").read_bytes(), "image/png")
+    expect(status).to_have_text("3 images here.")
+    visit.search_images("a green circle")
+    before = visit.texts("#gallery .caption")
+    visit.page.reload()
+    expect(status).to_have_text("3 images here.")
+    assert visit.texts(names) == colours
+    visit.search_images("a green circle")
+    assert visit.texts("#gallery .caption") == before
+    # Another tab has none of them, empties the database, and this one fills it again.
+    other = visit.page.context.new_page()
+    other.goto(visit.url)
+    expect(other.locator(CELLS)).to_have_count(36)
+    assert other.locator("#gallery li").count() == 0
+    visit.module(kept, "async ({ stored }) => { while (!(await stored((tabs) => tabs.count()))); }")
+    visit.page.reload()
+    expect(status).to_have_text("3 images here.")
+    visit.page.get_by_role("button", name="Remove all").click()
+    visit.module(kept, "async ({ stored }) => { while ((await stored((tabs) => tabs.getAll())).flat().length); }")
+    visit.page.reload()
+    expect(visit.page.locator(CELLS)).to_have_count(36)
+    expect(visit.page.get_by_role("button", name="draw samples")).to_be_enabled()
+    assert visit.module(kept, "async ({ stored }) => (await stored((tabs) => tabs.getAll())).flat().length") == 0
+    assert visit.page.locator("#gallery li").count() == 0
+
+
+def test_images_that_a_reload_would_lose_are_told(visit: Visit) -> None:
+    visit.open()
+    script = """({ keepPictures }, sizes) => keepPictures(sizes.map((size) =>
+        new File([new Uint8Array(size * 2 ** 20)], size)))"""
+    assert visit.module("parts/pictures.js", script, [40, 20, 10]) == 2
+    visit.page.add_init_script("IDBFactory.prototype.open = () => { throw new Error() }")
+    visit.page.reload()
+    expect(visit.page.locator(CELLS)).to_have_count(36)
+    visit.page.get_by_role("button", name="draw samples").click()
+    expect(visit.page.locator("#images-status")).to_have_text("12 images here. A reload keeps none of them.")
 
 
 def test_a_link_shows_others_the_same(visit: Visit) -> None:

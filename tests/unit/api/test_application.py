@@ -67,12 +67,31 @@ def test_retry_after_is_whole_seconds_and_at_least_one(seconds: float, header: s
     assert service.post("/cache/clear").headers["retry-after"] == header
 
 
-def test_unknown_path_is_a_404_with_the_known_routes() -> None:
-    for path in ("/nothing", "/embed/texts/", "/EMBED/TEXT", "/v2//health"):
-        answer = Service().get(path)
-        error = error_of(answer)
-        assert (answer.status_code, error["code"], error["param"]) == (404, "not_found", None)
-        assert all(route.template in error["message"] for route in ROUTES)
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("/nothing", ""),
+        ("/embed/texts/", " Did you mean `/embed/text`?"),
+        ("/EMBED/TEXT", " Did you mean `/embed/text`?"),
+        ("/text", " Did you mean `/embed/text`?"),
+        ("/healthz", " Did you mean `/health`?"),
+        ("/stats", " Did you mean `/cache/stats`?"),
+        ("/v2//health", " Did you mean `/health`?"),
+        ("/similarities", " Did you mean `/similarity`?"),
+        ("/swagger", ""),
+        ("/chat/completions", ""),
+    ],
+)
+def test_an_unknown_path_is_a_404_with_what_is_nearest_and_where_all_are(path: str, near: str) -> None:
+    answer = Service().get(path)
+    error = error_of(answer)
+    assert (answer.status_code, error["code"], error["param"]) == (404, "not_found", None)
+    assert error["message"] == f"There is no route {path}.{near} All routes: /docs and /openapi.json."
+
+
+def test_an_unknown_path_like_several_names_three() -> None:
+    answer = Service().get("/v1/embeding")
+    assert "Did you mean `/v1/embeddings`, `/v1/embed` or `/embeddings`?" in answer.text
 
 
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.errors_as == "native"], ids=lambda route: route.path)

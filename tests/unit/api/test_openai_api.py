@@ -135,6 +135,10 @@ def test_models_and_aliases() -> None:
     assert service.get(f"/v1/models/{MODEL}").json()["id"] == MODEL
     assert service.get("/v1/models/small-model").json()["id"] == MODEL
     assert error_of(service.get("/v1/models/gpt-4"))["code"] == "model_not_found"
+    loading = FakeEncoder()
+    loading.state = ModelState(MODEL, "loading")
+    said = error_of(Service(loading).get("/v1/models/gpt-4"))["message"]
+    assert said == "The model 'gpt-4' is not served here. Served: none yet."
     body = embed(service, model="text-embedding-3-small").json()
     assert (body["model"], body["alias"]) == (MODEL, "text-embedding-3-small")
     assert error_of(embed(service, model="other"))["code"] == "model_not_found"

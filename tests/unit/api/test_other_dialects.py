@@ -64,6 +64,15 @@ def test_voyage_s_texts_without_images() -> None:
 
 
 @pytest.mark.parametrize(
+    "contents", [[{"text": "abc"}], [{"image_base64": URI}], [{"text": "abc"}, {"image_base64": URI}]]
+)
+def test_voyage_s_texts_are_in_the_space_of_its_images(contents: list[dict[str, Any]]) -> None:
+    assert good(pictures().post(MULTIMODAL, json=parts(*contents)))["model"] == "makers/pictures"
+    found = pictures().post(MULTIMODAL, json=parts(*contents) | {"model": MODEL})
+    assert (found.status_code == 200) == ("image_base64" not in contents[-1])
+
+
+@pytest.mark.parametrize(
     ("fields", "status", "said"),
     [
         ({"inputs": []}, 400, "`inputs` must be a list of {content} objects; not empty."),

@@ -41,6 +41,11 @@ def test_the_pages_are_under_the_same_rules(service: Service, path: str) -> None
     assert service.request("HEAD", path).content == b""
 
 
+def test_a_slash_too_many_leads_to_the_page_whose_links_are_relative(service: Service) -> None:
+    answer = service.get("/docs/")
+    assert (answer.status_code, answer.headers["location"]) == (308, "../docs")
+
+
 @pytest.mark.parametrize("path", [*PAGES, "/static/main.js"])
 @pytest.mark.parametrize("asked", ["bytes=0-5", "bytes=0-1,3-4", "bytes=99999999-", "bytes=a-b", "lines=1-2", "\xff"])
 def test_a_part_of_a_file_is_the_whole(service: Service, path: str, asked: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from app.config.args import LogRequests
 from app.errors import Overloaded
+from app.service.encoder import ModelState
 from tests.support.calling import Service
 from tests.support.service_fakes import MODEL, FakeEncoder
 
@@ -53,6 +54,15 @@ def test_errors_are_logged_by_default_and_the_rest_is_not(caplog: pytest.LogCapt
     service.get("/nothing/at/all")
     lines = [(r.__dict__["route"], r.__dict__["status"], r.__dict__["code"]) for r in logged(caplog, service)]
     assert lines == [("/embed/text", 400, "invalid_request"), ("other", 404, "not_found")]
+
+
+def test_polls_of_a_service_that_starts_are_no_failures(caplog: pytest.LogCaptureFixture) -> None:
+    encoder = FakeEncoder()
+    encoder.state = ModelState(MODEL, "loading")
+    service = Service(encoder)
+    assert [service.get(path).status_code for path in ("/health", "/readyz")] == [503, 503]
+    assert service.post("/embed/text", json={"texts": ["a"]}).status_code == 503
+    assert [record.__dict__["route"] for record in logged(caplog, service)] == ["/embed/text"]
 
 
 def test_a_request_whose_every_item_failed_is_logged_as_it_was_answered(caplog: pytest.LogCaptureFixture) -> None:

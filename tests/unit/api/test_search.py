@@ -3,8 +3,9 @@ from typing import Any
 import httpx
 import pytest
 
+from app.errors import NotFinite
 from tests.support.calling import Service
-from tests.support.service_fakes import MODEL, FakeEncoder
+from tests.support.service_fakes import MODEL, FakeEncoder, FakeReranker, FakeSparseEncoder
 
 SPACE = f"{MODEL}@print of makers/"
 
@@ -94,3 +95,96 @@ def test_similarity_refuses_to_mix_spaces() -> None:
     assert "space" not in Service().post("/similarity", json=vectors).json()
     answer = Service().post("/similarity", json=vectors | {"querySpace": "a", "candidateSpace": "b"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "space_mismatch")
+
+
+def hybrid(*more: FakeEncoder, **limits: Any) -> Service:
+    return Service(FakeEncoder(), FakeSparseEncoder(), *more, **limits)
+
+
+# By the cosine to "cat ox" ([6, 4, 0]); by the words' lengths at their letters.
+CANDIDATES = ["ant cat ox", "kitten", "cat", "ox oxen"]
+
+
+def fused(service: Service | None = None, **fields: Any) -> Any:
+    body = {"query": {"text": "cat ox"}, "candidates": [{"text": text} for text in CANDIDATES], "sparse": True}
+    answer = (service or hybrid()).post("/search", json=body | fields)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_dense_and_sparse_ranks_are_fused() -> None:
+    found = fused()
+    # Dense: lengths 6, 7, 10, 3. Sparse: 3.5² + 2.5², 2.5 · 4.5 (of "oxen", the later word), 3.5².
+    assert [(one["index"], one["ranks"]) for one in found["results"]] == [
+        (0, {"dense": 3, "sparse": 1}),
+        (3, {"dense": 2, "sparse": 3}),
+        (2, {"dense": 4, "sparse": 2}),
+        (1, {"dense": 1}),
+    ]
+    assert [one["score"] for one in found["results"]] == pytest.approx(
+        [1 / 63 + 1 / 61, 1 / 62 + 1 / 63, 1 / 64 + 1 / 62, 1 / 61]
+    )
+    assert (found["model"], found["sparseModel"], found["metric"]) == (MODEL, "makers/sparse", "cosine")
+    assert (found["embedded"], found["cacheHits"]) == (10, 0)
+    assert "ranks" not in search().json()["results"][0]
+    for one in (fused(sparse="sparse"), fused(sparse="makers/sparse", topK=9)):
+        assert one["results"] == found["results"]
+    assert fused(topK=2)["results"] == found["results"][:2]
+    assert fused(candidates=[])["results"] == []
+
+
+def test_threshold_and_metric_are_the_dense_ranking_s() -> None:
+    found = fused(metric="euclidean", threshold=0.5)
+    assert [(one["index"], one["ranks"]) for one in found["results"]] == [
+        (0, {"sparse": 1}),
+        (1, {"dense": 1}),
+        (2, {"sparse": 2}),
+        (3, {"sparse": 3}),
+    ]
+
+
+def test_a_fused_ranking_is_reranked() -> None:
+    reranker = FakeReranker()
+    found = fused(hybrid(reranker), rerank=True, rerankTop=2, returnCandidates=True)
+    assert reranker.calls == [["cat ox | ant cat ox", "cat ox | ox oxen"]]
+    assert [(one["index"], one["ranks"], one["candidate"]) for one in found["results"]] == [
+        (0, {"dense": 3, "sparse": 1}, {"text": CANDIDATES[0]}),
+        (3, {"dense": 2, "sparse": 3}, {"text": CANDIDATES[3]}),
+    ]
+    assert (found["reranker"], found["sparseModel"]) == ("makers/reranker", "makers/sparse")
+
+
+def test_more_candidates_than_texts_of_a_request_truncated_ones_and_queries() -> None:
+    sparse = FakeSparseEncoder(routes={"query": "print of queries"}, prompts={"document": "as "})
+    service = Service(FakeEncoder(), sparse, texts=2)
+    body = {"query": {"text": "cat " * 9}, "candidates": [{"text": f"c{i}"} for i in range(5)], "sparse": True}
+    answer = service.post("/search", json=body)
+    assert sorted(map(len, sparse.calls)) == [1, 1, 2, 2]
+    assert sorted(text for call in sparse.calls for text in call)[:2] == ["as c0", "as c1"]
+    assert ["query" + "cat " * 9] in sparse.calls
+    assert answer.headers["x-embedding-truncated"] == "1"
+    assert service.post("/search", json=body).json()["cacheHits"] == 12
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "param"),
+    [
+        ({"candidates": [{"text": "a"}, {"vector": [1, 0, 0]}]}, 400, "candidates.1"),
+        ({"query": {"vector": [1, 0, 0]}}, 400, "query"),
+        ({"candidates": [{"image": "x"}]}, 400, "candidates.0"),
+        ({"sparse": "no"}, 404, "model"),
+        ({"sparse": MODEL}, 404, "model"),
+        ({"sparse": ""}, 400, "sparse.bool"),
+        ({"sparse": 1}, 400, "sparse.bool"),
+        ({"candidates": [{"text": "a"}, {"text": "b"}, {"text": "bad"}]}, 500, "candidates.2"),
+        ({"query": {"text": "bad"}}, 500, "query"),
+    ],
+)
+def test_errors_of_a_hybrid_search_name_the_field(fields: dict[str, Any], status: int, param: str) -> None:
+    sparse = FakeSparseEncoder()
+    sparse.faults["bad"] = NotFinite("no finite vector")
+    body = {"query": {"text": "a"}, "candidates": [{"text": "b"}], "sparse": True} | fields
+    answer = Service(FakeEncoder(), sparse, texts=2).post("/search", json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (status, param), answer.text
+    answer = search(sparse=True)
+    assert (answer.status_code, "`sparse_models` (SPARSE_MODEL)" in answer.text) == (404, True)

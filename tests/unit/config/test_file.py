@@ -42,6 +42,26 @@ def test_broken_yaml_is_named_with_its_place(config: Path) -> None:
         AppArgs.from_file(config)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [1, 2\nb: 3\n", "expected ',' or ']', but got ':' in line 2"),
+        ("a: [\n", "expected a value, but found the end of the file in line 2"),
+        ("a: 1\n  b: 2\n", "mapping values are not allowed here in line 2"),
+        ("a:\n  b: 1\n c: 2\n", "wrong indentation in line 3"),
+        ("- a\nb: 1\n", "wrong indentation in line 2"),
+        ("a: [1]]\n", "unexpected ']' in line 1"),
+        ("a: 'x\n", "found the end of the file in line 2"),
+        ("a:\n\tb: 1\n", "found character '\\t' that cannot start any token in line 2"),
+    ],
+)
+def test_broken_yaml_is_told_in_plain_words(config: Path, text: str, said: str) -> None:
+    config.write_text(text)
+    with pytest.raises(ValueError, match="not valid YAML") as error:
+        AppArgs.from_file(config)
+    assert str(error.value) == f"{config} is not valid YAML: {said}"
+
+
 def test_unknown_and_wrong_args_are_named(config: Path) -> None:
     config.write_text("applications:\n  - args:\n      cache:\n        ttl: 5\n      limits: {texts: none}\n")
     with pytest.raises(ValueError, match="not a setting") as error:

@@ -68,6 +68,19 @@ def test_an_open_quote_ends_with_the_file() -> None:
     assert (part.start, part.stop, part.records) == (0, len(data), 1)
 
 
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+def test_rows_that_an_open_quote_swallows_are_no_text(delimiter: str, end: str) -> None:
+    data = f'a,b\n\nc,"d\ne,f\n\ng,h{end}'.replace(",", delimiter).encode()
+    first, last = records.csv_records(data, 5, ["x", "y"], delimiter)
+    assert first == (5, {"x": "a", "y": "b"})
+    assert last[0] == 7
+    assert isinstance(last[1], records.BadLine)
+    assert last[1].reason == "a quote is opened and never closed"
+    closed = data.rstrip() + b'"' + end.encode()
+    assert [type(record) for _, record in records.csv_records(closed, 5, ["x", "y"], delimiter)] == [dict, dict]
+
+
 def test_a_record_longer_than_the_buffer() -> None:
     data = b'a,"' + b"x\n" * 2**20 + b'"\r\nb,c\r\n'
     parts = list(records.ranges(records.lines(io.BytesIO(data)), 1, ","))

@@ -13,7 +13,7 @@ from app.corpus import search
 from app.corpus.run import CorpusOptions, embed_corpus, in_process
 from app.corpus.search import encode_query, nearest, open_corpus
 from app.errors import InvalidRequest, SpaceMismatch
-from app.types import Modality, Vector
+from app.types import Kind, Vector
 from app.vectors.similarity import normalize, rank
 from tests.support.corpus_fakes import CountingModel, Embed, vector
 
@@ -99,7 +99,7 @@ def test_int8_is_searched_by_the_middles_of_its_levels(embed: Embed, model: Coun
 class LoadedFrom(CountingModel):
     ids: list[str] = field(default_factory=list)
 
-    def load(self, args: ModelArgs, kind: Modality, threads: int, offline: bool) -> CountingModel:
+    def load(self, args: ModelArgs, kind: Kind, threads: int, offline: bool) -> CountingModel:
         self.ids.append(args.id)
         return self
 

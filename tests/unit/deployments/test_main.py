@@ -68,7 +68,7 @@ def test_the_environment_can_ask_for_keys_too(monkeypatch: pytest.MonkeyPatch) -
 
 def test_two_paths_that_show_as_one_name_are_refused() -> None:
     models = tuple(ModelArgs(id=f"/{folder}/mini") for folder in ("a", "b"))
-    with pytest.raises(ValueError, match="same name: mini, mini"):
+    with pytest.raises(ValueError, match="same name: /a/mini, /b/mini"):
         build(AppArgs(text_models=models, image_models=()))
 
 

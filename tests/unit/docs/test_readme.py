@@ -1,6 +1,9 @@
 """README is short, its links lead somewhere, and its figures are those of the documentation."""
 
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -70,3 +73,24 @@ def test_its_figures_are_those_of_the_benchmarks() -> None:
     assert table.count("\n") == 13
     benchmarks = (ROOT / "docs/explain/benchmarks.md").read_text("utf-8")
     assert table == benchmarks.partition("| work |")[2].partition("\n\n")[0]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_what_an_install_needs_is_said_before_it(tmp_path: Path) -> None:
+    def made(*command: str) -> str:
+        env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            ["make", "-C", ROOT, f"VENV={tmp_path}/venv", *command],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout
+
+    said, _, _ = made("--dry-run", f"{tmp_path}/venv/.serve").partition("sh install.sh")
+    assert re.search(r"\d+ GB of disk\b.* in \d+ GB of memory", said)
+    (tmp_path / "uname").write_text("#!/bin/sh\necho FreeBSD\n")
+    (tmp_path / "uname").chmod(0o700)
+    assert "Linux or macOS is needed" in made(f"{tmp_path}/venv/.created")
+    assert not (tmp_path / "venv").exists()

@@ -183,6 +183,35 @@ def test_the_built_in_image_model_is_no_alarm(health: dict[str, Any], words: str
     assert launcher.summary({"cache": {"available": True}} | health) == words
 
 
+@pytest.mark.parametrize(
+    ("port", "python", "logs"),
+    [
+        (3000, f"{Path.cwd()}/.venv/bin/python", ".venv/bin/python"),
+        (3456, "/usr/bin/python3", "PORT=3456 /usr/bin/python3"),
+    ],
+)
+def test_the_banner_says_where_everything_is(
+    port: int, python: str, logs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.local.launcher.sys.executable", python)
+    said: list[str] = []
+    health = {"status": "degraded", "details": [MODEL | {"status": "ready"}, BUILT_IN], "cache": {"available": True}}
+    Launcher(LaunchSettings(port=port), "serve_config.yaml", said.append)._announce(health, 4.25)  # noqa: SLF001
+    url = f"http://127.0.0.1:{port}"
+    json = "-H 'content-type: application/json'"
+    assert "\n".join(said).splitlines() == [
+        "",
+        f"Ready after 4.2 s: {url}   (ready; images by the built-in model)",
+        "  text  m: 8 dimensions, b f32",
+        "  image shapes-clip: 8 dimensions, b f32",
+        "        clip is not available; shapes-clip …",
+        f"  page  {url}/   documentation: {url}/docs",
+        f'  try   curl -s {url}/embed/text {json} -d \'{{"texts": ["Hello"]}}\'',
+        f"  logs  {logs} -m app logs --follow",
+        "  stop  Ctrl-C",
+    ]
+
+
 # In place of the child: it tells its steps, and then starts, refuses or fails.
 STEPS = """#!/bin/sh
 echo 'Ray: starting' >> "$EMBEDDING_STEPS"

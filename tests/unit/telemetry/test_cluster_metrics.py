@@ -46,6 +46,7 @@ async def gauges(metrics: SharedMetrics) -> tuple[float, list[str]]:
 @pytest.fixture(autouse=True)
 def nothing_parks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_metrics, "PARK_S", 0.0)
+    monkeypatch.setattr(cluster_metrics, "IDLE_PARK_S", 0.0)
 
 
 async def test_totals_add_up_and_gauges_are_the_last() -> None:
@@ -78,6 +79,24 @@ async def test_what_a_silent_process_sends_again_is_added_once() -> None:
     await metrics.report(report)
     assert await gauges(metrics) == (5, ["a"])
     assert await total(metrics) == 3
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_who_parks_is_silent_until_a_read_wakes_it(reads: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_metrics, "IDLE_PARK_S", 30.0)
+    clock = Clock()
+    metrics, a, b = SharedMetrics(clock), Process("a"), Process("b")
+    for process in (a, b):
+        await metrics.report(process.says(1, 5))
+    clock.now += 1
+    if reads:
+        assert await gauges(metrics) == (10, ["a", "b"])
+        await metrics.report(a.says(1, 5))
+    clock.now += LIVE_S
+    assert await gauges(metrics) == (10, ["a", "b"])
+    clock.now += 0.1
+    # Without a read, all that is known is when each would have come back by itself.
+    assert await gauges(metrics) == ((5, ["a"]) if reads else (10, ["a", "b"]))
 
 
 async def test_a_process_that_ends_leaves_its_totals_and_takes_its_gauges() -> None:
@@ -114,7 +133,7 @@ async def test_it_is_complete_once_everybody_has_been_heard() -> None:
 
 
 async def test_reading_calls_everybody_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_metrics, "PARK_S", 60.0)
+    monkeypatch.setattr(cluster_metrics, "IDLE_PARK_S", 60.0)
 
     metrics, a = SharedMetrics(), Process("a")
     await metrics.report(a.says(1))  # the first does not park

@@ -8,6 +8,7 @@ import { facts, Foot } from "../parts/foot.js";
 import { Gallery } from "../parts/gallery.js";
 import { keep } from "../parts/kept.js";
 import { Picker } from "../parts/picker.js";
+import { keepPictures, restored } from "../parts/pictures.js";
 import { DRAWINGS, IMAGE_QUERY } from "../parts/samples.js";
 import { embedImages, embedTexts } from "../parts/service.js";
 import { Status } from "../parts/status.js";
@@ -18,13 +19,15 @@ export function setUp(items) {
   const status = new Status(byId("images-status"), () => gallery.order(gallery.pictures.map((picture) => ({ picture }))));
   const gallery = new Gallery(byId("gallery"), alike);
   // Vectors of two models can't be compared.
-  const picker = new Picker("images-model", ["image"], () => add(gallery.pictures.map(({ file }) => file)));
+  const picker = new Picker("images-model", ["image"], () => add(added()));
   const foot = new Foot(byId("images"), request);
   const query = () => byId("images-query").value.trim();
+  const added = () => gallery.pictures.map(({ file }) => file);
   let space = null;
+  let before = restored();
 
   function request() {
-    const images = gallery.pictures.map(({ file }) => file.name);
+    const images = added().map(({ name }) => name);
     return images.length && query() ? { query: query(), images, model: picker.model } : null;
   }
 
@@ -38,13 +41,16 @@ export function setUp(items) {
         ...others.map(({ name, type }) => `${name} is no image and is skipped${type.startsWith("text/") ? ": search it above" : ""}.`),
         ...folders.map((name) => `${name} is a folder and is skipped: drop its images.`),
       ];
+      const keeping = keepPictures([...new Set([...added(), ...files])]);
       const queue = [...files];
       while (queue.length > 0 && current()) {
         if (files.length > BATCH) progress(`Embedding images, ${files.length - queue.length} of ${files.length} …`);
         const batch = queue.splice(0, BATCH);
         await embedBatch(batch, refused);
       }
-      const done = `${counted(gallery.pictures.length, "image")} here.`;
+      const kept = await (refused.length ? keepPictures(added()) : keeping);
+      const lost = kept < added().length ? ` A reload keeps ${kept ? `the first ${kept}` : "none"} of them.` : "";
+      const done = `${counted(added().length, "image")} here.${lost}`;
       if (refused.length === 0) return done;
       throw Object.assign(new Error(`${refused.join(" ")} ${done}`), { status: 400 });
     });
@@ -111,6 +117,7 @@ export function setUp(items) {
   byId("images-samples").addEventListener("click", async () => add(await Promise.all(DRAWINGS.map((it) => drawn(...it)))));
   byId("images-clear").addEventListener("click", () => {
     gallery.clear();
+    keepPictures([]);
     items.replace("images", space, null, []);
     items.replace("image queries", space, null, []);
     byId("images-clear").hidden = true;
@@ -128,6 +135,10 @@ export function setUp(items) {
       const details = all.filter(({ kind }) => kind === "image");
       const detail = details.find(({ id }) => id === picker.model) ?? details[0];
       byId("images-about").textContent = about(detail);
+      if (detail?.status === "ready") {
+        before?.then((pictures) => add(pictures));
+        before = null;
+      }
       for (const control of byId("images").querySelectorAll(".zone :is(button, input), form :is(button, input)")) control.disabled = detail?.status !== "ready";
     },
   };

@@ -146,6 +146,6 @@ def is_loopback(url: str) -> bool:
 def _is_http_url(url: str) -> bool:
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL:
+        return parsed.scheme in ("http", "https") and bool(parsed.host.encode("idna"))
+    except (httpx.InvalidURL, UnicodeError):  # of a name with an empty or too long label
         return False
-    return parsed.scheme in ("http", "https") and bool(parsed.host)

@@ -76,13 +76,16 @@ def error_class(code: object, status: int) -> type[ServiceError]:
 
 def failure_of(error: httpx.RequestError, url: str) -> ServiceError:
     """The error of a request without a response. `url`: the service's, for the message."""
-    cause = str(error) or type(error).__name__
+    cause = re.sub(r"\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+    hint = " Is the service running?" if re.search("refused|attempts failed", cause) else ""
+    if "WRONG_VERSION" in cause:
+        cause, hint = "it does not speak TLS", " Does its URL begin with http://?"
     failure: ServiceError
     match error:
         case httpx.ReadTimeout() | httpx.WriteTimeout():
             failure = TimedOut(f"{url} did not answer in time.")
         case httpx.TimeoutException() | httpx.NetworkError() | httpx.RemoteProtocolError() | httpx.ProxyError():
-            failure = Unreachable(f"{url} can't be reached: {cause}.")
+            failure = Unreachable(f"{url} can't be reached: {cause}.{hint}")
         case _:
             failure = UnreadableAnswer(f"The request to {url} failed: {cause}.")
     failure.__cause__ = error

@@ -110,7 +110,9 @@ def image_bytes(image: Image, param: str) -> bytes:
                 (image if image.mode in _PNG_MODES else image.convert("RGB")).save(buffer, format="PNG")
                 return buffer.getvalue()
     except OSError as error:
-        raise InvalidImage(f"`{param}` can't be read: {error}.", param) from error
+        reason = "not found" if isinstance(error, FileNotFoundError) else error.strerror or error
+        file = f"{error.filename}: " if error.filename else ""
+        raise InvalidImage(f"`{param}` can't be read: {file}{reason}.", param) from error
     raise InvalidImage(f"`{param}` must be a path, bytes or a PIL image, not {type(image).__name__}.", param)
 
 

@@ -152,8 +152,9 @@ def _matrices(vector: ArrayLike, candidates: Vectors) -> tuple[Vector, Vector]:
     """(d,) and (n, d) arrays. Raises InvalidRequest if the shapes do not fit."""
     try:
         query, rows = np.asarray(vector, np.float32), np.asarray(listed(candidates), np.float32)
-    except (TypeError, ValueError) as error:
-        raise InvalidRequest(f"`query` and `candidates` must be numbers: {error}.", "candidates") from None
+    except (TypeError, ValueError):
+        message = "`query` and `candidates` must be numbers, and vectors of equal length."
+        raise InvalidRequest(message, "candidates") from None
     if query.ndim != 1 or not query.size:
         raise InvalidRequest(f"`query` must be one vector, (d,), not {query.shape}.", "query")
     if rows.ndim == 1 and not rows.size:
