@@ -68,7 +68,6 @@ def test_a_sparse_and_a_token_encoder_serve_beside_the_text_model(tmp_path: Path
         found = client.post("/search", json=body).json()
         ranks = {one["index"]: one["ranks"]["sparse"] for one in found["results"] if "sparse" in one["ranks"]}
         assert (found["sparseModel"], sorted(ranks, key=ranks.__getitem__)) == ("sparse", ranked)
-        assert sorted(one["ranks"]["dense"] for one in found["results"]) == [*range(1, len(given))]
         for role in ("query", "document", None) * 2:
             body = {"inputs": colbert.TEXTS} | ({"input_type": role} if role else {})
             found = client.post("/embed_all", json=body).json()

@@ -55,7 +55,7 @@ def guarded(**args: object) -> Service:
 
 
 def encoders() -> tuple[FakeEncoder, ...]:
-    texts, images = FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"), FakeEncoder("makers/pictures", ("image",))
+    texts, images = FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"), FakeEncoder("makers/pictures", ("image", "text"))
     return texts, images, FakeReranker(), FakeSparseEncoder(), FakeTokenEncoder()
 
 
