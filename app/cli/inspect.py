@@ -8,11 +8,12 @@ from app.config.args import ModelArgs
 from app.encoders.backends import registry
 from app.encoders.backends.contract import Graph
 from app.encoders.clip import ClipLayout, clip_layout
+from app.encoders.colbert import ColbertLayout, colbert_layout
 from app.encoders.files import loading, read_json, tensors
 from app.encoders.image_families import image_family
 from app.encoders.modules import routes
 from app.encoders.pretrained import Pretrained
-from app.encoders.refusal import architecture, is_cross_encoder, is_sparse
+from app.encoders.refusal import architecture, is_colbert, is_cross_encoder, is_sparse
 from app.encoders.rerank import RerankLayout, rerank_layout
 from app.encoders.sparse import SparseLayout, sparse_layout
 from app.encoders.text import cache_folder, check_text_model
@@ -52,6 +53,8 @@ def described(args: ModelArgs, weights: Weights) -> dict[str, str]:
     elif is_sparse(directory):
         sparse = sparse_layout(directory, cache)
         lines, backend = _sparse(sparse), backend if sparse.pooling else "static"
+    elif is_colbert(directory):
+        lines = _tokens(colbert_layout(directory, cache))
     else:
         check_text_model(args, directory)
         layout = text_layout(directory, cache)
@@ -94,6 +97,18 @@ def _sparse(layout: SparseLayout) -> dict[str, str]:
         "kind": f"sparse vectors of texts ({how}): configure it in sparse_models",
         "dimensions": f"{layout.first.vocabulary:,}{most}",
     } | _reads(layout.first, layout.prompts)
+
+
+def _tokens(layout: ColbertLayout) -> dict[str, str]:
+    (query, document, _), name = layout.reading.lengths, architecture(layout.folder)
+    return (
+        {
+            "kind": f"a vector per token of texts (ColBERT, {name}): configure it in token_models",
+            "dimensions": str(layout.dimensions),
+        }
+        | _reads(layout.first, layout.prompts)
+        | {"tokens": f"at most {query} of a query, {document:,} of a document"}
+    )
 
 
 def _images(layout: ClipLayout) -> dict[str, str]:

@@ -12,6 +12,7 @@ from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 from sentence_transformers.sentence_transformer.modules import Pooling
 
+from app import __main__ as command
 from app.config.args import ModelArgs
 from app.encoders.backends import export, openvino_models
 from app.encoders.tokens import TokenModel, load_token_model
@@ -154,6 +155,18 @@ def test_stanfords_colbert_equals_sentence_transformers(metadata: dict[str, Any]
     model = equals(folder, tmp_path / "cache")
     assert model.info.prompts == {"query": "[unused0] ", "document": "[unused1] "}
     assert model.tokens(["w1"], "[unused0] ", False)[0][0].id == 5, "one token, as in training"
+
+
+def test_inspect_describes_a_colbert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = {"query_prefix": "[Q] ", "document_prefix": "[D] ", "query_length": 16, "document_length": 40}
+    folder = colbert.write_pylate(colbert.write_plain(tmp_path / "plain"), said)
+    assert command.main(["inspect", str(folder)]) == 0
+    assert capsys.readouterr().out.splitlines()[1:5] == [
+        "kind        a vector per token of texts (ColBERT, BertModel): configure it in token_models",
+        f"dimensions  {load(folder, tmp_path, 'torch').info.dimensions}",
+        "tokens      at most 16 of a query, 40 of a document",
+        "prompts     query: '[Q] ', document: '[D] '",
+    ]
 
 
 def test_colberts_that_need_guessing_are_refused(tmp_path: Path) -> None:
