@@ -7,8 +7,8 @@ INSTALL := sh install.sh $(BIN)/python
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 .DEFAULT_GOAL := help
-.PHONY: help serve dev test test-fast test-slow test-bypass check client-types format docs test-cache test-similarity test-corpus fuzz clean \
-	bench load bench-batch bench-cache bench-peers bench-rerank bench-fairness bench-scaling bench-capacity bench-shards bench-bypass bench-idle bench-models bench-plots dashboard-pictures bench-similarity \
+.PHONY: help serve dev test test-fast test-slow test-models test-bypass check client-types format docs test-cache test-similarity test-corpus fuzz clean \
+	bench load bench-batch bench-cache bench-peers bench-rerank bench-fairness bench-scaling bench-capacity bench-shards bench-bypass bench-idle bench-footprint bench-path bench-models bench-plots dashboard-pictures bench-similarity \
 	bench-corpus bench-corpus-workers bench-corpus-search example-corpus \
 	example-text example-search example-clustering example-recommendation example-images \
 	example-pictures schemathesis train-shapes-clip test-page screenshots \
@@ -42,14 +42,17 @@ dev: $(VENV)/.serve ## The same, restarted when a source file changes
 	@exec $(BIN)/python -m app dev
 
 test-fast: $(VENV)/.dev ## Only pure logic and the API in process: no Ray, no real model
-	@exec $(BIN)/python -m pytest tests/unit tests/negative_controls -n 2 --dist loadscope
+	@exec $(BIN)/python -m pytest tests/unit tests/negative_controls -n 2
 
 test: test-fast ## The test suite: what is quick first, then what loads models or starts Ray
-	@exec $(BIN)/python -m pytest tests/models tests/cluster
+	@exec $(BIN)/python -m pytest tests/models tests/cluster -n 2 --no-loadscope-reorder
 
 test-slow: $(VENV)/.dev ## What is long: other people's clients, examples, fuzzing, dashboards, a tenth of the controls
 	@$(BIN)/python -m pytest tests/slow
 	@exec $(BIN)/python -m tests.negative_controls --tenth "$$(git rev-parse HEAD 2>/dev/null)"
+
+test-models: $(VENV)/.dev ## Every family of models on every backend, as docs/models.md says, and published weights
+	@exec $(BIN)/python -m pytest tests/models tests/slow/test_families.py tests/slow/test_real_weights.py tests/slow/test_int8.py
 
 check: $(VENV)/.dev ## Format, lint, types, import rules, documentation
 	@$(BIN)/ruff format --check .
@@ -86,7 +89,7 @@ bench-batch: $(VENV)/.dev ## Only batch efficiency, beside the raw model
 bench-cache: $(VENV)/.dev ## Only cache impact
 	@exec $(BIN)/python -m loadtests.bench cache
 
-bench-peers: $(VENV)/.dev ## This service, the raw model and Infinity side by side (installs Infinity once)
+bench-peers: $(VENV)/.dev ## This service, the raw model, Infinity (installed once) and PEERS="tei=http://127.0.0.1:8080" side by side
 	@exec $(BIN)/python -m loadtests.bench_peers
 
 bench-rerank: $(VENV)/.dev ## Rerankers: this service, CrossEncoder.predict and Infinity (after bench-peers) on the same models
@@ -106,6 +109,12 @@ bench-bypass: $(VENV)/.dev ## What each part of the bypass of Serve earns, in pa
 
 bench-idle: $(VENV)/.dev ## CPU seconds of a service that nobody asks for anything, by process
 	@exec $(BIN)/python -m loadtests.bench_idle
+
+bench-footprint: $(VENV)/.dev ## Memory by process, seconds to ready by step, disk of the packages
+	@exec $(BIN)/python -m loadtests.bench_footprint
+
+bench-path: $(VENV)/.dev ## Where a millisecond goes: one miss with a stamp at each hop, CPU by process
+	@exec $(BIN)/python -m loadtests.bench_path
 
 bench-models: $(VENV)/.dev ## Text models in process: seconds to ready, memory, speed (MODELS="..." PRECISION="f32 bf16 int8")
 	@exec $(BIN)/python -m loadtests.bench_models --precision $${PRECISION:-auto} -- $${MODELS:-all-MiniLM-L6-v2}

@@ -25,7 +25,7 @@ KeyScope = Literal["embed", "read", "admin"]
 class ModelInfo:
     """Describes a loaded model. `fingerprint` identifies its vectors (weights, revision, preprocessing, dtype): models
     with the same one return the same vectors. Cache keys contain it. `routes`: those of the tasks (`input_type`) whose
-    texts have a way of their own through the model."""
+    texts have a way of their own through the model. `cut`: the side at which its tokenizer truncates."""
 
     id: str
     fingerprint: str
@@ -44,6 +44,7 @@ class ModelInfo:
     labels: tuple[str, ...] = ()
     activation: str = ""
     routes: dict[str, str] = field(default_factory=dict)
+    cut: Cut = "end"
 
     @property
     def is_ragged(self) -> bool:
@@ -77,12 +78,12 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """A text, its prompt (None: the model's default), the side that is truncated if it is too long, and its task where
-    that is one of the model's `routes`."""
+    """A text, its prompt (None: the model's default), the side that is truncated if it is too long (None: the
+    tokenizer's own), and its task where that is one of the model's `routes`."""
 
     text: str
     prompt: str | None = None
-    cut: Cut = "end"
+    cut: Cut | None = None
     task: str | None = None
 
 
@@ -99,11 +100,11 @@ class Pair:
 
     query: str
     text: str
-    cut: Cut = "end"
+    cut: Cut | None = None
 
 
 TextInput = str | Prompted | TokenIds | Pair
-"""The input of a text encoder. A plain string gets the model's default prompt and is truncated at its end."""
+"""The input of a text encoder. A plain string gets the model's default prompt and is cut as its tokenizer says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,5 +114,5 @@ class ReadOptions:
 
     prompt_name: str | None = None
     input_type: str | None = None
-    cut: Cut = "end"
+    cut: Cut | None = None
     param: str = "promptName"

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from ray.serve.handle import DeploymentHandle
 from app.cache.entry import split
 from app.config.args import Limits, ModelArgs
 from app.dispatch.adaptive_timeout import AdaptiveTimeout
-from app.dispatch.admission import IMAGE_UNITS, TOKEN_CHARACTERS, AdmissionControl, image_units, text_units
+from app.dispatch.admission import IMAGE_UNITS, TOKEN_CHARACTERS, AdmissionControl, image_units, in_full, text_units
 from app.dispatch.coalescer import Coalescer
 from app.dispatch.replica_liveness import ReplicaLiveness
 from app.dispatch.request_queue import Pending
@@ -104,9 +104,18 @@ class RemoteEncoder:
         )
         return tokens
 
+    async def counts(self, texts: Sequence[TextInput]) -> Any:
+        return await self._again("counts", ATTEMPT_SHARE, texts)
+
+    async def decode(self, *args: Any) -> Any:
+        return await self._again("decode", ATTEMPT_SHARE, *args)
+
     async def chunks(self, *args: Any) -> list[list[Span]]:
         spans: list[list[Span]] = await self._again("chunks", ATTEMPT_SHARE, *args)
         return spans
+
+    def track(self, documents: Sequence[str]) -> AbstractContextManager[None]:
+        return self._texts.admission.track(in_full(documents))
 
     async def pool_spans(self, text: str, spans: Sequence[Span], prompt: str | None) -> list[Encoded]:
         return self._outcomes(await self._again("pool_spans", 1.0, text, spans, prompt), len(spans), None)

@@ -15,7 +15,7 @@ from app.inference.model_threads import ModelThreads
 from app.system.cpus import usable_cpus
 from app.telemetry.start_steps import tell, telling
 from app.telemetry.tracing import OFF, Origins
-from app.types import ModelInfo, Span, TextInput, Token
+from app.types import ModelInfo, Span, TextInput
 from deployments.engine import Engine
 from deployments.messages import EncodeReply, EncoderStatus
 from deployments.serve_internals.rpc import RpcEndpoint, serve_rpc
@@ -105,11 +105,17 @@ class TextEncoder:
             yield None
             yield await texts.encode([text], float("inf"), exclusive=True)
 
-    async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
-        return await self._require().tokens(texts, prompt, special)
+    async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> Any:
+        return await self._require().on_workers("tokens", texts, prompt, special)
 
-    async def chunks(self, *args: Any) -> list[list[Span]]:
-        return await self._require().chunks(*args)
+    async def counts(self, texts: Sequence[TextInput]) -> Any:
+        return await self._require().on_workers("counts", texts)
+
+    async def decode(self, *args: Any) -> Any:
+        return await self._require().on_workers("decode", *args)
+
+    async def chunks(self, *args: Any) -> Any:
+        return await self._require().on_workers("chunks", *args)
 
     async def pool_spans(self, text: str, spans: Sequence[Span], prompt: str | None) -> EncodeReply:
         return await self._require().pool_spans(text, spans, prompt)

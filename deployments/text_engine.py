@@ -22,7 +22,7 @@ from app.inference.model_threads import ModelThreads
 from app.telemetry.metrics import TOKENS
 from app.telemetry.registry import Registry
 from app.telemetry.tracing import Origins
-from app.types import ModelInfo, Span, TextInput, Token, Vector
+from app.types import ModelInfo, Span, TextInput, Vector
 from deployments.engine import Engine
 from deployments.messages import EncodeReply
 
@@ -54,13 +54,9 @@ class TextEngine:
         self._workers = ThreadPoolExecutor(args.workers, "tokenize")
         self._threads, self._registry = threads.exclusive, registry
 
-    async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._workers, self._model.tokens, texts, prompt, special)
-
-    async def chunks(self, *args: Any) -> list[list[Span]]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._workers, self._model.chunks, *args)
+    async def on_workers(self, method: str, *args: Any) -> Any:
+        """What a method of the model's tokenizer makes of these."""
+        return await asyncio.get_running_loop().run_in_executor(self._workers, getattr(self._model, method), *args)
 
     async def pool_spans(self, text: str, spans: Sequence[Span], prompt: str | None) -> EncodeReply:
         """A vector of each span of one text, by the tokens that it has in all of it; `batches` counts its windows."""

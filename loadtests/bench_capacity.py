@@ -8,38 +8,17 @@ with 1 to 8 replicas, and what it did stands beside what the model foretold.
 import argparse
 import os
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-
-import psutil
 
 from loadtests import stand_in, workloads
 from loadtests.bench_scaling import LIMIT, scaling
 from loadtests.capacity import Costs, Demand, expected, limits
 from loadtests.measuring import Run, drive, load, one_by_one
-from loadtests.systems import System, machine, stand_in_service, this_service, write_results
+from loadtests.systems import PARTS, System, cpu_by_part, machine, stand_in_service, this_service, write_results
 
-PARTS = {
-    "ingress": ":Ingress",
-    "encoder": ":TextEncoder",
-    "cache": "CacheActor",
-    "haproxy": "haproxy",
-}
 MID_TOKENS = 21
-
-
-def cpu_by_part(process: int) -> dict[str, float]:
-    """CPU seconds so far of a service's processes, by part."""
-    spent: dict[str, float] = defaultdict(float)
-    for child in psutil.Process(process).children(recursive=True):
-        with suppress(psutil.Error):
-            words = " ".join(child.cmdline())
-            part = next((part for part, word in PARTS.items() if word in words and "Manager" not in words), "rest")
-            spent[part] += sum(child.cpu_times()[:2])
-    return spent
 
 
 def cost(system: System, bodies: Sequence[bytes], clients: int) -> tuple[dict[str, float], Run]:

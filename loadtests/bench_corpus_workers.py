@@ -22,7 +22,7 @@ import numpy as np
 from app.config.args import ModelArgs
 from app.corpus.model import CorpusModel, EncodedRows
 from app.corpus.run import CorpusOptions, embed_corpus
-from app.types import Modality, ModelInfo, TokenizedText
+from app.types import Modality, ModelInfo, Span, TokenizedText
 from deployments.corpus import cluster, on_ray
 
 DIMENSIONS, SECONDS_PER_TEXT, PATIENCE_S = 8, 0.004, 120.0
@@ -42,7 +42,7 @@ class Sleeper:
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
         return [TokenizedText((0,), False) for _ in texts]
 
-    def texts(self, texts: Sequence[str]) -> EncodedRows:
+    def texts(self, texts: Sequence[str], task: str = "document") -> EncodedRows:
         notes = self.folder / f"worker-{os.getpid()}"
         if not self.met:
             notes.touch()
@@ -55,6 +55,9 @@ class Sleeper:
         return EncodedRows(np.ones((len(texts), DIMENSIONS), np.float32), [1] * len(texts), {})
 
     def images(self, files: Sequence[bytes]) -> EncodedRows:
+        raise NotImplementedError
+
+    def chunks(self, *_: Any) -> list[list[Span]]:
         raise NotImplementedError
 
     def _wait_for_the_others(self) -> None:

@@ -11,18 +11,17 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from loadtests import autogroup, workloads
 from loadtests.http_load import Answer, Connection
 from loadtests.measuring import load, one_by_one, percentile_ms
 from loadtests.peer import ENVIRONMENT, prepared
-from loadtests.systems import infinity, machine, this_service, write_results
+from loadtests.systems import System, infinity, machine, peers, this_service, write_results
 
 TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 # What a refused client waits, unless it is told how long.
@@ -31,21 +30,6 @@ PAUSE_S = 1.0
 HEAD_START_S = 0.5
 # Between two singles.
 THINK_S = 0.05
-# How other servers are asked: path, and body of texts.
-DIALECTS: dict[str, Callable[[Sequence[str], str], bytes]] = {
-    "/embed": lambda texts, model: workloads.body(inputs=texts, truncate=True),
-    "/v1/embeddings": lambda texts, model: workloads.body(input=texts, model=model),
-    "/embeddings": lambda texts, model: workloads.body(input=texts, model=model),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    name: str
-    host: str
-    port: int
-    path: str
-    body: Callable[[Sequence[str]], bytes]
 
 
 @dataclass(slots=True)
@@ -68,7 +52,7 @@ class Seen:
 
 
 async def beside(
-    server: Server,
+    server: System,
     piles: int,
     *,
     texts: int,
@@ -86,8 +70,8 @@ async def beside(
         connection = Connection(server.host, server.port)
         try:
             while True:
-                body = server.body(workloads.words(texts, words, seed=time.time_ns() + next(number)))
-                answer = await connection.post(server.path, body)
+                body = server.texts(workloads.words(texts, words, seed=time.time_ns() + next(number)))
+                answer = await connection.post(server.text_path, body)
                 if answer.status == 200:
                     seen.piles_done += 1
                 else:
@@ -100,7 +84,7 @@ async def beside(
         connection = Connection(server.host, server.port)
         await asyncio.sleep(head_start_s)
         while time.perf_counter() < over or len(seen.seconds) + seen.refused < least:
-            answer = await connection.post(server.path, server.body(workloads.short(1)))
+            answer = await connection.post(server.text_path, server.texts(workloads.short(1)))
             if answer.status == 200:
                 seen.seconds.append(answer.seconds)
             else:
@@ -124,34 +108,17 @@ def _retry_after_s(answer: Answer) -> float:
     return float(told[0]) if told else PAUSE_S
 
 
-def at(name: str, address: str) -> Server:
-    """A server that runs already; its dialect is found by asking."""
-    url = urlsplit(address)
-    host, port = url.hostname or "127.0.0.1", url.port or 80
-    for path, body in DIALECTS.items():
-        server = Server(name, host, port, path, lambda texts, body=body: body(texts, TEXT_MODEL))  # type: ignore[misc]
-        try:
-            answer = asyncio.run(Connection(host, port).post(path, server.body(["dialect"])))
-        except OSError as error:
-            raise SystemExit(f"{name}: nobody at {address}: {error}") from None
-        if answer.status == 200:
-            return server
-    raise SystemExit(f"{name}: {address} answers none of {', '.join(DIALECTS)} with 200.")
-
-
 @contextmanager
-def servers(peers: str, with_infinity: bool) -> Iterator[list[Server]]:
+def servers(given: str, with_infinity: bool) -> Iterator[list[System]]:
     with ExitStack() as stack:
         stack.enter_context(autogroup.off())
         ours = stack.enter_context(this_service())
-        found = [Server("ours", "127.0.0.1", ours.port, ours.text_path, ours.texts)]
+        found = [ours]
         if with_infinity and ENVIRONMENT.exists():
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             peer = prepared(Path(folder), TEXT_MODEL)
-            other = stack.enter_context(infinity(peer.python, peer.text_model, None, "optimum"))
-            found.append(Server(other.name, "127.0.0.1", other.port, other.text_path, other.texts))
-        found += [at(*peer.split("=", 1)) for peer in peers.replace(",", " ").split()]
-        yield found
+            found.append(stack.enter_context(infinity(peer.python, peer.text_model, None, "optimum")))
+        yield [*found, *peers(given, TEXT_MODEL)]
 
 
 def main() -> None:
@@ -168,11 +135,11 @@ def main() -> None:
         for server in found:
             for _ in range(2):  # kernels of all shapes
                 for bodies in (
-                    [server.body(workloads.short(1))] * 5,
-                    [server.body(workloads.words(64, args.words, 1))],
+                    [server.texts(workloads.short(1))] * 5,
+                    [server.texts(workloads.words(64, args.words, 1))],
                 ):
                     if server.host == "127.0.0.1":
-                        one_by_one(server.port, "POST", server.path, bodies)
+                        one_by_one(server.port, "POST", server.text_path, bodies)
         for piles in args.piles:
             for server in found:
                 seen = asyncio.run(beside(server, piles, texts=args.texts, words=args.words, seconds=args.seconds))

@@ -1,27 +1,33 @@
-"""This service, the raw model and Infinity on the same texts, in turns. Run: `make bench-peers`.
+"""This service, the raw model, Infinity and any server by address on the same texts, in turns. Run: `make bench-peers`,
+`make bench-peers PEERS="tei=http://127.0.0.1:8080"` for a server that runs already and speaks TEI's, OpenAI's or
+Infinity's dialect.
 
 Every row is measured on all systems within seconds of each other, several times over, so that drift of the machine
 hits all alike; the table gives medians and their ratios. Texts are all distinct but in the row that says hit.
 """
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from loadtests import autogroup, clip_weights, workloads
+from loadtests import autogroup, bert_weights, clip_weights, workloads
 from loadtests.measuring import drive, load, percentile_ms
 from loadtests.peer import prepared
 from loadtests.raw_model import RawModel
-from loadtests.systems import System, infinity, machine, this_service, write_results
+from loadtests.systems import System, infinity, machine, peers, this_service, write_results
 
 TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+PAUSE_S = 0.05  # between one answer and the next request of a client that does not send in a loop
 Figures = dict[str, float]
+_seeds = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +57,20 @@ class Result:
         return statistics.median(ratios) if ratios else None
 
 
-def singles(clients: int, n: int, make: Callable[[int], list[str]] = workloads.mid) -> Callable[[System], Figures]:
+def singles(
+    clients: int, n: int, make: Callable[[int], list[str]] = workloads.mid, pause_s: float = 0.0
+) -> Callable[[System], Figures]:
     def measure(system: System) -> Figures:
         bodies = [system.texts([text]) for text in make(n)]
         before = system.cpu_seconds()
-        run = drive(system.port, system.text_path, bodies, clients)
+        run = drive(system.port, system.text_path, bodies, clients, pause_s=pause_s, host=system.host)
         return {
             "p50": run.ms(50),
             "p99": run.ms(99),
             "per_s": run.per_s,
             "client_cpu": run.client_cpu,
-            "system_cpu": (system.cpu_seconds() - before) / run.wall_s,
+            "system_cpu": (spent := system.cpu_seconds() - before) / run.wall_s,
+            "cpu_ms": spent / n * 1e3,
         }
 
     return measure
@@ -70,8 +79,8 @@ def singles(clients: int, n: int, make: Callable[[int], list[str]] = workloads.m
 def hits(n: int) -> Callable[[System], Figures]:
     def measure(system: System) -> Figures:
         one = system.texts(workloads.mid(1))
-        drive(system.port, system.text_path, [one] * 5, 1)
-        run = drive(system.port, system.text_path, [one] * n, 1)
+        drive(system.port, system.text_path, [one] * 5, 1, host=system.host)
+        run = drive(system.port, system.text_path, [one] * n, 1, host=system.host)
         return {"p50": run.ms(50), "p99": run.ms(99), "per_s": run.per_s}
 
     return measure
@@ -79,7 +88,8 @@ def hits(n: int) -> Callable[[System], Figures]:
 
 def batches(make: Callable[[int], list[str]], size: int, n: int) -> Callable[[System], Figures]:
     def measure(system: System) -> Figures:
-        run = drive(system.port, system.text_path, [system.texts(make(size)) for _ in range(n)], 1)
+        bodies = [system.texts(make(size)) for _ in range(n)]
+        run = drive(system.port, system.text_path, bodies, 1, host=system.host)
         return {"p50": run.ms(50), "per_s": run.per_s * size}
 
     return measure
@@ -94,9 +104,11 @@ def pictures(size: int, n: int) -> Callable[[System], Figures]:
     return measure
 
 
-def raw_texts(make: Callable[[int], list[str]], size: int, n: int) -> Callable[[RawModel], Figures]:
+def raw_texts(
+    make: Callable[[int], list[str]], size: int, n: int, pause_s: float = 0.0
+) -> Callable[[RawModel], Figures]:
     def measure(model: RawModel) -> Figures:
-        seconds = model.texts([make(size) for _ in range(n)])
+        seconds = model.texts([make(size) for _ in range(n)], pause_s)
         return {"p50": percentile_ms(seconds, 50), "per_s": size * n / sum(seconds)}
 
     return measure
@@ -114,13 +126,26 @@ def mixed(n: int) -> list[str]:
     return workloads.mixed(n, seed=n)
 
 
-def rows(scale: float) -> list[Row]:
+def long(tokens: int) -> Callable[[int], list[str]]:
+    """Texts of about so many tokens: each word is one, a number at its end a few, and two are special."""
+    return lambda n: workloads.words(n, tokens - 6, seed=next(_seeds))
+
+
+def rows(scale: float, *, pictures_too: bool = True, longest: int = 256) -> list[Row]:
+    """`longest`: tokens that the model reads."""
+
     def n(count: int) -> int:
         return max(3, round(count * scale))
 
     short, mid = workloads.short, workloads.mid
-    return [
+    found = [
         Row("1 mid text, 1 client, p50 ms", singles(1, n(200)), raw_texts(mid, 1, n(200)), "p50"),
+        Row(
+            "1 mid text every 50 ms, p50 ms",
+            singles(1, n(100), pause_s=PAUSE_S),
+            raw_texts(mid, 1, n(100), PAUSE_S),
+            "p50",
+        ),
         Row("cache hit, 1 client, p50 ms", hits(n(300)), None, "p50"),
         Row("100 short texts, p50 ms", batches(short, 100, n(20)), raw_texts(short, 100, n(20)), "p50"),
         Row("100 mid texts, p50 ms", batches(mid, 100, n(15)), raw_texts(mid, 100, n(15)), "p50"),
@@ -130,37 +155,65 @@ def rows(scale: float) -> list[Row]:
         Row("128 clients, requests/s", singles(128, n(2000)), raw_best(mid, n(2000)), "per_s", True),
         Row("128 clients, p99 ms", singles(128, n(2000)), None, "p99"),
         Row("mixed lengths, 32 clients, texts/s", singles(32, n(800), mixed), raw_best(mixed, n(800)), "per_s", True),
+    ]
+    found += [
+        Row(f"32 texts of {t} tokens, texts/s", batches(long(t), 32, n(5)), raw_texts(long(t), 32, n(5)), "per_s", True)
+        for t in (256, 512)
+        if t <= longest
+    ]
+    found += [
         Row("1 JPEG 640x480, CLIP ViT-B/32, p50 ms", pictures(1, n(25)), raw_images(1, n(25)), "p50"),
         Row("32 JPEGs, p50 ms", pictures(32, n(3)), raw_images(32, n(3)), "p50"),
-    ]
+    ] * pictures_too
+    return found
 
 
 def warm(system: System) -> None:
+    def send(texts: list[list[str]], clients: int = 1) -> None:
+        drive(system.port, system.text_path, [system.texts(each) for each in texts], clients, host=system.host)
+
     for size in (1, 2, 4, 8, 16, 32, 100):
-        drive(system.port, system.text_path, [system.texts(workloads.mid(size)) for _ in range(3)], 1)
-    drive(system.port, system.text_path, [system.texts([text]) for text in workloads.mid(300)], 32)
-    drive(system.port, system.text_path, [system.texts([text]) for text in mixed(100)], 32)
-    drive(system.port, system.image_path, [system.images([workloads.data_uri(workloads.jpegs(1)[0])])] * 3, 1)
+        send([workloads.mid(size) for _ in range(3)])
+    send([[text] for text in workloads.mid(300)], 32)
+    send([[text] for text in mixed(100)], 32)
+    if system.image_model:
+        drive(system.port, system.image_path, [system.images([workloads.data_uri(workloads.jpegs(1)[0])])] * 3, 1)
 
 
-def main() -> None:
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="requests of each row, times this")
     parser.add_argument("--engine", choices=("optimum", "torch"), default="optimum", help="Infinity's text engine")
     parser.add_argument("--only", default="", help="rows whose name has this in it")
     parser.add_argument("--no-peer", action="store_true", help="without Infinity")
+    parser.add_argument("--precision", default="auto", help="of this service and the raw model: f32 as without bf16")
+    parser.add_argument("--random", choices=("minilm", "base"), help="a text model of this size that reads 512 tokens")
     parser.add_argument("--out", type=Path, default=Path("loadtests/results.json"))
-    args = parser.parse_args()
-    table = [Result(row) for row in rows(args.scale) if args.only in row.name]
+    return parser.parse_args(given)
+
+
+def main() -> None:
+    args = arguments()
+    # Peers that run have no such models.
+    given = os.environ.get("PEERS", "")
+    wanted = rows(args.scale, pictures_too=not (given or args.random), longest=512 if args.random else 256)
+    table = [Result(row) for row in wanted if args.only in row.name]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         stack.enter_context(autogroup.off())
-        clip = clip_weights.write(Path(folder, "clip-vit-base-patch32"))
-        systems = [stack.enter_context(this_service(str(clip)))]
+        text = str(bert_weights.write(Path(folder, args.random), args.random)) if args.random else TEXT_MODEL
+        clip = None
+        if any("JPEG" in result.row.name for result in table):
+            clip = clip_weights.write(Path(folder, "clip-vit-base-patch32"))
+        model = {"id": text, "precision": args.precision}
+        image = [{"id": str(clip), "precision": args.precision}] if clip else []
+        name = str(clip) if clip else None
+        systems = [stack.enter_context(this_service(name, text_models=[model], image_models=image))]
         if not args.no_peer:
-            peer = prepared(Path(folder), TEXT_MODEL)
+            peer = prepared(Path(folder), text)
             systems.append(stack.enter_context(infinity(peer.python, peer.text_model, clip, args.engine)))
-        raw = RawModel(TEXT_MODEL, str(clip))
+        systems += peers(given, text)
+        raw = RawModel(text, name, args.precision)
         stack.callback(raw.close)
         for system in systems:
             warm(system)
@@ -173,7 +226,8 @@ def main() -> None:
                     result.runs.setdefault(system.name, []).append(result.row.measure(system))
     others = ["raw", *(system.name for system in systems[1:])]
     print(text_table(table, others))
-    write_results(args.out, "peers", figures(table, others))
+    kind = [args.random] * bool(args.random) + [args.precision] * (args.precision != "auto")
+    write_results(args.out, " ".join(["peers", *kind]), figures(table, others))
 
 
 def text_table(table: list[Result], others: list[str]) -> str:

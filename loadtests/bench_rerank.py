@@ -2,7 +2,6 @@
 `make bench-rerank`. Infinity is there where `make bench-peers` has installed it. Pairs are all distinct."""
 
 import argparse
-import shutil
 import statistics
 import sys
 import tempfile
@@ -12,32 +11,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from loadtests import autogroup, workloads
+from loadtests import autogroup, bert_weights, workloads
 from loadtests.measuring import drive, load
 from loadtests.peer import ENVIRONMENT
 from loadtests.systems import infinity, machine, this_service, write_results
 
-SIZES = {
-    "tiny": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128},
-    "minilm": {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536},
-}
+SIZES = ("tiny", "minilm")
 DOCUMENTS = 8
 Measure = Callable[[list[tuple[str, list[str]]]], dict[str, float]]
-
-
-def written(folder: Path, size: str) -> Path:
-    """A random cross-encoder with MiniLM's tokenizer."""
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification
-
-    from app.encoders.weights import resolve
-
-    torch.manual_seed(11)
-    config = BertConfig(vocab_size=30522, num_labels=1, **SIZES[size])
-    BertForSequenceClassification(config).save_pretrained(folder)
-    for file in resolve("all-MiniLM-L6-v2", None, True).directory.glob("*token*"):
-        shutil.copy(file, folder)
-    return folder
 
 
 def over_http(port: int, path: str, model: str, clients: int) -> Measure:
@@ -74,7 +55,7 @@ def main() -> None:
     figures: dict[str, Any] = {"machine": machine(), "load": load(), "precision": asked.precision}
     for size in asked.sizes:
         with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack, autogroup.off():
-            folder = written(Path(scratch, size), size)
+            folder = bert_weights.write(Path(scratch, size), size, "BertForSequenceClassification", num_labels=1)
             models = [{"id": str(folder), "precision": asked.precision, "cache_dir": f"{scratch}/cache"}]
             ours = stack.enter_context(this_service(rerank_models=models))
             systems: dict[str, Measure] = {

@@ -60,8 +60,10 @@ class Connection:
             await self._writer.wait_closed()
 
 
-async def closed_loop(host: str, port: int, path: str, bodies: Sequence[bytes], clients: int) -> list[Answer]:
-    """Send every body, `clients` at a time; answers in the order of `bodies`."""
+async def closed_loop(
+    host: str, port: int, path: str, bodies: Sequence[bytes], clients: int, pause_s: float = 0.0
+) -> list[Answer]:
+    """Send every body, `clients` at a time; answers in the order of `bodies`. A client waits `pause_s` after each."""
     answers: list[Answer | None] = [None] * len(bodies)
     todo = iter(range(len(bodies)))
 
@@ -69,6 +71,8 @@ async def closed_loop(host: str, port: int, path: str, bodies: Sequence[bytes], 
         connection = Connection(host, port)
         for index in todo:
             answers[index] = await connection.post(path, bodies[index])
+            if pause_s:
+                await asyncio.sleep(pause_s)
         await connection.close()
 
     await asyncio.gather(*(client() for _ in range(clients)))

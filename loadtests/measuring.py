@@ -36,14 +36,16 @@ def percentile_ms(seconds: Sequence[float], percentile: float) -> float:
     return ordered[rank] * 1e3
 
 
-def drive(port: int, path: str, bodies: Sequence[bytes], clients: int) -> Run:
-    """Send every body, `clients` at a time.
+def drive(
+    port: int, path: str, bodies: Sequence[bytes], clients: int, *, pause_s: float = 0.0, host: str = "127.0.0.1"
+) -> Run:
+    """Send every body, `clients` at a time; `pause_s` as in `closed_loop`.
 
     Raises:
         RuntimeError: An answer was not 200: a benchmark of errors is none.
     """
     cpu, started = time.process_time(), time.perf_counter()
-    answers = asyncio.run(closed_loop("127.0.0.1", port, path, bodies, clients))
+    answers = asyncio.run(closed_loop(host, port, path, bodies, clients, pause_s))
     wall = time.perf_counter() - started
     wrong = next((answer for answer in answers if answer.status != 200), None)
     if wrong is not None:

@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 from matplotlib.patches import Rectangle
 
 from loadtests.capacity import Costs, Demand, plan
+from loadtests.path_probe import CLIENT, ENCODER, HOPS, INGRESS, MODEL
 
 OURS, OTHER, LIMIT = "#2563eb", "#94a3b8", "#0f766e"
 
@@ -86,7 +87,28 @@ def capacity(results: dict[str, Any], folder: Path) -> None:
     figure.savefig(folder / "capacity.png", dpi=110)
 
 
-PLOTS = {"capacity": capacity, "peers": peers, "cache": cache, "scaling": scaling}
+def path(results: dict[str, Any], folder: Path) -> None:
+    """A miss as a waterfall: medians by hop, one after the other, at each number of clients."""
+    colours = {CLIENT: "#cbd5e1", INGRESS: OURS, ENCODER: "#f59e0b", MODEL: LIMIT}
+    by_clients = results["path"]["hops"]
+    figure, panels = plt.subplots(1, len(by_clients), figsize=(12, 5.4), layout="constrained", sharey=True)
+    for panel, (clients, hops) in zip(panels, by_clients.items(), strict=True):
+        began = 0.0
+        for at, (hop, _, where) in enumerate(HOPS):
+            panel.barh(at, hops[hop], 0.8, left=began, color=colours[where])
+            began += hops[hop]
+            panel.text(began, at, f" {hops[hop]:.2f}", va="center", fontsize=7)
+        panel.set_yticks(range(len(HOPS)), [what for _, what, _ in HOPS], fontsize=8)
+        panel.set(xlabel="milliseconds since the client sent it, medians", xlim=(0, 1.12 * began))
+        panel.set_title(f"{clients} client{'' if clients == '1' else 's'}: {began:.1f} ms", fontsize=10)
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].invert_yaxis()
+    handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in colours.values()]
+    figure.legend(handles, list(colours), loc="outside lower center", ncols=4, fontsize=9)
+    figure.savefig(folder / "bench-path.png", dpi=110)
+
+
+PLOTS = {"capacity": capacity, "path": path, "peers": peers, "cache": cache, "scaling": scaling}
 
 
 def main() -> None:

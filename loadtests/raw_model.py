@@ -22,17 +22,17 @@ BATCHES = (8, 16, 32)
 class RawModel:
     """Each method gives seconds, one number per call it made."""
 
-    def __init__(self, text_model: str, image_model: str | None = None) -> None:
+    def __init__(self, text_model: str, image_model: str | None = None, precision: str = "auto") -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, text_model, image_model), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, text_model, image_model, precision), daemon=True)
         self._process.start()
         if self._pipe.recv() != "ready":
             raise RuntimeError("the raw model did not load")
 
-    def texts(self, calls: Sequence[Sequence[str]]) -> list[float]:
-        """Time each call by itself, as one client that waits for every answer."""
-        return self._ask("texts", calls)
+    def texts(self, calls: Sequence[Sequence[str]], pause_s: float = 0.0) -> list[float]:
+        """Time each call by itself, as one client that waits for every answer, and `pause_s` before the next."""
+        return self._ask("texts", (calls, pause_s))
 
     def images(self, calls: Sequence[Sequence[bytes]]) -> list[float]:
         return self._ask("images", calls)
@@ -51,10 +51,14 @@ class RawModel:
         return answer
 
 
-def _serve(pipe: Any, text_model: str, image_model: str | None) -> None:
+def _serve(pipe: Any, text_model: str, image_model: str | None, precision: str) -> None:
     threads = os.cpu_count() or 1
-    model = load_text_model(ModelArgs(id=text_model), threads=threads, offline=True)
-    clip = load_clip_model(ModelArgs(id=image_model), threads=threads, offline=True) if image_model else None
+    model = load_text_model(ModelArgs(id=text_model, precision=precision), threads=threads, offline=True)
+    clip = (
+        load_clip_model(ModelArgs(id=image_model, precision=precision), threads=threads, offline=True)
+        if image_model
+        else None
+    )
     with ThreadPoolExecutor(threads) as pool:
         model.warm([(size, length) for size in (1, 2, 4, 8, 16, 32) for length in (8, 16, 24, 32)])
         if clip is not None:
@@ -63,7 +67,8 @@ def _serve(pipe: Any, text_model: str, image_model: str | None) -> None:
         while (request := pipe.recv()) is not None:
             name, what = request
             if name == "texts":
-                pipe.send([_timed(_encode, model, texts) for texts in what])
+                calls, pause_s = what
+                pipe.send([_timed(_encode, model, texts, pause_s=pause_s) for texts in calls])
             elif name == "images" and clip is not None:
                 pipe.send([_timed(_see, clip.image, files, pool) for files in what])
             else:
@@ -72,7 +77,8 @@ def _serve(pipe: Any, text_model: str, image_model: str | None) -> None:
                 pipe.send([_timed(_encode_all, model, texts, size)])
 
 
-def _timed(run: Any, *args: Any) -> float:
+def _timed(run: Any, *args: Any, pause_s: float = 0.0) -> float:
+    time.sleep(pause_s)
     started = time.perf_counter()
     run(*args)
     return time.perf_counter() - started

@@ -1,5 +1,6 @@
 """The systems under test: this service and its peer, each started on a port of its own and stopped in the end."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -10,10 +11,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import yaml
@@ -21,16 +24,33 @@ import yaml
 from app.local import haproxy
 from app.local.serve_environment import LocalPorts, environment, haproxy_binary
 from app.system import ports, processes
+from loadtests.http_load import Connection
 from loadtests.running import clean_environment
 from loadtests.workloads import body
 
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 600.0
+# Of a service, and a word in the command line of their processes.
+PARTS = {
+    "ingress": ":Ingress",
+    "encoder": ":TextEncoder",
+    "cache": "CacheActor",
+    "haproxy": "haproxy",
+}
+
+
+# How servers are asked for the vectors of texts, by the path.
+DIALECTS: dict[str, Callable[[Sequence[str], str], bytes]] = {
+    "/embed/text": lambda texts, model: body(texts=texts),
+    "/embed": lambda texts, model: body(inputs=texts, truncate=True),
+    "/v1/embeddings": lambda texts, model: body(model=model, input=texts),
+    "/embeddings": lambda texts, model: body(model=model, input=texts),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A service and how it is asked for embeddings."""
+    """A service and how it is asked for embeddings. `process`: 0 where it is not known."""
 
     name: str
     port: int
@@ -39,11 +59,10 @@ class System:
     image_path: str
     text_model: str
     image_model: str
+    host: str = "127.0.0.1"
 
     def texts(self, texts: Sequence[str]) -> bytes:
-        if self.text_path == "/embed/text":
-            return body(texts=texts)
-        return body(model=self.text_model, input=texts)
+        return DIALECTS[self.text_path](texts, self.text_model)
 
     def images(self, uris: Sequence[str]) -> bytes:
         if self.image_path == "/embed/image":
@@ -66,9 +85,9 @@ class System:
 
 @contextlib.contextmanager
 def this_service(
-    image_model: str | None = None, variables: dict[str, str] | None = None, **args: Any
+    image_model: str | None = None, variables: dict[str, str] | None = None, log: Path | None = None, **args: Any
 ) -> Iterator[System]:
-    """As `make serve` runs it, with `args` over those of serve_config.yaml."""
+    """As `make serve` runs it, with `args` over those of serve_config.yaml; what it says goes to `log`."""
     port = ports.free(1)[0]
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     settings = config["applications"][0]["args"]
@@ -78,7 +97,7 @@ def this_service(
         file.write_text(yaml.safe_dump(config))
         env = _environment() | {"PORT": str(port), "HF_HUB_OFFLINE": "1"} | (variables or {})
         argv = [sys.executable, "-m", "app", "--config", str(file)]
-        with _running(argv, env, port, "/health", ROOT) as process:
+        with _running(argv, env, port, "/health", ROOT, log) as process:
             model = settings["text_models"][0]["id"]
             yield System("ours", port, process, "/embed/text", "/embed/image", model, image_model or "")
 
@@ -130,9 +149,46 @@ def infinity(python: Path, text_model: Path, image_model: Path | None, engine: s
             yield System(f"infinity {engine}", port, process, "/embeddings", "/embeddings", text_model.name, image)
 
 
+def at(name: str, address: str, model: str) -> System:
+    """A server that runs already; its dialect is found by asking. Raises SystemExit if it has none that is known."""
+    url = urlsplit(address)
+    host, port = url.hostname or "127.0.0.1", url.port or 80
+    process = next((found.pid for found in [ports.holder(port)] if found), 0) if host == "127.0.0.1" else 0
+    for path in DIALECTS:
+        system = System(name, port, process, path, "", model, "", host)
+        try:
+            status = asyncio.run(_status(system))
+        except OSError as error:
+            raise SystemExit(f"{name}: nobody at {address}: {error}") from None
+        if status == 200:
+            return system
+    raise SystemExit(f"{name}: {address} answers none of {', '.join(DIALECTS)} with 200.")
+
+
+async def _status(system: System) -> int:
+    connection = Connection(system.host, system.port)
+    try:
+        return (await connection.post(system.text_path, system.texts(["dialect"]))).status
+    finally:
+        await connection.close()
+
+
+def peers(given: str, model: str) -> list[System]:
+    """`tei=http://127.0.0.1:8080 other=...`, as PEERS says them."""
+    found = []
+    for peer in given.replace(",", " ").split():
+        name, is_one, address = peer.partition("=")
+        if not (name and is_one and urlsplit(address).hostname):
+            raise SystemExit(f"PEERS: {peer} is no NAME=http://HOST:PORT.")
+        found.append(at(name, address, model))
+    return found
+
+
 @contextlib.contextmanager
-def _running(argv: list[str], env: dict[str, str], port: int, health: str, folder: Path) -> Iterator[int]:
-    with tempfile.TemporaryFile() as log:
+def _running(
+    argv: list[str], env: dict[str, str], port: int, health: str, folder: Path, said: Path | None = None
+) -> Iterator[int]:
+    with said.open("w+b") if said else tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             argv, env=env, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             preexec_fn=_mind_ctrl_c,
@@ -180,6 +236,17 @@ def _environment() -> dict[str, str]:
 def _mind_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     processes.die_with_parent()  # a benchmark that is killed leaves no service behind
+
+
+def cpu_by_part(process: int) -> dict[str, float]:
+    """CPU seconds so far of a service's processes, by part; `rest` is Ray's."""
+    spent: dict[str, float] = defaultdict(float)
+    for child in psutil.Process(process).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            words = " ".join(child.cmdline())
+            part = next((part for part, word in PARTS.items() if word in words and "Manager" not in words), "rest")
+            spent[part] += sum(child.cpu_times()[:2])
+    return spent
 
 
 def machine() -> dict[str, Any]:

@@ -29,7 +29,7 @@ from app.schemas.embeddings import EmbeddingsResponse, ImageRequest, TextRequest
 from app.schemas.openai import OpenAiModel, OpenAiModels
 from app.schemas.search import SearchRequest, SearchResponse
 from app.schemas.similarity import SimilarityRequest, SimilarityResponse
-from app.schemas.tei import TeiInfo, TeiTokenizeRequest, TeiTokenizeResponse
+from app.schemas.tei import TeiDecodeRequest, TeiDecodeResponse, TeiInfo, TeiTokenizeRequest, TeiTokenizeResponse
 from app.types import OutputType
 
 PNG: Final = EXAMPLE_PNG
@@ -163,6 +163,17 @@ ROUTES: Final[tuple[Route, ...]] = (
         TeiTokenizeRequest,
         errors=(*ENCODES, errors.EmptyInput),
         example={"inputs": "Hello world"},
+        body_limit="tokenize_body",
+        errors_as="tei",
+    ),
+    _EMBED(
+        "/decode",
+        tei.decode,
+        "The texts of token ids, as in text-embeddings-inference.",
+        TeiDecodeResponse,
+        TeiDecodeRequest,
+        errors=(*ENCODES, errors.EmptyInput, errors.InvalidItem),
+        example={"ids": [[101, 7592, 2088, 102]]},
         body_limit="tokenize_body",
         errors_as="tei",
     ),

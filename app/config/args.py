@@ -179,7 +179,7 @@ class Limits(Settings):
     text_body: PositiveInt = Field(16 * 2**20, description="Most body bytes, text routes.")
     image_body: PositiveInt = Field(64 * 2**20, description="Most body bytes, image and mixed routes.")
     vector_body: PositiveInt = Field(96 * 2**20, description="Most body bytes, similarity and search.")
-    tokenize_body: PositiveInt = Field(256 * 2**10, description="Most body bytes, /tokenize.")
+    tokenize_body: PositiveInt = Field(256 * 2**10, description="Most body bytes, /tokenize and /decode.")
     chunk_body: PositiveInt = Field(2 * 2**20, description="Most body bytes, /embed/chunks; most of a late document.")
     clear_body: PositiveInt = Field(4 * 2**10, description="Most body bytes, /cache/clear.")
     deadline_s: PositiveFloat = Field(30.0, description="A model's or a ranking's time, then 504.")

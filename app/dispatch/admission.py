@@ -140,6 +140,11 @@ def text_units(texts: Sequence[TextInput]) -> int:
     return units
 
 
+def in_full(documents: Sequence[str]) -> list[str]:
+    """Documents that models read whole, in parts that cost what they are."""
+    return [text[at : at + MOST_CHARACTERS] for text in documents for at in range(0, len(text), MOST_CHARACTERS)]
+
+
 def image_units(images: Sequence[object]) -> int:
     """All images cost the same: a model reads all in one size."""
     return IMAGE_UNITS * len(images)

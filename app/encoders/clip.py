@@ -176,6 +176,7 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
             texts, images = (registry.load(graph, options, name) for graph in graphs)
             texts.note = note
         behind = [*map(asdict, layout.steps), *filter(None, [layout.default_prompt])]
+        tokenizer = Tokenizer(first.tokenizer, first.max_tokens, layout.default_prompt)
         info = ModelInfo(
             id=ModelName(weights.id).public,
             fingerprint=fingerprint(
@@ -194,11 +195,12 @@ def load_clip_model(args: ModelArgs, *, threads: int, offline: bool) -> ClipMode
             prompts=layout.prompts | args.prompts,
             normalized=layout.steps[-1:] == (Step("Normalize"),),
             pooling=("lasttoken",),
+            cut=tokenizer.cut,
             note=" ".join(dict.fromkeys(filter(None, (first.note, texts.note or images.note)))) or None,
         )
         text = TextModel(
             info,
-            Tokenizer(first.tokenizer, first.max_tokens, layout.default_prompt),
+            tokenizer,
             texts,
             first.pad_id if layout.family.pad is None else layout.family.pad,
             first.vocabulary,

@@ -55,9 +55,8 @@ class PairTokenizer(Tokenizer):
 
     def __init__(self, file: Path, max_tokens: int, prompt: str = "") -> None:
         super().__init__(file, max_tokens, prompt)
-        side = (self._backend.truncation or {}).get("direction", "right")
-        self._left: dict[Cut, bool] = {"end": side == "left", "start": True}
-        self._texts = {left: self._plain(left=left) for left in {*self._left.values()}}
+        self._left: dict[Cut | None, bool] = {None: self.cut == "start", "end": False, "start": True}
+        self._texts = {left: self._plain(left=left) for left in (False, True)}
         self._one, self._two = Frame.of(self._backend.encode("a"), 1), Frame.of(self._backend.encode("a", "a"), 2)
 
     def __call__(self, texts: Sequence[str], prompt: str | None = None) -> list[TokenizedText]:

@@ -43,6 +43,16 @@ class WithImages:
 
 
 @dataclass(frozen=True, slots=True)
+class Roles:
+    """What a ColBERT's tokenizer says of its texts: the ids that `skipped` words have, the one that queries are filled
+    up with, if it has one, and whether that is at their start."""
+
+    skipped: tuple[int, ...]
+    filler: int | None
+    left: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Pretrained:
     """`max_tokens` is as sentence-transformers finds it; 2**20 and more: no end. `vocabulary`: how many tokens it has
     vectors for; 0 for at least as many as the tokenizer knows. `segments`: the types of the
@@ -56,6 +66,7 @@ class Pretrained:
     note: str | None
     images: WithImages | None = None
     segments: tuple[tuple[int, ...], ...] = ()
+    roles: Roles | None = None
 
 
 def sentence_config(folder: Path) -> tuple[dict[str, Any], Path]:
@@ -67,8 +78,9 @@ def sentence_config(folder: Path) -> tuple[dict[str, Any], Path]:
     return {}, folder / "config.json"
 
 
-def pretrained(folder: Path, cache: Path, sentence: dict[str, Any]) -> Pretrained:
-    """Read a transformer's folder, with its `sentence_config`. `cache`: where the result is kept."""
+def pretrained(folder: Path, cache: Path, sentence: dict[str, Any], roles: dict[str, Any] | None = None) -> Pretrained:
+    """Read a transformer's folder, with its `sentence_config`. `cache`: where the result is kept; `roles`: what is
+    asked of a ColBERT's tokenizer."""
     loading = dict(sentence.get("tokenizer_args") or sentence.get("processor_kwargs") or {})
     loading.pop("trust_remote_code", None)
     if sentence.get("max_seq_length"):
@@ -76,6 +88,7 @@ def pretrained(folder: Path, cache: Path, sentence: dict[str, Any]) -> Pretraine
     processing = sentence.get("processing_kwargs") or {}
     call = {**processing.get("text", {}), **processing.get("common", {})}
     options = {"loading": loading, "call": call, "lower_case": bool(sentence.get("do_lower_case"))}
+    options |= {} if roles is None else {"roles": roles}
     state = hashlib.sha256(json.dumps([VERSION, version("transformers"), options], sort_keys=True).encode())
     files = sorted(file for file in folder.iterdir() if file.suffix in READ and file.is_file())
     for file in files:
@@ -130,9 +143,10 @@ def _keep(folder: Path, made: Path, cache: Path, name: str) -> Pretrained:
 
 def _kept(folder: Path, cache: Path, name: str) -> Pretrained:
     facts = json.loads((cache / f"{name}.facts").read_text())
-    written, images = facts.pop("sha256"), facts.pop("images")
+    written, images, roles = facts.pop("sha256"), facts.pop("images"), facts.pop("roles", None)
     file = cache / f"{name}.json" if written else folder / "tokenizer.json"
     if written and sha256(file) != written:
         raise ValueError(f"{file.name} is not as it was written")
     facts["segments"] = tuple(map(tuple, facts["segments"]))
-    return Pretrained(tokenizer=file, images=images and WithImages(**images), **facts)
+    roles = roles and Roles(tuple(roles.pop("skipped")), **roles)
+    return Pretrained(tokenizer=file, images=images and WithImages(**images), roles=roles, **facts)

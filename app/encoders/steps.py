@@ -38,10 +38,11 @@ SKIP_PROMPT = Step("SkipPrompt")
 
 
 def read_steps(
-    directory: Path, listed: Modules, pooling: tuple[str, ...], width: int
+    directory: Path, listed: Modules, pooling: tuple[str, ...], width: int, *, colbert: bool = False
 ) -> tuple[tuple[str, ...], list[Step], int]:
     """The pooling, all other modules that make a difference, and the dimensions of the vectors. `listed`: the modules
-    behind the first, which makes vectors of `width`; `pooling`: empty where one of them says it."""
+    behind the first, which makes vectors of `width`; `pooling`: empty where one of them says it, and of a ColBERT, all
+    of whose layers are of tokens."""
     steps: list[Step] = []
     width *= len(pooling) or 1
     for kind, path in listed:
@@ -53,15 +54,17 @@ def read_steps(
             )
         with reading(file):
             step = None
-            if kind == "Pooling" and not pooling:
+            dense = colbert and kind == "Dense"  # sentence-transformers puts it on tokens
+            if kind == "Pooling" and not pooling and not colbert:
                 pooling = _pooling(settings)
                 width *= len(pooling)
                 if not settings.get("include_prompt", True):
                     step = SKIP_PROMPT
             elif kind in ("Dense", "Normalize", "LayerNorm"):
-                step = _step(kind, path, settings)
-            elif kind != "Dropout":
-                raise ModelUnavailable(f"The model has a {kind} module, which this service does not know.")
+                step = _step(kind, path, ({"module_input_name": "token_embeddings"} if dense else {}) | settings)
+            elif kind not in (("Dropout", "MultiVectorMask") if colbert else ("Dropout",)):
+                what = "a second" if kind == "Pooling" else "a"
+                raise ModelUnavailable(f"The model has {what} {kind} module, which this service does not serve.")
             if step is None or (step.kind.startswith("Token") and pooling):
                 continue
             if not pooling and not step.kind.startswith("Token"):
@@ -71,7 +74,7 @@ def read_steps(
             if "Dense" in step.kind:
                 width = step.features[1]
             steps.append(step)
-    if not pooling:
+    if not pooling and not colbert:
         raise ModelUnavailable("The model has no Pooling module: it makes no vectors of whole texts.")
     return pooling, steps, width
 

@@ -21,7 +21,7 @@ from app.encoders.image_families import image_family
 from app.encoders.late import Window, membership
 from app.encoders.modules import routes
 from app.encoders.pretrained import Pretrained, WithImages
-from app.encoders.refusal import is_cross_encoder, is_sparse
+from app.encoders.refusal import is_colbert, is_cross_encoder, is_sparse
 from app.encoders.steps import SKIP_PROMPT, Step
 from app.encoders.text_layout import first_module, text_layout
 from app.encoders.tokenizer import Tokenizer
@@ -104,10 +104,11 @@ def assembled(
     options: RunOptions,
     backend: str,
     settings: Sequence[Any],
+    tasks: Sequence[str] = (),
     **about: Any,
 ) -> T:
-    """A model that has passed its self-test. `settings`: say, with the files, how inputs are read; `about`: more of its
-    `ModelInfo`. Raises ModelUnavailable."""
+    """A model that has passed its self-test. `settings`: say, with the files, how inputs are read; `tasks`: whose texts
+    are read each in a way of its own; `about`: more of its `ModelInfo`. Raises ModelUnavailable."""
     runner = registry.load(graph, options, backend)
     files = [file for file in (Path(graph.folder, "config.json"), first.tokenizer) if file.is_file()]
     info = ModelInfo(
@@ -121,9 +122,11 @@ def assembled(
         device=runner.device,
         revision=weights.revision,
         pooling=graph.pooling,
+        cut=tokenizer.cut,
         note=" ".join(filter(None, (first.note, runner.note))) or None,
         **about,
     )
+    info = replace(info, routes={task: f"{info.fingerprint} {task}" for task in tasks})
     model = cls(info, tokenizer, runner, first.pad_id, first.vocabulary)
     for exclusive in model.profiles:
         self_test.check(self_test.SelfTest(model.self_test(exclusive=exclusive)), weights, info, options.cache)
@@ -134,6 +137,11 @@ def check_text_model(args: ModelArgs, directory: Path) -> None:
     """Raises ModelUnavailable if a file is missing or damaged, or this is no text model that is served, as far as that
     shows without loading it."""
     check(directory, args.allow_bin_weights)
+    if is_colbert(directory):
+        raise ModelUnavailable(
+            f"{args.id} is a ColBERT model, which makes one vector per token. Configure it in `token_models` "
+            "(TOKEN_MODEL)."
+        )
     if family := image_family(directory):
         raise ModelUnavailable(
             f"{args.id} is a {family.name} model: configure it as an image model; it reads texts there."
@@ -171,7 +179,7 @@ class TextModel:
         self.profiles = runner.profiles
         self.lengths = (info.max_tokens,) if filled else shapes.lengths(info.max_tokens)
         self.tokenize, self.read, self.tokens = tokenizer, tokenizer.read, tokenizer.tokens
-        self.chunks, self.windows = tokenizer.chunks, tokenizer.windows
+        self.chunks, self.windows, self.decode = tokenizer.chunks, tokenizer.windows, tokenizer.decode
         self._runner = runner
         self._pad_id = filled.pad_id if filled else pad_id
         self._filled = filled
@@ -251,7 +259,7 @@ class RoutedModel(TextModel):
         self.profiles = max((one.profiles for one in every), key=len)
         self.lengths = shapes.lengths(self.info.max_tokens)
         self.tokenize, self.tokens = model.tokenize, model.tokens
-        self.chunks = model.chunks
+        self.chunks, self.decode = model.chunks, model.decode
         self.read = self._read
         self._model, self._ways = model, ways
 

@@ -46,14 +46,16 @@ def text_layout(directory: Path, cache: Path, task: str | None = None) -> TextLa
     static, folder, config = first_module(directory, task)
     _, *rest = modules(directory, task)
     listed = (directory / "modules.json").is_file()
-    sentence, file = sentence_config(folder)
+    # Of a plain directory sentence-transformers reads no file of its own.
+    sentence, file = sentence_config(folder) if listed else ({}, folder / "config.json")
     pooling: tuple[str, ...] = ()
     if static:
         first, pooling = _table(folder, listed), ("mean",)
     else:
         with reading(file):
             modalities = sentence.get("modality_config") or {"text": TEXT}
-            if "message" in modalities or modalities["text"] != TEXT:
+            chats = "message" in modalities or (not listed and _has_chat_template(folder))
+            if chats or modalities["text"] != TEXT:
                 raise ModelUnavailable("The model reads chats, or gives another output than its last hidden state.")
             first = pretrained(folder, cache, sentence)
         most = min(first.max_tokens, positions(folder, config))
@@ -89,6 +91,12 @@ def first_module(directory: Path, task: str | None = None) -> tuple[bool, Path, 
     if config is None and kind == "Transformer":
         raise ModelUnavailable("The model has no config.json; fetch it again.")
     return kind == "StaticEmbedding", directory / path, config or {}
+
+
+def _has_chat_template(folder: Path) -> bool:
+    """Then sentence-transformers puts each text into it, where no file says that the model reads plain texts."""
+    said = read_json(folder / "tokenizer_config.json") or {}
+    return bool(said.get("chat_template")) or (folder / "chat_template.jinja").is_file()
 
 
 def positions(folder: Path, config: dict[str, Any]) -> int:
@@ -134,7 +142,7 @@ def settings(directory: Path, steps: list[Step], width: int) -> tuple[dict[str, 
         prompts = {str(name): str(text or "") for name, text in (said.get("prompts") or {}).items()}
         default = said.get("default_prompt_name")
         if default and default not in {"query": "", "document": ""} | prompts:
-            raise ValueError(f"it has no prompt {default!r}, its default")
+            raise ModelUnavailable(f"The model's {file.name} has no prompt {default!r}, its default.")
         if 0 < (truncated := int(said.get("truncate_dim") or width)) < width:
             steps.append(Step("Truncate", features=(width, truncated)))
             width = truncated

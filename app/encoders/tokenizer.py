@@ -16,7 +16,7 @@ from app.encoders.files import reading
 from app.encoders.late import Window, token_spans, windows
 from app.encoders.long_texts import as_far_as_read
 from app.errors import InvalidItem, InvalidRequest
-from app.types import ChunkBy, Pair, Prompted, Span, TextInput, Token, TokenIds, TokenizedText
+from app.types import ChunkBy, Cut, Pair, Prompted, Span, TextInput, Token, TokenIds, TokenizedText
 
 # So few characters are tokenised faster one text after the other: the library's own threads cost more than they save,
 # and compete for CPUs with the model's.
@@ -50,6 +50,7 @@ class Tokenizer:
         backend.no_padding()
         side = (backend.truncation or {}).get("direction", "right")
         backend.enable_truncation(max_tokens, direction=side)
+        self.cut: Cut = "start" if side == "left" else "end"
         self.vocabulary = backend.get_vocab_size()
         self._max_tokens = max_tokens
         self._prompt = prompt
@@ -75,6 +76,13 @@ class Tokenizer:
         whole = [prefix + text for text in texts]
         encodings = self._uncut.encode_batch(whole, add_special_tokens=special)
         return [_tokens(encoding, text) for encoding, text in zip(encodings, whole, strict=True)]
+
+    def decode(self, arrays: Sequence[Sequence[int]], names: Sequence[str], skip_special: bool) -> list[str]:
+        """The text of each array of ids. Raises InvalidItem naming the first that has an unknown id."""
+        for ids, name in zip(arrays, names, strict=True):
+            if unknown := [id_ for id_ in ids if self._backend.id_to_token(id_) is None]:
+                raise InvalidItem(f"`{name}` has the id {unknown[0]}, which is none of this model's tokens.", name)
+        return self._backend.decode_batch(arrays, skip_special_tokens=skip_special)
 
     def chunks(
         self, texts: Sequence[str], size: int | None, overlap: int, by: ChunkBy, prompt: str | None, most: int
@@ -121,10 +129,11 @@ class Tokenizer:
 
     # Made when first asked for: most replicas never are.
     @cached_property
-    def _encode_from_end(self) -> Any:
-        other = Backend.from_str(self._backend.to_str())
-        other.enable_truncation(self._max_tokens, direction="left")
-        return as_far_as_read(other, other.encode_batch_fast, self._max_tokens, left=True)
+    def _encode_otherwise(self) -> Any:
+        """Cuts at the other side."""
+        other, left = Backend.from_str(self._backend.to_str()), self.cut == "end"
+        other.enable_truncation(self._max_tokens, direction="left" if left else "right")
+        return as_far_as_read(other, other.encode_batch_fast, self._max_tokens, left=left)
 
     @cached_property
     def _uncut(self) -> Backend:
@@ -138,7 +147,7 @@ class Tokenizer:
         if isinstance(one, Pair):
             return InvalidItem("This model reads one text at a time, no pairs: a reranker does.")
         plain = Prompted(one) if isinstance(one, str) else one
-        encode = self._encode if plain.cut == "end" else self._encode_from_end
+        encode = self._encode if plain.cut in (None, self.cut) else self._encode_otherwise
         return self._tokenized(encode, [plain.text], plain.prompt)[0]
 
     def _checked(self, ids: Sequence[int]) -> TokenizedText | InvalidItem:

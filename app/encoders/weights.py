@@ -32,6 +32,8 @@ BUNDLED = {"shapes-clip"}
 SAFE = ("model.safetensors", "model-*.safetensors")
 BIN = ("pytorch_model.bin", "pytorch_model-*.bin")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+# Numbers that mean nothing without others beside them; tables of int64 are positions.
+QUANTISED = re.compile(r"[IU](8|16|32)|F[468](_.*)?")
 T = TypeVar("T")
 
 
@@ -129,9 +131,13 @@ def weight_files(directory: Path, allow_bin: bool, task: str | None = None) -> l
 def check(directory: Path, allow_bin: bool, task: str | None = None) -> None:
     """Look at the weight files themselves. Raises ModelUnavailable if one is missing or damaged."""
     files = weight_files(directory, allow_bin, task)
+    tables = {directory / path for kind, path in modules(directory, task) if kind == "StaticEmbedding"}
     for file in files:
         if file.suffix == ".safetensors":
-            tensors(file)
+            for name, one in tensors(file).items() if file.parent not in tables else ():
+                if len(one.shape) > 1 and QUANTISED.fullmatch(one.dtype) and not name.endswith("bias"):
+                    what = f"is quantised ({name} is {one.dtype}), which this service does not read"
+                    raise ModelUnavailable(f"The model's {file.name} {what}; serve what it was made from.")
         else:
             with reading(file), file.open("rb") as stream:
                 check_pointer(file, stream.read(64))
@@ -172,9 +178,14 @@ def _found(id_: str, directory: Path, revision: str | None, allow_bin: bool, sou
 
 def _local(id_: str, allow_bin: bool, tried: list[str]) -> Weights | None:
     directory = Path(id_).expanduser() if id_.startswith("~/") else Path(id_)
-    known = ("modules.json", "config.json", "adapter_config.json", "open_clip_config.json")
-    if not any((directory / name).is_file() for name in known) and not _unread(directory):
-        tried.append("a local directory: no such model directory")
+    known = ("modules.json", "config.json", "adapter_config.json", "open_clip_config.json", "model_index.json")
+    if not any((directory / name).is_file() for name in (*known, "config.cfg")) and not _unread(directory):
+        why = "this is a file" if directory.is_file() else "no such model directory"
+        if directory.is_dir():
+            why = "it has no config.json and no modules.json"
+            if id_.startswith(("/", ".", "~")):
+                raise ModelUnavailable(f"The directory {id_} holds no model: {why}.")
+        tried.append(f"a local directory: {why}")
         return None
     found = _found(id_, directory, None, allow_bin, "directory")
     if found is None:
@@ -184,7 +195,7 @@ def _local(id_: str, allow_bin: bool, tried: list[str]) -> Weights | None:
 
 def _unread(directory: Path) -> str:
     """Which weights there are of a kind that is not read, as the end of a sentence."""
-    suffixes = {".bin", ".safetensors", ".gguf", ".onnx", ".h5", ".msgpack", ".xml"}
+    suffixes = {".bin", ".safetensors", ".gguf", ".onnx", ".h5", ".msgpack", ".xml", ".pt", ".pth", ".ckpt", ".vec"}
     files = (file for pattern in ("*", "*/*") for file in sorted(directory.glob(pattern)) if file.suffix in suffixes)
     file = next(files, None)
     if file is None:

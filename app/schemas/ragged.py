@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field, RootModel
 
 from app.schemas.compatibility import CompatibleWire
-from app.schemas.tei import Direction
+from app.schemas.tei import Side
 from app.schemas.wire import TEXTS_OR_IDS, ModelName, PromptName, Purpose, SnakeWire, any_of
 
 
@@ -14,9 +14,7 @@ class TeiTextsRequest(CompatibleWire):
     truncate: bool | None = Field(
         None, description="Default true: texts that are too long are truncated. False: they are an error."
     )
-    truncation_direction: Direction = Field(
-        "right", description="right: the end of a text that is too long is cut off."
-    )
+    truncation_direction: Side = None
     prompt_name: PromptName = None
     input_type: Purpose = None
     model: ModelName = None

@@ -6,7 +6,7 @@ from pydantic import Field, RootModel
 
 from app.schemas.compatibility import CompatibleWire
 from app.schemas.openai import OBJECTS, OpenAiUsage
-from app.schemas.tei import Direction
+from app.schemas.tei import Side
 from app.schemas.wire import TEXT, Count, ImageEntry, Json, ModelName, SnakeWire, any_of
 
 # Parsed in `app.api.wire.inputs`.
@@ -29,10 +29,12 @@ Truncate = Annotated[
 Top = Annotated[Count | None, Field(description="Return at most so many, the best; may exceed their number.")]
 Raw = Annotated[bool, Field(description="The model's logits (or cosines), without its activation.")]
 Returned = Annotated[bool, Field(description="Return each result's text.")]
-Side = Annotated[Direction, Field(description="right: the end of a text that is too long is cut off.")]
 Method = Annotated[
-    Literal["bi-encoder"] | None,
-    Field(description="Present where no reranker is served: the scores are cosines of a text model's vectors."),
+    Literal["bi-encoder", "late-interaction"] | None,
+    Field(
+        description="Present where no reranker answers. bi-encoder: cosines of a text model's vectors; "
+        "late-interaction: MaxSim of the vectors of tokens."
+    ),
 ]
 
 
@@ -48,7 +50,7 @@ class RerankRequest(CompatibleWire):
     return_text: Returned = False
     return_documents: Returned = False
     truncate: Truncate = None
-    truncation_direction: Side = "right"
+    truncation_direction: Side = None
 
 
 class TextObject(SnakeWire):
@@ -161,7 +163,7 @@ class TeiPredictRequest(CompatibleWire):
     ]
     raw_scores: Raw = False
     truncate: Truncate = None
-    truncation_direction: Side = "right"
+    truncation_direction: Side = None
     model: ModelName = None
 
 

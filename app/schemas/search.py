@@ -46,8 +46,9 @@ class SearchRequestOptions(SimilarityOptions):
     )
     rerank: bool | Annotated[str, Field(min_length=1)] = Field(
         False,
-        description="Score the best of the ranking once more, with a reranker: true for the first one configured, or a "
-        "model's name. Query and candidates must be texts. Scores are the reranker's; threshold is the ranking's.",
+        description="Score the best of the ranking once more, with a reranker: true for the first one configured, or "
+        "the name of one, or of a model of token vectors (MaxSim). Query and candidates must be texts. Scores are the "
+        "reranker's; threshold is the ranking's.",
     )
     rerank_top: Count = Field(100, description="How many of the ranking's best are reranked and returned, at most.")
 

@@ -10,7 +10,13 @@ from app.schemas.wire import ABOUT_INPUTS, TEXTS_OR_IDS, Count, Json, ModelName,
 # Parsed in `app.api.wire.inputs`.
 Inputs = Annotated[Any, any_of(TEXTS_OR_IDS, ABOUT_INPUTS)]
 # TEI accepts both spellings.
-Direction = Literal["right", "left", "Right", "Left"]
+Side = Annotated[
+    Literal["right", "left", "Right", "Left"] | None,
+    Field(
+        description="right: the end of a text that is too long is cut off. Default: the side that the model's files "
+        "say; right for nearly all."
+    ),
+]
 
 
 class TeiRequest(CompatibleWire):
@@ -26,9 +32,7 @@ class TeiTruncated(TeiRequest):
     truncate: bool | None = Field(
         None, description="Default true: texts that are too long are truncated. False: they are an error."
     )
-    truncation_direction: Direction = Field(
-        "right", description="right: the end of a text that is too long is cut off."
-    )
+    truncation_direction: Side = None
 
 
 class TeiEmbedRequest(TeiTruncated):
@@ -74,6 +78,19 @@ class TeiToken(SnakeWire):
 
 class TeiTokenizeResponse(RootModel[list[list[TeiToken]]]):
     """The tokens of each input, in order."""
+
+
+class TeiDecodeRequest(CompatibleWire):
+    ids: Annotated[
+        Any,
+        any_of(TEXTS_OR_IDS[2:], "Token ids, or 1 to <texts> lists of them, at most <tokenize_body> bytes of body."),
+    ]
+    skip_special_tokens: bool = Field(True, description="Leave out the special tokens around a text.")
+    model: ModelName = None
+
+
+class TeiDecodeResponse(RootModel[list[str]]):
+    """The text of each list of ids, in order."""
 
 
 class TeiPooling(SnakeWire):

@@ -152,8 +152,9 @@ async def _pooled(
                 raise type(error)(error.message, name(index, int(error.param))) from None
 
     try:
-        async with asyncio.timeout(service.limits.deadline_s), asyncio.TaskGroup() as group:
-            tasks = [group.create_task(pool(index)) for index in range(len(texts))]
+        with encoder.track(texts):
+            async with asyncio.timeout(service.limits.deadline_s), asyncio.TaskGroup() as group:
+                tasks = [group.create_task(pool(index)) for index in range(len(texts))]
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     except TimeoutError:

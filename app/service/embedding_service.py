@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Protocol
 
 import numpy as np
@@ -137,15 +138,17 @@ class EmbeddingService:
         model has no such prompt."""
         self._check_texts(texts, param)
         encoder, info = await self._ready(model, kind)
-        prompt, cut = prompts.choose(info, reading), reading.cut
+        prompt, (cut, is_own) = prompts.choose(info, reading), _cut(info, reading.cut)
         inputs: Sequence[TextInput] = texts
         form = "text"
         routes = getattr(info, "routes", {})  # a replica of an older build has none
         task = task if (task := prompts.task_of(reading.input_type)) in routes else None
-        if prompt is not None or cut != "end" or task is not None:
+        if prompt is not None or not is_own or task is not None:
             inputs = [Prompted(text, prompt, cut, task) for text in texts]
-        if prompt is not None or cut != "end":
+        if prompt is not None or not is_own:
             form = f"text, cut at its {cut}, behind {prompt!r}"
+        if kind == "token":
+            await self._require_room(encoder, info, inputs, param)
         fingerprint = routes[task] if task is not None else info.fingerprint
         make_key = KeyMaker(request_context.current().cache_scope, fingerprint, form).text
         keys = [make_key(text) for text in texts]
@@ -171,7 +174,7 @@ class EmbeddingService:
         pairs: Sequence[tuple[str, ...]],
         model: str | None = None,
         param: str = "documents",
-        cut: Cut = "end",
+        cut: Cut | None = None,
     ) -> EmbeddingResult:
         """One outcome per pair, or text alone, in order: the logits of a cross-encoder's labels. Raises PayloadTooLarge
         if there are too many or one is too long."""
@@ -181,6 +184,7 @@ class EmbeddingService:
             message = f"Each text with its query, these are {size:,} characters; at most {most:,} in one request."
             raise PayloadTooLarge(message, param)
         encoder, info = await self._ready(model, "rerank")
+        cut, _ = _cut(info, cut)
         make_key = KeyMaker(request_context.current().cache_scope, info.fingerprint, f"pair, cut at its {cut}").texts
         keys = [make_key(*pair) for pair in pairs]
         inputs = [Pair(pair[0], pair[1], cut) if len(pair) > 1 else Prompted(pair[0], cut=cut) for pair in pairs]
@@ -262,6 +266,16 @@ class EmbeddingService:
         late.max_items = done
         return late
 
+    async def _require_room(self, encoder: Encoder, info: ModelInfo, texts: Sequence[TextInput], param: str) -> None:
+        """Of vectors of tokens, how many is known before they are made. Raises PayloadTooLarge if they are too many."""
+        most, row = self.limits.vector_body, 4 * info.dimensions
+        if len(texts) * info.max_tokens * row <= most:
+            return
+        for i, size in enumerate(accumulate(row * count for count in await encoder.counts(texts))):
+            if size > most:
+                message = f"With `{param}.{i}` the vectors of all tokens have {size:,} bytes; at most {most:,} in one"
+                raise PayloadTooLarge(f"{message} request: send fewer texts.", f"{param}.{i}")
+
     def _check_texts(self, texts: Sequence[str], param: str) -> None:
         limits = self.limits
         if len(texts) > limits.texts:
@@ -275,6 +289,12 @@ class EmbeddingService:
         # UTF-8 has at most 4 bytes per character, so most texts need not be encoded to be accepted.
         if len(text) * 4 > most and (size := len(text.encode())) > most:
             raise PayloadTooLarge(f"`{param}` has {size:,} bytes; at most {most:,} per text.", param)
+
+
+def _cut(info: ModelInfo, asked: Cut | None) -> tuple[Cut, bool]:
+    """The side at which texts are cut, and whether it is the model's own."""
+    own: Cut = getattr(info, "cut", "end")  # a replica of an older build says none
+    return asked or own, asked in (None, own)
 
 
 def _link_joined(done: Sequence[Encoded | None]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -68,6 +69,12 @@ class Encoder(Protocol):
     def encode_texts(self, texts: Sequence[TextInput]) -> "Sequence[asyncio.Future[Encoded]]":
         """Raises Overloaded, as `encode_images` does, if these can't be answered in time."""
 
+    async def counts(self, texts: Sequence[TextInput]) -> list[int]:
+        """Of a model of token vectors: how many each text has."""
+
+    async def decode(self, arrays: Sequence[Sequence[int]], names: Sequence[str], skip_special: bool) -> list[str]:
+        """The texts of arrays of ids; see `app.encoders.tokenizer`."""
+
     async def tokens(self, texts: Sequence[str], prompt: str | None, special: bool) -> list[list[Token]]:
         """The tokens of each text; see `app.encoders.tokenizer`."""
 
@@ -75,6 +82,9 @@ class Encoder(Protocol):
         self, texts: Sequence[str], size: int | None, overlap: int, by: ChunkBy, prompt: str | None, most: int
     ) -> list[list[Span]]:
         """Where each text's chunks are; see `app.encoders.tokenizer`."""
+
+    def track(self, documents: Sequence[str]) -> AbstractContextManager[None]:
+        """Keeps account of documents whose spans are pooled. Raises Overloaded, as `encode_texts` does."""
 
     async def pool_spans(self, text: str, spans: Sequence[Span], prompt: str | None) -> list[Encoded]:
         """A vector of each span, by the mean of the token vectors that it has in the whole text."""

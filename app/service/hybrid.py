@@ -28,9 +28,9 @@ async def rank_sparse(service: EmbeddingService, search: SearchQuery) -> tuple[E
         except ServiceError as error:
             field, _, place = (error.param or "").partition(".")
             raise renamed(error, name_of(start + int(place))) if field == "texts" and place else error from None
-        for place, entry in enumerate(result.entries, start):
+        for index, entry in enumerate(result.entries, start):
             if isinstance(entry, ServiceError):
-                raise renamed(entry, name_of(place))
+                raise renamed(entry, name_of(index))
         return result
 
     parts = [(start, texts[start : start + most], "document") for start in range(1, len(texts), most)]

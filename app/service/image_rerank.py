@@ -34,7 +34,7 @@ async def score_images(service: EmbeddingService, asked: ScoreRequest) -> Scores
     result = EmbeddingResult(
         second.info, [*first.entries, *second.entries], [*first.hits, *second.hits], second.stages, second.cache_ms
     )
-    return Scores(result, values.tolist(), sum(tokens) + sum(more), by_cosine=True)
+    return Scores(result, values.tolist(), sum(tokens) + sum(more), truncated, "bi-encoder")
 
 
 def _image_model(service: EmbeddingService, asked: ScoreRequest) -> str:

@@ -1,9 +1,10 @@
-"""Scores pairs of texts: by a cross-encoder, or where none is served by the cosine of a text model's vectors."""
+"""Scores pairs of texts: by a cross-encoder, by MaxSim of token vectors, or by the cosine of a text model's vectors."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +12,9 @@ from app.errors import InvalidItem, InvalidRequest, ModelNotFound
 from app.service.batch import Item
 from app.service.embedding_service import EmbeddingService
 from app.service.result import EmbeddingResult
-from app.types import Cut, ModelInfo, ReadOptions, Vector
+from app.types import Cut, Kind, ModelInfo, ReadOptions, Vector
 from app.vectors.activation import ACTIVATIONS
+from app.vectors.ragged import max_sims
 from app.vectors.similarity import normalize
 
 
@@ -32,7 +34,7 @@ class ScoreRequest:
     model: str | None = None
     top: int | None = None
     truncate: bool = True
-    cut: Cut = "end"
+    cut: Cut | None = None
     raw: bool = False
     names: tuple[str, str] = ("query", "documents")
     images: Mapping[int, Item] = field(default_factory=dict)
@@ -48,12 +50,14 @@ class ScoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """One score per pair, in order. `result`: of all that was looked up and run for them."""
+    """One score per pair, in order. `result`: of all that was looked up and run for them; `truncated`:
+    indices of pairs; `method`: where no cross-encoder made them."""
 
     result: EmbeddingResult
     values: Sequence[float]
     tokens: int
-    by_cosine: bool = False
+    truncated: Sequence[int]
+    method: str = ""
 
     @property
     def info(self) -> ModelInfo:
@@ -75,8 +79,8 @@ async def score(service: EmbeddingService, asked: ScoreRequest) -> Scores:
     pairs = asked.pairs
     for i, query in enumerate(asked.queries):
         service.check_text(query, asked.names[0] if len(asked.queries) == 1 else f"{asked.names[0]}.{i}")
-    if _is_text_model(service, asked.model):
-        return await _by_cosine(service, asked, pairs)
+    if (kind := _kind(service, asked.model)) != "rerank":
+        return await _by_vectors(service, asked, pairs, kind)
     result = await service.score_pairs(pairs, asked.model, asked.names[1], asked.cut)
     logits, tokens, truncated = result.table()
     if logits.shape[1] > 1:
@@ -84,37 +88,38 @@ async def score(service: EmbeddingService, asked: ScoreRequest) -> Scores:
         raise InvalidRequest(f"{result.info.id} is a classifier ({labels}): ask /predict for its labels.", "model")
     require_whole(asked, result.info, truncated)
     values = logits if asked.raw else activated(result.info, logits)
-    return Scores(result, values[:, 0].tolist(), sum(tokens))
+    return Scores(result, values[:, 0].tolist(), sum(tokens), truncated)
 
 
-def _is_text_model(service: EmbeddingService, model: str | None) -> bool:
-    """Whether a text model answers: the one that is named, or the default one where there is no cross-encoder."""
-    if model is None:
-        return service.default_model("rerank") is None
-    try:
-        service.encoder(model, "rerank")
-    except ModelNotFound:
+def _kind(service: EmbeddingService, model: str | None) -> Kind:
+    """Of the model that answers: the one that is named, or where there is no cross-encoder the default text model."""
+    kinds: tuple[Kind, ...] = ("rerank", "text", "token") if model is not None else ()
+    for kind in kinds:
         with suppress(ModelNotFound):
-            service.encoder(model, "text")
-            return True
-        if service.default_model("rerank") is not None:
-            raise
-        return True
-    return False
+            service.encoder(model, kind)
+            return kind
+    return "text" if service.default_model("rerank") is None else "rerank"
 
 
-async def _by_cosine(service: EmbeddingService, asked: ScoreRequest, pairs: Sequence[tuple[str, str]]) -> Scores:
+async def _by_vectors(
+    service: EmbeddingService, asked: ScoreRequest, pairs: Sequence[tuple[str, str]], kind: Kind
+) -> Scores:
+    """By the cosine of two texts' vectors, or by MaxSim of the vectors of their tokens."""
     model, (query, text) = asked.model, asked.names
     one_by_one = len(asked.queries) > 1
     found = await asyncio.gather(
-        service.embed_texts(asked.queries, model, query, ReadOptions(input_type="query", cut=asked.cut)),
-        service.embed_texts(asked.texts, model, text, ReadOptions(input_type="document", cut=asked.cut)),
+        service.embed_texts(asked.queries, model, query, ReadOptions(input_type="query", cut=asked.cut), kind),
+        service.embed_texts(asked.texts, model, text, ReadOptions(input_type="document", cut=asked.cut), kind),
     )
-    (rows, tokens, cut), (others, more, cut_too) = (each.table() for each in found)
+    parts: list[Any] = [each.table() if kind == "text" else each.rows() for each in found]
+    (rows, tokens, cut), (others, more, cut_too) = parts
     require_whole(replace(asked, names=(text, query)), found[0].info, cut if one_by_one else [])
     require_whole(asked, found[1].info, cut_too)
-    values = np.vecdot(normalize(rows), normalize(others))
     first, second = found
+    if kind == "text":
+        values, method = np.vecdot(normalize(rows), normalize(others)), "bi-encoder"
+    else:  # in a thread: it may take a second
+        values, method = await asyncio.to_thread(max_sims, rows, others, first.info.dimensions), "late-interaction"
     result = EmbeddingResult(
         second.info,
         [*first.entries, *second.entries],
@@ -122,7 +127,7 @@ async def _by_cosine(service: EmbeddingService, asked: ScoreRequest, pairs: Sequ
         second.stages,
         max(first.cache_ms, second.cache_ms),
     )
-    return Scores(result, values.tolist(), sum(tokens) + sum(more), by_cosine=True)
+    return Scores(result, values.tolist(), sum(tokens) + sum(more), cut_too, method)
 
 
 def require_whole(asked: ScoreRequest, info: ModelInfo, truncated: Sequence[int]) -> None:

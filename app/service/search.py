@@ -114,11 +114,11 @@ async def embed(service: EmbeddingService, search: SearchQuery) -> tuple[Vector,
 async def rerank(
     service: EmbeddingService, search: SearchQuery, best: Sequence[int]
 ) -> tuple[ModelInfo, list[tuple[int, float]], set[int]]:
-    """A cross-encoder, the best candidates by its scores, and the items whose pairs were truncated. Raises
-    ModelNotFound where none is served."""
+    """A cross-encoder, or a model of token vectors that is named; the best candidates by its scores, and the items
+    whose pairs were truncated. Raises ModelNotFound where none is served."""
     options = search.options
     name = options.rerank if isinstance(options.rerank, str) else None
-    info = ready(service.encoder(name, "rerank"))
+    info = ready(service.encoder(name, "token" if service.is_other_kind(name, "token") else "rerank"))
     query, *texts = [str(item.content) for item in search.items if isinstance(item, Item)]
     try:
         asked = ScoreRequest([query], [texts[index] for index in best], name, names=("query", "candidates"))
@@ -128,5 +128,5 @@ async def rerank(
         raise renamed(error, name_of(1 + best[int(place)])) if field == "candidates" and place else error from None
     if scores is None:
         return info, [], set()
-    truncated = {1 + best[place] for place in scores.result.table()[2]}
+    truncated = {1 + best[place] for place in scores.truncated}
     return info, [(best[place], value) for place, value in scores.best(options.top_k)], truncated

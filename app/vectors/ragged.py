@@ -1,13 +1,15 @@
 """What differs in size, as bytes. A sparse vector: the indices of what is not zero, ascending, as uint32, then their
 values as float32. The vectors of a text's tokens: one after the other, as float32."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.types import Vector
+from app.vectors.similarity import normalize
 
 
 def pack_sparse(row: Vector, most: int = 0) -> bytes:
@@ -48,3 +50,13 @@ def ranked(scores: Vector) -> list[int]:
 def unpack_rows(packed: bytes, dimensions: int) -> Vector:
     """The vectors of tokens."""
     return np.frombuffer(packed, np.float32).reshape(-1, dimensions)
+
+
+def max_sims(queries: Sequence[bytes], texts: Sequence[bytes], dimensions: int) -> Vector:
+    """MaxSim of pairs, or of the one query with each text: the sum over the query's tokens of the largest cosine that
+    each has with a token of the text."""
+    units = [normalize(unpack_rows(query, dimensions)) for query in queries]
+    cosines = (
+        unit @ normalize(unpack_rows(text, dimensions)).T for unit, text in zip(cycle(units), texts, strict=False)
+    )
+    return np.array([table.max(axis=1, initial=-1).sum() for table in cosines], np.float32)

@@ -200,6 +200,13 @@ def _tei(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
+def _decode(body: dict[str, Any]) -> dict[str, Any]:
+    """Token ids are the model's own."""
+    own = OWN_IDS["image" if "clip" in str(body.get("model")) else "text"]
+    ids = [own for _ in body["ids"]] if isinstance(body["ids"][0], list) else own
+    return {name: value for name, value in body.items() if name in ("model", "skip_special_tokens")} | {"ids": ids}
+
+
 def _openai(body: dict[str, Any]) -> dict[str, Any]:
     """Token ids are the model's own; no more images than are allowed; vectors are cut to what there is, in whole
     bytes."""
@@ -296,5 +303,6 @@ RULES = {
     "/embed": _tei,
     "/": _tei,
     "/tokenize": _tei,
+    "/decode": _decode,
     "/cache/warm": _warm,
 }

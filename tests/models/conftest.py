@@ -4,6 +4,7 @@ import pytest
 
 from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.config.settings import converted_models
+from app.encoders.backends.openvino_models import WEIGHTS
 from app.encoders.text import TextModel, load_text_model
 
 
@@ -16,6 +17,13 @@ def converted() -> Path:
 @pytest.fixture(scope="session")
 def minilm_args(converted: Path) -> ModelArgs:
     return ModelArgs(id=DEFAULT_TEXT_MODEL, cache_dir=str(converted))
+
+
+@pytest.fixture
+def minilm_weights(converted: Path, minilm_args: ModelArgs) -> Path:
+    """The file of its conversion, which is the largest there."""
+    load_text_model(minilm_args, threads=2, offline=True)
+    return max(converted.glob(f"text-*/{WEIGHTS}"), key=lambda file: file.stat().st_size)
 
 
 @pytest.fixture(scope="session", params=["openvino", "torch"])

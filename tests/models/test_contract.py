@@ -99,11 +99,9 @@ def test_both_profiles_of_a_model_are_tested_and_make_the_same_vectors(
 
 
 def test_a_large_model_gets_no_streams_where_it_would_be_in_memory_twice(
-    minilm_args: ModelArgs, converted: Path, monkeypatch: pytest.MonkeyPatch
+    minilm_args: ModelArgs, minilm_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load_text_model(minilm_args, threads=2, offline=True)
-    [folder] = converted.glob("text-*")
-    size = (folder / openvino_models.WEIGHTS).stat().st_size
+    size = minilm_weights.stat().st_size
     for most, streams in ((size, 2), (size - 1, 1)):
         monkeypatch.setattr(openvino_runner, "MOST_IN_TWO_PROFILES", most)
         assert load_text_model(minilm_args, threads=2, offline=True, streams=2, latency_profile=True).streams == streams
@@ -152,14 +150,12 @@ print(json.dumps([before, after, vector.shape]))
 """
 
 
-def test_a_warm_start_imports_neither_torch_nor_transformers(minilm_args: ModelArgs, converted: Path) -> None:
-    load_text_model(minilm_args, threads=2, offline=True)
-    (folder,) = converted.glob("text-*")
-    written = (folder / "model.bin").stat().st_mtime_ns
+def test_a_warm_start_imports_neither_torch_nor_transformers(minilm_args: ModelArgs, minilm_weights: Path) -> None:
+    written = minilm_weights.stat().st_mtime_ns
     command = [sys.executable, "-c", WARM_START, minilm_args.model_dump_json()]
     out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600).stdout
     assert json.loads(out) == [[], ["openvino"], [1, 384]]
-    assert (folder / "model.bin").stat().st_mtime_ns == written
+    assert minilm_weights.stat().st_mtime_ns == written
 
 
 def test_a_cache_folder_that_cannot_be_written_does_not_stop_the_model(

@@ -1,6 +1,7 @@
 """Every module and file that sentence-transformers follows, against it: tiny random models that it saved itself."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,24 @@ def test_a_null_prompt_is_none_and_an_unknown_default_is_refused(base: Path, tmp
     assert compare(directory).info.prompts["query"] == ""
     settle(directory, default_prompt_name="nothing")
     with pytest.raises(ModelUnavailable, match="no prompt 'nothing', its default"):
+        load(directory)
+
+
+def test_of_a_plain_directory_no_file_of_sentence_transformers_counts(base: Path, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "m")
+    (tmp_path / "m" / "modules.json").unlink()
+    assert json.loads((tmp_path / "m" / "sentence_bert_config.json").read_text())["max_seq_length"] == 384
+    assert compare(tmp_path / "m").info.max_tokens == 512
+
+
+def test_a_chat_template_is_only_for_chats(base: Path, tmp_path: Path) -> None:
+    """sentence-transformers puts the texts of a plain directory into it, and no others."""
+    directory = modules(pooling())(base, tmp_path / "m")
+    (directory / "chat_template.jinja").write_text("{% for one in messages %}the fox: {{ one['content'] }}{% endfor %}")
+    (directory / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 40}))
+    compare(directory)
+    (directory / "modules.json").unlink()
+    with pytest.raises(ModelUnavailable, match="The model reads chats"):
         load(directory)
 
 

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 from sentence_transformers import CrossEncoder
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from app import __main__ as command
 from app.encoders.backends import export, openvino_models
 from app.encoders.pairs import PairTokenizer
 from app.errors import InvalidItem, ModelUnavailable
@@ -53,6 +54,17 @@ def test_a_family_scores_as_sentence_transformers_does(name: str, tmp_path: Path
         np.testing.assert_allclose(scores, right, atol=1e-4)
         alone = [float(ACTIVATIONS["Sigmoid"](logits(model, [pair]))[0, 0]) for pair in given]
         np.testing.assert_allclose(alone, right, atol=1e-4)
+
+
+def test_inspect_says_what_a_reranker_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write("BERT", tmp_path / "model", MOST, ("no", "yes"))
+    assert command.main(["inspect", str(folder)]) == 0
+    lines = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+    assert lines["kind"] == (
+        "scores of pairs, or of texts (BertForSequenceClassification): configure it in rerank_models"
+    )
+    assert (lines["labels"], lines["tokens"]) == ("2 (no, yes), behind Identity", f"at most {MOST}")
+    assert (lines["backend"], lines["complete"]) == ("openvino, or torch if a conversion is not exact", "yes")
 
 
 @pytest.mark.parametrize("typed", [True, False])

@@ -5,10 +5,11 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import MultiVectorEncoder
+from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
 from loadtests.running import running, write_config
-from tests.support import families, real_weights
+from tests.support import colbert, real_weights
 from tests.support.sparse import MOST, dense, load, right, routed, texts, write, write_plain
 from tests.support.texts import FIXED
 
@@ -31,12 +32,14 @@ def test_published_weights_equal_sentence_transformers(tmp_path: Path) -> None:
 
 def test_a_sparse_and_a_token_encoder_serve_beside_the_text_model(tmp_path: Path) -> None:
     sparse = write([routed(write_plain("BERT", tmp_path / "plain", MOST), MOST)], tmp_path / "sparse")
-    token = families.write(families.FAMILIES["BERT"], tmp_path / "tokens", MOST)
+    expansion, roles = {"strategy": "fixed", "length": 12}, {"query": "[Q] ", "document": "[D] "}
+    mask, bert = MultiVectorMask(skiplist_words=[".", ","]), colbert.write_plain(tmp_path / "bert")
+    token = colbert.write_native(bert, tmp_path / "tokens", mask, roles, query_expansion=expansion)
     options = {"precision": "f32", "backend": "torch", "cache_dir": str(tmp_path / "cache")}
     models = {"sparse_models": [{"id": str(sparse)} | options], "token_models": [{"id": str(token)} | options]}
     given = texts()
     with (
-        running(write_config(tmp_path, image_models=[], **models)) as service,
+        running(write_config(tmp_path, image_models=[], limits={"vector_body": 100_000}, **models)) as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
     ):
         health = client.get("/health").json()
@@ -65,9 +68,22 @@ def test_a_sparse_and_a_token_encoder_serve_beside_the_text_model(tmp_path: Path
         found = client.post("/search", json=body).json()
         ranks = {one["index"]: one["ranks"]["sparse"] for one in found["results"] if "sparse" in one["ranks"]}
         assert (found["sparseModel"], sorted(ranks, key=ranks.__getitem__)) == ("sparse", ranked)
-        assert sorted(one["ranks"]["dense"] for one in found["results"]) == [*range(1, len(given))]
-        oracle = SentenceTransformer(str(token), device="cpu").encode(given, output_value="token_embeddings")
-        for _ in range(2):
-            found = client.post("/embed_all", json={"inputs": given}).json()
-            for made_, right_ in zip(found, oracle, strict=True):
-                np.testing.assert_allclose(made_, right_.numpy(), atol=1e-4)
+        for role in ("query", "document", None) * 2:
+            body = {"inputs": colbert.TEXTS} | ({"input_type": role} if role else {})
+            found = client.post("/embed_all", json=body).json()
+            for made_, right_ in zip(found, colbert.oracle(token, role, colbert.TEXTS), strict=True):
+                np.testing.assert_allclose(made_, right_, atol=1e-4)
+        encoder = MultiVectorEncoder(str(token), device="cpu", local_files_only=True)
+        query, documents = colbert.TEXTS[1], colbert.TEXTS
+        vectors = encoder.encode_query([query]), encoder.encode_document(documents)
+        scores = encoder.similarity(*vectors)[0].tolist()
+        answer = client.post("/rerank", json={"query": query, "documents": documents, "model": str(token)}).json()
+        assert [one["score"] for one in answer["scores"]] == pytest.approx(scores, abs=1e-3)
+        assert answer["method"] == "late-interaction"
+        assert len(client.post("/embed_all", json={"inputs": ["w1 w2"] * 30}).json()) == 30
+        many = client.post("/embed_all", json={"inputs": ["w1 w2", *["w1 " * 99] * 30]})
+        assert (many.status_code, "With `inputs.20` the vectors" in many.text) == (422, True), many.text
+        tokens = client.post("/tokenize", json={"inputs": "Hello world"}).json()
+        ids = {"ids": [[one["id"] for one in tokens[0]]]}
+        assert client.post("/decode", json=ids).json() == ["hello world"]
+        assert client.post("/decode", json=ids | {"skip_special_tokens": False}).json() == ["[CLS] hello world [SEP]"]

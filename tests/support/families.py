@@ -103,7 +103,9 @@ FAMILIES = {
     "GPT-2": Family(
         *("gpt2", "SGPT of this kind", "weightedmean"), {"n_embd": 48, "n_head": 4, "n_layer": 2, "n_positions": 1024}
     ),
-    "Qwen2": Family("qwen2", "gte-Qwen2-1.5B-instruct", "lasttoken", GROUPED | {"max_position_embeddings": 2048}),
+    "Qwen2": Family(
+        "qwen2", "jina-code-embeddings-0.5b, -1.5b", "lasttoken", GROUPED | {"max_position_embeddings": 2048}
+    ),
     "Qwen3": Family(
         *("qwen3", "Qwen3-Embedding-0.6B", "lasttoken"), GROUPED | {"max_position_embeddings": 2048, "head_dim": 12}
     ),

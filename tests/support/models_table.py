@@ -60,6 +60,15 @@ can't know that two models share a space: leave `query_space` and `candidate_spa
 
 Refused by their names: MobileCLIP and others whose images are read by a timm model, OpenCLIP's own
 layout (`open_clip_config.json`), and every other family that reads images.
+
+## What is not served
+
+Each is refused in one sentence before any work, by the service, by `python -m app inspect` and by `pull`: models that
+read sounds; code of their own (`auto_map`, modules and tokenizers beside the model), unless transformers has
+taken it over; weights that others quantised (GPTQ, AWQ, bitsandbytes, FP8, MLX and all others, by `quantization_config`
+or by numbers that are no floats); LoRA and other adapters; generative models of texts and images; pipelines of
+diffusers and spaCy; tables of words (`WordEmbeddings`, fastText). Cross-encoders and sparse encoders have settings of
+their own (`rerank_models`, `sparse_models`).
 """
 REAL = {
     "CLIP": "shapes-clip",

@@ -2,8 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from app.cache.client import CacheLookup
 from app.cache.entry import pack, split
 from app.config.args import Limits, ModelArgs
 from app.config.settings import MODELS, AppArgs
-from app.errors import Overloaded, ServiceError
+from app.errors import InvalidItem, Overloaded, ServiceError
 from app.images.preprocessing import Preprocessing
 from app.images.reader import ImageReader
 from app.service.embedding_service import EmbeddingService
@@ -61,7 +62,11 @@ class FakeEncoder:
         self.trims = 0
         self.origin: str | None = None
         self.calls: list[list[str]] = []
+        self.inputs: list[TextInput] = []
         self.chunked: list[tuple[Any, ...]] = []
+        self.pooled: list[str] = []
+        self.tracked: list[list[str]] = []
+        self.full_beside: Overloaded | None = None
         self.overload: Overloaded | None = None
         self.faults: dict[str, BaseException] = {}
         self._open: list[tuple[str, asyncio.Future[Encoded]]] = []
@@ -70,6 +75,7 @@ class FakeEncoder:
         return self.overload
 
     def encode_texts(self, texts: Sequence[TextInput]) -> "Sequence[asyncio.Future[Encoded]]":
+        self.inputs += texts
         return self._encode([as_read(text) for text in texts])
 
     def _encode(self, texts: Sequence[str]) -> "Sequence[asyncio.Future[Encoded]]":
@@ -85,6 +91,16 @@ class FakeEncoder:
         first = [Token(0, prompt or "", True, None, None)] if special else []
         return [first + [Token(len(word), word, False, 0, len(word)) for word in text.split()] for text in texts]
 
+    async def counts(self, texts: Sequence[TextInput]) -> list[int]:
+        return [min(8, len(as_read(text).split())) for text in texts]
+
+    async def decode(self, arrays: Sequence[Sequence[int]], names: Sequence[str], skip_special: bool) -> list[str]:
+        """An id is a word; 0 is special, and above 9999 there are none."""
+        for ids, name in zip(arrays, names, strict=True):
+            if max(ids) > 9999:
+                raise InvalidItem(f"`{name}` has the id {max(ids)}, which is none of this model's tokens.", name)
+        return [" ".join(str(id_) for id_ in ids if id_ or not skip_special) for ids in arrays]
+
     async def chunks(
         self, texts: Sequence[str], size: int | None, overlap: int, by: ChunkBy, prompt: str | None, most: int
     ) -> list[list[Span]]:
@@ -96,6 +112,18 @@ class FakeEncoder:
             [(own[i][0], own[i : i + size][-1][1]) for i in range(0, len(own), size - overlap)][: most + 1]
             for own in words
         ]
+
+    @contextmanager
+    def track(self, documents: Sequence[str]) -> Iterator[None]:
+        """`pooled`: the documents whose spans are pooled now."""
+        self.tracked.append([*documents])
+        if self.full_beside is not None:
+            raise self.full_beside
+        self.pooled += documents
+        try:
+            yield
+        finally:
+            del self.pooled[-len(documents) :]
 
     async def pool_spans(self, text: str, spans: Sequence[Span], prompt: str | None) -> list[Encoded]:
         """[start, end, length of the prompt and the text]; windows of 100 characters."""
@@ -188,9 +216,9 @@ class FakeSparseEncoder(FakeEncoder):
 class FakeTokenEncoder(FakeEncoder):
     """Of each word of a text (its length, 0.5)."""
 
-    def __init__(self, id_: str = "makers/tokens") -> None:
+    def __init__(self, id_: str = "makers/tokens", **facts: Any) -> None:
         super().__init__(id_, ("token",))
-        self.state = ModelState(id_, "ready", info_of(id_, kinds=("token",), dimensions=2))
+        self.state = ModelState(id_, "ready", info_of(id_, kinds=("token",), dimensions=2, **facts))
 
     def entry_of(self, text: str) -> bytes:
         words = text.split()

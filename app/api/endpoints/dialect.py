@@ -181,9 +181,11 @@ def encoded(vectors: NDArray[Any]) -> list[str]:
     return [base64.b64encode(row.data).decode() for row in ordered]
 
 
-def truncation(truncate: str | bool | None) -> tuple[bool, Cut]:
-    """Whether too long is an error, and the side that is cut: of NONE, START and END, or true and false."""
-    return truncate in (False, "NONE", "none"), "start" if truncate in ("START", "start") else "end"
+def truncation(truncate: str | bool | None) -> tuple[bool, Cut | None]:
+    """Whether too long is an error, and the side that is cut (None: the model's own): of NONE, START and END, or true
+    and false."""
+    sides: dict[str, Cut] = {"START": "start", "END": "end"}
+    return truncate in (False, "NONE", "none"), sides.get(str(truncate).upper())
 
 
 def _without_suffix(service: EmbeddingService, asked: Asked) -> Asked:

@@ -26,7 +26,6 @@ from app.types import Cut
 
 QUERY: Final = "Where do pandas live?"
 DOCUMENTS: Final = ["The giant panda is a bear of China's mountains.", "Rome was not built in a day."]
-METHOD: Final = {"x-embedding-method": "bi-encoder"}
 B = TypeVar("B", bound=CompatibleWire)
 
 
@@ -82,9 +81,9 @@ def dialect(
         scores = await (score_images if asked.images else score)(backend.service, asked)
         record(request, scores.result)
         written = write(Scored(body, asked, scores, request.state.request_id))
-        if scores.by_cosine:
-            headers |= METHOD
-            written = written | {"method": "bi-encoder"} if isinstance(written, dict) else written
+        if scores.method:
+            headers |= {"x-embedding-method": scores.method}
+            written = written | {"method": scores.method} if isinstance(written, dict) else written
         return json_response(written, headers=headers)
 
     limit = "image_body" if reads_images else "text_body"
@@ -93,8 +92,9 @@ def dialect(
     return known(body_limit=limit, truncates=True, **more)
 
 
-def cut_of(direction: str) -> Cut:
-    return "end" if direction.lower() in ("right", "end") else "start"
+def cut_of(direction: str | None) -> Cut | None:
+    """None: the model's own side."""
+    return direction and ("end" if direction.lower() in ("right", "end") else "start")  # type: ignore[return-value]
 
 
 def _read(body: schemas.RerankRequest) -> ScoreRequest:
@@ -157,7 +157,7 @@ def _write_jina(scored: Scored[schemas.JinaRerankRequest]) -> Json:
 
 def _read_nim(body: schemas.NimRankingRequest) -> ScoreRequest:
     texts, whole = [passage.text for passage in body.passages], body.truncate == "NONE"
-    cut = "end" if whole else cut_of(body.truncate)
+    cut = None if whole else cut_of(body.truncate)
     names = ("query", "passages")
     return ScoreRequest([body.query.text], texts, body.model, truncate=not whole, cut=cut, raw=True, names=names)
 

@@ -14,7 +14,7 @@ from app.api.wire import bodies, inputs
 from app.api.wire.embeddings import about, record
 from app.api.wire.json_response import json_response
 from app.api.wire.negotiation import JSON
-from app.errors import EmptyInput, InvalidItem, InvalidRequest, NotAcceptable, PayloadTooLarge
+from app.errors import EmptyInput, InvalidItem, InvalidRequest, NotAcceptable
 from app.schemas.embeddings import TextRequest
 from app.schemas.ragged import TeiSparseResponse, TeiTextsRequest, TeiTokenVectorsResponse
 from app.service.result import EmbeddingResult
@@ -46,10 +46,6 @@ async def embed_text(
 
 async def embed_all(request: Request, backend: Backend) -> Response:
     rows, info, headers = await _rows(request, backend, "token")
-    size, most = sum(map(len, rows)), backend.args.limits.vector_body
-    if size > most:
-        message = f"The vectors of all tokens have {size:,} bytes; at most {most:,} in one request: send fewer texts."
-        raise PayloadTooLarge(message, "inputs")
     return json_response([unpack_rows(row, info.dimensions) for row in rows], headers=headers)
 
 

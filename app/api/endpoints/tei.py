@@ -1,4 +1,4 @@
-"""`POST /embed` (and `/`), `GET /info` and `POST /tokenize`, for clients of text-embeddings-inference."""
+"""`POST /embed` (and `/`), `GET /info`, `POST /tokenize` and `/decode`, for clients of text-embeddings-inference."""
 
 from dataclasses import replace
 from typing import Final
@@ -15,7 +15,14 @@ from app.api.wire import bodies, inputs
 from app.api.wire.embeddings import VectorFormat
 from app.api.wire.json_response import json_response
 from app.errors import EmptyInput, InvalidItem, PayloadTooLarge
-from app.schemas.tei import TeiEmbedRequest, TeiEmbedResponse, TeiSimilarityRequest, TeiTokenizeRequest, TeiTruncated
+from app.schemas.tei import (
+    TeiDecodeRequest,
+    TeiEmbedRequest,
+    TeiEmbedResponse,
+    TeiSimilarityRequest,
+    TeiTokenizeRequest,
+    TeiTruncated,
+)
 from app.service import prompts
 from app.service.encoder import ready
 from app.types import ReadOptions
@@ -59,6 +66,19 @@ async def tokenize(request: Request, backend: Backend) -> Response:
     prompt = prompts.choose(ready(encoder), ReadOptions(body.prompt_name, param="prompt_name"))
     tokens = await encoder.tokens(asked.texts, prompt, body.add_special_tokens)
     return json_response(tokens, headers=headers)
+
+
+async def decode(request: Request, backend: Backend) -> Response:
+    limits = backend.args.limits
+    body = bodies.parse(await bodies.read_json(request, limits.tokenize_body), TeiDecodeRequest)
+    headers = body.ignored_header()
+    arrays = inputs.ids(body.ids, "ids")
+    if len(arrays) > limits.texts:
+        raise PayloadTooLarge(f"{len(arrays)} lists of ids; at most {limits.texts:,} in one request.", "ids")
+    encoder = backend.service.encoder(body.model, "text")
+    ready(encoder)
+    names = [f"ids.{i}" for i in range(len(arrays))] if isinstance(body.ids[0], list) else ["ids"]
+    return json_response(await encoder.decode(arrays, names, body.skip_special_tokens), headers=headers)
 
 
 async def info(request: Request, backend: Backend) -> Response:

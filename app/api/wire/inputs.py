@@ -65,6 +65,15 @@ def texts(value: Any, name: str) -> Inputs:
     return asked
 
 
+def ids(value: Any, name: str) -> Sequence[Sequence[int]]:
+    """Token ids, or lists of them. Raises InvalidRequest naming the invalid one."""
+    forms = "a list of token ids, or a list of such lists"
+    asked = texts_or_ids(value, name, forms)
+    if not asked.ids:
+        raise InvalidRequest(f"`{name}` must be {forms}.", name)
+    return asked.ids
+
+
 def contents(value: Any, name: str) -> Inputs:
     """Texts and images as {content: [part]}, as Cohere's and Voyage's clients send them. Raises InvalidRequest naming
     the invalid one."""

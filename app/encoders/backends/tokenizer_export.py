@@ -11,7 +11,8 @@ from typing import Any
 
 import transformers
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
-from transformers import AutoConfig, AutoTokenizer, T5Tokenizer
+from transformers import AddedToken, AutoConfig, AutoTokenizer, T5Tokenizer
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from app.encoders.files import described, read_json
 from app.encoders.image_families import FAMILIES
@@ -39,7 +40,8 @@ def write(folder: Path, target: Path, options: dict[str, Any]) -> None:
     """Write `facts.json` into `target`, and `tokenizer.json` where the model's own file is not what transformers reads.
 
     Args:
-        options: `lower_case`, and what sentence-transformers gives the tokenizer in `loading` and in a `call`.
+        options: `lower_case`, what sentence-transformers gives the tokenizer in `loading` and in a `call`, and of a
+            ColBERT the `roles`.
     """
     transformers.logging.set_verbosity_error()
     try:
@@ -58,19 +60,25 @@ def write(folder: Path, target: Path, options: dict[str, Any]) -> None:
 
 def _write(folder: Path, target: Path, options: dict[str, Any]) -> None:
     config = AutoConfig.from_pretrained(folder, **LOCAL)
+    text = config.get_text_config()
+    if not getattr(text, "vocab_size", None):
+        raise ModelUnavailable(f"its architecture ({config.model_type}) has no vocabulary, it reads no texts.")
     plain = _read(folder, config)
     if not getattr(plain, "is_fast", False):
         raise ModelUnavailable(f"its tokenizer, {type(plain).__name__}, is Python code without a fast form.")
     note = _differences(folder / "tokenizer.json", plain)
     loading, call = options["loading"], options["call"]
     tokenizer = _read(folder, config, **loading) if loading else plain
-    text, images = config.get_text_config(), _with_images(config, plain)
+    asked = options.get("roles")
+    roles = {"roles": _roles(tokenizer, **asked)} if asked else {}
+    images = _with_images(config, plain)
     most = tokenizer.model_max_length
     if images:
         # As in XLM-R, AltCLIP's first position is behind that of the padding.
         most = min(most, text.max_position_embeddings - (config.model_type == "altclip") * (text.pad_token_id + 1))
     elif "model_max_length" not in loading and (getattr(config, "max_position_embeddings", None) or -1) != -1:
         most = min(most, config.max_position_embeddings)
+    _check_rotary(text, most)
     made = _faithful(tokenizer, call.get("add_special_tokens", True), options["lower_case"])
     most = 2**31 if call.get("truncation") in (False, "do_not_truncate") else min(call.get("max_length") or most, 2**31)
     made.enable_truncation(most, direction=tokenizer.truncation_side)
@@ -88,8 +96,23 @@ def _write(folder: Path, target: Path, options: dict[str, Any]) -> None:
         "note": note,
         "images": images,
         "segments": _segments(tokenizer(PROBES[2], return_special_tokens_mask=True, **special)),
+        **roles,
     }
     (target / "facts.json").write_text(json.dumps(facts))
+
+
+def _check_rotary(config: Any, most: int) -> None:
+    """Raises ModelUnavailable for positions that nobody knows, or that change with the longest text of a run."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    for one in (rope, *(inner for inner in rope.values() if isinstance(inner, dict))):
+        kind, end = one.get("rope_type", "default"), one.get("original_max_position_embeddings")
+        if kind not in {"default", *ROPE_INIT_FUNCTIONS}:
+            raise ModelUnavailable(f"transformers {transformers.__version__} knows no rotary positions of type {kind}.")
+        if kind in ("dynamic", "longrope") and most > (end := end or config.max_position_embeddings):
+            raise ModelUnavailable(
+                f"beyond {end} tokens its rotary positions ({kind}) depend on the texts beside a text; with a "
+                f"max_seq_length of {end} it can be served."
+            )
 
 
 def _read(folder: Path, config: Any, **options: Any) -> Any:
@@ -130,6 +153,24 @@ def _with_images(config: Any, tokenizer: Any) -> dict[str, Any] | None:
         "pad_id": tokenizer.pad_token_id or 0,
         "left": tokenizer.padding_side == "left",
         "masked": "attention_mask" in tokenizer.model_input_names,
+    }
+
+
+def _roles(tokenizer: Any, prefixes: list[str], words: list[str], filler: str | None) -> dict[str, Any]:
+    """What `Roles` says. A prefix that is a token becomes a special one: other libraries put its id before a text, and
+    this tokenizer would take it apart."""
+    known, own = tokenizer.get_vocab(), []
+    for prefix in filter(str.split, prefixes):
+        token = next((one for one in (prefix, prefix.split(None, 1)[0]) if one in known), None)
+        if token is not None and tokenizer.tokenize(token) != [token]:
+            own.append(AddedToken(token, normalized=False, special=True))
+    if own:
+        tokenizer.add_special_tokens({"additional_special_tokens": own})
+    usual = tokenizer.eos_token_id if tokenizer.mask_token_id is None else tokenizer.mask_token_id
+    return {
+        "skipped": sorted(known[word] for word in words if word in known),
+        "filler": usual if filler is None else known.get(filler),
+        "left": tokenizer.padding_side == "left",
     }
 
 

@@ -1,6 +1,7 @@
 """The torch backend (GPU, and CPU without OpenVINO), and the modules that other backends convert. Only this and
 `torch_tracing` import torch, only they and `tokenizer_export` transformers."""
 
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from inspect import signature
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import (
     MODEL_FOR_TEXT_ENCODING_MAPPING,
+    MODEL_MAPPING,
     AutoConfig,
     AutoModel,
     AutoModelForMaskedLM,
@@ -30,6 +32,9 @@ from app.errors import ModelUnavailable
 from app.types import Vector
 
 has_cuda = torch.cuda.is_available
+# Whose encoder alone sentence-transformers loads, where transformers has no name for that.
+ENCODERS = {"blenderbot", "blenderbot-small", "longt5", "m2m_100", "marian", "pegasus", "pegasus_x", "prophetnet"}
+ENCODERS |= {"switch_transformers"}
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 
 
@@ -148,11 +153,12 @@ class TextModule(nn.Module):
 
 
 class TokenModule(TextModule):
-    """As far as the pooling: ids and mask -> vectors of the tokens, those of padding 0."""
+    """As far as the pooling: ids and mask -> vectors of the tokens, those of padding 0. The mask is 2 at tokens that
+    attend to others, and to which none attends."""
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
-        hidden = self.token_vectors(input_ids, attention_mask)
-        return hidden * attention_mask.unsqueeze(-1).to(hidden.dtype)
+        hidden = self.token_vectors(input_ids, (attention_mask == 1).to(attention_mask.dtype))
+        return hidden * attention_mask.clamp(max=1).unsqueeze(-1).to(hidden.dtype)
 
 
 class ScoreModule(nn.Module):
@@ -286,7 +292,13 @@ def _text(graph: Graph, dtype: torch.dtype) -> nn.Module:
     config = AutoConfig.from_pretrained(graph.folder, local_files_only=True, trust_remote_code=False)
     # Of a model with a decoder behind its encoder, such as T5, the encoder alone.
     kind = AutoModelForTextEncoding if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
+    if config.model_type in ENCODERS:
+        whole = MODEL_MAPPING[type(config)]
+        names = (whole.__name__.removesuffix("Model") + ending for ending in ("EncoderModel", "Encoder"))
+        kind = next(filter(None, (getattr(sys.modules[whole.__module__], name, None) for name in names)))
     transformer = _pretrained(kind, graph, dtype)
+    if (reads := transformer.main_input_name) != "input_ids":
+        raise ValueError(f"it reads {reads}, not texts")
     if hasattr(transformer, "set_attention_type"):
         # BigBird gives up its blocks at its first short text: vectors must not depend on what came before.
         transformer.set_attention_type("original_full")
@@ -358,6 +370,8 @@ def _step(graph: Graph, step: Step) -> nn.Module:
         state = torch.load(folder / "pytorch_model.bin", weights_only=True, map_location="cpu")
     else:
         raise ValueError(f"{step.folder} has no model.safetensors")
+    if not step.folder:  # Stanford's ColBERT has it beside the transformer's weights
+        state = {"linear.weight": state["linear.weight"]}
     built.load_state_dict({key.removeprefix("norm."): value.float() for key, value in state.items()})
     return built
 

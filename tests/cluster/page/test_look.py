@@ -31,15 +31,6 @@ def brightness(visit: Visit, selector: str, name: str) -> float:
     return value
 
 
-@pytest.mark.parametrize(
-    "troubled", [LIGHT | CALM, DARK | CALM, PHONE | CALM], ids=["light", "dark", "phone"], indirect=True
-)
-def test_accessibility_rules_find_nothing(visit: Visit) -> None:
-    use_everything(visit)
-    found = Axe().run(visit.page).response["violations"]
-    assert [(it["id"], [node["html"][:200] for node in it["nodes"]][:3]) for it in found] == []
-
-
 @pytest.mark.parametrize("troubled", [LIGHT, DARK], ids=["light", "dark"], indirect=True)
 def test_the_routes_page_is_accessible_too(visit: Visit) -> None:
     visit.open("/docs")
@@ -77,19 +68,33 @@ WIDER = """() => [...document.querySelectorAll("body *")].filter((node) => {
     const hidden = node.closest(".skip, svg, .words, .heatmap-frame, .frame, pre");
     return box.width && !hidden && (box.right > innerWidth + 0.5 || box.left < -0.5);
 }).map((node) => node.outerHTML.slice(0, 120))"""
+SMALL = """() => [...document.querySelectorAll("a, button, select, summary, input, label.pick, .choices label")]
+    .filter((node) => node.checkVisibility() && !node.closest(".skip") && !node.matches(".choices input, .pick input"))
+    .map((node) => [node.outerHTML.slice(0, 100), node.getBoundingClientRect()])
+    .filter(([, { width, height }]) => width && (height < 43.5 || width < 43.5))
+    .map(([html, { width, height }]) => [html, width, height])"""
 
 
-@pytest.mark.parametrize("path", ["/", "/docs"])
 @pytest.mark.parametrize("troubled", [PHONE], indirect=True)
-def test_a_phone_needs_no_sideways_scrolling(visit: Visit, path: str) -> None:
-    if path == "/":
-        use_everything(visit)
-        visit.page.get_by_label("Passages, one per line").fill("x" * 400)
-        visit.search("y" * 200, ["x" * 400, "z" * 90])
-    else:
-        visit.open(path)
-        expect(visit.page.locator("#routes details")).not_to_have_count(0)
-        visit.page.evaluate("document.querySelectorAll('details').forEach((box) => (box.open = true))")
+def test_a_phone_needs_no_sideways_scrolling_and_a_fingertip_finds_everything(visit: Visit) -> None:
+    use_everything(visit)
+    visit.page.get_by_label("Passages, one per line").fill("x" * 400)
+    visit.search("y" * 200, ["x" * 400, "z" * 90])
+    is_as_wide_as_a_phone(visit)
+    for panel, name in {"sentences": "Code", "search": "Vectors", "map": "Code", "live": "Code"}.items():
+        visit.page.locator(f"#{panel} .foot").get_by_role("button", name=name).click()
+    assert visit.page.evaluate(SMALL) == []
+
+
+@pytest.mark.parametrize("troubled", [PHONE], indirect=True)
+def test_the_routes_page_needs_no_sideways_scrolling(visit: Visit) -> None:
+    visit.open("/docs")
+    expect(visit.page.locator("#routes details")).not_to_have_count(0)
+    visit.page.evaluate("document.querySelectorAll('details').forEach((box) => (box.open = true))")
+    is_as_wide_as_a_phone(visit)
+
+
+def is_as_wide_as_a_phone(visit: Visit) -> None:
     assert visit.page.evaluate("document.documentElement.scrollWidth") == 360
     assert visit.page.evaluate(WIDER) == []
 
@@ -108,9 +113,13 @@ OVERLAPPING = """() => { const all = "h1, h2, h3, p, li, label, button, figcapti
         .map(([b]) => [a.outerHTML.slice(0, 90), b.outerHTML.slice(0, 90)])) }"""
 
 
-@pytest.mark.parametrize("troubled", [CALM, PHONE | CALM], ids=["desk", "phone"], indirect=True)
-def test_no_words_are_cut_off_or_overlap(visit: Visit) -> None:
+@pytest.mark.parametrize(
+    "troubled", [LIGHT | CALM, DARK | CALM, PHONE | CALM], ids=["light", "dark", "phone"], indirect=True
+)
+def test_accessibility_rules_find_nothing_and_no_words_are_cut_off_or_overlap(visit: Visit) -> None:
     use_everything(visit)
+    found = Axe().run(visit.page).response["violations"]
+    assert [(it["id"], [node["html"][:200] for node in it["nodes"]][:3]) for it in found] == []
     assert visit.page.evaluate(CUT) == []
     assert visit.page.evaluate(OVERLAPPING) == []
 
@@ -190,18 +199,3 @@ def test_nothing_moves_for_those_who_asked_for_calm(visit: Visit) -> None:
     visit.search("How long do I have to send something back?")
     assert visit.page.evaluate("document.getAnimations().length") == 0
     assert visit.style("html", "scrollBehavior") == "auto"
-
-
-SMALL = """() => [...document.querySelectorAll("a, button, select, summary, input, label.pick, .choices label")]
-    .filter((node) => node.checkVisibility() && !node.closest(".skip") && !node.matches(".choices input, .pick input"))
-    .map((node) => [node.outerHTML.slice(0, 100), node.getBoundingClientRect()])
-    .filter(([, { width, height }]) => width && (height < 43.5 || width < 43.5))
-    .map(([html, { width, height }]) => [html, width, height])"""
-
-
-@pytest.mark.parametrize("troubled", [PHONE], indirect=True)
-def test_a_fingertip_finds_everything(visit: Visit) -> None:
-    use_everything(visit)
-    for panel, name in {"sentences": "Code", "search": "Vectors", "map": "Code", "live": "Code"}.items():
-        visit.page.locator(f"#{panel} .foot").get_by_role("button", name=name).click()
-    assert visit.page.evaluate(SMALL) == []

@@ -1,6 +1,7 @@
 import logging
 import re
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -12,8 +13,9 @@ from app.errors import ServiceError
 from app.schemas.embeddings import EmbeddingsResponse
 from app.schemas.operations import CacheClearResponse, CacheStatsResponse, HealthResponse
 from app.schemas.similarity import SimilarityResponse
+from app.service.encoder import ModelState
 from tests.support.calling import Service, error_of
-from tests.support.service_fakes import MODEL, FakeEncoder
+from tests.support.service_fakes import MODEL, FakeEncoder, info_of
 
 SECRET = "the password is 1234"  # noqa: S105 - it is none
 VECTORS = {"query": [1, 0], "candidates": [[0, 1], [1, 0]]}
@@ -157,6 +159,19 @@ def test_texts_become_vectors() -> None:
     assert again["embeddings"][0] == pytest.approx([0.6, 0.8, 0], abs=1e-6)
     assert "note" not in again
     assert service.post("/embed/text", json={"texts": ["abc"]}).json()["cached"] is True
+
+
+def test_a_backup_is_named_in_every_native_answer() -> None:
+    note, encoder = "makers/small-model is not available; the backup wörk serves.", FakeEncoder()
+    encoder.state = ModelState(MODEL, "ready", info_of(note=note))
+    service = Service(encoder)
+    texts = {"texts": ["abc"]}
+    assert service.post("/embed/text", json=texts).json()["note"] == note
+    binary = service.post("/embed/text", json=texts, headers={"accept": "application/octet-stream"})
+    assert unquote(binary.headers["x-embedding-note"]) == note
+    items = service.post("/embed/batch", json={"items": [{"text": "abc"}, {"text": ""}]}).json()["items"]
+    assert [item.get("note") for item in items] == [note, None]
+    assert service.post("/embed/chunks", json={"text": "abc"}).json()["note"] == note
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,17 @@ GUARDED = [route for route in ROUTES if route.scope != "open"]
 DECLARED = {
     "embed": {
         *("/embed/text", "/embed/image", "/embed/batch", "/similarity", "/search", "/v1/embeddings"),
-        *("POST /", "/embed", "/tokenize", "/rerank", "/elastic/rerank", "/v1/rerank", "/v2/rerank", "/v1/ranking"),
+        *(
+            "POST /",
+            "/embed",
+            "/tokenize",
+            "/decode",
+            "/rerank",
+            "/elastic/rerank",
+            "/v1/rerank",
+            "/v2/rerank",
+            "/v1/ranking",
+        ),
         *("/score", "/predict", "/embeddings", "/v1/embed", "/v2/embed", "/api/embed", "/api/embeddings"),
         *("/v1/multimodalembeddings", "/vectors", "/vectorize", "/classify", "/embed_sparse", "/embed_all"),
         *("/embed/chunks", "/v1/contextualizedembeddings"),
@@ -45,7 +55,10 @@ def guarded(**args: object) -> Service:
 
 
 def encoders() -> tuple[FakeEncoder, ...]:
-    texts, images = FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"), FakeEncoder("makers/pictures", ("image",))
+    texts, images = (
+        FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"),
+        FakeEncoder("makers/pictures", ("image", "text")),
+    )
     return texts, images, FakeReranker(), FakeSparseEncoder(), FakeTokenEncoder()
 
 
@@ -239,7 +252,7 @@ EMBEDS: dict[str, list[tuple[dict[str, Any], int]]] = {
 }
 EMBEDS["/embed_sparse"] = EMBEDS["/embed_all"] = [({"inputs": "a b"}, 2)]
 NOT_KEPT = {"/v1/contextualizedembeddings"}  # what it counts stands in test_chunks
-NO_MODEL = {"/similarity", "/tokenize"}  # count no tokens and keep nothing
+NO_MODEL = {"/similarity", "/tokenize", "/decode"}  # count no tokens and keep nothing
 
 
 def test_the_table_has_every_route_that_embeds() -> None:

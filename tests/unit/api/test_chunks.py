@@ -163,6 +163,13 @@ def test_what_an_encoder_or_its_load_refuses() -> None:
     service = Service(encoder)
     assert [ask(service, text="a", late=flag).status_code for flag in (False, True)] == [429, 429]
     encoder.overload = None
+    # What waits elsewhere is asked for room by all of a request's documents, before the first is read.
+    encoder.full_beside = Overloaded("full of documents", retry_after=2)
+    answer = contextualized(service, inputs=[["a"], ["b", "c"]])
+    assert (answer.status_code, answer.headers["retry-after"], encoder.tracked) == (429, "2", [["a", "b c"]])
+    encoder.full_beside = None
+    assert ask(service, texts=["a", "b c"], late=True).status_code == 200
+    assert (encoder.tracked[1:], encoder.pooled) == ([["a", "b c"]], [])
     encoder.faults = {"a b": InvalidRequest("no token vectors", "late")}
     assert refused(ask(service, texts=["a b"], late=True)) == (400, "no token vectors", "late")
 

@@ -30,7 +30,7 @@ def post(path: str, **fields: Any) -> httpx.Response:
 def test_a_byte_order_mark_is_accepted(route: Any) -> None:
     service = Service(
         FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"),
-        FakeEncoder("makers/pictures", ("image",)),
+        FakeEncoder("makers/pictures", ("image", "text")),
         FakeReranker(),
         FakeSparseEncoder(),
         FakeTokenEncoder(),

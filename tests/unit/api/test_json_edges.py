@@ -48,7 +48,7 @@ CODINGS = ["gzip", "deflate", "br", "zstd", "identity, gzip", "x"]
 def service() -> Service:
     return Service(
         FakeEncoder("sentence-transformers/all-MiniLM-L6-v2"),
-        FakeEncoder("makers/pictures", ("image",)),
+        FakeEncoder("makers/pictures", ("image", "text")),
         FakeReranker(),
         FakeSparseEncoder(),
         FakeTokenEncoder(),

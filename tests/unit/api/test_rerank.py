@@ -12,7 +12,7 @@ from app.cache.entry import pack
 from app.errors import DeadlineExceeded, NotFinite, Overloaded
 from tests.support.calling import Service, error_of
 from tests.support.keys import ALL, bearer, guard_of
-from tests.support.service_fakes import MODEL, FakeEncoder, FakeReranker
+from tests.support.service_fakes import MODEL, FakeEncoder, FakeReranker, FakeTokenEncoder
 
 QUERY = "red green blue"
 TEXTS = ["yellow", "blue green", "red", "green red blue", "grey red"]
@@ -408,3 +408,38 @@ def test_what_is_wrong_with_images_and_texts_beside_them_is_named(documents: lis
         ("/v1/ranking", {"query": {"text": "a"}, "passages": [IMAGE]}),
     ):
         assert service.post(path, json=other).status_code == 400
+
+
+def max_sim(query: str, text: str) -> Any:
+    """Of `FakeTokenEncoder`'s vectors: (length of the word, 0.5)."""
+    one, other = (np.array([[len(word), 0.5] for word in each.split()[:8]]) for each in (query, text))
+    one, other = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (one, other))
+    return pytest.approx(float((one @ other.T).max(axis=1).sum()), abs=1e-6)
+
+
+def test_a_model_of_token_vectors_that_is_named_answers_by_max_sim() -> None:
+    tokens = FakeTokenEncoder()
+    service = Service(FakeEncoder(), FakeReranker(), tokens)
+    body = {"query": QUERY, "documents": TEXTS, "model": "tokens"}
+    answer = service.post("/rerank", json=body)
+    scores = [max_sim(QUERY, text) for text in TEXTS]
+    assert [one["score"] for one in good(answer)["scores"]] == scores
+    assert (answer.json()["method"], answer.headers["x-embedding-method"]) == ("late-interaction", "late-interaction")
+    assert answer.json()["results"][0]["index"] == 3, "all of the query's words"
+    assert tokens.calls == [[QUERY], TEXTS] or tokens.calls == [TEXTS, [QUERY]]
+    good(service.post("/v1/rerank", json=body))
+    assert len(tokens.calls) == 2, "vectors are cached, and pairs are not"
+    pairs = {"text_1": ["red", "grey"], "text_2": ["blue green", "a"], "model": "tokens"}
+    found = good(service.post("/score", json=pairs))["data"]
+    assert [one["score"] for one in found] == [max_sim("red", "blue green"), max_sim("grey", "a")]
+    whole = service.post("/rerank", json=body | {"documents": ["a b c d e f g h i"], "truncate": False})
+    assert (whole.status_code, error_of(whole)["param"]) == (400, "documents.0")
+
+
+def test_a_search_is_reranked_by_a_model_of_token_vectors() -> None:
+    service = Service(FakeEncoder(), FakeReranker(), FakeTokenEncoder())
+    body = {"query": {"text": QUERY}, "candidates": [{"text": text} for text in TEXTS], "rerank": "tokens"}
+    answer = good(service.post("/search", json=body | {"topK": 2}))
+    assert answer["reranker"] == "makers/tokens"
+    assert answer["results"][0] == {"index": 3, "score": max_sim(QUERY, TEXTS[3])}
+    assert service.post("/search", json=body | {"rerank": MODEL}).status_code == 404

@@ -160,6 +160,29 @@ def test_the_vectors_of_tokens_are_answered_as_by_text_embeddings_inference() ->
     assert (answer.status_code, f"No token model named '{MODEL}'" in answer.text) == (404, True)
     answer = Service(FakeEncoder()).post("/embed_all", json={"inputs": "a"})
     assert (answer.status_code, "`token_models` (TOKEN_MODEL) can name one" in answer.text) == (404, True)
-    answer = Service(FakeEncoder(), tokens, vector_body=60).post("/embed_all", json={"inputs": ["a bcd", LONG]})
-    assert (answer.status_code, "have 80 bytes; at most 60" in answer.text) == (422, True)
     assert [one["kind"] for one in service.get("/v1/models").json()["data"]] == ["text", "token"]
+
+
+def test_too_many_token_vectors_are_refused_before_they_are_made() -> None:
+    tokens = FakeTokenEncoder()
+    service = Service(FakeEncoder(), tokens, vector_body=80)
+    for inputs, name, size in ((["a bcd", LONG, "a"], "inputs.2", 88), ([LONG, LONG], "inputs.1", 128)):
+        answer = service.post("/embed_all", json={"inputs": inputs})
+        assert answer.status_code == 422
+        assert f"With `{name}` the vectors of all tokens have {size} bytes; at most 80" in answer.json()["error"]
+    assert tokens.calls == [], "nothing was encoded"
+    # As many as fit, whatever they could have been.
+    assert len(good(service.post("/embed_all", json={"inputs": ["a bcd", LONG]}))) == 2
+    answer = service.post("/rerank", json={"query": "a", "documents": [LONG, "a b c"], "model": "tokens"})
+    assert (answer.status_code, error_of(answer)["param"]) == (413, "documents.1")
+
+
+def test_queries_and_documents_of_a_colbert_are_read_and_kept_apart() -> None:
+    routes = {"query": "print of queries", "document": "print of documents"}
+    tokens = FakeTokenEncoder(routes=routes, prompts={"query": "[Q] ", "document": "[D] "})
+    service = Service(FakeEncoder(), tokens)
+    for task, read in (("query", "query[Q] a"), ("document", "document[D] a"), (None, "a")):
+        good(service.post("/embed_all", json={"inputs": "a"} | ({"input_type": task} if task else {})))
+        assert tokens.calls[-1] == [read]
+    good(service.post("/embed_all", json={"inputs": "a", "prompt_name": "query"}))
+    assert tokens.calls[-1] == ["[Q] a"]

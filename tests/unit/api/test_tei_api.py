@@ -6,8 +6,10 @@ import pytest
 
 from app.config.args import ModelArgs
 from app.errors import Overloaded, RequestRejected
+from app.service.encoder import ModelState
+from app.types import Prompted
 from tests.support.calling import Service
-from tests.support.service_fakes import MODEL, FakeEncoder
+from tests.support.service_fakes import MODEL, FakeEncoder, info_of
 
 LONG = "word " * 9
 
@@ -250,3 +252,59 @@ def test_similarity_of_sentences_is_answered_as_by_tei() -> None:
     # What has vectors is ranked as before, and its errors are this service's own.
     assert service.post("/similarity", json={"query": [1], "candidates": [[1]]}).status_code == 200
     assert service.post("/similarity", json={"query": [1]}).json()["error"]["code"] == "invalid_request"
+
+
+def decode(ids: Any, **fields: Any) -> httpx.Response:
+    service = Service(model(), texts=20, tokenize_body=400)
+    return service.post("/decode", json={"ids": ids} | fields)
+
+
+def test_tei_decode() -> None:
+    assert decode([0, 8, 9, 0]).json() == ["8 9"]
+    assert decode([[8, 9], [0, 1]]).json() == ["8 9", "1"]
+    assert decode([0, 1], skip_special_tokens=False).json() == ["0 1"]
+    answer = decode([1], user="me")
+    assert (answer.status_code, answer.headers["x-embedding-ignored-fields"]) == (200, "user")
+
+
+@pytest.mark.parametrize(
+    ("ids", "fields", "status", "words", "kind"),
+    [
+        ([], {}, 400, "`ids` must be a list of token ids", "Empty"),
+        ([[1], []], {}, 422, "`ids.1` must be a list of token ids", "Validation"),
+        (5, {}, 422, "`ids` must be a list of token ids", "Validation"),
+        ("abc", {}, 422, "`ids` must be a list of token ids", "Validation"),
+        (["a"], {}, 422, "`ids` must be a list of token ids", "Validation"),
+        ([{}], {}, 422, "`ids.0` has an unsupported type", "Validation"),
+        ([1, -1], {}, 422, "whole numbers from 0", "Validation"),
+        ([1, True], {}, 422, "whole numbers from 0", "Validation"),
+        ([[1], [1.5]], {}, 422, "`ids.1` must hold token ids only", "Validation"),
+        ([1, 10000], {}, 422, "`ids` has the id 10000", "Validation"),
+        ([[1], [2**31 - 1]], {}, 422, "`ids.1` has the id 2147483647", "Validation"),
+        ([[1]] * 21, {}, 422, "at most 20", "Validation"),
+        ([1] * 400, {}, 413, "400 bytes", "Validation"),
+        ([1], {"prompt_name": "query"}, 422, "`prompt_name` is not supported", "Validation"),
+        ([1], {"model": "no"}, 404, "No text model named 'no'", "Validation"),
+    ],
+)
+def test_what_is_wrong_with_ids_to_decode(ids: Any, fields: dict[str, Any], status: int, words: str, kind: str) -> None:
+    got, error, error_type = refused(decode(ids, **fields))
+    assert (got, error_type) == (status, kind), error
+    assert words in error
+
+
+def test_a_side_that_is_named_is_cut_there_and_no_other_is_named() -> None:
+    left = FakeEncoder()
+    left.state = ModelState(MODEL, "ready", info_of(cut="start"))
+    for encoder, (own, other) in ((FakeEncoder(), ("right", "left")), (left, ("left", "right"))):
+        service = Service(encoder)
+        for body in ({}, {"truncation_direction": own}, {"truncation_direction": own.title()}):
+            assert service.post("/embed", json={"inputs": "a"} | body).status_code == 200
+        assert (len(encoder.inputs), encoder.inputs[0]) == (1, "a"), "one entry of the cache"
+        service.post("/embed", json={"inputs": "a", "truncation_direction": other})
+        [_, asked] = encoder.inputs
+        assert asked == Prompted("a", None, "start" if other == "left" else "end")
+        truncate = {"left": "START", "right": "END"}[other]
+        service.post("/v1/embeddings", json={"model": MODEL, "input": "a", "truncate": truncate})
+        service.post("/v2/embed", json={"texts": ["a"], "truncate": truncate})
+        assert len(encoder.inputs) == 2, "the same entry"

@@ -12,6 +12,8 @@ from tokenizers import Tokenizer, models
 from app import __main__ as command
 from app.encoders.weights import Weights
 
+SPARSE = "sentence_transformers.sparse_encoder.models"
+
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
@@ -59,10 +61,27 @@ def test_what_can_not_be_served_says_why(directory: Path, capsys: pytest.Capture
     )
     (directory / "config_sentence_transformers.json").write_text('{"model_type": "SparseEncoder"}')
     assert command.main(["inspect", str(directory)]) == 2
-    assert "Configure it in `sparse_models` (SPARSE_MODEL)." in capsys.readouterr().err
+    assert "no sparse encoder that is served (StaticEmbedding, Normalize)" in capsys.readouterr().err
     shutil.rmtree(directory)
     assert command.main(["inspect", str(directory)]) == 2
     assert "python -m app pull" in capsys.readouterr().err
+
+
+def test_a_sparse_encoder_is_described_too(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (directory / "modules.json").write_text(json.dumps([{"path": "", "type": f"{SPARSE}.SparseStaticEmbedding"}]))
+    save_file({"weight": np.ones(2, np.float32)}, directory / "model.safetensors")
+    settings = {"prompts": {"query": "so: "}, "model_type": "SparseEncoder", "max_active_dims": 1}
+    (directory / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    assert command.main(["inspect", str(directory)]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "kind        sparse vectors of texts (a table of weights): configure it in sparse_models",
+        "dimensions  2, at most 1 of a text",
+        "tokens      at most 65,536",
+        "prompts     query: 'so: '",
+        "weights     F32, 0.0 million numbers, 0.0 MB in 1 file",
+        "backend     static",
+        "complete    yes",
+    ]
 
 
 def test_pull_ends_with_it(

@@ -13,6 +13,7 @@ from app.dispatch.admission import (
     UNKNOWN_RATE,
     AdmissionControl,
     image_units,
+    in_full,
     text_units,
 )
 from app.errors import Overloaded
@@ -246,3 +247,10 @@ def test_work_that_waits_elsewhere_is_accounted_for_and_refused() -> None:
     clock.now += 100
     with admission.track([100]):  # what is over is no longer the oldest
         pass
+
+
+def test_a_document_that_is_read_whole_costs_what_its_characters_do() -> None:
+    long = "a" * (2 * MOST_CHARACTERS + 5)
+    assert in_full([long, "", "abc"]) == ["a" * MOST_CHARACTERS, "a" * MOST_CHARACTERS, "aaaaa", "abc"]
+    assert text_units(in_full([long])) == len(long) + 3 * ITEM_UNITS
+    assert text_units([long]) == MOST_CHARACTERS + ITEM_UNITS, "where it is cut"

@@ -98,17 +98,19 @@ def test_a_model_that_is_not_good_enough_is_refused_with_both_figures(
 
 
 @pytest.mark.parametrize(
-    ("able", "precision", "offered"),
+    ("able", "precision", "wanted", "offered"),
     [
-        (["f32"], "auto", True),
-        (["f32"], "f32", False),
-        (["f32", "bf16"], "auto", False),
-        (["f32", "f16"], "auto", False),
+        (["f32"], "auto", "f32", True),
+        (["f32"], "f32", "f32", False),
+        (["f32", "bf16"], "auto", "bf16", False),
+        (["f32", "bf16"], "f32", "f32", False),
+        (["f32", "f16"], "auto", "f32", False),
     ],
 )
-def test_int8_is_offered_where_the_cpu_has_no_bf16(
+def test_bf16_is_chosen_where_the_cpu_has_it_and_else_int8_is_offered(
     able: list[str],
     precision: str,
+    wanted: str,
     offered: bool,
     graph: Graph,
     monkeypatch: pytest.MonkeyPatch,
@@ -116,12 +118,12 @@ def test_int8_is_offered_where_the_cpu_has_no_bf16(
 ) -> None:
     @contextmanager
     def converted(graph: Graph, cache: Path, precision: str) -> Iterator[Path]:
-        raise ModelUnavailable("Enough is known.")
+        raise ModelUnavailable(f"{precision} is wanted.")
         yield cache
 
     monkeypatch.setattr(openvino_models, "precisions", lambda: list(able))
     monkeypatch.setattr(openvino_models, "converted", converted)
     caplog.set_level(logging.INFO)
-    with pytest.raises(ModelUnavailable, match="Enough"):
+    with pytest.raises(ModelUnavailable, match=f"^{wanted} is wanted"):
         openvino_runner.load(replace(graph, calibrated=""), RunOptions(2, precision, "cpu", Path("cache")))
     assert ("precision: int8 is faster" in caplog.text) is offered

@@ -1,11 +1,15 @@
 """How texts behind prompts and token ids from clients are read, with MiniLM's own tokenizer."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+from tokenizers import Tokenizer as Backend
+
+from app.encoders.pairs import PairTokenizer
 from app.encoders.tokenizer import FEW_CHARACTERS, Tokenizer
 from app.encoders.weights import resolve
 from app.errors import InvalidItem
-from app.types import Prompted, TokenIds, TokenizedText
+from app.types import Pair, Prompted, TokenIds, TokenizedText
 
 HELLO = 7592
 
@@ -51,6 +55,36 @@ def test_a_long_text_is_cut_at_either_end(tokenizer: Tokenizer) -> None:
     assert [*start.ids] == [101, *whole[-7:]]
     assert end.truncated
     assert start.truncated
+
+
+def test_a_side_that_is_named_is_cut_whatever_the_file_says(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    file = resolve("all-MiniLM-L6-v2").directory / "tokenizer.json"
+    other = Backend.from_file(str(file))
+    other.enable_truncation(8, direction="left")
+    other.save(str(tmp_path / "tokenizer.json"))
+    left = Tokenizer(tmp_path / "tokenizer.json", 8)
+    assert (tokenizer.cut, left.cut) == ("end", "start")
+    text = "one two three four five six seven eight"
+    whole = [101, 2028, 2048, 2093, 2176, 2274, 2416, 2698, 2809, 102]
+    start, end = [101, *whole[-7:]], [*whole[:7], 102]
+    own, *named = ids(left, text, Prompted(text, ""), Prompted(text, "", "start"), Prompted(text, "", "end"))
+    assert (own, named) == (start, [start, start, end])
+    assert ids(tokenizer, *(Prompted(text, "", cut) for cut in (None, "start", "end"))) == [end, start, end]
+    pairs = PairTokenizer(tmp_path / "tokenizer.json", 8), PairTokenizer(file, 8)
+    read = [[[*one.ids] for one in two.read([Pair("a", text, cut) for cut in (None, "start", "end")])] for two in pairs]  # type: ignore[union-attr]
+    assert read[0][0] == read[0][1] == read[1][1] != read[0][2] == read[1][0] == read[1][2]
+
+
+def test_ids_are_decoded(tokenizer: Tokenizer) -> None:
+    arrays = [[101, HELLO, 2088, 102], [HELLO], [101]]
+    assert tokenizer.decode(arrays, ["a", "b", "c"], True) == ["hello world", "hello", ""]
+    assert tokenizer.decode(arrays, ["a", "b", "c"], False) == ["[CLS] hello world [SEP]", "hello", "[CLS]"]
+    [text] = tokenizer.tokens(["Hello World, again!"], "", True)
+    assert tokenizer.decode([[token.id for token in text]], ["a"], True) == ["hello world, again!"]
+    for wrong in (30522, 2**31 - 1):
+        with pytest.raises(InvalidItem, match=f"`b` has the id {wrong}") as caught:
+            tokenizer.decode([[1], [1, wrong, 2]], ["a", "b"], True)
+        assert caught.value.param == "b"
 
 
 def test_the_models_own_ids_are_taken_as_they_are(tokenizer: Tokenizer) -> None:

@@ -12,7 +12,7 @@ import pytest
 from loadtests import bench, bench_fairness, bench_peers, workloads
 from loadtests.bench_peers import Result, Row
 from loadtests.measuring import Run, percentile_ms
-from loadtests.systems import System, write_results
+from loadtests.systems import System, peers, write_results
 
 OURS = System("ours", 1, 1, "/embed/text", "/embed/image", "text", "image")
 PEER = System("peer", 2, 2, "/embeddings", "/embeddings", "text", "image")
@@ -85,6 +85,51 @@ def test_make_bench_runs_all_parts_and_its_sisters_one() -> None:
         bench.arguments(["nothing"])
 
 
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/embed", {"inputs": ["a"], "truncate": True}),
+        ("/v1/embeddings", {"model": "text", "input": ["a"]}),
+        ("/embeddings", {"model": "text", "input": ["a"]}),
+    ],
+)
+async def test_a_server_that_runs_is_asked_until_it_answers(path: str, asked: dict[str, Any]) -> None:
+    seen: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        await reader.readexactly(length)
+        seen.append(head.split(b" ")[1])
+        status = b"200 OK" if seen[-1] == path.encode() else b"404 Not Found"
+        writer.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 2\r\n\r\n{}")
+        writer.close()
+        await writer.wait_closed()
+
+    listening = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    [system] = await asyncio.to_thread(peers, f"tei=http://127.0.0.1:{port}", "text")
+    listening.close()
+    assert (system.name, system.port, system.text_path) == ("tei", port, path)
+    assert orjson.loads(system.texts(["a"])) == asked
+    assert seen[-1] == path.encode()
+
+
+@pytest.mark.parametrize("given", ["tei", "tei=", "tei=127.0.0.1:8080", "=http://127.0.0.1:1"])
+def test_a_peer_has_a_name_and_an_address(given: str) -> None:
+    with pytest.raises(SystemExit, match="NAME=http"):
+        peers(given, "text")
+
+
+def test_rows_are_what_the_peers_can_do() -> None:
+    names = [row.name for row in bench_peers.rows(0.1)]
+    assert [name for name in names if "tokens" in name] == ["32 texts of 256 tokens, texts/s"]
+    assert "1 mid text every 50 ms, p50 ms" in names
+    texts_only = [row.name for row in bench_peers.rows(0.1, pictures_too=False, longest=512)]
+    assert set(texts_only) - set(names) == {"32 texts of 512 tokens, texts/s"}
+    assert not any("JPEG" in name for name in texts_only)
+
+
 async def test_singles_beside_piles_are_counted_and_refused_piles_come_again() -> None:
     sizes: list[int] = []
 
@@ -100,7 +145,7 @@ async def test_singles_beside_piles_are_counted_and_refused_piles_come_again() -
 
     listening = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    server = bench_fairness.Server("m", "127.0.0.1", port, "/embed", lambda texts: workloads.body(inputs=texts))
+    server = System("m", port, 0, "/embed", "", "text", "")
     seen = await bench_fairness.beside(
         server, 2, texts=3, words=4, seconds=0.0, head_start_s=0.01, think_s=0.0, least=2
     )
