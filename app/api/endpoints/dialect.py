@@ -211,8 +211,8 @@ async def _embed_objects(service: EmbeddingService, asked: Asked) -> EmbeddingRe
     items, model = asked.inputs.objects, asked.model
     check_counts(service.limits, items, asked.param)
     if model is None:
-        reads_images = any(item.kind == "image" for item in items) or (
-            asked.one_space and service.default_model("image")
-        )
-        model = service.encoder(None, asked.kind or ("image" if reads_images else "text")).state.id
+        has_images = any(item.kind == "image" for item in items)
+        if asked.one_space and service.default_model("image"):
+            has_images = has_images or "text" in service.encoder(None, "image").kinds
+        model = service.encoder(None, asked.kind or ("image" if has_images else "text")).state.id
     return await embed_all(service, items, model, asked.reading, asked.name)
