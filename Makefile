@@ -45,7 +45,7 @@ test-fast: $(VENV)/.dev ## Only pure logic and the API in process: no Ray, no re
 	@exec $(BIN)/python -m pytest tests/unit tests/negative_controls -n 2
 
 test: test-fast ## The test suite: what is quick first, then what loads models or starts Ray
-	@exec $(BIN)/python -m pytest tests/models tests/cluster -n 2 --no-loadscope-reorder
+	@exec $(BIN)/python -m pytest tests/models tests/cluster --durations 25
 
 test-slow: $(VENV)/.dev ## What is long: other people's clients, examples, fuzzing, dashboards, a tenth of the controls
 	@$(BIN)/python -m pytest tests/slow
