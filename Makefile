@@ -42,7 +42,7 @@ dev: $(VENV)/.serve ## The same, restarted when a source file changes
 	@exec $(BIN)/python -m app dev
 
 test-fast: $(VENV)/.dev ## Only pure logic and the API in process: no Ray, no real model
-	@exec $(BIN)/python -m pytest tests/unit tests/negative_controls -n 2
+	@exec $(BIN)/python -m pytest tests/unit tests/negative_controls -n 2 --dist loadscope
 
 test: test-fast ## The test suite: what is quick first, then what loads models or starts Ray
 	@exec $(BIN)/python -m pytest tests/models tests/cluster --durations 25

@@ -6,14 +6,13 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from inspect import iscoroutinefunction
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
-from xdist.scheduler import LoadScopeScheduling
 
 from app.encoders.weights import resolve
 from app.types import Vector
@@ -22,10 +21,8 @@ from tests.support.oracle import Oracle
 
 HERE = Path(__file__).parent
 FOLDERS = ["unit", "negative_controls", "models", "cluster", "slow"]
-# Of the cluster's: folders and modules with services of their own. All others share one.
+# Of the cluster's. The last one's service goes on beside the one that many share.
 OWN = ["locked", "faults"]
-ALONE = {"test_autoscaling", "test_corpus", "test_two_applications"}
-SHARED = "cluster"
 
 # No cache of this machine's user and no model that he has: a test means the same everywhere.
 os.environ |= {"XDG_CACHE_HOME": str(folder("cache")), "HF_HOME": str(folder("home/huggingface"))}
@@ -36,22 +33,12 @@ settings.register_profile("random", derandomize=False, **_every)  # type: ignore
 settings.load_profile(os.environ.get("TEST_HYPOTHESIS", "suite"))  # `TEST_HYPOTHESIS=random make test-fast`: a nightly
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks by folder. What is quick comes first; the service that many share starts when the others have ended."""
     for item in items:
         if (name := _folder(item)) in ("cluster", "slow"):
             item.add_marker(name)
     items.sort(key=_place)
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: _length(item.nodeid))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Two processes share the tests (`pytest -n 2`), never those of a module or of a service."""
-    scheduler = LoadScopeScheduling(config, log)
-    scheduler._split_scope = _scope  # noqa: SLF001 - how others are to say it
-    return scheduler
 
 
 def pytest_collection_finish() -> None:
@@ -77,20 +64,6 @@ def _collect() -> None:
 
 def _folder(item: pytest.Item) -> str:
     return item.path.relative_to(HERE).parts[0]
-
-
-def _scope(nodeid: str) -> str:
-    """What one process runs: all that shares a service; else a module's tests."""
-    path = PurePosixPath(nodeid.partition("::")[0])
-    if "cluster" not in path.parts or path.stem in ALONE:
-        return str(path)
-    return next((own for own in OWN if own in path.parts), SHARED)
-
-
-def _length(nodeid: str) -> int:
-    """What takes longest begins first; the models' tests, many and short, fill the gaps at the end."""
-    longest = [SHARED, "faults", "locked"]
-    return longest.index(scope) if (scope := _scope(nodeid)) in longest else len(longest) + ("models" in scope)
 
 
 def _place(item: pytest.Item) -> tuple[int, int, str, bool]:

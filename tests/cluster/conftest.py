@@ -1,8 +1,6 @@
 """Tests of the real service, on a real Ray."""
 
 from collections.abc import Iterator
-from contextlib import nullcontext
-from typing import Any
 
 import pytest
 
@@ -18,13 +16,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.path.name in NOT_PLAIN or "locked" in item.path.parts:
                 item.add_marker(pytest.mark.skip(reason="plain `serve run` has no launcher and no flags"))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtestloop(session: pytest.Session) -> Iterator[Any]:
-    """What others run, in processes of their own, has the same all the time (`own_share`)."""
-    with autogroup.off() if session.config.getoption("dist", "no") != "no" else nullcontext():
-        return (yield)
 
 
 @pytest.fixture(scope="package", autouse=True)
