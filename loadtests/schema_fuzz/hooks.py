@@ -6,6 +6,8 @@ they are kept, so that every request of schemathesis's positive mode must be ans
 
 import base64
 import io
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -278,7 +280,16 @@ def _without_unknown_prompt(body: dict[str, Any], name: str) -> dict[str, Any]:
     return body
 
 
-RULES = {
+def _only(names: Collection[str], body: dict[str, Any]) -> dict[str, Any]:
+    """No unknown fields: one of them may be named like what would change vectors."""
+    return {name: value for name, value in body.items() if name in names}
+
+
+RULES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    route.path: partial(_only, route.request.model_fields)
+    for route in ROUTES
+    if route.request and issubclass(route.request, CompatibleWire)
+} | {
     "/embed/text": _texts,
     "/embed/image": _images,
     "/embed/chunks": _chunks,
