@@ -14,7 +14,7 @@ The latest run of every scenario: what was done to the service under load, and w
 is compared with the model's own vector (within 1e-3), faults are counted by the test itself, and a run with fewer
 than it asks for fails. Recovery is from a fault until the last request that it disturbed (which failed, or took longer
 than a second) was answered; for the cache, until it was back with the service. `make faults`,
-`make faults-nodes` and `make soak` make this table anew.
+`make faults-nodes` and `make soak` regenerate this table.
 
 HAProxy has no standby. Serve replaces a killed one after three failed health checks: in about six seconds with a check
 a second, as `make serve` sets it, in 25 by Ray's own default. The requests in its hands fail, new connections are
