@@ -2,11 +2,10 @@
 
 import time
 
-import httpx
 import psutil
 
 from app.system import ports
-from loadtests.running import RunningService, listening, wait_for
+from loadtests.running import RunningService, wait_for
 
 
 def leaves_nothing(service: RunningService, was_listening: set[int]) -> None:
@@ -29,12 +28,3 @@ def is_older(process: psutil.Process, moment: float) -> bool:
         return process.create_time() < moment
     except psutil.Error:
         return False
-
-
-def killed_launcher_leaves_nothing(service: RunningService) -> None:
-    open_ports = listening(service.processes())
-    httpx.post(f"{service.url}/cache/clear").raise_for_status()
-    service.process.kill()
-    service.process.wait()
-    wait_for(lambda: not service.processes(), what="the end of every process")
-    leaves_nothing(service, open_ports)

@@ -17,7 +17,7 @@ import pytest
 
 from app.config.args import DEFAULT_IMAGE_MODEL
 from loadtests.running import ROOT, RunningService, chosen_way, listening, running, wait_for, write_config
-from tests.support.ending import killed_launcher_leaves_nothing, leaves_nothing
+from tests.support.ending import leaves_nothing
 from tests.support.holding import all_wait, held
 from tests.support.oracle import Oracle
 from tests.support.scaled import ENCODER, IMAGE, TEXT, clients, gauge
@@ -27,7 +27,7 @@ from tests.support.scaled import ENCODER, IMAGE, TEXT, clients, gauge
 CHOSEN = "chosen"
 
 
-@pytest.fixture(scope="module", params=["plain", "off", CHOSEN])
+@pytest.fixture(scope="module", params=["off", "plain", CHOSEN])
 def way(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen
@@ -147,16 +147,3 @@ def test_ctrl_c_ends_plain_serve_run(service: RunningService, way: str) -> None:
         open_ports = listening(service.processes())
         service.stop()
         leaves_nothing(service, open_ports)
-
-
-def test_a_killed_launcher_leaves_nothing_and_a_service_beside_it_goes_on(
-    service: RunningService, way: str, request: pytest.FixtureRequest
-) -> None:
-    """The end of the one, and the start of the other, to which the tests that come do everything else."""
-    if way == "off":
-        beside: RunningService = request.getfixturevalue("harmed")
-        assert listening(service.processes()).isdisjoint(listening(beside.processes()))
-        for each in (service, beside):
-            assert post(each, "/embed/text", texts=[f"beside {uuid.uuid4()}"]).status_code == 200
-        killed_launcher_leaves_nothing(service)
-        assert post(beside, "/embed/text", texts=[f"after it {uuid.uuid4()}"]).status_code == 200

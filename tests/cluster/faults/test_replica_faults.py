@@ -12,8 +12,8 @@ import numpy as np
 import psutil
 import pytest
 
-from loadtests.running import RunningService, wait_for
-from tests.support.ending import killed_launcher_leaves_nothing
+from loadtests.running import RunningService, listening, wait_for
+from tests.support.ending import leaves_nothing
 from tests.support.oracle import Oracle
 from tests.support.poison import DRIFTED, POISON
 from tests.support.samples import of, samples_of
@@ -142,6 +142,17 @@ def test_a_model_that_fails_its_self_test_does_not_serve_and_the_others_do(two_e
 
 
 @pytest.mark.last
-def test_a_killed_launcher_leaves_nothing(two_encoders: RunningService) -> None:
-    """A service beside it goes on: `test_bypass.py`."""
-    killed_launcher_leaves_nothing(two_encoders)
+def test_a_killed_launcher_leaves_nothing_and_a_service_beside_it_goes_on(
+    two_encoders: RunningService, service: RunningService
+) -> None:
+    """The end of the one, which many tests have used, and the start of the other, which many will."""
+    open_ports = listening(two_encoders.processes())
+    assert open_ports.isdisjoint(listening(service.processes()))
+    for each in (two_encoders, service):
+        assert post(each, "/embed/text", {"texts": [f"beside {uuid.uuid4()}"]}).status_code == 200
+    httpx.post(f"{two_encoders.url}/cache/clear").raise_for_status()
+    two_encoders.process.kill()
+    two_encoders.process.wait()
+    wait_for(lambda: not two_encoders.processes(), what="the end of every process")
+    leaves_nothing(two_encoders, open_ports)
+    assert post(service, "/embed/text", {"texts": [f"after it {uuid.uuid4()}"]}).status_code == 200
