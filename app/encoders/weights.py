@@ -32,8 +32,9 @@ BUNDLED = {"shapes-clip"}
 SAFE = ("model.safetensors", "model-*.safetensors")
 BIN = ("pytorch_model.bin", "pytorch_model-*.bin")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-# Numbers that mean nothing without others beside them; tables of int64 are positions.
+# Numbers that mean nothing without others beside them, but for masks and positions.
 QUANTISED = re.compile(r"[IU](8|16|32)|F[468](_.*)?")
+COUNTED = ("bias", "_ids", "_index")
 T = TypeVar("T")
 
 
@@ -135,7 +136,7 @@ def check(directory: Path, allow_bin: bool, task: str | None = None) -> None:
     for file in files:
         if file.suffix == ".safetensors":
             for name, one in tensors(file).items() if file.parent not in tables else ():
-                if len(one.shape) > 1 and QUANTISED.fullmatch(one.dtype) and not name.endswith("bias"):
+                if len(one.shape) > 1 and QUANTISED.fullmatch(one.dtype) and not name.endswith(COUNTED):
                     what = f"is quantised ({name} is {one.dtype}), which this service does not read"
                     raise ModelUnavailable(f"The model's {file.name} {what}; serve what it was made from.")
         else:

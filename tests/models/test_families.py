@@ -10,7 +10,7 @@ from transformers.masking_utils import sdpa_mask
 from app.encoders.backends import export, openvino_models
 from app.encoders.late import Window
 from app.errors import ModelUnavailable, UnknownToken
-from tests.support.families import FAMILIES, VOCABULARY, cosines, load, reference, texts, write
+from tests.support.families import FAMILIES, T5, VOCABULARY, Family, cosines, load, reference, texts, write
 
 # All of them run in tests/slow.
 EIGHT = ["XLM-R", "DeBERTa-v2/v3", "ModernBERT", "Longformer", "BigBird", "T5", "Qwen3", "Gemma 3"]
@@ -51,6 +51,14 @@ def test_a_family_is_served_as_sentence_transformers_does(name: str, twin: Twin,
         right = reference(twin(name), ids)
         assert float(right[0] @ right[1] / np.linalg.norm(right[0]) / np.linalg.norm(right[1])) < 0.99
         assert cosines(model, ids, right).min() > 0.9999
+
+
+def test_of_a_longt5_the_encoder_serves(tmp_path: Path) -> None:
+    family = Family("longt5", "LongT5's encoder", config=T5 | {"local_radius": 16})
+    longt5 = write(family, tmp_path / "longt5", MOST)
+    model = load(longt5, tmp_path / "cache", "torch")
+    ids = [text.ids for text in model.tokenize(texts(MOST))]
+    assert cosines(model, ids, reference(longt5, ids)).min() > 0.9999
 
 
 @pytest.mark.parametrize("name", ["DeBERTa-v2/v3", "BigBird", "T5", "Gemma 3"])

@@ -14,7 +14,14 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForTextEncoding,
+    LongT5Config,
+    LongT5EncoderModel,
+    PreTrainedTokenizerFast,
+)
 
 from app.config.args import ModelArgs
 from app.encoders.text import TextModel, load_text_model
@@ -139,8 +146,10 @@ def write(family: Family, folder: Path, max_tokens: int, pooling: str | None = N
     torch.manual_seed(11)
     specials = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
     config = AutoConfig.for_model(family.model_type, vocab_size=VOCABULARY, **specials, **family.config)
-    auto = AutoModelForTextEncoding if config.is_encoder_decoder else AutoModel
-    model = auto.from_config(config).eval()
+    if type(config) is LongT5Config:
+        model = LongT5EncoderModel(config).eval()
+    else:
+        model = (AutoModelForTextEncoding if config.is_encoder_decoder else AutoModel).from_config(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:

@@ -94,7 +94,9 @@ def dialect(
 
 def cut_of(direction: str | None) -> Cut | None:
     """None: the model's own side."""
-    return direction and ("end" if direction.lower() in ("right", "end") else "start")  # type: ignore[return-value]
+    if direction is None:
+        return None
+    return "end" if direction.lower() in ("right", "end") else "start"
 
 
 def _read(body: schemas.RerankRequest) -> ScoreRequest:

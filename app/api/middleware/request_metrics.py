@@ -46,8 +46,8 @@ class RequestMetrics:
                 registry.count(TIMEOUTS, route)
 
         # That nothing serves yet is what a poll asks for: no failure.
-        polled = (known := self.fixed(route)) is not None and not known.is_traced
-        if self._log.wants(0 if polled and status == 503 else status):
+        polled = status == 503 and (known := self.fixed(route)) is not None and not known.is_traced
+        if self._log.wants(0 if polled else status):
             counts = state["counts"]() if "counts" in state else {}
             stages = state.get("stages", {})
             total_ms = seconds * 1e3

@@ -1,7 +1,6 @@
 """The torch backend (GPU, and CPU without OpenVINO), and the modules that other backends convert. Only this and
 `torch_tracing` import torch, only they and `tokenizer_export` transformers."""
 
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from inspect import signature
@@ -10,12 +9,12 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+import transformers
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import (
     MODEL_FOR_TEXT_ENCODING_MAPPING,
-    MODEL_MAPPING,
     AutoConfig,
     AutoModel,
     AutoModelForMaskedLM,
@@ -32,9 +31,6 @@ from app.errors import ModelUnavailable
 from app.types import Vector
 
 has_cuda = torch.cuda.is_available
-# Whose encoder alone sentence-transformers loads, where transformers has no name for that.
-ENCODERS = {"blenderbot", "blenderbot-small", "longt5", "m2m_100", "marian", "pegasus", "pegasus_x", "prophetnet"}
-ENCODERS |= {"switch_transformers"}
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 
 
@@ -292,10 +288,8 @@ def _text(graph: Graph, dtype: torch.dtype) -> nn.Module:
     config = AutoConfig.from_pretrained(graph.folder, local_files_only=True, trust_remote_code=False)
     # Of a model with a decoder behind its encoder, such as T5, the encoder alone.
     kind = AutoModelForTextEncoding if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
-    if config.model_type in ENCODERS:
-        whole = MODEL_MAPPING[type(config)]
-        names = (whole.__name__.removesuffix("Model") + ending for ending in ("EncoderModel", "Encoder"))
-        kind = next(filter(None, (getattr(sys.modules[whole.__module__], name, None) for name in names)))
+    if kind is AutoModel and config.is_encoder_decoder:  # LongT5's is not in that table
+        kind = getattr(transformers, f"{type(config).__name__.removesuffix('Config')}EncoderModel", kind)
     transformer = _pretrained(kind, graph, dtype)
     if (reads := transformer.main_input_name) != "input_ids":
         raise ValueError(f"it reads {reads}, not texts")

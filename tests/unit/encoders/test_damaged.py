@@ -411,6 +411,8 @@ def test_positions_and_masks_among_weights_are_no_quantised_ones(tmp_path: Path)
     (tmp_path / "config.json").write_text(json.dumps(PLAIN))
     write_header(tmp_path / "model.safetensors", {"position_ids": "I64", "attn.bias": "U8", "a.weight": "BF16"})
     check(tmp_path, allow_bin=False)
+    write_header(tmp_path / "model.safetensors", {"a.position_ids": "I32", "a.relative_position_index": "I32"})
+    check(tmp_path, allow_bin=False)
 
 
 def write_header(file: Path, dtypes: dict[str, str]) -> None:
