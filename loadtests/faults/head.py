@@ -30,7 +30,7 @@ def scenario(scale: float) -> Row:
             return bool(head_raylets(processes) and processes.titled(CONTROLLER)) and found.is_whole()
 
         def victims() -> list[psutil.Process]:
-            return head_raylets(processes) if is_whole() else []
+            return head_raylets(processes) if is_whole() and found.is_met() else []
 
         def strike(raylet: psutil.Process) -> bool:
             """All at once, as a machine goes: what Ray runs there, and what ran on it."""

@@ -3,7 +3,7 @@
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,12 @@ class Cluster:
         at_home = [home(replica) is not None for replica in (*encoding, *answering)]
         return len(encoding) == ENCODERS and len(answering) == INGRESSES and all(at_home)
 
+    def is_met(self) -> bool:
+        """Every ingress speaks to every encoder. Before that it has to ask Ray's control store where a new one is, and
+        whoever kills the store and the older encoder then has killed both encoders."""
+        encoding, answering = self.processes.serving(ENCODER), self.processes.serving("Ingress")
+        return all(speaks(ingress, encoder) for ingress in answering for encoder in encoding)
+
 
 def home(replica: psutil.Process) -> int | None:
     """The raylet of its node, if that lives."""
@@ -56,6 +62,14 @@ def home(replica: psutil.Process) -> int | None:
         return next((parent.pid for parent in replica.parents() if parent.name() == RAYLET), None)
     except psutil.Error:
         return None
+
+
+def speaks(caller: psutil.Process, server: psutil.Process) -> bool:
+    """Whether one process has a TCP connection to a port of the other."""
+    with suppress(psutil.Error):
+        listening = {each.laddr.port for each in server.net_connections("tcp") if each.status == psutil.CONN_LISTEN}
+        return any(each.raddr and each.raddr.port in listening for each in caller.net_connections("tcp"))
+    return False
 
 
 @contextmanager

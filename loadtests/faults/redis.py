@@ -37,7 +37,7 @@ def scenario(scale: float) -> Row:
             return bool(here and head_raylets(processes)) and found.is_whole()
 
         def victims() -> list[psutil.Process]:
-            return processes.named(REDIS) if is_whole() else []
+            return processes.named(REDIS) if is_whole() and found.is_met() else []
 
         def strike(redis: psutil.Process) -> bool:
             """Both at once. It is done when GCS has noticed: until then all else looks as before."""

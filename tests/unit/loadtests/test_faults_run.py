@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from loadtests.faults.driver import Driver, Outcome
 from loadtests.faults.judging import Judged
 from loadtests.faults.killer import Killer, slay
 from loadtests.faults.memory import MB, Sample, Sampler, growth, leaks
+from loadtests.faults.nodes import speaks
 from loadtests.faults.overload import closed_loop
 from loadtests.faults.processes import MARK, REPLICA, Processes
 from loadtests.faults.row import Row, passed, table
@@ -278,3 +280,13 @@ def test_a_replica_serves_when_it_has_settled_and_does_not_load(nursery: Nursery
     assert nursery.marked.serving("TextEncoder") == []
     wait_for(lambda: nursery.marked.serving("TextEncoder"), 10, "the one that has settled")
     assert nursery.marked.serving("TextEncoder") == [replica]
+
+
+def test_a_process_speaks_to_another_once_it_has_a_connection() -> None:
+    own, other = psutil.Process(), psutil.Process().parent()
+    assert other is not None
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert not speaks(own, own)
+        with socket.create_connection(server.getsockname()):
+            assert speaks(own, own)
+            assert not speaks(other, own)
