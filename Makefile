@@ -45,7 +45,8 @@ test-fast: $(VENV)/.dev ## Only pure logic and the API in process: no Ray, no re
 	@exec $(BIN)/python -m pytest tests/unit tests/negative_controls -n 2 --dist loadscope
 
 test: test-fast ## The test suite: what is quick first, then what loads models or starts Ray
-	@exec $(BIN)/python -m pytest tests/models tests/cluster --durations 25
+	@$(BIN)/python -m pytest tests/models -n 2 --dist loadfile --durations 10
+	@exec $(BIN)/python -m pytest tests/cluster --durations 25
 
 test-slow: $(VENV)/.dev ## What is long: other people's clients, examples, fuzzing, dashboards, a tenth of the controls
 	@$(BIN)/python -m pytest tests/slow
@@ -156,7 +157,7 @@ bench-similarity: $(VENV)/.dev ## Milliseconds to rank 10,000 vectors
 	@exec $(BIN)/python -m loadtests.bench_similarity
 
 test-corpus: $(VENV)/.dev ## Only the tests of bulk embedding
-	@exec $(BIN)/python -m pytest tests/unit/corpus tests/models/test_corpus_vectors.py tests/cluster/test_corpus.py
+	@exec $(BIN)/python -m pytest tests/unit/corpus tests/models/test_corpus_vectors.py tests/cluster/test_corpus.py tests/slow/test_corpus.py
 
 bench-corpus: $(VENV)/.dev ## Bulk: rows/s, memory at 10,000 and 200,000 rows (ROWS="..."), against the model alone
 	@exec $(BIN)/python -m loadtests.bench_corpus $(ROWS)

@@ -133,7 +133,7 @@ MODELS: Final = [
     M("conversions are proven", "app/encoders/backends/proof.py", "if not (cosine >= least and norms <= tolerance):", "if cosine < least:", "tests/unit/encoders/test_proof.py"),
     M("a wrong conversion is not kept", "app/encoders/backends/export.py", '        reason = proofs["f32"]["wrong"]\n', "        reason = None\n", "tests/models/test_families.py"),
     M("a key for each route", "app/service/embedding_service.py", "fingerprint = routes[task] if task is not None else info.fingerprint", "fingerprint = info.fingerprint", "tests/unit/service/test_embedding_service.py"),
-    M("segments of tokens", "app/encoders/backends/torch_runner.py", "self.segments = graph.segments if takes else ()", "self.segments = ()", "tests/models/test_segments.py"),
+    M("segments of tokens", "app/encoders/backends/torch_modules.py", "self.segments = graph.segments if takes else ()", "self.segments = ()", "tests/models/test_segments.py"),
     M("int8 is judged", "app/encoders/backends/int8.py", "cosine >= LEAST_COSINE and spearman >= LEAST_SPEARMAN", "cosine >= LEAST_COSINE", "tests/unit/encoders/test_int8.py"),
     M("no mask with an empty row", "app/encoders/backends/torch_tracing.py", "    return mask | (queries[:, None] == keys[None])\n", "    return mask\n", "tests/models/test_families.py"),
     M("torch where OpenVINO is wrong", "app/encoders/backends/registry.py", "        except Unconvertible as exc:\n", "        except ZeroDivisionError as exc:\n", "tests/unit/encoders/test_registry.py"),
