@@ -12,8 +12,8 @@ from loadtests.faults.row import Row
 NAME = "HAProxy SIGKILL"
 # Serve replaces it after three health checks; the last retry of a client comes a pause later.
 MOST_RECOVERY_S = 20.0
-# It is the only one that these clients know: they must get an answer between two kills.
-EVERY_S = 10.0
+# It is the only one that these clients know. The next kill comes after the last retry, or a request meets two of them.
+KILLS, EVERY_S = 10, 30.0
 
 
 def scenario(scale: float) -> Row:
@@ -32,7 +32,7 @@ def scenario(scale: float) -> Row:
         def is_whole() -> bool:
             return answers(port) and found.is_whole()
 
-        kills = max(1, round(nodes.KILLS * scale))
+        kills = max(1, round(KILLS * scale))
         return nodes.run(NAME, found, known, kills, victims, is_whole, MOST_RECOVERY_S, every_s=EVERY_S, is_away=True)
 
 
