@@ -1,7 +1,10 @@
-"""Parents, drivers and workers of `embed-corpus` are killed, and the next run takes up what they left; what a Ray can't
-do is told in a line. More of that: tests/cluster."""
+"""Workers of `embed-corpus` share its work; parents, drivers and workers are killed, and the next run takes up what they
+left; what a Ray can't do is told in a line. More of that: tests/cluster."""
 
+import json
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.corpus.known_vectors import matrix
 from app.encoders.text import load_text_model
 from app.vectors.similarity import normalize
-from loadtests.running import wait_for
+from loadtests.running import ROOT, clean_environment, wait_for
 from tests.support.corpus_fakes import written
 from tests.support.corpus_runs import END_S, PART, ROWS, refused, running, started, write_source
 
@@ -92,3 +95,24 @@ def test_strict_ends_with_the_reason(tmp_path: Path) -> None:
     assert run.process.returncode == 1
     assert "in.jsonl, row 1: not valid JSON" in err
     assert "Traceback" not in err
+
+
+def test_workers_run_at_once_and_share_evenly() -> None:
+    """With a stand-in encoder that sleeps: its first batch waits until as many workers are there as were asked for."""
+    command = [
+        sys.executable,
+        "-m",
+        "loadtests.bench_corpus_workers",
+        "--rows",
+        "640",
+        "--part-rows",
+        "10",
+        "--workers",
+        "4",
+    ]
+    done = subprocess.run(command, env=clean_environment(), cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    [run] = json.loads(done.stdout)["runs"]
+    assert (run["workers"], run["most_at_once"], len(run["rows_of_each"])) == (4, 4, 4)
+    assert (run["batches"], sum(run["rows_of_each"])) == (64, 640)
+    assert min(run["rows_of_each"]) >= 640 // 4 // 4
