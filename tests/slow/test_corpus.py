@@ -1,5 +1,5 @@
-"""Workers of `embed-corpus` share its work; parents, drivers and workers are killed, and the next run takes up what they
-left; what a Ray can't do is told in a line. More of that: tests/cluster."""
+"""Workers of `embed-corpus` share its work; parents, drivers and workers are killed, and the next run takes up what
+they left; what a Ray can't do is told in a line. More of that: tests/cluster."""
 
 import json
 import signal
