@@ -75,7 +75,8 @@ class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRo
     ) -> RunningReplica:
         """At once where nobody waits and all are well. Serve makes a task of each request, which asks `choose_replicas`
         and costs more than a look does."""
-        if not (is_retry or getattr(self, "_pending_requests_by_id", "as of a Ray that is not known")):
+        # A Ray that counts them elsewhere has its own way.
+        if not (is_retry or getattr(self, "_pending_requests_by_id", True)):
             near = self.apply_locality_routing(pending_request)
             if near and all(map(self._accepts, near)):
                 return self._replicas[self.calls.fewest([*near])]

@@ -1,3 +1,4 @@
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,12 @@ def converted() -> Path:
 
 @pytest.fixture(scope="session")
 def minilm_args(converted: Path) -> ModelArgs:
-    """Read and converted by child processes, as a service does it."""
+    """Read and converted by child processes, as a service does it; by one of several test processes."""
     args = ModelArgs(id=DEFAULT_TEXT_MODEL, cache_dir=str(converted))
-    load_text_model(args, threads=2, offline=True)
+    converted.mkdir(parents=True, exist_ok=True)
+    with (converted / "tests.lock").open("w") as file:
+        flock(file, LOCK_EX)
+        load_text_model(args, threads=2, offline=True)
     return args
 
 

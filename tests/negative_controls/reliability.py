@@ -101,7 +101,7 @@ OVERLOAD: Final = [
     M("the fewest calls", "app/dispatch/least_outstanding.py", "if counts[receiver] == least", "if True", "tests/unit/dispatch/test_least_outstanding.py tests/unit/deployments/serve_internals/test_router.py"),
     M("promised calls", "app/dispatch/least_outstanding.py", "        self._promised.append((now, chosen))\n", "", "tests/unit/dispatch/test_least_outstanding.py"),
     M("who hangs is asked", "deployments/serve_internals/router.py", "            self.replica_queue_len_cache.invalidate_key(replica_id)\n", "            pass\n", "tests/unit/deployments/serve_internals/test_router.py"),
-    M("who waits comes first", "deployments/serve_internals/router.py", "if not (is_retry or getattr(self, \"_pending_requests_by_id\", \"as of a Ray that is not known\")):", "if True:", "tests/unit/deployments/serve_internals/test_router.py"),
+    M("who waits comes first", "deployments/serve_internals/router.py", "if not (is_retry or getattr(self, \"_pending_requests_by_id\", True)):", "if True:", "tests/unit/deployments/serve_internals/test_router.py"),
     M("new replicas are met beside the loop", "deployments/serve_internals/router.py", "await asyncio.to_thread(self._met, new)", "self._met(new)", "tests/unit/deployments/serve_internals/test_router.py"),
     M("calls that ended", "deployments/serve_internals/router.py", "        self.calls.ended(replica_id)\n", "", "tests/unit/deployments/serve_internals/test_router.py"),
     M("a queue for each engine", "deployments/engine.py", "self._slots = [self", "self._slots = Engine.shared = getattr(Engine, 'shared', None) or [self", "tests/unit/deployments/test_engine.py"),
