@@ -45,7 +45,9 @@ test-fast: $(VENV)/.dev ## Only pure logic and the API in process: no Ray, no re
 	@exec $(BIN)/python -m pytest tests/unit tests/negative_controls -n 2 --dist loadscope
 
 test: test-fast ## The test suite: what is quick first, then what loads models or starts Ray
-	@exec $(BIN)/python -m pytest tests/models tests/cluster --durations 25
+	@cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && export TEST_CACHE="$$cache" && \
+	$(BIN)/python -m pytest tests/models -n 2 --dist loadfile --durations 10 && \
+	$(BIN)/python -m pytest tests/cluster --durations 25
 
 test-slow: $(VENV)/.dev ## What is long: other people's clients, examples, fuzzing, dashboards, a tenth of the controls
 	@$(BIN)/python -m pytest tests/slow
@@ -132,7 +134,7 @@ load: $(VENV)/.dev ## Locust against a service of its own: SHAPE=steady|step|spi
 	@exec $(BIN)/python -m loadtests.load --shape $(or $(SHAPE),step) --users $(or $(USERS),40) --length $(or $(LENGTH),60) $(CLASSES)
 
 test-page: $(VENV)/.dev ## Only the page's tests, in headless Chromium
-	@exec $(BIN)/python -m pytest tests/cluster/page tests/cluster/locked/test_key_page.py tests/unit/api/test_page.py
+	@exec $(BIN)/python -m pytest tests/cluster/page tests/slow/page tests/cluster/locked/test_key_page.py tests/unit/api/test_page.py
 
 screenshots: $(VENV)/.dev ## Take the pictures of the page in docs/ anew (needs Chromium)
 	@exec $(BIN)/python -m tests.cluster.page.screenshots
@@ -156,7 +158,7 @@ bench-similarity: $(VENV)/.dev ## Milliseconds to rank 10,000 vectors
 	@exec $(BIN)/python -m loadtests.bench_similarity
 
 test-corpus: $(VENV)/.dev ## Only the tests of bulk embedding
-	@exec $(BIN)/python -m pytest tests/unit/corpus tests/models/test_corpus_vectors.py tests/cluster/test_corpus.py
+	@exec $(BIN)/python -m pytest tests/unit/corpus tests/models/test_corpus_vectors.py tests/cluster/test_corpus.py tests/slow/test_corpus.py
 
 bench-corpus: $(VENV)/.dev ## Bulk: rows/s, memory at 10,000 and 200,000 rows (ROWS="..."), against the model alone
 	@exec $(BIN)/python -m loadtests.bench_corpus $(ROWS)

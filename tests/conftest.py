@@ -25,7 +25,9 @@ FOLDERS = ["unit", "negative_controls", "models", "cluster", "slow"]
 OWN = ["locked", "faults"]
 
 # No cache of this machine's user and no model that he has: a test means the same everywhere.
-os.environ |= {"XDG_CACHE_HOME": str(folder("cache")), "HF_HOME": str(folder("home/huggingface"))}
+# Processes that share the tests share what they convert (TEST_CACHE), and so do the parts of `make test`.
+os.environ["XDG_CACHE_HOME"] = os.environ.setdefault("TEST_CACHE", str(folder("cache")))
+os.environ["HF_HOME"] = str(folder("home/huggingface"))
 
 _every = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("suite", derandomize=True, **_every)  # type: ignore[arg-type]

@@ -70,6 +70,19 @@ class LeastOutstandingRouter(FIFOMixin, LocalityMixin, MultiplexMixin, RequestRo
                 met.append(self.create_replica_wrapper(info))
         return met
 
+    async def _choose_replica_for_request(
+        self, pending_request: PendingRequest, *, is_retry: bool = False
+    ) -> RunningReplica:
+        """At once where nobody waits and all are well. Serve makes a task of each request, which asks `choose_replicas`
+        and costs more than a look does."""
+        # A Ray that counts them elsewhere has its own way.
+        if not (is_retry or getattr(self, "_pending_requests_by_id", True)):
+            near = self.apply_locality_routing(pending_request)
+            if near and all(map(self._accepts, near)):
+                return self._replicas[self.calls.fewest([*near])]
+            pending_request.routing_context = type(pending_request.routing_context)()  # as if none had been tried
+        return await super()._choose_replica_for_request(pending_request, is_retry=is_retry)
+
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
     ) -> list[list[RunningReplica]]:

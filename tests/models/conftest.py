@@ -1,9 +1,12 @@
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import pytest
 
 from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.config.settings import converted_models
+from app.encoders import pretrained
+from app.encoders.backends import export, openvino_models, tokenizer_export
 from app.encoders.backends.openvino_models import WEIGHTS
 from app.encoders.text import TextModel, load_text_model
 
@@ -16,7 +19,20 @@ def converted() -> Path:
 
 @pytest.fixture(scope="session")
 def minilm_args(converted: Path) -> ModelArgs:
-    return ModelArgs(id=DEFAULT_TEXT_MODEL, cache_dir=str(converted))
+    """Read and converted by child processes, as a service does it; by one of several test processes."""
+    args = ModelArgs(id=DEFAULT_TEXT_MODEL, cache_dir=str(converted))
+    converted.mkdir(parents=True, exist_ok=True)
+    with (converted / "tests.lock").open("w") as file:
+        flock(file, LOCK_EX)
+        load_text_model(args, threads=2, offline=True)
+    return args
+
+
+@pytest.fixture(autouse=True)
+def _converts_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child process would load torch and transformers for each tiny model; here they are loaded anyway."""
+    monkeypatch.setattr(openvino_models, "convert", export.write)
+    monkeypatch.setattr(pretrained, "make", tokenizer_export.write)
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ import pytest
 from PIL import Image
 
 from app.config.args import ModelArgs
-from app.encoders import pretrained
-from app.encoders.backends import export, openvino_models, tokenizer_export
 from app.encoders.clip import ClipModel, load_clip_model
 from app.encoders.text import TextModel, load_text_model
 from app.errors import ModelUnavailable
@@ -22,13 +20,6 @@ pytestmark = [
 ]
 
 TEXTS = ["a", "", "The QUICK brown Fox", "Straße naïve 🙂 東京", *CORPUS, "word " * 200, " ".join(CORPUS * 40)]
-
-
-@pytest.fixture(autouse=True)
-def _convert_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The child processes are tested with MiniLM; here torch is loaded anyway."""
-    monkeypatch.setattr(openvino_models, "convert", export.write)
-    monkeypatch.setattr(pretrained, "make", tokenizer_export.write)
 
 
 @pytest.fixture

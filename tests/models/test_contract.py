@@ -11,7 +11,7 @@ import pytest
 
 from app.config.args import ModelArgs
 from app.encoders import self_test, shapes
-from app.encoders.backends import export, openvino_models, openvino_runner
+from app.encoders.backends import openvino_runner
 from app.encoders.text import TextModel, load_text_model
 from app.types import Vector
 
@@ -159,9 +159,8 @@ def test_a_warm_start_imports_neither_torch_nor_transformers(minilm_args: ModelA
 
 
 def test_a_cache_folder_that_cannot_be_written_does_not_stop_the_model(
-    minilm_args: ModelArgs, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    minilm_args: ModelArgs, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(openvino_models, "convert", export.write)  # here, where torch is loaded anyway
     (tmp_path / "file").write_text("")
     args = minilm_args.model_copy(update={"backend": "openvino", "cache_dir": str(tmp_path / "file" / "below")})
     model = load_text_model(args, threads=2, offline=True)

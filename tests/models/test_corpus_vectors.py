@@ -64,7 +64,7 @@ def test_sparse_vectors_are_those_of_documents_and_the_query_s_that_of_a_query(t
 
 @pytest.mark.parametrize("rule", [ChunkRule(), ChunkRule(20, 5), ChunkRule(12, 4, "sentences")])
 def test_chunks_are_those_of_the_model_s_tokenizer(rule: ChunkRule, tmp_path: Path) -> None:
-    given = [" ".join(text for text in varied(60) if text.strip()), "A short one.", "Two. Sentences here!"]
+    given = [" ".join(text for text in varied(35) if text.strip()), "A short one.", "Two. Sentences here!"]
     (tmp_path / "in.jsonl").write_text("\n".join(json.dumps({"id": i, "text": text}) for i, text in enumerate(given)))
     args = ModelArgs(id=DEFAULT_TEXT_MODEL, precision="f32", batch_size=8, batch_tokens=512)
     options = CorpusOptions(models=(args, args), threads=2, offline=True, chunks=rule, id_column="id")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from transformers.masking_utils import sdpa_mask
 
-from app.encoders.backends import export, openvino_models
+from app.encoders.backends import openvino_models
 from app.encoders.late import Window
 from app.errors import ModelUnavailable, UnknownToken
 from tests.support.families import FAMILIES, T5, VOCABULARY, Family, cosines, load, reference, texts, write
@@ -18,12 +18,6 @@ EIGHT = ["XLM-R", "DeBERTa-v2/v3", "ModernBERT", "Longformer", "BigBird", "T5", 
 MOST = 128
 
 Twin = Callable[[str], Path]
-
-
-@pytest.fixture(autouse=True)
-def _convert_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The child process is tested with MiniLM; here torch is loaded anyway."""
-    monkeypatch.setattr(openvino_models, "convert", export.write)
 
 
 @pytest.fixture(scope="module")

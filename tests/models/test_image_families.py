@@ -5,15 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.encoders import pretrained
-from app.encoders.backends import export, openvino_models, tokenizer_export
 from tests.support.image_families import TEXTS, TWINS, cosines, expected, load, pictures, pixels_of, write
-
-
-@pytest.fixture(autouse=True)
-def _convert_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino_models, "convert", export.write)
-    monkeypatch.setattr(pretrained, "make", tokenizer_export.write)
 
 
 # The others run in tests/slow.

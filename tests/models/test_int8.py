@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.encoders.backends import export, int8, openvino_models
+from app.encoders.backends import int8, openvino_models
 from app.errors import ModelUnavailable
 from tests.support.families import FAMILIES, load, texts, write
 
@@ -16,7 +16,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_model_is_quantised_once_and_judged_by_held_out_texts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openvino_models, "convert", export.write)
     twin = write(FAMILIES["BERT"], tmp_path / "twin", 128)
     whole = load(twin, tmp_path / "f32")
     monkeypatch.setattr(int8, "LEAST_SPEARMAN", 1.01)

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 from app.config.args import ModelArgs
-from app.encoders import pretrained
-from app.encoders.backends import export, openvino_models, tokenizer_export
 from app.encoders.text import TextModel, load_text_model
 from app.errors import ModelUnavailable
 from app.types import Prompted, TokenizedText, Vector
@@ -20,12 +18,6 @@ from tests.support.tiny import CORPUS, write_mpnet
 pytestmark = pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean")
 
 TEXTS = ["a", "The QUICK brown Fox", "Straße naïve 🙂 東京", *CORPUS, "word " * 200, " ".join(CORPUS * 10), " x  y "]
-
-
-@pytest.fixture(autouse=True)
-def _read_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The child process is tested with MiniLM; here transformers is loaded anyway."""
-    monkeypatch.setattr(pretrained, "make", tokenizer_export.write)
 
 
 @pytest.fixture(scope="module")
@@ -226,14 +218,13 @@ def test_a_router_sends_texts_where_sentence_transformers_does(name: str, base: 
         model.warm([(1, 8), (2, 16)])
 
 
-def test_ways_with_weights_of_their_own(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ways_with_weights_of_their_own(base: Path, tmp_path: Path) -> None:
     """A table for queries and a transformer for documents, and two transformers that differ in their weights alone."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer import modules as known
     from tokenizers import Tokenizer
 
-    monkeypatch.setattr(openvino_models, "convert", export.write)
     one, other = (known.Transformer(str(base), max_seq_length=40) for _ in range(2))
     with torch.no_grad():
         for parameter in other.parameters():
@@ -270,8 +261,7 @@ def test_routes_that_cannot_be_served_say_so(base: Path, tmp_path: Path) -> None
         load(tmp_path / "n")
 
 
-def test_openvino_keeps_the_modules_too(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino_models, "convert", export.write)
+def test_openvino_keeps_the_modules_too(base: Path, tmp_path: Path) -> None:
     behind = (pooling(("cls", "weightedmean"), 24, include_prompt=False), ("LayerNorm", {"dimension": 48}))
     directory = modules(dense(48, 24, "Tanh", use_residual=True, **TOKENS), *behind)(base, tmp_path / "m")
     settle(directory, prompts={"query": "the lazy query: "}, truncate_dim=20)

@@ -12,7 +12,7 @@ from sentence_transformers import CrossEncoder
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from app import __main__ as command
-from app.encoders.backends import export, openvino_models
+from app.encoders.backends import openvino_models
 from app.encoders.pairs import PairTokenizer
 from app.errors import InvalidItem, ModelUnavailable
 from app.types import Pair, Prompted, TokenIds
@@ -21,12 +21,6 @@ from tests.support import families
 from tests.support.rerankers import load, logits, pairs, tokenizer, write
 
 MOST = 96
-
-
-@pytest.fixture(autouse=True)
-def _convert_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The child process is tested with MiniLM; here torch is loaded anyway."""
-    monkeypatch.setattr(openvino_models, "convert", export.write)
 
 
 def predicted(folder: Path, given: list[Any], **options: Any) -> Any:

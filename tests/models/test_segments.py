@@ -8,8 +8,6 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from app.encoders import pretrained
-from app.encoders.backends import export, openvino_models, tokenizer_export
 from app.errors import ModelUnavailable
 from tests.support.families import FAMILIES, SPECIALS, WORDS, load, write
 
@@ -46,13 +44,9 @@ def tokenizer(template: str, side: str, *inputs: str) -> PreTrainedTokenizerFast
 
 @pytest.mark.parametrize("name", SEGMENTS)
 @pytest.mark.parametrize("backend", ["openvino", "torch"])
-def test_segments_are_sentence_transformers(
-    name: str, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_segments_are_sentence_transformers(name: str, backend: str, tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
-    monkeypatch.setattr(openvino_models, "convert", export.write)
-    monkeypatch.setattr(pretrained, "make", tokenizer_export.write)
     family, template, side = SEGMENTS[name]
     folder = write(family, tmp_path / "twin", 128)
     tokenizer(template, side, "token_type_ids").save_pretrained(folder)

@@ -6,16 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.encoders.backends import export, openvino_models
 from app.errors import ModelUnavailable
 from app.types import Prompted
 from tests.support import families
 from tests.support.sparse import MOST, dense, load, right, routed, splade, table, texts, write, write_plain
-
-
-@pytest.fixture(autouse=True)
-def _convert_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino_models, "convert", export.write)
 
 
 @pytest.mark.parametrize("name", ["BERT", "DistilBERT", "XLM-R", "MPNet", "ModernBERT"])

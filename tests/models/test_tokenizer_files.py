@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 from app.config.args import ModelArgs
-from app.encoders import pretrained
-from app.encoders.backends import tokenizer_export
 from app.encoders.text import TextModel, load_text_model
 from app.errors import ModelUnavailable
 from tests.support.tiny import CORPUS, write_distilbert, write_multilingual
@@ -28,12 +26,6 @@ TEXTS = [
     *CORPUS,
     *("word " * 200, " ".join(CORPUS * 10), "  two  spaces ", "line\nbreak\ttab"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _read_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The child process is tested with MiniLM; here transformers is loaded anyway."""
-    monkeypatch.setattr(pretrained, "make", tokenizer_export.write)
 
 
 def load(directory: Path) -> TextModel:

@@ -14,7 +14,6 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 
 from app import __main__ as command
 from app.config.args import ModelArgs
-from app.encoders.backends import export, openvino_models
 from app.encoders.tokens import TokenModel, load_token_model
 from app.errors import InvalidItem, ModelUnavailable
 from app.service import prompts
@@ -22,11 +21,6 @@ from app.types import Prompted, ReadOptions, TextInput, Vector
 from app.vectors.ragged import unpack_rows
 from tests.support import colbert, families
 from tests.support.sparse import MOST, texts
-
-
-@pytest.fixture(autouse=True)
-def _convert_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino_models, "convert", export.write)
 
 
 def load(folder: Path, cache: Path, backend: str) -> TokenModel:

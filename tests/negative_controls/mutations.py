@@ -129,10 +129,10 @@ WHAT_MAY: Final = [
     M("one wording", "app/images/fetcher.py", 'InvalidImage("No image can be fetched from this URL.", param)', "InvalidImage(str(reason), param)", "tests/unit/images/test_fetcher.py"),
     M("weights as tensors only", "app/encoders/weights.py", "(SAFE, BIN) if allow_bin else (SAFE,)", "(SAFE, BIN)", "tests/unit/encoders/test_weights.py"),
     M("known weights by checksum", "app/encoders/weights.py", "if actual != expected:", "if False:", "tests/unit/encoders/test_weights.py"),
-    M("models of other kinds", "app/encoders/weights.py", "if why := refusal(directory):", "if (why := refusal(directory)) and False:", "tests/unit/encoders/test_damaged.py"),
-    M("numbers that are no floats", "app/encoders/weights.py", "QUANTISED.fullmatch(one.dtype)", "False", "tests/unit/encoders/test_damaged.py"),
-    M("code for a known architecture", "app/encoders/refusal.py", "if code := [*code, *_own_code(folder, config)]:", "if code:", "tests/unit/encoders/test_damaged.py"),
-    M("modules stay inside", "app/encoders/modules.py", 'if folder.is_absolute() or ".." in folder.parts:', "if False:", "tests/unit/encoders/test_damaged.py"),
+    M("models of other kinds", "app/encoders/weights.py", "if why := refusal(directory):", "if (why := refusal(directory)) and False:", "tests/unit/encoders/test_refused.py"),
+    M("numbers that are no floats", "app/encoders/weights.py", "QUANTISED.fullmatch(one.dtype)", "False", "tests/unit/encoders/test_refused.py"),
+    M("code for a known architecture", "app/encoders/refusal.py", "if code := [*code, *_own_code(folder, config)]:", "if code:", "tests/unit/encoders/test_refused.py"),
+    M("modules stay inside", "app/encoders/modules.py", 'if folder.is_absolute() or ".." in folder.parts:', "if False:", "tests/unit/encoders/test_refused.py"),
 ]  # fmt: skip
 
 MUTATIONS: Final = [*WHO_MAY, *WHAT_MAY, *FILES, *PROMISES, *RELIABILITY, *RPC]

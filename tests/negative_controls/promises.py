@@ -51,7 +51,7 @@ PROMISES: Final = [
     M("token ids have no prompts", "app/api/endpoints/dialect.py", "if reading.prompt_name is not None or prompts.choose(result.info, reading) is not None:", "if False:", "tests/unit/api/test_openai_dialects.py"),
     M("what is not cut is an error", "app/api/endpoints/dialect.py", "if most is not None and 0 <= most < count:", "if False:", "tests/unit/api/test_ollama_api.py"),
     M("fields of one meaning agree", "app/api/endpoints/dialect.py", "if value != given[0][1]:", "if False:", "tests/unit/api/test_openai_dialects.py"),
-    M("no image for a cross-encoder", "app/service/image_rerank.py", '("rerank", "image")', '("image",)', "tests/unit/api/test_rerank.py"),
+    M("no image for a cross-encoder", "app/service/image_rerank.py", '("rerank", "image")', '("image",)', "tests/unit/api/test_rerank_images.py"),
     M("texts in the images' space", "app/api/endpoints/voyage.py", "one_space=True", "one_space=False", "tests/unit/api/test_other_dialects.py"),
     M("an input makes one vector", "app/api/wire/inputs.py", "or len(parts) != 1 or", "or", "tests/unit/api/test_cohere_api.py"),
 ]  # fmt: skip

@@ -133,3 +133,9 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
     assert name == "error"
     assert list(error) == ["code", "message", "param", "requestId"]
     return dict(error)
+
+
+def good(answer: httpx.Response) -> Any:
+    """What a 200 has in its body."""
+    assert answer.status_code == 200, answer.text
+    return answer.json()

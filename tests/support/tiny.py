@@ -26,6 +26,9 @@ from transformers import (
     XLMRobertaTokenizer,
 )
 
+from app.config.args import ModelArgs
+from app.encoders.text import TextModel, load_text_model
+
 CORPUS = [
     "The quick brown fox jumps over the lazy dog, again and again.",
     "Naïve Straße, théorie générale: 12 + 30 = 42! (really?)",
@@ -206,3 +209,8 @@ def _module(index: int, path: str, kind: str) -> dict[str, Any]:
 def _write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(content, indent=1))
+
+
+def load(directory: Path, **args: Any) -> TextModel:
+    known = {"id": str(directory), "backend": "torch", "device": "cpu", "cache_dir": str(directory.parent / "cache")}
+    return load_text_model(ModelArgs(**(known | args)), threads=1, offline=True)

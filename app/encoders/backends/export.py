@@ -12,8 +12,9 @@ import numpy as np
 import openvino as ov
 from pydantic import TypeAdapter
 
-from app.encoders.backends import int8, openvino_models, proof, torch_runner
+from app.encoders.backends import int8, openvino_models, proof, torch_loading, torch_modules
 from app.encoders.backends.contract import Graph, Inputs
+from app.encoders.backends.torch_runner import TorchRunner
 from app.encoders.backends.torch_tracing import traceable
 from app.encoders.tokenizer import Tokenizer
 from app.system import child
@@ -28,9 +29,9 @@ def main(graph: str, target: str) -> None:
 def write(graph: Graph, target: Path) -> None:
     """Convert the torch module of a graph and save it in float32, or in int8 where it says so, with its proofs beside
     it. If it can't be converted, or makes other vectors than torch, `target` is not there, and the proofs say why."""
-    module = torch_runner.module(graph)
+    module = torch_loading.module(graph)
     inputs = list(proof.cases(graph))
-    expected = [torch_runner.TorchRunner(module, "f32", "cpu")(*batch) for batch in inputs]
+    expected = [TorchRunner(module, "f32", "cpu")(*batch) for batch in inputs]
     proofs: dict[str, Any] = {}
     try:
         _convert(module, graph, target)
@@ -74,7 +75,7 @@ def _quantize(graph: Graph, target: Path) -> dict[str, Any]:
 
 
 def _convert(module: Any, graph: Graph, target: Path) -> None:
-    example = torch_runner.example(graph)
+    example = torch_modules.example(graph)
     shapes = {name: [-1, -1] if tensor.ndim == 2 else [-1, *tensor.shape[1:]] for name, tensor in example.items()}
     with warnings.catch_warnings(), traceable(module, graph.max_tokens):
         # Tracing warns of Python branches on shapes; the proof compares other shapes than the traced one.

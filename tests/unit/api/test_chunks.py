@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from app.errors import InvalidItem, InvalidRequest, NotFinite, Overloaded
-from tests.support.calling import Service, error_of
+from tests.support.calling import Service, error_of, good
 from tests.support.keys import ALL, bearer, guard_of
 from tests.support.service_fakes import FakeEncoder
 
@@ -23,11 +23,6 @@ def pooled(**about: Any) -> FakeEncoder:
     info = replace(encoder.state.info, **about)
     encoder.state = replace(encoder.state, info=info)
     return encoder
-
-
-def good(answer: httpx.Response) -> Any:
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def refused(answer: httpx.Response) -> tuple[int, str, str | None]:

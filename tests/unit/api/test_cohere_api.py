@@ -10,18 +10,13 @@ import pytest
 
 from app.api.routes import PNG
 from app.schemas.compatibility import IGNORED_HEADER
-from tests.support.calling import Service
+from tests.support.calling import Service, good
 from tests.support.service_fakes import FakeEncoder, info_of, wide_encoder
 
 BOTH = pytest.mark.parametrize("path", ["/v1/embed", "/v2/embed"])
 TEXTS = ["abc", "abcde"]
 LONG = " ".join("a" * 9)  # nine tokens, where eight are read
 URI = f"data:image/png;base64,{PNG}"
-
-
-def good(answer: httpx.Response) -> Any:
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def refused(answer: httpx.Response, status: int = 400) -> str:

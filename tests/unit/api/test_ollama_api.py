@@ -6,16 +6,11 @@ import httpx
 import pytest
 
 from app.schemas.compatibility import IGNORED_HEADER
-from tests.support.calling import Service
+from tests.support.calling import Service, good
 from tests.support.service_fakes import MODEL, FakeEncoder, FakeReranker, FakeSparseEncoder, FakeTokenEncoder
 
 LONG = " ".join("a" * 9)  # nine tokens, where eight are read
 UNIT = pytest.approx([0.6, 0.8, 0])  # of "abc"
-
-
-def good(answer: httpx.Response) -> Any:
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def refused(answer: httpx.Response, status: int = 400) -> str:

@@ -11,18 +11,13 @@ import pytest
 from app.api.routes import PNG
 from app.schemas.compatibility import IGNORED_HEADER
 from app.service.encoder import ModelState
-from tests.support.calling import Service
+from tests.support.calling import Service, good
 from tests.support.service_fakes import MODEL, FakeEncoder, FakeReranker, info_of
 
 MULTIMODAL = "/v1/multimodalembeddings"
 URI = f"data:image/png;base64,{PNG}"
 LONG = " ".join("a" * 9)  # nine tokens, where eight are read
 UNIT = pytest.approx([0.6, 0.8, 0])  # of "abc"
-
-
-def good(answer: httpx.Response) -> Any:
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def refused(answer: httpx.Response, key: str, status: int = 400) -> str:

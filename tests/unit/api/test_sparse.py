@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import httpx
 import pytest
 
 from app.errors import NotFinite, Overloaded
-from tests.support.calling import Service, error_of
+from tests.support.calling import Service, error_of, good
 from tests.support.keys import ALL, bearer, guard_of
 from tests.support.service_fakes import MODEL, FakeEncoder, FakeSparseEncoder, FakeTokenEncoder
 
@@ -15,11 +14,6 @@ LONG = "a b c d e f g h i"
 
 def both() -> Service:
     return Service(FakeEncoder(), FakeSparseEncoder())
-
-
-def good(answer: httpx.Response) -> Any:
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def test_texts_are_answered_as_by_text_embeddings_inference() -> None:

@@ -1,4 +1,4 @@
-"""`python -m app embed` and `search` in a file, against a service that one can read; the real one is in `cluster`."""
+"""`python -m app embed`, against a service that one can read; the real one is in `cluster`."""
 
 import io
 import json
@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,40 +20,11 @@ from app.cli.session import report
 from app.config.settings import ClientSettings
 from app.corpus.run import CorpusOptions, embed_corpus, in_process
 from app.errors import InvalidRequest
+from tests.support.command import LINES, World
 from tests.support.serving import served
 from tests.support.talking import SPACE, FakeService, error, vector_of
 
-LINES = [f"{'abcdefgh'[i % 8] * (i % 13 + 1)}{i}" for i in range(700)]
 ROOT = Path(__file__).parents[3]
-
-
-class World:
-    def __init__(self, service: FakeService, url: str, capsys: pytest.CaptureFixture[str]) -> None:
-        self.service = service
-        self.url = url
-        self.capsys = capsys
-
-    def __call__(self, *argv: object) -> tuple[int, str, str]:
-        """(exit code, stdout, stderr)"""
-        code = main([*map(str, argv), "--url", self.url])
-        out, err = self.capsys.readouterr()
-        return code, out, err
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[World]:
-    monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
-    service = FakeService()
-    with served(service) as url:
-        yield World(service, url, capsys)
-    signal.signal(signal.SIGTERM, before)
-
-
-@pytest.fixture
-def lines(tmp_path: Path) -> Path:
-    (tmp_path / "in.txt").write_text("\n".join(LINES))
-    return tmp_path / "in.txt"
 
 
 EXPECTED = np.array([vector_of(line) for line in LINES], np.float32)
@@ -303,71 +273,6 @@ def test_interrupt_leaves_no_output_file(number: int, lines: Path, tmp_path: Pat
     assert b"Traceback" not in err
     assert (b"Interrupted; nothing was written." in err) == (number == signal.SIGINT)
     assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
-
-
-def test_search_in_lines(world: World, lines: Path) -> None:
-    code, out, err = world("search", LINES[123], lines, "--top-k", "3")
-    assert code == 0, err
-    equal = [line for line in LINES if vector_of(line) == vector_of(LINES[123])]
-    assert len(equal) > 3
-    assert out.splitlines() == [f"1.0000  {line}" for line in equal[:3]]
-    assert err.startswith("700 rows in ")
-    kinds = [world.service.body(request)["inputType"] for request in world.service.requests]
-    assert sorted(kinds) == ["document", "document", "document", "query"]
-
-
-def test_search_in_parts_is_search_as_a_whole(world: World, lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = world("search", "abc", lines, "--json", "--top-k", "20")[1]
-    monkeypatch.setattr("app.cli.rows.PIECE_ROWS", 50)
-    assert world("search", "abc", lines, "--json", "--top-k", "20")[1] == whole
-    rows = [json.loads(line) for line in whole.splitlines()]
-    assert [row["text"] for row in rows] == [LINES[row["line"] - 1] for row in rows]
-    scores = [row["score"] for row in rows]
-    assert scores == sorted(scores, reverse=True)
-
-
-def test_search_in_json_lines_and_stdin(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = '{"t": "one", "id": 1}\n{bad\n{"t": "three\\nlines", "id": 2}\n'
-    Path("in.jsonl").write_text(data)
-    code, out, err = world("search", "three\nlines", "in.jsonl", "--column", "t", "--top-k", "1", "--json")
-    assert (code, json.loads(out)) == (0, {"score": 1.0, "t": "three\nlines", "id": 2})
-    assert "1 rows could not be read and were skipped" in err
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data.encode())))
-    out = world("search", "three\nlines", "-", "--column", "t", "--format", "jsonl", "--top-k", "1")[1]
-    assert out == "1.0000  three lines\n"
-
-
-def test_search_in_what_embed_wrote(world: World, lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fresh = world("search", LINES[123], lines, "--json", "--top-k", "9")[1]
-    assert world("embed", lines, "--out", "v.parquet")[0] == 0
-    world.service.requests.clear()
-    monkeypatch.setattr("app.corpus.vector_file._ROWS", 100)
-    code, out, err = world("search", LINES[123], "v.parquet", "--json", "--top-k", "9")
-    assert (code, out) == (0, fresh), err
-    # Only the query was embedded, by the file's own model.
-    [request] = world.service.requests
-    assert world.service.body(request) == {"texts": [LINES[123]], "model": "makers/small", "inputType": "query"}
-    world.service.space = "makers/small@2"
-    code, out, err = world("search", LINES[123], "v.parquet")
-    assert (code, out) == (2, "")
-    assert "Embed the file again" in err
-
-
-def test_search_in_vectors_that_are_no_floats(world: World, tmp_path: Path) -> None:
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array([1, 2, 3], pa.int8()), 3)
-    about = {"embedding_model": "m", "embedding_space": "s"}
-    pq.write_table(pa.table({"text": ["a"], "embedding": vectors}).replace_schema_metadata(about), "v.parquet")
-    code, _, err = world("search", "a", "v.parquet")
-    assert (code, "holds int8 vectors; search needs float32" in err) == (2, True)
-    (tmp_path / "w.parquet").write_text("nothing of the kind")
-    code, _, err = world("search", "a", "w.parquet")
-    assert (code, "w.parquet is not a Parquet file" in err, "Traceback" in err) == (2, True, False)
-
-
-def test_a_corpus_is_still_searched_as_one(world: World, tmp_path: Path) -> None:
-    (tmp_path / "serve_config.yaml").write_text("applications: [{}]")
-    code, _, err = world("search", "x", tmp_path)
-    assert (code, "not a finished corpus" in err, world.service.requests) == (2, True, [])
 
 
 def test_url_and_api_key_settings(monkeypatch: pytest.MonkeyPatch, world: World, lines: Path) -> None:

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from app.encoders import pretrained
+from app.encoders.backends import tokenizer_export
+
 
 @pytest.fixture
 def empty_hub_cache(tmp_path: Path) -> Iterator[Path]:
@@ -15,3 +18,9 @@ def empty_hub_cache(tmp_path: Path) -> Iterator[Path]:
         del os.environ["HF_HUB_CACHE"]
     else:
         os.environ["HF_HUB_CACHE"] = before
+
+
+@pytest.fixture
+def reads_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child process for each directory would take minutes."""
+    monkeypatch.setattr(pretrained, "make", tokenizer_export.write)

@@ -33,6 +33,12 @@ class Queued(dict[str, int | None]):
         self[name] = None
 
 
+class Context:
+    """Serve's: which kinds of replicas were tried for a request."""
+
+    tried = False
+
+
 class Router(LeastOutstandingRouter):
     """Without Serve behind it. `queued`: what Serve believes of each replica; None: nothing."""
 
@@ -42,6 +48,8 @@ class Router(LeastOutstandingRouter):
         self.initialize_state()
 
     def apply_locality_routing(self, pending_request: Any = None) -> set[Any]:
+        if pending_request is not None:
+            pending_request.routing_context.tried = True
         return set(self.queued)
 
     @property
@@ -81,6 +89,36 @@ def test_who_serve_does_not_know_of_or_is_full_is_asked_beside_it() -> None:
     [asked] = Router({"unknown": None, "full": FULL}).offered()
     assert sorted(asked) == ["full", "unknown"]
     assert Router({}).offered() == []
+
+
+@pytest.mark.parametrize(
+    ("queued", "waiting", "is_retry", "at_once"),
+    [
+        ({"a": 1, "b": 0}, {}, False, True),
+        ({"a": 1, "b": 0}, {"another": "request"}, False, False),
+        ({"a": 1, "b": 0}, {}, True, False),
+        ({"a": 1, "b": FULL}, {}, False, False),
+        ({"a": 1, "b": None}, {}, False, False),
+        ({}, {}, False, False),
+    ],
+)
+async def test_a_request_is_given_a_replica_at_once_where_nobody_waits_and_all_are_well(
+    queued: dict[str, int | None], waiting: dict[str, str], is_retry: bool, at_once: bool, monkeypatch: Any
+) -> None:
+    asked: list[Any] = []
+
+    async def serves_way(_: Any, request: Any, *, is_retry: bool) -> str:
+        asked.append((request.routing_context.tried, is_retry))
+        return "Serve's"
+
+    monkeypatch.setattr(RequestRouter, "_choose_replica_for_request", serves_way)
+    router = Router(queued)
+    router._pending_requests_by_id = waiting  # noqa: SLF001
+    router.calls.left("a")
+    request = SimpleNamespace(routing_context=Context())
+    chosen: Any = await router._choose_replica_for_request(request, is_retry=is_retry)  # noqa: SLF001
+    assert chosen == (router._replicas["b"] if at_once else "Serve's")  # noqa: SLF001
+    assert asked == ([] if at_once else [(False, is_retry)])
 
 
 def test_whoever_is_called_is_called_this_way_and_the_ingress_is_not() -> None:
