@@ -43,7 +43,7 @@ class OpenAiEmbeddingRequest(CompatibleWire):
         Field(ge=-1, description="At least the tokens of each input, or -1: nothing may be cut by it."),
         wire.Whole,
     ] = None
-    output_dtype: OutputType | Literal["float"] | None = Field(
+    output_dtype: Literal[OutputType, "float"] | None = Field(
         None, description="Extension. As outputType of TextRequest; float is float32."
     )
     late_chunking: bool = Field(
