@@ -19,6 +19,8 @@ MAX_NAMED: Final = 20
 # Each is compared with all that are known.
 MAX_UNKNOWN: Final = 64
 _MAX_NAME: Final = 64
+# What Infinity's clients send if no model is named.
+_UNNAMED: Final = ("model", "default/not-specified")
 
 # Accepted by name, although they contain a part of `_MATTERS`.
 _HARMLESS: Final = frozenset(
@@ -119,7 +121,7 @@ class CompatibleWire(SnakeWire):
                         where = f"{name}.{one}"
                         raise InvalidRequest(f"`{where}` is not supported: send its fields in `{name}`.", where)
                 data = _merged({key: value for key, value in data.items() if key != name}, inner, name)
-        return {name: value for name, value in data.items() if value is not None}
+        return {name: value for name, value in data.items() if value is not None and (name, value) != _UNNAMED}
 
     @property
     def ignored(self) -> list[str]:

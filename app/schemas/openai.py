@@ -34,8 +34,10 @@ class OpenAiEmbeddingRequest(CompatibleWire):
     encoding_format: Literal["float", "base64"] | None = Field(
         None, description="base64: the vector's little-endian bytes."
     )
-    dimensions: Count | None = Field(
-        None, description="Shorten vectors to this many numbers and scale them to length 1 again."
+    dimensions: Annotated[int, Field(ge=0), wire.Whole] | None = Field(
+        None,
+        description="Shorten vectors to this many numbers and scale them to length 1 again; 0, as Infinity's clients "
+        "send it: all.",
     )
     user: Any = Field(None, description="Accepted and ignored.")
     truncate_prompt_tokens: Annotated[

@@ -364,3 +364,13 @@ def test_a_switch_that_may_be_a_name_is_named_by_its_field(field: str, value: An
     body = {"query": {"text": "a"}, "candidates": [], field: value}
     answer = Service().post("/search", json=body)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
+
+
+def test_what_infinity_s_client_sends_by_default() -> None:
+    service, none = Service(FakeEncoder(), FakeReranker()), {"model": "default/not-specified"}
+    for path in ("/embeddings", OPENAI):
+        answer = service.post(path, json=none | {"input": ["abc"], "dimensions": 0, "modality": "text"})
+        assert (answer.status_code, answer.json()) == (200, service.post(path, json={"input": ["abc"]}).json())
+    for path, body in (("/rerank", {"query": "a", "documents": ["a"]}), ("/classify", {"input": ["a"]})):
+        answer = service.post(path, json=none | body | {"raw_scores": False})
+        assert (answer.status_code, answer.json()["model"]) == (200, "makers/reranker")
