@@ -139,6 +139,10 @@ def test_vectors_are_shortened_as_the_model_says(base: Path, tmp_path: Path) -> 
     settle(directory, truncate_dim=12)
     model = compare(directory)
     assert (model.info.dimensions, model.info.normalized) == (12, False)
+    for none in (0, -5):  # to sentence-transformers: nothing, and all but the last five
+        settle(directory, truncate_dim=none)
+        with pytest.raises(ModelUnavailable, match=f"has a truncate_dim of {none}: at least 1 is served"):
+            load(directory)
 
 
 def test_a_null_prompt_is_none_and_an_unknown_default_is_refused(base: Path, tmp_path: Path) -> None:
