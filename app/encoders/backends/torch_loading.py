@@ -111,12 +111,15 @@ def _pretrained(kind: Any, graph: Graph, dtype: torch.dtype) -> Any:
         trust_remote_code=False,
         use_safetensors=None if graph.allow_bin else True,
         output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are reported, too
     )
     # transformers fills gaps with random numbers; vectors made with them look fine and mean nothing.
     unused = "pooler." if graph.encoder != "rerank" else "position_ids"
     missing = [key for key in report["missing_keys"] if unused not in key and not key.endswith("position_ids")]
-    if missing or report["mismatched_keys"]:
-        raise ValueError(f"weights are missing: {', '.join(sorted(map(str, missing))[:3]) or 'wrong sizes'}")
+    if missing:
+        raise ValueError(f"weights are missing: {', '.join(sorted(map(str, missing))[:3])}")
+    for key, found, said in sorted(report["mismatched_keys"], key=str):
+        raise ValueError(f"{key} is of the shape {[*found]}, and config.json says {[*said]}")
     return model
 
 
