@@ -139,7 +139,8 @@ def settings(directory: Path, steps: list[Step], width: int) -> tuple[dict[str, 
     """Prompts by name, the default one, the vectors' dimensions (where they are shortened, that is one step more), the
     similarity they are for."""
     file = directory / "config_sentence_transformers.json"
-    said = read_json(file) or {}
+    # Without a modules.json sentence-transformers does not read it.
+    said = (read_json(file) or {}) if (directory / "modules.json").is_file() else {}
     with reading(file):
         prompts = {str(name): str(text or "") for name, text in (said.get("prompts") or {}).items()}
         default = said.get("default_prompt_name")

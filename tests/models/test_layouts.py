@@ -158,6 +158,7 @@ def test_of_a_plain_directory_no_file_of_sentence_transformers_counts(base: Path
     shutil.copytree(base, tmp_path / "m")
     (tmp_path / "m" / "modules.json").unlink()
     assert json.loads((tmp_path / "m" / "sentence_bert_config.json").read_text())["max_seq_length"] == 384
+    settle(tmp_path / "m", truncate_dim=9, prompts={"a": "so: "}, default_prompt_name="a")
     assert compare(tmp_path / "m").info.max_tokens == 512
 
 
