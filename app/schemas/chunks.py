@@ -98,7 +98,9 @@ class ContextualizedRequest(CompatibleWire):
     output_dtype: Literal["float", "float32", "int8", "uint8", "binary", "ubinary"] = Field(
         "float", description="As outputType of TextRequest; float: float32."
     )
-    encoding_format: Literal["base64"] | None = Field(None, description="base64: the vector's little-endian bytes.")
+    encoding_format: Literal["float", "base64"] | None = Field(
+        None, description="base64: the vector's little-endian bytes."
+    )
 
 
 class ContextualizedDocument(SnakeWire):

@@ -19,15 +19,20 @@ MAX_NAMED: Final = 20
 # Each is compared with all that are known.
 MAX_UNKNOWN: Final = 64
 _MAX_NAME: Final = 64
+# What Infinity's clients send if no model is named.
+_UNNAMED: Final = ("model", "default/not-specified")
 
 # Accepted by name, although they contain a part of `_MATTERS`.
 _HARMLESS: Final = frozenset(
-    {"user", "metadata", "model_info", "prompt_cache_key", "prompt_cache_retention", "wait_for_model"}
+    {
+        *("user", "metadata", "model_info", "prompt_cache_key", "prompt_cache_retention", "wait_for_model"),
+        *("extra_headers", "extra_query", "litellm_metadata", "litellm_params"),
+    }
 )
 _MATTERS: Final = re.compile(
-    "adapter|chunk|dense|dim|document|encoding|format|image|input|instruct|lang|layer|length|lora|modal|model|normal"
-    "|passage|pool|precision|prefix|prompt|quant|query|scale|side|sparse|special|suffix|task|template|text|title|token"
-    "|trunc|type|vector"
+    "activat|adapter|apply|base64|binary|chunk|colbert|dense|dim|document|encod|endian|format|image|input|instruct|int8"
+    "|lang|layer|length|lora|matryoshka|max_seq|messages|modal|model|mrl|norm|overlap|passage|pool|precision|prefix"
+    "|prompt|quant|query|scale|side|softmax|sparse|special|suffix|task|template|text|title|token|trunc|type|vec|window"
 )
 # The values with which a field asks for what this service does anyway.
 _DEFAULTS: Final[dict[str, tuple[Any, ...]]] = {
@@ -35,6 +40,9 @@ _DEFAULTS: Final[dict[str, tuple[Any, ...]]] = {
     **dict.fromkeys(("truncate", "truncation", "auto_truncate"), (True, "END", "end")),
     **dict.fromkeys(("truncation_side", "truncation_direction"), ("right", "Right")),
     **dict.fromkeys(("embedding_type", "embedding_types", "encoding_format", "output_dtype"), ("float", ["float"])),
+    **dict.fromkeys(("activation", "use_activation", "softmax"), (True,)),
+    "embed_dtype": ("float32",),
+    "endianness": ("native", "little"),
     **dict.fromkeys(("late_chunking", "return_multivector", "return_token_ids"), (False,)),
     "add_special_tokens": (True,),
     "modality": ("text",),
@@ -85,6 +93,14 @@ def _merged(data: dict[str, Any], inner: dict[str, Any], name: str) -> dict[str,
     return data | given
 
 
+def _matters(name: str, value: Any, known: list[str], *, is_near: bool) -> bool:
+    """Whether a field might change the response. `is_near`: names that are like known ones count as these."""
+    if name in _HARMLESS or any(value == one and type(value) is type(one) for one in _DEFAULTS.get(name, ())):
+        return False
+    like = get_close_matches(name.lower(), known, 1, 0.75) if is_near else name in known
+    return bool(_MATTERS.search(name.lower()) or like)
+
+
 class CompatibleWire(SnakeWire):
     """A request that may have fields which this service does not know."""
 
@@ -105,30 +121,30 @@ class CompatibleWire(SnakeWire):
                         where = f"{name}.{one}"
                         raise InvalidRequest(f"`{where}` is not supported: send its fields in `{name}`.", where)
                 data = _merged({key: value for key, value in data.items() if key != name}, inner, name)
-        return {name: value for name, value in data.items() if value is not None}
+        return {name: value for name, value in data.items() if value is not None and (name, value) != _UNNAMED}
 
     @property
     def ignored(self) -> list[str]:
         """The fields without effect, in order. Raises InvalidRequest for one that would change the response."""
-        given = list(self.model_extra or ())
-        if len(given) > MAX_UNKNOWN:
-            message = f"The request has {len(given):,} unknown fields; at most {MAX_UNKNOWN} are ignored."
-            raise InvalidRequest(message, given[0][:_MAX_NAME])
+        given = self.model_extra or {}
+        within = {
+            f"{name}.{own}": (own, one)
+            for name, value in given.items()
+            if isinstance(value, dict) and name not in _HARMLESS
+            for own, one in value.items()
+        }
+        if (count := len(given) + len(within)) > MAX_UNKNOWN:
+            message = f"The request has {count:,} unknown fields; at most {MAX_UNKNOWN} are ignored."
+            raise InvalidRequest(message, next(iter(given))[:_MAX_NAME])
         known = sorted(type(self).model_fields)
-        for name in given:
-            if self._matters(name, known):
+        for path, (name, value) in ({name: (name, value) for name, value in given.items()} | within).items():
+            if _matters(name, value, known, is_near=path in given):
                 instead = _OURS.get(name)
                 hint = (
                     f"Use `{instead}`." if instead else f"Known fields: {', '.join(known)}.{did_you_mean(name, known)}"
                 )
-                raise InvalidRequest(f"`{name}` is not supported and might change the response. {hint}", name)
-        return ["user", *given] if "user" in known and "user" in self.model_fields_set else given
-
-    def _matters(self, name: str, known: list[str]) -> bool:
-        value = (self.model_extra or {})[name]
-        if name in _HARMLESS or any(value == one and type(value) is type(one) for one in _DEFAULTS.get(name, ())):
-            return False
-        return bool(_MATTERS.search(name.lower()) or get_close_matches(name.lower(), known, 1, 0.75))
+                raise InvalidRequest(f"`{path}` is not supported and might change the response. {hint}", path)
+        return ["user", *given] if "user" in known and "user" in self.model_fields_set else [*given]
 
     def ignored_header(self) -> dict[str, str]:
         """The response header that names the ignored fields, percent-encoded; empty if there are none."""

@@ -34,8 +34,10 @@ class OpenAiEmbeddingRequest(CompatibleWire):
     encoding_format: Literal["float", "base64"] | None = Field(
         None, description="base64: the vector's little-endian bytes."
     )
-    dimensions: Count | None = Field(
-        None, description="Shorten vectors to this many numbers and scale them to length 1 again."
+    dimensions: Annotated[int, Field(ge=0), wire.Whole] | None = Field(
+        None,
+        description="Shorten vectors to this many numbers and scale them to length 1 again; 0, as Infinity's clients "
+        "send it: all.",
     )
     user: Any = Field(None, description="Accepted and ignored.")
     truncate_prompt_tokens: Annotated[
@@ -43,7 +45,7 @@ class OpenAiEmbeddingRequest(CompatibleWire):
         Field(ge=-1, description="At least the tokens of each input, or -1: nothing may be cut by it."),
         wire.Whole,
     ] = None
-    output_dtype: OutputType | Literal["float"] | None = Field(
+    output_dtype: Literal[OutputType, "float"] | None = Field(
         None, description="Extension. As outputType of TextRequest; float is float32."
     )
     late_chunking: bool = Field(

@@ -4,20 +4,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, RootModel
 
-from app.schemas.compatibility import CompatibleWire
-from app.schemas.tei import Side
-from app.schemas.wire import TEXTS_OR_IDS, ModelName, PromptName, Purpose, SnakeWire, any_of
+from app.schemas.tei import TeiTruncated
+from app.schemas.wire import TEXTS_OR_IDS, Purpose, SnakeWire, any_of
 
 
-class TeiTextsRequest(CompatibleWire):
+class TeiTextsRequest(TeiTruncated):
     inputs: Annotated[Any, any_of(TEXTS_OR_IDS[:2], "A text or 1 to <texts> texts of at most <text_bytes> bytes.")]
-    truncate: bool | None = Field(
-        None, description="Default true: texts that are too long are truncated. False: they are an error."
-    )
-    truncation_direction: Side = None
-    prompt_name: PromptName = None
     input_type: Purpose = None
-    model: ModelName = None
 
 
 class TeiSparseValue(SnakeWire):

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, RootModel
+from pydantic import BeforeValidator, Field, RootModel
 
 from app.schemas.compatibility import CompatibleWire
 from app.schemas.openai import OBJECTS, OpenAiUsage
-from app.schemas.tei import Side
+from app.schemas.tei import Side, TeiOptions
 from app.schemas.wire import TEXT, Count, ImageEntry, Json, ModelName, SnakeWire, any_of
 
 # Parsed in `app.api.wire.inputs`.
@@ -28,7 +28,9 @@ Truncate = Annotated[
 ]
 Top = Annotated[Count | None, Field(description="Return at most so many, the best; may exceed their number.")]
 Raw = Annotated[bool, Field(description="The model's logits (or cosines), without its activation.")]
-Returned = Annotated[bool, Field(description="Return each result's text.")]
+# Xinference's clients send "true".
+_AS_WORD: Final = BeforeValidator(lambda value: {"true": True, "false": False}.get(str(value), value))
+Returned = Annotated[bool, _AS_WORD, Field(description="Return each result's text.")]
 Method = Annotated[
     Literal["bi-encoder", "late-interaction"] | None,
     Field(
@@ -38,7 +40,7 @@ Method = Annotated[
 ]
 
 
-class RerankRequest(CompatibleWire):
+class RerankRequest(TeiOptions):
     """`texts`, as in text-embeddings-inference, or `documents`, as in Infinity and Weaviate."""
 
     query: Query
@@ -153,7 +155,7 @@ class PairScoreResponse(ScoresResponse):
     data: list[PairScore] = Field(description="One per pair, in order.")
 
 
-class TeiPredictRequest(CompatibleWire):
+class TeiPredictRequest(TeiOptions):
     inputs: Annotated[
         Any,
         any_of(

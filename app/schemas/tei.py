@@ -19,11 +19,14 @@ Side = Annotated[
 ]
 
 
-class TeiRequest(CompatibleWire):
+class TeiOptions(CompatibleWire):
     NESTED = ("options", "parameters")
 
     options: Json | None = Field(None, description="Its fields count as if they stood beside it.")
     parameters: Json | None = Field(None, description="The same.")
+
+
+class TeiRequest(TeiOptions):
     prompt_name: PromptName = None
     model: ModelName = None
 
@@ -80,7 +83,7 @@ class TeiTokenizeResponse(RootModel[list[list[TeiToken]]]):
     """The tokens of each input, in order."""
 
 
-class TeiDecodeRequest(CompatibleWire):
+class TeiDecodeRequest(TeiOptions):
     ids: Annotated[
         Any,
         any_of(TEXTS_OR_IDS[2:], "Token ids, or 1 to <texts> lists of them, at most <tokenize_body> bytes of body."),

@@ -37,7 +37,9 @@ def as_invalid_request(error: ValidationError, model: type[BaseModel], within: s
     """The first error, with the field's path in wire names, e.g. `texts.3`. `within`: the field that contains the
     validated object, e.g. `items.7`."""
     first = error.errors(include_url=False, include_context=True)[0]
-    param = ".".join(str(part) for part in (*([within] if within else []), *first["loc"])) or None
+    # The kinds of a union are no fields.
+    loc = [part for part in first["loc"] if part not in ("bool", "constrained-str")]
+    param = ".".join(str(part) for part in (*([within] if within else []), *loc)) or None
     return InvalidRequest(_message(first, param, model), param)
 
 

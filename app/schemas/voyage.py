@@ -18,7 +18,7 @@ class VoyageMultimodalRequest(CompatibleWire):
     truncation: bool | None = Field(None, description="False: a text that is too long is an error.")
     encoding_format: Literal["float", "base64"] | None = Field(None, description="As in OpenAI's API.")
     output_encoding: Literal["base64"] | None = Field(None, description="The same, as older clients call it.")
-    output_dtype: OutputType | Literal["float"] | None = Field(None, description="As outputType of TextRequest.")
+    output_dtype: Literal[OutputType, "float"] | None = Field(None, description="As outputType of TextRequest.")
     output_dimension: Count | None = Field(None, description="Shorten vectors to this many numbers.")
 
 

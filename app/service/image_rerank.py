@@ -3,8 +3,6 @@
 import asyncio
 from contextlib import suppress
 
-import numpy as np
-
 from app.config.settings import MODELS
 from app.errors import InvalidItem, ModelNotFound
 from app.service.batch import Item, check_counts, embed_all
@@ -12,7 +10,7 @@ from app.service.embedding_service import EmbeddingService
 from app.service.rerank import ScoreRequest, Scores, require_whole
 from app.service.result import EmbeddingResult
 from app.types import Kind, ReadOptions
-from app.vectors.similarity import normalize
+from app.vectors.similarity import cosines
 
 
 async def score_images(service: EmbeddingService, asked: ScoreRequest) -> Scores:
@@ -30,7 +28,7 @@ async def score_images(service: EmbeddingService, asked: ScoreRequest) -> Scores
     )
     (rows, tokens, _), (others, more, truncated) = first.table(), second.table()
     require_whole(asked, second.info, truncated)
-    values = np.vecdot(normalize(rows), normalize(others))
+    values = cosines(rows, others)
     result = EmbeddingResult(
         second.info, [*first.entries, *second.entries], [*first.hits, *second.hits], second.stages, second.cache_ms
     )

@@ -6,8 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from app.errors import InvalidItem, InvalidRequest, ModelNotFound
 from app.service.batch import Item
 from app.service.embedding_service import EmbeddingService
@@ -15,7 +13,7 @@ from app.service.result import EmbeddingResult
 from app.types import Cut, Kind, ModelInfo, ReadOptions, Vector
 from app.vectors.activation import ACTIVATIONS
 from app.vectors.ragged import max_sims
-from app.vectors.similarity import normalize
+from app.vectors.similarity import cosines
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +114,9 @@ async def _by_vectors(
     require_whole(replace(asked, names=(text, query)), found[0].info, cut if one_by_one else [])
     require_whole(asked, found[1].info, cut_too)
     first, second = found
+    values: Any
     if kind == "text":
-        values, method = np.vecdot(normalize(rows), normalize(others)), "bi-encoder"
+        values, method = cosines(rows, others), "bi-encoder"
     else:  # in a thread: it may take a second
         values, method = await asyncio.to_thread(max_sims, rows, others, first.info.dimensions), "late-interaction"
     result = EmbeddingResult(

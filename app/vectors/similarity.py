@@ -1,5 +1,5 @@
 """Ranks and normalizes vectors, with the client's own functions."""
 
-from embeddings_client.similarity import Ranking, normalize, rank
+from embeddings_client.similarity import Ranking, cosines, normalize, rank
 
-__all__ = ["Ranking", "normalize", "rank"]
+__all__ = ["Ranking", "cosines", "normalize", "rank"]

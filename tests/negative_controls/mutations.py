@@ -37,7 +37,7 @@ WHO_MAY: Final = [
     M("quota headers", "app/api/middleware/auth.py", "quota_headers(authenticator.quotas.left(key.tenant, limits))", "[]", "tests/unit/api/test_auth.py"),
     M("retry-after", "app/api/wire/json_response.py", "if error.retry_after is not None:", "if False:", "tests/unit/api/test_auth.py"),
     M("foreign pages", "app/api/middleware/auth.py", "            _reject_cross_site(request)\n", "", "tests/unit/api/test_security_headers.py"),
-    M("fields that would change vectors", "app/schemas/compatibility.py", "            if self._matters(name, known):", "            if False:", "tests/unit/api/test_foreign_requests.py"),
+    M("fields that would change vectors", "app/schemas/compatibility.py", "            if _matters(name, value, known, is_near=path in given):", "            if False:", "tests/unit/api/test_foreign_requests.py"),
     M("slashes before the key", "app/api/route.py", 'if "//" in path or path[-1:] == "/" else path', "if False else path", "tests/unit/api/test_foreign_requests.py"),
     M("CORS", "app/api/middleware/security_headers.py", "    if not origins:\n        return []\n", '    origins = origins or ["*"]\n', "tests/unit/api/test_security_headers.py"),
     M("policy of pages", "app/api/middleware/security_headers.py", '    (b"content-security-policy", POLICY.encode()),\n', "", "tests/unit/api/test_security_headers.py"),

@@ -15,7 +15,7 @@ REFERENCE: Final = "tests/unit/docs/test_reference.py"
 PROMISES: Final = [
     M("a backup of a text model", "app/config/settings.py", '"text": self.text_backup, ', "", BUILD),
     M("a backup of an image model", "app/config/settings.py", ', "image": self.image_backup', "", BUILD),
-    M("errors in a rerank client's form", "app/api/endpoints/rerank.py", "told_by_body(body) or request", "request", RERANK),
+    M("errors in a rerank client's form", "app/api/endpoints/rerank.py", "told_by.search(raw)", "False", RERANK),
     M("truncated inputs are counted", "app/api/wire/embeddings.py", "request.state.truncated = truncated_in(result.entries)", "pass", "tests/unit/api/test_truncated.py"),
     M("cosines are named", "app/api/endpoints/rerank.py", "headers |= {\"x-embedding-method\": scores.method}", "pass", RERANK),
     M("token vectors are refused before they are made", "app/service/embedding_service.py", 'if kind == "token":\n            await', "if False:\n            await", "tests/unit/api/test_sparse.py"),

@@ -1,5 +1,6 @@
 """Reranking and scores of pairs. A client's dialect is a schema and two functions, request in and answer out."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from app.api.backend import Backend
 from app.api.route import ENCODES, Route
 from app.api.wire import bodies, inputs
 from app.api.wire.embeddings import record
-from app.api.wire.json_response import ErrorFormat, json_response
+from app.api.wire.json_response import json_response
 from app.errors import InvalidRequest
 from app.schemas import rerank as schemas
 from app.schemas.compatibility import CompatibleWire
@@ -26,6 +27,8 @@ from app.types import Cut
 
 QUERY: Final = "Where do pandas live?"
 DOCUMENTS: Final = ["The giant panda is a bear of China's mountains.", "Rome was not built in a day."]
+# No other client sends it to `/rerank`.
+TEI: Final = re.compile(rb'"texts"\s*:')
 B = TypeVar("B", bound=CompatibleWire)
 
 
@@ -66,16 +69,18 @@ def dialect(
     read: Callable[[B], ScoreRequest],
     write: Callable[[Scored[B]], Any],
     *,
-    told_by_body: Callable[[B], ErrorFormat | None] = lambda _: None,
+    told_by: re.Pattern[bytes] | None = None,
     reads_images: bool = False,
     **more: Any,
 ) -> Route:
-    """A route. `told_by_body`: the format of errors, where the body tells whose client it is; `reads_images`: documents
-    may be images. `more`: as of `Route`."""
+    """A route. `told_by`: as of an embedding route's dialect; `reads_images`: documents may be images. `more`: as of
+    `Route`."""
 
     async def answer(request: Request, backend: Backend) -> Response:
-        body = bodies.parse(await bodies.read_json(request, getattr(backend.args.limits, limit)), schema)
-        request.state.dialect = told_by_body(body) or request.state.dialect
+        raw = await bodies.read_json(request, getattr(backend.args.limits, limit))
+        if told_by is not None and told_by.search(raw):
+            [request.state.dialect] = more["errors_may_be"]
+        body = bodies.parse(raw, schema)
         headers = body.ignored_header()
         asked = read(body)
         scores = await (score_images if asked.images else score)(backend.service, asked)
@@ -199,7 +204,7 @@ ROUTES: Final = (
         _read,
         _write,
         example={"query": QUERY, "documents": DOCUMENTS, "top_n": 1},
-        told_by_body=lambda body: None if body.texts is None else "tei",
+        told_by=TEI,
         reads_images=True,
         errors_may_be=("tei",),
     ),

@@ -26,6 +26,7 @@ from app.schemas.tei import (
 from app.service import prompts
 from app.service.encoder import ready
 from app.types import ReadOptions
+from app.vectors.similarity import cosines
 
 DTYPES: Final = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 POOLINGS: Final = {"lasttoken": "last_token"}
@@ -51,8 +52,10 @@ async def similarity(request: Request, backend: Backend, raw: bytes) -> Response
     body = bodies.parse(raw, TeiSimilarityRequest)
     headers = body.ignored_header()
     texts = inputs.Inputs([*body.inputs.sentences, body.inputs.source_sentence])
-    vectors = (await embed(request, backend, body, _asked(body, texts, "inputs.sentences"))).vectors()
-    return json_response(vectors[:-1] @ vectors[-1], headers=headers)
+    asked, last = _asked(body, texts, "inputs.sentences"), len(body.inputs.sentences)
+    names = lambda i: f"inputs.sentences.{i}" if i < last else "inputs.source_sentence"  # noqa: E731 - as a field
+    rows = (await embed(request, backend, body, replace(asked, names=names))).rows
+    return json_response(cosines(rows[-1], rows[:-1]), headers=headers)
 
 
 async def tokenize(request: Request, backend: Backend) -> Response:

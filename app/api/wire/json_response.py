@@ -12,11 +12,11 @@ from app.errors import PayloadTooLarge, ServiceError, Unauthorized
 from app.schemas.wire import Json, Wire
 
 ErrorFormat = Literal["native", "openai", "tei", "cohere", "voyage", "plain"]
-_PREFIXES: Final[dict[str, ErrorFormat]] = {"/v1/": "openai", "/api/": "plain"}
+_PREFIXES: Final[dict[str, ErrorFormat]] = {"/v1/": "openai", "/v2/": "cohere", "/api/": "plain"}
 
 
 def error_format_of_unknown(path: str) -> ErrorFormat:
-    """The format for a path without a route: below these, the clients are OpenAI's and Ollama's."""
+    """The format for a path without a route: below these, the clients are OpenAI's, Cohere's and Ollama's."""
     return next((form for prefix, form in _PREFIXES.items() if f"{path.lower()}/".startswith(prefix)), "native")
 
 
@@ -37,15 +37,16 @@ def statuses_of(error: type[ServiceError], format_: ErrorFormat) -> set[int]:
 def error_body(error: ServiceError, request_id: str, format_: ErrorFormat) -> Json:
     if format_ == "openai":
         return {"error": _as_openai(error)}
+    if format_ == "native":
+        return {"error": {"code": error.code, "message": error.message, "param": error.param, "requestId": request_id}}
+    # The others have no field for the item at fault.
+    is_named = "." not in (error.param or "") or f"`{error.param}`" in error.message
+    message = error.message if is_named else f"`{error.param}`: {error.message}"
     if format_ == "tei":
-        return {"error": error.message, "error_type": _tei_type(error)}
+        return {"error": message, "error_type": _tei_type(error)}
     if format_ == "cohere":
-        return {"id": request_id, "message": error.message}
-    if format_ == "voyage":
-        return {"detail": error.message}
-    if format_ == "plain":
-        return {"error": error.message}
-    return {"error": {"code": error.code, "message": error.message, "param": error.param, "requestId": request_id}}
+        return {"id": request_id, "message": message}
+    return {"detail" if format_ == "voyage" else "error": message}
 
 
 def _as_openai(error: ServiceError) -> Json:

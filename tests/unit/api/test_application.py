@@ -78,7 +78,7 @@ def test_retry_after_is_whole_seconds_and_at_least_one(seconds: float, header: s
         ("/text", " Did you mean `/embed/text`?"),
         ("/healthz", " Did you mean `/health`?"),
         ("/stats", " Did you mean `/cache/stats`?"),
-        ("/v2//health", " Did you mean `/health`?"),
+        ("/v3//health", " Did you mean `/health`?"),
         ("/similarities", " Did you mean `/similarity`?"),
         ("/swagger", ""),
         ("/chat/completions", ""),

@@ -223,3 +223,154 @@ def test_there_is_an_end_to_unknown_fields(path: str) -> None:
 def test_options_in_options_are_no_options(outer: str, inner: str) -> None:
     answer = post(TEI, **{outer: {inner: {"normalize": False}}})
     assert (answer.status_code, f"`{outer}.{inner}`" in answer.text) == (422, True)
+
+
+EMBEDS_BESIDE: dict[str, dict[str, Any]] = {
+    TEI: {"inputs": "abc"},
+    OPENAI: {"input": "abc"},
+    "/v2/embed": {"texts": ["abc"]},
+    "/api/embed": {"input": "abc"},
+    "/score": {"text_1": "abc", "text_2": "abc"},
+    "/v1/rerank": {"query": "abc", "documents": ["abc"]},
+}
+
+
+@pytest.mark.parametrize("path", EMBEDS_BESIDE)
+@pytest.mark.parametrize(
+    ("name", "value", "within"),
+    [
+        ("extra_body", {"dimensions": 2}, ".dimensions"),
+        ("settings", {"a": 1, "pooling": "cls"}, ".pooling"),
+        ("use_activation", False, ""),
+        ("softmax", False, ""),
+        ("endianness", "big", ""),
+        ("messages", [], ""),
+        ("matryoshka", 2, ""),
+        ("max_seq_len", 2, ""),
+        ("norm", False, ""),
+    ],
+)
+def test_what_would_change_vectors_by_another_name_or_in_an_object(
+    path: str, name: str, value: Any, within: str
+) -> None:
+    answer = Service(FakeEncoder(), FakeReranker()).post(path, json=EMBEDS_BESIDE[path] | {name: value})
+    assert answer.status_code == (422 if path == TEI else 400)
+    assert f"`{name}{within}` is not supported" in answer.text
+
+
+@each_route
+def test_objects_that_change_nothing_are_ignored(path: str) -> None:
+    fields = {"extra_body": {"a": 1}, "extra_headers": {"x-model": "a"}, "use_activation": True, "endianness": "little"}
+    assert post(path, **fields).headers[IGNORED_HEADER] == ", ".join(fields)
+    answer = post(path, extra_body={f"zq{i}": 1 for i in range(65)})
+    assert "66 unknown fields; at most 64" in answer.text
+
+
+LONG = " ".join("a" * 9)  # nine tokens, where eight are read
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/embed_sparse", {"inputs": LONG}),
+        ("/embed_all", {"inputs": LONG}),
+        ("/predict", {"inputs": LONG}),
+        ("/rerank", {"query": "a", "texts": [LONG]}),
+    ],
+)
+def test_parameters_count_on_all_routes_of_tei(path: str, body: dict[str, Any]) -> None:
+    service = Service(FakeReranker(), FakeSparseEncoder(), FakeTokenEncoder())
+    for outer in ("parameters", "options"):
+        assert service.post(path, json=body | {outer: {"truncate": True, "use_cache": True}}).status_code == 200
+        answer = service.post(path, json=body | {outer: {"truncate": False}})
+        assert (answer.status_code, "must have at most 8 tokens" in answer.text) == (422, True)
+    decoded = Service().post("/decode", json={"ids": [0, 1], "parameters": {"skip_special_tokens": False}})
+    assert decoded.json() == ["0 1"]
+
+
+def test_equal_texts_score_exactly_one() -> None:
+    """In float32 the cosine of [3, 4, 0] / 5 with itself is one, that of [1, 4, 0] is not."""
+    service = Service()
+    texts = ["a" * n for n in range(1, 40)]
+    for text in texts:
+        body = {"inputs": {"source_sentence": text, "sentences": [text, text + "a"]}}
+        equal, other = service.post("/similarity", json=body).json()
+        assert (equal, other < 1) == (1, True)
+        best = service.post("/rerank", json={"query": text, "documents": [text]}).json()["results"]
+        assert [one["relevance_score"] for one in best] == [1]
+    pairs = service.post("/score", json={"text_1": texts, "text_2": texts}).json()["data"]
+    assert {one["score"] for one in pairs} == {1}
+
+
+def test_the_source_sentence_is_named() -> None:
+    body = {"inputs": {"source_sentence": LONG, "sentences": ["a", "b"]}, "truncate": False}
+    assert "`inputs.source_sentence` must have at most 8 tokens" in Service().post("/similarity", json=body).text
+
+
+def test_errors_in_the_schema_are_in_the_client_s_form_too() -> None:
+    answer = Service().post("/rerank", json={"query": "a", "texts": ["a"], "truncate": "no"})
+    assert (answer.status_code, answer.json()["error_type"]) == (422, "Validation")
+    assert (
+        "code" in Service().post("/rerank", json={"query": "a", "documents": ["a"], "truncate": "no"}).json()["error"]
+    )
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v2/", "//v2//chat"])
+def test_cohere_s_prefix_has_cohere_s_errors(path: str) -> None:
+    answer = Service().get(f"http://service{path}")
+    assert (answer.status_code, list(answer.json())) == (404, ["id", "message"])
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "name"),
+    [
+        ("/v2/embed", {"images": ["", "x"]}, "images.0"),
+        ("/vectorize", {"images": [None]}, "images.0"),
+        (
+            "/v1/multimodalembeddings",
+            {"inputs": [{"content": [{"type": "image_base64", "image_base64": ""}]}]},
+            "inputs.0",
+        ),
+    ],
+)
+def test_where_errors_have_no_field_for_it_the_message_names_the_item(
+    path: str, body: dict[str, Any], name: str
+) -> None:
+    service = Service(FakeEncoder(), FakeEncoder("makers/pictures", ("image", "text")))
+    answer = service.post(path, json=body)
+    assert (answer.status_code, f"`{name}" in answer.text) == (400, True)
+
+
+def test_words_for_booleans_of_xinference_s_clients() -> None:
+    body = {"query": "a", "documents": ["a"], "return_len": "true"}
+    results = [
+        Service().post("/v1/rerank", json=body | {"return_documents": word}).json()["results"][0]
+        for word in ("true", "false")
+    ]
+    assert ["document" in one for one in results] == [True, False]
+    assert Service().post("/v1/rerank", json=body | {"return_documents": "yes"}).status_code == 400
+
+
+def test_an_unknown_type_is_named_by_its_field() -> None:
+    answer = Service().post(OPENAI, json={"input": "abc", "output_dtype": "int4"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "output_dtype")
+    body = {"inputs": [["abc"]], "encoding_format": "float"}
+    assert Service().post("/v1/contextualizedembeddings", json=body).status_code == 200
+
+
+@pytest.mark.parametrize("field", ["rerank", "sparse"])
+@pytest.mark.parametrize("value", ["", 1, []])
+def test_a_switch_that_may_be_a_name_is_named_by_its_field(field: str, value: Any) -> None:
+    body = {"query": {"text": "a"}, "candidates": [], field: value}
+    answer = Service().post("/search", json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
+
+
+def test_what_infinity_s_client_sends_by_default() -> None:
+    service, none = Service(FakeEncoder(), FakeReranker()), {"model": "default/not-specified"}
+    for path in ("/embeddings", OPENAI):
+        answer = service.post(path, json=none | {"input": ["abc"], "dimensions": 0, "modality": "text"})
+        assert (answer.status_code, answer.json()) == (200, service.post(path, json={"input": ["abc"]}).json())
+    for path, body in (("/rerank", {"query": "a", "documents": ["a"]}), ("/classify", {"input": ["a"]})):
+        answer = service.post(path, json=none | body | {"raw_scores": False})
+        assert (answer.status_code, answer.json()["model"]) == (200, "makers/reranker")

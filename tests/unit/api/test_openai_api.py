@@ -99,7 +99,7 @@ def test_openai_embeddings_are_quantised() -> None:
         ({"input": [{"image": "x"}]}, 404, "model", "model_not_found"),
         ({"model": "no"}, 404, "model", "model_not_found"),
         ({"encoding_format": "hex"}, 400, "encoding_format", None),
-        ({"dimensions": 0}, 400, "dimensions", None),
+        ({"dimensions": -1}, 400, "dimensions", None),
         ({"prompt_name": "no"}, 400, "prompt_name", None),
         ({"top_tokens": 1}, 400, "top_tokens", None),
     ],

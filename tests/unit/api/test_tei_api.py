@@ -108,7 +108,7 @@ def test_other_errors_in_teis_format() -> None:
     busy = FakeEncoder()
     busy.faults = {"a": Overloaded("Later.", retry_after=1), "b": RequestRejected("No."), "c": RuntimeError("?")}
     assert refused(embed("a", busy)) == (429, "Later.", "Overloaded")
-    assert refused(embed("b", busy)) == (503, "No.", "Unhealthy")
+    assert refused(embed("b", busy)) == (503, "`inputs.0`: No.", "Unhealthy")
     service = Service(text_body=10)
     assert refused(service.post("/embed", json={"inputs": "a" * 10}))[::2] == (413, "Validation")
     assert refused(service.post("/embed", content=b"{"))[::2] == (422, "Validation")

@@ -107,6 +107,11 @@ def normalize(vectors: ArrayLike) -> Vector:
     return out
 
 
+def cosines(queries: ArrayLike, candidates: ArrayLike) -> NDArray[np.float64]:
+    """As `rank` scores them: of the rows of two (n, d) arrays of finite numbers, or of (d,) and each row of (n, d)."""
+    return 1 - _exact_cosine(np.asarray(queries, np.float64), np.asarray(candidates, np.float64))
+
+
 def _checked(query: ArrayLike, candidates: ArrayLike) -> tuple[Vector, Vector]:
     query, candidates = _array(query, "query"), _array(candidates, "candidates")
     if query.ndim != 1:
@@ -238,9 +243,7 @@ def _exact_cosine(query: NDArray[np.float64], candidates: NDArray[np.float64]) -
     # Half the square of the distance between the unit vectors: 1 - cosine without its cancellation.
     difference = candidates / _norms(candidates) - query / _norms(query)
     far: Distances = np.vecdot(difference, difference) / 2
-    far[~candidates.any(axis=1)] = 1
-    if not query.any():
-        far[:] = 1
+    far[~(candidates.any(axis=-1) & query.any(axis=-1))] = 1
     # Candidates of one direction tie whatever their lengths are: what rounding left of zero is zero, and digits beyond
     # the twelfth are noise.
     far[far < _NOTHING] = 0
