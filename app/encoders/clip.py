@@ -98,7 +98,8 @@ def clip_layout(directory: Path, cache: Path) -> ClipLayout:
     own, shared = (read_json(folder / name) for name in ("preprocessor_config.json", "processor_config.json"))
     if own is None and "image_processor" not in (shared or {}):
         raise ModelUnavailable("The model has no preprocessor_config.json; fetch it again.")
-    with reading(folder / ("processor_config.json" if own is None else "preprocessor_config.json")):
+    nested = (shared or {}).get("image_processor") is not None
+    with reading(folder / ("processor_config.json" if nested else "preprocessor_config.json")):
         preprocessing = Preprocessing.read(own, shared, {"siglip": "Siglip", "siglip2": "Siglip2"}.get(kind, "CLIP"))
         made = [*preprocessing.output_size]
     # sentence-transformers has no say in how the texts of such a model are read.

@@ -56,7 +56,8 @@ def loading(model_id: str) -> Iterator[None]:
 
 def described(exc: BaseException) -> str:
     """One line."""
-    first = (str(exc).strip().splitlines() or [""])[0].rstrip(".")
+    lines = str(exc).strip().splitlines() or [""]
+    first = " ".join(map(str.strip, lines[: 1 + lines[0].endswith(":")])).rstrip(".:")  # torch's first is a heading
     return f"{type(exc).__name__}: {first}" if first else type(exc).__name__
 
 

@@ -21,7 +21,7 @@ def modules(directory: Path, task: str | None = None) -> Modules:
     listed = read_json(directory / "modules.json", list)
     if listed is None:
         config = read_json(directory / "config.json") or {}
-        static = config.get("model_type", "model2vec") == "model2vec" and MODEL2VEC & config.keys()
+        static = config.get("model_type", "model2vec" if MODEL2VEC & config.keys() else "") == "model2vec"
         ending = [("Normalize", "")] if static and config.get("normalize") else []
         return [("StaticEmbedding" if static else "Transformer", ""), *ending]
     found: Modules = []

@@ -23,6 +23,11 @@ logger = logging.getLogger(__name__)
 
 SENTENCE_CONFIGS = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 READ = {".json", ".txt", ".model", ".bpe", ".codes", ".tiktoken", ".jinja"}
+# What sentence-transformers may load a transformer with, and it is the same one.
+HARMLESS = {"trust_remote_code", "use_cache", "torch_dtype", "dtype", "attn_implementation", "add_pooling_layer"}
+HARMLESS |= {"device_map", "low_cpu_mem_usage", "cache_dir", "local_files_only", "revision", "subfolder", "token"}
+HARMLESS |= {"use_safetensors", "output_hidden_states", "output_attentions", "return_dict", "use_auth_token"}
+OF_COLBERT = ("query_length", "document_length", "query_expansion")
 VERSION = 2
 TIMEOUT_S = 600
 
@@ -78,9 +83,20 @@ def sentence_config(folder: Path) -> tuple[dict[str, Any], Path]:
     return {}, folder / "config.json"
 
 
+def _check(sentence: dict[str, Any], folder: Path, *, colbert: bool) -> None:
+    """Raises ModelUnavailable for what changes a transformer, or how it reads, and is not followed."""
+    parts = ("config_args", "config_kwargs", "model_args", "model_kwargs")
+    said = [key for part in parts for key in sentence.get(part) or {} if key not in HARMLESS]
+    said += [] if colbert else [key for key in OF_COLBERT if sentence.get(key) is not None]
+    if said:
+        name = sentence_config(folder)[1].name
+        raise ModelUnavailable(f"The model's {name} sets {', '.join(said)}, which this service does not follow.")
+
+
 def pretrained(folder: Path, cache: Path, sentence: dict[str, Any], roles: dict[str, Any] | None = None) -> Pretrained:
     """Read a transformer's folder, with its `sentence_config`. `cache`: where the result is kept; `roles`: what is
     asked of a ColBERT's tokenizer."""
+    _check(sentence, folder, colbert=roles is not None)
     loading = dict(sentence.get("tokenizer_args") or sentence.get("processor_kwargs") or {})
     loading.pop("trust_remote_code", None)
     if sentence.get("max_seq_length"):

@@ -50,9 +50,11 @@ def is_colbert(directory: Path) -> bool:
     """Whether the model was trained to make a vector of each token, and compares these."""
     said = read_json(directory / "config_sentence_transformers.json") or {}
     folder = first_folder(directory)
+    # With a pooling behind it there is one vector of a text, whatever else is set.
+    knobs = set() if {"Pooling", "SpladePooling"} & {*map(class_name, _types(directory))} else COLBERT
     return (
         said.get("model_type") in ("MultiVectorEncoder", "ColBERT")
-        or bool(COLBERT & {key for key, value in (*said.items(), *sentence_config(folder)[0].items()) if value})
+        or bool({key for key, value in (*said.items(), *sentence_config(folder)[0].items()) if value} & knobs)
         or "ColBERT" in architecture(folder)
         or any(type_.startswith("pylate") or "MultiVector" in type_ for type_ in _types(directory))
         or (directory / "artifact.metadata").is_file()

@@ -25,7 +25,8 @@ class Step:
 
     Kinds: `Dense` (with its folder and configuration), `LayerNorm`, `Normalize`, `Truncate` (to the second of
     `features`); `Residual` before `Dense` adds its input, `Token` before any is of the tokens, ahead of the pooling.
-    `SkipPrompt` keeps the prompt's tokens out of the pooling: their mask is 2."""
+    `SkipPrompt` keeps the prompt's tokens out of the pooling: their mask is 2; `SkipUnknown` the tokens of what a table
+    does not know, as model2vec does."""
 
     kind: str
     folder: str = ""
@@ -34,7 +35,7 @@ class Step:
     bias: bool = True
 
 
-SKIP_PROMPT = Step("SkipPrompt")
+SKIP_PROMPT, SKIP_UNKNOWN = Step("SkipPrompt"), Step("SkipUnknown")
 
 
 def read_steps(
@@ -71,8 +72,9 @@ def read_steps(
                 if kind == "Normalize":
                     continue
                 raise ModelUnavailable(f"The model has a {kind} module before its pooling, which can't be.")
-            if "Dense" in step.kind:
-                width = step.features[1]
+            if step.features[0] not in (0, width):
+                raise ValueError(f"it reads {step.features[0]} numbers, and {width} come before it")
+            width = step.features[1] or width
             steps.append(step)
     if not pooling and not colbert:
         raise ModelUnavailable("The model has no Pooling module: it makes no vectors of whole texts.")

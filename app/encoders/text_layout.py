@@ -8,7 +8,7 @@ from typing import Any
 from app.encoders.files import read_json, reading, tensors
 from app.encoders.modules import modules
 from app.encoders.pretrained import Pretrained, pretrained, sentence_config
-from app.encoders.steps import Step, read_steps
+from app.encoders.steps import SKIP_UNKNOWN, Step, read_steps
 from app.errors import ModelUnavailable
 
 # Position 0 of these is `pad_token_id + 1`, so they read fewer tokens than their table has rows.
@@ -65,6 +65,8 @@ def text_layout(directory: Path, cache: Path, task: str | None = None) -> TextLa
                 causal = str((config.get("architectures") or [""])[0]).endswith("ForCausalLM")
             pooling = ("lasttoken",) if causal and config.get("is_causal", True) else ("mean",)
     pooling, steps, dimensions = read_steps(directory, rest, pooling, first.hidden)
+    if static and not listed:
+        steps.insert(0, SKIP_UNKNOWN)
     prompts, default, dimensions, similarity = settings(directory, steps, dimensions)
     return TextLayout(
         folder=folder,
@@ -137,13 +139,16 @@ def settings(directory: Path, steps: list[Step], width: int) -> tuple[dict[str, 
     """Prompts by name, the default one, the vectors' dimensions (where they are shortened, that is one step more), the
     similarity they are for."""
     file = directory / "config_sentence_transformers.json"
-    said = read_json(file) or {}
+    # Without a modules.json sentence-transformers does not read it.
+    said = (read_json(file) or {}) if (directory / "modules.json").is_file() else {}
     with reading(file):
         prompts = {str(name): str(text or "") for name, text in (said.get("prompts") or {}).items()}
         default = said.get("default_prompt_name")
         if default and default not in {"query": "", "document": ""} | prompts:
             raise ModelUnavailable(f"The model's {file.name} has no prompt {default!r}, its default.")
-        if 0 < (truncated := int(said.get("truncate_dim") or width)) < width:
+        if (truncated := int(width if said.get("truncate_dim") is None else said["truncate_dim"])) < 1:
+            raise ModelUnavailable(f"The model's {file.name} has a truncate_dim of {truncated}: at least 1 is served.")
+        if truncated < width:
             steps.append(Step("Truncate", features=(width, truncated)))
             width = truncated
         return prompts, prompts.get(default or "", ""), width, said.get("similarity_fn_name")

@@ -15,7 +15,7 @@ from app.encoders.chunking import chunks
 from app.encoders.files import reading
 from app.encoders.late import Window, token_spans, windows
 from app.encoders.long_texts import as_far_as_read
-from app.errors import InvalidItem, InvalidRequest
+from app.errors import InvalidItem, InvalidRequest, ModelUnavailable
 from app.types import ChunkBy, Cut, Pair, Prompted, Span, TextInput, Token, TokenIds, TokenizedText
 
 # So few characters are tokenised faster one text after the other: the library's own threads cost more than they save,
@@ -42,6 +42,8 @@ class Tokenizer:
     def __init__(
         self, file: Path, max_tokens: int, prompt: str = "", *, special: bool = True, mark_prompt: bool = False
     ) -> None:
+        if max_tokens < 1:
+            raise ModelUnavailable(f"The model's files let it read {max_tokens} tokens (model_max_length): none fits.")
         with reading(file):
             content = file.read_text(encoding="utf-8")
             if not special:

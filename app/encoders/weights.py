@@ -121,9 +121,9 @@ def weight_files(directory: Path, allow_bin: bool, task: str | None = None) -> l
     """The weight files of every module that a text of this task passes; empty if the transformer has none."""
     files: list[Path] = []
     for path in dict.fromkeys(path for _, path in modules(directory, task)):
-        kinds = (SAFE, BIN) if allow_bin else (SAFE,)
-        found = (sorted(file for pattern in kind for file in (directory / path).glob(pattern)) for kind in kinds)
-        files += next(filter(None, found), [])
+        patterns = (*SAFE, *BIN) if allow_bin else SAFE
+        # As transformers: what is whole goes before its shards.
+        files += next(filter(None, (sorted((directory / path).glob(pattern)) for pattern in patterns)), [])
         if not files:
             break
     return files

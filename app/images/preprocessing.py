@@ -41,9 +41,10 @@ class Preprocessing:
     def read(
         cls, own: dict[str, Any] | None, shared: dict[str, Any] | None = None, kind: str = "CLIP"
     ) -> "Preprocessing":
-        """Of a model's preprocessor_config.json, or else processor_config.json, which may name another `kind`; what
+        """Of a model's processor_config.json, or else preprocessor_config.json, which may name another `kind`; what
         they don't say is as there."""
-        said = (shared or {}).get("image_processor", {}) if own is None else own
+        nested = (shared or {}).get("image_processor")
+        said = (own or {}) if nested is None else nested
         named = said.get("image_processor_type") or said.get("feature_extractor_type") or kind
         defaults = KINDS.get(re.sub(r"(ImageProcessor|FeatureExtractor)(Fast|Pil)?$", "", str(named)))
         if defaults is None:
@@ -53,9 +54,10 @@ class Preprocessing:
         scale = said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1
         levels = np.stack([(np.arange(256).astype(np.float64) * scale).astype(np.float32)] * 3)
         if said.get("do_normalize", True):
-            mean = np.asarray(said["image_mean"], np.float32)[:, None]
-            std = np.asarray(said["image_std"], np.float32)[:, None]
+            mean, std = (np.asarray(said[key], np.float32).reshape(-1, 1) for key in ("image_mean", "image_std"))
             levels = (levels - mean) / std
+        if said.get("pad_size"):
+            raise ModelUnavailable("The model's pictures are padded (pad_size), which this service does not do.")
         resample = int(said.get("resample", Image.Resampling.BICUBIC))
         if "max_num_patches" in defaults:
             return Patches.of(said, resample, levels)
@@ -190,6 +192,10 @@ def _size(said: Any) -> tuple[int | None, tuple[int, int] | None]:
     """(shortest edge, exact size), one of them None."""
     if isinstance(said, int):
         return said, None
+    if isinstance(said, list):
+        return None, (int(said[0]), int(said[1]))
+    if said.get("longest_edge"):
+        raise ModelUnavailable("The model's pictures have a longest_edge, which this service does not follow.")
     if "shortest_edge" in said:
         return int(said["shortest_edge"]), None
     return None, (int(said["height"]), int(said["width"]))

@@ -139,6 +139,10 @@ def test_vectors_are_shortened_as_the_model_says(base: Path, tmp_path: Path) -> 
     settle(directory, truncate_dim=12)
     model = compare(directory)
     assert (model.info.dimensions, model.info.normalized) == (12, False)
+    for none in (0, -5):  # to sentence-transformers: nothing, and all but the last five
+        settle(directory, truncate_dim=none)
+        with pytest.raises(ModelUnavailable, match=f"has a truncate_dim of {none}: at least 1 is served"):
+            load(directory)
 
 
 def test_a_null_prompt_is_none_and_an_unknown_default_is_refused(base: Path, tmp_path: Path) -> None:
@@ -154,6 +158,7 @@ def test_of_a_plain_directory_no_file_of_sentence_transformers_counts(base: Path
     shutil.copytree(base, tmp_path / "m")
     (tmp_path / "m" / "modules.json").unlink()
     assert json.loads((tmp_path / "m" / "sentence_bert_config.json").read_text())["max_seq_length"] == 384
+    settle(tmp_path / "m", truncate_dim=9, prompts={"a": "so: "}, default_prompt_name="a")
     assert compare(tmp_path / "m").info.max_tokens == 512
 
 

@@ -140,6 +140,17 @@ def test_what_a_call_is_given_and_this_service_ignores_is_refused(wordpiece: Pat
         load(tmp_path / "m")
 
 
+@pytest.mark.parametrize("most", [0, -1])
+def test_a_length_that_no_text_fits_is_refused(most: int, wordpiece: Path, tmp_path: Path) -> None:
+    shutil.copytree(wordpiece, tmp_path / "m")
+    edit(tmp_path / "m", "sentence_bert_config.json", max_seq_length=None)
+    edit(tmp_path / "m", "tokenizer_config.json", model_max_length=most)
+    with pytest.raises(
+        ModelUnavailable, match=r"^The model's files let it read 0 tokens \(model_max_length\): none fits"
+    ):
+        load(tmp_path / "m")
+
+
 def test_unigram(tmp_path: Path) -> None:
     directory = write_multilingual(tmp_path / "m")
     compare(directory)

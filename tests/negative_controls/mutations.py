@@ -127,7 +127,7 @@ WHAT_MAY: Final = [
     M("bytes of all URLs", "app/images/fetcher.py", "            budget.take(len(chunk), param)\n", "", "tests/unit/images/test_fetcher.py"),
     M("time of a URL", "app/images/fetcher.py", "asyncio.timeout(self.allowed.timeout_s)", "asyncio.timeout(None)", "tests/unit/images/test_fetcher.py"),
     M("one wording", "app/images/fetcher.py", 'InvalidImage("No image can be fetched from this URL.", param)', "InvalidImage(str(reason), param)", "tests/unit/images/test_fetcher.py"),
-    M("weights as tensors only", "app/encoders/weights.py", "(SAFE, BIN) if allow_bin else (SAFE,)", "(SAFE, BIN)", "tests/unit/encoders/test_weights.py"),
+    M("weights as tensors only", "app/encoders/weights.py", "(*SAFE, *BIN) if allow_bin else SAFE", "(*SAFE, *BIN)", "tests/unit/encoders/test_weights.py"),
     M("known weights by checksum", "app/encoders/weights.py", "if actual != expected:", "if False:", "tests/unit/encoders/test_weights.py"),
     M("models of other kinds", "app/encoders/weights.py", "if why := refusal(directory):", "if (why := refusal(directory)) and False:", "tests/unit/encoders/test_refused.py"),
     M("numbers that are no floats", "app/encoders/weights.py", "QUANTISED.fullmatch(one.dtype)", "False", "tests/unit/encoders/test_refused.py"),

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.encoders.backends.contract import Graph, Inputs, Runner, RunOptions
-from app.encoders.files import Tensor, reading, tensors
-from app.encoders.steps import Step
+from app.encoders.files import Tensor, read_json, reading, tensors
+from app.encoders.steps import SKIP_UNKNOWN, Step
 from app.errors import ModelUnavailable
 from app.types import Vector
 from app.vectors.activation import ACTIVATIONS
@@ -31,27 +31,46 @@ def load(graph: Graph, options: RunOptions) -> Runner:
             raise ValueError("its tables are of shapes that don't belong together")
         if rows is not None and weights is not None and len(rows) != len(weights):
             raise ValueError("it has not as many weights as tokens")
-    return StaticRunner(table, rows, weights, [_step(graph, step) for step in graph.steps])
+    unknown = _unknown(Path(graph.folder, "tokenizer.json")) if SKIP_UNKNOWN in graph.steps else None
+    steps = [_step(graph, step) for step in graph.steps if step != SKIP_UNKNOWN]
+    return StaticRunner(table, rows, weights, steps, unknown)
+
+
+def _unknown(file: Path) -> int | None:
+    """The token of what a tokenizer does not know, if it has one."""
+    content = read_json(file)
+    with reading(file):
+        model = content["model"]
+        if "unk_token" not in model:  # a Unigram's counts, in most implementations
+            return None
+        ids = {one["content"]: one["id"] for one in content.get("added_tokens") or ()} | model["vocab"]
+        return cast(int | None, ids.get(model.get("unk_token")))
 
 
 class StaticRunner(Runner):
-    """Token `i` has row `rows[i]`, or `i`, times `weights[i]`."""
+    """Token `i` has row `rows[i]`, or `i`, times `weights[i]`; `unknown` has none."""
 
     name = "static"
     precision = "f32"
     device = "cpu"
 
     def __init__(
-        self, table: NDArray[Any], rows: NDArray[Any] | None, weights: NDArray[Any] | None, steps: list[Transform]
+        self,
+        table: NDArray[Any],
+        rows: NDArray[Any] | None,
+        weights: NDArray[Any] | None,
+        steps: list[Transform],
+        unknown: int | None,
     ) -> None:
-        self._table, self._rows, self._weights, self._steps = table, rows, weights, steps
+        self._table, self._rows, self._weights, self._steps, self._unknown = table, rows, weights, steps, unknown
 
     def __call__(self, *inputs: NDArray[Any], exclusive: bool = False) -> Vector:
         ids, mask = inputs
         out = np.zeros((len(ids), self._table.shape[1]), np.float32)
         for row, (tokens, count) in enumerate(zip(ids, np.count_nonzero(mask, axis=1), strict=True)):
-            if count:
-                out[row] = self._vectors(tokens[:count]).mean(axis=0, dtype=np.float32)
+            known = tokens[:count] if self._unknown is None else tokens[:count][tokens[:count] != self._unknown]
+            if len(known):
+                out[row] = self._vectors(known).mean(axis=0, dtype=np.float32)
         for step in self._steps:
             out = step(out)
         return out

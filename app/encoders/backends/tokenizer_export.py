@@ -81,7 +81,7 @@ def _write(folder: Path, target: Path, options: dict[str, Any]) -> None:
     _check_rotary(text, most)
     made = _faithful(tokenizer, call.get("add_special_tokens", True), options["lower_case"])
     most = 2**31 if call.get("truncation") in (False, "do_not_truncate") else min(call.get("max_length") or most, 2**31)
-    made.enable_truncation(most, direction=tokenizer.truncation_side)
+    made.enable_truncation(most := max(0, most), direction=tokenizer.truncation_side)
     special = {key: call[key] for key in call if key == "add_special_tokens"}
     if unknown := call.keys() - HARMLESS - {"add_special_tokens"}:
         raise ModelUnavailable(f"its processing_kwargs name {', '.join(sorted(unknown))}, which this service ignores.")

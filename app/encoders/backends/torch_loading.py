@@ -33,7 +33,7 @@ from app.encoders.backends.torch_modules import (
     TokenModule,
     Truncate,
 )
-from app.encoders.files import described
+from app.encoders.files import described, reading
 from app.encoders.steps import SKIP_PROMPT, Step
 from app.errors import ModelUnavailable
 
@@ -48,8 +48,10 @@ def module(graph: Graph, dtype: torch.dtype = torch.float32) -> nn.Module:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
             built = LOADERS.get(graph.encoder, _with_images)(graph, dtype)
+    except ModelUnavailable:
+        raise
     except Exception as exc:
-        raise ModelUnavailable(f"The model's files can't be loaded: {described(exc)}") from exc
+        raise ModelUnavailable(f"The model's files can't be loaded: {described(exc)}.") from exc
     return built.eval()
 
 
@@ -109,12 +111,15 @@ def _pretrained(kind: Any, graph: Graph, dtype: torch.dtype) -> Any:
         trust_remote_code=False,
         use_safetensors=None if graph.allow_bin else True,
         output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are reported, too
     )
     # transformers fills gaps with random numbers; vectors made with them look fine and mean nothing.
     unused = "pooler." if graph.encoder != "rerank" else "position_ids"
     missing = [key for key in report["missing_keys"] if unused not in key and not key.endswith("position_ids")]
-    if missing or report["mismatched_keys"]:
-        raise ValueError(f"weights are missing: {', '.join(sorted(map(str, missing))[:3]) or 'wrong sizes'}")
+    if missing:
+        raise ValueError(f"weights are missing: {', '.join(sorted(map(str, missing))[:3])}")
+    for key, found, said in sorted(report["mismatched_keys"], key=str):
+        raise ValueError(f"{key} is of the shape {[*found]}, and config.json says {[*said]}")
     return model
 
 
@@ -139,7 +144,8 @@ def _step(graph: Graph, step: Step) -> nn.Module:
         raise ValueError(f"{step.folder} has no model.safetensors")
     if not step.folder:  # Stanford's ColBERT has it beside the transformer's weights
         state = {"linear.weight": state["linear.weight"]}
-    built.load_state_dict({key.removeprefix("norm."): value.float() for key, value in state.items()})
+    with reading(folder / "model.safetensors"):
+        built.load_state_dict({key.removeprefix("norm."): value.float() for key, value in state.items()})
     return built
 
 

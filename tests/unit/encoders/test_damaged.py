@@ -151,8 +151,37 @@ def test_weights_of_wrong_shapes_are_refused(whole: Path, tmp_path: Path) -> Non
     state = load_file(file)
     key = next(key for key in state if key.endswith("word_embeddings.weight"))
     save_file(state | {key: state[key][:, :40].contiguous()}, file, {"format": "pt"})
-    with pytest.raises(ModelUnavailable, match="can't be loaded"):
+    with pytest.raises(
+        ModelUnavailable, match=r"word_embeddings.* shape \[\d+, 40\], and config\.json says \[\d+, 48\]\.$"
+    ):
         load(tmp_path / "m")
+
+
+def test_a_layer_of_another_shape_is_named_with_what_differs(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "m")
+    file = tmp_path / "m" / "3_Dense" / "model.safetensors"
+    state = load_file(file)
+    for wrong, words in (
+        (state | {"linear.weight": state["linear.weight"][:, :40].contiguous()}, "size mismatch for linear.weight"),
+        ({"linear.weight": state["linear.weight"]}, "Missing key"),
+    ):
+        save_file(wrong, file)
+        with pytest.raises(ModelUnavailable, match=rf"^The model's 3_Dense/model\.safetensors can't be read .*{words}"):
+            load(tmp_path / "m")
+
+
+def test_a_layer_for_vectors_of_another_size_is_named(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "m")
+    file = tmp_path / "m" / "1_Pooling" / "config.json"
+    file.write_text(json.dumps({"word_embedding_dimension": 48, "pooling_mode": ["mean", "max"]}))
+    with pytest.raises(ModelUnavailable, match=r"3_Dense/config\.json .*it reads 48 numbers, and 96 come before it"):
+        load(tmp_path / "m")
+
+
+def test_shards_beside_the_whole_are_not_read(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "m")
+    shutil.copy(whole / "model.safetensors", tmp_path / "m" / "model-00001-of-00002.safetensors")
+    np.testing.assert_array_equal(vectors(load(tmp_path / "m")), vectors(load(whole)))
 
 
 def test_shards_and_bin_weights(whole: Path, tmp_path: Path) -> None:

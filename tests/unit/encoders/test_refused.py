@@ -181,6 +181,24 @@ KINDS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "FNet": ({"config.json": {"model_type": "fnet"}}, "is an FNet, whose vector of a text depends on how many tokens"),
     "Nyströmformer": ({"config.json": {"model_type": "nystromformer"}}, "is a Nyströmformer, whose vector of a text"),
+    "a configuration changed beside": (
+        {
+            "config.json": PLAIN,
+            "sentence_bert_config.json": {"config_args": {"num_hidden_layers": 1, "use_cache": True}},
+        }
+        | modules(f"{ST}.Transformer", f"{ST}.Pooling"),
+        r"The model's sentence_bert_config\.json sets num_hidden_layers, which this service does not follow\.$",
+    ),
+    "weights of another kind": (
+        {"config.json": PLAIN, "sentence_bert_config.json": {"model_kwargs": {"torch_dtype": "x", "variant": "fp16"}}}
+        | modules(f"{ST}.Transformer", f"{ST}.Pooling"),
+        r"sets variant, which this service does not follow\.$",
+    ),
+    "lengths of tasks before a pooling": (
+        {"config.json": PLAIN, "sentence_bert_config.json": {"query_length": 8, "document_length": None}}
+        | modules(f"{ST}.Transformer", f"{ST}.Pooling"),
+        r"sets query_length, which this service does not follow\.$",
+    ),
     "another module": ({"config.json": PLAIN} | modules(f"{ST}.BoW"), "starts with a BoW module, not a transformer"),
     "word vectors": (modules(f"{ST}.WordEmbeddings", f"{ST}.Pooling"), "starts with a WordEmbeddings module, not a tr"),
     "a path outside": (

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -87,3 +89,26 @@ def test_patches_are_whole_and_no_more_than_the_model_reads() -> None:
     for field in ({"max_num_patches": 0}, {"patch_size": 1}, {"do_resize": False}):
         with pytest.raises(ModelUnavailable, match="leaves the number of its patches open"):
             Preprocessing.read(NAFLEX | field)
+
+
+def test_the_newer_of_two_files_counts_as_in_transformers() -> None:
+    own, newer = {"size": 32, "crop_size": 32}, {"image_processor": {"size": 16, "crop_size": 16}}
+    assert Preprocessing.read(own, newer).output_size == (16, 16)
+    for silent in ({"image_processor": None}, {"processor_class": "CLIPProcessor"}):
+        assert Preprocessing.read(own, silent).output_size == (32, 32)
+
+
+def test_one_mean_is_of_every_channel_and_a_pair_is_a_size() -> None:
+    said = {"size": [16, 12], "do_center_crop": False, "image_mean": 0.5, "image_std": 0.25}
+    pixels = pixels_of(Preprocessing.read(said), Image.new("RGB", (40, 40), (255, 0, 51)))
+    assert pixels.shape == (3, 16, 12)
+    assert pixels[:, 0, 0].tolist() == pytest.approx([2, -2, -1.2])
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [({"size": {"shortest_edge": 16, "longest_edge": 20}}, "longest_edge"), ({"pad_size": {"height": 9}}, "pad_size")],
+)
+def test_what_would_make_other_pixels_is_refused(said: dict[str, Any], words: str) -> None:
+    with pytest.raises(ModelUnavailable, match=rf"^The model's pictures .*{words}.*\.$"):
+        Preprocessing.read(said)
