@@ -6,8 +6,7 @@ they are kept, so that every request of schemathesis's positive mode must be ans
 
 import base64
 import io
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,36 +15,20 @@ import schemathesis
 from app.api.routes import PNG, ROUTES
 from app.api.wire.negotiation import NPY, OCTETS
 from app.config.args import Limits
-from app.schemas.chunks import ContextualizedRequest
-from app.schemas.cohere import CohereEmbedRequest
 from app.schemas.compatibility import CompatibleWire
-from app.schemas.ollama import OllamaEmbeddingsRequest, OllamaEmbedRequest
-from app.schemas.openai import OpenAiEmbeddingRequest
-from app.schemas.tei import TeiEmbedRequest, TeiTokenizeRequest
-from app.schemas.voyage import VoyageMultimodalRequest
-from app.schemas.weaviate import WeaviateClipRequest, WeaviateTextRequest
+from app.schemas.tei import TeiOptions
 from app.vectors.binary_body import SHAPE
 
 MOST_IMAGES = Limits().images
 # all-MiniLM-L6-v2 and shapes-clip.
 DIMENSIONS = {"text": 384, "image": 64}
-FOREIGN: tuple[type[CompatibleWire], ...] = (
-    *(OpenAiEmbeddingRequest, TeiEmbedRequest, TeiTokenizeRequest, CohereEmbedRequest, OllamaEmbedRequest),
-    *(OllamaEmbeddingsRequest, VoyageMultimodalRequest, WeaviateTextRequest, WeaviateClipRequest),
-)
-FOREIGN_FIELDS = {name for model in FOREIGN for name in model.model_fields}
-# Of these, several mean one thing or the sender chooses by another: a schema can't say that they agree.
+# Of the fields of embeddings, several mean one thing or the sender chooses by another: no schema says that they agree.
 AT_ODDS = {
     *("truncate", "truncation", "task", "input_type", "output_dimension", "embedding_type", "modality", "options"),
     *("parameters", "config", "max_tokens", "num_ctx", "pooling_strategy", "output_encoding", "truncate_prompt_tokens"),
     "late_chunking",
 }
-RERANKS = {
-    name
-    for route in ROUTES
-    if route.path in ("/rerank", "/v1/rerank") and route.request
-    for name in route.request.model_fields
-}
+NESTED = TeiOptions.NESTED  # fields within these are of the same rules
 OWN_IDS = {"text": [101, 7592, 102], "image": [703, 5, 704]}
 
 
@@ -61,9 +44,10 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
         case.body, case.headers[SHAPE] = _matrix(case.media_type), "3,2"
     if not isinstance(case.body, dict):
         return
-    mend = RULES.get(case.operation.path)
-    if mend is not None:
-        body: Any = mend(dict(case.body))
+    path = case.operation.path
+    if path in RULES or path in FIELDS:
+        known = {name: value for name, value in case.body.items() if name in FIELDS.get(path, case.body)}
+        body: Any = RULES.get(path, dict)(known)
         if case.media_type == "multipart/form-data":
             body["images"] = [base64.b64decode(PNG) for _ in body["images"]]
         case.body = body
@@ -89,8 +73,6 @@ def _chunks(body: dict[str, Any]) -> dict[str, Any]:
 
 def _contextualized(body: dict[str, Any]) -> dict[str, Any]:
     """Vectors are cut to what there is, in whole bytes; white space alone has no tokens."""
-    fields = ContextualizedRequest.model_fields
-    body = {name: value for name, value in body.items() if name in fields}
     body.pop("model", None)
     body["inputs"] = [[f"{text} a" for text in document] for document in body["inputs"]]
     if body.get("output_dimension") is not None:
@@ -139,8 +121,7 @@ def _search(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rerank(body: dict[str, Any]) -> dict[str, Any]:
-    """Either texts or documents; see `_openai` for what is not known."""
-    body = {name: value for name, value in body.items() if name in RERANKS}
+    """Either texts or documents."""
     if body.get("texts") is not None:
         body.pop("documents", None)
     elif body.get("documents") is None:
@@ -149,12 +130,16 @@ def _rerank(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pictures(body: dict[str, Any], field: str) -> dict[str, Any]:
-    """Images are images, and the model reads them."""
+    """Images are images, and the model reads them; texts may be too long for shapes-clip."""
     body[field] = [_input(one, []) for one in body[field][:MOST_IMAGES]]
     if any(isinstance(one, dict) and "text" not in one for one in body[field]):
-        for name in ("model", "truncate", "truncation"):
-            body.pop(name, None)
-    return body
+        body.pop("model", None)
+    return {name: value for name, value in body.items() if name not in ("truncate", "truncation", *NESTED)}
+
+
+def _score(body: dict[str, Any]) -> dict[str, Any]:
+    """One text beside many."""
+    return body | {"text_1": body["text_1"][:1] if isinstance(body["text_1"], list) else body["text_1"]}
 
 
 def _show(body: dict[str, Any]) -> dict[str, Any]:
@@ -170,7 +155,6 @@ def _vectorize(body: dict[str, Any]) -> dict[str, Any]:
 
 def _one_number(body: dict[str, Any]) -> dict[str, Any]:
     """Either `top_n` or `top_k`."""
-    body = {name: value for name, value in body.items() if name in RERANKS}
     if body.get("top_n") is not None:
         body.pop("top_k", None)
     return _pictures(body, "documents")
@@ -212,7 +196,6 @@ def _decode(body: dict[str, Any]) -> dict[str, Any]:
 def _openai(body: dict[str, Any]) -> dict[str, Any]:
     """Token ids are the model's own; no more images than are allowed; vectors are cut to what there is, in whole
     bytes."""
-    # What is not known here may look like something that would change vectors, and be refused.
     body = _known(body)
     given = body["input"]
     if isinstance(given, list):
@@ -223,8 +206,8 @@ def _openai(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _known(body: dict[str, Any]) -> dict[str, Any]:
-    """Levels of int8 need vectors of length 1; see `FOREIGN_FIELDS` and `AT_ODDS`."""
-    body = {name: value for name, value in body.items() if name in FOREIGN_FIELDS and name not in AT_ODDS}
+    """Levels of int8 need vectors of length 1; see `AT_ODDS`."""
+    body = {name: value for name, value in body.items() if name not in AT_ODDS}
     if body.get("output_dtype") in ("int8", "uint8"):
         body.pop("normalized", None)
     if body.get("dimensions") is not None:
@@ -280,16 +263,13 @@ def _without_unknown_prompt(body: dict[str, Any], name: str) -> dict[str, Any]:
     return body
 
 
-def _only(names: Collection[str], body: dict[str, Any]) -> dict[str, Any]:
-    """No unknown fields: one of them may be named like what would change vectors."""
-    return {name: value for name, value in body.items() if name in names}
-
-
-RULES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    route.path: partial(_only, route.request.model_fields)
+# Unknown fields, also within others, may be named like what would change vectors; the default models have no prompts.
+FIELDS = {
+    route.path: route.request.model_fields.keys() - {*NESTED, "prompt_name"}
     for route in ROUTES
     if route.request and issubclass(route.request, CompatibleWire)
-} | {
+}
+RULES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "/embed/text": _texts,
     "/embed/image": _images,
     "/embed/chunks": _chunks,
@@ -310,6 +290,7 @@ RULES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "/v1/multimodalembeddings": _one_model,
     "/vectors": _one_model,
     "/vectorize": _vectorize,
+    "/score": _score,
     "/api/show": _show,
     "/embed": _tei,
     "/": _tei,

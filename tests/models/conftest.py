@@ -2,6 +2,7 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import pytest
+import torch
 
 from app.config.args import DEFAULT_TEXT_MODEL, ModelArgs
 from app.config.settings import converted_models
@@ -26,6 +27,12 @@ def minilm_args(converted: Path) -> ModelArgs:
         flock(file, LOCK_EX)
         load_text_model(args, threads=2, offline=True)
     return args
+
+
+@pytest.fixture(autouse=True)
+def _same_weights_in_any_order() -> None:
+    """Of layers that a test leaves to chance."""
+    torch.manual_seed(11)
 
 
 @pytest.fixture(autouse=True)
