@@ -71,6 +71,7 @@ OVERLOAD: Final = [
     M("requests past Serve are under way", "deployments/serve_internals/accounting.py", "        self._metrics.inc_num_ongoing_requests(self._kind)\n", "", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
     M("requests past Serve end", "deployments/serve_internals/accounting.py", "began) * 1e3\n        self._metrics.dec_num_ongoing_requests(self._kind)\n", "began) * 1e3\n", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
     M("Serve's own routes are its own", "deployments/serve_internals/bypass_middleware.py", 'bool(scope["path"].startswith(SERVES_OWN) or', "bool(", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
+    M("a full replica's requests wait", "deployments/serve_internals/bypass_middleware.py", "refusal is None and accounting.is_full", "False", "tests/unit/deployments/serve_internals/test_bypass_middleware.py"),
     M("private parts by version", "deployments/serve_internals/probe.py", "if not ray.__version__.startswith(KNOWN_RAY):", "if False:", "tests/unit/deployments/serve_internals/test_probe.py"),
     M("private calls by signature", "deployments/serve_internals/probe.py", "        inspect.signature(function).bind(*args, **kwargs)\n", "        pass\n", "tests/unit/deployments/serve_internals/test_probe.py"),
     M("abstract methods of Ray's", "deployments/serve_internals/probe.py", 'sorted(getattr(cls, "__abstractmethods__", ()))', "[]", "tests/unit/deployments/serve_internals/test_probe.py"),

@@ -100,9 +100,14 @@ def test_all_else_is_answered_too_and_serve_counts_it(encoder: FakeEncoder) -> N
     assert (inside.metrics.most, inside.metrics.under_way) == (1, 0)
 
 
-@pytest.mark.timeout(20)
-def test_what_serve_answers_itself_or_would_have_wait_is_left_to_it(encoder: FakeEncoder) -> None:
+def test_what_serve_answers_itself_or_would_have_wait_is_left_to_it(
+    encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def waits() -> None:
+        pytest.fail("it waits for a place past Serve")
+
     roomy, full = Inside(), Inside(most=0)
+    monkeypatch.setattr(full._semaphore, "acquire", waits)  # noqa: SLF001
     register(roomy, Service(encoder)._app)  # noqa: SLF001
     assert asked(roomy, {"method": "GET", "url": "/-/healthz"})[0].text == "inside"
     register(full, Service(encoder)._app)  # noqa: SLF001
