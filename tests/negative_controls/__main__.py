@@ -19,7 +19,7 @@ from tests.negative_controls.mutations import MUTATIONS, Mutation
 ROOT = Path(__file__).parents[2]
 # Several times what any one guard's tests take.
 LONGEST_S = 180
-LEFT_OUT = (".venv", ".git", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", "__pycache__")
+LEFT_OUT = (".venv*", ".git", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", "__pycache__")
 # Code that can't even be run shows nothing of its guard.
 BROKEN = ("ImportError", "ModuleNotFoundError", "SyntaxError", "IndentationError", "NameError", "Failed: Timeout")
 
