@@ -106,7 +106,8 @@ def rerank_layout(directory: Path, cache: Path) -> RerankLayout:
             raise ModelUnavailable("The model reads chats, which this service does not write.")
         first = pretrained(folder, cache, sentence)
     said_file = directory / "config_sentence_transformers.json"
-    said = read_json(said_file) or {}
+    # Without a modules.json sentence-transformers does not read it.
+    said = (read_json(said_file) or {}) if (directory / "modules.json").is_file() else {}
     with reading(folder / "config.json"):
         names = {int(index): str(label) for index, label in (config.get("id2label") or {}).items()}
         count = len(names) or int(config.get("num_labels") or 2)

@@ -112,6 +112,15 @@ def test_an_activation_a_length_and_a_prompt_of_the_files_are_followed(tmp_path:
         np.testing.assert_allclose(ACTIVATIONS[name](logits(model, given))[:, 0], predicted(folder, given), atol=1e-4)
 
 
+def test_of_a_plain_directory_config_sentence_transformers_json_does_not_count(tmp_path: Path) -> None:
+    folder, given = write("BERT", tmp_path / "model", MOST), pairs(MOST)
+    said = {"activation_fn": "torch.nn.modules.activation.Tanh", "prompts": {"q": "w3 "}, "default_prompt_name": "q"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(said | {"model_type": "CrossEncoder"}))
+    model = load(folder, tmp_path / "cache", "torch")
+    assert (model.info.activation, model.info.prompts) == ("Sigmoid", {})
+    np.testing.assert_allclose(ACTIVATIONS["Sigmoid"](logits(model, given))[:, 0], predicted(folder, given), atol=1e-4)
+
+
 def test_a_classifier_has_labels_and_reads_texts_alone(tmp_path: Path) -> None:
     folder = write("DistilBERT", tmp_path / "model", MOST, ("joy", "fear", "calm"))
     model = load(folder, tmp_path / "cache")
@@ -135,9 +144,8 @@ def test_what_is_no_cross_encoder_says_what_it_is(tmp_path: Path) -> None:
     (scores / "config_sentence_transformers.json").write_text(json.dumps({"model_type": "CrossEncoder"}))
     with pytest.raises(ModelUnavailable, match="scores texts with Qwen3ForCausalLM"):
         load(scores, tmp_path)
-    other = {"activation_fn": "torch.nn.modules.activation.Hardshrink", "model_type": "CrossEncoder"}
-    (scores / "config.json").write_text(json.dumps(config))
-    (scores / "config_sentence_transformers.json").write_text(json.dumps(other))
+    other = {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Hardshrink"}}
+    (scores / "config.json").write_text(json.dumps(config | other))
     with pytest.raises(ModelUnavailable, match="need the activation Hardshrink"):
         load(scores, tmp_path)
 

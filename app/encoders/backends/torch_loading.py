@@ -118,7 +118,8 @@ def _pretrained(kind: Any, graph: Graph, dtype: torch.dtype) -> Any:
     missing = [key for key in report["missing_keys"] if unused not in key and not key.endswith("position_ids")]
     if missing:
         raise ValueError(f"weights are missing: {', '.join(sorted(map(str, missing))[:3])}")
-    for key, found, said in sorted(report["mismatched_keys"], key=str):
+    if report["mismatched_keys"]:
+        key, found, said = min(report["mismatched_keys"], key=str)
         raise ValueError(f"{key} is of the shape {[*found]}, and config.json says {[*said]}")
     return model
 
