@@ -140,17 +140,19 @@ def main() -> None:
                 ):
                     if server.host == "127.0.0.1":
                         one_by_one(server.port, "POST", server.text_path, bodies)
-        for piles in args.piles:
-            for server in found:
+        # One after the other, and none while it works on for clients that have left: most servers do.
+        for server in found:
+            for piles in args.piles:
                 seen = asyncio.run(beside(server, piles, texts=args.texts, words=args.words, seconds=args.seconds))
                 rows.append({"piles": piles, "system": server.name, **seen.figures()})
                 print(rows[-1], file=sys.stderr, flush=True)
-                time.sleep(3.0)
+                asyncio.run(beside(server, 0, texts=0, words=0, seconds=0))
     print(table(rows))
     write_results(args.out, "fairness", {"machine": machine(), "load_after": load(), "rows": rows})
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
+    rows = sorted(rows, key=lambda row: int(row["piles"]))
     lines = ["| piles | system | p50 ms | p99 ms | answered | refused | piles answered |", "|---" * 7 + "|"]
     names = ("piles", "system", "p50", "p99", "answered", "refused", "piles_done")
     return "\n".join([*lines, *("| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows)])

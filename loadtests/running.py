@@ -102,7 +102,8 @@ def clean_environment(**variables: str) -> dict[str, str]:
     """What a program under test is given: the little that any program needs, folders of its own, and `variables`.
 
     The home, the hub's cache and the cache of converted models are shared by all that this process starts, so that a
-    model is converted once. Ray's folder has a short name, for the sockets in it.
+    model is converted once; the last, where the tests say so (TEST_CACHE), by several processes. Ray's folder has a
+    short name, for the sockets in it.
     """
     known = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("LC_")}
     folders = {
@@ -112,6 +113,7 @@ def clean_environment(**variables: str) -> dict[str, str]:
         "RAY_TMPDIR": "ray",
     }
     own = {name: str(folder(path)) for name, path in folders.items()}
+    own["XDG_CACHE_HOME"] = os.environ.get("TEST_CACHE", own["XDG_CACHE_HOME"])
     own["TMPDIR"] = str(_scratch().parent)
     # Programs run where no `.env` is, and still find this checkout.
     checkout = os.pathsep.join([str(ROOT), str(ROOT / "clients/python/src")])

@@ -2,11 +2,11 @@
 
 import re
 
-import httpx
 import pytest
 
 from loadtests.fuzz import direct_ports
 from loadtests.running import RunningService
+from tests.support import web
 
 READ_BY_SERVE = [
     *("x-request-id", "x-session-id", "serve_multiplexed_model_id", "serve-multiplexed-model-id"),
@@ -27,14 +27,14 @@ def test_no_byte_of_a_header_is_our_fault(urls: list[str], name: str) -> None:
     for url in urls:
         for value in VALUES:
             headers = {name.encode(): value}
-            answer = httpx.post(f"{url}/embed/text", json={"texts": ["a"]}, headers=headers, timeout=300)
+            answer = web.post(f"{url}/embed/text", json={"texts": ["a"]}, headers=headers, timeout=300)
             assert answer.status_code == 200, (url, value[:30], answer.text)
 
 
 def test_one_decent_id_is_on_the_answer_and_in_its_error(urls: list[str]) -> None:
     for url in urls:
         for given, wanted in ((b"mine-7", "mine-7"), (b"<b>", None), (b"\xff", None), (b"a" * 129, None)):
-            answer = httpx.get(f"{url}/nowhere", headers={b"x-request-id": given})
+            answer = web.get(f"{url}/nowhere", headers={b"x-request-id": given})
             [id_] = answer.headers.get_list("x-request-id")
             assert answer.json()["error"]["requestId"] == id_
             assert id_ == wanted if wanted else re.fullmatch("[0-9a-f-]{32,36}", id_)
@@ -42,6 +42,6 @@ def test_one_decent_id_is_on_the_answer_and_in_its_error(urls: list[str]) -> Non
 
 def test_a_part_of_the_page_is_the_whole(urls: list[str]) -> None:
     for url in urls:
-        answers = [httpx.get(f"{url}/docs", headers=headers) for headers in ({}, {"range": "bytes=0-5"})]
+        answers = [web.get(f"{url}/docs", headers=headers) for headers in ({}, {"range": "bytes=0-5"})]
         assert [answer.status_code for answer in answers] == [200, 200]
         assert answers[0].content == answers[1].content

@@ -4,9 +4,8 @@ import json
 import uuid
 from http.client import HTTPConnection
 
-import httpx
-
 from loadtests.running import RunningService, wait_for
+from tests.support import web
 from tests.support.samples import batches_of
 from tests.support.scaled import gauge
 
@@ -26,7 +25,7 @@ def test_a_client_that_leaves_ends_its_work_and_leaves_nothing_behind(service: R
     # The scrape is one itself.
     wait_for(lambda: gauge(service, "embedding_requests_in_progress") <= 1, what="nothing in progress")
     wait_for(lambda: gauge(service, "embedding_queue_items") == 0, what="empty queues")
-    fresh = httpx.post(f"{service.url}/embed/text", json={"texts": texts[-1:]}, timeout=300).json()
+    fresh = web.post(f"{service.url}/embed/text", json={"texts": texts[-1:]}, timeout=300).json()
     assert (fresh["cacheHits"], fresh["dimensions"]) == (0, 384)
     ended = batches_of(service)[0] - items
     assert ended < TEXTS

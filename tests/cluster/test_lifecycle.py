@@ -8,20 +8,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
 from app.local.service_folder import log_folder
 from app.system import ports
 from loadtests.running import RunningService, clean_environment, listening, write_config
+from tests.support import web
 from tests.support.ending import leaves_nothing
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def serves(service: RunningService) -> None:
-    answer = httpx.post(f"{service.url}/embed/text", json={"texts": ["hello"]}, timeout=300)
+    answer = web.post(f"{service.url}/embed/text", json={"texts": ["hello"]}, timeout=300)
     assert answer.status_code == 200, f"{answer.text} {answer.headers}"
     assert answer.json()["dimensions"] == 384
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from loadtests.running import RunningService, chosen_way, wait_for
+from tests.support import web
 from tests.support.caching import both_write, stored
 from tests.support.samples import Samples, of, scrape
 
@@ -55,11 +56,11 @@ def test_known_requests_are_counted_exactly_and_alike_from_both_replicas(
         texts = [f"{mark} {i}", "the same " + mark]
         # What another replica asks for within its first milliseconds would be one more miss.
         with stored(client, 2) if i == 0 else nullcontext():
-            assert httpx.post(f"{service.url}/embed/text", json={"texts": texts}, timeout=300).status_code == 200
+            assert web.post(f"{service.url}/embed/text", json={"texts": texts}, timeout=300).status_code == 200
     for _ in range(3):
-        assert httpx.post(f"{service.url}/embed/text", json={"texts": []}, timeout=300).status_code == 400
+        assert web.post(f"{service.url}/embed/text", json={"texts": []}, timeout=300).status_code == 400
     for path in ("/nothing", "/nothing/else"):
-        assert httpx.get(service.url + path, timeout=300).status_code == 404
+        assert web.get(service.url + path, timeout=300).status_code == 404
 
     seen: dict[str, dict[str, dict[tuple[str, ...], float]]] = {}
 
@@ -108,7 +109,7 @@ def test_the_clusters_state_is_told(service: RunningService) -> None:
 def test_as_shipped_both_parts_of_the_bypass_are_in_use(service: RunningService) -> None:
     def in_use() -> bool:
         # RPC connections are made when there is something to call for.
-        httpx.post(f"{service.url}/embed/text", json={"texts": [uuid.uuid4().hex]}, timeout=300)
+        web.post(f"{service.url}/embed/text", json={"texts": [uuid.uuid4().hex]}, timeout=300)
         return of(scrape(service)[1], "embedding_serve_bypass") == {("middleware",): 1, ("rpc",): 1}
 
     wait_for(in_use, what="both parts")
@@ -119,8 +120,8 @@ def test_as_shipped_both_parts_of_the_bypass_are_in_use(service: RunningService)
     reason="promtool is not installed (Debian's package `prometheus` has it)",
 )
 def test_promtool_finds_nothing_to_say(service: RunningService) -> None:
-    httpx.post(f"{service.url}/embed/text", json={"texts": ["a"]}, timeout=300)
-    page = httpx.get(f"{service.url}/metrics", timeout=300).text
+    web.post(f"{service.url}/embed/text", json={"texts": ["a"]}, timeout=300)
+    page = web.get(f"{service.url}/metrics", timeout=300).text
     check = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, timeout=60)
     assert (check.returncode, check.stdout, check.stderr) == (0, "", "")
 
@@ -133,15 +134,15 @@ def test_a_lost_actor_is_replaced_and_counts_anew(service: RunningService) -> No
         return len(of(scrape(service)[1], "embedding_process_resident_memory_bytes")) == 6
 
     texts = [uuid.uuid4().hex for _ in range(100)]
-    httpx.post(f"{service.url}/embed/text", json={"texts": texts}, timeout=300)
+    web.post(f"{service.url}/embed/text", json={"texts": texts}, timeout=300)
     before = total()
     total()  # the report with these has been answered now
     [actor] = service.named("ray::MetricsActor")
     actor.kill()
     wait_for(lambda: not actor.is_running() or actor.status() == "zombie", what="the end of the actor")
-    assert httpx.get(f"{service.url}/metrics", timeout=300).status_code == 200  # whatever it can say
+    assert web.get(f"{service.url}/metrics", timeout=300).status_code == 200  # whatever it can say
     wait_for(lost_and_found, what="the whole cluster again")
     reset = total()
     assert reset <= before - len(texts)
-    httpx.post(f"{service.url}/embed/text", json={"texts": ["a", "b", "c"]}, timeout=300)
+    web.post(f"{service.url}/embed/text", json={"texts": ["a", "b", "c"]}, timeout=300)
     assert total() == reset + 3

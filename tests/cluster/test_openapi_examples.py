@@ -10,13 +10,14 @@ from app.api.route import Route
 from app.api.routes import ROUTES
 from app.api.wire.json_response import statuses_of
 from app.errors import InvalidRequest
+from tests.support import web
 
 JSON_ROUTES = [route for route in ROUTES if route.response]
 
 
 @pytest.fixture(scope="module")
 def document(service: Any) -> Any:
-    return httpx.get(f"{service.url}/openapi.json").json()
+    return web.get(f"{service.url}/openapi.json").json()
 
 
 @pytest.mark.parametrize("route", JSON_ROUTES, ids=lambda route: f"{route.method} {route.path}")

@@ -4,9 +4,8 @@ import re
 import uuid
 from pathlib import Path
 
-import httpx
-
 from loadtests.running import RunningService, wait_for
+from tests.support import web
 
 
 def log_folder(service: RunningService) -> Path:
@@ -23,7 +22,7 @@ def lines_with(service: RunningService, text: str) -> list[str]:
 def test_a_failed_request_is_found_by_its_id(service: RunningService) -> None:
     id_, content = uuid.uuid4().hex, uuid.uuid4().hex
     sent = {"texts": [content], "model": "no-such-model"}
-    answer = httpx.post(f"{service.url}/embed/text", json=sent, headers={"x-request-id": id_}, timeout=300)
+    answer = web.post(f"{service.url}/embed/text", json=sent, headers={"x-request-id": id_}, timeout=300)
     assert answer.status_code == 404
     wanted = re.compile(r"POST /embed/text 404 [0-9.]+ms model_not_found$")
     # Whole: it may be read while it is written.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.negative_controls.__main__ import Verdict, run_tests, tenth, verdict
+from tests.negative_controls.__main__ import Verdict, run_tests, tenth, try_all, verdict
 from tests.negative_controls.mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parents[2]
@@ -65,3 +65,17 @@ def test_it_is_pytest_that_says_so_and_what_hangs_says_nothing(tmp_path: Path) -
     (tmp_path / "tests" / "test_one.py").write_text("def test_it(): assert [1] == [2]\n")
     assert run_tests(tmp_path, "tests/test_one.py") == (True, "tests/test_one.py::test_it")
     assert run_tests(tmp_path, "tests/test_one.py", 0.01) == (False, "NO END")
+
+
+def test_each_guard_is_off_alone_and_on_again_afterwards(tmp_path: Path) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        (folder / "tests").mkdir(parents=True)
+        (folder / "guards.txt").write_text("one two three")
+        (folder / "tests" / "test_one.py").write_text(
+            "def test_it(): assert open('guards.txt').read() in ('one two three', 'one two ---')\n"
+        )
+    mutations = [Mutation(word, "guards.txt", word, "---", "tests/test_one.py") for word in ("one", "two", "three")]
+    found = [(mutation.guard, verdict.red) for mutation, verdict in try_all(folders, mutations)]
+    assert found == [("one", True), ("two", True), ("three", False)]
+    assert [(folder / "guards.txt").read_text() for folder in folders] == ["one two three"] * 2

@@ -9,6 +9,7 @@ import pytest
 
 from loadtests import running as running_service
 from loadtests.running import RunningService, folder, running, wait_for, write_config
+from tests.support import web
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -22,13 +23,13 @@ def cpus_of_ray() -> float:
 
 def answers(service: RunningService) -> bool:
     try:
-        return httpx.get(f"{service.url}/livez", timeout=300).status_code == 200
+        return web.get(f"{service.url}/livez", timeout=300).status_code == 200
     except httpx.TransportError:
         return False
 
 
 def health(service: RunningService) -> httpx.Response:
-    return httpx.get(f"{service.url}/health", timeout=300)
+    return web.get(f"{service.url}/health", timeout=300)
 
 
 def test_what_a_cluster_has_no_room_for_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.running import RunningService, wait_for
+from tests.support import web
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -34,7 +35,7 @@ def scrape(service: RunningService) -> tuple[str, Samples]:
 
     def whole() -> tuple[str, Samples] | None:
         # A connection of its own, so that HAProxy chooses the replica anew.
-        answer = httpx.get(f"{service.url}/metrics", timeout=300)
+        answer = web.get(f"{service.url}/metrics", timeout=300)
         samples = samples_of(answer)
         is_whole = of(samples, "embedding_metrics_complete") == {(): 1} and of(samples, "embedding_replicas")
         return (answer.headers["x-served-by"], samples) if is_whole else None

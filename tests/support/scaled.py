@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from loadtests.running import RunningService, wait_for
+from tests.support import web
 from tests.support.samples import of, samples_of
 
 SCALES: dict[str, Any] = {
@@ -29,7 +30,7 @@ IMAGE = {"id": "shapes-clip", "num_cpus": 0.1}
 
 
 def gauge(service: RunningService, name: str, *labels: str, headers: dict[str, str] | None = None) -> float:
-    samples = of(samples_of(httpx.get(f"{service.url}/metrics", headers=headers, timeout=300)), name)
+    samples = of(samples_of(web.get(f"{service.url}/metrics", headers=headers, timeout=300)), name)
     return sum(value for key, value in samples.items() if set(labels) <= set(key))
 
 

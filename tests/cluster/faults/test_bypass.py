@@ -1,6 +1,7 @@
 """The same service with the bypass of Serve, without it, and under plain `serve run`: nobody who calls it can tell.
 
-The tests of a way run in this order: its service begins with one encoder, and the first load makes it two.
+The tests of a way run in this order. The service that goes on to other tests begins with one encoder, and the first
+load makes it two; the others begin with two (`make test-bypass` has every way go on).
 """
 
 import base64
@@ -17,6 +18,7 @@ import pytest
 
 from app.config.args import DEFAULT_IMAGE_MODEL
 from loadtests.running import ROOT, RunningService, chosen_way, listening, running, wait_for, write_config
+from tests.support import web
 from tests.support.ending import leaves_nothing
 from tests.support.holding import all_wait, held
 from tests.support.oracle import Oracle
@@ -44,13 +46,14 @@ def service(
     models: dict[str, Any] = {"image_models": [IMAGE]}
     if way == "plain":
         models = {"image_models": [IMAGE, {"id": DEFAULT_IMAGE_MODEL, "num_cpus": 0.1}], "shapes_clip_may_serve": False}
-    config = write_config(tmp_path_factory.mktemp(way), text_models=[TEXT], ingress={"num_cpus": 0.1}, **models)
+    two = TEXT | {"autoscaling": {"min_replicas": 2, "max_replicas": 2}}
+    config = write_config(tmp_path_factory.mktemp(way), text_models=[two], ingress={"num_cpus": 0.1}, **models)
     with running(config, way=way) as service:
         yield service
 
 
 def post(service: RunningService, path: str, **body: object) -> httpx.Response:
-    return httpx.post(f"{service.url}{path}", json=body, timeout=300)
+    return web.post(f"{service.url}{path}", json=body, timeout=300)
 
 
 def test_a_text(service: RunningService, way: str, oracle: Oracle) -> None:
@@ -86,7 +89,10 @@ def test_an_image(service: RunningService, way: str) -> None:
         assert "shapes-clip" not in refused.text
 
 
-def test_one_step_of_autoscaling(service: RunningService) -> None:
+def test_one_step_of_autoscaling(service: RunningService, way: str) -> None:
+    if way != CHOSEN:
+        wait_for(lambda: gauge(service, "embedding_replicas", ENCODER) == 2, what="two encoders")
+        return
     wait_for(lambda: gauge(service, "embedding_replicas", ENCODER) == 1, what="one encoder in the metrics")
     with clients(service, 16) as statuses:
         wait_for(lambda: gauge(service, "embedding_replicas", ENCODER) == 2, what="a second encoder")
@@ -114,7 +120,7 @@ def test_a_client_that_leaves_takes_nobody_with_it(service: RunningService, orac
         # What comes while the model is busy is gathered and goes in shared calls.
         with held(service.named(ENCODER)):
             for leaver in leaving[:2]:
-                leave_soon(leaver, 64)
+                leave_soon(leaver, 16)
             staying = []
             for i, some in enumerate(texts):
                 if i < len(leaving) - 2:
@@ -137,7 +143,7 @@ def test_a_client_that_leaves_takes_nobody_with_it(service: RunningService, orac
 
 
 def leave_soon(leaver: HTTPConnection, count: int) -> None:
-    body = json.dumps({"texts": [f"{uuid.uuid4()} {'word ' * 200}" for _ in range(count)]})
+    body = json.dumps({"texts": [f"{uuid.uuid4()} {'word ' * 50}" for _ in range(count)]})
     leaver.request("POST", "/embed/text", body, {"content-type": "application/json"})
 
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from loadtests.running import RunningService, listening, wait_for
+from tests.support import web
 from tests.support.ending import leaves_nothing
 from tests.support.oracle import Oracle
 from tests.support.poison import DRIFTED, POISON
@@ -31,12 +32,12 @@ def serving_encoders(service: RunningService) -> int:
 
 
 def retried(service: RunningService) -> float:
-    samples = samples_of(httpx.get(f"{service.url}/metrics", timeout=300))
+    samples = samples_of(web.get(f"{service.url}/metrics", timeout=300))
     return sum(of(samples, "embedding_retried_items_total").values())
 
 
 def post(service: RunningService, path: str, body: Any) -> httpx.Response:
-    return httpx.post(f"{service.url}{path}", json=body, timeout=300)
+    return web.post(f"{service.url}{path}", json=body, timeout=300)
 
 
 def statuses(answers: Iterable[httpx.Response]) -> Counter[int]:
@@ -124,12 +125,12 @@ def two(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 
 def in_progress(service: RunningService) -> float:
-    samples = samples_of(httpx.get(f"{service.url}/metrics", timeout=300))
+    samples = samples_of(web.get(f"{service.url}/metrics", timeout=300))
     return sum(of(samples, "embedding_requests_in_progress").values())
 
 
 def test_a_model_that_fails_its_self_test_does_not_serve_and_the_others_do(two_encoders: RunningService) -> None:
-    health = httpx.get(f"{two_encoders.url}/health", timeout=300)
+    health = web.get(f"{two_encoders.url}/health", timeout=300)
     states = {model["id"]: model for model in health.json()["details"]}
     assert (health.status_code, health.json()["status"]) == (200, "degraded")
     assert states[DRIFTED]["status"] == "unavailable"
@@ -150,7 +151,7 @@ def test_a_killed_launcher_leaves_nothing_and_a_service_beside_it_goes_on(
     assert open_ports.isdisjoint(listening(service.processes()))
     for each in (two_encoders, service):
         assert post(each, "/embed/text", {"texts": [f"beside {uuid.uuid4()}"]}).status_code == 200
-    httpx.post(f"{two_encoders.url}/cache/clear").raise_for_status()
+    web.post(f"{two_encoders.url}/cache/clear").raise_for_status()
     two_encoders.process.kill()
     two_encoders.process.wait()
     wait_for(lambda: not two_encoders.processes(), what="the end of every process")

@@ -14,7 +14,7 @@ from app.api.routes import ROUTES
 from app.auth import api_keys
 from loadtests.pictures import b64, file_of, fresh_seed, picture
 from loadtests.running import ROOT, RunningService, listening, wait_for
-from tests.support import outside
+from tests.support import outside, web
 from tests.support.keys import SERVE_ROUTES
 from tests.support.locked import SCOPES, Locked, bearer
 
@@ -27,7 +27,7 @@ TEXT = {"texts": ["a key opens a door"]}
 def call(url: str, route: Route, headers: dict[str, str]) -> httpx.Response:
     path = route.path.replace("{model:path}", "all-MiniLM-L6-v2").replace("{file:path}", "icon.svg")
     body: dict[str, Any] = {} if route.example is None else {"json": route.example}
-    return httpx.request(route.method, url + path, headers=headers, timeout=300, **body)
+    return web.request(route.method, url + path, headers=headers, timeout=300, **body)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda r: f"{r.method} {r.path}")
@@ -47,21 +47,21 @@ def test_no_route_answers_without_the_right_key(locked: Locked, route: Route) ->
 def test_what_serve_answers_itself_is_as_declared(locked: Locked) -> None:
     for url in locked.urls():
         for path, scope in SERVE_ROUTES.items():
-            answer = httpx.get(url + path)
+            answer = web.get(url + path)
             assert (scope, answer.status_code) == ("open", 200)
             assert answer.text in ("success", json.dumps({"/": "embedding-service"}, separators=(",", ":")))
-    assert httpx.get(locked.urls()[0] + "/-/other").status_code == 404
+    assert web.get(locked.urls()[0] + "/-/other").status_code == 404
 
 
 def test_anonymous_health_is_short(locked: Locked) -> None:
     url = locked.service.url
-    assert httpx.get(f"{url}/health").json() == {"status": "degraded"}  # shapes-clip stands in
-    assert httpx.get(f"{url}/health", headers=bearer(locked.keys["read"])).json()["details"]
+    assert web.get(f"{url}/health").json() == {"status": "degraded"}  # shapes-clip stands in
+    assert web.get(f"{url}/health", headers=bearer(locked.keys["read"])).json()["details"]
 
 
 def test_hits_are_a_tenants_own(locked: Locked) -> None:
     def cached(path: str, body: Any, name: str) -> bool:
-        answer = httpx.post(locked.service.url + path, json=body, headers=locked.bearer(name), timeout=3000)
+        answer = web.post(locked.service.url + path, json=body, headers=locked.bearer(name), timeout=3000)
         return bool(answer.json()["cached"])
 
     image = b64(file_of(picture(fresh_seed())))
@@ -72,7 +72,7 @@ def test_hits_are_a_tenants_own(locked: Locked) -> None:
 
 def test_a_quota_ends_in_429_with_a_time_to_wait(locked: Locked) -> None:
     url, headers = f"{locked.service.url}/cache/stats", bearer(locked.keys["few"])
-    answers = [httpx.get(url, headers=headers) for _ in range(3)]
+    answers = [web.get(url, headers=headers) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert [answer.headers["x-ratelimit-remaining-requests"] for answer in answers] == ["1", "0", "0"]
     assert 1 <= int(answers[2].headers["retry-after"]) <= 60
@@ -81,12 +81,12 @@ def test_a_quota_ends_in_429_with_a_time_to_wait(locked: Locked) -> None:
 def test_keys_change_without_a_restart(locked: Locked) -> None:
     url, before = f"{locked.service.url}/cache/stats", locked.file.read_text()
     secret, key = api_keys.make("newcomer", ["read"])
-    assert httpx.get(url, headers=bearer(secret)).status_code == 401
+    assert web.get(url, headers=bearer(secret)).status_code == 401
     pids = sorted(process.pid for process in locked.service.named("ServeReplica"))
     locked.file.write_text(f"{before}\n{key.line}")
-    wait_for(lambda: httpx.get(url, headers=bearer(secret)).status_code == 200, what="the new key")
+    wait_for(lambda: web.get(url, headers=bearer(secret)).status_code == 200, what="the new key")
     locked.file.write_text(before)
-    wait_for(lambda: httpx.get(url, headers=bearer(secret)).status_code == 401, what="the end of the new key")
+    wait_for(lambda: web.get(url, headers=bearer(secret)).status_code == 401, what="the end of the new key")
     assert sorted(process.pid for process in locked.service.named("ServeReplica")) == pids
 
 
@@ -154,7 +154,7 @@ def test_clients_cannot_set_serves_timeout(locked: Locked) -> None:
     texts = {"texts": [f"text {i} of many that take a while" for i in range(300)]}
     for url in locked.urls():
         headers = bearer(locked.keys["all"]) | {"x-request-timeout-seconds": "0.001"}
-        assert httpx.post(f"{url}/embed/text", json=texts, headers=headers, timeout=3000).status_code == 200
+        assert web.post(f"{url}/embed/text", json=texts, headers=headers, timeout=3000).status_code == 200
 
 
 def test_no_secret_and_no_path_is_in_log_or_answer(locked: Locked) -> None:
@@ -162,12 +162,12 @@ def test_no_secret_and_no_path_is_in_log_or_answer(locked: Locked) -> None:
     unknown = api_keys.make("x", ["embed"])[0]
     for secret in (*locked.keys.values(), unknown):
         for path, body in (("/embed/text", b"{"), ("/similarity", b"[]"), ("/nowhere", b"")):
-            answer = httpx.post(url + path, content=body, headers=bearer(secret))
+            answer = web.post(url + path, content=body, headers=bearer(secret))
             assert answer.status_code >= 400
             assert secret not in answer.text
             assert not any(word in answer.text for word in ("Traceback", ".py", str(ROOT), "site-packages"))
     # The logs are those of this service's replicas, with what failed in it.
-    failed = httpx.post(f"{locked.service.url}/embed/text", json={}, headers=locked.bearer("all"))
+    failed = web.post(f"{locked.service.url}/embed/text", json={}, headers=locked.bearer("all"))
     id_ = failed.headers["x-request-id"]
     wait_for(lambda: any(id_ in path.read_text(errors="replace") for path in _logs(locked.service)), what="the logs")
     logged = locked.service.output() + "".join(path.read_text(errors="replace") for path in _logs(locked.service))
@@ -177,7 +177,7 @@ def test_no_secret_and_no_path_is_in_log_or_answer(locked: Locked) -> None:
 
 
 def test_logs_are_json_where_the_owner_asks_for_it(locked: Locked) -> None:
-    failed = httpx.post(f"{locked.service.url}/embed/text", json={}, headers=locked.bearer("all"))
+    failed = web.post(f"{locked.service.url}/embed/text", json={}, headers=locked.bearer("all"))
     id_ = failed.headers["x-request-id"]
 
     def lines() -> list[str]:

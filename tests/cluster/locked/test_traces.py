@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from loadtests.running import listening, wait_for
+from tests.support import web
 from tests.support.ending import leaves_nothing
 from tests.support.holding import all_wait, held
 from tests.support.locked import Locked
@@ -27,7 +28,7 @@ def test_one_trace_per_request_from_ingress_to_batch(locked: Locked) -> None:
     def ask(trace: str, sampled: str = "01") -> httpx.Response:
         headers = key | {"traceparent": f"00-{trace}-00f067aa0ba902b7-{sampled}"}
         texts = [f"{trace} {i}" for i in range(3)]
-        return httpx.post(f"{url}/embed/text", json={"texts": texts}, headers=headers, timeout=300)
+        return web.post(f"{url}/embed/text", json={"texts": texts}, headers=headers, timeout=300)
 
     with ThreadPoolExecutor(REQUESTS) as pool:
         # While the model is busy, they come together behind the first.
@@ -39,7 +40,7 @@ def test_one_trace_per_request_from_ingress_to_batch(locked: Locked) -> None:
     assert ask(traces[0]).json()["cached"]
     unsampled = uuid.uuid4().hex
     ask(unsampled, "00")
-    newly = httpx.post(f"{url}/embed/text", json={"texts": [uuid.uuid4().hex]}, headers=key, timeout=300)
+    newly = web.post(f"{url}/embed/text", json={"texts": [uuid.uuid4().hex]}, headers=key, timeout=300)
     last = newly.headers["traceparent"].split("-")[1]
 
     def items(trace: str) -> int:
@@ -97,7 +98,7 @@ def test_a_collector_that_is_away_harms_nobody_and_sigterm_ends_everything(locke
     locked.collector.close()
     for i in range(3):
         texts = {"texts": [f"{uuid.uuid4()} {i}"]}
-        answer = httpx.post(f"{locked.service.url}/embed/text", json=texts, headers=locked.bearer("all"), timeout=300)
+        answer = web.post(f"{locked.service.url}/embed/text", json=texts, headers=locked.bearer("all"), timeout=300)
         assert answer.status_code == 200
     open_ports = listening(locked.service.processes())
     locked.service.stop(signal.SIGTERM)

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from jsonschema import Draft202012Validator
 from playwright.sync_api import Locator, Request, expect
 
+from tests.support import web
 from tests.support.visit import Visit
 
 AWKWARD = {"texts": ['it\'s "quoted" $HOME `id` \\n é\n%', "2"], "normalize": False, "promptName": None}
@@ -28,7 +28,7 @@ def opened(visit: Visit, name: str) -> Locator:
 
 
 def document(visit: Visit) -> dict[str, Any]:
-    doc: dict[str, Any] = httpx.get(f"{visit.url}/openapi.json").json()
+    doc: dict[str, Any] = web.get(f"{visit.url}/openapi.json").json()
     return doc
 
 
@@ -133,7 +133,7 @@ def test_a_path_is_filled_in(visit: Visit) -> None:
 def test_the_code_sends_what_the_page_sends(visit: Visit, tmp_path: Path) -> None:
     route = opened(visit, "post_embed_text")
     route.get_by_label("Body").fill(json.dumps(AWKWARD))
-    wanted = httpx.post(f"{visit.url}/embed/text", json=AWKWARD).json()
+    wanted = web.post(f"{visit.url}/embed/text", json=AWKWARD).json()
     runs = {"curl": ["bash"], "Python": [sys.executable], "TypeScript": ["node"]}
     for language, command in runs.items():
         route.get_by_role("radio", name=language).check()
