@@ -1,5 +1,5 @@
 """A service of as many deployments and named actors as ours that do nothing: what Ray and Serve take by themselves,
-behind the same HAProxy and with the same flags.
+behind the same HAProxy, with the same flags and health checks as often.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from app.config.args import Placement
 from app.config.settings import LaunchSettings
 from deployments import local
 
@@ -32,8 +33,7 @@ class Ingress:
     """Healthy once it has called each of the others, as ours does."""
 
     def __init__(self, *others: DeploymentHandle) -> None:
-        actor = ray.remote(Nothing).options(num_cpus=0)
-        self.actors = [actor.options(name=name).remote() for name in ACTORS]
+        self.actors = [ray.remote(Nothing).options(name=name, num_cpus=0).remote() for name in ACTORS]
         self.others = others
 
     async def health(self, request: Request) -> PlainTextResponse:
@@ -49,7 +49,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     port: int = parser.parse_args().port
-    options: dict[str, Any] = {"num_replicas": 1, "ray_actor_options": {"num_cpus": 0.3}}
+    period_s = Placement().health_check_period_s
+    options = {"num_replicas": 1, "ray_actor_options": {"num_cpus": 0.3}, "health_check_period_s": period_s}
     others = [serve.deployment(Nothing, name=name, **options).bind() for name in OTHERS]
     application: Any = serve.deployment(Ingress, **options).bind(*others)
     local.run(application, LaunchSettings(host="127.0.0.1", port=port))
