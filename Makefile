@@ -109,7 +109,7 @@ bench-capacity: $(VENV)/.dev ## What a request costs each part, and whether docs
 bench-bypass: $(VENV)/.dev ## What each part of the bypass of Serve earns, in pairs of services (TURNS=5 SCALE=1)
 	@exec $(BIN)/python -m loadtests.bench_bypass --turns $${TURNS:-5} --scale $${SCALE:-1}
 
-bench-idle: $(VENV)/.dev ## CPU seconds of a service that nobody asks for anything, by process
+bench-idle: $(VENV)/.dev ## CPU seconds of a service that nobody asks for anything, by process, beside an empty one
 	@exec $(BIN)/python -m loadtests.bench_idle
 
 bench-footprint: $(VENV)/.dev ## Memory by process, seconds to ready by step, disk of the packages

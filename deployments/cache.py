@@ -20,6 +20,7 @@ from deployments.named_actor import NAMESPACE, NamedActor, actor_name, ask_gcs, 
 # A detached actor outlives redeploys with the code that it began with: a new protocol needs a new kind.
 KIND = "cache-v4"
 OTHERS_S = 2.0  # less than a caller waits for `clear`: Ray's control store may be away
+LOOK_S = 5.0  # between two looks at whether it has been replaced
 ABANDONED_S = 3600.0  # a cache that nobody has polled for so long belongs to an application that is gone
 
 
@@ -38,7 +39,7 @@ class CacheActor(SharedCache):
         reporter = Reporter(application, "CacheActor", ray.get_runtime_context().get_actor_id() or "")
         reporter.registry.collectors.append(lambda: record_tier(reporter.registry, "shared", [self.store]))
         while True:
-            await asyncio.sleep(self.lease_s / 2)
+            await asyncio.sleep(max(self.lease_s / 2, LOOK_S))
             if await self._is_retired():
                 await reporter.close()
                 exit_actor()

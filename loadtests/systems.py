@@ -118,6 +118,13 @@ def bare_upload() -> Iterator[int]:
 
 
 @contextlib.contextmanager
+def empty_service() -> Iterator[System]:
+    """Ray Serve with as many deployments and actors as ours that do nothing."""
+    with _beside_us("loadtests.empty_service", []) as (port, process):
+        yield System("empty", port, process, "", "", "", "")
+
+
+@contextlib.contextmanager
 def _beside_us(module: str, flags: list[str]) -> Iterator[tuple[int, int]]:
     """A service of our own making, started with the flags that the launcher sets: its port and process."""
     port = ports.free(1)[0]

@@ -19,7 +19,7 @@ from app.cache.lru import LruTtlCache
 
 PARK_S = 0.5
 # Of an idle client, whose lease ends meanwhile: it asks here again before it trusts its copies.
-IDLE_PARK_S = 8.0
+IDLE_PARK_S = 30.0
 KEEP_COUNTS_S = 3600.0
 
 

@@ -26,10 +26,13 @@ from app.local import haproxy
 from app.local.serve_environment import LocalPorts, environment, haproxy_binary, private
 from app.local.service_folder import ServiceFolder
 from app.system import ports, processes
+from app.system.doze import Doze
 from app.telemetry.start_steps import STARTED
 
 GRACE_S = 7.0  # Serve drains for about 5 s; whatever is left then is killed: a stop takes 10 s at most
 POLL_S = 0.1
+# Once it serves: a signal, the end of a child and a changed file are heard of at once, HAProxy's refusal so late.
+IDLE_POLL_S = 2.0
 LEAST_OPEN_FILES = 1024  # of a process; HAProxy and Ray's own take some hundreds when idle
 PLAIN_PROXY = "using Serve's plain proxy, which answers about ten times fewer requests."
 SERVE_HERE = "serve-here"  # the child's own command of `python -m app`
@@ -61,6 +64,7 @@ class Launcher:
     # Without what `.env` says, which each child reads anew.
     variables: dict[str, str] = field(default_factory=process_environment)
     _stopping: bool = False
+    _doze: Doze = field(default_factory=Doze)
     _haproxy: str | None = field(default_factory=haproxy_binary)
 
     def run(self) -> int:
@@ -84,7 +88,8 @@ class Launcher:
             self.say(f"The service can't start: {error}.")
             return 1
         try:
-            return self._run(folder, changed, open_files)
+            with self._doze:
+                return self._run(folder, changed, open_files)
         finally:
             folder.close()
 
@@ -113,9 +118,10 @@ class Launcher:
                 return code
             if not changed.is_set():
                 self.say("Waiting for a change …")
-            while not changed.wait(POLL_S):
+            while not changed.is_set():
                 if self._stopping:
                     return code
+                self._doze.sleep(IDLE_POLL_S)
 
     def _watch(self) -> threading.Event:
         """Set whenever a source or setting changes."""
@@ -126,6 +132,7 @@ class Launcher:
             for changes in watchfiles.watch(*files, raise_interrupt=False):
                 self.say(f"Changed: {', '.join(sorted(path for _, path in changes))}")
                 changed.set()
+                self._doze.wake()
 
         threading.Thread(target=watch, daemon=True).start()
         return changed
@@ -193,7 +200,7 @@ class Launcher:
                 # Of a service that is not ready yet no model works, or none that reads texts.
                 announced = True
                 self._announce(health, time.monotonic() - began)
-            time.sleep(POLL_S if not announced else 3 * POLL_S)
+            self._doze.sleep(IDLE_POLL_S if announced else POLL_S)
         return 0
 
     def health(self, route: str = "health") -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from app.telemetry.registry import Registry, Series, Snapshot, add_to, merged
 
 RETRY_S = 1.0  # after a report that did not arrive
 PARK_S = 1.0
-IDLE_PARK_S = 30.0  # the same of a process that has counted nothing since its last report
+IDLE_PARK_S = 60.0  # the same of a process that has counted nothing since its last report
 LIVE_S = 12.0  # who has not come back for so long after a read or its parking has no gauges, until it is heard again
 SETTLE_S = 2.5  # so long after the start everybody has been heard
 MAX_SOURCES = 10_000  # sequence numbers are kept of so many processes, the last heard of all

@@ -18,6 +18,7 @@ from tests.support.cache_transport import K, Wire, answer_polls, client_of, poll
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_cache, "PARK_S", 60.0)
+    monkeypatch.setattr(cache_client, "IDLE_PARK_S", 0.0)
     monkeypatch.setattr(cache_client, "RETRY_S", 0.0)
 
 
