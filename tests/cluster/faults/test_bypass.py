@@ -99,19 +99,6 @@ def test_one_step_of_autoscaling(service: RunningService, way: str) -> None:
     assert set(statuses) == {200}, statuses
 
 
-def test_a_killed_replica(service: RunningService) -> None:
-    before = {process.pid: process for process in service.named(ENCODER)}
-    assert len(before) == 2
-    with clients(service, 8) as statuses:
-        wait_for(lambda: statuses[200] > 50, what="some answers")
-        killed = next(iter(before.values()))
-        killed.kill()
-        seen = statuses[200]
-        wait_for(lambda: statuses[200] > seen + 100, what="answers after it")
-        wait_for(lambda: {p.pid for p in service.named(ENCODER)} - set(before), what="another one in its place")
-    assert set(statuses) == {200}, statuses
-
-
 def test_a_client_that_leaves_takes_nobody_with_it(service: RunningService, oracle: Oracle) -> None:
     left = gauge(service, "embedding_requests_total", "499")
     texts = [[f"beside it {i} {uuid.uuid4()}"] for i in range(12)]
@@ -145,6 +132,19 @@ def test_a_client_that_leaves_takes_nobody_with_it(service: RunningService, orac
 def leave_soon(leaver: HTTPConnection, count: int) -> None:
     body = json.dumps({"texts": [f"{uuid.uuid4()} {'word ' * 50}" for _ in range(count)]})
     leaver.request("POST", "/embed/text", body, {"content-type": "application/json"})
+
+
+def test_a_killed_replica(service: RunningService) -> None:
+    before = {process.pid: process for process in service.named(ENCODER)}
+    assert len(before) == 2
+    with clients(service, 8) as statuses:
+        wait_for(lambda: statuses[200] > 50, what="some answers")
+        killed = next(iter(before.values()))
+        killed.kill()
+        seen = statuses[200]
+        wait_for(lambda: statuses[200] > seen + 100, what="answers after it")
+        wait_for(lambda: {p.pid for p in service.named(ENCODER)} - set(before), what="another one in its place")
+    assert set(statuses) == {200}, statuses
 
 
 def test_ctrl_c_ends_plain_serve_run(service: RunningService, way: str) -> None:
