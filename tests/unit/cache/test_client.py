@@ -8,7 +8,7 @@ from app.cache import client as cache_client
 from app.cache import shared as shared_cache
 from app.cache import write_behind
 from app.cache.client import CacheLookup
-from app.cache.shared import Counts
+from app.cache.shared import IDLE_PARK_S, Counts
 from app.errors import Overloaded
 from loadtests.cache_walk import keys_of
 from tests.support.aio import Clock, turns
@@ -151,7 +151,7 @@ async def test_a_client_that_looks_nothing_up_is_idle_and_still_counted() -> Non
         await answer_polls(shared)
         await answer_polls(shared)
         assert [poll.idle for poll in wire.polls] == [False, True, False, True]
-        clock.now += 9.9  # parked for longer than its lease
+        clock.now += IDLE_PARK_S + shared.lease_s - 0.1  # parked for longer than its lease
         assert shared.idle_s == 0
         assert len(shared._live()) == 1  # noqa: SLF001
         clock.now += 0.2
