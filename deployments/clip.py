@@ -16,7 +16,7 @@ from deployments.text_encoder import TextEncoder
 
 
 class Clip(TextEncoder):
-    rpc_methods = ("encode_texts", "encode_images")
+    rpc_methods = (*TextEncoder.rpc_methods, "encode_images")
 
     def _load(self, args: ModelArgs, threads: int, offline: bool) -> ClipModel:
         return load_clip_model(args, threads=threads, offline=offline)

@@ -3,17 +3,18 @@ frames. During a rollout the two ends may be of different versions: fields that 
 message that lacks one is refused in words."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass
+from dataclasses import fields as dataclass_fields
 from functools import cache
 from itertools import accumulate, pairwise
 from typing import Any, Final, Self
 
+import numpy as np
 import orjson
 
 from app.errors import ServiceError, Unavailable
-from app.images.preprocessing import Preprocessing
+from app.images.preprocessing import Patches, Preprocessing
 from app.rpc.errors import error_fields, error_from
-from app.telemetry.tracing import Origins
 from app.types import ModelInfo, Pair, Prompted, TextInput, TokenIds
 
 VERSION: Final = 1
@@ -42,7 +43,7 @@ class Message:
 
 @cache
 def _without_default(cls: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(cls) if field.default is MISSING)
+    return tuple(field.name for field in dataclass_fields(cls) if field.default is MISSING)
 
 
 def require(name: str, given: Mapping[str, Any], needed: tuple[str, ...]) -> None:
@@ -87,6 +88,8 @@ class EncoderStatus(Message):
 
 def pack_call(method: str, args: Sequence[Any]) -> tuple[bytes, bytes]:
     """Raises TypeError or ValueError where the call is none of these, or its texts are no Unicode."""
+    if method == "status":
+        return orjson.dumps({"version": VERSION, "method": method}), b""
     items, timeout_s, origins, *large = args
     fields = {"version": VERSION, "method": method, "timeout_s": timeout_s, "origins": origins}
     fields["large"] = large == [True]
@@ -97,9 +100,11 @@ def pack_call(method: str, args: Sequence[Any]) -> tuple[bytes, bytes]:
     return orjson.dumps(fields), b""
 
 
-def unpack_call(head: bytes, body: bytes) -> tuple[str, list[TextInput] | list[bytes], float, Origins | None, bool]:
+def unpack_call(head: bytes, body: bytes) -> tuple[Any, ...]:
     """The method and its arguments. Raises Unavailable where a field is missing; others where it is malformed."""
     fields = orjson.loads(head)
+    if fields.get("method") == "status":
+        return ("status",)
     is_images = fields.get("method") == "encode_images"
     require("A call", fields, OF_IMAGES if is_images else OF_TEXTS)
     items: Any
@@ -112,20 +117,48 @@ def unpack_call(head: bytes, body: bytes) -> tuple[str, list[TextInput] | list[b
     return fields["method"], items, fields["timeout_s"], origins, fields.get("large", False)
 
 
-def pack_reply(reply: EncodeReply) -> tuple[bytes, bytes]:
+def pack_reply(reply: EncodeReply | EncoderStatus) -> tuple[bytes, bytes]:
     fields = reply.fields()
+    if isinstance(reply, EncoderStatus):
+        return _pack_status(fields, reply.preprocessing)
     packed: bytes = fields.pop("packed")
     fields["errors"] = [(index, error_fields(error)) for index, error in reply.errors.items()]
     return orjson.dumps(fields), packed
 
 
-def unpack_reply(head: bytes, body: bytes) -> EncodeReply:
+def unpack_reply(head: bytes, body: bytes) -> EncodeReply | EncoderStatus:
     """Raises Unavailable where a field is missing."""
     fields = orjson.loads(head)
+    if "info" in fields:
+        return _status(fields, body)
     require("EncodeReply", fields, ("errors",))
     fields["errors"] = {index: error_from(error) for index, error in fields["errors"]}
     fields["packed"], fields["sizes"] = body, tuple(fields.get("sizes", ()))
     return EncodeReply.from_fields(fields)
+
+
+def _pack_status(fields: dict[str, Any], pixels: Preprocessing | None) -> tuple[bytes, bytes]:
+    if pixels is None:
+        return orjson.dumps(fields), b""
+    values = {field.name: getattr(pixels, field.name) for field in dataclass_fields(pixels)}
+    levels = values.pop("levels").astype("<f4").tobytes()
+    return orjson.dumps(fields | {"preprocessing": [type(pixels).__name__, values]}), levels
+
+
+def _status(fields: dict[str, Any], levels: bytes) -> EncoderStatus:
+    """Raises TypeError or KeyError for a preprocessing of a newer version: its pixels would be others."""
+    if fields["info"] is not None:
+        known = {field.name for field in dataclass_fields(ModelInfo)}
+        fields["info"] = ModelInfo(**_with_tuples({name: fields["info"][name] for name in known & set(fields["info"])}))
+    if (pixels := fields.get("preprocessing")) is not None:
+        kind = {each.__name__: each for each in (Preprocessing, Patches)}[pixels[0]]
+        table = np.frombuffer(levels, "<f4").reshape(3, 256)
+        fields["preprocessing"] = kind(**_with_tuples(pixels[1]), levels=table)
+    return EncoderStatus.from_fields(fields)
+
+
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def _text(fields: dict[str, Any]) -> TextInput:

@@ -36,7 +36,7 @@ PICKLED = {"request_serialization": "pickle", "response_serialization": "pickle"
 STATUS_TIMEOUT_S = 2.0
 LOADING_PERIOD_S = 0.25
 READY_PERIOD_S = 1.0
-IDLE_PERIOD_S = 16.0  # while nothing is sent to the model; less than `replica_liveness` remembers
+IDLE_PERIOD_S = 8.0  # while nothing is sent to the model; less than `replica_liveness` remembers
 
 
 class RemoteEncoder:

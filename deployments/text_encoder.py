@@ -32,7 +32,7 @@ class TextEncoder:
     """Loads its model before it takes traffic. Without its model it answers every call with the reason, and other
     models are not affected; without a required one, and after any other failure, it ends, and Serve starts another."""
 
-    rpc_methods: ClassVar[tuple[str, ...]] = ("encode_texts",)
+    rpc_methods: ClassVar[tuple[str, ...]] = ("encode_texts", "status")
 
     def __init__(
         self,

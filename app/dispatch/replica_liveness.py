@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 # Who was not heard of for so long is given no more calls to carry.
-SEEN_S = 20.0
+SEEN_S = 10.0
 # Longer than it takes to ask one that does not answer, and then another.
 SILENT_S = 5.0
 

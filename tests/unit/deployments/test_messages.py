@@ -4,13 +4,16 @@ import pickle
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from app.errors import InternalError, InvalidItem, ModelUnavailable, Unavailable
-from app.types import Pair, Prompted, TextInput, TokenIds
+from app.images.preprocessing import Preprocessing
+from app.types import ModelInfo, Pair, Prompted, TextInput, TokenIds
 from deployments.messages import VERSION, EncodeReply, EncoderStatus, pack_call, pack_reply, unpack_call, unpack_reply
 
 REPLY = EncodeReply(
@@ -26,6 +29,12 @@ REPLY = EncodeReply(
 STATUS = EncoderStatus("r1", None, "no weights", items=3, batches=2)
 
 
+def encoded(head: bytes, body: bytes) -> EncodeReply:
+    reply = unpack_reply(head, body)
+    assert isinstance(reply, EncodeReply)
+    return reply
+
+
 def plain(reply: EncodeReply) -> dict[str, Any]:
     errors = {index: (type(e), e.message, e.param, e.retry_after) for index, e in reply.errors.items()}
     return reply.fields() | {"errors": errors}
@@ -38,17 +47,17 @@ def test_messages_come_back_from_a_pickle_as_they_were() -> None:
 
 def test_sizes_of_entries_come_with_them_and_an_older_version_has_none() -> None:
     head, body = pack_reply(replace(REPLY, sizes=(9, 12)))
-    assert unpack_reply(head, body).sizes == (9, 12)
+    assert encoded(head, body).sizes == (9, 12)
     fields = orjson.loads(head)
     del fields["sizes"]
-    assert unpack_reply(orjson.dumps(fields), body).sizes == ()
+    assert encoded(orjson.dumps(fields), body).sizes == ()
 
 
 def test_fields_that_a_version_does_not_know_are_ignored() -> None:
     later = STATUS.fields() | {"version": VERSION + 1, "mood": "good"}
     assert EncoderStatus.from_fields(later) == STATUS
     head, body = pack_reply(REPLY)
-    assert plain(unpack_reply(orjson.dumps(orjson.loads(head) | {"mood": "good"}), body)) == plain(REPLY)
+    assert plain(encoded(orjson.dumps(orjson.loads(head) | {"mood": "good"}), body)) == plain(REPLY)
     head, body = pack_call("encode_texts", (["a", Prompted("b", "p")], 1.0, None))
     fields = orjson.loads(head) | {"mood": "good"}
     fields["texts"][1]["mood"] = "good"
@@ -109,13 +118,51 @@ def test_a_reply_has_what_an_ingress_of_any_build_of_version_1_needs() -> None:
 def test_a_reply_comes_whole_and_its_errors_by_their_codes() -> None:
     head, body = pack_reply(REPLY)
     assert body is REPLY.packed
-    assert plain(unpack_reply(head, body)) == plain(REPLY)
+    assert plain(encoded(head, body)) == plain(REPLY)
 
 
 def test_an_error_that_is_not_of_the_service_is_told_by_a_constant_text() -> None:
     reply = EncodeReply(b"", {0: RuntimeError("/a/path")}, "f", "r", 0, 0, 0, 1)  # type: ignore[dict-item]
-    [error] = unpack_reply(*pack_reply(reply)).errors.values()
+    [error] = encoded(*pack_reply(reply)).errors.values()
     assert (type(error), error.message) == (InternalError, "A deployment failed unexpectedly.")
+
+
+INFO = ModelInfo(
+    *("some-model", "f" * 64, 384, 512, ("text", "image"), "openvino", "bf16"),
+    prompts={"query": "query: "}, normalized=True, pooling=("mean",), labels=("a", "b"), routes={"query": "q"},
+    cut="start",
+)  # fmt: skip
+CLIP = Preprocessing.read({"resample": 2})
+NAFLEX = Preprocessing.read({"image_processor_type": "Siglip2ImageProcessor", "max_num_patches": 9})
+
+
+@pytest.mark.parametrize("pixels", [None, CLIP, NAFLEX])
+@pytest.mark.parametrize("info", [None, INFO])
+def test_a_status_comes_as_it_was(info: ModelInfo | None, pixels: Preprocessing | None) -> None:
+    assert unpack_call(*pack_call("status", ())) == ("status",)
+    mine = replace(STATUS, info=info, preprocessing=pixels)
+    theirs = unpack_reply(*pack_reply(mine))
+    assert isinstance(theirs, EncoderStatus)
+    assert replace(theirs, preprocessing=None) == replace(mine, preprocessing=None)
+    assert type(theirs.preprocessing) is type(pixels)
+    if pixels is not None and theirs.preprocessing is not None:
+        np.testing.assert_array_equal(theirs.preprocessing.levels, pixels.levels)
+        assert replace(theirs.preprocessing, levels=pixels.levels) == pixels
+        assert theirs.preprocessing.fit(Image.new("RGB", (70, 40), "red")) == pixels.fit(
+            Image.new("RGB", (70, 40), "red")
+        )
+
+
+def test_what_a_newer_version_says_of_a_model_is_left_out_and_of_its_pixels_is_an_error() -> None:
+    head, body = pack_reply(replace(STATUS, info=INFO, preprocessing=CLIP))
+    fields = orjson.loads(head)
+    fields["info"]["mood"] = "good"
+    status = unpack_reply(orjson.dumps(fields), body)
+    assert isinstance(status, EncoderStatus)
+    assert status.info == INFO
+    fields["preprocessing"][1]["sharpen"] = 2
+    with pytest.raises(TypeError, match="sharpen"):
+        unpack_reply(orjson.dumps(fields), body)
 
 
 def test_images_come_as_they_were() -> None:

@@ -104,11 +104,13 @@ async def test_encoders_tell_serve_of_their_server(monkeypatch: pytest.MonkeyPat
     target = SimpleNamespace(
         encode_texts=deployment.encode_texts,
         encode_images=len,
+        status=deployment.status,
         _serve_bypass="require",
         rpc_methods=deployment.rpc_methods,
     )
     assert await deployment.record_replica_metadata(target) == {"rpc": {}}
-    assert opened == [("require", *(("encode_texts",) if deployment is TextEncoder else METHODS))]
+    images = () if deployment is TextEncoder else ("encode_images",)
+    assert opened == [("require", "encode_texts", "status", *images)]
 
 
 async def test_an_address_that_is_not_this_nodes_makes_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
