@@ -54,6 +54,7 @@ LOST: Final = [
     M("finite in all forms of dot", CLIENT + "similarity.py", "        _refine(metric, query, candidates, far, _untrusted(far, candidates))\n", "", "tests/unit/vectors/test_similarity_order.py"),
     M("a report is added once", "app/telemetry/cluster_metrics.py", "if report.sequence > before:", "if True:", "tests/unit/telemetry/test_cluster_metrics.py"),
     M("who does not answer a read has no gauges", "app/telemetry/cluster_metrics.py", "min(process.woken, process.seen + IDLE_PARK_S)", "process.seen + IDLE_PARK_S", "tests/unit/telemetry/test_cluster_metrics.py"),
+    M("a child's end wakes the launcher", "app/system/doze.py", "signal.signal(signal.SIGCHLD, lambda number, frame: None)", "signal.getsignal(signal.SIGCHLD)", "tests/unit/system/test_doze.py"),
     M("a lost report is sent again", "app/telemetry/cluster_metrics.py", "if self._unanswered is None:", "if True:", "tests/unit/telemetry/test_cluster_client.py"),
     M("refused here, asked for there", "app/cache/client.py", "                self.write_behind.hurry.set()  # nobody has it", "                pass  # nobody has it", "tests/unit/cache/test_client_gathering.py"),
     M("a returned client is a second one", "app/cache/shared.py", " or not self._is_live(known)", "", "tests/unit/cache/test_shared_poll.py"),

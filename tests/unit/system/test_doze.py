@@ -12,7 +12,7 @@ import pytest
 
 from app.system.doze import Doze
 
-LONG_S = 60.0
+LONG_S = 30.0
 
 
 def a_child_ends(doze: Doze) -> None:
