@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, Final, Literal
 from urllib.parse import quote
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from app.errors import InvalidRequest, did_you_mean
 from app.schemas.wire import SnakeWire
@@ -70,8 +70,16 @@ Task = Annotated[
         "has one: query, passage (NIM), search_query (Cohere), retrieval.query (Jina) … A prompt name takes precedence."
     ),
 ]
+
+
+def _no_number(value: Any) -> Any:
+    """To Python 1 is True, and to a choice that has True, too."""
+    return str(value) if type(value) in (int, float) else value
+
+
 Truncate = Annotated[
     Literal[True, False, "NONE", "START", "END", "none", "start", "end"] | None,
+    BeforeValidator(_no_number),
     Field(description="END, true: the end of a text that is too long is cut off. NONE, false: it is an error."),
 ]
 

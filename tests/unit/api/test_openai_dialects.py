@@ -155,6 +155,22 @@ def test_truncation_is_allowed(fields: dict[str, Any]) -> None:
     assert embed(input=LONG, **fields).status_code == 200
 
 
+@pytest.mark.parametrize("truncate", [0, 1, 0.0, 1.0, 2, "", "yes", "TRUE", "right", [], [True], {}])
+def test_truncate_is_true_false_or_one_of_three_words(truncate: Any) -> None:
+    bodies: dict[str, dict[str, Any]] = {
+        "/v1/embeddings": {"input": "a"},
+        "/embeddings": {"input": "a"},
+        "/v1/embed": {"texts": ["a"]},
+        "/v2/embed": {"texts": ["a"]},
+        "/v1/rerank": {"query": "a", "documents": ["b"]},
+        "/v2/rerank": {"query": "a", "documents": ["b"]},
+    }
+    for path, body in bodies.items():
+        answer = Service().post(path, json=body | {"truncate": truncate})
+        assert (path, answer.status_code) == (path, 400), answer.text
+        assert "truncate" in answer.text
+
+
 def test_start_is_another_key() -> None:
     service, encoder = prompted()
     for truncate in ("END", "START", "start"):
