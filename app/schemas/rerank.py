@@ -159,7 +159,8 @@ class TeiPredictRequest(TeiOptions):
     inputs: Annotated[
         Any,
         any_of(
-            [TEXT, _TEXTS, {"type": "array", "minItems": 1, "items": {"anyOf": [TEXT, _TEXTS]}}],
+            # More texts than two are no pair, and several inputs only where one is in brackets.
+            [TEXT, _TEXTS, {"type": "array", "items": {"anyOf": [TEXT, _TEXTS]}, "contains": {"type": "array"}}],
             "A text, a pair [text, text], or 1 to <texts> of [text] and [text, text].",
         ),
     ]

@@ -60,12 +60,13 @@ def _texts(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _chunks(body: dict[str, Any]) -> dict[str, Any]:
-    """One of `text` and `texts`; chunks overlap by less than they have; shapes-clip is not mean-pooled."""
+    """One of `text` and `texts`; chunks have no more tokens than shapes-clip reads, and overlap by less than they have;
+    shapes-clip is not mean-pooled."""
     if body.get("text") is None and body.get("texts") is None:
         body["text"] = "a"
     elif body.get("text") is not None:
         body.pop("texts", None)
-    body["size"] = 1 + (body.get("size") or 1) % 64
+    body["size"] = 1 + (body.get("size") or 1) % 28
     body["overlap"] = body.get("overlap", 0) % body["size"]
     body.pop("late", None)
     return _texts(body)
