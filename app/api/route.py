@@ -113,5 +113,6 @@ class Route:
 
 
 def plain_path(path: str) -> str:
-    """Single slashes and none at the end: `//embed/` -> `/embed`. Clients join a base URL and a path in these ways."""
-    return re.sub("/{2,}", "/", path).rstrip("/") or "/" if "//" in path or path[-1:] == "/" else path
+    """Single slashes and none at the end: `//embed/` -> `/embed`. Clients join a base URL and a path in these ways.
+    Nor a line end, which Starlette's routes overlook."""
+    return re.sub("/{2,}", "/", path).rstrip("/\n") or "/" if "//" in path or path[-1:] in ("/", "\n") else path

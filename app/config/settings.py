@@ -2,6 +2,7 @@
 `AppArgs`, and `with_environment` lays the owner's variables over it."""
 
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
@@ -227,10 +228,18 @@ def converted_models() -> Path:
     return base / "ray-embedding-service" / "converted"
 
 
+def _plain_host(value: str) -> str:
+    """[::1] without the brackets of a URL; 0 and 127.1 as the address that the system reads in them."""
+    host = value.strip().lower().removeprefix("[").removesuffix("]")
+    with suppress(OSError):  # it reads no further than a space
+        return socket.inet_ntoa(socket.inet_aton(host)) if host.split() == [host] else host
+    return host
+
+
 class LaunchSettings(Settings):
     """Where the local launcher serves."""
 
-    host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9.:_-]+$")
+    host: Annotated[str, BeforeValidator(_plain_host)] = Field("127.0.0.1", pattern=r"^[A-Za-z0-9.:_-]+$")
     port: int = Field(3000, ge=1, le=65535)
     allow_anonymous: bool = Field(False, description="Serve other machines without keys.")
     log_format: Literal["text", "json"] = Field("text", description="Of the replicas' logs (LOG_FORMAT).")

@@ -1,6 +1,7 @@
 """Whether one machine has what the least replicas of a service reserve; Serve would wait for more for ever."""
 
 from collections.abc import Mapping
+from math import ceil, floor
 
 from app.config.args import Placement
 from app.config.settings import AppArgs
@@ -16,8 +17,10 @@ def shortage(args: AppArgs, has: Mapping[str, float]) -> str | None:
     for name in dict.fromkeys(name for reserved in replicas for name in reserved):
         wanted = [reserved.get(name, 0.0) for reserved in replicas]
         there = has.get(name, 0.0)
-        if sum(wanted) > there + STEP or (name == "GPU" and _devices(wanted) > there):
-            return _line(name, sum(wanted), there)
+        # Of a GPU, whose parts may not suffice although their sum does, whole ones are told.
+        need = max(sum(wanted), _devices(wanted) if name == "GPU" else 0.0)
+        if need > there + STEP:
+            return _line(name, need, there)
     return None
 
 
@@ -52,7 +55,8 @@ def _line(name: str, wanted: float, there: float) -> str:
         return f"The service needs a GPU of the type {kind}, and this machine has none: set no `accelerator_type`."
     need, have = f"{round(wanted, 4):g} {name}{'s' if name in ('CPU', 'GPU') and wanted != 1 else ''}", f"{there:g}"
     if name == "memory":
-        need, have = f"{wanted / 2**30:.1f} GiB of memory", f"{there / 2**30:.1f}"
+        # Rounded apart: never "needs 8.0, there are 8.0".
+        need, have = f"{ceil(wanted / 2**30 * 10) / 10:.1f} GiB of memory", f"{floor(there / 2**30 * 10) / 10:.1f}"
     return (
         f"The service needs {need}, there {'is' if have == '1' else 'are'} {have}. Set fewer models (TEXT_MODEL, "
         f"IMAGE_MODEL), a lower `min_replicas` or {FEWER.get(name, f'no `{name}` in `resources`')} in the "

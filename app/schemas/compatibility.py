@@ -30,9 +30,11 @@ _HARMLESS: Final = frozenset(
     }
 )
 _MATTERS: Final = re.compile(
-    "activat|adapter|apply|base64|binary|chunk|colbert|dense|dim|document|encod|endian|format|image|input|instruct|int8"
-    "|lang|layer|length|lora|matryoshka|max_seq|messages|modal|model|mrl|norm|overlap|passage|pool|precision|prefix"
-    "|prompt|quant|query|scale|side|softmax|sparse|special|suffix|task|template|text|title|token|trunc|type|vec|window"
+    "activat|adapter|apply|audio|base64|binar|chunk|colbert|compress_to|content|ctx|deployment|dense|dim|document|encod"
+    "|endian|engine|format|fp16|image|input|instruct|int8|lang|layer|length|logits|lora|matryoshka|max_(char|seq|word)"
+    "|messages|modal|model|mrl|norm|overlap|passage|pool|precision|prefix|processor|prompt|quant|query|rank_fields"
+    "|represent|revision|scale|sentence|side|softmax|sparse|special|stride|suffix|task|template|text|title|token|trunc"
+    "|type|vec|video|window"
 )
 # The values with which a field asks for what this service does anyway.
 _DEFAULTS: Final[dict[str, tuple[Any, ...]]] = {
@@ -46,6 +48,7 @@ _DEFAULTS: Final[dict[str, tuple[Any, ...]]] = {
     **dict.fromkeys(("late_chunking", "return_multivector", "return_token_ids"), (False,)),
     "add_special_tokens": (True,),
     "modality": ("text",),
+    "rank_fields": (["text"],),
     # Go's clients send every field that they have: Weaviate's those of its answers, Ollama's its templates.
     "dims": (0,),
     "template": ("",),
@@ -58,6 +61,7 @@ _OURS: Final = {
     "task_type": "input_type or prompt_name",
     "instruction": "prompt_name",
     "prompt": "prompt_name",
+    **dict.fromkeys(("engine", "deployment", "deployment_id"), "model"),
 }
 
 # What the clients of several APIs send; `app.service.prompts` knows the tasks, `app.api.endpoints.dialect` the rest.

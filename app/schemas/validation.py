@@ -10,13 +10,17 @@ from pydantic import BaseModel, ValidationError
 from app.errors import InvalidRequest, did_you_mean
 
 _NAMES = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object"}
+_NO_UTF8 = "The body is not valid JSON: send it as UTF-8."
 
 
 def json_text(body: bytes) -> bytes:
-    """A JSON body without its byte order mark, which some clients send. Raises InvalidRequest for UTF-16 and UTF-32."""
+    """A JSON body without its byte order mark, which some clients send. Raises InvalidRequest for UTF-16 and UTF-32,
+    and for an empty body."""
     if body[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in body[:4]:
-        raise InvalidRequest("The body is not valid JSON: send it as UTF-8.")
-    return body.removeprefix(BOM_UTF8)
+        raise InvalidRequest(_NO_UTF8)
+    if not (text := body.removeprefix(BOM_UTF8)):
+        raise InvalidRequest("The body is empty; send a JSON object.")
+    return text
 
 
 def json_object(body: bytes, fields: str) -> dict[str, Any]:
@@ -27,6 +31,8 @@ def json_object(body: bytes, fields: str) -> dict[str, Any]:
     try:
         data = orjson.loads(json_text(body))
     except orjson.JSONDecodeError as error:
+        if not _is_utf8(body):
+            raise InvalidRequest(_NO_UTF8) from None
         raise InvalidRequest(f"The body is not valid JSON: {error.msg} (line {error.lineno}).") from None
     if not isinstance(data, dict):
         raise InvalidRequest(f"The body must be a JSON object with {fields}.")
@@ -47,6 +53,8 @@ def _message(error: Any, param: str | None, model: type[BaseModel]) -> str:
     kind, value, context = error["type"], error["input"], error.get("ctx") or {}
     field = f"`{param}`" if param else "The body"
     match kind:
+        case "json_invalid" if isinstance(value, bytes) and not _is_utf8(value):
+            return _NO_UTF8
         case "json_invalid":
             return f"The body is not valid JSON: {context.get('error', 'it can not be parsed')}."
         case "model_type" | "model_attributes_type" | "dict_type":
@@ -72,6 +80,13 @@ def _message(error: Any, param: str | None, model: type[BaseModel]) -> str:
             return f"{field} is not valid Unicode (a lone surrogate)."
         case _:
             return f"{field}: {error['msg']}."
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        return body.decode() is not None
+    except UnicodeDecodeError:
+        return False
 
 
 def _excerpt(text: str) -> str:

@@ -7,7 +7,7 @@ from app.config.settings import MODELS
 from app.errors import InvalidItem, ModelNotFound
 from app.service.batch import Item, check_counts, embed_all
 from app.service.embedding_service import EmbeddingService
-from app.service.rerank import ScoreRequest, Scores, require_whole
+from app.service.rerank import ScoreRequest, Scores, require_whole, require_whole_queries
 from app.service.result import EmbeddingResult
 from app.types import Kind, ReadOptions
 from app.vectors.similarity import cosines
@@ -26,7 +26,8 @@ async def score_images(service: EmbeddingService, asked: ScoreRequest) -> Scores
         service.embed_texts([query], model, field, ReadOptions(input_type="query", cut=asked.cut)),
         embed_all(service, items, model, reading, f"{name}.{{}}".format),
     )
-    (rows, tokens, _), (others, more, truncated) = first.table(), second.table()
+    (rows, tokens, cut), (others, more, truncated) = first.table(), second.table()
+    require_whole_queries(asked, first.info, cut)
     require_whole(asked, second.info, truncated)
     values = cosines(rows, others)
     result = EmbeddingResult(

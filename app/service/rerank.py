@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.errors import InvalidItem, InvalidRequest, ModelNotFound
@@ -23,7 +23,7 @@ class ScoreRequest:
     Args:
         images: In place of some texts, which are empty then; for image models, see `app.service.image_rerank`.
         top: Of a ranking, at most so many; None for all.
-        truncate: Whether a pair that is too long is cut, at the side `cut` of its longer text; else it is an error.
+        whole: How to allow a pair that is too long to be cut, at the side `cut` of its longer text; empty: it is.
         raw: The logits are asked for.
     """
 
@@ -31,7 +31,7 @@ class ScoreRequest:
     texts: Sequence[str]
     model: str | None = None
     top: int | None = None
-    truncate: bool = True
+    whole: str = ""
     cut: Cut | None = None
     raw: bool = False
     names: tuple[str, str] = ("query", "documents")
@@ -104,14 +104,13 @@ async def _by_vectors(
 ) -> Scores:
     """By the cosine of two texts' vectors, or by MaxSim of the vectors of their tokens."""
     model, (query, text) = asked.model, asked.names
-    one_by_one = len(asked.queries) > 1
     found = await asyncio.gather(
         service.embed_texts(asked.queries, model, query, ReadOptions(input_type="query", cut=asked.cut), kind),
         service.embed_texts(asked.texts, model, text, ReadOptions(input_type="document", cut=asked.cut), kind),
     )
     parts: list[Any] = [each.table() if kind == "text" else each.rows() for each in found]
     (rows, tokens, cut), (others, more, cut_too) = parts
-    require_whole(replace(asked, names=(text, query)), found[0].info, cut if one_by_one else [])
+    require_whole_queries(asked, found[0].info, cut)
     require_whole(asked, found[1].info, cut_too)
     first, second = found
     values: Any
@@ -129,11 +128,17 @@ async def _by_vectors(
     return Scores(result, values.tolist(), sum(tokens) + sum(more), cut_too, method)
 
 
+def require_whole_queries(asked: ScoreRequest, info: ModelInfo, truncated: Sequence[int]) -> None:
+    """As `require_whole`, of queries that are read alone."""
+    if truncated and asked.whole:
+        name = asked.names[0]
+        which = name if len(asked.queries) == 1 else f"{name}.{truncated[0]}"
+        raise InvalidItem(f"`{which}` must have at most {info.max_tokens} tokens; {asked.whole} to cut it.", which)
+
+
 def require_whole(asked: ScoreRequest, info: ModelInfo, truncated: Sequence[int]) -> None:
     """Raises InvalidItem if a text was truncated that may not be."""
-    if truncated and not asked.truncate:
+    if truncated and asked.whole:
         which = f"{asked.names[1]}.{truncated[0]}"
-        message = (
-            f"`{which}` must have at most {info.max_tokens} tokens with its query; set `truncate` to true to cut it."
-        )
+        message = f"`{which}` must have at most {info.max_tokens} tokens with its query; {asked.whole} to cut it."
         raise InvalidItem(message, which)

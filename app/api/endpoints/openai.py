@@ -23,7 +23,8 @@ VOYAGE: Final = re.compile(rb'"truncation"\s*:')
 
 
 def read(body: OpenAiEmbeddingRequest) -> Asked:
-    whole, cut = truncation(one_of(body, "truncate", "truncation")[1])
+    field, side = one_of(body, "truncate", "truncation")
+    is_whole, cut = truncation(side)
     _, task = one_of(body, "input_type", "task")
     size, dimensions = one_of(body, "dimensions", "output_dimension")
     param, dtype = one_of(body, "output_dtype", "embedding_type")
@@ -33,7 +34,9 @@ def read(body: OpenAiEmbeddingRequest) -> Asked:
         body.model,
         ReadOptions(body.prompt_name, task, cut, "prompt_name"),
         VectorFormat(body.normalized, output, dimensions, param, size),
-        whole="set `truncate` to END or START to truncate it" if whole else "",
+        whole=f"set `{field}` to {'true' if field == 'truncation' else 'END or START'} to truncate it"
+        if is_whole
+        else "",
         names=(lambda _: "input") if isinstance(body.input, str) else None,
         most=("truncate_prompt_tokens", body.truncate_prompt_tokens),
         late="late_chunking" if body.late_chunking else "",

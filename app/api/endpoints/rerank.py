@@ -114,7 +114,7 @@ def _read(body: schemas.RerankRequest) -> ScoreRequest:
         texts,
         body.model,
         body.top_n,
-        body.truncate is not False,
+        "set `truncate` to true" if body.truncate is False else "",
         cut_of(body.truncation_direction),
         body.raw_scores,
         ("query", name),
@@ -145,7 +145,7 @@ def _read_jina(body: schemas.JinaRerankRequest) -> ScoreRequest:
     if None not in (body.top_n, body.top_k) and body.top_n != body.top_k:
         raise InvalidRequest("`top_n` and `top_k` differ: send one of them.", "top_k")
     texts, images = inputs.documents_or_images(body.documents, "documents")
-    top, whole = body.top_n or body.top_k, body.truncation is not False
+    top, whole = body.top_n or body.top_k, "set `truncation` to true" if body.truncation is False else ""
     return ScoreRequest([body.query], texts, body.model, top, whole, images=images)
 
 
@@ -163,10 +163,11 @@ def _write_jina(scored: Scored[schemas.JinaRerankRequest]) -> Json:
 
 
 def _read_nim(body: schemas.NimRankingRequest) -> ScoreRequest:
-    texts, whole = [passage.text for passage in body.passages], body.truncate == "NONE"
-    cut = None if whole else cut_of(body.truncate)
+    texts, is_whole = [passage.text for passage in body.passages], body.truncate == "NONE"
+    cut = None if is_whole else cut_of(body.truncate)
+    whole = "set `truncate` to END or START" if is_whole else ""
     names = ("query", "passages")
-    return ScoreRequest([body.query.text], texts, body.model, truncate=not whole, cut=cut, raw=True, names=names)
+    return ScoreRequest([body.query.text], texts, body.model, whole=whole, cut=cut, raw=True, names=names)
 
 
 def _write_nim(scored: Scored[schemas.NimRankingRequest]) -> Json:

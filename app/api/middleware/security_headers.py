@@ -46,6 +46,8 @@ def cross_origin(origins: Sequence[str]) -> list[Middleware]:
             allow_methods=["GET", "POST"],
             # Clients add headers of their own, such as OpenAI's x-stainless-*; the operator trusts these origins.
             allow_headers=["*"],
+            # Chrome asks this of a service at a private address, and Starlette would refuse it.
+            allow_private_network=True,
             expose_headers=SHOWN,
             max_age=600,
         )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from app.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from app.errors import PayloadTooLarge, UnsupportedMediaType
 from app.schemas.validation import as_invalid_request, json_text
 from app.schemas.wire import Wire
 
@@ -74,8 +74,6 @@ def _refuse_encoding(request: Request) -> None:
 
 def parse(body: bytes, model: type[W]) -> W:
     """JSON bytes -> a request model. Raises InvalidRequest naming the first invalid field."""
-    if not body:
-        raise InvalidRequest("The body is empty; send a JSON object.")
     try:
         return model.model_validate_json(json_text(body))
     except ValidationError as error:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.routes import ROUTES
+from app.api.routes import PNG, ROUTES
 from app.config.args import ModelArgs
 from app.schemas.compatibility import IGNORED_HEADER
 from tests.support.calling import Service
@@ -44,13 +44,21 @@ def test_a_byte_order_mark_is_accepted(route: Any) -> None:
     assert plain.json().keys() == marked.json().keys() if isinstance(plain.json(), dict) else True
 
 
-def test_wide_encodings_are_named() -> None:
-    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32"):
-        answer = Service().post(
-            "/embed/text", content='{"texts": ["a"]}'.encode(encoding), headers={"content-type": "application/json"}
-        )
+@pytest.mark.parametrize("path", ["/embed/text", "/similarity", "/search", OPENAI])
+def test_other_encodings_than_utf_8_are_named(path: str) -> None:
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be", "latin-1", "cp1252", "shift-jis"):
+        text = "水" if encoding == "shift-jis" else "é"
+        content = f'{{"texts": ["{text}"], "query": "{text}"}}'.encode(encoding)
+        answer = Service().post(path, content=content, headers={"content-type": f"application/json;charset={encoding}"})
         assert answer.status_code == 400
         assert answer.json()["error"]["message"] == "The body is not valid JSON: send it as UTF-8."
+
+
+@pytest.mark.parametrize("path", ["/embed/text", "/similarity", "/search", OPENAI])
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf"])
+def test_an_empty_body_is_told_what_to_send(path: str, content: bytes) -> None:
+    answer = Service().post(path, content=content, headers={"content-type": "application/json"})
+    assert answer.json()["error"]["message"] == "The body is empty; send a JSON object."
 
 
 @pytest.mark.parametrize(
@@ -60,6 +68,12 @@ def test_wide_encodings_are_named() -> None:
         ("POST", "/embed/", 200),
         ("POST", "///embed//", 200),
         ("POST", "//", 200),
+        ("POST", "/embed%2F", 200),
+        ("POST", "/%2Fembed", 200),
+        ("POST", "/embed%0A", 200),
+        ("POST", "/embed/%0A", 200),
+        ("GET", f"/v1/models/{MODEL.replace('/', '%2F')}", 200),
+        ("GET", "/v1/models/..%2Fmodels", 404),
         ("GET", "//health", 200),
         ("GET", "/health/", 200),
         ("GET", "/v1/models/", 200),
@@ -76,6 +90,11 @@ def test_slashes_are_folded_for_fixed_paths(method: str, path: str, status: int)
     url = f"http://service{path}"
     answer = service.request(method, url, **({"json": {"inputs": "abc"}} if method == "POST" else {}))
     assert (answer.status_code, "location" in answer.headers) == (status, False)
+
+
+def test_a_line_end_behind_a_path_changes_no_error_s_format() -> None:
+    """Starlette's routes overlook it."""
+    assert Service().post("/embed%0A", json={}).json() == Service().post("/embed", json={}).json()
 
 
 @pytest.mark.parametrize(
@@ -161,6 +180,22 @@ def test_twenty_are_named() -> None:
         {"texts": ["a"]},
         {"encodingFormat": "base64"},
         {"chat_template": "a"},
+        {"revision": "main"},
+        {"engine": "another"},
+        {"deployment_id": "another"},
+        {"return_logits": [1]},
+        {"mm_processor_kwargs": {"num_crops": 4}},
+        {"compress_to_size": 128},
+        {"representation": "query"},
+        {"binarize": True},
+        {"rank_fields": ["title"]},
+        {"n_ctx": 4},
+        {"max_chars": 4},
+        {"stride": 4},
+        {"sentences": ["a"]},
+        {"contents": ["a"]},
+        {"video": "a"},
+        {"audio": "a"},
     ],
     ids=lambda fields: next(iter(fields)),
 )
@@ -374,3 +409,44 @@ def test_what_infinity_s_client_sends_by_default() -> None:
     for path, body in (("/rerank", {"query": "a", "documents": ["a"]}), ("/classify", {"input": ["a"]})):
         answer = service.post(path, json=none | body | {"raw_scores": False})
         assert (answer.status_code, answer.json()["model"]) == (200, "makers/reranker")
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "hint"),
+    [
+        ("/rerank", {"query": "a", "texts": [LONG], "truncate": False}, "set `truncate` to true to cut it"),
+        ("/v1/rerank", {"query": "a", "documents": [LONG], "truncation": False}, "set `truncation` to true to cut it"),
+        ("/v2/rerank", {"query": "a", "documents": [LONG], "truncation": False}, "set `truncation` to true to cut it"),
+        (
+            "/v1/ranking",
+            {"query": {"text": "a"}, "passages": [{"text": LONG}]},
+            "set `truncate` to END or START to cut",
+        ),
+        (OPENAI, {"input": LONG, "truncation": False}, "set `truncation` to true to truncate it"),
+        (OPENAI, {"input": LONG, "truncate": "NONE"}, "set `truncate` to END or START to truncate it"),
+    ],
+)
+def test_what_would_cut_a_text_is_named_as_its_route_has_it(path: str, fields: dict[str, Any], hint: str) -> None:
+    for service in (Service(), Service(FakeEncoder(), FakeReranker())):
+        answer = service.post(path, json=fields)
+        assert (answer.status_code, hint in answer.text) == (422 if "texts" in fields else 400, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "name"),
+    [
+        ("/rerank", {"query": LONG, "texts": ["a"], "truncate": False}, "query"),
+        ("/v1/rerank", {"query": LONG, "documents": ["a", "b"], "truncation": False}, "query"),
+        ("/v1/rerank", {"query": LONG, "documents": ["a", {"image": PNG}], "truncation": False}, "query"),
+        ("/v1/ranking", {"query": {"text": LONG}, "passages": [{"text": "a"}]}, "query"),
+    ],
+)
+@pytest.mark.parametrize("encoder", [FakeEncoder(), FakeTokenEncoder()])
+def test_no_query_is_cut_that_may_not_be(path: str, fields: dict[str, Any], name: str, encoder: FakeEncoder) -> None:
+    service = Service(encoder, FakeEncoder("makers/pictures", ("image", "text")))
+    model = {} if "image" in str(fields) else {"model": encoder.state.id}
+    answer = service.post(path, json=fields | model)
+    assert (answer.status_code, f"`{name}` must have at most 8 tokens; set `trunc" in answer.text) == (
+        422 if "texts" in fields else 400,
+        True,
+    )

@@ -7,7 +7,7 @@ import app
 from app.api.middleware.security_headers import POLICY, SHOWN, security_headers
 from tests.support.calling import Service, error_of
 
-PAGE = "https://page.example"
+PAGE, OPENAI = "https://page.example", "/v1/embeddings"
 PREFLIGHT = {"origin": PAGE, "access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
 
 
@@ -29,6 +29,25 @@ def test_origins_of_the_settings_may_call_and_read_errors_too() -> None:
         assert "x-request-id" in answer.headers["access-control-expose-headers"]
     other = service.post("/embed/text", json={"texts": ["a"]}, headers={"origin": "https://other.example"})
     assert "access-control-allow-origin" not in other.headers
+
+
+def test_a_page_may_call_a_service_at_a_private_address() -> None:
+    """Chrome asks for it in the preflight that it sends anyway."""
+    for origins, origin in (((PAGE,), PAGE), (("*",), "*")):
+        service = Service(settings={"cors_origins": origins})
+        asked = PREFLIGHT | {"access-control-request-private-network": "true"}
+        answer = service.request("OPTIONS", "//embed/text/", headers=asked)
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
+        assert answer.headers["access-control-allow-private-network"] == "true"
+    other = service.request("OPTIONS", "/embed/text", headers=PREFLIGHT | {"access-control-request-method": "PUT"})
+    assert other.status_code == 400
+
+
+@pytest.mark.parametrize("names", ["X-Stainless-Lang, x-stainless-os", "authorization", "*", "", "x y", "a" * 2000])
+def test_pages_may_send_the_headers_that_they_ask_for(names: str) -> None:
+    service = Service(settings={"cors_origins": (PAGE,)})
+    answer = service.request("OPTIONS", OPENAI, headers=PREFLIGHT | {"access-control-request-headers": names})
+    assert (answer.status_code, answer.headers["access-control-allow-headers"]) == (200, names)
 
 
 def test_pages_may_read_every_header_that_the_service_gives_of_its_own() -> None:

@@ -251,6 +251,33 @@ def test_the_url_is_one_that_can_be_opened(host: str, url: str) -> None:
     assert LaunchSettings(host=host, port=81).url == url
 
 
+@pytest.mark.parametrize(
+    ("host", "listens_at", "is_loopback"),
+    [
+        ("[::]", "[::]:3000", False),
+        ("[::1]", "[::1]:3000", True),
+        (" 127.0.0.1 ", "127.0.0.1:3000", True),
+        ("LOCALHOST", "localhost:3000", True),
+        ("127.1", "127.0.0.1:3000", True),
+        ("0", "0.0.0.0:3000", False),
+        ("0:0:0:0:0:0:0:1", "[0:0:0:0:0:0:0:1]:3000", True),
+    ],
+)
+def test_a_host_is_read_in_any_of_its_forms(
+    host: str, listens_at: str, is_loopback: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOST", host)
+    settings = LaunchSettings.from_environment()
+    assert (settings.listens_at, settings.is_loopback) == (listens_at, is_loopback)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1 x", "http://127.0.0.1", "127.0.0.1,::1", "*", "fe80::1%lo"])
+def test_what_is_no_host_is_refused(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOST", host)
+    with pytest.raises(ValidationError):
+        LaunchSettings.from_environment()
+
+
 def test_the_launcher_reads_port_and_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "81")
     monkeypatch.setenv("HOST", " ")

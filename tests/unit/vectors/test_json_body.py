@@ -53,7 +53,7 @@ def test_no_candidates_are_fine() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", "The body is not valid JSON: "),
+        (b"", "The body is empty; send a JSON object."),
         (b"{", "The body is not valid JSON: "),
         (b'{"query": [NaN], "candidates": []}', "The body is not valid JSON: "),
         (b"\xff", "The body is not valid JSON: "),

@@ -2,11 +2,12 @@
 
 import ipaddress
 import random
+import socket
 import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Generic, TypeVar
 
 import httpx
@@ -135,9 +136,12 @@ class BaseClient(ABC, Generic[Transport]):
 
 def is_loopback(url: str) -> bool:
     """Whether `url` names this machine itself, which is reached without the environment's proxies."""
-    host = httpx.URL(url).host
+    host = httpx.URL(url).host.removesuffix(".")
+    with suppress(OSError):
+        host = socket.inet_ntoa(socket.inet_aton(host))  # 0 and 127.1, as the system reads them
     try:
         address = ipaddress.ip_address(host)
+        address = getattr(address, "ipv4_mapped", None) or address
         return address.is_loopback or address.is_unspecified  # 0.0.0.0 and :: reach whoever listens there
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
