@@ -21,6 +21,7 @@ VERSION: Final = 1
 METADATA: Final = "rpc"  # under which a replica's metadata says how to reach its RPC server
 OF_TEXTS: Final = ("method", "timeout_s", "texts")
 OF_IMAGES: Final = ("method", "timeout_s", "sizes")
+PIXELS: Final = {"crop": Preprocessing, "patches": Patches}
 
 
 class Message:
@@ -142,7 +143,8 @@ def _pack_status(fields: dict[str, Any], pixels: Preprocessing | None) -> tuple[
         return orjson.dumps(fields), b""
     values = {field.name: getattr(pixels, field.name) for field in dataclass_fields(pixels)}
     levels = values.pop("levels").astype("<f4").tobytes()
-    return orjson.dumps(fields | {"preprocessing": [type(pixels).__name__, values]}), levels
+    kind = next(name for name, known in PIXELS.items() if known is type(pixels))
+    return orjson.dumps(fields | {"preprocessing": [kind, values]}), levels
 
 
 def _status(fields: dict[str, Any], levels: bytes) -> EncoderStatus:
@@ -151,9 +153,8 @@ def _status(fields: dict[str, Any], levels: bytes) -> EncoderStatus:
         known = {field.name for field in dataclass_fields(ModelInfo)}
         fields["info"] = ModelInfo(**_with_tuples({name: fields["info"][name] for name in known & set(fields["info"])}))
     if (pixels := fields.get("preprocessing")) is not None:
-        kind = {each.__name__: each for each in (Preprocessing, Patches)}[pixels[0]]
         table = np.frombuffer(levels, "<f4").reshape(3, 256)
-        fields["preprocessing"] = kind(**_with_tuples(pixels[1]), levels=table)
+        fields["preprocessing"] = PIXELS[pixels[0]](**_with_tuples(pixels[1]), levels=table)
     return EncoderStatus.from_fields(fields)
 
 
