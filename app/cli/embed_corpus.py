@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from app.cli.flags import EMBED_CORPUS, SEARCH
+from app.cli.result_line import json_line
 from app.cli.session import USAGE, exit_on_signal, report
 from app.config import model_names
 from app.config.args import ModelArgs
@@ -210,8 +211,8 @@ def _search(options: argparse.Namespace, args: AppArgs) -> int:
         found = fuse(dense=best, sparse=other)[: options.top_k]
     seconds = time.perf_counter() - started
     for (_, score, ranks), row in zip(found, corpus.rows([index for index, *_ in found]), strict=True):
-        line = {"score": round(score, 6), **({"ranks": ranks} if ranks else {}), **row}
-        sys.stdout.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+        about = {"score": round(score, 6), **({"ranks": ranks} if ranks else {})}
+        sys.stdout.write(json_line(about, row) + "\n")
     sys.stderr.write(f"{corpus.manifest.rows:,} vectors in {seconds * 1e3:.1f} ms\n")
     return 0
 

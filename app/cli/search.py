@@ -2,7 +2,6 @@
 only the query is embedded. `embed_corpus` searches written corpora."""
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -11,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from app.cli.embed import truncated_line
+from app.cli.result_line import json_line
 from app.cli.rows import STDIN, Rows, open_rows
 from app.cli.session import run_with_client
 from app.client import AsyncEmbeddingClient, Texts
 from app.config.settings import ClientSettings
-from app.corpus.rows import rejected_files
+from app.corpus.rows import Reject, rejected_files
+from app.corpus.schema import python_rows
 from app.corpus.vector_file import EmbeddedFile, open_embedded_file
-from app.errors import InvalidRequest, ServiceError, SpaceMismatch
+from app.errors import InvalidItem, InvalidRequest, ServiceError, SpaceMismatch
 from app.types import Vector
 from app.vectors.similarity import rank
 from embeddings_client.embeddings import check_space
@@ -65,7 +66,7 @@ class Best:
     def add(self, table: Any, vectors: Vector) -> None:
         """A `pyarrow.Table` of n rows and (n, d)."""
         new = np.sort(rank(self._query, vectors, top_k=self._top_k).indices)
-        rows = [*(row for _, row in self.rows), *(table.slice(i, 1).to_pylist()[0] for i in new.tolist())]
+        rows = [*(row for _, row in self.rows), *python_rows(table.take(new))]
         candidates = np.concatenate([self._vectors, vectors[new]])
         # Those of before first, in their order: equal ones stay in the order they came.
         best = rank(self._query, candidates, top_k=self._top_k)
@@ -78,9 +79,10 @@ async def _search_lines(
 ) -> Best:
     query = await client.run(Texts([options.query], model=options.model, input_type="query"))
     best = Best(query.vectors[0], options.top_k)
-    skipped, truncated = len(rejected_files(rows.source)), len(query.truncated)
+    skipped: list[Reject] = rejected_files(rows.source)
+    truncated = len(query.truncated)
     for piece in rows.pieces():
-        skipped += len(piece.rejects)
+        skipped += piece.rejects
         on_progress(len(piece.rejects))
         if not piece.texts:
             continue
@@ -91,7 +93,10 @@ async def _search_lines(
         check_space(query.space, found.space)
         truncated += len(found.truncated)
         best.add(piece.table, found.vectors)
-    skips = f"{skipped:,} rows could not be read and were skipped\n" if skipped else ""
+    if not best.rows:
+        first = f": {rows.location(skipped[0].source, skipped[0].row)}: {skipped[0].reason}" if skipped else ""
+        raise InvalidItem(f"{rows.name} has no row that can be searched{first}.")
+    skips = f"{len(skipped):,} rows could not be read and were skipped\n" if skipped else ""
     sys.stderr.write(skips + truncated_line(truncated))
     return best
 
@@ -111,5 +116,5 @@ def _format_result(score: float, row: dict[str, Any], options: argparse.Namespac
     text = row.get(options.column)
     # Rows without the column, such as those of images, are printed whole.
     if options.json or not isinstance(text, str):
-        return json.dumps({"score": round(score, 6), **row}, ensure_ascii=False, default=str)
+        return json_line({"score": round(score, 6)}, row)
     return f"{score:.4f}  {' '.join(text.split())}"

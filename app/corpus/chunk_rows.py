@@ -8,7 +8,6 @@ import pyarrow as pa
 from app.config.args import Limits
 from app.corpus.model import CorpusModel
 from app.corpus.rows import Piece, Reject, rejection_reason
-from app.errors import InvalidRequest
 from app.service.chunks import ChunkRule
 
 NAMES = ("parent", "chunk", "start", "end")
@@ -20,8 +19,6 @@ def cut(piece: Piece, rule: ChunkRule, model: CorpusModel, column: str, id_colum
     """The piece's chunks: its columns, the chunk in place of the text, and those of `NAMES`. A parent without an
     `id_column` is named by its file and row, as in the rejects. Raises InvalidRequest if the model reads fewer tokens
     than `rule` says."""
-    if id_column is not None and id_column not in piece.table.column_names:
-        raise InvalidRequest(f"There is no column {id_column!r} for the ids.")
     rejects, texts, owners = [*piece.rejects], list[str](), list[int]()
     places: list[tuple[int, int, int]] = []
     spans = model.chunks(piece.texts, rule.size, rule.overlap, rule.by, None, sys.maxsize - 1)

@@ -59,8 +59,15 @@ def _walk(folder: str, above: tuple[str, ...], found: Listing) -> Iterator[str]:
 def partition(root: Place, file: str) -> dict[str, str | None]:
     """The columns in the names of the folders between `root` and a file, as in `year=2024/part.parquet`."""
     folders = PurePosixPath(file).parts[len(PurePosixPath(root.path).parts) : -1]
-    pairs = [map(unquote, folder.split("=", 1)) for folder in folders if "=" in folder[1:]]
+    pairs = [map(_unquoted, folder.split("=", 1)) for folder in folders if "=" in folder[1:]]
     return {name: None if value == "__HIVE_DEFAULT_PARTITION__" else value for name, value in pairs}
+
+
+def _unquoted(name: str) -> str:
+    try:
+        return unquote(name, errors="strict")
+    except UnicodeDecodeError:  # else two values would become the same
+        return name
 
 
 def partition_types(root: Place, files: list[Place]) -> dict[str, Any]:
@@ -71,6 +78,11 @@ def partition_types(root: Place, files: list[Place]) -> dict[str, Any]:
             whole = value is None or _WHOLE.fullmatch(value)
             types[name] = types.get(name, pa.int64()) if whole else pa.string()
     return types
+
+
+def typed(values: dict[str, str | None], types: dict[str, Any]) -> dict[str, Any]:
+    """The values of `partition` by their `partition_types`."""
+    return {name: int(value) if value and types[name] == pa.int64() else value for name, value in values.items()}
 
 
 def with_partition(table: Any, values: dict[str, str | None], types: dict[str, Any]) -> Any:

@@ -11,8 +11,8 @@ from app.corpus.chunk_rows import NAMES as CHUNKS
 from app.corpus.filesystem import Place
 from app.corpus.known_vectors import matrix
 from app.corpus.parts import Manifest
+from app.corpus.schema import as_json_type, python_rows
 from app.corpus.source import VECTORS
-from app.errors import InvalidRequest
 
 
 def is_npy(destination: str) -> bool:
@@ -47,10 +47,8 @@ def write(place: Place, folder: Place, manifest: Manifest, id_column: str | None
         if manifest.chunks:
             values = (folder / name).read_table(list(CHUNKS)).to_pylist()
         elif column is not None:
-            if column not in (folder / name).read_schema().names:
-                raise InvalidRequest(f"There is no column {column!r} for the ids.")
-            values = (folder / name).read_table([column])[column].to_pylist()
-        ids.extend(orjson.dumps(value, default=str) + b"\n" for value in values)
+            values = [row[column] for row in python_rows((folder / name).read_table([column]))]
+        ids.extend(orjson.dumps(value, default=as_json_type) + b"\n" for value in values)
     data = b"".join(ids)
     (place.parent / f"{stem}.ids.jsonl").write(data)
     return size + len(data)

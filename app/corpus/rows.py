@@ -13,9 +13,9 @@ from app.config.args import Limits
 from app.corpus import records as text_records
 from app.corpus import schema
 from app.corpus.filesystem import Place, locate, reading
-from app.corpus.folder import partition, with_partition
+from app.corpus.folder import partition, typed, with_partition
 from app.corpus.records import BadLine
-from app.corpus.source import DELIMITERS, RowSpan, Source
+from app.corpus.source import DELIMITERS, IMAGE_COLUMNS, RowSpan, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,11 @@ def pieces(source: Source, span: RowSpan, part_rows: int, limits: Limits) -> Ite
         return
     values = partition(root, span.file)
     with reading(place):
-        found = _parquet if source.format == "parquet" else _text
-        for piece in found(place, span, source, part_rows, limits):
+        if source.format == "parquet":
+            found = _parquet(place, span, source, part_rows, limits)
+        else:
+            found = _text(place, span, source, limits, typed(values, source.partitions))
+        for piece in found:
             yield replace(piece, table=with_partition(piece.table, values, source.partitions))
 
 
@@ -84,8 +87,7 @@ def _images(folder: Place, span: RowSpan, limits: Limits) -> Piece:
         rows.append({"path": name, "bytes": len(data), "content_hash": digest})
         origins.append((name, number))
         contents.append(data)
-    types = {"path": pa.string(), "bytes": pa.int64(), "content_hash": pa.string()}
-    return Piece(0, schema.table(rows, types), [], contents, origins, rejects)
+    return Piece(0, schema.table(rows, IMAGE_COLUMNS), [], contents, origins, rejects)
 
 
 def _parquet(file: Place, span: RowSpan, source: Source, part_rows: int, limits: Limits) -> Iterator[Piece]:
@@ -105,7 +107,9 @@ def _parquet(file: Place, span: RowSpan, source: Source, part_rows: int, limits:
                 return
 
 
-def _text(file: Place, span: RowSpan, source: Source, part_rows: int, limits: Limits) -> Iterator[Piece]:
+def _text(file: Place, span: RowSpan, source: Source, limits: Limits, named: dict[str, Any]) -> Iterator[Piece]:
+    """`named`: the columns in the names of its folders, for rows that lack them."""
+    named = {name: value for name, value in named.items() if name != source.column}
     data = file.read(span.start, span.stop)
     if parse := text_records.JSON.get(source.format):
         records = parse(data, span.first_row)
@@ -123,7 +127,7 @@ def _text(file: Place, span: RowSpan, source: Source, part_rows: int, limits: Li
             rejects.append(Reject(file.path, number, f"{source.column!r} is not text", repr(record)[:200]))
         else:
             numbers.append(number)
-            rows.append(record)
+            rows.append({**named, **record})
     yield _checked(0, schema.table(rows, source.types), numbers, source.column, file.path, rejects, limits)
 
 

@@ -112,7 +112,7 @@ def embed_corpus(
     written).
     """
     began = time.time()
-    planned = plan(source, options.column, options.part_rows, options.format, options.written)
+    planned = plan(source, options.column, options.part_rows, options.format, options.written, options.id_column)
     _check(planned, destination, options)
     folder = locate(npy.parts_folder(destination))
     folder.make_folder()

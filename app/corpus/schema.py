@@ -42,6 +42,30 @@ def plain(table: Any) -> Any:
     return pa.table(columns, pa.schema(schema, table.schema.metadata))
 
 
+def python_rows(table: Any) -> list[dict[str, Any]]:
+    """The rows of a table. What Python can't hold, such as a date beyond the year 9999, a string that is not UTF-8 or
+    a time of an unknown zone, is as Arrow prints it."""
+    try:
+        rows: list[dict[str, Any]] = table.to_pylist()
+    except (ValueError, OverflowError):
+        columns = [[_python(column, i) for i in range(len(table))] for column in table.columns]
+        return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return rows
+
+
+def _python(column: Any, index: int) -> Any:
+    try:
+        return column[index].as_py()
+    except (ValueError, OverflowError):
+        shown: str = column.slice(index, 1).combine_chunks().to_string(skip_new_lines=True)
+        return shown.removeprefix("[").removesuffix("]").removeprefix('"').removesuffix('"')
+
+
+def as_json_type(value: object) -> str:
+    """What JSON has no type for, for `default` of orjson: bytes are text if they are UTF-8."""
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+
+
 def text_type(kind: Any) -> Any:
     """The type of a column's values: string, large_string, binary or large_binary; None if it holds no text."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind

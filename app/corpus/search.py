@@ -17,6 +17,7 @@ from app.corpus import npy
 from app.corpus.filesystem import SCRATCH, Place, locate
 from app.corpus.model import LoadModel, load_model
 from app.corpus.parts import Manifest, read_manifest
+from app.corpus.schema import python_rows
 from app.corpus.source import VECTORS
 from app.corpus.sparse_columns import NAMES as SPARSE
 from app.corpus.sparse_columns import dot
@@ -50,13 +51,13 @@ class WrittenCorpus:
         """The source columns of these rows, in the order of `indices`."""
         ends = list(accumulate(rows for _, rows in self.manifest.parts))
         vectors = {VECTORS, *(SPARSE if self.is_sparse else ())}
-        found = []
+        found: list[dict[str, Any]] = []
         for index in indices:
             part = int(np.searchsorted(ends, index, side="right"))
             name, rows = self.manifest.parts[part]
             part_file = self.folder / name
             table = part_file.read_table([column for column in part_file.read_schema().names if column not in vectors])
-            found.append(table.slice(index - (ends[part] - rows), 1).to_pylist()[0])
+            found += python_rows(table.slice(index - (ends[part] - rows), 1))
         return found
 
 

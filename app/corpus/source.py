@@ -16,7 +16,7 @@ from app.corpus import contents
 from app.corpus import records as text_records
 from app.corpus import schema as arrow_schema
 from app.corpus.filesystem import Place, locate, reading
-from app.corpus.folder import Listing, list_files, partition_types
+from app.corpus.folder import Listing, list_files, partition, partition_types, typed
 from app.errors import InvalidRequest
 
 Format = Literal["parquet", "jsonl", "json", "csv", "tsv", "text", "image"]
@@ -34,6 +34,7 @@ SUFFIXES: dict[str, Format] = {
     ".txt": "text",
     **dict.fromkeys(IMAGE_SUFFIXES, "image"),
 }
+IMAGE_COLUMNS = {"path": pa.string(), "bytes": pa.int64(), "content_hash": pa.string()}
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 # A large row group is split into at most this many spans: each worker reads and skips the rows before its span.
 _MAX_SPANS_PER_GROUP = 16
@@ -74,12 +75,17 @@ class Source:
 
 
 def plan(
-    uri: str, column: str, part_rows: int, given: Format | None = None, written: Sequence[str] = (VECTORS,)
+    uri: str,
+    column: str,
+    part_rows: int,
+    given: Format | None = None,
+    written: Sequence[str] = (VECTORS,),
+    id_column: str | None = None,
 ) -> Source:
     """Read through a corpus once, without keeping its rows in memory (except those of a `.json` file). A span of a text
     format or image folder has `part_rows` rows, one of Parquet a multiple. `given`: the format of all files; `written`:
     columns that will be added. Raises InvalidRequest if there is none, formats are mixed or unknown, a file is damaged
-    or has such columns, or there is no such text column."""
+    or has such columns, or there is no such text column or `id_column`."""
     root = locate(uri)
     if not root.exists():
         raise InvalidRequest(f"{uri}: not found.")
@@ -88,18 +94,29 @@ def plan(
     format_ = given if given and found.files else _format_of(found, root)
     partitions = {} if format_ == "image" else partition_types(root, found.files)
     types: dict[str, Any] = {"line": pa.int64(), column: pa.string()} if format_ == "text" else {}
+    types |= IMAGE_COLUMNS if format_ == "image" else {}
     spans = list(_image_spans(root, found.files, part_rows)) if format_ == "image" else []
     for file in found.files if format_ != "image" else []:
         with reading(file):
             if format_ == "parquet":
                 spans += _parquet_spans(file, column, part_rows)
-                _check_free(file.path, file.read_schema().names, written)
+                names = file.read_schema().names
+                _check_free(file.path, names, written)
+                _check_id(file.path, id_column, [*names, *partitions])
             else:
                 spans += _text_spans(file, format_, column, part_rows, types)
+    for file in found.files if format_ in text_records.JSON else []:
+        # Rows of some files may have what the folders of others say.
+        named = typed(partition(root, file.path), partitions)
+        arrow_schema.widen(types, [{name: named[name] for name in named if name in types and name != column}])
+    if types:
+        _check_id(root.path, id_column, [*types, *partitions])
     # Without a record that can be parsed, all are rejected.
     types = arrow_schema.writable(types or {column: pa.string()})
-    if format_ not in ("parquet", "image") and column not in types and spans:
-        raise _no_column(column, list(types))
+    if format_ not in ("parquet", "image") and spans:
+        if column not in types:
+            raise _no_column(root.path, column, list(types))
+        _check_text(root.path, column, types[column])
     _check_free(uri, [*types, *partitions], written)
     numbered = tuple(replace(span, number=number) for number, span in enumerate(spans))
     return Source(uri, format_, column, numbered, types, partitions, tuple(found.unread), tuple(found.hidden))
@@ -137,9 +154,8 @@ def _parquet_spans(file: Place, column: str, part_rows: int) -> Iterator[RowSpan
             schema = parquet.schema_arrow
             _check_names(file, schema.names)
             if column not in schema.names:
-                raise _no_column(column, schema.names)
-            if arrow_schema.text_type(kind := schema.field(column).type) is None:
-                raise InvalidRequest(f"Column {column!r} of {file.path} holds {kind}, not text.")
+                raise _no_column(file.path, column, schema.names)
+            _check_text(file.path, column, schema.field(column).type)
             first = 0
             for group in range(parquet.num_row_groups):
                 rows = parquet.metadata.row_group(group).num_rows
@@ -194,11 +210,21 @@ def _check_names(file: Place, names: list[str]) -> None:
         raise InvalidRequest(f"{file.path} has two columns named {name!r}; rename one.")
 
 
+def _check_text(path: str, column: str, kind: Any) -> None:
+    if arrow_schema.text_type(kind) is None:
+        raise InvalidRequest(f"Column {column!r} of {path} holds {kind}, not text.")
+
+
 def _check_free(path: str, names: Sequence[str], written: Sequence[str]) -> None:
     if taken := [name for name in written if name in names]:
         raise InvalidRequest(f"{path} has a column named {taken[0]!r} already; rename it first.")
 
 
-def _no_column(column: str, names: list[str]) -> InvalidRequest:
+def _check_id(path: str, id_column: str | None, names: Sequence[str]) -> None:
+    if id_column is not None and id_column not in names:
+        raise InvalidRequest(f"{path} has no column {id_column!r} for the ids. Columns: {', '.join(names)}.")
+
+
+def _no_column(path: str, column: str, names: list[str]) -> InvalidRequest:
     others = ", ".join(names) or "none"
-    return InvalidRequest(f"There is no column {column!r}. Columns: {others}. Choose with --column.")
+    return InvalidRequest(f"{path} has no column {column!r}. Columns: {others}. Choose with --column.")

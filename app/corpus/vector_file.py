@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from app.corpus.contents import check_parquet
 from app.corpus.filesystem import locate, reading
 from app.corpus.known_vectors import matrix, with_vectors
+from app.corpus.schema import as_json_type, python_rows
 from app.corpus.source import VECTORS
 from app.errors import InvalidRequest
 from app.system.atomic_file import replacing
@@ -64,8 +65,8 @@ class JsonLines(VectorFile):
     """One object per row: its fields and `embedding`."""
 
     def write(self, rows: Any, vectors: NDArray[Any], metadata: dict[str, str]) -> None:
-        for row, vector in zip(rows.to_pylist(), vectors, strict=True):
-            line = orjson.dumps(row | {VECTORS: vector}, default=str, option=orjson.OPT_SERIALIZE_NUMPY)
+        for row, vector in zip(python_rows(rows), vectors, strict=True):
+            line = orjson.dumps(row | {VECTORS: vector}, default=as_json_type, option=orjson.OPT_SERIALIZE_NUMPY)
             self.file.write(line + b"\n")
 
 
@@ -144,6 +145,8 @@ def open_embedded_file(name: str) -> EmbeddedFile | None:
     metadata = schema.metadata or {}
     if VECTORS not in schema.names or not {MODEL.encode(), SPACE.encode()} <= set(metadata):
         return None
-    if schema.field(VECTORS).type.value_type != pa.float32():
-        raise InvalidRequest(f"{name} holds {schema.field(VECTORS).type.value_type} vectors; search needs float32.")
+    kind = schema.field(VECTORS).type
+    held = kind.value_type if pa.types.is_fixed_size_list(kind) else kind
+    if held != pa.float32():
+        raise InvalidRequest(f"{name} holds {held} vectors; search needs float32, as `embed` writes them.")
     return EmbeddedFile(path, rows, metadata[MODEL.encode()].decode(), metadata[SPACE.encode()].decode())

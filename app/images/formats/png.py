@@ -30,8 +30,10 @@ def essence(data: bytes) -> Essence:
     for _ in range(_MAX_CHUNKS):
         length, name = struct.unpack(">I4s", data[position : position + 8].ljust(8, b"\0"))
         start, end = position + 8, position + 12 + length
-        if name == b"IEND" or (end > len(data) and b"IDAT" in names and name != b"IDAT"):
+        is_chunk = end <= len(data) and name.isalpha()
+        if name == b"IEND" or (not is_chunk and b"IDAT" in names and name != b"IDAT"):
             # What is missing or damaged here does not concern the pixels. Pillow knows whether these are complete.
+            # A file that was allocated before it was written may end in zeros.
             kept.append(_END)
             break
         if end > len(data) and name == b"IDAT":

@@ -213,7 +213,7 @@ def test_what_the_service_refuses_is_placed(world: World, lines: Path) -> None:
         (["embed", "none.txt", "--out", "v.npy"], [], 2, "none.txt: not found"),
         (["embed", "in.txt", "--out", "v.csv"], [], 2, "must end in .parquet, .jsonl, .npy"),
         (["embed", "in.txt", "--out", "none/v.npy"], [], 2, "no folder none"),
-        (["embed", "in.jsonl", "--out", "v.npy", "--column", "t"], [], 2, "There is no column 't'"),
+        (["embed", "in.jsonl", "--out", "v.npy", "--column", "t"], [], 2, "in.jsonl has no column 't'"),
         (
             ["embed", "in.txt", "--out", "v.npy"],
             [error(401, "unauthorized", "A key, please.")] * 2,
@@ -222,7 +222,7 @@ def test_what_the_service_refuses_is_placed(world: World, lines: Path) -> None:
         ),
         (["embed", "in.txt", "--out", "v.npy"], [error(500, "internal_error", "Ours.")] * 2, 1, "Ours."),
         (["search", "x", "in.txt"], [error(404, "model_not_found", "No such.", "model")], 2, "No such."),
-        (["search", "x", "in.txt", "--format", "csv"], [], 2, "There is no column 'text'"),
+        (["search", "x", "in.txt", "--format", "csv"], [], 2, "in.txt has no column 'text'"),
     ],
 )
 def test_error_messages_and_exit_codes(

@@ -76,7 +76,7 @@ def test_missing_and_empty_files(content: str | None, name: str, words: str, std
 
 def test_no_such_column(tmp_path: Path, stdin: Any) -> None:
     stdin(b'{"t": "one"}\n')
-    with pytest.raises(InvalidRequest, match=r"There is no column 'text'\. Columns: t"):
+    with pytest.raises(InvalidRequest, match=r"standard input has no column 'text'\. Columns: t"):
         texts("-", given="jsonl")
 
 

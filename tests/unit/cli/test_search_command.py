@@ -2,13 +2,16 @@
 
 import io
 import json
+import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from app.cli.result_line import json_line
 from tests.support.command import LINES, World
 from tests.support.talking import vector_of
 
@@ -70,6 +73,70 @@ def test_search_in_vectors_that_are_no_floats(world: World, tmp_path: Path) -> N
     (tmp_path / "w.parquet").write_text("nothing of the kind")
     code, _, err = world("search", "a", "w.parquet")
     assert (code, "w.parquet is not a Parquet file" in err, "Traceback" in err) == (2, True, False)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [pa.array(["x"]), pa.array([1]), pa.array([[1.0, 2.0, 3.0]], pa.list_(pa.float32())), pa.nulls(1)],
+    ids=lambda column: str(column.type),
+)
+def test_search_in_a_file_whose_vectors_were_changed(column: Any, world: World) -> None:
+    about = {"embedding_model": "m", "embedding_space": "s"}
+    pq.write_table(pa.table({"text": ["a"], "embedding": column}).replace_schema_metadata(about), "v.parquet")
+    code, _, err = world("search", "a", "v.parquet")
+    assert code == 2
+    assert err.startswith(f"v.parquet holds {str(column.type)[:5]}")
+    assert "vectors; search needs float32" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("in.jsonl", b'{"text": ""}\n{bad\n', "in.jsonl, line 1: 'text' is empty."),
+        ("in.txt", b"\xff\n", "in.txt, line 1: not UTF-8: invalid start byte at byte 0."),
+        ("in.csv", b"id,text\n1\n", "in.csv, line 2: 1 fields, the header has 2."),
+    ],
+)
+def test_nothing_to_search_is_a_failure(name: str, content: bytes, words: str, world: World) -> None:
+    Path(name).write_bytes(content)
+    code, out, err = world("search", "x", name)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"{name} has no row that can be searched: ")
+    assert err.endswith(f"{words}\n")
+
+
+def test_columns_of_any_kind_are_printed_beside_the_score(world: World) -> None:
+    columns = {
+        "score": [0.5, 7.0],
+        "bytes": [b"caf\xc3\xa9", b"\xff"],
+        "n": [math.nan, math.inf],
+        "far": pa.array([2**60, 0], pa.timestamp("us")),
+    }
+    pq.write_table(pa.table({"text": ["aa", "b"], **columns}), "in.parquet")
+    expected = [
+        {
+            "score": 1.0, "text": "aa", "row.score": 0.5, "bytes": "café", "n": None,
+            "far": "<value out of range: 1152921504606846976>",
+        },
+        {"row.score": 7.0, "text": "b", "bytes": "\\xff", "n": None, "far": "1970-01-01T00:00:00"},
+    ]  # fmt: skip
+    assert world("embed", "in.parquet", "--out", "v.parquet")[0] == 0
+    for name in ("in.parquet", "v.parquet"):
+        code, out, err = world("search", "aa", name, "--json")
+        first, second = map(json.loads, out.splitlines())
+        assert (code, first, second.pop("score") <= 1) == (0, expected[0], True), err
+        assert second == expected[1]
+    assert world("embed", "in.parquet", "--out", "v.jsonl")[0] == 0
+    lines = [json.loads(line) for line in Path("v.jsonl").read_text().splitlines()]
+    assert [(line["score"], line["bytes"], line["n"], line["far"]) for line in lines] == [
+        (0.5, "café", None, expected[0]["far"]),
+        (7.0, "\\xff", None, "1970-01-01T00:00:00"),
+    ]
+
+
+def test_a_line_of_two_rankings() -> None:
+    line = json_line({"score": 0.0325, "ranks": {"dense": 2}}, {"text": "é", "ranks": [1], "score": None})
+    assert line == '{"score":0.0325,"ranks":{"dense":2},"text":"é","row.ranks":[1],"row.score":null}'
 
 
 def test_a_corpus_is_still_searched_as_one(world: World, tmp_path: Path) -> None:

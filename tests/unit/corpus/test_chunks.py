@@ -136,7 +136,7 @@ def test_what_can_not_be_cut_is_refused(embed: Embed, model: CountingModel, tmp_
     source = write(tmp_path, [LONG])
     with pytest.raises(InvalidRequest, match="`size` must be at most 256"):
         embed(source, tmp_path / "out", chunks=ChunkRule(300))
-    with pytest.raises(InvalidRequest, match="There is no column 'key'"):
+    with pytest.raises(InvalidRequest, match=r"in\.jsonl has no column 'key'"):
         embed(source, tmp_path / "out", chunks=TWO, id_column="key")
     for name in ("parent", "chunk", "start", "end"):
         (tmp_path / "other.jsonl").write_text(json.dumps({"text": "a", name: 1}))

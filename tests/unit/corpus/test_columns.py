@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from app.corpus.schema import as_json_type, python_rows
 from tests.support.corpus_fakes import Embed, written
 
 TEXTS = ["one", "two", ""]
@@ -122,3 +123,37 @@ def test_json_columns(values: list[Any], expected: list[Any], part_rows: int, em
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     embed(tmp_path / "in.jsonl", tmp_path / "out", part_rows=part_rows)
     assert [row["x"] for row in written(tmp_path / "out")] == expected
+
+
+def strings(*values: bytes) -> Any:
+    """Of bytes that nobody has looked at, as some writers of Parquet leave them."""
+    column = pa.array(values, pa.binary())
+    return pa.Array.from_buffers(pa.string(), len(column), column.buffers())
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (strings(b"caf\xe9", b"good"), ["caf\ufffd", "good"]),
+        (
+            pa.array([2**60, 0], pa.timestamp("us")),
+            ["<value out of range: 1152921504606846976>", datetime.datetime(1970, 1, 1)],
+        ),
+        (pa.array([2**30, None], pa.date32()), ["<value out of range: 1073741824>", None]),
+        (pa.array([0, None], pa.timestamp("us", "No/Where")), ["1970-01-01 00:00:00.000000Z", None]),
+        (pa.array([2**62, 1], pa.duration("s")), [str(2**62), datetime.timedelta(seconds=1)]),
+        (pa.ListArray.from_arrays(pa.array([0, 1, 2]), strings(b"\xff", b"a")), ['["\ufffd"]', ["a"]]),
+    ],
+    ids=lambda value: str(getattr(value, "type", "")),
+)  # fmt: skip
+def test_what_python_can_not_hold_is_as_arrow_prints_it(column: Any, expected: list[Any]) -> None:
+    table = pa.table({"text": ["a", "b"], "x": column, "n": [1, 2]})
+    assert python_rows(table) == [
+        {"text": "a", "x": expected[0], "n": 1},
+        {"text": "b", "x": expected[1], "n": 2},
+    ]
+
+
+def test_bytes_in_json() -> None:
+    found = [as_json_type(value) for value in (b"caf\xc3\xa9", b"\xff1", decimal.Decimal("1.50"))]
+    assert found == ["café", "\\xff1", "1.50"]

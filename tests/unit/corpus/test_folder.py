@@ -126,3 +126,35 @@ def test_a_folder_named_as_the_vectors(embed: Embed, tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "in/embedding=1/p.parquet")
     with pytest.raises(InvalidRequest, match="'embedding' already"):
         embed(tmp_path / "in", tmp_path / "out")
+
+
+def test_rows_without_a_column_have_that_of_their_folder(embed: Embed, tmp_path: Path) -> None:
+    """Whatever rows of other files have."""
+    for folder, rows in (
+        ("year=2024", [{"text": "a"}, {"text": "b", "year": None}, {"text": "c", "year": 1999}]),
+        ("year=x", [{"text": "d"}, {"year": 1}]),
+        ("plain", [{"text": "e", "year": 2023.5}, {"text": "f"}]),
+    ):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        (tmp_path / "in" / folder / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for folders, years in (
+        (("plain", "year=2024"), {"a": 2024.0, "b": None, "c": 1999.0, "e": 2023.5, "f": None}),
+        (("year=2024",), {"a": 2024, "b": None, "c": 1999}),
+        (("year=2024", "year=x"), {"a": "2024", "b": None, "c": "1999", "d": "x"}),
+    ):
+        source = tmp_path / "-".join(folders)
+        source.mkdir()
+        for folder in folders:
+            (source / folder).symlink_to(tmp_path / "in" / folder)
+        embed(source, tmp_path / f"out-{source.name}")
+        found = written(tmp_path / f"out-{source.name}")
+        assert {row["text"]: row["year"] for row in found} == years
+        assert {type(row["year"]) for row in found} == {type(year) for year in years.values()}
+
+
+def test_bytes_in_the_names_of_folders_that_are_no_utf8_stay_as_they_are_written(embed: Embed, tmp_path: Path) -> None:
+    for folder in ("x=%E9", "x=%E8", "x=%C3%A9"):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        (tmp_path / "in" / folder / "p.txt").write_text(folder)
+    embed(tmp_path / "in", tmp_path / "out")
+    assert [row["x"] for row in written(tmp_path / "out")] == ["é", "%E8", "%E9"]

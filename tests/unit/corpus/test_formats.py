@@ -120,9 +120,30 @@ def test_npy_with_ids(dtype: str, tolerance: float, embed: Embed, tmp_path: Path
     assert summary["bytes"] > vectors.nbytes
 
 
-def test_npy_without_the_column_of_ids(embed: Embed, tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match="There is no column 'key' for the ids"):
-        embed(write_jsonl(tmp_path), tmp_path / "out.npy", id_column="key")
+def test_a_column_of_ids_that_is_not_there_is_refused_before_the_work(
+    embed: Embed, model: CountingModel, tmp_path: Path
+) -> None:
+    (tmp_path / "in.csv").write_text("id,text\n1,a\n")
+    (tmp_path / "in.txt").write_text("a\n")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures/a.png").write_bytes(encode(noise(4, 5), "PNG"))
+    for source in (
+        write_jsonl(tmp_path),
+        write_parquet(tmp_path),
+        *map(tmp_path.joinpath, ("in.csv", "in.txt", "pictures")),
+    ):
+        with pytest.raises(InvalidRequest, match=r"no column 'key' for the ids\. Columns: (id|line|path)"):
+            embed(source, tmp_path / "out.npy", id_column="key")
+    assert model.seen == []
+    assert not list(tmp_path.glob("*out*"))
+    embed(tmp_path / "pictures", tmp_path / "out.npy", id_column="bytes")
+    assert int((tmp_path / "out.ids.jsonl").read_text()) == (tmp_path / "pictures/a.png").stat().st_size
+
+
+def test_ids_of_bytes(embed: Embed, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a", "b", "c"], "id": [b"key 1", b"\xff", None]}), tmp_path / "in.parquet")
+    embed(tmp_path / "in.parquet", tmp_path / "out.npy", id_column="id")
+    assert list(map(json.loads, (tmp_path / "out.ids.jsonl").read_text().splitlines())) == ["key 1", "\\xff", None]
 
 
 def test_fewer_dimensions_have_length_one_again(embed: Embed, tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """Search is exact, whatever the block, the type and the number of threads; and it finds the rows."""
 
+import datetime
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from app.config.args import ModelArgs
@@ -55,6 +58,14 @@ def test_a_query_finds_its_row_and_the_rows_come_with_their_columns(
         ranking = nearest(encode_query(corpus, f"passage {i}", AppArgs(), 1, model.load), corpus.vectors, 2)
         assert corpus.rows(ranking.indices.tolist())[0] == {"id": f"n{i}", "text": f"passage {i}"}
         assert ranking.scores[0] == pytest.approx(1, abs=1e-5)
+
+
+def test_a_row_with_a_date_that_python_can_not_hold(embed: Embed, tmp_path: Path) -> None:
+    days = pa.array([0, 2**30], pa.date32())
+    pq.write_table(pa.table({"text": ["a", "b"], "day": days}), tmp_path / "in.parquet")
+    embed(tmp_path / "in.parquet", tmp_path / "out")
+    rows = open_corpus(str(tmp_path / "out")).rows([1, 0])
+    assert [row["day"] for row in rows] == ["<value out of range: 1073741824>", datetime.date(1970, 1, 1)]
 
 
 def test_vectors_are_laid_out_anew_when_the_corpus_changed(embed: Embed, model: CountingModel, tmp_path: Path) -> None:

@@ -117,6 +117,10 @@ def test_what_is_read(
         ("in.json", b'[{"text": "a"}, {"text"', "in.json is damaged: not valid JSON at byte 23: Expecting"),
         ("in.json", b'[{"text": "a"}', "does not end with the file"),
         ("in.json", b'{"data": [{"text": "a"}]}', "no column 'text'. Columns: data"),
+        ("in.json", b'{"text": ["a", "b"], "id": [1, 2]}', r"'text' of .*in\.json holds list<.*string>, not text"),
+        ("in.jsonl", b'{"text": 7}\n{"text": null}\n', r"Column 'text' of .*in\.jsonl holds int64, not text"),
+        ("in.jsonl", b'{"text": {"en": "a"}}\n', "struct<en: string>, not text"),
+        ("in.parquet", parquet(pa.table({"body": ["a"]})), r"in\.parquet has no column 'text'\. Columns: body"),
         ("in.parquet", b"", "is not a Parquet file, but empty"),
         ("in.parquet", LFS, "but a Git LFS pointer .*: run `git lfs pull`"),
         ("in.parquet", GOOD[: len(GOOD) // 2], "one that is cut off"),
@@ -139,7 +143,7 @@ def test_what_is_refused(
     with pytest.raises(InvalidRequest, match=words if not in_folder or name.endswith("parquet") else None) as caught:
         embed(tmp_path / "in" if in_folder else tmp_path / "in" / name, tmp_path / "out")
     assert caught.value.status == 400
-    assert name in str(caught.value) or "no column" in str(caught.value)
+    assert name in str(caught.value) or "column 'text'" in str(caught.value).lower()
     assert len(str(caught.value).splitlines()) == 1
     assert not (tmp_path / "out").exists()
     assert model.seen == []

@@ -128,6 +128,8 @@ def test_a_png_without_its_end_or_with_a_wrong_one_is_whole() -> None:
         wrong_checksum,
         data[:-12] + b"\0\0\0\x09tEXtcut",
         wrong_checksum + b"x" * 50,
+        data[:-12] + bytes(5000),
+        data[:-12] + b"\r\n\r\n\r\n\r\n\r\n\r\n",
     ):
         assert np.array_equal(decode(damaged), whole)
 
