@@ -266,6 +266,7 @@ def test_the_url_is_one_that_can_be_opened(host: str, url: str) -> None:
 def test_a_host_is_read_in_any_of_its_forms(
     host: str, listens_at: str, is_loopback: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("PORT", raising=False)
     monkeypatch.setenv("HOST", host)
     settings = LaunchSettings.from_environment()
     assert (settings.listens_at, settings.is_loopback) == (listens_at, is_loopback)
