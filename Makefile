@@ -110,7 +110,7 @@ bench-bypass: $(VENV)/.dev ## What each part of the bypass of Serve earns, in pa
 	@exec $(BIN)/python -m loadtests.bench_bypass --turns $${TURNS:-5} --scale $${SCALE:-1}
 
 bench-idle: $(VENV)/.dev ## CPU seconds of a service that nobody asks for anything, by process, beside an empty one
-	@exec $(BIN)/python -m loadtests.bench_idle
+	@exec $(BIN)/python -m loadtests.bench_idle --turns $${TURNS:-3}
 
 bench-footprint: $(VENV)/.dev ## Memory by process, seconds to ready by step, disk of the packages
 	@exec $(BIN)/python -m loadtests.bench_footprint

@@ -8,7 +8,7 @@ import argparse
 import re
 import statistics
 import time
-from collections import Counter
+from collections import defaultdict
 from typing import Final
 
 from loadtests.measuring import load
@@ -18,18 +18,18 @@ SETTLE_S: Final = 30.0
 SAMPLE_S: Final = 60.0
 
 
-def sample(systems: list[System], seconds: float) -> list[Counter[str]]:
+def sample(systems: list[System], seconds: float) -> list[dict[str, float]]:
     """What each system's processes have taken, by their names."""
     before = [system.cpu_by_process() for system in systems]
     time.sleep(seconds)
     return [spent(system.cpu_by_process(), first) for system, first in zip(systems, before, strict=True)]
 
 
-def spent(after: dict[int, tuple[str, float]], before: dict[int, tuple[str, float]]) -> Counter[str]:
+def spent(after: dict[int, tuple[str, float]], before: dict[int, tuple[str, float]]) -> dict[str, float]:
     """CPU seconds by name; a process that has begun since counts from its begin."""
-    found: Counter[str] = Counter()
+    found: dict[str, float] = defaultdict(float)
     for pid, (words, seconds) in after.items():
-        found[name(words)] += seconds - before.get(pid, ("", 0.0))[1]  # type: ignore[assignment]
+        found[name(words)] += seconds - before.get(pid, ("", 0.0))[1]
     return found
 
 
@@ -49,11 +49,11 @@ def main() -> None:
     print(machine(), f"load {load()}; medians of {turns} times {SAMPLE_S:.0f} s")
     for system, counts in zip(("service", "empty"), zip(*taken, strict=True), strict=True):
         names = {name for count in counts for name in count}
-        rows = {name: statistics.median(count[name] for count in counts) for name in names}
-        print(f"{statistics.median(count.total() for count in counts):6.2f} s {system}")
+        rows = {name: statistics.median(count.get(name, 0.0) for count in counts) for name in names}
+        print(f"{statistics.median(sum(count.values()) for count in counts):6.2f} s {system}")
         for word, seconds in sorted(rows.items(), key=lambda one: -one[1]):
             print(f"{seconds:6.2f}   {word}")
-    differences = [ours.total() - empty.total() for ours, empty in taken]
+    differences = [sum(ours.values()) - sum(empty.values()) for ours, empty in taken]
     print(
         f"{statistics.median(differences):6.2f} s the service's own ({min(differences):.2f} to {max(differences):.2f})"
     )

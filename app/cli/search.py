@@ -15,7 +15,7 @@ from app.cli.rows import STDIN, Rows, open_rows
 from app.cli.session import run_with_client
 from app.client import AsyncEmbeddingClient, Texts
 from app.config.settings import ClientSettings
-from app.corpus.rows import Reject, rejected_files
+from app.corpus.rows import rejected_files
 from app.corpus.schema import python_rows
 from app.corpus.vector_file import EmbeddedFile, open_embedded_file
 from app.errors import InvalidItem, InvalidRequest, ServiceError, SpaceMismatch
@@ -79,10 +79,11 @@ async def _search_lines(
 ) -> Best:
     query = await client.run(Texts([options.query], model=options.model, input_type="query"))
     best = Best(query.vectors[0], options.top_k)
-    skipped: list[Reject] = rejected_files(rows.source)
-    truncated = len(query.truncated)
+    unread = rejected_files(rows.source)
+    skipped, first, truncated = len(unread), next(iter(unread), None), len(query.truncated)
     for piece in rows.pieces():
-        skipped += piece.rejects
+        skipped += len(piece.rejects)
+        first = first or next(iter(piece.rejects), None)
         on_progress(len(piece.rejects))
         if not piece.texts:
             continue
@@ -94,9 +95,9 @@ async def _search_lines(
         truncated += len(found.truncated)
         best.add(piece.table, found.vectors)
     if not best.rows:
-        first = f": {rows.location(skipped[0].source, skipped[0].row)}: {skipped[0].reason}" if skipped else ""
-        raise InvalidItem(f"{rows.name} has no row that can be searched{first}.")
-    skips = f"{len(skipped):,} rows could not be read and were skipped\n" if skipped else ""
+        why = f": {rows.location(first.source, first.row)}: {first.reason}" if first is not None else ""
+        raise InvalidItem(f"{rows.name} has no row that can be searched{why}.")
+    skips = f"{skipped:,} rows could not be read and were skipped\n" if skipped else ""
     sys.stderr.write(skips + truncated_line(truncated))
     return best
 

@@ -79,7 +79,6 @@ class Launcher:
         processes.adopt_orphans()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._stop)
-        changed = self._watch() if self.reload else threading.Event()
         if self._haproxy is None:
             self.say(f"HAProxy was not found: {PLAIN_PROXY}")
         try:
@@ -89,6 +88,8 @@ class Launcher:
             return 1
         try:
             with self._doze:
+                # Whatever it sees wakes the launcher.
+                changed = self._watch() if self.reload else threading.Event()
                 return self._run(folder, changed, open_files)
         finally:
             folder.close()
