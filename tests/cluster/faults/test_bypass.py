@@ -1,7 +1,7 @@
 """The same service with the bypass of Serve, without it, and under plain `serve run`: nobody who calls it can tell.
 
 The tests of a way run in this order. The service that goes on to other tests begins with one encoder, and the first
-load makes it two; the others begin with two (`make test-bypass` has every way go on).
+load makes it two; the others begin with two, and take this step in tests/slow.
 """
 
 import base64
@@ -49,6 +49,7 @@ def service(
     two = TEXT | {"autoscaling": {"min_replicas": 2, "max_replicas": 2}}
     config = write_config(tmp_path_factory.mktemp(way), text_models=[two], ingress={"num_cpus": 0.1}, **models)
     with running(config, way=way) as service:
+        wait_for(lambda: gauge(service, "embedding_replicas", ENCODER) == 2, what="two encoders")
         yield service
 
 
@@ -91,8 +92,7 @@ def test_an_image(service: RunningService, way: str) -> None:
 
 def test_one_step_of_autoscaling(service: RunningService, way: str) -> None:
     if way != CHOSEN:
-        wait_for(lambda: gauge(service, "embedding_replicas", ENCODER) == 2, what="two encoders")
-        return
+        pytest.skip("tests/slow/test_ways_scale.py")
     wait_for(lambda: gauge(service, "embedding_replicas", ENCODER) == 1, what="one encoder in the metrics")
     with clients(service, 16) as statuses:
         wait_for(lambda: gauge(service, "embedding_replicas", ENCODER) == 2, what="a second encoder")
