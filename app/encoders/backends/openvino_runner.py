@@ -11,7 +11,7 @@ from typing import Any
 import openvino as ov
 from numpy.typing import NDArray
 
-from app.encoders.backends import openvino_models, openvino_spans
+from app.encoders.backends import openvino_lone, openvino_models, openvino_spans
 from app.encoders.backends.contract import Graph, Inputs, Runner, RunOptions, Unconvertible
 from app.errors import ModelUnavailable
 from app.system import memory
@@ -49,7 +49,10 @@ def load(graph: Graph, options: RunOptions) -> "OpenVinoRunner":
         if options.latency_profile and options.streams > 1:
             profiles = [options.streams, 1] if weights.stat().st_size <= MOST_IN_TWO_PROFILES else [1]
         model = core.read_model(folder / openvino_models.MODEL)
-        compiled = [openvino_models.compiled(core, model, precision, options.threads, n) for n in profiles]
+        compiled = [openvino_models.compiled(core, model, precision, options.threads, profiles[0])]
+        if len(profiles) > 1:
+            model = openvino_lone.with_fixed_lengths(model)
+            compiled.append(openvino_models.compiled(core, model, precision, options.threads, 1))
         return OpenVinoRunner(compiled, precision, weights, profiles[0], note, options.threads)
 
 
