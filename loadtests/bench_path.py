@@ -28,15 +28,26 @@ from app.inference.model_threads import BEHIND, ModelThreads
 from loadtests import autogroup, path_probe, workloads
 from loadtests.http_load import Connection
 from loadtests.measuring import drive, load, one_by_one
-from loadtests.path_probe import CLIENT, FLUSH, FOLDER, HOOK, HOPS, Stamps
+from loadtests.path_probe import FLUSH, FOLDER, HOOK, HOPS, Stamps
+from loadtests.path_tables import (
+    STREAMS,
+    Run,
+    Shape,
+    busy_table,
+    by_hop,
+    cpu_table,
+    hop_table,
+    middle,
+    model_table,
+    said,
+    times,
+)
 from loadtests.systems import PARTS, ROOT, System, cpu_by_part, machine, this_service, write_results
 
 TEXT_MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"
 CLIENTS: Final = (1, 8)
 IDLE_S: Final = 10.0
-STREAMS: Final = 2  # as deployments.text_encoder loads it
 SENT: Final = "client sent"
-Shape = tuple[int, int, bool]  # rows, length, in the latency profile
 
 
 def warm(system: System) -> None:
@@ -85,8 +96,8 @@ def shipped(requests: int) -> dict[str, Any]:
     return found
 
 
-def probed(requests: int) -> tuple[dict[str, list[dict[str, float]]], dict[str, list[tuple[Shape, float]]]]:
-    """By clients: milliseconds of each hop of each text, and of each run of the model."""
+def probed(requests: int) -> tuple[dict[str, list[dict[str, float]]], dict[str, list[Run]]]:
+    """By clients: milliseconds of each hop of each text, and the model's runs."""
     hops, runs = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         variables = {FOLDER: folder, "PYTHONPATH": str(ROOT), **HOOK}
@@ -119,15 +130,15 @@ async def stamped(system: System, texts: Sequence[str], clients: int) -> dict[st
     return seen
 
 
-def collected(system: System, folder: Path) -> tuple[dict[str, Stamps], list[tuple[Shape, float]]]:
+def collected(system: System, folder: Path) -> tuple[dict[str, Stamps], list[Run]]:
     """What all processes noted since they were asked last."""
     text = f"{FLUSH}{time.perf_counter_ns()}"
     one_by_one(system.port, "POST", system.text_path, [system.texts([text])])
-    stamps, runs = dict[str, Stamps](), list[tuple[Shape, float]]()
+    stamps, runs = dict[str, Stamps](), list[Run]()
     for file in folder.glob("*.json"):
         noted = json.loads(file.read_bytes())
         file.unlink()
-        runs += [((rows, length, alone), ns / 1e6) for rows, length, alone, ns in noted["runs"]]
+        runs += [((rows, length, alone), began, ended) for rows, length, alone, began, ended in noted["runs"]]
         for text, own in noted["texts"].items():
             stamps.setdefault(text, {}).update(own)
     return stamps, runs
@@ -146,19 +157,6 @@ def durations(stamps: Mapping[str, int]) -> dict[str, float]:
     """Milliseconds from each stamp to the next."""
     names = [SENT, *(hop for hop, *_ in HOPS)]
     return {after: (stamps[after] - stamps[before]) / 1e6 for before, after in pairwise(names)}
-
-
-def by_hop(texts: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {hop: statistics.median(one[hop] for one in texts) for hop, *_ in HOPS}
-
-
-def by_shape(runs: Sequence[tuple[Shape, float]], least: int = 5) -> dict[Shape, tuple[int, float]]:
-    """How often each shape ran, and the median; shapes that are rare left out."""
-    times: dict[Shape, list[float]] = {}
-    for shape, ms in runs:
-        times.setdefault(shape, []).append(ms)
-    found = {shape: (len(each), statistics.median(each)) for shape, each in times.items() if len(each) >= least}
-    return dict(sorted(found.items(), key=lambda item: -item[1][0]))
 
 
 def alone(orders: Sequence[Sequence[Shape]]) -> list[list[tuple[Shape, float]]]:
@@ -188,49 +186,6 @@ def alone(orders: Sequence[Sequence[Shape]]) -> list[list[tuple[Shape, float]]]:
     return [[*zip(order, thread.submit(lambda o: [*map(run, o)], order).result(), strict=True)] for order in orders]
 
 
-def said(clients: str) -> str:
-    return f"{clients} client{'' if clients == '1' else 's'}"
-
-
-def hop_table(hops: Mapping[str, Mapping[str, float]]) -> str:
-    lines = [f"| hop | where | {' | '.join(f'{said(clients)}, ms' for clients in hops)} |"]
-    lines.append("|---" * (2 + len(hops)) + "|")
-    for hop, what, where in HOPS:
-        lines.append(f"| {what} | {where} | {' | '.join(f'{each[hop]:.3f}' for each in hops.values())} |")
-    for where in dict.fromkeys(where for *_, where in HOPS):
-        sums = [sum(each[hop] for hop, _, of in HOPS if of == where) for each in hops.values()]
-        name = "client and HAProxy" if where == CLIENT else where
-        lines.append(f"| **all of it** | {name} | {' | '.join(f'**{ms:.2f}**' for ms in sums)} |")
-    return "\n".join(lines)
-
-
-def cpu_table(found: Mapping[str, Mapping[str, Any]]) -> str:
-    parts = (*PARTS, "rest", "model")
-    lines = [f"| clients | p50 ms | requests/s | {' | '.join(parts)} | all but the model |"]
-    lines.append("|---" * (len(parts) + 4) + "|")
-    for clients, seen in found.items():
-        spent = seen["cpu_ms"]
-        cells = " | ".join(f"{spent[part]:.2f}" for part in parts)
-        own = sum(spent.values()) - spent["model"]
-        lines.append(f"| {clients} | {seen['p50_ms']:.2f} | {seen['per_s']:.0f} | {cells} | **{own:.2f}** |")
-    return "\n".join(lines)
-
-
-def model_table(
-    served: Mapping[str, Sequence[tuple[Shape, float]]], apart: Sequence[Sequence[tuple[Shape, float]]]
-) -> str:
-    lines = ["| clients | texts x tokens | profile | runs | in the service, ms | alone, ms | ratio |", "|---" * 7 + "|"]
-    for (clients, runs), other in zip(served.items(), apart, strict=True):
-        by_itself = by_shape(other)
-        for shape, (count, ms) in by_shape(runs).items():
-            (rows, length, exclusive), (_, own) = shape, by_itself[shape]
-            profile = "latency" if exclusive else "throughput"
-            lines.append(
-                f"| {clients} | {rows} x {length} | {profile} | {count} | {ms:.2f} | {own:.2f} | {ms / own:.2f} |"
-            )
-    return "\n".join(lines)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=500)
@@ -241,13 +196,14 @@ def main() -> None:
         seen = shipped(args.requests)
         texts, runs = probed(args.requests)
         process = stack.enter_context(multiprocessing.get_context("spawn").Pool(1))
-        apart = process.apply(alone, ([[shape for shape, _ in each] for each in runs.values()],))
+        apart = process.apply(alone, ([[shape for shape, *_ in each] for each in runs.values()],))
     hops = {clients: by_hop(each) for clients, each in texts.items()}
     for clients, each in texts.items():
         total = statistics.median(sum(one.values()) for one in each)
         print(f"{said(clients)}: {len(each)} texts, p50 {total:.2f} ms with stamps")
-    print(f"\n{hop_table(hops)}\n\n{cpu_table(seen)}\n\n{model_table(runs, apart)}")
-    figures = {"machine": machine(), "load_after": load(), "hops": hops, "shipped": seen}
+    served = {clients: times(each) for clients, each in runs.items()}
+    print(f"\n{hop_table(hops)}\n\n{cpu_table(seen)}\n\n{model_table(served, apart)}\n\n{busy_table(runs)}")
+    figures = {"machine": machine(), "load_after": load(), "hops": hops, "shipped": seen, "runs": middle(runs)}
     write_results(args.out, "path", figures)
 
 

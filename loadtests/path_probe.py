@@ -52,7 +52,7 @@ Stamps = dict[str, int]
 now = time.perf_counter_ns
 
 of_texts: dict[str, Stamps] = {}
-runs: list[tuple[int, int, bool, int]] = []  # rows, length, in the latency profile, nanoseconds
+runs: list[tuple[int, int, bool, int, int]] = []  # rows, length, in the latency profile, began, ended
 _first: ContextVar[int] = ContextVar("first", default=0)
 _request: ContextVar[Stamps | None] = ContextVar("request", default=None)
 _texts: ContextVar[Sequence[str]] = ContextVar("texts", default=())
@@ -210,7 +210,7 @@ def _in_encoder() -> None:
         rows = real(request, inputs)
         stamp(texts, "model ended")
         if any(texts):
-            runs.append((*inputs[0].shape, _thread.exclusive, now() - began))
+            runs.append((*inputs[0].shape, _thread.exclusive, began, now()))
         return rows
 
     async def answer(real: Any, *args: Any) -> Any:

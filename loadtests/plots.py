@@ -14,16 +14,22 @@ from matplotlib.patches import Rectangle
 
 from loadtests.capacity import Costs, Demand, plan
 from loadtests.path_probe import CLIENT, ENCODER, HOPS, INGRESS, MODEL
+from loadtests.path_tables import WINDOW_MS
 
 OURS, OTHER, LIMIT = "#2563eb", "#94a3b8", "#0f766e"
+KNOWN = {
+    "ours": (OURS, "this service"),
+    "raw": (LIMIT, "raw model in process"),
+    "raw (best)": ("#99f6e4", "the fastest way known in process"),
+}
 
 
 def peers(results: dict[str, Any], folder: Path) -> None:
     """Two panels: what a request takes and how many there are, ours against the peer and the raw model."""
     rows = results["peers"]["rows"]
     systems = list(dict.fromkeys(name for row in rows for name in row["runs"]))
-    colours = dict(zip([name for name in systems if name not in ("ours", "raw")], [OTHER, "#cbd5e1"], strict=False))
-    colours |= {"ours": OURS, "raw": LIMIT}
+    colours = dict(zip([name for name in systems if name not in KNOWN], [OTHER, "#cbd5e1"], strict=False))
+    colours |= {name: colour for name, (colour, _) in KNOWN.items()}
     figure, panels = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     for panel, more in zip(panels, (False, True), strict=True):
         chosen = [row for row in rows if row["more_is_better"] == more]
@@ -31,14 +37,14 @@ def peers(results: dict[str, Any], folder: Path) -> None:
             for k, name in enumerate(name for name in systems if name in row["runs"]):
                 values = sorted(run[row["figure"]] for run in row["runs"][name] if row["figure"] in run)
                 if values:
-                    panel.barh(at + 0.27 * (1 - k), values[len(values) // 2], 0.24, color=colours[name])
+                    panel.barh(at + 0.21 * (1.5 - k), values[len(values) // 2], 0.19, color=colours[name])
         panel.set_yticks(range(len(chosen)), [row["work"].rpartition(", ")[0] for row in reversed(chosen)], fontsize=8)
         panel.set_xscale("log")
         panel.set_title("requests/s (more is better)" if more else "milliseconds (less is better)", fontsize=10)
         panel.spines[["top", "right"]].set_visible(False)
     handles = [Rectangle((0, 0), 1, 1, color=colours[name]) for name in systems]
-    names = {"raw": "raw model in process", "ours": "this service"}
-    figure.legend(handles, [names.get(name, name) for name in systems], loc="outside lower center", ncols=4, fontsize=9)
+    names = [KNOWN[name][1] if name in KNOWN else name for name in systems]
+    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=9)
     figure.savefig(folder / "bench-peers.png", dpi=110)
 
 
@@ -91,7 +97,9 @@ def path(results: dict[str, Any], folder: Path) -> None:
     """A miss as a waterfall: medians by hop, one after the other, at each number of clients."""
     colours = {CLIENT: "#cbd5e1", INGRESS: OURS, ENCODER: "#f59e0b", MODEL: LIMIT}
     by_clients = results["path"]["hops"]
-    figure, panels = plt.subplots(1, len(by_clients), figsize=(12, 5.4), layout="constrained", sharey=True)
+    figure, (panels, below) = plt.subplots(
+        2, len(by_clients), figsize=(12, 6.6), layout="constrained", sharey="row", height_ratios=(5, 1)
+    )
     for panel, (clients, hops) in zip(panels, by_clients.items(), strict=True):
         began = 0.0
         for at, (hop, _, where) in enumerate(HOPS):
@@ -103,6 +111,16 @@ def path(results: dict[str, Any], folder: Path) -> None:
         panel.set_title(f"{clients} client{'' if clients == '1' else 's'}: {began:.1f} ms", fontsize=10)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].invert_yaxis()
+    for panel, runs in zip(below, results["path"]["runs"].values(), strict=True):
+        free = [0.0, 0.0]  # each row's last end
+        for texts, began, ended in runs:
+            row = free.index(min(free)) if began >= min(free) else len(free) - 1
+            free[row] = ended
+            panel.barh(row, ended - began, 0.8, left=began, color=LIMIT, alpha=0.6, edgecolor="white")
+            panel.text((max(began, 0) + min(ended, WINDOW_MS)) / 2, row, texts, ha="center", va="center", fontsize=7)
+        panel.set(xlabel="the model's runs, and their texts: milliseconds", xlim=(0, WINDOW_MS))
+        panel.set_yticks([])
+        panel.spines[["top", "right"]].set_visible(False)
     handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in colours.values()]
     figure.legend(handles, list(colours), loc="outside lower center", ncols=4, fontsize=9)
     figure.savefig(folder / "bench-path.png", dpi=110)

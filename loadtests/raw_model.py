@@ -1,4 +1,5 @@
-"""The model in process, without service: the limit that a service is measured against.
+"""The model in process, without service: what a service is measured against. As the service runs it, on its grid of
+shapes, or `fastest`.
 
 It runs in a process of its own, with as many threads as the machine has CPUs, and answers the benchmark over a
 pipe with the times that it took. Tokenising, decoding and preprocessing are included; the pipe is not.
@@ -13,8 +14,9 @@ from typing import Any
 
 from app.config.args import Limits, ModelArgs
 from app.encoders.clip import ImageModel, load_clip_model
-from app.encoders.text import TextModel, load_text_model
+from app.encoders.text import load_text_model
 from app.images.decoder import decode
+from loadtests.fastest_model import FastestModel
 
 BATCHES = (8, 16, 32)
 
@@ -22,11 +24,15 @@ BATCHES = (8, 16, 32)
 class RawModel:
     """Each method gives seconds, one number per call it made."""
 
-    def __init__(self, text_model: str, image_model: str | None = None, precision: str = "auto") -> None:
+    def __init__(
+        self, text_model: str, image_model: str | None = None, precision: str = "auto", *, fastest: bool = False
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, text_model, image_model, precision), daemon=True)
+        args = theirs, text_model, image_model, precision, fastest
+        self._process = context.Process(target=_serve, args=args, daemon=True)
         self._process.start()
+        theirs.close()  # else its end would not be heard of
         if self._pipe.recv() != "ready":
             raise RuntimeError("the raw model did not load")
 
@@ -51,16 +57,34 @@ class RawModel:
         return answer
 
 
-def _serve(pipe: Any, text_model: str, image_model: str | None, precision: str) -> None:
+class _OnGrid:
+    """The model as the service has it."""
+
+    def __init__(self, text_model: str, precision: str, threads: int) -> None:
+        self._model = load_text_model(ModelArgs(id=text_model, precision=precision), threads=threads, offline=True)
+        self._model.warm([(size, length) for size in (1, 2, 4, 8, 16, 32) for length in (8, 16, 24, 32)])
+
+    def prepare(self, calls: Sequence[Sequence[str]]) -> None:
+        """Its shapes are few, and those of calls are warm."""
+
+    def encode(self, texts: Sequence[str]) -> None:
+        self._model.run([text.ids for text in self._model.tokenize(texts)])
+
+    def encode_all(self, texts: Sequence[str], size: int) -> None:
+        ids = sorted((text.ids for text in self._model.tokenize(texts)), key=len)
+        for start in range(0, len(ids), size):
+            self._model.run(ids[start : start + size])
+
+
+def _serve(pipe: Any, text_model: str, image_model: str | None, precision: str, fastest: bool) -> None:
     threads = os.cpu_count() or 1
-    model = load_text_model(ModelArgs(id=text_model, precision=precision), threads=threads, offline=True)
+    model = (FastestModel if fastest else _OnGrid)(text_model, precision, threads)
     clip = (
         load_clip_model(ModelArgs(id=image_model, precision=precision), threads=threads, offline=True)
         if image_model
         else None
     )
     with ThreadPoolExecutor(threads) as pool:
-        model.warm([(size, length) for size in (1, 2, 4, 8, 16, 32) for length in (8, 16, 24, 32)])
         if clip is not None:
             clip.image.warm(32)
         pipe.send("ready")
@@ -68,13 +92,14 @@ def _serve(pipe: Any, text_model: str, image_model: str | None, precision: str) 
             name, what = request
             if name == "texts":
                 calls, pause_s = what
-                pipe.send([_timed(_encode, model, texts, pause_s=pause_s) for texts in calls])
+                model.prepare(calls)
+                pipe.send([_timed(model.encode, texts, pause_s=pause_s) for texts in calls])
             elif name == "images" and clip is not None:
                 pipe.send([_timed(_see, clip.image, files, pool) for files in what])
             else:
                 texts, size = what
-                _timed(_encode_all, model, texts, size)  # kernels of new shapes are built outside the measured run
-                pipe.send([_timed(_encode_all, model, texts, size)])
+                model.encode_all(texts, size)  # kernels of new shapes are built outside the measured run
+                pipe.send([_timed(model.encode_all, texts, size)])
 
 
 def _timed(run: Any, *args: Any, pause_s: float = 0.0) -> float:
@@ -82,16 +107,6 @@ def _timed(run: Any, *args: Any, pause_s: float = 0.0) -> float:
     started = time.perf_counter()
     run(*args)
     return time.perf_counter() - started
-
-
-def _encode(model: TextModel, texts: Sequence[str]) -> None:
-    model.run([text.ids for text in model.tokenize(texts)])
-
-
-def _encode_all(model: TextModel, texts: Sequence[str], size: int) -> None:
-    ids = sorted((text.ids for text in model.tokenize(texts)), key=len)
-    for start in range(0, len(ids), size):
-        model.run(ids[start : start + size])
 
 
 def _see(model: ImageModel, files: Sequence[bytes], pool: ThreadPoolExecutor) -> None:

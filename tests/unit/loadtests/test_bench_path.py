@@ -8,8 +8,20 @@ from typing import Any
 import pytest
 
 from loadtests import path_probe
-from loadtests.bench_path import SENT, Shape, by_hop, by_shape, complete, cpu_table, durations, hop_table, model_table
+from loadtests.bench_path import SENT, complete, durations
 from loadtests.path_probe import FOLDER, HOPS, MODEL
+from loadtests.path_tables import (
+    Shape,
+    busy_table,
+    by_hop,
+    by_shape,
+    cpu_table,
+    hop_table,
+    middle,
+    model_table,
+    side_by_side,
+    times,
+)
 
 NAMES = [hop for hop, *_ in HOPS]
 
@@ -65,6 +77,17 @@ def test_shapes_that_ran_often_stand_beside_the_model_alone() -> None:
     assert lines[2:] == ["| 1 | 1 x 24 | latency | 5 | 3.00 | 2.00 | 1.50 |"]
 
 
+def test_how_many_runs_are_under_way_is_told_as_shares_of_the_time() -> None:
+    one, four = (1, 24, True), (4, 24, False)
+    runs = [(four, 0, 40_000_000), (four, 20_000_000, 60_000_000), (one, 80_000_000, 100_000_000)]
+    assert times(runs) == [(four, 40.0), (four, 40.0), (one, 20.0)]
+    assert side_by_side(runs) == {0: 0.2, 1: 0.6, 2: 0.2}
+    assert busy_table({"8": runs}).splitlines()[2:] == ["| 8 | 20% | 60% | 20% | 3.0 |"]
+    # From the run in the middle on, for 60 ms.
+    assert middle({"8": runs})["8"] == [(4, -20.0, 20.0), (4, 0.0, 40.0)]
+    assert middle({"8": [*runs, (four, 79_000_000, 90_000_000)]})["8"][-1] == (1, 1.0, 21.0)
+
+
 async def test_functions_are_wrapped_in_kind() -> None:
     class Part:
         def plain(self, n: int) -> int:
@@ -90,13 +113,13 @@ async def test_functions_are_wrapped_in_kind() -> None:
 def test_what_was_noted_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FOLDER, str(tmp_path))
     path_probe.stamp(["a", None, "b"], "called")
-    path_probe.runs.append((1, 24, True, 5))
+    path_probe.runs.append((1, 24, True, 5, 7))
     path_probe.flush()
     [file] = tmp_path.glob("*.json")
     noted = json.loads(file.read_bytes())
     assert list(noted["texts"]) == ["a", "b"]
     assert noted["texts"]["a"]["called"] == noted["texts"]["b"]["called"] > 0
-    assert noted["runs"] == [[1, 24, True, 5]]
+    assert noted["runs"] == [[1, 24, True, 5, 7]]
     assert (path_probe.of_texts, path_probe.runs) == ({}, [])
 
 
