@@ -61,7 +61,7 @@ class RunningService:
 
     def named(self, start: str) -> list[psutil.Process]:
         """Ray names a replica's process after its deployment: `ray::ServeReplica:app:TextEncoder-…`."""
-        return [p for p in self.processes() if start in " ".join(p.cmdline())]
+        return [p for p in self.processes() if start in _words(p)]
 
     def stop(self, number: int = signal.SIGINT) -> None:
         """Until the launcher has ended."""
@@ -87,6 +87,13 @@ def _marked(process: psutil.Process, marker: str) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE and process.environ().get("TEST_SERVICE") == marker
     except psutil.Error:
         return False
+
+
+def _words(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it has ended meanwhile
+        return ""
 
 
 def write_config(place: Path, **args: Any) -> Path:
@@ -117,7 +124,8 @@ def clean_environment(**variables: str) -> dict[str, str]:
     own["TMPDIR"] = str(_scratch().parent)
     # Programs run where no `.env` is, and still find this checkout.
     checkout = os.pathsep.join([str(ROOT), str(ROOT / "clients/python/src")])
-    return known | own | {"PYTHONPATH": checkout, "HF_HUB_OFFLINE": "1"} | variables
+    # Plain `serve run` has replicas at niceness 15: beside a program that takes every CPU they hardly begin.
+    return known | own | {"PYTHONPATH": checkout, "HF_HUB_OFFLINE": "1", "RAY_worker_niceness": "0"} | variables
 
 
 @cache

@@ -3,11 +3,13 @@
 import os
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import httpx
+import psutil
 import pytest
 
-from loadtests.running import ROOT, clean_environment, running
+from loadtests.running import ROOT, RunningService, clean_environment, running
 
 PROGRAM = """
 import http.server, json, os, pathlib, sys
@@ -41,6 +43,7 @@ def test_it_has_an_environment_of_its_own_and_no_dot_env(tmp_path: Path, monkeyp
     with running(tmp_path / "config", command(tmp_path / "mark"), TEXT_MODEL="a/b") as service:
         env, where, path = httpx.get(f"{service.url}/health").json()
     ours = {"HOME", "HF_HOME", "XDG_CACHE_HOME", "RAY_TMPDIR", "TMPDIR", "PYTHONPATH", "HF_HUB_OFFLINE"}
+    ours |= {"RAY_worker_niceness"}
     ours |= {"PORT", "TEST_SERVICE", "PYTHONUNBUFFERED", "TEXT_MODEL"}
     assert ours <= env.keys()
     assert "of this machine" not in env.values()
@@ -49,6 +52,21 @@ def test_it_has_an_environment_of_its_own_and_no_dot_env(tmp_path: Path, monkeyp
     assert list(Path(where).glob(".env")) == []
     assert not Path(where).is_relative_to(ROOT)
     assert {env[name] for name in ("HOME", "HF_HOME", "XDG_CACHE_HOME")}.isdisjoint(os.environ[n] for n in ("HOME",))
+
+
+def test_a_process_that_ends_while_it_is_looked_at_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ended:
+        def cmdline(self) -> list[str]:
+            raise psutil.NoSuchProcess(7)
+
+    class There(Ended):
+        def cmdline(self) -> list[str]:
+            return ["ray::ServeReplica:app:Ingress"]
+
+    there = There()
+    service = RunningService(MagicMock(), 1, "")
+    monkeypatch.setattr(service, "processes", lambda: [Ended(), there])
+    assert service.named("Ingress") == [there]
 
 
 def test_sockets_have_short_names_and_folders_are_shared() -> None:
