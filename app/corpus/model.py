@@ -59,7 +59,6 @@ def load_model(args: ModelArgs, kind: Kind, threads: int, offline: bool) -> Corp
     # One stream per thread: threads that share a run wait for each other, and for other load on the machine.
     load = load_sparse_model if kind == "sparse" else load_text_model
     text = load(args, threads=threads, offline=offline, streams=threads)
-    text.lengths = shapes.fine_lengths(text.info.max_tokens)
     model = ServingModel(text.info, text, None, args)
     model.warm()
     return model

@@ -2,14 +2,15 @@
 shapes, yet padding is work too. Lengths go up to the next grid value; a batch is cut into grid sizes where padding it
 would cost more than starting another run."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-# Beyond them each octave has three: a text that is a little longer must not be padded to twice its length.
-STEPS = (1.25, 1.5, 2.0)
-# Longer shapes are too many and too large to be compiled before they are needed.
-LONGEST_WARMED = 1024
+# Compiled before they are needed, up to LONGEST_WARMED; another shape costs 3 ms once, when it is first run.
+WARMED = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024)
+LONGEST_WARMED = WARMED[-1]
+# One text alone is padded to these, where a backend has a graph for each.
+ALONE = (8, 16, 24, 32)
 # Finer steps ran no faster, cut as below, and took three times as long to warm.
 BATCHES = (1, 2, 4, 8, 16, 32)
 
@@ -19,28 +20,29 @@ RUN_OVERHEAD_TOKENS = 40
 
 def bucket(n: int, grid: Sequence[int]) -> int:
     """The smallest grid value that holds `n`; beyond the grid, multiples of its last value."""
-    return next((value for value in grid if n <= value), -(-n // grid[-1]) * grid[-1])
+    return grid[bisect_left(grid, n)] if n <= grid[-1] else -(-n // grid[-1]) * grid[-1]
 
 
 @lru_cache
 def lengths(max_length: int) -> tuple[int, ...]:
-    """The padded lengths of a model that reads at most `max_length` tokens; the last is `max_length`."""
-    longer = _octaves(LENGTHS[-1], max_length, STEPS)
-    return (*(value for value in (*LENGTHS, *longer) if value < max_length), max_length)
+    """The padded lengths of a model that reads at most `max_length` tokens, in steps of about a tenth (of two tokens
+    where texts are short); the last is `max_length`."""
+    steps = (*range(4, 16, 2), *range(16, 64, 4), *range(64, 128, 8), *range(128, 256, 16), *range(256, 513, 32))
+    longer = _octaves(512, max_length, [1 + step / 8 for step in range(1, 9)])
+    return (*(value for value in (*steps, *longer) if value < max_length), max_length)
+
+
+@lru_cache
+def lengths_alone(max_length: int) -> tuple[int, ...]:
+    """The same for one text alone."""
+    few = [value for value in ALONE if value < max_length]
+    return (*few, *(value for value in lengths(max_length) if value > max((0, *few))))
 
 
 def _octaves(first: int, last: int, steps: Sequence[float]) -> Iterator[int]:
     while first < last:
         yield from (int(first * step) for step in steps)
         first *= 2
-
-
-@lru_cache
-def fine_lengths(max_length: int) -> tuple[int, ...]:
-    """The same for long runs, where padding less pays for making more kernels: steps of about a tenth."""
-    longer = _octaves(512, max_length, [1 + step / 8 for step in range(1, 9)])
-    steps = (*range(8, 64, 4), *range(64, 128, 8), *range(128, 256, 16), *range(256, 513, 32), *longer)
-    return (*(value for value in steps if value < max_length), max_length)
 
 
 @lru_cache(maxsize=4096)
@@ -73,9 +75,10 @@ def plan(n: int, length: int, fixed: bool) -> Sequence[tuple[int, int]]:
 
 
 def grid(max_batch: int, max_tokens_per_run: int, lengths: Sequence[int]) -> list[tuple[int, int]]:
-    """Every (batch, length) up to `LONGEST_WARMED` that a planner with these limits asks for, small ones first."""
+    """The (batch, length) that a planner with these limits asks for at the lengths that are WARMED, and at the last one
+    if it is no longer than those; small ones first."""
     shapes = set()
-    for length in (length for length in lengths if length <= LONGEST_WARMED):
+    for length in (length for length in lengths if length in WARMED or length == lengths[-1] <= LONGEST_WARMED):
         most = min(max_batch, max(1, max_tokens_per_run // length))
         shapes |= {(size, length) for n in range(1, most + 1) for _, size in pieces(n, length)}
     return sorted(shapes, key=lambda shape: (shape[0] * shape[1], shape))

@@ -196,7 +196,8 @@ class TextModel:
         """What the graph makes of a batch, in parts: where each starts, and its rows until the next is asked for."""
         length = max((1, *map(len, batch)))
         if self._runner.fixed_shapes or self._filled:
-            length = shapes.bucket(length, self.lengths)
+            is_lone = exclusive and len(self.profiles) > 1 and not self._filled
+            length = shapes.bucket(length, shapes.lengths_alone(self.info.max_tokens) if is_lone else self.lengths)
         start = 0
         for rows, padded in shapes.plan(len(batch), length, self._runner.fixed_shapes):
             ids, mask = self._padded(batch[start : start + rows], padded, length)

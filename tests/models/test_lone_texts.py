@@ -9,7 +9,8 @@ import pytest
 
 from app.config.args import ModelArgs
 from app.encoders.backends import openvino_models
-from app.encoders.backends.openvino_lone import LENGTHS, with_fixed_lengths
+from app.encoders.backends.openvino_lone import with_fixed_lengths
+from app.encoders.shapes import ALONE
 from app.encoders.text import load_text_model
 
 
@@ -26,7 +27,7 @@ def graph(minilm_weights: Path) -> Any:
 
 def test_a_branch_of_each_common_length_has_no_shape_to_work_out(graph: Any) -> None:
     rest = with_fixed_lengths(graph)
-    for length in LENGTHS:
+    for length in ALONE:
         fixed, rest = either(rest)
         computed = [node for node in fixed.get_ordered_ops() if node.get_type_name() != "Parameter"]
         assert all(output.get_partial_shape().is_static for node in computed for output in node.outputs())
@@ -43,7 +44,7 @@ def test_every_shape_has_the_vectors_that_the_graph_of_any_shape_makes(graph: An
         openvino_models.compiled(core, model, precision, 2, 1).create_infer_request()
         for model in (graph, with_fixed_lengths(graph))
     )
-    for rows, length in [*((1, of) for of in LENGTHS), (1, 1), (1, 9), (1, 48), (2, 8), (3, 24), (4, 4), (24, 1)]:
+    for rows, length in [*((1, of) for of in ALONE), (1, 1), (1, 9), (1, 48), (2, 8), (3, 24), (4, 4), (24, 1)]:
         ids = rng.integers(1000, 20_000, (rows, length)).astype(np.int32)
         mask = (np.arange(length) < rng.integers(1, length + 1, (rows, 1))).astype(np.int32)
         right = openvino_models.infer(whole, [ids, mask]).copy()

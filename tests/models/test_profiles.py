@@ -86,6 +86,17 @@ def test_exclusive_runs_have_the_latency_profile_where_there_is_one(
     assert (model.self_test()[0, 0], model.self_test(exclusive=True)[0, 0]) == (2, exclusive)
 
 
+def test_one_text_alone_is_padded_to_a_length_that_has_a_graph_and_others_by_less(released: list[Path]) -> None:
+    throughput, latency = Compiled(2), Compiled(1)
+    model = model_of(throughput, latency)
+    model.run([[1] * 9])
+    model.run([[1] * 9], exclusive=True)
+    assert (throughput.shapes, latency.shapes) == ({(1, 10): 1}, {(1, 16): 1})
+    one = Compiled(2)
+    model_of(one).run([[1] * 9], exclusive=True)
+    assert one.shapes == {(1, 10): 1}
+
+
 def test_each_thread_has_one_request_of_each_profile_that_it_runs() -> None:
     throughput, latency = Compiled(2, streams=2), Compiled(1)
     model = model_of(throughput, latency, streams=2)

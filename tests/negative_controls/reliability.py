@@ -109,6 +109,7 @@ OVERLOAD: Final = [
     M("a queue for each slot", "deployments/engine.py", "await self._slots[slot](part)", "await self._slots[0](part)", "tests/unit/deployments/test_engine.py"),
     M("exclusive only where it is quiet", "app/inference/scheduler.py", "not self._busy and self._quiet and", "not self._busy and", "tests/unit/inference/test_scheduler_streams.py"),
     M("nothing beside an exclusive run", "app/inference/scheduler.py", "free if exclusive and self.streams > 1 else free[:1]", "free[:1]", "tests/unit/inference/test_scheduler_streams.py"),
+    M("a text alone has its branch", "app/encoders/backends/openvino_runner.py", "            model = openvino_lone.with_fixed_lengths(model)\n", "", "tests/models/test_lone_texts.py"),
     M("every profile is tested", "app/encoders/text.py", "for exclusive in model.profiles:", "for exclusive in (False,):", "tests/models/test_contract.py"),
     M("batch sizes in items", "deployments/engine.py", "sum(len(part.indices) for part in slices)", "len(slices)", "tests/unit/deployments/test_engine.py"),
     M("every profile is probed", "deployments/engine.py", "for exclusive in self._model.profiles:", "for exclusive in (False,):", "tests/unit/deployments/test_engine.py"),

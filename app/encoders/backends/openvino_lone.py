@@ -2,18 +2,17 @@
 shape does not. The branches here share their weights, which separately compiled models would each keep again."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-LENGTHS: Final = (24, 16, 32, 8)
+from app.encoders.shapes import ALONE
 
 
-def with_fixed_lengths(model: Any, lengths: Sequence[int] = LENGTHS) -> Any:
-    """The same function of ids and mask, (n, length) each, with a branch of its own for one row of each of `lengths`,
-    which are looked for in this order."""
+def with_fixed_lengths(model: Any, lengths: Sequence[int] = ALONE) -> Any:
+    """The same function of ids and mask, (n, length) each, with a branch for one row of each of `lengths`."""
     whole = model.clone()
     for length in reversed(lengths):
         whole = _either(_fixed(model, length), whole, length)
