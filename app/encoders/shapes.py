@@ -35,7 +35,7 @@ def lengths(max_length: int) -> tuple[int, ...]:
 @lru_cache
 def lengths_alone(max_length: int) -> tuple[int, ...]:
     """The same for one text alone."""
-    few = [value for value in ALONE if value < max_length]
+    few = [value for value in ALONE if value <= max_length]
     return (*few, *(value for value in lengths(max_length) if value > max((0, *few))))
 
 

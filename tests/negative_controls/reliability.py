@@ -144,7 +144,7 @@ MODELS: Final = [
     M("numbers that are not finite have a code", "deployments/engine.py", "if len(rows) == len(inputs) == 1 and not finite:", "if False:", "tests/unit/deployments/test_engine.py"),
     M("rows of other sizes are looked at too", "deployments/engine.py", "b\"\".join(rows), np.float32) if rows.dtype == object else rows", "bytes(4), np.float32) if rows.dtype == object else rows", "tests/unit/deployments/test_engine.py"),
     M("sizes of entries", "app/cache/entry.py", "    if sizes:\n", "    if False:\n", "tests/unit/cache/test_entry.py"),
-    M("few kernels are warmed", "app/encoders/shapes.py", " if length <= LONGEST_WARMED)", ")", "tests/unit/encoders/test_shapes.py"),
+    M("few kernels are warmed", "app/encoders/shapes.py", " if length in WARMED or length == lengths[-1] <= LONGEST_WARMED)", ")", "tests/unit/encoders/test_shapes.py"),
     M("faults of the device", "app/inference/health_probe.py", "            probe.result()\n", "", PROBE),
     M("one probe at a time", "app/inference/health_probe.py", "if self._probe is None:", "if True:", PROBE),
     M("a run that hangs beside others", "app/inference/health_probe.py", "self.clock() - began > HUNG_S", "False", PROBE),

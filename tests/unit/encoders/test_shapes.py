@@ -29,7 +29,7 @@ def test_no_text_is_padded_by_much_and_lengths_stay_few() -> None:
 def test_one_text_alone_has_few_lengths_where_there_are_graphs_for_them() -> None:
     assert lengths_alone(256)[:6] == (8, 16, 24, 32, 36, 40)
     assert lengths_alone(256)[4:] == tuple(length for length in lengths(256) if length > 32)
-    assert lengths_alone(20) == (8, 16, 20)
+    assert (lengths_alone(20), lengths_alone(16)) == ((8, 16, 20), (8, 16))
     assert lengths_alone(6) == (4, 6)
 
 
