@@ -114,7 +114,7 @@ def path(results: dict[str, Any], folder: Path) -> None:
     for panel, runs in zip(below, results["path"]["runs"].values(), strict=True):
         free = [0.0, 0.0]  # each row's last end
         for texts, began, ended in runs:
-            row = free.index(min(free)) if began >= min(free) else len(free) - 1
+            row = next((at for at, end in enumerate(free) if end <= began), len(free) - 1)
             free[row] = ended
             panel.barh(row, ended - began, 0.8, left=began, color=LIMIT, alpha=0.6, edgecolor="white")
             panel.text((max(began, 0) + min(ended, WINDOW_MS)) / 2, row, texts, ha="center", va="center", fontsize=7)
