@@ -1,7 +1,6 @@
 """One text alone on OpenVINO. A graph of any shape works out each node's shapes in every run; what is compiled for one
 shape does not. The branches here share their weights, which separately compiled models would each keep again."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,10 @@ from openvino import opset13 as ops
 from app.encoders.shapes import ALONE
 
 
-def with_fixed_lengths(model: Any, lengths: Sequence[int] = ALONE) -> Any:
-    """The same function of ids and mask, (n, length) each, with a branch for one row of each of `lengths`."""
+def with_fixed_lengths(model: Any) -> Any:
+    """The same function of ids and mask, (n, length) each, with a branch for one row of each length of ALONE."""
     whole = model.clone()
-    for length in reversed(lengths):
+    for length in reversed(ALONE):
         whole = _either(_fixed(model, length), whole, length)
     return whole
 
