@@ -7,7 +7,7 @@ INSTALL := sh install.sh $(BIN)/python
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 .DEFAULT_GOAL := help
-.PHONY: help serve dev test test-fast test-slow test-models test-bypass check client-types format docs test-cache test-similarity test-corpus fuzz clean \
+.PHONY: help serve dev test test-fast test-slow test-models test-bypass test-random check client-types format docs test-cache test-similarity test-corpus fuzz clean \
 	bench load bench-batch bench-cache bench-peers bench-rerank bench-fairness bench-scaling bench-capacity bench-shards bench-bypass bench-idle bench-footprint bench-path bench-models bench-plots dashboard-pictures bench-similarity \
 	bench-corpus bench-corpus-workers bench-corpus-search example-corpus \
 	example-text example-search example-clustering example-recommendation example-images \
@@ -75,6 +75,9 @@ format: $(VENV)/.dev ## Write the format
 
 test-bypass: $(VENV)/.dev ## The cluster's tests as shipped, with nothing past Serve, and under plain `serve run`
 	@for way in shipped off plain; do echo "== $$way"; TEST_WAY=$$way $(BIN)/python -m pytest tests/cluster || exit 1; done
+
+test-random: $(VENV)/.dev ## The properties of test-fast with other examples each time: for a nightly run
+	@TEST_HYPOTHESIS=random $(BIN)/python -m pytest tests/unit -n 2 --dist loadscope
 
 test-cache: $(VENV)/.dev ## Only the cache's tests
 	@exec $(BIN)/python -m pytest tests/unit/cache

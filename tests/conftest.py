@@ -1,6 +1,5 @@
 """What holds for every test: folders, Hypothesis' profile, marks and order; and the live service that many share."""
 
-import asyncio
 import gc
 import os
 import warnings
@@ -14,9 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from app.config.args import VARIABLES
 from app.encoders.weights import resolve
 from app.types import Vector
 from loadtests.running import RunningService, folder, running, write_config
+from tests.support.aio import bounded
 from tests.support.oracle import Oracle
 
 HERE = Path(__file__).parent
@@ -28,11 +29,15 @@ OWN = ["locked", "faults"]
 # Processes that share the tests share what they convert (TEST_CACHE), and so do the parts of `make test`.
 os.environ["XDG_CACHE_HOME"] = os.environ.setdefault("TEST_CACHE", str(folder("cache")))
 os.environ["HF_HOME"] = str(folder("home/huggingface"))
+# No setting of whoever runs them either, and no `.env` of the checkout.
+for name in {*VARIABLES.values(), "HOST", "PORT", "ALLOW_ANONYMOUS", "HF_HUB_CACHE", "CONVERTED_MODELS"}:
+    os.environ.pop(name, None)
+os.environ["PYTHON_DOTENV_DISABLED"] = "1"
 
 _every = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("suite", derandomize=True, **_every)  # type: ignore[arg-type]
 settings.register_profile("random", derandomize=False, **_every)  # type: ignore[arg-type]
-settings.load_profile(os.environ.get("TEST_HYPOTHESIS", "suite"))  # `TEST_HYPOTHESIS=random make test-fast`: a nightly
+settings.load_profile(os.environ.get("TEST_HYPOTHESIS", "suite"))  # `make test-random` sets the other
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -91,8 +96,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     if iscoroutinefunction(test := pyfuncitem.obj):
 
         async def within(**arguments: Any) -> None:
-            async with asyncio.timeout(30):
-                await test(**arguments)
+            await bounded(test(**arguments))
 
         pyfuncitem.obj = within
     return (yield)

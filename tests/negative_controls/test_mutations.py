@@ -1,11 +1,13 @@
 """The list is not stale, and what counts as a test that notices. That tests do notice is the long run's to find."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from tests.negative_controls.__main__ import Verdict, run_tests, tenth, try_all, verdict
 from tests.negative_controls.mutations import MUTATIONS, Mutation
+from tests.support.aio import bounded
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,6 +56,7 @@ def test_each_commit_draws_a_tenth_of_its_own() -> None:
             *(1, "FAILED tests/a.py::test_b - Failed: Timeout (>600.0s)"),
             Verdict(False, "BROKEN: tests/a.py::test_b: Failed: Timeout (>600.0s)"),
         ),
+        (1, "FAILED tests/a.py::test_b - TimeoutError", Verdict(True, "tests/a.py::test_b")),
     ],
 )
 def test_only_a_test_that_fails_has_noticed(status: int, line: str, expected: Verdict) -> None:
@@ -79,3 +82,13 @@ def test_each_guard_is_off_alone_and_on_again_afterwards(tmp_path: Path) -> None
     found = [(mutation.guard, verdict.red) for mutation, verdict in try_all(folders, mutations)]
     assert found == [("one", True), ("two", True), ("three", False)]
     assert [(folder / "guards.txt").read_text() for folder in folders] == ["one two three"] * 2
+
+
+async def test_what_has_no_end_in_an_asynchronous_test_has_noticed_nothing() -> None:
+    async def gives_up() -> None:
+        raise TimeoutError
+
+    with pytest.raises(pytest.fail.Exception, match=r"^Timeout: no end after 0\.01 s$"):
+        await bounded(asyncio.Event().wait(), 0.01)
+    with pytest.raises(TimeoutError):
+        await bounded(gives_up())

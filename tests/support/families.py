@@ -1,7 +1,8 @@
 """Tiny random twins of the families of text models that people serve, in sentence-transformers' layout.
 
 Windows are short and weights wider than usual, so that a text crosses every window and vectors differ by much more
-than the tolerances. The tokenizer is one for all: how each reads its own files is tested elsewhere.
+than the tolerances. The tokenizer is one for all but Qwen2, whose class reads no words: how each reads its own files is
+tested elsewhere.
 """
 
 import json
@@ -21,6 +22,7 @@ from transformers import (
     LongT5Config,
     LongT5EncoderModel,
     PreTrainedTokenizerFast,
+    Qwen2Tokenizer,
 )
 
 from app.config.args import ModelArgs
@@ -155,7 +157,8 @@ def write(family: Family, folder: Path, max_tokens: int, pooling: str | None = N
             if parameter.ndim > 1:
                 parameter.normal_(0, 0.12)
     model.save_pretrained(folder)
-    _tokenizer(max_tokens).save_pretrained(folder)
+    tokenizer = _bytes(max_tokens) if family.model_type == "qwen2" else _words(max_tokens)
+    tokenizer.save_pretrained(folder)
     modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
     listed = [
         {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
@@ -169,7 +172,13 @@ def write(family: Family, folder: Path, max_tokens: int, pooling: str | None = N
     return folder
 
 
-def _tokenizer(max_tokens: int) -> PreTrainedTokenizerFast:
+def _bytes(max_tokens: int) -> Qwen2Tokenizer:
+    letters = {letter: place for place, letter in enumerate([*SPECIALS, *"Ġw0123456789", "Ġw"])}
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "eos_token": "[SEP]"}
+    return Qwen2Tokenizer(vocab=letters, merges=[("Ġ", "w")], model_max_length=max_tokens, **names)
+
+
+def _words(max_tokens: int) -> PreTrainedTokenizerFast:
     words = Tokenizer(models.WordLevel({word: i for i, word in enumerate([*SPECIALS, *WORDS])}, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     words.post_processor = processors.TemplateProcessing(

@@ -22,7 +22,12 @@ def started(
     found: list[Any] = []
     monkeypatch.chdir(place)
     Path(".env").write_text("\n".join(lines) + "\n")
-    names = {line.partition("=")[0] for line in lines} | {"PORT", "CACHE_TTL", "CACHE_MAX_SIZE"}
+    names = {line.partition("=")[0] for line in lines} | {
+        "PORT",
+        "CACHE_TTL",
+        "CACHE_MAX_SIZE",
+        "PYTHON_DOTENV_DISABLED",
+    }
     # What `.env` sets ends with the test, and what this process was started with is no part of it.
     monkeypatch.setattr(os, "environ", {k: v for k, v in os.environ.items() if k not in names} | variables)
 
