@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import pytest
@@ -35,6 +35,17 @@ async def bounded(coroutine: Coroutine[Any, Any, T], longest_s: float = PATIENCE
     except TimeoutError:
         if limit.expired():
             pytest.fail(f"Timeout: no end after {longest_s:g} s")
+        raise
+
+
+async def in_time(awaitable: Awaitable[T]) -> T:
+    """Its result. It ends by itself, which is what is tested: that it does not is an assertion that fails."""
+    limit = asyncio.timeout(PATIENCE_S / 3)
+    try:
+        async with limit:
+            return await awaitable
+    except TimeoutError:
+        assert not limit.expired(), "it has no end"
         raise
 
 

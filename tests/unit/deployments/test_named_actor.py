@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.aio import turns, until
+from tests.support.aio import in_time, turns, until
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -112,7 +112,7 @@ async def test_a_look_up_that_blocks_leaves_the_loop_free_and_has_an_end(gcs: Gc
     calling = asyncio.create_task(NamedActor(object, "first").call("m"))
     await until(lambda: len(gcs.asked) == 1)  # it is in `create` now, and this loop still runs
     with pytest.raises(TimeoutError):
-        await NamedActor(object, "second", deadline_s=0.01).call("m")
+        await in_time(NamedActor(object, "second", deadline_s=0.01).call("m"))
     assert not calling.done()
     gcs.answers.set()
     assert await calling == ("m",)

@@ -6,7 +6,7 @@ import pytest
 from app.errors import InvalidImage, PayloadTooLarge, ServiceError
 from app.images.fetcher import Budget
 from loadtests.pictures import limits
-from tests.support.aio import run, until
+from tests.support.aio import in_time, run, until
 from tests.support.far_servers import HERE, Internet, moved, ok
 
 URL = "http://img.example.org/a.png?b=1"
@@ -22,7 +22,7 @@ def net() -> Internet:
 def fetched(net: Internet, answer: Any, url: str = URL, **options: Any) -> bytes:
     async def go() -> bytes:
         async with net.serving(answer):
-            return await net.fetch(url, **options)
+            return await in_time(net.fetch(url, **options))
 
     return run(go())
 
@@ -214,7 +214,7 @@ async def test_a_server_that_drips_is_left(net: Internet) -> None:
 
     async with net.serving(drip):
         with pytest.raises(InvalidImage, match="No image can be fetched"):
-            await net.fetch(URL, timeout_s=0.2)
+            await in_time(net.fetch(URL, timeout_s=0.2))
         await gone.wait()
 
 
@@ -225,11 +225,11 @@ async def test_the_time_counts_for_all_hops_and_for_the_wait(net: Internet) -> N
     fetcher = net.fetcher(timeout_s=0.05, fetches=1)
     async with net.serving(never):
         with pytest.raises(InvalidImage, match=NOTHING):
-            await fetcher.fetch(URL, budget=Budget(1), param="p")
+            await in_time(fetcher.fetch(URL, budget=Budget(1), param="p"))
         assert len(net.connected) == 1
         async with fetcher._slots:  # noqa: SLF001 - somebody else has the only one
             with pytest.raises(InvalidImage, match=NOTHING):
-                await fetcher.fetch(URL, budget=Budget(1), param="p")
+                await in_time(fetcher.fetch(URL, budget=Budget(1), param="p"))
         assert len(net.connected) == 1
 
 

@@ -14,7 +14,7 @@ from app.images.decoder import DecodedImage
 from app.images.preprocessing import Preprocessing
 from app.images.reader import ImageReader
 from loadtests.pictures import blocks, encode, limits, noise
-from tests.support.aio import Clock, run, turns
+from tests.support.aio import Clock, in_time, run, turns
 from tests.support.far_servers import HERE, Internet, ok
 
 SMALL = Preprocessing(8, None, (8, 8), 3, np.zeros((3, 256), np.float32))
@@ -107,7 +107,7 @@ async def test_images_beyond_what_can_be_decoded_in_time_are_refused_at_once() -
         clock.now += 2
         try:
             with pytest.raises(Overloaded) as refusal:
-                await asyncio.wait_for(reader.read([PICTURE], SMALL, "images"), 2)
+                await in_time(reader.read([PICTURE], SMALL, "images"))
         finally:
             stuck.free.set()  # or nobody would see the end of a test that fails
         assert refusal.value.retry_after == 8  # 200 images at the rate that is taken for granted
@@ -119,7 +119,9 @@ async def test_images_that_take_too_long_end_with_the_request() -> None:
     stuck = Stuck()
     with ThreadPoolExecutor(1) as workers:
         reader = ImageReader(workers, limits(deadline_s=0.05), None, decoder=stuck)
-        with pytest.raises(DeadlineExceeded, match=r"within 0\.05 s"):
-            await reader.read([PICTURE], SMALL, "images")
-        assert reader.admission.waiting == 0
-        stuck.free.set()
+        try:
+            with pytest.raises(DeadlineExceeded, match=r"within 0\.05 s"):
+                await in_time(reader.read([PICTURE], SMALL, "images"))
+            assert reader.admission.waiting == 0
+        finally:
+            stuck.free.set()

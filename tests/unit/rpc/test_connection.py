@@ -11,7 +11,7 @@ from app.errors import InternalError, ModelUnavailable
 from app.rpc import connection as rpc_connection
 from app.rpc.connection import RpcConnection, connect
 from app.rpc.frames import CALL, CHALLENGE, HEADER, CallRefused, ConnectionLost
-from tests.support.aio import turns, until
+from tests.support.aio import in_time, turns, until
 from tests.support.rpc import HOST, SECRET, echo, ended, rpc_server
 
 
@@ -83,7 +83,7 @@ async def test_an_end_that_is_silent_is_asked_and_a_slow_one_answers(monkeypatch
             await turns()
             call.cancel()
         with pytest.raises(ConnectionLost):
-            await other
+            await in_time(other)
         assert (slow.is_open, slow._heard_at > heard, dead.is_open) == (True, True, False)  # noqa: SLF001
         await ended(slow)
 

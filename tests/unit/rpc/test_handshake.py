@@ -24,7 +24,7 @@ from app.rpc.frames import (
     ConnectionLost,
     proof,
 )
-from tests.support.aio import turns, until
+from tests.support.aio import in_time, turns, until
 from tests.support.rpc import HOST, SECRET, closed, echo, ended, rpc_server
 
 NONCE = b"n" * 16
@@ -192,7 +192,7 @@ async def test_a_handshake_that_is_not_finished_is_not_waited_for(monkeypatch: p
     monkeypatch.setattr(rpc_server_module, "HANDSHAKE_S", 0.02)
 
     async with rpc_server(never) as (server, port):
-        await answer_of(port, sent)
+        await in_time(answer_of(port, sent))
         await until(lambda: not server.connections)
 
 
