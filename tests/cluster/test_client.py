@@ -8,7 +8,6 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -154,21 +153,17 @@ def test_errors_are_typed_and_found_in_the_log(asked: EmbeddingClient, service: 
         lost.embed_texts(["a"])
 
 
-def test_async_is_the_same(service: RunningService, asked: EmbeddingClient) -> None:
+async def test_async_is_the_same(service: RunningService, asked: EmbeddingClient) -> None:
     texts = fresh(600)
-
-    async def ask() -> Any:
-        async with AsyncEmbeddingClient(service.url) as client:
-            several = await asyncio.gather(*(client.embed_texts(texts[i : i + 200]) for i in (0, 200, 400)))
-            with pytest.raises(ModelNotFound):
-                await client.embed_texts(["a"], model="no-such")
-            found = await client.search("a small dog", ["The stock market fell.", "A puppy plays."], top_k=1)
-            shape = await client.embed_images([Image.new("RGB", (32, 32), "blue")])
-            batch = await client.embed_batch([texts[0]])
-            near = await client.similarity(several[0][0], several[0], top_k=1)
-            return np.concatenate(several), found, shape, batch, near
-
-    rows, found, shape, batch, near = asyncio.run(ask())
+    async with AsyncEmbeddingClient(service.url) as client:
+        several = await asyncio.gather(*(client.embed_texts(texts[i : i + 200]) for i in (0, 200, 400)))
+        with pytest.raises(ModelNotFound):
+            await client.embed_texts(["a"], model="no-such")
+        found = await client.search("a small dog", ["The stock market fell.", "A puppy plays."], top_k=1)
+        shape = await client.embed_images([Image.new("RGB", (32, 32), "blue")])
+        batch = await client.embed_batch([texts[0]])
+        near = await client.similarity(several[0][0], several[0], top_k=1)
+    rows = np.concatenate(several)
     assert_same(rows, asked.embed_texts(texts))
     assert ([hit.index for hit in found], shape.shape, near[0].index) == ([1], (1, 64), 0)
     assert_same(batch[0].vector, rows[0])

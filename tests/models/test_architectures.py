@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from app.config.args import ModelArgs
 from app.encoders.clip import ClipModel, load_clip_model
 from app.encoders.text import TextModel, load_text_model
 from app.errors import ModelUnavailable
 from app.types import Vector
+from tests.support.pictures import pictures
 from tests.support.tiny import CLIP_MODELS, CORPUS, TEXT_MODELS, write_clip, write_dense, write_mpnet, write_pooling
 
 pytestmark = [
@@ -19,6 +19,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean"),
 ]
 
+SIZES = ((64, 64), (100, 200), (91, 37), (57, 56), (77, 301), (20, 20), (480, 640))
 TEXTS = ["a", "", "The QUICK brown Fox", "Straße naïve 🙂 東京", *CORPUS, "word " * 200, " ".join(CORPUS * 40)]
 
 
@@ -149,12 +150,6 @@ def test_a_damaged_conversion_is_made_again(tmp_path: Path, cache: Path) -> None
     assert sorted(entry.name for entry in cache.iterdir()) == kept
 
 
-def pictures() -> list[Image.Image]:
-    rng = np.random.default_rng(5)
-    sizes = [(64, 64), (200, 100), (37, 91), (56, 57), (301, 77), (20, 20), (640, 480)]
-    return [Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)) for size in sizes]
-
-
 @pytest.mark.parametrize("backend", ["openvino", "torch"])
 @pytest.mark.parametrize("name", CLIP_MODELS)
 def test_clip_models_make_the_vectors_of_transformers(name: str, backend: str, tmp_path: Path, cache: Path) -> None:
@@ -183,7 +178,7 @@ def test_clip_models_make_the_vectors_of_transformers(name: str, backend: str, t
     assert np.abs(model.text.run([text.ids for text in mine]) - expected).max() <= 1e-4
     assert np.abs(expected[2] - expected[4]).max() > 0.05
 
-    images, preprocessing = pictures(), model.image.preprocessing
+    images, preprocessing = pictures(*SIZES), model.image.preprocessing
     pixels = [preprocessing.normalize(preprocessing.fit(image)) for image in images]
     theirs = processor(images, return_tensors="pt")["pixel_values"]
     np.testing.assert_array_equal(np.stack(pixels), theirs.numpy())

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.image_families import TEXTS, TWINS, cosines, expected, load, pictures, pixels_of, write
+from tests.support.image_families import TEXTS, TWINS, cosines, expected, load, pixels_of, write
+from tests.support.pictures import pictures
 
 
 # The others run in tests/slow.

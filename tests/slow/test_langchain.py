@@ -1,6 +1,5 @@
 """LangChain's `OpenAIEmbeddings` against the real service."""
 
-import asyncio
 from typing import Any
 
 import httpx
@@ -39,15 +38,13 @@ def test_texts_are_embedded_as_by_our_own_route(service: RunningService, client:
     assert (rows * oracle(TEXTS)).sum(1).min() >= 0.9999
 
 
-def test_queries_in_both_ways_and_under_the_alias(service: RunningService) -> None:
-    async def awaited() -> list[list[float]]:
-        async with httpx.AsyncClient() as pool:
-            small = embeddings(service, checks=False, model="text-embedding-3-small", http_async_client=pool)
-            return await small.aembed_documents(TEXTS[1:2])
-
+async def test_queries_in_both_ways_and_under_the_alias(service: RunningService) -> None:
+    async with httpx.AsyncClient() as pool:
+        asynchronous = embeddings(service, checks=False, model="text-embedding-3-small", http_async_client=pool)
+        [awaited] = await asynchronous.aembed_documents(TEXTS[1:2])
     named = embeddings(service, checks=False)
     small = embeddings(service, checks=False, model="text-embedding-3-small")
-    assert small.embed_query(TEXTS[1]) == named.embed_query(TEXTS[1]) == asyncio.run(awaited())[0]
+    assert small.embed_query(TEXTS[1]) == named.embed_query(TEXTS[1]) == awaited
 
 
 def test_more_texts_than_its_own_chunk(service: RunningService, client: httpx.Client) -> None:

@@ -1,6 +1,5 @@
 """LlamaIndex's `OpenAIEmbedding` against the real service."""
 
-import asyncio
 from typing import Any
 
 import httpx
@@ -30,17 +29,14 @@ def test_a_model_by_name(service: RunningService, client: httpx.Client, oracle: 
     assert (rows * oracle(TEXTS)).sum(1).min() >= 0.9999
 
 
-def test_the_alias_of_a_model_that_it_knows(service: RunningService) -> None:
-    async def awaited() -> list[list[float]]:
-        async with httpx.AsyncClient() as pool:
-            known = embedding(service, model="text-embedding-3-small", async_http_client=pool)
-            rows: list[list[float]] = await known.aget_text_embedding_batch(TEXTS[:3])
-            return rows
-
+async def test_the_alias_of_a_model_that_it_knows(service: RunningService) -> None:
+    async with httpx.AsyncClient() as pool:
+        asynchronous = embedding(service, model="text-embedding-3-small", async_http_client=pool)
+        awaited = await asynchronous.aget_text_embedding_batch(TEXTS[:3])
     known = embedding(service, model="text-embedding-3-small")
     named = embedding(service, model_name="sentence-transformers/all-MiniLM-L6-v2")
     assert known.get_query_embedding("a page") == named.get_query_embedding("a page")
-    assert asyncio.run(awaited()) == named.get_text_embedding_batch(TEXTS[:3])
+    assert awaited == named.get_text_embedding_batch(TEXTS[:3])
 
 
 def test_dimensions(service: RunningService) -> None:

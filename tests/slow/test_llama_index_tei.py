@@ -1,7 +1,5 @@
 """LlamaIndex's `TextEmbeddingsInference` against the real service."""
 
-import asyncio
-
 import numpy as np
 import pytest
 from llama_index.embeddings.text_embeddings_inference import TextEmbeddingsInference
@@ -26,9 +24,9 @@ def test_texts_and_queries(service: RunningService, oracle: Oracle) -> None:
     assert np.array_equal(query, rows[7])
 
 
-def test_awaited(service: RunningService) -> None:
+async def test_awaited(service: RunningService) -> None:
     known = embedding(service)
-    rows = asyncio.run(known.aget_text_embedding_batch(TEXTS[:3]))
+    rows = await known.aget_text_embedding_batch(TEXTS[:3])
     assert rows == known.get_text_embedding_batch(TEXTS[:3])
 
 

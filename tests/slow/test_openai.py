@@ -45,34 +45,24 @@ def test_the_default_is_base64_and_the_vectors_are_right(sdk: openai.OpenAI, ora
     assert np.array_equal(np.array([one.embedding for one in plain.data], np.float32), rows.astype(np.float32))
 
 
-def test_the_asynchronous_client(service: RunningService, oracle: Oracle) -> None:
-    async def main() -> list[float]:
-        async with openai.AsyncOpenAI(base_url=f"{service.url}/v1", api_key="none") as client:
-            answers = await asyncio.gather(
-                *(client.embeddings.create(model=MODEL, input=f"text {i}") for i in range(8))
-            )
-            return answers[3].data[0].embedding
-
-    assert float(np.dot(asyncio.run(main()), oracle(["text 3"])[0])) >= 0.9999
+async def test_the_asynchronous_client(service: RunningService, oracle: Oracle) -> None:
+    async with openai.AsyncOpenAI(base_url=f"{service.url}/v1", api_key="none") as client:
+        answers = await asyncio.gather(*(client.embeddings.create(model=MODEL, input=f"text {i}") for i in range(8)))
+    assert float(np.dot(answers[3].data[0].embedding, oracle(["text 3"])[0])) >= 0.9999
 
 
-def test_both_encodings_and_the_errors_of_the_asynchronous_client(service: RunningService) -> None:
-    async def main() -> None:
-        async with openai.AsyncOpenAI(base_url=f"{service.url}/v1", api_key="none", max_retries=0) as client:
-            coded = await client.embeddings.create(model=MODEL, input=["x", "y"], dimensions=32, user="somebody")
-            plain = await client.embeddings.create(
-                model=MODEL, input=["x", "y"], dimensions=32, encoding_format="float"
-            )
-            for one, other in zip(coded.data, plain.data, strict=True):
-                assert np.array_equal(np.array(one.embedding, np.float32), np.array(other.embedding, np.float32))
-                assert len(one.embedding) == 32
-            with pytest.raises(openai.BadRequestError) as refused:
-                await client.embeddings.create(model=MODEL, input=["x", ""])
-            assert refused.value.param == "input.1"
-            with pytest.raises(openai.NotFoundError):
-                await client.embeddings.create(model="text-embedding-3-large", input="x")
-
-    asyncio.run(main())
+async def test_both_encodings_and_the_errors_of_the_asynchronous_client(service: RunningService) -> None:
+    async with openai.AsyncOpenAI(base_url=f"{service.url}/v1", api_key="none", max_retries=0) as client:
+        coded = await client.embeddings.create(model=MODEL, input=["x", "y"], dimensions=32, user="somebody")
+        plain = await client.embeddings.create(model=MODEL, input=["x", "y"], dimensions=32, encoding_format="float")
+        for one, other in zip(coded.data, plain.data, strict=True):
+            assert np.array_equal(np.array(one.embedding, np.float32), np.array(other.embedding, np.float32))
+            assert len(one.embedding) == 32
+        with pytest.raises(openai.BadRequestError) as refused:
+            await client.embeddings.create(model=MODEL, input=["x", ""])
+        assert refused.value.param == "input.1"
+        with pytest.raises(openai.NotFoundError):
+            await client.embeddings.create(model="text-embedding-3-large", input="x")
 
 
 def test_an_alias_and_images_beyond_openais_api(sdk: openai.OpenAI) -> None:

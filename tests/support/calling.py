@@ -126,6 +126,11 @@ class Service:
         return self.request("POST", path, **options)
 
 
+def image_service(*more: FakeEncoder) -> Service:
+    """A model of texts, one of texts and images, and others."""
+    return Service(FakeEncoder(), FakeEncoder("makers/pictures", ("image", "text")), *more)
+
+
 def error_of(answer: httpx.Response) -> dict[str, Any]:
     """The error, its form checked."""
     assert answer.headers["content-type"] == "application/json"

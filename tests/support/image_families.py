@@ -25,6 +25,7 @@ from transformers import (
 from app.config.args import ModelArgs
 from app.encoders.clip import ClipModel, load_clip_model
 from app.types import Vector
+from tests.support.pictures import pictures
 from tests.support.tiny import CORPUS, MEAN, STD, _clip_tokenizer, _wordpieces, unigram_pieces, xlm_roberta_tokenizer
 
 SIZE = {"hidden_size": 48, "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 96}
@@ -154,12 +155,6 @@ def write(twin: Twin, place: Path) -> Path:
         module = {"idx": 0, "name": "0", "path": twin.layout, "type": "sentence_transformers.models.CLIPModel"}
         (place / "modules.json").write_text(json.dumps([module]))
     return place
-
-
-def pictures() -> list[Image.Image]:
-    rng = np.random.default_rng(5)
-    sizes = ((32, 32), (64, 40), (41, 97), (8, 8), (300, 200), (3, 20), (60, 9))
-    return [Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)) for width, height in sizes]
 
 
 def load(place: Path, cache: Path, backend: str = "auto", precision: str = "f32") -> ClipModel:

@@ -57,7 +57,7 @@ def post(service: RunningService, path: str, **body: object) -> httpx.Response:
     return web.post(f"{service.url}{path}", json=body, timeout=300)
 
 
-def test_a_text(service: RunningService, way: str, oracle: Oracle) -> None:
+def test_texts_are_embedded_each_way(service: RunningService, way: str, oracle: Oracle) -> None:
     texts = [f"{way}: the cat sat on the mat", f"{way}: stock markets fell sharply"]
     answer = post(service, "/embed/text", texts=texts)
     assert answer.status_code == 200, answer.text
@@ -77,7 +77,7 @@ def test_a_text(service: RunningService, way: str, oracle: Oracle) -> None:
     wait_for(lambda: in_use() == parts, what=lambda: f"{parts} in use; it was {in_use()}")
 
 
-def test_an_image(service: RunningService, way: str) -> None:
+def test_images_are_embedded_each_way(service: RunningService, way: str) -> None:
     circle = base64.b64encode((ROOT / "examples/data/circle.png").read_bytes()).decode()
     image = post(service, "/embed/image", images=[circle])
     assert image.status_code == 200, image.text
@@ -134,7 +134,7 @@ def leave_soon(leaver: HTTPConnection, count: int) -> None:
     leaver.request("POST", "/embed/text", body, {"content-type": "application/json"})
 
 
-def test_a_killed_replica(service: RunningService) -> None:
+def test_a_killed_replica_costs_no_request_each_way(service: RunningService) -> None:
     before = {process.pid: process for process in service.named(ENCODER)}
     assert len(before) == 2
     with clients(service, 8) as statuses:

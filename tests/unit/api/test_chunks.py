@@ -102,7 +102,7 @@ def test_of_white_space_there_is_no_chunk() -> None:
         ({"text": "b" * 1001}, 413, None),
     ],
 )
-def test_what_is_refused(body: dict[str, Any], status: int, param: str | None) -> None:
+def test_chunk_requests_that_are_refused(body: dict[str, Any], status: int, param: str | None) -> None:
     error = ask(Service(FakeEncoder(), texts=20, text_bytes=100, chunk_body=1000), **body)
     assert error.status_code == status
     assert error_of(error)["param"] == param

@@ -10,7 +10,7 @@ import pytest
 
 from app.api.routes import PNG
 from app.schemas.compatibility import IGNORED_HEADER
-from tests.support.calling import Service, good
+from tests.support.calling import Service, good, image_service
 from tests.support.service_fakes import FakeEncoder, info_of, wide_encoder
 
 BOTH = pytest.mark.parametrize("path", ["/v1/embed", "/v2/embed"])
@@ -29,10 +29,6 @@ def prompted(**prompts: str) -> Service:
     encoder = FakeEncoder()
     encoder.state = replace(encoder.state, info=info_of(prompts=prompts))
     return Service(encoder)
-
-
-def pictures() -> Service:
-    return Service(FakeEncoder(), FakeEncoder("makers/pictures", ("image", "text")))
 
 
 def test_version_1_without_types_is_a_list_of_vectors() -> None:
@@ -69,8 +65,8 @@ def test_all_types_in_one_answer(path: str) -> None:
     "fields", [{"images": [URI]}, {"inputs": [{"content": [{"type": "image_url", "image_url": {"url": URI}}]}]}]
 )
 def test_images(fields: dict[str, Any]) -> None:
-    native = good(pictures().post("/embed/image", json={"images": [URI]}))
-    body = good(pictures().post("/v2/embed", json={**fields, "input_type": "image", "model": "pictures"}))
+    native = good(image_service().post("/embed/image", json={"images": [URI]}))
+    body = good(image_service().post("/v2/embed", json={**fields, "input_type": "image", "model": "pictures"}))
     assert body["embeddings"] == {"float": native["embeddings"]}
     assert (body["model"], body["texts"]) == ("makers/pictures", [])
     assert body["meta"]["billed_units"] == {"input_tokens": 1, "images": 1}
@@ -78,7 +74,9 @@ def test_images(fields: dict[str, Any]) -> None:
 
 def test_inputs_of_both_kinds_keep_their_order() -> None:
     parts: list[dict[str, Any]] = [{"type": "text", "text": "abc"}, {"type": "image_url", "image_url": URI}]
-    body = good(pictures().post("/v2/embed", json={"inputs": [{"content": [part]} for part in (*parts, parts[0])]}))
+    body = good(
+        image_service().post("/v2/embed", json={"inputs": [{"content": [part]} for part in (*parts, parts[0])]})
+    )
     first, image, last = body["embeddings"]["float"]
     assert (first, body["model"]) == (pytest.approx([0.6, 0.8, 0]), "makers/pictures")
     assert (last == first, image == first) == (True, False)

@@ -9,7 +9,7 @@ import pytest
 from app.api.routes import PNG, ROUTES
 from app.config.args import ModelArgs
 from app.schemas.compatibility import IGNORED_HEADER
-from tests.support.calling import Service
+from tests.support.calling import Service, image_service
 from tests.support.service_fakes import MODEL, FakeEncoder, FakeReranker, FakeSparseEncoder, FakeTokenEncoder
 
 OPENAI, TEI, TOKENIZE = "/v1/embeddings", "/embed", "/tokenize"
@@ -129,7 +129,7 @@ def test_the_model_may_be_missing() -> None:
 
 
 def test_objects_without_a_model_share_one() -> None:
-    service = Service(FakeEncoder(), FakeEncoder("makers/pictures", ("image", "text")))
+    service = image_service()
     models = {"image_models": (ModelArgs(id="makers/pictures"),)}
     service.embeddings.args = service.embeddings.args.model_copy(update=models)
     picture = next(r.example for r in ROUTES if r.path == "/embed/image")
@@ -371,7 +371,7 @@ def test_cohere_s_prefix_has_cohere_s_errors(path: str) -> None:
 def test_where_errors_have_no_field_for_it_the_message_names_the_item(
     path: str, body: dict[str, Any], name: str
 ) -> None:
-    service = Service(FakeEncoder(), FakeEncoder("makers/pictures", ("image", "text")))
+    service = image_service()
     answer = service.post(path, json=body)
     assert (answer.status_code, f"`{name}" in answer.text) == (400, True)
 

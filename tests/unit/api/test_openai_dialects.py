@@ -10,7 +10,7 @@ import pytest
 
 from app.api.routes import PNG
 from app.schemas.compatibility import IGNORED_HEADER
-from tests.support.calling import Service
+from tests.support.calling import Service, image_service
 from tests.support.service_fakes import MODEL, FakeEncoder, info_of, wide_encoder
 
 PATH = "/v1/embeddings"
@@ -190,7 +190,7 @@ def test_voyage_reads_errors_in_its_own_form() -> None:
 @pytest.mark.parametrize("path", [PATH, "/embeddings"])
 @pytest.mark.parametrize("key", ["image", "bytes"])
 def test_images_as_jina_and_infinity_send_them(path: str, key: str) -> None:
-    service = Service(FakeEncoder(), FakeEncoder("makers/pictures", ("image", "text")))
+    service = image_service()
     right = service.post("/embed/image", json={"images": [PNG]}).json()["embeddings"][0]
     for fields in (
         {"input": [{key: PNG}]},

@@ -11,7 +11,7 @@ import pytest
 from app.api.routes import PNG
 from app.schemas.compatibility import IGNORED_HEADER
 from app.service.encoder import ModelState
-from tests.support.calling import Service, good
+from tests.support.calling import Service, good, image_service
 from tests.support.service_fakes import MODEL, FakeEncoder, FakeReranker, info_of
 
 MULTIMODAL = "/v1/multimodalembeddings"
@@ -25,16 +25,12 @@ def refused(answer: httpx.Response, key: str, status: int = 400) -> str:
     return str(answer.json()[key])
 
 
-def pictures() -> Service:
-    return Service(FakeEncoder(), FakeEncoder("makers/pictures", ("image", "text")))
-
-
 def parts(*contents: dict[str, Any]) -> dict[str, Any]:
     return {"inputs": [{"content": [part]} for part in contents], "truncation": True}
 
 
 def test_voyage_s_texts_and_images() -> None:
-    service = pictures()
+    service = image_service()
     image = good(service.post("/embed/image", json={"images": [PNG]}))["embeddings"][0]
     body = parts(
         {"type": "text", "text": "abc"},
@@ -62,8 +58,8 @@ def test_voyage_s_texts_without_images() -> None:
     "contents", [[{"text": "abc"}], [{"image_base64": URI}], [{"text": "abc"}, {"image_base64": URI}]]
 )
 def test_voyage_s_texts_are_in_the_space_of_its_images(contents: list[dict[str, Any]]) -> None:
-    assert good(pictures().post(MULTIMODAL, json=parts(*contents)))["model"] == "makers/pictures"
-    found = pictures().post(MULTIMODAL, json=parts(*contents) | {"model": MODEL})
+    assert good(image_service().post(MULTIMODAL, json=parts(*contents)))["model"] == "makers/pictures"
+    found = image_service().post(MULTIMODAL, json=parts(*contents) | {"model": MODEL})
     assert (found.status_code == 200) == ("image_base64" not in contents[-1])
 
 
@@ -124,7 +120,7 @@ def test_weaviate_s_errors(body: dict[str, Any], said: str) -> None:
 
 
 def test_weaviate_s_clip() -> None:
-    service = pictures()
+    service = image_service()
     image = good(service.post("/embed/image", json={"images": [PNG]}))["embeddings"][0]
     assert good(service.post("/vectorize", json={"texts": ["abc"], "images": [PNG, PNG]})) == {
         "textVectors": [UNIT],
@@ -142,7 +138,7 @@ def test_weaviate_s_clip() -> None:
 
 
 def test_weaviate_s_meta() -> None:
-    assert good(pictures().get("/meta"))["models"].items() >= {"text": MODEL, "image": "makers/pictures"}.items()
+    assert good(image_service().get("/meta"))["models"].items() >= {"text": MODEL, "image": "makers/pictures"}.items()
 
 
 def test_infinity_s_classify() -> None:
@@ -182,5 +178,5 @@ def test_what_changes_nothing_is_ignored_and_named() -> None:
 
 @pytest.mark.parametrize("given", [[1, 2, 3], [[1, 2], [3]], 5])
 def test_images_are_strings(given: Any) -> None:
-    answer = pictures().post("/v1/embeddings", json={"input": given, "modality": "image"})
+    answer = image_service().post("/v1/embeddings", json={"input": given, "modality": "image"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "input")

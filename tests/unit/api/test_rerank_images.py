@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 
 from app.api.routes import PNG
-from tests.support.calling import Service, error_of, good
+from tests.support.calling import Service, error_of, good, image_service
 from tests.support.service_fakes import FakeEncoder, FakeReranker
-
-
-def pictures(*more: FakeEncoder) -> Service:
-    return Service(FakeEncoder(), FakeEncoder("makers/pictures", ("image", "text")), *more)
-
 
 IMAGE = {"image": f"data:image/png;base64,{PNG}"}
 IMAGE_ROUTES = ("/rerank", "/elastic/rerank", "/v1/rerank", "/v2/rerank")
@@ -23,7 +18,7 @@ IMAGE_ROUTES = ("/rerank", "/elastic/rerank", "/v1/rerank", "/v2/rerank")
     "image", [IMAGE, {"image": PNG}, {"url": IMAGE["image"]}, {"image_url": {"url": IMAGE["image"]}}]
 )
 def test_images_are_documents_of_an_image_model(path: str, image: dict[str, Any]) -> None:
-    service = pictures()
+    service = image_service()
     vector = good(service.post("/embed/image", json={"images": [PNG]}))["embeddings"][0]
     query = np.array([3, 4, 0]) / 5  # of "abc"
     right = [float(query @ vector), 1.0, float(query @ np.array([1, 4, 0]) / 17**0.5)]
@@ -45,10 +40,10 @@ def test_images_are_documents_of_an_image_model(path: str, image: dict[str, Any]
 
 def test_images_are_returned_as_they_came() -> None:
     body = {"query": "abc", "documents": ["xyz", IMAGE], "return_documents": True}
-    found = good(pictures().post("/rerank", json=body))
+    found = good(image_service().post("/rerank", json=body))
     assert [one["document"] for one in found["results"]] == [{"text": "xyz"}, IMAGE]
     assert [one["document"] for one in found["scores"]] == ["xyz", ""]
-    found = good(pictures().post("/v1/rerank", json=body))
+    found = good(image_service().post("/v1/rerank", json=body))
     assert [one["document"] for one in found["data"]] == [{"text": "xyz"}, IMAGE]
 
 
@@ -59,12 +54,12 @@ def test_images_are_returned_as_they_came() -> None:
 def test_no_cross_encoder_is_asked_for_an_image(path: str, model: str | None, status: int) -> None:
     reranker = FakeReranker()
     body = {"query": "abc", "documents": ["xyz", IMAGE, IMAGE]} | ({"model": model} if model else {})
-    answer = pictures(reranker).post(path, json=body)
+    answer = image_service(reranker).post(path, json=body)
     assert answer.status_code == status, answer.text
     assert ("`documents.1` is an image, which " in answer.text) == (status == 400)
     if path == "/rerank":  # as text-embeddings-inference says it
         del body["documents"]
-        answer = pictures(reranker).post(path, json=body | {"texts": ["xyz", IMAGE]})
+        answer = image_service(reranker).post(path, json=body | {"texts": ["xyz", IMAGE]})
         assert answer.status_code == (422 if status == 400 else status)
         assert ("`texts.1` is an image, which " in answer.text) == (status == 400)
     assert reranker.calls == []

@@ -33,6 +33,7 @@ from embeddings_client.errors import (
     Unauthorized,
     Unavailable,
 )
+from tests.support.aio import Clock
 from tests.support.talking import SPACE, Caller, FakeService, Outcome, both, error, matrix, vector_of
 
 WORDS = [f"word {'x' * (i % 17)}{i}" for i in range(103)]
@@ -117,15 +118,15 @@ def test_errors_are_raised_typed(kind: str, outcome: Any, raised: type[Exception
 
 @both
 def test_the_deadline_is_of_all_attempts(kind: str) -> None:
-    now = [0.0]
+    clock = Clock()
 
     def slow(request: httpx.Request) -> httpx.Response:
         patience.append(request.extensions["timeout"]["read"])
-        now[0] += 4.0
+        clock.now += 4.0
         return error(503, "unavailable", "words")
 
     patience: list[float] = []
-    caller = Caller(kind, slow, retry=Retry(first_s=1, deadline_s=12), timeout_s=5, clock=lambda: now[0])
+    caller = Caller(kind, slow, retry=Retry(first_s=1, deadline_s=12), timeout_s=5, clock=clock)
     with pytest.raises(Unavailable):
         caller.embed_texts(["abc"])
     # Five seconds each, but never more than are left; after the third no pause fits.
@@ -323,7 +324,6 @@ def test_truncation_is_warned_of_once_by_each_client() -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["sync", "async"])
-@pytest.mark.anyio
 async def test_every_method_that_embeds_texts_warns(kind: str, method: str, given: list[Any], words: str) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -346,7 +346,6 @@ def test_a_search_in_chunks_adds_up_what_was_truncated() -> None:
         assert client.run(Search("a", ["c"])).truncated == 0
 
 
-@pytest.mark.anyio
 async def test_truncation_is_warned_of_at_the_line_that_awaits() -> None:
     async with AsyncEmbeddingClient(transport=httpx.MockTransport(FakeService())) as client:
         with pytest.warns(TruncationWarning, match="^1 of 1 texts, the first at index 0") as caught:

@@ -127,19 +127,16 @@ def test_progress_without_an_end(
     assert "103 texts [" in capsys.readouterr().err
 
 
-def test_asynchronous_generators() -> None:
-    async def main() -> None:
-        async with AsyncEmbeddingClient(transport=httpx.MockTransport(FakeService())) as client:
-            rows = await client.embed_texts(awaited(WORDS))
-            np.testing.assert_array_equal(rows, [vector_of(word) for word in WORDS])
-            assert (await client.embed_images(awaited([b"a", b"bc"]))).tolist() == [[1, 97, 1], [2, 98, 1]]
-            [one, other] = await client.embed_batch(awaited(["a", ""]))
-            assert (one.vector is None, other.vector is None) == (False, True)
-            assert await client.search("abcd", awaited(WORDS)) == await client.search("abcd", WORDS)
-            with pytest.raises(InvalidRequest, match="`texts` must not be empty"):
-                await client.embed_texts(awaited([]))
-
-    asyncio.run(main())
+async def test_asynchronous_generators() -> None:
+    async with AsyncEmbeddingClient(transport=httpx.MockTransport(FakeService())) as client:
+        rows = await client.embed_texts(awaited(WORDS))
+        np.testing.assert_array_equal(rows, [vector_of(word) for word in WORDS])
+        assert (await client.embed_images(awaited([b"a", b"bc"]))).tolist() == [[1, 97, 1], [2, 98, 1]]
+        [one, other] = await client.embed_batch(awaited(["a", ""]))
+        assert (one.vector is None, other.vector is None) == (False, True)
+        assert await client.search("abcd", awaited(WORDS)) == await client.search("abcd", WORDS)
+        with pytest.raises(InvalidRequest, match="`texts` must not be empty"):
+            await client.embed_texts(awaited([]))
 
 
 def test_asynchronous_generators_have_their_client() -> None:

@@ -29,7 +29,6 @@ def test_a_client_of_this_machine_asks_no_proxy(proxies: str) -> None:
         client.embed_texts(["a"])
 
 
-@pytest.mark.anyio
 async def test_neither_does_an_asynchronous_one(proxies: str) -> None:
     with served(service) as url:
         async with AsyncEmbeddingClient(url) as client:

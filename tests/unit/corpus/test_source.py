@@ -79,7 +79,7 @@ ARRAY = json.dumps(ROWS[:4], indent=1).encode()
     ],
 )
 @pytest.mark.parametrize("part_rows", [1, 3, 10])
-def test_what_is_read(
+def test_files_of_each_format_are_read(
     name: str, content: bytes, expected: list[str], part_rows: int, embed: Embed, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -135,7 +135,7 @@ def test_what_is_read(
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("in_folder", [False, True])
-def test_what_is_refused(
+def test_unreadable_files_are_refused(
     name: str, content: bytes, words: str, in_folder: bool, embed: Embed, model: CountingModel, tmp_path: Path
 ) -> None:
     (tmp_path / "in").mkdir()

@@ -17,7 +17,6 @@ def deployment(running: int, message: str = "") -> Any:
     return SimpleNamespace(replica_states={"RUNNING": running, "STARTING": 1}, message=message)
 
 
-@pytest.mark.anyio
 async def test_what_has_no_replica_is_named_with_what_it_reserves_until_all_had_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -43,7 +42,6 @@ async def test_what_has_no_replica_is_named_with_what_it_reserves_until_all_had_
     assert (await metrics.waiting(), len(asked)) == ([], 2)
 
 
-@pytest.mark.anyio
 async def test_a_controller_that_does_not_answer_makes_nobody_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     def status() -> Any:
         raise RuntimeError("no controller")

@@ -50,7 +50,7 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
     assert dead(page) == ["#a-page", "no.md#"]
 
 
-def test_it_is_short() -> None:
+def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 200
 
 

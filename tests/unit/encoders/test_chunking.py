@@ -5,7 +5,7 @@ from typing import Any
 from unicodedata import category
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.encoders.chunking import chunks
@@ -41,7 +41,6 @@ def cut(text: str, size: int, overlap: int = 0, by: Any = "tokens", tokens: Any 
     return [text[start:end] for start, end in spans]
 
 
-@settings(deadline=None)
 @given(TEXTS, st.integers(1, 9), st.integers(0, 8), st.sampled_from(["tokens", "sentences"]), st.booleans())
 def test_of_any_text(text: str, size: int, overlap: int, by: Any, bytes_: bool) -> None:
     tokenize = by_byte if bytes_ else by_word
@@ -63,7 +62,6 @@ def test_of_any_text(text: str, size: int, overlap: int, by: Any, bytes_: bool) 
         assert next_start >= end or count(next_start, end) <= min(overlap, size - 1)
 
 
-@settings(deadline=None)
 @given(TEXTS, st.integers(1, 9), st.integers(0, 8))
 def test_a_chunk_has_at_most_so_many_tokens(text: str, size: int, overlap: int) -> None:
     """Where each token has no more characters than a joined one, such as an emoji of a family."""

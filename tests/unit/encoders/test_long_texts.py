@@ -123,7 +123,7 @@ TEXTS = st.lists(st.tuples(WORDS, SPACES), min_size=0, max_size=160).map(
 
 @pytest.mark.parametrize("left", [False, True])
 @pytest.mark.parametrize("name", WORD_BY_WORD)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(texts=st.lists(st.one_of(TEXTS, st.text(max_size=400)), min_size=1, max_size=3))
 def test_the_tokens_are_those_of_the_whole_text(name: str, left: bool, texts: list[str]) -> None:
     tokenizer = tokenizer_of(name, left=left)

@@ -10,6 +10,7 @@ import pytest
 
 from loadtests.faults import cluster
 from loadtests.running import wait_for
+from tests.support.aio import Clock
 
 pytestmark = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
 
@@ -22,8 +23,8 @@ def ask(redis: cluster.Redis, command: str) -> str:
 
 
 def test_what_a_killed_redis_was_told_is_there_when_it_is_back(tmp_path: Path) -> None:
-    now = 100.0
-    redis = cluster.Redis(tmp_path, lambda: now)
+    clock = Clock()
+    redis = cluster.Redis(tmp_path, clock)
     try:
         [process] = [each for each in psutil.Process().children() if each.name() == "redis-server"]
         # By its environment the killer knows whose it is: a title would be written over it.
@@ -33,10 +34,10 @@ def test_what_a_killed_redis_was_told_is_there_when_it_is_back(tmp_path: Path) -
         process.wait()
         wait_for(lambda: not redis.answers(), what="the end of Redis")
         redis.mend()
-        now += cluster.REDIS_AWAY_S - 1
+        clock.now += cluster.REDIS_AWAY_S - 1
         redis.mend()
         assert not redis.answers()
-        now += 1
+        clock.now += 1
         redis.mend()
         wait_for(redis.answers, what="the next Redis")
         assert ask(redis, "GET gcs") == "$5\r\nknown\r\n"

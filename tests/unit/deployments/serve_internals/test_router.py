@@ -178,7 +178,6 @@ def closed(router: Meeting) -> Iterator[None]:
         router.open.set()
 
 
-@pytest.mark.anyio
 @pytest.mark.usefixtures("_keeps_them")
 async def test_a_new_replica_is_met_beside_the_loop_and_one_that_left_goes_at_once() -> None:
     router = Meeting()
@@ -199,7 +198,6 @@ async def test_a_new_replica_is_met_beside_the_loop_and_one_that_left_goes_at_on
     assert threading.main_thread() not in router.met_on
 
 
-@pytest.mark.anyio
 @pytest.mark.usefixtures("_keeps_them")
 async def test_a_replica_that_has_died_is_passed_over_and_a_control_store_that_is_away_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
