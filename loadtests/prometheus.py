@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from app.system import ports
+from loadtests.kept_port import kept_port
 
 DASHBOARD = Path(__file__).resolve().parent.parent / "k8s/components/monitoring/dashboard.json"
 SCRAPE_S = 1
@@ -82,14 +82,13 @@ class Prometheus:
 @contextlib.contextmanager
 def scraping(target: str) -> Iterator[Prometheus]:
     """`target`: host:port of a service."""
-    [port] = ports.free(1)
     job = {
         "job_name": "embeddings",
         "scrape_interval": f"{SCRAPE_S}s",
         "scrape_timeout": f"{SCRAPE_S}s",
         "static_configs": [{"targets": [target]}],
     }
-    with tempfile.TemporaryDirectory() as folder:
+    with kept_port() as port, tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "prometheus.yml")
         file.write_text(yaml.safe_dump({"scrape_configs": [job]}))
         argv = ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={folder}/data"]

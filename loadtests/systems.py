@@ -25,6 +25,7 @@ from app.local import haproxy
 from app.local.serve_environment import LocalPorts, environment, haproxy_binary
 from app.system import ports, processes
 from loadtests.http_load import Connection
+from loadtests.kept_port import kept_port
 from loadtests.running import clean_environment
 from loadtests.workloads import body
 
@@ -88,11 +89,10 @@ def this_service(
     image_model: str | None = None, variables: dict[str, str] | None = None, log: Path | None = None, **args: Any
 ) -> Iterator[System]:
     """As `make serve` runs it, with `args` over those of serve_config.yaml; what it says goes to `log`."""
-    port = ports.free(1)[0]
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     settings = config["applications"][0]["args"]
     settings |= {"image_models": [{"id": image_model}] if image_model else []} | args
-    with tempfile.TemporaryDirectory() as folder:
+    with kept_port() as port, tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "serve_config.yaml")
         file.write_text(yaml.safe_dump(config))
         env = _environment() | {"PORT": str(port), "HF_HUB_OFFLINE": "1"} | (variables or {})
@@ -127,8 +127,7 @@ def empty_service() -> Iterator[System]:
 @contextlib.contextmanager
 def _beside_us(module: str, flags: list[str]) -> Iterator[tuple[int, int]]:
     """A service of our own making, started with the flags that the launcher sets: its port and process."""
-    port = ports.free(1)[0]
-    with tempfile.TemporaryDirectory() as folder:
+    with kept_port() as port, tempfile.TemporaryDirectory() as folder:
         binary = haproxy_binary()
         script = haproxy.write(Path(folder), binary, "127.0.0.1", port) if binary is not None else None
         env = clean_environment(**environment(LocalPorts.choose(), Path(folder), script))
@@ -140,8 +139,7 @@ def _beside_us(module: str, flags: list[str]) -> Iterator[tuple[int, int]]:
 @contextlib.contextmanager
 def infinity(python: Path, text_model: Path, image_model: Path | None, engine: str) -> Iterator[System]:
     """Infinity with all its CPUs. `text_model` holds model.onnx at its root for engine "optimum"."""
-    port = ports.free(1)[0]
-    with tempfile.TemporaryDirectory() as work:
+    with kept_port() as port, tempfile.TemporaryDirectory() as work:
         # Its search for model.onnx knows the working directory only; the other model stands beside that file.
         shutil.copytree(text_model, work, dirs_exist_ok=True)
         flags = ["--model-id", ".", "--engine", engine, "--served-model-name", text_model.name]

@@ -26,6 +26,7 @@ import psutil
 from app.local import haproxy
 from app.local.serve_environment import LocalPorts, environment, haproxy_binary
 from app.system import ports, processes
+from loadtests.kept_port import kept_port
 
 POLL_S = 0.2
 CPUS = 2
@@ -53,13 +54,16 @@ def main() -> None:
     redis: Redis | None = None
     try:
         # Short names: HAProxy's sockets are below it, and their paths may have 97 letters.
-        with tempfile.TemporaryDirectory(prefix="embed-", ignore_cleanup_errors=True) as folder:
+        with (
+            kept_port() as redis_port,  # also while Redis is away
+            tempfile.TemporaryDirectory(prefix="embed-", ignore_cleanup_errors=True) as folder,
+        ):
             # Read when Ray is imported, and handed down to all that the head starts.
             head_ports = LocalPorts.choose()
             port = int(os.environ["PORT"])
             os.environ |= _variables(Path(folder, "0"), head_ports, head_ports, port)
             if asked.redis:
-                redis = Redis(Path(folder))
+                redis = Redis(Path(folder), redis_port)
                 os.environ |= redis.variables()
             nodes = Nodes(Path(folder), head_ports, asked.workers, asked.dashboard, asked.front, asked.door, redis)
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -88,11 +92,11 @@ def deploy(config: Path, dashboard: int) -> None:
 class Redis:
     """One that lives as long as this process, and keeps what it is told in a file. Raises SystemExit without one."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, folder: Path, port: int, clock: Callable[[], float] = time.monotonic) -> None:
         binary = shutil.which("redis-server")
         if binary is None:
             sys.exit("redis-server is needed: apt-get install redis-server")
-        [self._port] = ports.free(1)
+        self._port = port
         on_disk = ["--save", "", "--appendonly", "yes", "--dir", str(folder)]
         # A title of its own would be written over the environment, by which the killer knows its victims.
         here = ["--bind", "127.0.0.1", "--port", str(self._port), "--set-proc-title", "no"]

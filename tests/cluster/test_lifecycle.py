@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from app.local.service_folder import log_folder
-from app.system import ports
+from loadtests.kept_port import kept_port
 from loadtests.running import RunningService, clean_environment, listening, write_config
 from tests.support import web
 from tests.support.ending import leaves_nothing
@@ -64,14 +64,15 @@ def test_the_port_of_a_service_that_works_is_not_taken_from_it(service: RunningS
 
 def test_what_does_not_fit_is_refused_before_ray_starts(tmp_path: Path) -> None:
     model = {"id": MINILM, "autoscaling": {"min_replicas": 6000, "max_replicas": 6000}}
-    done = subprocess.run(
-        [sys.executable, "-m", "app", "--config", str(write_config(tmp_path, text_models=[model]))],
-        env=clean_environment(PORT=str(ports.free(1)[0])),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    with kept_port() as port:
+        done = subprocess.run(
+            [sys.executable, "-m", "app", "--config", str(write_config(tmp_path, text_models=[model]))],
+            env=clean_environment(PORT=str(port)),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     assert len(lines) == 3, done.stdout  # who may use it, the first step, and this

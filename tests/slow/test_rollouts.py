@@ -16,17 +16,18 @@ import httpx
 import pytest
 import yaml
 
-from app.system import ports
 from loadtests.faults.asking import send_once
 from loadtests.faults.judging import Judged, judge
 from loadtests.faults.oracle import MODEL, Book, book
 from loadtests.faults.run import drive
 from loadtests.faults.service import ENCODER
-from loadtests.running import ROOT, running, wait_for
+from loadtests.kept_port import kept_port
+from loadtests.running import ROOT, RunningService, running, wait_for
 from loadtests.workloads import body
+from tests.support.pace import a_third
 
 APPLICATION = "embedding-service"
-RATE = 6.0
+MOST_A_SECOND = 6.0
 ROLLOUT_S = 300.0
 SURGE = {"max_surge_percent": 25}
 SCALES: dict[str, Any] = {
@@ -43,8 +44,9 @@ Replicas = dict[str, set[tuple[str, int]]]
 class Cluster:
     """What an operator sees and does. `api`: Ray's dashboard."""
 
-    def __init__(self, port: int, api: httpx.Client) -> None:
-        self.port = port
+    def __init__(self, service: RunningService, api: httpx.Client) -> None:
+        self.service = service
+        self.port = service.port
         self._api = api
 
     def deploy(self, config: Config) -> None:
@@ -103,8 +105,15 @@ MINILM: Config = {"id": MODEL}
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    [port, dashboard] = ports.free(2)
+def addresses() -> Iterator[tuple[int, int]]:
+    """Ports of the service and of Ray's dashboard."""
+    with kept_port() as port, kept_port() as dashboard:
+        yield port, dashboard
+
+
+@pytest.fixture(scope="module")
+def cluster(addresses: tuple[int, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    port, dashboard = addresses
     file, token = tmp_path_factory.mktemp("rollouts") / "serve.yaml", secrets.token_hex(32)
     file.write_text(yaml.safe_dump(with_models(port, MINILM)))
     command = (
@@ -120,8 +129,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     api = httpx.Client(
         base_url=f"http://127.0.0.1:{dashboard}", headers={"Authorization": f"Bearer {token}"}, timeout=300
     )
-    with running(file, command, port, RAY_AUTH_TOKEN=token), api:
-        yield Cluster(port, api)
+    with running(file, command, port, RAY_AUTH_TOKEN=token) as service, api:
+        yield Cluster(service, api)
 
 
 @pytest.fixture(scope="module")
@@ -136,13 +145,14 @@ class Load:
         self.model = MODEL
         self.verdicts: Counter[str] = Counter()
         self.words: Counter[str] = Counter()
-        self._port = cluster.port
+        self._service = cluster.service
         self._known = known
 
     @contextmanager
     def on(self) -> Iterator[None]:
+        rate = min(MOST_A_SECOND, a_third(self._service, self._known, 2))
         over = threading.Event()
-        thread = threading.Thread(target=drive, args=(self._ask, RATE, lambda _: not over.is_set()))
+        thread = threading.Thread(target=drive, args=(self._ask, rate, lambda _: not over.is_set()))
         thread.start()
         try:
             yield
@@ -153,7 +163,7 @@ class Load:
     async def _ask(self, _: int) -> Judged:
         asked = self._known.in_turn(next(NUMBERS), 2, 2)
         try:
-            answer = await send_once(self._port, "/embed/text", body(texts=asked.texts, model=self.model))
+            answer = await send_once(self._service.port, "/embed/text", body(texts=asked.texts, model=self.model))
             judged = judge(answer, asked.indices, self._known)
         except (OSError, EOFError) as error:
             judged = Judged("failed", 0, repr(error))

@@ -10,7 +10,7 @@ import pytest
 from app.encoders.weights import resolve
 from loadtests.running import RunningService, running, write_config
 from tests.support.poison import DRIFTED
-from tests.support.scaled import IMAGE, MINILM, TEXT, scale_up
+from tests.support.scaled import IMAGE, MINILM, PATIENT, TEXT, scale_up
 
 
 @pytest.fixture(scope="package")
@@ -22,6 +22,7 @@ def harmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]
         text_models=[TEXT, {"id": str(folder / DRIFTED), "num_cpus": 0.1}],
         image_models=[IMAGE],
         ingress={"num_cpus": 0.1, "autoscaling": {"min_replicas": 2, "max_replicas": 2}},
+        cache=PATIENT,
     )
     command = (sys.executable, "-m", "tests.support.poisoned", "--config", str(config))
     with running(config, command) as service:

@@ -19,10 +19,11 @@ import pytest
 from app.config.args import DEFAULT_IMAGE_MODEL
 from loadtests.running import ROOT, RunningService, chosen_way, listening, running, wait_for, write_config
 from tests.support import web
+from tests.support.caching import both_write, stored
 from tests.support.ending import leaves_nothing
 from tests.support.holding import all_wait, held
 from tests.support.oracle import Oracle
-from tests.support.scaled import ENCODER, IMAGE, TEXT, clients, gauge
+from tests.support.scaled import ENCODER, IMAGE, PATIENT, TEXT, clients, gauge
 
 # The service of this way goes on to the other tests of this folder, so it comes last: as it is wherever nothing else is
 # said (`TEST_WAY`).
@@ -47,7 +48,9 @@ def service(
     if way == "plain":
         models = {"image_models": [IMAGE, {"id": DEFAULT_IMAGE_MODEL, "num_cpus": 0.1}], "shapes_clip_may_serve": False}
     two = TEXT | {"autoscaling": {"min_replicas": 2, "max_replicas": 2}}
-    config = write_config(tmp_path_factory.mktemp(way), text_models=[two], ingress={"num_cpus": 0.1}, **models)
+    config = write_config(
+        tmp_path_factory.mktemp(way), text_models=[two], ingress={"num_cpus": 0.1}, cache=PATIENT, **models
+    )
     with running(config, way=way) as service:
         wait_for(lambda: gauge(service, "embedding_replicas", ENCODER) == 2, what="two encoders")
         yield service
@@ -59,12 +62,15 @@ def post(service: RunningService, path: str, **body: object) -> httpx.Response:
 
 def test_texts_are_embedded_each_way(service: RunningService, way: str, oracle: Oracle) -> None:
     texts = [f"{way}: the cat sat on the mat", f"{way}: stock markets fell sharply"]
-    answer = post(service, "/embed/text", texts=texts)
+    with httpx.Client(base_url=service.url, timeout=300) as client:
+        if way == CHOSEN:  # it has two ingresses
+            both_write(client)
+        with stored(client, len(texts)):
+            answer = post(service, "/embed/text", texts=texts)
     assert answer.status_code == 200, answer.text
     rows = np.array(answer.json()["embeddings"], np.float32)
     assert (rows * oracle(texts)).sum(1).min() > 0.999
-    # Of two ingresses, the other one hears of it a moment later.
-    wait_for(lambda: post(service, "/embed/text", texts=texts).json()["cacheHits"] == 2, what="two hits")
+    assert post(service, "/embed/text", texts=texts).json()["cacheHits"] == 2
     assert post(service, "/embed/text", texts=[]).json()["error"]["code"] == "invalid_request"
     # The connection may follow the first call.
     parts = (1, 1) if way == CHOSEN and chosen_way() != "off" else (0, 0)

@@ -1,6 +1,6 @@
 """`python -m app pull`, with a hub that gives nothing."""
 
-import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,18 +8,19 @@ import pytest
 from app.__main__ import main
 from app.encoders import hub
 from app.encoders.weights import resolve
+from loadtests.kept_port import kept_port
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 @pytest.fixture(autouse=True)
-def _no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A hub that refuses connections, and a cache of one's own without any model."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.chdir(tmp_path)
+    with kept_port() as port:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{port}")
+        yield
 
 
 def told(capsys: pytest.CaptureFixture[str], *command: str) -> tuple[int, list[str], str]:

@@ -14,6 +14,7 @@ from app.config.model_names import SHORT_NAMES
 from app.encoders import hub, weights
 from app.encoders.weights import look_up, pull, resolve
 from app.errors import ModelUnavailable
+from loadtests.kept_port import kept_port
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -160,13 +161,12 @@ def test_what_is_no_hub_id_is_never_sent_to_the_hub(
 def test_a_refused_connection_fails_at_once_and_is_named(
     empty_hub_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{port}")
-    with pytest.raises(ModelUnavailable, match=r"the hub can't be reached \(ConnectError"):
-        resolve("all-mpnet-base-v2")
-    with pytest.raises(ModelUnavailable, match="was not fetched: the hub can't be reached"):
-        pull("all-mpnet-base-v2")
+    with kept_port() as port:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{port}")
+        with pytest.raises(ModelUnavailable, match=r"the hub can't be reached \(ConnectError"):
+            resolve("all-mpnet-base-v2")
+        with pytest.raises(ModelUnavailable, match="was not fetched: the hub can't be reached"):
+            pull("all-mpnet-base-v2")
 
 
 def test_a_hub_that_never_answers_costs_a_few_seconds(empty_hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,14 @@
 import os
 import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from loadtests.faults import cluster
+from loadtests.kept_port import kept_port
 from loadtests.running import wait_for
 from tests.support.aio import Clock
 
@@ -22,9 +24,15 @@ def ask(redis: cluster.Redis, command: str) -> str:
         return connection.recv(100).decode()
 
 
-def test_what_a_killed_redis_was_told_is_there_when_it_is_back(tmp_path: Path) -> None:
+@pytest.fixture
+def port() -> Iterator[int]:
+    with kept_port() as port:
+        yield port
+
+
+def test_what_a_killed_redis_was_told_is_there_when_it_is_back(tmp_path: Path, port: int) -> None:
     clock = Clock()
-    redis = cluster.Redis(tmp_path, clock)
+    redis = cluster.Redis(tmp_path, port, clock)
     try:
         [process] = [each for each in psutil.Process().children() if each.name() == "redis-server"]
         # By its environment the killer knows whose it is: a title would be written over it.

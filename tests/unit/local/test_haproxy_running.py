@@ -17,6 +17,7 @@ import pytest
 
 from app.local import haproxy, serve_environment
 from app.system import ports
+from loadtests.kept_port import kept_port
 from loadtests.running import wait_for
 
 CONFIG = """global
@@ -63,10 +64,10 @@ class Replica(BaseHTTPRequestHandler):
 class Serve:
     """Starts the script as Serve does: one HAProxy after the other, each this process's child."""
 
-    def __init__(self, folder: Path, replica: int, host: str = "127.0.0.1") -> None:
+    def __init__(self, folder: Path, replica: int, host: str, port: int, stats: int) -> None:
         binary = serve_environment.haproxy_binary()
         assert binary is not None
-        [self.port, self._stats] = ports.free(2)
+        self.port, self._stats = port, stats
         self.folder = folder
         self._replica = replica
         self._script = haproxy.write(folder, binary, host, self.port)
@@ -106,10 +107,11 @@ class Serve:
 
 @pytest.fixture
 def serve(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Serve]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Replica) as replica:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Replica) as replica, kept_port() as port, kept_port() as stats:
         thread = threading.Thread(target=replica.serve_forever, daemon=True)
         thread.start()
-        serving = Serve(tmp_path, replica.server_address[1], getattr(request, "param", "127.0.0.1"))
+        host = getattr(request, "param", "127.0.0.1")
+        serving = Serve(tmp_path, replica.server_address[1], host, port, stats)
         try:
             yield serving
         finally:

@@ -24,6 +24,7 @@ from app.local.launcher import PLAIN_PROXY, Launcher
 from app.system import ports, processes
 from app.system.processes import end_descendants
 from app.telemetry.start_steps import STARTED
+from loadtests.kept_port import kept_port
 from loadtests.running import ROOT, clean_environment
 
 
@@ -243,11 +244,8 @@ def test_each_step_of_a_start_is_shown_and_a_failed_model_with_its_reason(
     child = tmp_path / "python"
     child.write_text(STEPS.format(end=end))
     child.chmod(0o700)
-    [port] = ports.free(1)
-    done = subprocess.run(
-        [sys.executable, "-c", LAUNCHER, child, str(port), "0.0.0.0"],  # noqa: S104
-        cwd=ROOT, env=clean_environment(PORT=str(port)), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    with kept_port() as port:
+        done = launch(child, port, "0.0.0.0")  # noqa: S104
     lines = [re.sub(r"\d+\.\d s", "N s", line).replace(str(port), "PORT") for line in done.stdout.splitlines() if line]
     shown = [line for line in lines if not line.startswith("  ") or "N s" in line]
     assert done.returncode == code
@@ -276,6 +274,18 @@ sys.exit(launcher.Launcher(settings, "serve_config.yaml", print, _haproxy="/bin/
 """
 
 
+def launch(child: Path, port: int, host: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", LAUNCHER, child, str(port), host],
+        cwd=ROOT,
+        env=clean_environment(PORT=str(port)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("host", "plain"),
     [("0.0.0.0", "0.0.0.0"), ("localhost", "127.0.0.1")],  # noqa: S104
@@ -286,16 +296,8 @@ def test_a_configuration_of_another_kind_is_served_without_haproxy(host: str, pl
     child = tmp_path / "python"
     child.write_text(CHILD)
     child.chmod(0o700)
-    [port] = ports.free(1)
-    done = subprocess.run(
-        [sys.executable, "-c", LAUNCHER, child, str(port), host],
-        cwd=ROOT,
-        env=clean_environment(PORT=str(port)),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    with kept_port() as port:
+        done = launch(child, port, host)
     starts = [line for line in done.stderr.splitlines() if " at " in line and "configuration" not in line]
     assert starts == ["HAProxy at 127.0.0.1", f"plain proxy at {plain}"]
     left_out = "HAProxy is left out, as Serve configures it in an unknown way (it would listen at *:81 ssl too): "

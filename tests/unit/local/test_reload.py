@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from app.system import ports
+from loadtests.kept_port import kept_port
 from loadtests.running import ROOT, clean_environment, wait_for, write_config
 
 LAUNCHER = """
@@ -79,30 +79,30 @@ class Dev:
 
 
 def test_dev_restarts_when_a_source_or_a_setting_changes(tmp_path: Path) -> None:
-    [port] = ports.free(1)
-    dev = Dev(tmp_path, port)
-    try:
-        dev.last(port, 7, 60)  # the environment wins over `.env`
-        first = psutil.Process(dev.starts()[0][3])
-        dev.change("app/one.py", "1")
-        assert not first.is_running()
-        assert f"Changed: {tmp_path / 'app' / 'one.py'}\n" in dev.said()
-        dev.last(port, 7, 60)
-        # Its new lines count, but for where the launcher itself listens and what the environment says.
-        dev.change(".env", f"CACHE_MAX_SIZE=61\nCACHE_TTL=8\nPORT={port + 1}\n")
-        dev.last(port, 7, 61)
-        (tmp_path / "ends").touch()
-        dev.change("serve_config.yaml", (ROOT / "serve_config.yaml").read_text())
-        wait_for(lambda: "Waiting for a change" in dev.said(), 60, dev.said)
-        assert "The service ended by itself (exit code 3)" in dev.said()
-        (tmp_path / "ends").unlink()
-        dev.change("app/one.py", "2")
-        last = psutil.Process(dev.starts()[-1][3])
-        dev.process.send_signal(signal.SIGTERM)
-        assert dev.process.wait(60) == 0
-        assert not last.is_running()
-        assert dev.said().rstrip().endswith("Stopped.")
-    finally:
-        dev.process.kill()
-        dev.process.wait()
-        dev.output.close()
+    with kept_port() as port:
+        dev = Dev(tmp_path, port)
+        try:
+            dev.last(port, 7, 60)  # the environment wins over `.env`
+            first = psutil.Process(dev.starts()[0][3])
+            dev.change("app/one.py", "1")
+            assert not first.is_running()
+            assert f"Changed: {tmp_path / 'app' / 'one.py'}\n" in dev.said()
+            dev.last(port, 7, 60)
+            # Its new lines count, but for where the launcher itself listens and what the environment says.
+            dev.change(".env", f"CACHE_MAX_SIZE=61\nCACHE_TTL=8\nPORT={port + 1}\n")
+            dev.last(port, 7, 61)
+            (tmp_path / "ends").touch()
+            dev.change("serve_config.yaml", (ROOT / "serve_config.yaml").read_text())
+            wait_for(lambda: "Waiting for a change" in dev.said(), 60, dev.said)
+            assert "The service ended by itself (exit code 3)" in dev.said()
+            (tmp_path / "ends").unlink()
+            dev.change("app/one.py", "2")
+            last = psutil.Process(dev.starts()[-1][3])
+            dev.process.send_signal(signal.SIGTERM)
+            assert dev.process.wait(60) == 0
+            assert not last.is_running()
+            assert dev.said().rstrip().endswith("Stopped.")
+        finally:
+            dev.process.kill()
+            dev.process.wait()
+            dev.output.close()
