@@ -92,8 +92,8 @@ def anyio_backend() -> str:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
-    """What hangs in an `async def` test is a failure after half a minute. With a live service it is pytest's own limit
-    that ends it: a busy machine may need longer."""
+    """What hangs in an `async def` test is a failure after a minute and a half. With a live service it is pytest's own
+    limit that ends it: a busy machine may need longer."""
     if iscoroutinefunction(test := pyfuncitem.obj) and _folder(pyfuncitem) not in ("cluster", "slow"):
 
         async def within(**arguments: Any) -> None:

@@ -19,6 +19,7 @@ from app.inference.batch_queue import BatchQueue
 from app.inference.model_threads import ModelThreads
 from app.telemetry.registry import Registry
 from app.types import ModelInfo, Rows, Vector
+from tests.support.aio import in_time
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -93,7 +94,8 @@ async def test_no_engine_runs_what_came_to_another_in_the_same_moment() -> None:
     threads, texts, images = ModelThreads(), FakeModel(1), FakeModel(2)
     engines = [engine_of(model, threads) for model in (texts, images)]
     for turn in range(10):
-        of_text, of_image = await asyncio.gather(rows(engines[0], [turn, 0]), rows(engines[1], [10, 20, 30]))
+        both = asyncio.gather(rows(engines[0], [turn, 0]), rows(engines[1], [10, 20, 30]))
+        of_text, of_image = await in_time(both)
         assert (of_text, of_image) == ([[1, turn], [1, 0]], [[2, 10], [2, 20], [2, 30]])
     assert (texts.runs, images.runs) == ([[turn, 0] for turn in range(10)], [[10, 20, 30]] * 10)
 

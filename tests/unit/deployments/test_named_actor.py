@@ -74,7 +74,7 @@ class Gcs:
 
     def create(self, cls: type[Any], name: str, args: tuple[Any, ...], place: int) -> FakeActor:
         self.asked.append((cls, name, args, place))
-        assert self.answers.wait(30)
+        assert self.answers.wait(10)  # before the test itself would be given up
         self.actors.append(FakeActor())
         return self.actors[-1]
 

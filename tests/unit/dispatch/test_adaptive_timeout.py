@@ -7,6 +7,7 @@ import pytest
 
 from app.dispatch import adaptive_timeout
 from app.dispatch.adaptive_timeout import AdaptiveTimeout
+from tests.support.aio import in_time
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +56,7 @@ async def test_it_ends_when_the_reason_does() -> None:
 
 
 async def test_it_ends_at_the_latest_whatever_the_reason() -> None:
-    assert await wait(AdaptiveTimeout(0.001, 0.02, lambda: True), asyncio.Event()) == "gave up"
+    assert await in_time(wait(AdaptiveTimeout(0.001, 0.02, lambda: True), asyncio.Event())) == "gave up"
 
 
 async def test_an_answer_in_time_asks_nothing() -> None:

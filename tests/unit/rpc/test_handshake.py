@@ -50,7 +50,7 @@ async def answer_of(port: int, *sent: bytes) -> bytes:
         writer.write(data)
     told = b""
     with suppress(ConnectionError):
-        while data := await reader.read(1000):
+        while data := await in_time(reader.read(1000)):
             told += data
     await closed(writer)
     return told
@@ -121,7 +121,7 @@ async def test_a_proof_that_was_overheard_or_sent_back_is_worth_nothing() -> Non
         writer.write(hello())
         writer.write(frame(PROOF, (await read_frame(reader))[1][16:]))
         with suppress(ConnectionError):
-            assert await reader.read() == b""
+            assert await in_time(reader.read()) == b""
         await closed(writer)
 
 
@@ -192,7 +192,7 @@ async def test_a_handshake_that_is_not_finished_is_not_waited_for(monkeypatch: p
     monkeypatch.setattr(rpc_server_module, "HANDSHAKE_S", 0.02)
 
     async with rpc_server(never) as (server, port):
-        await in_time(answer_of(port, sent))
+        await answer_of(port, sent)
         await until(lambda: not server.connections)
 
 

@@ -19,7 +19,7 @@ from app.service.encoder import ModelState
 from app.service.request_context import RequestContext, use
 from app.service.result import EmbeddingResult
 from app.types import InputType, ReadOptions
-from tests.support.aio import turns
+from tests.support.aio import in_time, turns
 from tests.support.service_fakes import MODEL, FakeCache, FakeEncoder, entry_of, info_of, service_of
 
 
@@ -262,7 +262,7 @@ async def test_an_overload_refuses_what_is_new_and_nothing_else() -> None:
     await turns()
     encoder.overload = Overloaded("full", retry_after=3)
     with pytest.raises(Overloaded):
-        await service.embed_texts(["known", "under way", "new"])
+        await in_time(service.embed_texts(["known", "under way", "new"]))
     assert len(service.flights) == 1
     assert (await service.embed_texts(["known"])).hits == [True]
     joins = asyncio.ensure_future(service.embed_texts(["under way", "known"]))
