@@ -1,5 +1,6 @@
 """`create_app`: builds the ASGI application from the route table."""
 
+from functools import cache
 from importlib.metadata import version
 
 import orjson
@@ -19,6 +20,7 @@ from app.api.middleware.security_headers import cross_origin
 from app.api.openapi import document
 from app.api.routes import ROUTES
 from app.api.wire.json_response import error_response
+from app.config.args import Limits
 from app.errors import InvalidRequest, MethodNotAllowed, NotFound, ServiceError, did_you_mean
 
 _PATHS = [(route, compile_path(route.path)[0]) for route in ROUTES]
@@ -43,10 +45,14 @@ def create_app(backend: Backend, *, names_answers: bool = True) -> Starlette:
     )
     app.router.redirect_slashes = False
     app.state.backend = backend
-    app.state.openapi = orjson.dumps(
-        document(ROUTES, backend.args.limits, version("ray-embedding-service"), keys=backend.authenticator is not None)
-    )
+    app.state.openapi = _description(backend.args.limits, keys=backend.authenticator is not None)
     return app
+
+
+@cache
+def _description(limits: Limits, *, keys: bool) -> bytes:
+    """The OpenAPI document. Making it takes a tenth of a second: once for all applications of a process."""
+    return orjson.dumps(document(ROUTES, limits, version("ray-embedding-service"), keys=keys))
 
 
 async def _framework_error(request: Request, error: Exception) -> Response:

@@ -2,17 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import httpx
 import numpy as np
 from numpy.typing import NDArray
-from pydantic.json_schema import models_json_schema
 
-from app.api import openapi
 from app.api.application import create_app
 from app.api.backend import Backend
 from app.api.middleware.auth import Authenticator
@@ -75,19 +71,6 @@ class LocalRanker:
         self, query: Vector, candidates: Vector, metric: SimilarityMetric, top_k: int | None, threshold: float | None
     ) -> Ranking:
         return rank(query, candidates, metric, top_k, threshold)
-
-
-@cache
-def _schemas(wanted: tuple[Any, ...], ref_template: str) -> Any:
-    return models_json_schema(wanted, ref_template=ref_template)
-
-
-def _known_schemas(wanted: Sequence[Any], ref_template: str) -> Any:
-    """Each application makes them, of the same models, in a tenth of a second."""
-    return deepcopy(_schemas(tuple(wanted), ref_template))
-
-
-vars(openapi)["models_json_schema"] = _known_schemas
 
 
 class Service:

@@ -133,8 +133,11 @@ CASES: list[tuple[str, dict[str, str], int, bool]] = [
 ]
 
 
-def promtool(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def promtool(folder: Path, *arguments: str, alert: str = "") -> subprocess.CompletedProcess[str]:
+    """With the rules of all alerts, or only of this one: evaluating the others takes most of the time."""
     groups = [group for manifest in MANIFESTS.values() for group in manifest["spec"]["groups"]]
+    if alert:
+        groups = [group | {"rules": [rule for rule in group["rules"] if rule["alert"] == alert]} for group in groups]
     (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
     command = ["promtool", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
@@ -197,5 +200,5 @@ def test_an_alert_fires_when_its_series_say_so(
         ],
     }
     (tmp_path / "case.yaml").write_text(yaml.safe_dump(case))
-    done = promtool(tmp_path, "test", "rules", "case.yaml")
+    done = promtool(tmp_path, "test", "rules", "case.yaml", alert=alert)
     assert done.returncode == 0, done.stdout + done.stderr
