@@ -33,6 +33,8 @@ os.environ["HF_HOME"] = str(folder("home/huggingface"))
 for name in {*VARIABLES.values(), "HOST", "PORT", "ALLOW_ANONYMOUS", "HF_HUB_CACHE", "CONVERTED_MODELS"}:
     os.environ.pop(name, None)
 os.environ["PYTHON_DOTENV_DISABLED"] = "1"
+# Of two workers on two cores, one's threads would wait for their next work by spinning on the other's core.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _every = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("suite", derandomize=True, **_every)  # type: ignore[arg-type]
