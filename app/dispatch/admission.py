@@ -60,7 +60,7 @@ class AdmissionControl(Generic[T]):
                 for long, it may be of a model that had little to do, and a burst is not refused for that.
             ahead: Units of what waits that are done before this request; by default all.
         """
-        if waited_s < WAITED_SHARE * self.queue_s or not self._is_late(self.waiting, units):
+        if waited_s < WAITED_SHARE * self.queue_s or not self.is_late(units):
             return None
         before = self.waiting if ahead is None else ahead()
         if not self._is_late(before, units):
@@ -72,6 +72,10 @@ class AdmissionControl(Generic[T]):
             refusal.message += f" It can do about {fits:,} of these {items:,} items within {self.deadline_s:g} s."
             refusal.max_items = fits
         return refusal
+
+    def is_late(self, units: float) -> bool:
+        """Whether a request of so many units that came after all that waits could not be answered in time."""
+        return self._is_late(self.waiting, units)
 
     def _is_late(self, ahead: float, units: float) -> bool:
         wait_s = ahead / self.rate

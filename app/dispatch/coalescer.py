@@ -104,6 +104,8 @@ class Coalescer(Generic[T, R]):
 
     def refusal(self, is_large: bool = False, units: int = 0, items: int = 1) -> Overloaded | None:
         """What `submit` would raise; by default for whatever costs next to nothing."""
+        if not self.admission.is_late(units):  # each request asks three times, and nearly always this is the answer
+            return None
         waited_s = max(self._waited_s(large) for large in {False, is_large})
         return self.admission.refusal(units, waited_s, lambda: self._ahead(is_large, units), items)
 

@@ -11,6 +11,8 @@ the replicas it says 404 to every path, a 503 here (`OPTIONS *` names no path th
 that is lost with its replica is a 502, 503 or 504, which Serve has it call 500. It sends such a request to another
 replica where it still has the whole of it: one that fits its buffer (16 KB) and was complete before it was passed on,
 so it waits for these bodies. Larger ones pass as they come.
+
+It keeps no log: Serve has it send a line for each request to this machine's syslog, where mostly nobody listens.
 """
 
 import json

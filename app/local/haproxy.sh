@@ -24,6 +24,7 @@ s/$/ if { path_beg \/ }/
 G
 }' \
   -e '/^ *errorfile 50[234] /d' \
+  -e '/^ *log 127\.0\.0\.1:514 /d' \
   "$config" || exit 1
 
 listens=$(sed -n 's/^ *bind //p' "$config")

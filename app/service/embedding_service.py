@@ -104,11 +104,13 @@ class EmbeddingService:
         """The error for any request of this kind if all its encoders are overloaded; None if one accepts more."""
         if kind == "rerank" and self.default_model(kind) is None:
             kind = "text"
-        all_refusals = [encoder.refusal(kind) for encoder in self.encoders.values() if kind in encoder.kinds]
-        refusals = [refusal for refusal in all_refusals if refusal is not None]
-        if not refusals or len(refusals) < len(all_refusals):
-            return None
-        return min(refusals, key=lambda refusal: refusal.retry_after or 0)
+        refusals: list[Overloaded] = []
+        for encoder in self.encoders.values():
+            if kind in encoder.kinds:
+                if (refusal := encoder.refusal(kind)) is None:
+                    return None
+                refusals.append(refusal)
+        return min(refusals, key=lambda refusal: refusal.retry_after or 0, default=None)
 
     async def _ready(self, name: str | None, kind: Kind) -> tuple[Encoder, ModelInfo]:
         """The encoder, once it is ready: a new ingress replica learns its models' states only after a moment."""

@@ -60,6 +60,7 @@ WHO_MAY: Final = [
     M("gRPC of replicas on loopback", "deployments/serve_internals/loopback.py", "if address.startswith(EVERYWHERE) and ip_address(node).is_loopback:", "if False:", "tests/unit/deployments/serve_internals/test_loopback.py"),
     M("both addresses of localhost after a reload", "app/local/haproxy.py", ' v6only" if "ipv6@" in every else every', '"', "tests/unit/local/test_haproxy_running.py"),
     M("HAProxy's statistics on loopback", "app/local/haproxy.sh", "\\1127.0.0.1:\\2", "\\1*:\\2", "tests/unit/local/test_haproxy.py"),
+    M("HAProxy keeps no log", "app/local/haproxy.sh", "log 127\\.0\\.0\\.1:514 /d", "log nowhere /d", "tests/unit/local/test_haproxy.py"),
     M("a request that HAProxy has whole", "app/local/haproxy.py", 'wait-for-body time {BODY_S}s', 'set-var(txn.a) int(1)', "tests/unit/local/test_haproxy_running.py"),
     M("an alias of no model", "app/config/settings.py", "if find(model, known := [*names, *backups]) is None:", "if not (known := [*names, *backups]):", "tests/unit/docs/test_mistakes.py"),
     M("a key without Bearer", "app/api/middleware/auth.py", 'if secret is None and request.headers.get("authorization", "").strip():', "if False:", "tests/unit/docs/test_mistakes.py"),

