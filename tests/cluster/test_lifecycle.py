@@ -117,3 +117,13 @@ def test_bad_settings_are_named_and_nothing_starts(variables: dict[str, str], wo
     assert done.returncode == 2
     assert words.lower() in done.stderr.lower()
     assert "Traceback" not in done.stderr
+
+
+def test_haproxy_writes_no_line_for_a_request(service: RunningService) -> None:
+    """Serve would read each, to count it: a tenth of what a request costs."""
+    found = [process.cmdline() for process in service.processes() if process.name() == "haproxy"]
+    assert found
+    for command in found:
+        written = Path(command[command.index("-f") + 1]).read_text()
+        assert "bind 127.0.0.1" in written
+        assert re.findall(r"^ *log (?!global$).*", written, re.MULTILINE) == []
