@@ -84,9 +84,8 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
             # idempotent. HAProxy keeps what fits its buffer (16 KB) for it.
             "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
             "RAY_SERVE_HAPROXY_RETRIES": "2",
-            # HAProxy's own page stays, at its port. But HAProxy would write a line for each request, which a Python
-            # process of Serve's reads to count it: a tenth of the CPU that a request costs beside the model. Without
-            # it the replicas count, by their routes.
+            # HAProxy would write a line for each request, which a Python process of Serve's reads to count it, for
+            # about as much CPU as HAProxy takes. The replicas count instead; HAProxy's own page stays, at its port.
             "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
             "RAY_SERVE_HAPROXY_BINARY_PATH": str(haproxy),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.haproxy_stats),

@@ -120,7 +120,7 @@ def test_bad_settings_are_named_and_nothing_starts(variables: dict[str, str], wo
 
 
 def test_haproxy_writes_no_line_for_a_request(service: RunningService) -> None:
-    """Serve would read each, to count it: a tenth of what a request costs."""
+    """A process of Serve's would read each, to count it."""
     found = [process.cmdline() for process in service.processes() if process.name() == "haproxy"]
     assert found
     for command in found:
