@@ -1,7 +1,8 @@
 """Many small calls become few large ones: a remote call costs more than a small model's work.
 
 While as many calls are under way as their receivers can use, further items gather; each finished call takes
-all that has gathered (up to a cap) with it. A lone item leaves at once. Knows neither Ray nor encoders.
+all that has gathered (up to a cap) with it. A lone item leaves at once; beside a call it may be held for those who were
+just answered. Knows neither Ray nor encoders.
 """
 
 import asyncio
@@ -12,7 +13,8 @@ from dataclasses import dataclass, field
 from itertools import count, islice
 from typing import Generic, TypeVar
 
-from app.dispatch.admission import AdmissionControl
+from app.dispatch.admission import CALL_UNITS, AdmissionControl
+from app.dispatch.anticipation import Anticipation, call_later
 from app.dispatch.request_queue import Pending, Request, RequestQueue
 from app.errors import Overloaded
 
@@ -26,6 +28,8 @@ DEEP_AFTER_S = 0.5
 STEPS = 4
 # The slices that are under way take the receivers about so long, and two micro-batches each at least.
 SLICES_S = 0.2
+# A call that costs so much more than what is not its items' wins nothing by being larger.
+ENOUGH_UNITS = 4 * CALL_UNITS
 
 
 @dataclass(slots=True, eq=False)
@@ -62,6 +66,7 @@ class Coalescer(Generic[T, R]):
         max_width: So many may be under way if each beyond `width` is full. Serve scales a deployment by the
             calls that it has; items that wait here are none, so with `width` alone it would never see a queue.
         retry: Told why a call failed and what of it is still wanted; whether it sees to that from now on.
+        later: Calls back after so many seconds on the clock of `admission`.
     """
 
     send: Callable[[list[T], float, bool], Awaitable[Sequence[R]]]
@@ -72,14 +77,17 @@ class Coalescer(Generic[T, R]):
     full_units: int = 2**62
     max_width: Callable[[], int] = lambda: 1
     retry: "Callable[[Exception, list[Pending[T, R]]], bool]" = lambda error, lost: False
+    later: Callable[[float, Callable[[], None]], object] = call_later
     _small: RequestQueue[T, R] = field(init=False)
     _large: RequestQueue[T, R] = field(init=False)
     _numbers: "count[int]" = field(init=False, default_factory=count)
     _calls: dict["asyncio.Task[None]", _Call[T, R]] = field(init=False, default_factory=dict)
+    _anticipation: Anticipation = field(init=False)
 
     def __post_init__(self) -> None:
         step = max(1, self.full_units // STEPS)
         self._small, self._large = RequestQueue(step), RequestQueue(step)
+        self._anticipation = Anticipation(self._pump, self.admission.clock, self.later)
 
     def submit(self, items: Sequence[T]) -> list["asyncio.Future[R]"]:
         """One future an item. A cancelled future's item is left out if its call has not begun. Raises Overloaded if
@@ -151,15 +159,26 @@ class Coalescer(Generic[T, R]):
     def _free(self, queue: RequestQueue[T, R], width: int) -> int:
         """Calls that may begin now."""
         calls = sum(call.large == (queue is self._large) for call in self._calls.values())
+        if queue is self._small and 2 * calls >= width and self._is_held(width):
+            return 0
         return max(width - calls, min(self.max_width() - calls, queue.items // self.full), 0)
+
+    def _is_held(self, width: int) -> bool:
+        """Each receiver has a call, and the next wins by being larger."""
+        newest = self._small.newest()
+        if newest is None or self._small.ahead(float("inf")) >= ENOUGH_UNITS:
+            return False
+        return self._anticipation.holds(self._small.items, newest.since, width)
+
+    def _small_under_way(self) -> int:
+        return sum(len(call.batch) for call in self._calls.values() if not call.large)
 
     def _together(self, width: int) -> list[Pending[T, R]]:
         """Small requests for one call; more of them where so many wait, and for so long, that others lack nothing."""
         is_deep = len(self._small) >= DEEP * self.full * width and self._waited_s(False) > DEEP_AFTER_S
         most, units = ((DEEP if is_deep else 1) * full for full in (self.full, self.full_units))
         # Half of a few clients' texts are computed on while the other half is on the wire.
-        under_way = sum(len(call.batch) for call in self._calls.values() if not call.large)
-        share = min(most, -(-(self._small.items + under_way) // width))
+        share = min(most, -(-(self._small.items + self._small_under_way()) // width))
         taken: list[Pending[T, R]] = []
         while (request := self._small.next()) is not None and len(taken) < share and units > 0:
             if 2 * len(taken) >= most and len(taken) + len(request.items) > most:
@@ -188,6 +207,9 @@ class Coalescer(Generic[T, R]):
             if len(results) != len(batch):
                 raise RuntimeError(f"{len(results)} results for {len(batch)} items")
             self.admission.ran(call.units, began)
+            if not call.large:
+                crowd = self._small.items + self._small_under_way()
+                self._anticipation.answered(crowd, self.admission.clock() - began)
         except asyncio.CancelledError:
             for entry in batch:
                 entry.result.cancel()

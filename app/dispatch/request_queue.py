@@ -69,6 +69,9 @@ class RequestQueue(Generic[T, R]):
     def oldest(self) -> Request[T, R] | None:
         return next(iter(self._requests.values()), None)
 
+    def newest(self) -> Request[T, R] | None:
+        return next(reversed(self._requests.values()), None)
+
     def ahead(self, units: float) -> int:
         """Units that go before a request of so many, but for the turns of the oldest."""
         return sum(waiting for size, waiting in self._units.items() if size * self.step <= units)

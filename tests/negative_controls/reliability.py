@@ -7,6 +7,7 @@ from tests.negative_controls.mutation import Mutation
 M = Mutation
 
 RETRY: Final = "tests/unit/dispatch/test_retry.py"
+ANTICIPATION: Final = "tests/unit/dispatch/test_anticipation.py"
 COALESCING: Final = " ".join(f"tests/unit/dispatch/test_coalescer{part}.py" for part in ("", "_failures", "_admission"))
 FAIRNESS: Final = "tests/unit/dispatch/test_fairness.py tests/unit/inference/test_batch_queue.py"
 ADMISSION: Final = "tests/unit/dispatch/test_admission.py"
@@ -97,7 +98,13 @@ OVERLOAD: Final = [
     M("a large request's calls are told", "app/dispatch/coalescer.py", "seconds, call.large)", "seconds, False)", FAIRNESS),
     M("calls of small requests' own", "app/dispatch/coalescer.py", "sum(call.large == (queue is self._large) for call in self._calls.values())", "len(self._calls)", FAIRNESS),
     M("slices", "app/dispatch/coalescer.py", "max(2 * self.full_units, self.admission.rate * SLICES_S / width)", '10.0**9', COALESCING),
-    M("an even part of what is under way", "app/dispatch/coalescer.py", "-(-(self._small.items + under_way) // width)", "most", COALESCING),
+    M("an even part of what is under way", "app/dispatch/coalescer.py", "-(-(self._small.items + self._small_under_way()) // width)", "most", COALESCING),
+    M("those who were answered are held for", "app/dispatch/coalescer.py", "2 * calls >= width and self._is_held(width)", "False", f"{COALESCING} {FAIRNESS}"),
+    M("nobody is held but beside a call", "app/dispatch/coalescer.py", "2 * calls >= width and ", "", COALESCING),
+    M("a costly call is not held", "app/dispatch/coalescer.py", " or self._small.ahead(float(\"inf\")) >= ENOUGH_UNITS", "", COALESCING),
+    M("held as long as they may come", "app/dispatch/anticipation.py", "left <= 0 or ", "", ANTICIPATION),
+    M("one timer of those who are held", "app/dispatch/anticipation.py", "if not self._is_timed:", "if True:", ANTICIPATION),
+    M("timers that the loop can keep", "app/dispatch/anticipation.py", "max(left, LEAST_S)", "left", ANTICIPATION),
     M("what is done is stored at once", "app/service/single_flight.py", "source.get_loop().call_soon(self._resolve_encoded)", "source.get_loop().call_later(0.02, self._resolve_encoded)", SERVICE),
     M("the fewest calls", "app/dispatch/least_outstanding.py", "if counts[receiver] == least", "if True", "tests/unit/dispatch/test_least_outstanding.py tests/unit/deployments/serve_internals/test_router.py"),
     M("promised calls", "app/dispatch/least_outstanding.py", "        self._promised.append((now, chosen))\n", "", "tests/unit/dispatch/test_least_outstanding.py"),

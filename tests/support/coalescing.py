@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from app.dispatch.admission import AdmissionControl
 from app.dispatch.coalescer import Coalescer
-from tests.support.aio import turns
+from tests.support.aio import Clock, turns
 
 LARGE = 10.0**9
 
@@ -34,9 +34,9 @@ class Line:
         await turns()
 
 
-def admission() -> AdmissionControl[int]:
-    """An item is a unit; nothing is refused."""
-    return AdmissionControl("model", len, queue_s=LARGE, deadline_s=LARGE)
+def admission(clock: Clock | None = None) -> AdmissionControl[int]:
+    """An item is a unit; nothing is refused. Where no time passes, nobody is held for others."""
+    return AdmissionControl("model", len, queue_s=LARGE, deadline_s=LARGE, clock=clock or Clock(0.0))
 
 
 async def submit(coalescer: Coalescer[int, int], items: Sequence[int]) -> list["asyncio.Future[int]"]:

@@ -22,7 +22,7 @@ from app.types import Vector
 from tests.support.aio import Clock, turns
 
 # As a MiniLM on two cores: seconds a token of one of two streams, and of a run's start; from ingress to encoder.
-TOKEN_S, START_S, NETWORK_S = 1e-4, 1e-3, 1e-3
+TOKEN_S, START_S, NETWORK_S = 1e-4, 3.5e-3, 1e-3
 STREAMS, BATCH_ITEMS, BATCH_TOKENS = 2, 32, 1024
 # The longest run of a micro-batch.
 BATCH_S = BATCH_TOKENS * TOKEN_S + START_S
@@ -147,7 +147,8 @@ class Cluster:
             return result
 
         width = 2 * self.replicas
-        return Coalescer(send, lambda: width, admission, 512, BATCH_ITEMS, CHARACTERS * BATCH_TOKENS)
+        units = CHARACTERS * BATCH_TOKENS
+        return Coalescer(send, lambda: width, admission, 512, BATCH_ITEMS, units, later=self.timeline.after)
 
     def _watch(self, begin: float, end: float) -> None:
         for number, encoder in enumerate(self.encoders):

@@ -1,11 +1,11 @@
 """Which calls items leave in, and when."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar, copy_context
 
 from app.dispatch.admission import AdmissionControl
-from app.dispatch.coalescer import DEEP, DEEP_AFTER_S, Coalescer
+from app.dispatch.coalescer import DEEP, DEEP_AFTER_S, ENOUGH_UNITS, Coalescer
 from tests.support.aio import Clock, turns
 from tests.support.coalescing import LARGE, Line, admission, submit
 
@@ -53,6 +53,67 @@ async def test_each_call_has_an_even_part_of_what_is_under_way_and_waits() -> No
             await submit(coalescer, [item])
     assert [len(call) for call in line.calls] == [1, 1, 4, 3, 1, 3, 4]
     for call in (5, 6):
+        await line.answer(call)
+
+
+async def test_who_comes_back_first_is_held_for_those_who_were_answered_with_him() -> None:
+    """Beside another call only, and only as long as they may come."""
+    line, clock, ends = Line(), Clock(), list[Callable[[], None]]()
+
+    def later(seconds: float, callback: Callable[[], None]) -> None:
+        ends.append(callback)
+
+    coalescer = Coalescer(line.send, lambda: 2, admission(clock), later=later)
+    for item in range(8):
+        await submit(coalescer, [item])
+    clock.now += 1.0
+    await line.answer(0)
+    await line.answer(1)
+    assert line.calls == [[0], [1], [2, 3, 4, 5]]
+    await submit(coalescer, [10])
+    assert line.calls[3:] == []
+    await submit(coalescer, [11])
+    assert line.calls[3:] == [[6, 7, 10, 11]]
+    clock.now += 1.0
+    await line.answer(2)
+    for item in (20, 21, 22, 23):
+        assert line.calls[4:] == []
+        await submit(coalescer, [item])
+    assert line.calls[4:] == [[20, 21, 22, 23]]
+    # Nobody else comes.
+    await line.answer(3)
+    await submit(coalescer, [30])
+    assert line.calls[5:] == []
+    clock.now += 1.0
+    ends.pop()()
+    await turns()
+    assert line.calls[5:] == [[30]]
+    # The other call ends first.
+    await line.answer(4)
+    await submit(coalescer, [40])
+    assert line.calls[6:] == []
+    await line.answer(5)
+    assert line.calls[6:] == [[40]]
+    await line.answer(6)
+
+
+async def test_a_call_that_costs_enough_is_not_held() -> None:
+    line, clock = Line(), Clock()
+    dear = AdmissionControl[int]("model", lambda items: ENOUGH_UNITS // 2 * len(items), LARGE, LARGE, clock)
+    coalescer = Coalescer(line.send, lambda: 2, dear)
+    for item in range(8):
+        await submit(coalescer, [item])
+    clock.now += 1.0
+    await line.answer(0)
+    await line.answer(1)
+    assert [len(call) for call in line.calls] == [1, 1, 4, 2]
+    clock.now += 1.0
+    await line.answer(2)
+    await submit(coalescer, [20])
+    assert line.calls[4:] == []
+    await submit(coalescer, [21])
+    assert line.calls[4:] == [[20, 21]]
+    for call in (3, 4):
         await line.answer(call)
 
 

@@ -1,5 +1,6 @@
 """Coalescers, batch queues and schedulers together, on a simulated clock."""
 
+import asyncio
 import random
 
 import pytest
@@ -70,6 +71,42 @@ async def test_clients_in_a_loop_keep_the_model_busy_with_large_batches(clients:
     assert sum(runs) / len(runs) >= min(clients / 4, 20) if clients > 8 else clients / 8
     slowest = max(seconds or 0.0 for seconds in latencies)
     assert slowest <= 6 * (clients * 24 / CAPACITY + 4 * NETWORK_S + 0.005)
+
+
+@pytest.mark.parametrize(("clients", "least"), [(4, 1.9), (8, 3.8), (16, 5.0)])
+async def test_clients_who_come_back_one_by_one_are_computed_in_halves(clients: int, least: float) -> None:
+    """HTTP has half a millisecond for each, one after the other, before and after."""
+    cluster, latencies, free_at = Cluster(), Latencies(), [0.0]
+
+    async def through_http() -> None:
+        now = cluster.timeline.clock.now
+        free_at[0] = max(free_at[0], now) + 0.0005
+        await cluster.timeline.pause(free_at[0] - now)
+
+    async def client() -> None:
+        for _ in range(40):
+            await through_http()
+            latencies.append(await cluster.ask([24]))
+            await through_http()
+
+    tasks = [asyncio.ensure_future(client()) for _ in range(clients)]
+    await cluster.timeline.run()
+    await asyncio.gather(*tasks)
+    runs = [items for _, items in cluster.encoders[0].batches]
+    assert sum(runs) / len(runs) >= least
+
+
+@pytest.mark.parametrize("rate", [100, 200])
+async def test_who_asks_of_his_own_accord_waits_for_nobody_for_long(rate: int) -> None:
+    """Poisson arrivals, up to half of what single texts can be: nobody who was answered comes back."""
+    rng, cluster, latencies, begin_s = random.Random(1), Cluster(), Latencies(), 0.0
+    for _ in range(2000):
+        begin_s += rng.expovariate(rate)
+        cluster.begin(begin_s, [24], latencies)
+    await cluster.timeline.run()
+    # Without any holding: 1.18 and 1.46 times.
+    middle = sorted(seconds or 1e9 for seconds in latencies)[len(latencies) // 2]
+    assert middle <= {100: 1.2, 200: 1.6}[rate] * 0.0067
 
 
 @pytest.mark.parametrize("seed", range(4))
