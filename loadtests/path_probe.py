@@ -29,8 +29,8 @@ HOPS: Final = (
     ("validated", "JSON read and checked", INGRESS),
     ("looked up", "key made, caches asked", INGRESS),
     ("called", "single-flight, coalescer, task", INGRESS),
-    ("sent", "replica chosen, frame written", INGRESS),
-    ("received", "kernel, the encoder wakes", ENCODER),
+    ("sent", "replica chosen, call packed", INGRESS),
+    ("received", "frame written, kernel, the encoder wakes", ENCODER),
     ("unpacked", "task, accounting, frame read", ENCODER),
     ("tokenised", "tokenised", ENCODER),
     ("released", "queued for the model", ENCODER),
@@ -128,8 +128,8 @@ def _in_ingress() -> None:
         return outcomes
 
     def call(real: Any, *args: Any) -> Any:
+        stamp(_texts.get(), "sent")  # the encoder may have it before the system call has returned here
         answer = real(*args)
-        stamp(_texts.get(), "sent")
         _calls[id(answer)] = _texts.get()
         return answer
 
