@@ -99,6 +99,7 @@ def _pull(model: str, revision: str | None) -> int:
 
 def _serve_here(args: AppArgs, settings: LaunchSettings) -> int:
     # Imported late: the launcher and the other commands need no Ray.
+    import app.local.lean_serve  # noqa: F401 - before Serve
     from app.main import build
     from deployments.local import lacks, run
 

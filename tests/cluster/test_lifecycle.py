@@ -6,11 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
 
+from app.local.launcher import SERVE_HERE
 from app.local.service_folder import log_folder
 from loadtests.kept_port import kept_port
 from loadtests.running import RunningService, clean_environment, listening, write_config
@@ -127,3 +130,17 @@ def test_haproxy_writes_no_line_for_a_request(service: RunningService) -> None:
         written = Path(command[command.index("-f") + 1]).read_text()
         assert "bind 127.0.0.1" in written
         assert re.findall(r"^ *log (?!global$).*", written, re.MULTILINE) == []
+
+
+def test_no_process_of_serves_has_pandas(service: RunningService) -> None:
+    """It is installed, for Ray Data, and takes 30 MB in each."""
+    assert find_spec("pandas") is not None
+    serves(service)
+    found = {}
+    for process in service.processes():
+        with suppress(psutil.Error):
+            words = " ".join(process.cmdline())
+            if words.startswith("ray::") or SERVE_HERE in words:
+                found[words] = any("/pandas/" in each.path for each in process.memory_maps())
+    assert len(found) >= 8
+    assert [words for words, has_pandas in found.items() if has_pandas] == []
