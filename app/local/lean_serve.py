@@ -1,6 +1,6 @@
 """Serve without pandas: `import ray.serve` takes pandas and pyarrow along, 30 MB in each of its processes, only to send
-data frames as JSON. It does without them where they are not installed (`ray/serve/_private/utils.py`); here they are,
-for Ray Data. Importing this module tells that module of Serve's, and nobody else, that there is no pandas.
+data frames as JSON. It does without them where they are not installed; here they are, for Ray Data. Importing this
+module tells Serve's own modules, and nobody else, that there is no pandas.
 """
 
 import inspect
@@ -11,14 +11,14 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Final
 
-ASKS: Final = "ray.serve._private.utils"
+SERVE: Final = "ray.serve."
 
 
 class NoPandas(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /
     ) -> ModuleSpec | None:
-        if fullname == "pandas" and _importer() == ASKS:
+        if fullname == "pandas" and _importer().startswith(SERVE):
             raise ImportError("not for this", name=fullname)
         return None
 

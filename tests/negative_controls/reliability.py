@@ -104,7 +104,7 @@ OVERLOAD: Final = [
     M("nobody is held but beside a call", "app/dispatch/coalescer.py", "2 * calls >= width and ", "", COALESCING),
     M("a costly call is not held", "app/dispatch/coalescer.py", " or self._small.ahead(float(\"inf\")) >= ENOUGH_UNITS", "", COALESCING),
     M("Serve has no pandas", "app/local/lean_serve.py", "fullname == \"pandas\" and ", "False and ", LEAN),
-    M("others have pandas", "app/local/lean_serve.py", " and _importer() == ASKS", "", LEAN),
+    M("others have pandas", "app/local/lean_serve.py", " and _importer().startswith(SERVE)", "", LEAN),
     M("held as long as they may come", "app/dispatch/anticipation.py", "left <= 0 or ", "", ANTICIPATION),
     M("one timer of those who are held", "app/dispatch/anticipation.py", "if not self._is_timed:", "if True:", ANTICIPATION),
     M("timers that the loop can keep", "app/dispatch/anticipation.py", "max(left, LEAST_S)", "left", ANTICIPATION),
