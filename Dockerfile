@@ -57,7 +57,7 @@ FROM cpu-packages AS weights
 ARG MODELS="openai/clip-vit-base-patch32"
 ENV HF_HOME=/opt/models
 COPY clients/python/src ./
-COPY app/__init__.py app/errors.py app/types.py app/
+COPY app/__init__.py app/errors.py app/types.py app/words.py app/
 COPY app/config app/config
 COPY app/encoders app/encoders
 COPY app/system app/system

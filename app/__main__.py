@@ -9,11 +9,10 @@ from dotenv import dotenv_values, load_dotenv
 from pydantic import ValidationError
 
 from app.auth import key_file
-from app.cli import flags, inspect
+from app.cli import flags
 from app.cli import key as key_command
 from app.config import mistakes
 from app.config.settings import AppArgs, ClientSettings, LaunchSettings, image_model_is_chosen, process_environment
-from app.encoders.weights import pull, resolve
 from app.errors import ServiceError, os_reason
 from app.local import logs
 from app.local.launcher import REFUSED, SERVE_HERE, Launcher, access_notice
@@ -29,6 +28,9 @@ def main(argv: list[str] | None = None) -> int:
     if options.command == "pull":
         return _pull(options.model, options.revision)
     if options.command == "inspect":
+        # Late, with the models' libraries: the launcher, which stays in memory, needs none.
+        from app.cli import inspect
+
         return inspect.run(options.model, options.revision, _say, _complain)
     if options.command == "key":
         return key_command.run(options.tenant, options.scopes, options.days, _say, _complain)
@@ -85,6 +87,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _pull(model: str, revision: str | None) -> int:
+    # Late, as above.
+    from app.cli import inspect
+    from app.encoders.weights import pull, resolve
+
     try:
         pull(model, revision)
     except ServiceError as error:
@@ -99,7 +105,7 @@ def _pull(model: str, revision: str | None) -> int:
 
 def _serve_here(args: AppArgs, settings: LaunchSettings) -> int:
     # Imported late: the launcher and the other commands need no Ray.
-    import app.local.lean_serve  # noqa: F401 - before Serve
+    import app.system.lean_ray  # noqa: F401 - before Ray
     from app.main import build
     from deployments.local import lacks, run
 

@@ -18,7 +18,7 @@ from app.encoders.sparse import check_sparse_model
 from app.encoders.text import check_text_model
 from app.encoders.tokens import check_token_model
 from app.encoders.weights import look_up
-from app.types import Kind
+from app.words import Kind
 from deployments.clip import Clip
 from deployments.ingress import Ingress
 from deployments.reranker import Reranker

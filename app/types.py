@@ -2,23 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from numpy.typing import NDArray
 
+from app.words import Cut, Kind
 from embeddings_client.types import *  # noqa: F403
 
-Modality = Literal["text", "image"]
-Kind = Literal["text", "image", "rerank", "sparse", "token"]
-"""What a model makes: the vector of a text or an image, scores of a pair, a text's sparse or token vectors."""
 Rows = NDArray[Any]
 """What a model makes of n items: (n, dimensions) float32, or n objects where they differ in size: the bytes of each."""
-Cut = Literal["end", "start"]
 Span = tuple[int, int]
 """Where something begins and ends in a text."""
-ChunkBy = Literal["tokens", "sentences"]
-KeyScope = Literal["embed", "read", "admin"]
-"""What an API key may do: embed, read status, or change shared state."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from app.images.reader import ImageReader
 from app.local.resources import reserves
 from app.service.embedding_service import EmbeddingService
 from app.service.encoder import Encoder
-from app.types import Kind
+from app.words import Kind
 from deployments.cache import CacheTransport
 from deployments.ingress_metrics import record_ingress
 from deployments.remote_encoder import RemoteEncoder

@@ -22,7 +22,8 @@ from app.images.preprocessing import Preprocessing
 from app.service.encoder import Encoded, ModelState, Stages
 from app.telemetry import tracing
 from app.telemetry.tracing import Origins, Traced
-from app.types import Kind, Modality, ModelInfo, Span, TextInput, Token
+from app.types import ModelInfo, Span, TextInput, Token
+from app.words import Kind, Modality
 from deployments.messages import EncodeReply, EncoderStatus
 from deployments.remote_call import ATTEMPT_SHARE, again, alone, once
 from deployments.serve_internals.running_config import most_replicas

@@ -22,7 +22,8 @@ import numpy as np
 from app.config.args import ModelArgs
 from app.corpus.model import CorpusModel, EncodedRows
 from app.corpus.run import CorpusOptions, embed_corpus
-from app.types import Modality, ModelInfo, Span, TokenizedText
+from app.types import ModelInfo, Span, TokenizedText
+from app.words import Modality
 from deployments.corpus import cluster, on_ray
 
 DIMENSIONS, SECONDS_PER_TEXT, PATIENCE_S = 8, 0.004, 120.0

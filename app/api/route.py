@@ -13,7 +13,7 @@ from app import errors
 from app.api.wire.json_response import ErrorFormat
 from app.errors import ServiceError
 from app.schemas.wire import Json, Wire
-from app.types import KeyScope, Kind
+from app.words import KeyScope, Kind
 
 Scope = KeyScope | Literal["open"]
 # Of a request and the replica's `Backend`.

@@ -18,7 +18,7 @@ from hashlib import sha256
 from typing import Final, get_args
 
 from app.errors import Forbidden, Unauthorized
-from app.types import KeyScope
+from app.words import KeyScope
 
 PREFIX: Final = "emb_"
 MAX_LIVE_KEYS: Final = 2  # per tenant: the old key and the new one during a rotation

@@ -17,7 +17,7 @@ from app.config import args, mistakes, serve_names
 from app.config.args import DEFAULT_IMAGE_MODEL, Backup, ModelArgs, Placement, Settings
 from app.config.model_names import ModelName, find
 from app.errors import did_you_mean
-from app.types import Kind
+from app.words import Kind
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # The field and the variable that name the models of a kind.

@@ -18,7 +18,8 @@ from app.errors import ServiceError
 from app.images import decoder
 from app.inference.batch_queue import BatchQueue, Job, Slice
 from app.service import prompts
-from app.types import ChunkBy, Kind, ModelInfo, Prompted, ReadOptions, Rows, Span, TokenizedText, Vector
+from app.types import ModelInfo, Prompted, ReadOptions, Rows, Span, TokenizedText, Vector
+from app.words import ChunkBy, Kind
 
 WARM_TOKENS = 64
 

@@ -23,9 +23,10 @@ from app.corpus.sparse_columns import NAMES as SPARSE
 from app.corpus.sparse_columns import dot
 from app.errors import InvalidRequest, SpaceMismatch
 from app.system.atomic_file import replacing
-from app.types import Kind, SimilarityMetric, Vector
+from app.types import SimilarityMetric, Vector
 from app.vectors.ragged import ranked, unpack_sparse
 from app.vectors.similarity import Ranking, rank
+from app.words import Kind
 
 BLOCK_BYTES = 16 * 2**20
 

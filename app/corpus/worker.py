@@ -19,8 +19,8 @@ from app.corpus.source import VECTORS, Format, RowSpan, Source
 from app.corpus.sparse_columns import NAMES as SPARSE
 from app.errors import InvalidRequest
 from app.service.chunks import ChunkRule
-from app.types import Kind
 from app.vectors.quantization import Dtype, corpus_vectors, stated_range
+from app.words import Kind
 
 NOT_FINITE = "the model's vector is not finite: it holds NaN or infinity"
 

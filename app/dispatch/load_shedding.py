@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.errors import Overloaded
-from app.types import Kind
+from app.words import Kind
 
 # So many a second are looked at while the queue is full, and so many at once.
 LOOKS_PER_S: Final = 20.0

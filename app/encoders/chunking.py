@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from unicodedata import category
 
-from app.types import ChunkBy, Span
+from app.types import Span
+from app.words import ChunkBy
 
 # A sentence ends behind these, with closing quotes and brackets: where white space follows; anywhere; at a line's end.
 SENTENCE_END = re.compile(

@@ -12,7 +12,8 @@ from tokenizers import Tokenizer as Backend
 from app.encoders.long_texts import as_far_as_read
 from app.encoders.tokenizer import Tokenizer
 from app.errors import InvalidItem, ModelUnavailable
-from app.types import Cut, Pair, Prompted, TextInput, TokenIds, TokenizedText
+from app.types import Pair, Prompted, TextInput, TokenIds, TokenizedText
+from app.words import Cut
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ from app.encoders.text_layout import first_module, text_layout
 from app.encoders.tokenizer import Tokenizer
 from app.encoders.weights import Weights, check, digest, resolve, weight_files
 from app.errors import InvalidItem, ModelUnavailable, UnknownToken
-from app.types import Kind, ModelInfo, Prompted, Rows, TextInput, TokenizedText, Vector
+from app.types import ModelInfo, Prompted, Rows, TextInput, TokenizedText, Vector
+from app.words import Kind
 
 # Part of every fingerprint: raise it when a change here makes other vectors of the same files.
 VECTORS_VERSION = 1

@@ -16,7 +16,8 @@ from app.encoders.files import reading
 from app.encoders.late import Window, token_spans, windows
 from app.encoders.long_texts import as_far_as_read
 from app.errors import InvalidItem, InvalidRequest, ModelUnavailable
-from app.types import ChunkBy, Cut, Pair, Prompted, Span, TextInput, Token, TokenIds, TokenizedText
+from app.types import Pair, Prompted, Span, TextInput, Token, TokenIds, TokenizedText
+from app.words import ChunkBy, Cut
 
 # So few characters are tokenised faster one text after the other: the library's own threads cost more than they save,
 # and compete for CPUs with the model's.

@@ -67,8 +67,8 @@ def environment(ports: LocalPorts, run_folder: Path, haproxy: Path | None) -> di
         "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
         "LOG_NAME_UPDATE_INTERVAL_S": "1e9",
         "REPORTER_UPDATE_INTERVAL_MS": "60000",
-        # Before Serve, in each of Ray's workers: see there.
-        "RAY_preload_python_modules": "app.local.lean_serve",
+        # Before anything else of Ray, in each of its workers: see there.
+        "RAY_preload_python_modules": "app.system.lean_ray",
         # What an autoscaler of nodes would want to know.
         "RAY_gcs_pull_resource_loads_period_milliseconds": "10000",
         # Ray's own ports ask for a token, which Ray makes and keeps in the user's home.

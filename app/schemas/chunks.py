@@ -8,7 +8,8 @@ from app.schemas.compatibility import CompatibleWire
 from app.schemas.embeddings import Usage
 from app.schemas.openai import OpenAiEmbedding
 from app.schemas.wire import TEXT, Count, ModelName, Normalize, Output, PromptName, Purpose, SnakeWire, Whole, Wire
-from app.types import ChunkBy, OutputType
+from app.types import OutputType
+from app.words import ChunkBy
 
 Document = Annotated[str, Field(min_length=1, description="Text to cut and embed; not empty.")]
 

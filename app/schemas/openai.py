@@ -7,7 +7,8 @@ from pydantic import BeforeValidator, Field
 from app.schemas import wire
 from app.schemas.compatibility import CompatibleWire, Task, Truncate
 from app.schemas.wire import ABOUT_INPUTS, TEXT, TEXTS_OR_IDS, Count, ModelName, PromptName, SnakeWire
-from app.types import Kind, OutputType
+from app.types import OutputType
+from app.words import Kind
 
 OBJECTS: Final[list[wire.Json]] = [
     wire.closed(

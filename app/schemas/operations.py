@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.schemas.wire import ModelName, Text, Wire
-from app.types import Kind
+from app.words import Kind
 
 
 class CacheClearRequest(Wire):

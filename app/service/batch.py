@@ -10,7 +10,8 @@ from app.service import prompts
 from app.service.embedding_service import DEFAULT_READING, EmbeddingService
 from app.service.encoder import ready
 from app.service.result import EmbeddingResult, successes
-from app.types import Modality, ReadOptions
+from app.types import ReadOptions
+from app.words import Modality
 
 
 @dataclass(frozen=True, slots=True)

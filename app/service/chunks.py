@@ -11,7 +11,8 @@ from app.service.embedding_service import DEFAULT_READING, EmbeddingService
 from app.service.encoder import Encoded, Encoder, Stages, ready
 from app.service.result import EmbeddingResult
 from app.telemetry.metrics import ITEMS_ANSWERED
-from app.types import ChunkBy, ModelInfo, ReadOptions, Span
+from app.types import ModelInfo, ReadOptions, Span
+from app.words import ChunkBy
 
 CALLS = 8  # of one request at once: a late text is one
 

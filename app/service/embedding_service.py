@@ -35,7 +35,8 @@ from app.service.single_flight import SingleFlight
 from app.telemetry import tracing
 from app.telemetry.metrics import ITEMS_ANSWERED, STAGE_SECONDS
 from app.telemetry.registry import Registry
-from app.types import Cut, Kind, ModelInfo, Pair, Prompted, ReadOptions, TextInput, TokenIds
+from app.types import ModelInfo, Pair, Prompted, ReadOptions, TextInput, TokenIds
+from app.words import Cut, Kind
 
 POLL_S = 0.02
 DEFAULT_READING = ReadOptions()

@@ -8,7 +8,8 @@ from typing import Literal, Protocol
 
 from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.images.preprocessing import Preprocessing
-from app.types import ChunkBy, Kind, ModelInfo, Span, TextInput, Token
+from app.types import ModelInfo, Span, TextInput, Token
+from app.words import ChunkBy, Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from app.service.batch import Item, check_counts, embed_all
 from app.service.embedding_service import EmbeddingService
 from app.service.rerank import ScoreRequest, Scores, require_whole, require_whole_queries
 from app.service.result import EmbeddingResult
-from app.types import Kind, ReadOptions
+from app.types import ReadOptions
 from app.vectors.similarity import cosines
+from app.words import Kind
 
 
 async def score_images(service: EmbeddingService, asked: ScoreRequest) -> Scores:

@@ -10,10 +10,11 @@ from app.errors import InvalidItem, InvalidRequest, ModelNotFound
 from app.service.batch import Item
 from app.service.embedding_service import EmbeddingService
 from app.service.result import EmbeddingResult
-from app.types import Cut, Kind, ModelInfo, ReadOptions, Vector
+from app.types import ModelInfo, ReadOptions, Vector
 from app.vectors.activation import ACTIVATIONS
 from app.vectors.ragged import max_sims
 from app.vectors.similarity import cosines
+from app.words import Cut, Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from app.errors import ModelUnavailable, Overloaded, ServiceError
 from app.service.encoder import Encoded, Encoder, Stages
-from app.types import Kind
+from app.words import Kind
 
 logger = logging.getLogger(__name__)
 

@@ -132,15 +132,16 @@ def test_haproxy_writes_no_line_for_a_request(service: RunningService) -> None:
         assert re.findall(r"^ *log (?!global$).*", written, re.MULTILINE) == []
 
 
-def test_no_process_of_serves_has_pandas(service: RunningService) -> None:
-    """It is installed, for Ray Data, and takes 30 MB in each."""
+def test_no_process_has_pandas_or_arrow(service: RunningService) -> None:
+    """They are installed, for Ray Data, and take 37 MB in each."""
     assert find_spec("pandas") is not None
+    assert find_spec("pyarrow") is not None
     serves(service)
     found = {}
     for process in service.processes():
         with suppress(psutil.Error):
             words = " ".join(process.cmdline())
             if words.startswith("ray::") or SERVE_HERE in words:
-                found[words] = any("/pandas/" in each.path for each in process.memory_maps())
+                found[words] = any(re.search("/(pandas|pyarrow)/", each.path) for each in process.memory_maps())
     assert len(found) >= 8
-    assert [words for words, has_pandas in found.items() if has_pandas] == []
+    assert [words for words, has_one in found.items() if has_one] == []

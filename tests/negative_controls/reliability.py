@@ -7,7 +7,7 @@ from tests.negative_controls.mutation import Mutation
 M = Mutation
 
 RETRY: Final = "tests/unit/dispatch/test_retry.py"
-LEAN: Final = "tests/unit/local/test_lean_serve.py"
+LEAN: Final = "tests/unit/system/test_lean_ray.py"
 ANTICIPATION: Final = "tests/unit/dispatch/test_anticipation.py"
 COALESCING: Final = " ".join(f"tests/unit/dispatch/test_coalescer{part}.py" for part in ("", "_failures", "_admission"))
 FAIRNESS: Final = "tests/unit/dispatch/test_fairness.py tests/unit/inference/test_batch_queue.py"
@@ -103,8 +103,13 @@ OVERLOAD: Final = [
     M("those who were answered are held for", "app/dispatch/coalescer.py", "2 * calls >= width and self._is_held(width)", "False", f"{COALESCING} {FAIRNESS}"),
     M("nobody is held but beside a call", "app/dispatch/coalescer.py", "2 * calls >= width and ", "", COALESCING),
     M("a costly call is not held", "app/dispatch/coalescer.py", " or self._small.ahead(float(\"inf\")) >= ENOUGH_UNITS", "", COALESCING),
-    M("Serve has no pandas", "app/local/lean_serve.py", "fullname == \"pandas\" and ", "False and ", LEAN),
-    M("others have pandas", "app/local/lean_serve.py", " and _importer().startswith(SERVE)", "", LEAN),
+    M("no numpy in the launcher", "app/config/settings.py", "from app.words import Kind", "from app.types import Kind", "tests/unit/client/test_imports.py"),
+    M("no HTTP client in the service", "app/errors.py", "from embeddings_client.errors import *", "import embeddings_client.public\nfrom embeddings_client.errors import *", "tests/unit/client/test_imports.py"),
+    M("Serve has no pandas", "app/system/lean_ray.py", "fullname == \"pandas\" and ", "False and ", LEAN),
+    M("others have pandas", "app/system/lean_ray.py", " and _importer().startswith(SERVE)", "", LEAN),
+    M("Ray's workers have no Arrow", "app/system/lean_ray.py", "fullname == \"pyarrow\" and ", "False and ", LEAN),
+    M("others have Arrow", "app/system/lean_ray.py", " and _importer().startswith(RAY)", "", LEAN),
+    M("Ray Data has Arrow", "app/system/lean_ray.py", "RAY_DATA not in sys.modules and ", "", LEAN),
     M("held as long as they may come", "app/dispatch/anticipation.py", "left <= 0 or ", "", ANTICIPATION),
     M("one timer of those who are held", "app/dispatch/anticipation.py", "if not self._is_timed:", "if True:", ANTICIPATION),
     M("timers that the loop can keep", "app/dispatch/anticipation.py", "max(left, LEAST_S)", "left", ANTICIPATION),

@@ -16,8 +16,9 @@ from app.corpus.run import Execute, in_process
 from app.corpus.source import RowSpan
 from app.corpus.worker import CorpusJob, Receipt
 from app.errors import InvalidRequest
-from app.types import ChunkBy, Kind, ModelInfo, Span, TokenizedText, Vector
+from app.types import ModelInfo, Span, TokenizedText, Vector
 from app.vectors.ragged import pack_sparse
+from app.words import ChunkBy, Kind
 
 Embed = Callable[..., dict[str, Any]]
 DIMENSIONS = 8

@@ -7,7 +7,7 @@ from app.auth import api_keys
 from app.auth.key_file import KeyFile
 from app.auth.quota import Quotas
 from app.config.args import AccessArgs
-from app.types import KeyScope
+from app.words import KeyScope
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 SCOPES: tuple[KeyScope, ...] = ("embed", "read", "admin")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.auth import api_keys
 from app.auth.api_keys import ApiKey
-from app.types import KeyScope
+from app.words import KeyScope
 from loadtests.running import RunningService
 from tests.support.otlp_collector import Collector
 from tests.support.pictures_server import Pictures

@@ -19,8 +19,9 @@ from app.images.preprocessing import Preprocessing
 from app.images.reader import ImageReader
 from app.service.embedding_service import EmbeddingService
 from app.service.encoder import Encoded, Encoder, ModelState, Stages
-from app.types import ChunkBy, Kind, ModelInfo, Pair, Span, TextInput, Token, TokenIds
+from app.types import ModelInfo, Pair, Span, TextInput, Token, TokenIds
 from app.vectors.ragged import pack_sparse
+from app.words import ChunkBy, Kind
 
 MODEL = "makers/small-model"
 

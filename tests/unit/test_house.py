@@ -128,7 +128,7 @@ def test_no_test_module_is_imported_and_load_tests_need_none_of_them() -> None:
 def test_every_package_has_its_place_in_ten_layers() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     [layers] = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
-    named = [name.strip() for layer in layers for name in layer.split("|")]
+    named = [name.strip() for layer in layers for name in re.split("[|:]", layer)]
     children = {f"app.{path.stem}" for path in ROOT.glob("app/*.py")}
     children |= {f"app.{path.parent.name}" for path in ROOT.glob("app/*/__init__.py")}
     assert len(layers) <= 10

@@ -34,7 +34,8 @@ from app.service.batch import check_counts, embed_all
 from app.service.chunks import embed_documents
 from app.service.embedding_service import EmbeddingService
 from app.service.result import EmbeddingResult
-from app.types import Cut, Kind, ModelInfo, ReadOptions
+from app.types import ModelInfo, ReadOptions
+from app.words import Cut, Kind
 
 SUFFIXES: Final = ("query", "passage")
 B = TypeVar("B", bound=CompatibleWire)

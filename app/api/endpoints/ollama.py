@@ -18,7 +18,7 @@ from app.errors import InvalidRequest, ModelNotFound
 from app.schemas import ollama as schemas
 from app.schemas.wire import Json
 from app.service.encoder import Encoder, ready
-from app.types import Kind
+from app.words import Kind
 
 ROOT: Final = "general.architecture"
 KINDS: Final[tuple[Kind, ...]] = ("image", "rerank", "text", "sparse", "token")

@@ -16,7 +16,8 @@ from app.config import model_names
 from app.errors import ModelNotFound, did_you_mean
 from app.schemas.openai import OpenAiEmbeddingRequest, OpenAiEmbeddingResponse
 from app.schemas.wire import Json
-from app.types import Kind, OutputType, ReadOptions
+from app.types import OutputType, ReadOptions
+from app.words import Kind
 
 # Voyage's client always sends it, and no other does.
 VOYAGE: Final = re.compile(rb'"truncation"\s*:')

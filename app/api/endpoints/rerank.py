@@ -23,7 +23,7 @@ from app.schemas.compatibility import CompatibleWire
 from app.schemas.wire import Json
 from app.service.image_rerank import score_images
 from app.service.rerank import ScoreRequest, Scores, score
-from app.types import Cut
+from app.words import Cut
 
 QUERY: Final = "Where do pandas live?"
 DOCUMENTS: Final = ["The giant panda is a bear of China's mountains.", "Rome was not built in a day."]

@@ -18,8 +18,9 @@ from app.errors import EmptyInput, InvalidItem, InvalidRequest, NotAcceptable
 from app.schemas.embeddings import TextRequest
 from app.schemas.ragged import TeiSparseResponse, TeiTextsRequest, TeiTokenVectorsResponse
 from app.service.result import EmbeddingResult
-from app.types import Kind, ModelInfo, ReadOptions
+from app.types import ModelInfo, ReadOptions
 from app.vectors.ragged import unpack_rows, unpack_sparse
+from app.words import Kind
 
 
 async def embed_sparse(request: Request, backend: Backend) -> Response:

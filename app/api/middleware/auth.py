@@ -22,7 +22,7 @@ from app.cache.shared import CacheStats
 from app.config.args import AccessArgs
 from app.errors import Forbidden, Overloaded, TooManyRequests, Unauthorized
 from app.service.request_context import RequestContext, use
-from app.types import KeyScope
+from app.words import KeyScope
 
 COUNT_PERIOD_S: Final = 2.0
 SMALL_BODY: Final = 2**16

@@ -6,7 +6,7 @@ import pytest
 from app.auth import api_keys
 from app.auth.api_keys import ApiKey, KeyRing, parse
 from app.errors import Forbidden, Unauthorized
-from app.types import KeyScope
+from app.words import KeyScope
 from tests.support.keys import NOW, line
 
 

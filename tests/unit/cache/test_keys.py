@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from app.cache.keys import KeyMaker
-from app.types import Modality
+from app.words import Modality
 
 
 def cache_key(tenant: str, fingerprint: str, kind: Modality, content: bytes) -> bytes:

@@ -87,6 +87,6 @@ def test_a_sparse_encoder_is_described_too(directory: Path, capsys: pytest.Captu
 def test_pull_ends_with_it(
     directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "pull", lambda *_: Weights(str(directory), directory, None, "0", "hub"))
+    monkeypatch.setattr("app.encoders.weights.pull", lambda *_: Weights(str(directory), directory, None, "0", "hub"))
     assert command.main(["pull", str(directory)]) == 0
     assert capsys.readouterr().out.splitlines() == lines(directory)

@@ -86,14 +86,34 @@ def test_errors_and_types_of_the_service_are_the_clients() -> None:
         assert getattr(app.vectors.similarity, name) is getattr(embeddings_client.similarity, name)
 
 
-def test_importing_it_loads_neither_the_service_nor_its_libraries() -> None:
-    script = "import sys, embeddings_client; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True, timeout=60
-    )
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+def test_using_it_loads_neither_the_service_nor_its_libraries() -> None:
+    loaded = loaded_by("import embeddings_client; embeddings_client.EmbeddingClient")
     assert loaded & HEAVY == set()
     assert {"httpx", "numpy", "orjson", "tqdm"} <= loaded
+
+
+def test_what_the_service_has_of_it_loads_no_http_client() -> None:
+    for process in ("app.__main__", "deployments.cache, deployments.metrics"):
+        loaded = loaded_by(f"import app.system.lean_ray, {process}")
+        assert "embeddings_client" in loaded
+        assert loaded & {"httpx", "numpy", "tokenizers"} == set(), process
+
+
+def test_a_name_that_it_does_not_have() -> None:
+    assert set(dir(embeddings_client)) == set(NAMES)
+    with pytest.raises(AttributeError, match="module 'embeddings_client' has no attribute 'Client'"):
+        _ = embeddings_client.Client  # type: ignore[attr-defined]
+    with pytest.raises(ImportError, match="cannot import name 'Client' from 'embeddings_client'"):
+        from embeddings_client import Client  # type: ignore[attr-defined]  # noqa: F401
+
+
+def loaded_by(script: str) -> set[str]:
+    """The packages that a process has which has run it."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"{script}; import sys; print(*sys.modules)"],
+        capture_output=True, text=True, check=True, timeout=60, cwd=ROOT,
+    )  # fmt: skip
+    return {name.partition(".")[0] for name in done.stdout.split()}
 
 
 def test_it_needs_four_packages_and_the_licence_goes_along() -> None:

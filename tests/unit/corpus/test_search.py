@@ -16,8 +16,9 @@ from app.corpus import search
 from app.corpus.run import CorpusOptions, embed_corpus, in_process
 from app.corpus.search import encode_query, nearest, open_corpus
 from app.errors import InvalidRequest, SpaceMismatch
-from app.types import Kind, Vector
+from app.types import Vector
 from app.vectors.similarity import normalize, rank
+from app.words import Kind
 from tests.support.corpus_fakes import CountingModel, Embed, vector
 
 

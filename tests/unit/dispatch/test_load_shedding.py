@@ -5,7 +5,7 @@ import pytest
 from app.api.routes import NEEDS, ROUTES
 from app.dispatch.load_shedding import LOOKS_AT_ONCE, LOOKS_PER_S, LoadShedder
 from app.errors import Overloaded
-from app.types import Kind
+from app.words import Kind
 from tests.support.aio import Clock
 
 FULL = Overloaded("small-model has 5.0 s of work waiting.", retry_after=5)

@@ -1,35 +1,23 @@
-"""A client of the embedding service, sync and async, with numpy arrays in and out."""
+"""A client of the embedding service, sync and async, with numpy arrays in and out.
 
-from embeddings_client.async_client import AsyncEmbeddingClient
-from embeddings_client.batch import Batch, ItemResult
-from embeddings_client.chunks import Chunking
-from embeddings_client.embeddings import Embeddings, Images, Texts, TruncationWarning
-from embeddings_client.errors import ServiceError
-from embeddings_client.failures import TimedOut, Unreachable, UnreadableAnswer
-from embeddings_client.ranking import Found, Ranked, Search, Similarity
-from embeddings_client.retry import Retry
-from embeddings_client.sync_client import EmbeddingClient
-from embeddings_client.vectors import average_embeddings, find_similar
+Its modules are loaded by the first of their names that is used: the service, whose errors and types these are, does
+without an HTTP client in each of its processes.
+"""
 
-__all__ = [
-    "AsyncEmbeddingClient",
-    "Batch",
-    "Chunking",
-    "EmbeddingClient",
-    "Embeddings",
-    "Found",
-    "Images",
-    "ItemResult",
-    "Ranked",
-    "Retry",
-    "Search",
-    "ServiceError",
-    "Similarity",
-    "Texts",
-    "TimedOut",
-    "TruncationWarning",
-    "Unreachable",
-    "UnreadableAnswer",
-    "average_embeddings",
-    "find_similar",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from embeddings_client.public import *  # noqa: F403
+    from embeddings_client.public import __all__ as __all__
+else:
+
+    def __getattr__(name: str) -> Any:
+        # PEP 562. Its own names, then its modules, which this import has loaded.
+        for names in (vars(import_module(f"{__name__}.public")), globals()):
+            if name in names:
+                return names[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return __getattr__("__all__")
