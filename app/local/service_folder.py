@@ -40,7 +40,7 @@ class ServiceFolder:
                     if taken is None:
                         continue
                     for left in filter(None, map(cls._lock_at, [*root.iterdir()])):
-                        left.close()
+                        left.leave()
                     taken.tidy()
                     return taken
         raise OSError(
@@ -61,6 +61,15 @@ class ServiceFolder:
 
     def tidy(self) -> None:
         """Leave of this service's files its last logs, and of all services' logs the last 10 MB."""
+        self._sweep()
+        _trim(self.path.parent.glob("*/logs/**/*"))
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self.tidy()
+        self.leave()
+
+    def _sweep(self) -> None:
         logs = self.path / "logs"
         for last in sorted(self.path.glob("ray/session_2*/logs")):
             shutil.rmtree(logs, ignore_errors=True)
@@ -70,11 +79,11 @@ class ServiceFolder:
                 left.unlink(missing_ok=True)
             elif left != logs:
                 shutil.rmtree(left, ignore_errors=True)
-        _trim(self.path.parent.glob("*/logs/**/*"))
 
-    def close(self) -> None:
+    def leave(self) -> None:
+        """Give it back with its last logs, or none of it."""
         with suppress(OSError):
-            self.tidy()
+            self._sweep()
             if not any(file.is_file() for file in self.path.rglob("*")):
                 shutil.rmtree(self.path)
         os.close(self._lock)

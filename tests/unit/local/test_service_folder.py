@@ -101,6 +101,20 @@ def test_a_hundred_starts_leave_ten_megabytes_of_the_newest_logs(
     assert Path(place["RAY_TMPDIR"], NAME, "3098/logs/serve/a.log").read_bytes() == b"123"
 
 
+def test_the_logs_of_all_ports_are_looked_through_once(place: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the folders of a hundred ports a start took seconds longer."""
+    for port in range(3000, 3020):
+        folder = ServiceFolder.take(port, place)
+        log_of(folder, "2026", "a.log", b"line\n")
+        folder.close()
+    looks: list[int] = []
+    monkeypatch.setattr(service_folder, "_trim", lambda logs: looks.append(sum(path.is_file() for path in logs)))
+    folder = ServiceFolder.take(3000, place)
+    assert looks == [20]
+    folder.close()
+    assert looks == [20, 20]
+
+
 def test_what_a_killed_service_left_goes_with_the_next_start_at_any_port(place: dict[str, str]) -> None:
     killed = ServiceFolder.take(3000, place)
     log_of(killed, "2026", "a.log", b"why")
