@@ -44,7 +44,7 @@ class TextEngine:
         threads.widen(model.streams)
         # Each stream has the memory that its largest run needs; of half as many tokens a batch is no less efficient.
         tokens = args.batch_tokens if model.streams == 1 else max(1, args.batch_tokens // 2)
-        threads.exclusive.submit(model.warm, shapes.grid(args.batch_size, tokens, model.lengths)).result()
+        threads.exclusive.submit(model.warm, shapes.warmed(args.batch_size, tokens, model.lengths)).result()
         queue = BatchQueue(args.batch_size, tokens, partial(shapes.bucket, grid=model.lengths))
         # It stands in for a text that can't be read, and its row is not sent. The probe runs it too.
         self._empty = model.tokenize([""], "")[0]

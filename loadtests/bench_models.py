@@ -60,7 +60,7 @@ def measure(args: ModelArgs, texts: bool) -> tuple[Any, ...]:
     threads = psutil.cpu_count() or 1
     started = time.perf_counter()
     model = load_text_model(args, threads=threads, offline=True, streams=STREAMS, latency_profile=True)
-    model.warm(shapes.grid(ROWS, TOKENS, shapes.lengths(model.info.max_tokens)))
+    model.warm(shapes.warmed(ROWS, TOKENS, shapes.lengths(model.info.max_tokens)))
     ready, rss = time.perf_counter() - started, psutil.Process().memory_info().rss
     one = timed(model, 1) if texts else 0.0
     return ready, ready, rss, one, timed(model, 100) if texts else 0.0, f"{model.info.backend} {model.info.precision}"

@@ -21,8 +21,6 @@ from app.service import prompts
 from app.types import ModelInfo, Prompted, ReadOptions, Rows, Span, TokenizedText, Vector
 from app.words import ChunkBy, Kind
 
-WARM_TOKENS = 64
-
 
 @dataclass(frozen=True, slots=True)
 class EncodedRows:
@@ -60,9 +58,7 @@ def load_model(args: ModelArgs, kind: Kind, threads: int, offline: bool) -> Corp
     # One stream per thread: threads that share a run wait for each other, and for other load on the machine.
     load = load_sparse_model if kind == "sparse" else load_text_model
     text = load(args, threads=threads, offline=offline, streams=threads)
-    model = ServingModel(text.info, text, None, args)
-    model.warm()
-    return model
+    return ServingModel(text.info, text, None, args)
 
 
 class ServingModel:
@@ -77,20 +73,6 @@ class ServingModel:
         self._args = args
         self._image_lock = threading.Lock()
         self._streams = ThreadPoolExecutor(text.streams, "model")
-
-    def warm(self) -> None:
-        """Run the most common lengths once in every stream, which compiles their kernels before the first text."""
-        # Some tokenizers return no token for it; any id compiles the kernel.
-        [token, *_] = [*self._text.tokenize(["a"])[0].ids, 0]
-        lengths = [length for length in self._text.lengths if length <= WARM_TOKENS]
-
-        def run() -> None:
-            for length in lengths:
-                rows = min(self._args.batch_size, max(1, self._args.batch_tokens // length))
-                self._text.run([[token] * length] * rows)
-
-        for stream in [self._streams.submit(run) for _ in range(self._text.streams)]:
-            stream.result()
 
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
         return self._text.tokenize(texts)

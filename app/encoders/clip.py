@@ -54,10 +54,10 @@ class ImageModel:
         return self.run([self.preprocessing.normalize(crop) for crop in crops])
 
     def warm(self, max_batch: int) -> None:
-        """Compile every batch size that up to `max_batch` images can need."""
+        """Run one image, and the largest batch that `max_batch` images can need: see `shapes.warmed`."""
         # A backend without fixed shapes needs no more than to have run once.
         most = max_batch if self._runner.fixed_shapes else 1
-        sizes = sorted({padded for n in range(1, most + 1) for _, padded in self._plan(n)})
+        sizes = sorted({1, max(padded for n in range(1, most + 1) for _, padded in self._plan(n))})
         reads = self.preprocessing
         self._runner.warm(reads.inputs(np.zeros((size, *reads.shape), np.float32)) for size in sizes)
 

@@ -6,12 +6,10 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-# Compiled before they are needed, up to LONGEST_WARMED; another shape costs 3 ms once, when it is first run.
-WARMED = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024)
-LONGEST_WARMED = WARMED[-1]
+LONGEST_WARMED = 1024
 # One text alone is padded to these, where a backend has a graph for each.
 ALONE = (8, 16, 24, 32)
-# Finer steps ran no faster, cut as below, and took three times as long to warm.
+# Finer steps ran no faster, cut as below.
 BATCHES = (1, 2, 4, 8, 16, 32)
 
 # Starting a run costs as much as this many tokens (MiniLM, 2 cores: 2 ms against 0.05 ms a token).
@@ -74,11 +72,11 @@ def plan(n: int, length: int, fixed: bool) -> Sequence[tuple[int, int]]:
     return ((n, n),) if n else ()
 
 
-def grid(max_batch: int, max_tokens_per_run: int, lengths: Sequence[int]) -> list[tuple[int, int]]:
-    """The (batch, length) that a planner with these limits asks for at the lengths that are WARMED, and at the last one
-    if it is no longer than those; small ones first."""
-    shapes = set()
-    for length in (length for length in lengths if length in WARMED or length == lengths[-1] <= LONGEST_WARMED):
-        most = min(max_batch, max(1, max_tokens_per_run // length))
-        shapes |= {(size, length) for n in range(1, most + 1) for _, size in pieces(n, length)}
-    return sorted(shapes, key=lambda shape: (shape[0] * shape[1], shape))
+def warmed(max_batch: int, max_tokens_per_run: int, lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """(rows, length) to run before traffic comes: one short text, which somebody waits for alone, and the largest run,
+    of texts no longer than LONGEST_WARMED, whose memory is then known to be there. The first run of any other shape
+    costs 3 ms more than the next (MiniLM on OpenVINO); all of them in advance cost each start seconds."""
+    longest = max((length for length in lengths if length <= LONGEST_WARMED), default=lengths[0])
+    most = max(1, min(max_batch, max_tokens_per_run // longest))
+    short = {(1, bucket(min(length, lengths[-1]), lengths)) for length in ALONE}
+    return sorted(short | {(max(size for size in BATCHES if size <= most), longest)})

@@ -109,7 +109,7 @@ def test_a_large_model_gets_no_streams_where_it_would_be_in_memory_twice(
 
 
 def test_warming_runs_every_shape_of_the_grid(minilm: TextModel) -> None:
-    minilm.warm(shapes.grid(4, 64, minilm.lengths))
+    minilm.warm(shapes.warmed(4, 64, minilm.lengths))
 
 
 def test_backends_and_precisions_agree(minilm_args: ModelArgs) -> None:

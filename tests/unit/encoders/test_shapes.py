@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.encoders.shapes import BATCHES, RUN_OVERHEAD_TOKENS, WARMED, bucket, grid, lengths, lengths_alone, pieces
+from app.encoders.shapes import BATCHES, RUN_OVERHEAD_TOKENS, bucket, lengths, lengths_alone, pieces, warmed
 
 
 @pytest.mark.parametrize(("n", "expected"), [(1, 8), (8, 8), (9, 16), (64, 64), (65, 128), (128, 128), (129, 192)])
@@ -33,10 +33,18 @@ def test_one_text_alone_has_few_lengths_where_there_are_graphs_for_them() -> Non
     assert lengths_alone(6) == (4, 6)
 
 
-def test_lengths_up_to_1024_are_warmed_few_of_them_and_the_models_own() -> None:
-    assert {length for _, length in grid(32, 16384, lengths(8192))} == set(WARMED)
-    assert max(length for _, length in grid(32, 16384, lengths(700))) == 700
-    assert {length for _, length in grid(32, 16384, lengths(77))} == {8, 16, 24, 32, 48, 64, 77}
+def test_a_text_alone_and_the_largest_run_are_warmed() -> None:
+    alone = [(1, 8), (1, 16), (1, 24), (1, 32)]
+    assert warmed(32, 1024, lengths(256)) == [*alone, (4, 256)]
+    assert warmed(32, 1024, lengths(8192)) == [*alone, (1, 1024)]
+    assert warmed(32, 16384, lengths(700)) == [*alone, (16, 700)]
+    assert warmed(32, 1024, lengths(20)) == [(1, 8), (1, 16), (1, 20), (32, 20)]
+    # One of its size at least, and no more rows than a batch may have.
+    assert warmed(32, 100, lengths(256)) == [*alone, (1, 256)]
+    assert warmed(3, 1024, lengths(256)) == [*alone, (2, 256)]
+    # Of a model that fills each text up to one length.
+    assert warmed(32, 1024, (77,)) == [(1, 77), (8, 77)]
+    assert warmed(32, 1024, (2048,)) == [(1, 2048)]
 
 
 def test_pieces_pad_where_that_is_cheaper_than_another_run() -> None:
@@ -55,13 +63,3 @@ def test_pieces_cover_the_rows_in_grid_sizes_at_no_more_than_one_padded_run(n: i
     if n <= BATCHES[-1]:
         cost = sum(padded * length + RUN_OVERHEAD_TOKENS for _, padded in plan)
         assert cost <= bucket(n, BATCHES) * length + RUN_OVERHEAD_TOKENS
-
-
-@given(st.integers(1, 64), st.integers(64, 4096), st.integers(8, 600), st.data())
-def test_the_grid_has_every_shape_of_the_warmed_lengths_that_a_planner_within_its_limits_asks_for(
-    max_batch: int, max_tokens: int, max_length: int, data: st.DataObject
-) -> None:
-    shapes = set(grid(max_batch, max_tokens, lengths(max_length)))
-    length = data.draw(st.sampled_from([of for of in lengths(max_length) if of in WARMED or of == max_length]))
-    rows = data.draw(st.integers(1, min(max_batch, max(1, max_tokens // length))))
-    assert {(padded, length) for _, padded in pieces(rows, length)} <= shapes
