@@ -188,7 +188,9 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--engine", choices=("optimum", "torch"), default="optimum", help="Infinity's text engine")
     parser.add_argument("--only", default="", help="rows whose name has this in it")
     parser.add_argument("--no-peer", action="store_true", help="without Infinity")
-    parser.add_argument("--precision", default="auto", help="of this service and the raw model: f32 as without bf16")
+    parser.add_argument(
+        "--precision", default="auto", help="ours and the raw model: f32 as without bf16, int8 of texts"
+    )
     parser.add_argument("--random", choices=("minilm", "base"), help="a text model of this size that reads 512 tokens")
     parser.add_argument("--out", type=Path, default=Path("loadtests/results.json"))
     return parser.parse_args(given)
@@ -196,9 +198,10 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    # Peers that run have no such models.
     given = os.environ.get("PEERS", "")
-    wanted = rows(args.scale, pictures_too=not (given or args.random), longest=512 if args.random else 256)
+    # Peers that run have no such models, and none is in int8.
+    pictures_too = not (given or args.random or args.precision == "int8")
+    wanted = rows(args.scale, pictures_too=pictures_too, longest=512 if args.random else 256)
     table = [Result(row) for row in wanted if args.only in row.name]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         stack.enter_context(autogroup.off())
