@@ -39,7 +39,7 @@ class WriteBehind:
             self._running = _detached(self._run())
 
     def flush(self) -> None:
-        """Send what waits. Calls begin in the order in which they are made: a later one finds it stored."""
+        """Send what waits, from the event loop's next turn on. A call that begins later finds it stored."""
         if self._pending:
             self._flushing = _detached(self._send())
 

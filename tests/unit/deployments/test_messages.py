@@ -1,7 +1,7 @@
 """What travels between versions."""
 
 import pickle
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -147,7 +147,7 @@ def test_a_status_comes_as_it_was(info: ModelInfo | None, pixels: Preprocessing 
     assert type(theirs.preprocessing) is type(pixels)
     if pixels is not None and theirs.preprocessing is not None:
         np.testing.assert_array_equal(theirs.preprocessing.levels, pixels.levels)
-        assert replace(theirs.preprocessing, levels=pixels.levels) == pixels
+        assert asdict(theirs.preprocessing) | {"levels": None} == asdict(pixels) | {"levels": None}
         assert theirs.preprocessing.fit(Image.new("RGB", (70, 40), "red")) == pixels.fit(
             Image.new("RGB", (70, 40), "red")
         )
