@@ -232,8 +232,12 @@ def main() -> None:
                     result.runs.setdefault(system.name, []).append(result.row.measure(system))
     others = [*raws, *(system.name for system in systems[1:])]
     print(text_table(table, others))
-    kind = [args.random] * bool(args.random) + [args.precision] * (args.precision != "auto")
-    write_results(args.out, " ".join(["peers", *kind]), figures(table, others))
+    write_results(args.out, results_name(args), figures(table, others))
+
+
+def results_name(args: argparse.Namespace) -> str:
+    """Of these figures: other models, other precisions and some of the rows don't take the place of the rest."""
+    return " ".join(filter(None, ["peers", args.random, args.precision.removeprefix("auto"), args.only]))
 
 
 def text_table(table: list[Result], others: list[str]) -> str:

@@ -26,18 +26,21 @@ KNOWN = {
 
 def peers(results: dict[str, Any], folder: Path) -> None:
     """Two panels: what a request takes and how many there are, ours against the peer and the raw model."""
-    rows = results["peers"]["rows"]
+    # Peers by address have no pictures: `--only JPEG` measures those apart.
+    rows = results["peers"]["rows"] + results.get("peers JPEG", {"rows": []})["rows"]
     systems = list(dict.fromkeys(name for row in rows for name in row["runs"]))
     colours = dict(zip([name for name in systems if name not in KNOWN], [OTHER, "#cbd5e1"], strict=False))
     colours |= {name: colour for name, (colour, _) in KNOWN.items()}
-    figure, panels = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    figure, panels = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
+    high = 0.84 / len(systems)
     for panel, more in zip(panels, (False, True), strict=True):
         chosen = [row for row in rows if row["more_is_better"] == more]
         for at, row in enumerate(reversed(chosen)):
             for k, name in enumerate(name for name in systems if name in row["runs"]):
                 values = sorted(run[row["figure"]] for run in row["runs"][name] if row["figure"] in run)
                 if values:
-                    panel.barh(at + 0.21 * (1.5 - k), values[len(values) // 2], 0.19, color=colours[name])
+                    place = at + high * ((len(systems) - 1) / 2 - k)
+                    panel.barh(place, values[len(values) // 2], 0.9 * high, color=colours[name])
         panel.set_yticks(range(len(chosen)), [row["work"].rpartition(", ")[0] for row in reversed(chosen)], fontsize=8)
         panel.set_xscale("log")
         panel.set_title("requests/s (more is better)" if more else "milliseconds (less is better)", fontsize=10)

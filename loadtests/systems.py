@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import yaml
 from app.local import haproxy
 from app.local.serve_environment import LocalPorts, environment, haproxy_binary
 from app.system import ports, processes
+from app.system.loopback import direct
 from loadtests.http_load import Connection
 from loadtests.kept_port import kept_port
 from loadtests.running import clean_environment
@@ -211,7 +211,7 @@ def _running(
 def _wait_until_healthy(process: "subprocess.Popen[bytes]", url: str) -> None:
     give_up = time.monotonic() + START_S
     while time.monotonic() < give_up and process.poll() is None:
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - loopback
+        with contextlib.suppress(OSError), direct.open(url, timeout=5) as answer:
             if answer.status == 200:
                 return
         time.sleep(0.2)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from app.local.serve_environment import LocalPorts, environment, haproxy_binary,
 from app.local.service_folder import ServiceFolder
 from app.system import ports, processes
 from app.system.doze import Doze
+from app.system.loopback import direct
 from app.telemetry.start_steps import STARTED
 
 GRACE_S = 7.0  # Serve drains for about 5 s; whatever is left then is killed: a stop takes 10 s at most
@@ -37,8 +37,6 @@ LEAST_OPEN_FILES = 1024  # of a process; HAProxy and Ray's own take some hundred
 PLAIN_PROXY = "using Serve's plain proxy, which answers about ten times fewer requests."
 SERVE_HERE = "serve-here"  # the child's own command of `python -m app`
 REFUSED = 78  # the child's exit code once it has said why it starts nothing
-# A service on this machine is reached without a proxy, whatever the environment says.
-direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def access_notice(args: AppArgs, settings: LaunchSettings) -> str:
@@ -208,7 +206,7 @@ class Launcher:
         """The answer of `/health` once it is 200."""
         try:
             with direct.open(f"{self.settings.url}/{route}", timeout=2) as answer:
-                data = orjson.loads(answer.read())
+                data = orjson.loads(answer.read()) if answer.status == 200 else None
                 return data if isinstance(data, dict) else None
         # HTTPException: something that speaks no HTTP holds the port; the child will say that it can't bind it.
         except (OSError, HTTPException, orjson.JSONDecodeError):

@@ -108,7 +108,7 @@ def test_json_elements_are_found_by_their_bytes(rows: list[dict[str, Any]], is_a
         ('[{"a": 1}', "does not end with the file"),
         ('[{"a": 1}] [2]', "does not end with the file"),
         ('[{"a": 1}, {"a"]', "at byte 15: Expecting ':' delimiter"),
-        ("[" * 200_000, "at byte 1: .*recursion"),
+        ("[" * 200_000, "at byte 1: .*(recursion|overflow)"),  # the latter since Python 3.14
         ("no JSON", "at byte 0: Expecting value"),
     ],
 )

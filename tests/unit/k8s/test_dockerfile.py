@@ -105,7 +105,10 @@ def test_no_index_is_asked_for_our_own_client() -> None:
     """Somebody else might take its name there."""
     commands = [rest for name, rest in _instructions() if name == "RUN"]
     [made] = [command for command in commands if "> requirements.txt" in command]
-    done = subprocess.run(["bash", "-c", made.partition(">")[0]], cwd=ROOT, capture_output=True, text=True, check=True)
+    # The image has a `python`; not every machine has one outside of a virtual environment.
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = ["bash", "-c", made.partition(">")[0]]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     listed = done.stdout.splitlines()
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     assert set(needed) - set(listed) == {"embeddings-client"}

@@ -1,6 +1,6 @@
 """What the bench of a miss's way computes; what it measures is its own to say."""
 
-import asyncio
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -104,8 +104,8 @@ async def test_functions_are_wrapped_in_kind() -> None:
 
     for name, wrapper in (("plain", around), ("awaited", path_probe.noting(seen.append, "awaited"))):
         path_probe.wrap(Part, name, wrapper)
-    assert asyncio.iscoroutinefunction(Part.awaited)
-    assert not asyncio.iscoroutinefunction(Part.plain)
+    assert inspect.iscoroutinefunction(Part.awaited)
+    assert not inspect.iscoroutinefunction(Part.plain)
     assert [Part().plain(1), await Part().awaited(2)] == [1, 2]
     assert seen == ["plain", "awaited"]
 

@@ -70,6 +70,18 @@ def test_ratios_are_of_each_turn_and_then_the_median() -> None:
     assert table.splitlines()[-1] == "| work | 3.00 | 3.00 | 0.50 | – | – |"
 
 
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ([], "peers"),
+        (["--only", "JPEG"], "peers JPEG"),
+        (["--precision", "f32", "--random", "base", "--only", "tokens"], "peers base f32 tokens"),
+    ],
+)
+def test_some_rows_of_the_peers_do_not_take_the_place_of_all(flags: list[str], name: str) -> None:
+    assert bench_peers.results_name(bench_peers.arguments(flags)) == name
+
+
 def test_benchmarks_write_beside_one_another(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
     for name, figures in (("one", {"a": 1}), ("two", {"b": 2}), ("one", {"a": 3})):
