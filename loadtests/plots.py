@@ -11,6 +11,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from loadtests.capacity import Costs, Demand, plan
 from loadtests.path_probe import CLIENT, ENCODER, HOPS, INGRESS, MODEL
@@ -43,6 +44,9 @@ def peers(results: dict[str, Any], folder: Path) -> None:
                     panel.barh(place, values[len(values) // 2], 0.9 * high, color=colours[name])
         panel.set_yticks(range(len(chosen)), [row["work"].rpartition(", ")[0] for row in reversed(chosen)], fontsize=8)
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_title("requests/s (more is better)" if more else "milliseconds (less is better)", fontsize=10)
         panel.spines[["top", "right"]].set_visible(False)
     handles = [Rectangle((0, 0), 1, 1, color=colours[name]) for name in systems]
