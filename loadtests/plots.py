@@ -25,10 +25,16 @@ KNOWN = {
 }
 
 
+def peers_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """All of one run; a run with peers by address has no pictures, which `--only JPEG` measures apart."""
+    rows: list[dict[str, Any]] = results["peers"]["rows"]
+    measured = {row["work"] for row in rows}
+    return rows + [row for row in results.get("peers JPEG", {"rows": []})["rows"] if row["work"] not in measured]
+
+
 def peers(results: dict[str, Any], folder: Path) -> None:
     """Two panels: what a request takes and how many there are, ours against the peer and the raw model."""
-    # Peers by address have no pictures: `--only JPEG` measures those apart.
-    rows = results["peers"]["rows"] + results.get("peers JPEG", {"rows": []})["rows"]
+    rows = peers_rows(results)
     systems = list(dict.fromkeys(name for row in rows for name in row["runs"]))
     colours = dict(zip([name for name in systems if name not in KNOWN], [OTHER, "#cbd5e1"], strict=False))
     colours |= {name: colour for name, (colour, _) in KNOWN.items()}

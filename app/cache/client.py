@@ -179,8 +179,7 @@ class CacheClient:
     async def stats(self) -> CacheStats:
         """The cluster's figures; this replica's own, with `available` False, when the cache is out of reach."""
         if self.reachable:
-            self.write_behind.flush()
-            await asyncio.sleep(0)  # its call begins before the next: `wait_for` makes no task since Python 3.12
+            await self.write_behind.flush()
         try:
             return await asyncio.wait_for(self.transport.stats(), self.patience_s)
         except Exception:  # noqa: BLE001 - statistics never fail a request

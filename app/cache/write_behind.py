@@ -38,10 +38,11 @@ class WriteBehind:
         if self._running is None:
             self._running = _detached(self._run())
 
-    def flush(self) -> None:
-        """Send what waits, from the event loop's next turn on. A call that begins later finds it stored."""
+    async def flush(self) -> None:
+        """Send what waits; returns once that call has begun, so that one that begins later finds it stored."""
         if self._pending:
             self._flushing = _detached(self._send())
+            await asyncio.sleep(0)
 
     async def _run(self) -> None:
         try:

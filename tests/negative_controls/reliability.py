@@ -103,6 +103,7 @@ OVERLOAD: Final = [
     M("those who were answered are held for", "app/dispatch/coalescer.py", "2 * calls >= width and self._is_held(width)", "False", f"{COALESCING} {FAIRNESS}"),
     M("nobody is held but beside a call", "app/dispatch/coalescer.py", "2 * calls >= width and ", "", COALESCING),
     M("a costly call is not held", "app/dispatch/coalescer.py", " or self._small.ahead(float(\"inf\")) >= ENOUGH_UNITS", "", COALESCING),
+    M("a flush has begun when it returns", "app/cache/write_behind.py", "            await asyncio.sleep(0)\n", "", "tests/unit/cache/test_client_gathering.py"),
     M("every status is an answer", "app/system/loopback.py", ", _AnyStatus)", ")", "tests/unit/system/test_loopback.py"),
     M("a service that is not ready is not well", "app/local/launcher.py", " if answer.status == 200 else None", "", "tests/unit/local/test_launcher.py"),
     M("some rows of the peers are no table of all", "loadtests/bench_peers.py", ', args.only]', "]", "tests/unit/loadtests/test_benchmarks.py"),

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 import pytest
 
 from app.cache import shared as shared_cache
+from app.cache.write_behind import WriteBehind
 from loadtests.cache_walk import keys_of
 from tests.support.aio import turns, until
 from tests.support.cache_transport import K, Wire, client_of, polling, shared_of, store, values
@@ -48,6 +49,20 @@ async def test_the_sole_client_gathers_until_another_comes_or_asks_for_statistic
             assert await values(other, *K[:6]) == [b"v"] * 6
             await store(client, K[6])
             assert wire.puts[2:] == [K[4:6], K[6:7]]
+
+
+async def test_a_flush_returns_once_its_call_has_begun() -> None:
+    puts: list[list[bytes]] = []
+
+    async def put(epoch: str, entries: Sequence[tuple[bytes, bytes]]) -> None:
+        puts.append([key for key, _ in entries])
+
+    gathering = WriteBehind(put, sole_gather_s=3600)
+    gathering.add("epoch", K[0], b"v")
+    await turns()
+    gathering.add("epoch", K[1], b"v")
+    await gathering.flush()
+    assert puts == [K[:1], K[1:2]]
 
 
 async def test_what_the_near_cache_could_not_keep_is_not_gathered_for_long() -> None:

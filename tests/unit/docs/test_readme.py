@@ -10,6 +10,8 @@ from statistics import median
 
 import pytest
 
+from loadtests.plots import peers_rows
+
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text("utf-8")
 # Pages that are read on a forge; MkDocs checks the links of those in docs/.
@@ -74,9 +76,7 @@ def test_its_figures_are_those_of_the_benchmarks() -> None:
     table = README.partition("| work |")[2].partition("\n\n")[0]
     benchmarks = (ROOT / "docs/explain/benchmarks.md").read_text("utf-8")
     assert table == benchmarks.partition("| work |")[2].partition("\n\n")[0]
-    results = json.loads((ROOT / "loadtests/results.json").read_bytes())
-    # Peers by address have no pictures: those are measured apart.
-    measured = results["peers"]["rows"] + results["peers JPEG"]["rows"]
+    measured = peers_rows(json.loads((ROOT / "loadtests/results.json").read_bytes()))
     ours = [f"| {row['work']} | {median(run[row['figure']] for run in row['runs']['ours']):.2f} " for row in measured]
     assert len(ours) == 14
     assert [line[: len(own)] for line, own in zip(table.splitlines()[2:], ours, strict=True)] == ours
